@@ -1,0 +1,1 @@
+//! The package of the example programs; each of them is a file beside this folder.
