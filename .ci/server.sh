@@ -1,0 +1,71 @@
+# Sourced by .ci/clients and .ci/syscalls: starts and stops one echo-server, keeps its files in a
+# directory that goes away, and ends no process but the ones it started.
+#
+#   ECHO_SERVER=path   drives that program instead of building this tree's in release
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+work="$(mktemp -d "${TMPDIR:-/tmp}/wakeful-clients.XXXXXX")"
+server=""
+declare -A children=()
+
+if [[ -z "${ECHO_SERVER:-}" ]]; then
+    cargo build --release --locked -p echo-server
+    ECHO_SERVER="${CARGO_TARGET_DIR:-target}/release/echo-server"
+fi
+
+clean_up() {
+    local status=$? pid
+    for pid in "${!children[@]}"; do
+        kill -KILL "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+    if ((status != 0)) && [[ -s "$work/stderr" ]]; then
+        echo "--- the server's last words"
+        tail -n 20 "$work/stderr"
+    fi
+    rm -rf "$work"
+}
+trap clean_up EXIT
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# until_true SECONDS COMMAND...: asks 20 times a second; false when the time is over.
+until_true() {
+    local tries=$(($1 * 20))
+    shift
+    until "$@"; do
+        ((tries-- > 0)) || return 1
+        sleep 0.05
+    done
+}
+
+# says N: the server has printed N "listening on" lines, or it has ended.
+says() {
+    [[ "$(grep -c '^listening on ' "$work/stdout")" -ge "$1" ]] || ! kill -0 "$server" 2>/dev/null
+}
+
+# start_server ADDRESSES COMMAND...: starts COMMAND, which is the server with or without something
+# in front of it that keeps the process id, and waits for that many lines on its stdout.
+start_server() {
+    local addresses=$1
+    shift
+    : >"$work/stdout" >"$work/stderr"
+    "$@" >"$work/stdout" 2>"$work/stderr" </dev/null &
+    server=$!
+    children[$server]=1
+    until_true 20 says "$addresses" || fail "no 'listening on' line within 20 s"
+    kill -0 "$server" 2>/dev/null || fail "the server ended at once"
+    port="$(sed -n 's|^listening on tcp://127\.0\.0\.1:\([0-9]*\)$|\1|p' "$work/stdout" | head -n 1)"
+    [[ -n "$port" ]] || fail "no line 'listening on tcp://127.0.0.1:PORT' in: $(cat "$work/stdout")"
+}
+
+# ends PID SECONDS: sets $ended to its exit status.
+ends() {
+    timeout "$2" tail --pid="$1" -f /dev/null || fail "process $1 did not end within $2 s"
+    ended=0
+    wait "$1" || ended=$?
+    unset "children[$1]"
+}
