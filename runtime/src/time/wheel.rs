@@ -553,10 +553,8 @@ mod tests {
 
         fn set_waker(&mut self, nth: usize) {
             let (key, deadline) = self.keys[nth];
-            let (new, name) = (
-                self.trace.waker(nth as u64 + 1_000_000),
-                nth as u64 + 1_000_000,
-            );
+            let name = nth as u64 + 1_000_000;
+            let new = self.trace.waker(name);
             let there = self.model.get_mut(&(deadline, nth));
             assert_eq!(
                 self.wheel.will_wake(key, &new),
@@ -655,7 +653,8 @@ mod tests {
             let deadline = start.saturating_add(ahead.max(1));
             prop_assume!(deadline > start);
             wheel.insert(deadline, trace.waker(1));
-            prop_assert_eq!(trace.expire(&mut wheel, start.saturating_add(by).min(deadline - 1)), []);
+            let before = start.saturating_add(by).min(deadline - 1);
+            prop_assert_eq!(trace.expire(&mut wheel, before), []);
             prop_assert_eq!(trace.expire(&mut wheel, deadline - 1), []);
             prop_assert_eq!(trace.expire(&mut wheel, deadline), [1]);
         }
@@ -680,7 +679,8 @@ mod tests {
             let deadline = |nth: usize| {
                 start.saturating_add(near).saturating_add(1 + nth as u64 * apart)
             };
-            let keys = Vec::from_iter((0..100).map(|nth| wheel.insert(deadline(nth), trace.waker(1))));
+            let arm = |nth| wheel.insert(deadline(nth), trace.waker(1));
+            let keys = Vec::from_iter((0..100).map(arm));
             for key in &keys[..cancelled] {
                 prop_assert!(wheel.remove(*key).is_some());
             }
