@@ -7,15 +7,15 @@
 //!
 //! # Layout
 //!
-//! The 64 bits of a deadline are the digits of a number: 16 low bits inside one tick, then eight
+//! The 64 bits of a deadline are the digits of a number: 4 low bits inside one tick, then ten
 //! digits of six bits, one per level. A level is a row of 64 slots, a slot is a list of timers.
 //!
 //! ```text
-//!   bit 63     58     52     46     40     34     28     22     16                0
-//!       +------+------+------+------+------+------+------+------+----------------+
-//!       |  L7  |  L6  |  L5  |  L4  |  L3  |  L2  |  L1  |  L0  |  inside a tick |
-//!       +------+------+------+------+------+------+------+------+----------------+
-//! a slot: 9.1 y  52 d   19 h  18 min  17 s  268 ms 4.2 ms 65.5 us      1 ns
+//! bit 63   58   52   46   40   34   28   22   16   10    4    0
+//!    +----+----+----+----+----+----+----+----+----+----+------+
+//!    | L9 | L8 | L7 | L6 | L5 | L4 | L3 | L2 | L1 | L0 | tick |
+//!    +----+----+----+----+----+----+----+----+----+----+------+
+//!  a slot: 9 y 52 d 19 h 18 m 17 s .3 s 4 ms 66us  1us 16 ns
 //!
 //!   level 1   [ . . . . . h . . . . X . . . . . . ]     . free   X occupied   h holds `now`
 //!                         |
@@ -81,14 +81,15 @@ use std::task::Waker;
 
 use crate::slab::{Key, Slab};
 
-/// Bits of a deadline inside one tick, the width of a slot of level 0: 2^16 ns.
-const TICK_BITS: u32 = 16;
+/// Bits of a deadline inside one tick, the width of a slot of level 0: 16 ns. A coarse
+/// tick would save two levels and make each expiry walk all the timers of its tick.
+const TICK_BITS: u32 = 4;
 /// Bits of a deadline that name the slot in one level.
 const SLOT_BITS: u32 = 6;
 /// Slots in one level: as many as a `u64` has bits, so that one word says which are occupied.
 const SLOTS: usize = 1 << SLOT_BITS;
 /// Levels; together with the tick they cover every `u64`, so no deadline is out of range.
-const LEVELS: usize = 8;
+const LEVELS: usize = 10;
 /// Up to this many timers in a slot its floor is kept exact by looking at each of them.
 const HANDFUL: u32 = 4;
 /// Room for expired timers that is kept from one call to the next; a larger burst gives its
@@ -130,6 +131,14 @@ impl Slot {
         head: NONE,
         count: 0,
     };
+}
+
+impl std::fmt::Debug for Wheel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Wheel")
+            .field("armed", &self.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// All armed timers of one runtime. The file's header explains the layout.
@@ -216,6 +225,7 @@ impl Wheel {
     }
 
     /// Whether the timer is still to come: neither expired nor removed.
+    #[cfg(test)]
     pub(crate) fn is_armed(&self, key: Key) -> bool {
         self.timers.get(key).is_some()
     }
@@ -231,11 +241,11 @@ impl Wheel {
     ///
     /// The waker that is left over always comes back, because to drop it is the caller's duty
     /// (I3): the old one, or `waker` itself if the timer is not armed.
-    pub(crate) fn replace_waker(&mut self, key: Key, waker: Waker) -> Option<Waker> {
-        Some(match self.timers.get_mut(key) {
+    pub(crate) fn replace_waker(&mut self, key: Key, waker: Waker) -> Waker {
+        match self.timers.get_mut(key) {
             Some(timer) => mem::replace(&mut timer.waker, waker),
             None => waker,
-        })
+        }
     }
 
     /// When the loop should look again: the earliest deadline, or (rarely, see the file's header)
@@ -560,7 +570,7 @@ mod tests {
                 self.wheel.will_wake(key, &new),
                 there.as_ref().map(|_| false)
             );
-            let back = self.wheel.replace_waker(key, new.clone());
+            let back = Some(self.wheel.replace_waker(key, new.clone()));
             assert_eq!(
                 self.wheel.will_wake(key, &new),
                 there.as_ref().map(|_| true)
@@ -821,8 +831,8 @@ mod tests {
         let keys = Vec::from_iter((0..4).map(|at| wheel.insert(at, Waker::from(waker.clone()))));
         let mut out = Vec::new();
         out.extend(wheel.remove(keys[0]));
-        out.extend(wheel.replace_waker(keys[1], Waker::from(waker.clone())));
-        out.extend(wheel.replace_waker(keys[0], Waker::from(waker.clone())));
+        out.push(wheel.replace_waker(keys[1], Waker::from(waker.clone())));
+        out.push(wheel.replace_waker(keys[0], Waker::from(waker.clone())));
         wheel.expire(2, &mut out);
         wheel.take_all(&mut out);
         // Four armed and two passed in, all of them come out; and the one we hold.

@@ -1,0 +1,340 @@
+//! The runtime that runs on this thread: everything it owns, and how everybody finds it.
+//!
+//! A [`Core`] is what `DESIGN` calls "the runtime owns everything": executor, reactor, timers, pool.
+//! The functions of this file answer the question that every operation begins with, "is my runtime
+//! the one on this thread?", and say what happens when it is not:
+//!
+//! ```text
+//!  operation                on its runtime's thread   elsewhere                    runtime ended
+//!  wake, abort, drop        directly                  a number into the inbox      nothing
+//!  read, await, spawn, ...  directly                  panic that says what to do   error, or panic
+//! ```
+//!
+//! Two ways in: [`with`] borrows, for code that runs nothing foreign; [`get`] clones the `Rc`, for
+//! code between whose lines a user's waker or drop may run and enter another runtime (I3).
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::blocking::Pool;
+use crate::executor::Executor;
+use crate::reactor::Reactor;
+use crate::reactor::ready::Interest;
+use crate::registry;
+use crate::remote::{Message, Remote};
+use crate::slab::Key;
+use crate::sys;
+use crate::task::cell::drop_quietly;
+use crate::task::id::{RuntimeId, WakeWord};
+use crate::task::{Id, WakeCause};
+use crate::time::timers::Timers;
+
+/// All that one runtime owns.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) id: RuntimeId,
+    pub(crate) remote: Arc<Remote>,
+    pub(crate) executor: Executor,
+    pub(crate) reactor: Reactor,
+    pub(crate) timers: Timers,
+    pub(crate) blocking: Pool,
+    /// The source of the process's signal eventfd, once somebody waits for a signal.
+    pub(crate) signals: Cell<Option<Key>>,
+    /// Messages taken from the inbox.
+    pub(crate) messages: Cell<u64>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+    /// How many runtimes are entered on this thread.
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// The `block_on` that runs on this thread.
+    static BLOCKING_ON: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+}
+
+/// Calls `f` with this thread's runtime; `None` when there is none. `f` runs no foreign code.
+#[inline]
+pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
+    CURRENT
+        .try_with(|current| current.borrow().as_deref().map(f))
+        .ok()
+        .flatten()
+}
+
+/// This thread's runtime, for code that may run anything.
+#[inline]
+pub(crate) fn get() -> Option<Rc<Core>> {
+    CURRENT
+        .try_with(|current| current.borrow().clone())
+        .ok()
+        .flatten()
+}
+
+/// As [`get`], for operations that cannot do without.
+///
+/// # Panics
+///
+/// When no runtime is entered on this thread.
+#[track_caller]
+pub(crate) fn expect(operation: &str) -> Rc<Core> {
+    match get() {
+        Some(core) => core,
+        None => panic!(
+            "{operation}: no Wakeful runtime on this thread; call it inside a future given to \
+             `block_on` or `spawn`, or while a guard of `Runtime::enter` lives"
+        ),
+    }
+}
+
+/// The runtime with this id, when it is the one on this thread.
+#[inline]
+pub(crate) fn get_if(id: RuntimeId) -> Option<Rc<Core>> {
+    get().filter(|core| core.id == id)
+}
+
+/// Why a handle could not be used here; to be called when [`get_if`] or [`with`] came up empty.
+///
+/// Returns when the handle's runtime has ended.
+///
+/// # Panics
+///
+/// When the runtime is alive but not on this thread: that is a mistake in the program.
+#[cold]
+pub(crate) fn explain_absence(id: RuntimeId, operation: &str, location: &Location<'_>) {
+    if registry::find(id).is_some() {
+        panic!(
+            "{operation} at {location}: this handle belongs to a Wakeful runtime that is not \
+             running on this thread; use it inside that runtime's `block_on`, or send the work \
+             there with `Handle::spawn`"
+        );
+    }
+}
+
+/// Makes a runtime the thread's own until the guard is dropped.
+pub(crate) fn enter(core: &Rc<Core>) -> Entered {
+    let previous = CURRENT
+        .try_with(|current| current.replace(Some(Rc::clone(core))))
+        .ok();
+    let depth = DEPTH.get() + 1;
+    DEPTH.set(depth);
+    Entered { previous, depth }
+}
+
+/// Undoes [`enter`]. Nested guards have to be dropped in the reverse order.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    /// `None` while the thread is ending and its runtime slot is gone already.
+    previous: Option<Option<Rc<Core>>>,
+    depth: usize,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        let depth = DEPTH.get();
+        if depth != self.depth && !std::thread::panicking() {
+            panic!(
+                "guards of `Runtime::enter` were dropped out of order: the one of level {} while \
+                 level {depth} was entered; drop the last one first",
+                self.depth
+            );
+        }
+        DEPTH.set(depth.saturating_sub(1));
+        if let Some(previous) = self.previous.take() {
+            // The old value is dropped only after the borrow that `replace` takes.
+            let left = CURRENT.try_with(|current| current.replace(previous));
+            drop(left);
+        }
+    }
+}
+
+/// Marks this thread as blocked in `block_on` until the guard is dropped.
+///
+/// # Panics
+///
+/// When it is already, naming both places.
+#[track_caller]
+pub(crate) fn begin_block_on() -> BlockOnGuard {
+    if let Some(outer) = BLOCKING_ON.get() {
+        panic!(
+            "`block_on` inside `block_on`: this thread is already running the future given to \
+             the one at {outer}; await the inner future instead, or use another thread"
+        );
+    }
+    BLOCKING_ON.set(Some(Location::caller()));
+    BlockOnGuard(())
+}
+
+/// Whether a `block_on` is running on this thread, and where.
+pub(crate) fn blocking_on() -> Option<&'static Location<'static>> {
+    BLOCKING_ON.get()
+}
+
+pub(crate) struct BlockOnGuard(());
+
+impl Drop for BlockOnGuard {
+    fn drop(&mut self) {
+        BLOCKING_ON.set(None);
+    }
+}
+
+/// Wakes the task a waker stands for, from whatever thread.
+#[inline]
+pub(crate) fn wake(word: WakeWord) {
+    let own = with(|core| {
+        let own = core.id.place() == word.place();
+        if own {
+            core.executor.wake(word);
+        }
+        own
+    });
+    if own != Some(true) {
+        wake_elsewhere(word);
+    }
+}
+
+#[cold]
+fn wake_elsewhere(word: WakeWord) {
+    if let Some(remote) = registry::at(word.place()) {
+        // Refused by a runtime that is ending: then there is nobody left to wake.
+        remote.send(Message::Wake(word)).ok();
+    }
+}
+
+/// Sends a number to a runtime that is not on this thread; when it has ended, nothing is left to do.
+pub(crate) fn send(id: RuntimeId, message: Message) {
+    if let Some(remote) = registry::find(id)
+        && let Err(refused) = remote.send(message)
+    {
+        drop(refused);
+    }
+}
+
+/// Marks a task for cancellation, from whatever thread.
+pub(crate) fn abort(id: Id) {
+    match get_if(id.runtime) {
+        Some(core) => core.executor.abort(id.key),
+        None => send(id.runtime, Message::Abort(id.key)),
+    }
+}
+
+impl Core {
+    pub(crate) fn owns(&self, id: RuntimeId) -> bool {
+        self.id == id
+    }
+
+    /// Does what other threads have asked for since the last time.
+    #[inline]
+    pub(crate) fn drain_inbox(&self) {
+        if self.remote.inbox().is_pending() {
+            self.answer(self.remote.inbox().drain());
+        }
+    }
+
+    fn answer(&self, messages: Vec<Message>) {
+        self.messages
+            .set(self.messages.get() + messages.len() as u64);
+        self.executor.set_cause(WakeCause::Thread);
+        for message in messages {
+            match message {
+                Message::Wake(word) => self.executor.wake(word),
+                Message::Abort(key) => self.executor.abort(key),
+                Message::Detach(key) => self.executor.detach(Id {
+                    runtime: self.id,
+                    key,
+                }),
+                Message::RemoveSource(key) => self.remove_source(key),
+                Message::RemoveTimer(key) => drop(self.timers.disarm(key)),
+                Message::Run(run) => {
+                    // It reports its own panics; what still unwinds has nobody to go to.
+                    if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
+                        self.executor
+                            .panics
+                            .report_payload("a remote closure", payload.as_ref());
+                        drop_quietly(payload);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Forgets a source and wakes whoever still waited for it.
+    pub(crate) fn remove_source(&self, key: Key) {
+        let orphans = self.reactor.remove(key);
+        if !orphans.is_empty() {
+            let cause = WakeCause::Thread;
+            self.executor
+                .wake_all(orphans.into_iter().map(|waker| (waker, cause)));
+        }
+    }
+
+    /// The source on which this runtime learns of signals.
+    pub(crate) fn signal_source(
+        &self,
+        event: std::os::fd::BorrowedFd<'static>,
+    ) -> std::io::Result<Key> {
+        if let Some(key) = self.signals.get() {
+            return Ok(key);
+        }
+        let key = self.reactor.add(event, Interest::READABLE)?;
+        self.signals.set(Some(key));
+        Ok(key)
+    }
+
+    /// Ends everything, in the order that docs/ARCHITECTURE.md gives: tasks, timers, sources, pool,
+    /// and last the inbox, so that whatever the drops before have sent is dropped too.
+    pub(crate) fn shut_down(&self) {
+        self.executor.shut_down();
+        self.drop_wakers(self.timers.shut_down());
+        if let Some(key) = self.signals.take() {
+            self.remove_source(key);
+        }
+        self.drop_wakers(self.reactor.shut_down());
+        self.blocking.shut_down();
+        registry::unregister(self.id);
+        for message in self.remote.inbox().close() {
+            if catch_unwind(AssertUnwindSafe(|| drop(message))).is_err() {
+                self.executor
+                    .panics
+                    .report_payload("the drop of a remote closure", &"");
+            }
+        }
+    }
+
+    fn drop_wakers(&self, wakers: Vec<Waker>) {
+        for waker in wakers {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(waker))) {
+                self.executor
+                    .panics
+                    .report_payload("the drop of a waker", payload.as_ref());
+                drop_quietly(payload);
+            }
+        }
+    }
+}
+
+/// A duplicate-proof way to stop watching: the kernel first, then the slot (I4).
+pub(crate) fn deregister(id: RuntimeId, key: Key, explicit: Option<std::os::fd::RawFd>) {
+    let core = get_if(id);
+    if let Some(fd) = explicit {
+        let remote = core.as_ref().map(|core| Arc::clone(&core.remote));
+        if let Some(remote) = remote.or_else(|| registry::find(id)) {
+            // ENOENT or EBADF: the user closed the descriptor behind our back, so it is done.
+            remote.epoll().delete(fd).ok();
+        }
+    }
+    match core {
+        Some(core) => core.remove_source(key),
+        None => send(id, Message::RemoveSource(key)),
+    }
+}
+
+/// Readable names for the epoll layer's errors.
+pub(crate) fn wait_failed(error: &std::io::Error) -> String {
+    format!("the Wakeful runtime cannot wait for events any more: epoll_wait: {error}")
+}
+
+/// How long the loop may block, before the timers are asked.
+pub(crate) type Wait = sys::epoll::Wait;

@@ -1,0 +1,770 @@
+//! The executor: runs tasks.
+//!
+//! Called by the loop in `Runtime::block_on` (`tick`), by wakers (`wake`) and by handles (`spawn`,
+//! `poll_join`, `abort`, `detach`). Calls nothing but the futures themselves. All tasks live in one
+//! slab; a slot's life, with the function that makes each step:
+//!
+//! ```text
+//!              spawn                     take_next              put_back
+//!   vacant ----------> scheduled ----------------> running -----------------> waiting
+//!     ^                   ^  ^                       |  |                        |
+//!     |                   |  +--- wake (while it runs)  |                        |
+//!     |                   +---------------- wake, abort |------------------------+
+//!     |                                                 v
+//!     |<-------------------------------- finish: nobody holds the JoinHandle
+//!     |                                                 |
+//!     |        poll_join, detach                        v
+//!     +<-------------------------------- finished: the output waits in the slot
+//! ```
+//!
+//! Keeps I1 (the cell never leaves this thread), I2 (`scheduled` is set when the key is queued and
+//! cleared when it is popped, nowhere else), I3 (a cell is *taken out* of its slot to be polled or
+//! dropped, so that user code never runs under the borrow) and its half of I8 (`tick` polls at most
+//! as often as it is told).
+//!
+//! Rejected: a pointer to the task in the waker, as most executors have it. It saves a look-up per
+//! wake and costs a reference count, its atomic instructions, and every proof in this file.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::slab::{Key, Slab};
+use crate::task::cell::{BoxedCell, Ending, drop_quietly};
+use crate::task::id::{RuntimeId, WakeWord};
+use crate::task::record::Wait;
+use crate::task::{Id, TaskRecord, TaskState, Waiting, WakeCause};
+
+pub(crate) mod panics;
+pub(crate) mod poll_times;
+mod queue;
+
+use panics::{Panics, Unhandled};
+use poll_times::PollTimes;
+use queue::RunQueue;
+
+/// A task's slot. The executor writes every field; nobody else sees one.
+struct Slot {
+    /// The future or its output; `None` for the length of a poll.
+    cell: Option<BoxedCell>,
+    /// Who awaits the handle.
+    joiner: Option<Waker>,
+    // From here on: the record.
+    spawned_at: &'static Location<'static>,
+    polls: u64,
+    /// Noted by the leaf operation that made the last poll return `Pending`.
+    wait: Option<Wait>,
+    last_wake: WakeCause,
+    flags: Flags,
+}
+
+/// The state bits of a slot.
+#[derive(Clone, Copy)]
+struct Flags(u8);
+
+impl Flags {
+    /// Its key is in the run queue (I2).
+    const SCHEDULED: u8 = 1;
+    /// Its cell is out being polled.
+    const RUNNING: u8 = 2;
+    /// A `JoinHandle` exists that may ask for the output.
+    const JOINABLE: u8 = 4;
+    /// The cell holds the output; no wake has any effect from here on.
+    const FINISHED: u8 = 8;
+    /// To be cancelled instead of polled, next time its turn comes.
+    const ABORTED: u8 = 16;
+    /// It has a name, in [`Tasks::names`].
+    const NAMED: u8 = 32;
+
+    #[inline]
+    fn has(self, any: u8) -> bool {
+        self.0 & any != 0
+    }
+
+    #[inline]
+    fn set(&mut self, flags: u8) {
+        self.0 |= flags;
+    }
+
+    #[inline]
+    fn clear(&mut self, flags: u8) {
+        self.0 &= !flags;
+    }
+}
+
+/// All that is borrowed together: one look-up and one borrow per operation.
+struct Tasks {
+    slots: Slab<Slot>,
+    queue: RunQueue,
+    /// Names are rare, so a task without one pays nothing for them.
+    names: HashMap<Key, Box<str>>,
+    /// Set when the runtime ends: nothing can be spawned any more.
+    closed: bool,
+    counters: Counters,
+}
+
+/// What the executor counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) spawned: u64,
+    pub(crate) alive: u64,
+    pub(crate) polls: u64,
+    pub(crate) root_polls: u64,
+    pub(crate) wakes: [u64; WakeCause::KINDS],
+    pub(crate) wakes_coalesced: u64,
+    pub(crate) wakes_stale: u64,
+    pub(crate) panics: u64,
+    pub(crate) panics_unhandled: u64,
+}
+
+/// The root future's share of what a slot has.
+#[derive(Debug)]
+struct Root {
+    woken: Cell<bool>,
+    /// Woken after the next turn.
+    yielded: Cell<bool>,
+    /// Raised by each `block_on`, so that a waker of an earlier one wakes nobody.
+    generation: Cell<u32>,
+}
+
+pub(crate) struct Executor {
+    runtime: RuntimeId,
+    tasks: RefCell<Tasks>,
+    root: Root,
+    /// Which word is being polled now; `None` between polls.
+    running: Cell<Option<WakeWord>>,
+    /// What a wake that happens now is put down to.
+    cause: Cell<WakeCause>,
+    /// Noted by the leaf operation that last returned `Pending` in the current poll.
+    wait: Cell<Option<Wait>>,
+    /// I/O operations the current poll may still make before it has to yield.
+    budget: Cell<u32>,
+    io_budget: u32,
+    /// Wakers that are not ours, of futures that yielded inside another executor's combinator.
+    yielded_wakers: RefCell<Vec<Waker>>,
+    pub(crate) panics: Panics,
+    pub(crate) poll_times: Option<PollTimes>,
+}
+
+/// What `poll_join` found.
+#[must_use]
+pub(crate) enum Join {
+    /// The task has ended; the output is in the cell, and the slot is free.
+    Finished(BoxedCell),
+    /// The waker is stored (it was already, or has just been).
+    Waiting,
+    /// The task and its output are gone: its runtime has ended.
+    Gone,
+    /// A task waits for itself.
+    Itself,
+}
+
+/// What `take_next` hands out.
+struct Next {
+    key: Key,
+    cell: BoxedCell,
+    aborted: bool,
+}
+
+/// What is left to do, outside the borrow, once a task has ended.
+#[must_use]
+enum Ended {
+    Wake(Option<Waker>),
+    /// Nobody will join.
+    Drop(BoxedCell, Option<Unhandled>),
+}
+
+impl Executor {
+    pub(crate) fn new(
+        runtime: RuntimeId,
+        io_budget: u32,
+        seed: Option<u64>,
+        panics: Panics,
+        poll_times: Option<PollTimes>,
+    ) -> Self {
+        Executor {
+            runtime,
+            tasks: RefCell::new(Tasks {
+                slots: Slab::new(),
+                queue: RunQueue::new(seed),
+                names: HashMap::new(),
+                closed: false,
+                counters: Counters::default(),
+            }),
+            root: Root {
+                woken: Cell::new(false),
+                yielded: Cell::new(false),
+                generation: Cell::new(0),
+            },
+            running: Cell::new(None),
+            cause: Cell::new(WakeCause::Thread),
+            wait: Cell::new(None),
+            budget: Cell::new(io_budget),
+            io_budget,
+            yielded_wakers: RefCell::new(Vec::new()),
+            panics,
+            poll_times,
+        }
+    }
+
+    /// Gives a future a slot and a place in the run queue.
+    ///
+    /// On a runtime that is ending the cell comes back, to be dropped by the caller.
+    pub(crate) fn spawn(
+        &self,
+        cell: BoxedCell,
+        name: Option<&str>,
+        spawned_at: &'static Location<'static>,
+    ) -> Result<Id, BoxedCell> {
+        let mut tasks = self.tasks.borrow_mut();
+        let tasks = &mut *tasks;
+        if tasks.closed {
+            return Err(cell);
+        }
+        let named = if name.is_some() { Flags::NAMED } else { 0 };
+        let key = tasks.slots.insert(Slot {
+            cell: Some(cell),
+            joiner: None,
+            spawned_at,
+            polls: 0,
+            wait: None,
+            last_wake: WakeCause::Spawn,
+            flags: Flags(Flags::SCHEDULED | Flags::JOINABLE | named),
+        });
+        tasks.queue.push(key);
+        if let Some(name) = name {
+            tasks.names.insert(key, name.into());
+        }
+        tasks.counters.spawned += 1;
+        tasks.counters.alive += 1;
+        tasks.counters.wakes[WakeCause::Spawn.kind()] += 1;
+        Ok(Id {
+            runtime: self.runtime,
+            key,
+        })
+    }
+
+    /// Puts a task into the run queue unless it is there already; or marks the root woken.
+    ///
+    /// The word may be stale in every part: then nobody, or somebody else, is polled once more than
+    /// necessary.
+    #[inline]
+    pub(crate) fn wake(&self, word: WakeWord) {
+        if word.index() == WakeWord::ROOT {
+            self.wake_root(word.generation());
+            return;
+        }
+        let mut tasks = self.tasks.borrow_mut();
+        let tasks = &mut *tasks;
+        let Some((key, slot)) = tasks.slots.get_short_mut(word.index(), word.generation()) else {
+            tasks.counters.wakes_stale += 1;
+            return;
+        };
+        if slot.flags.has(Flags::SCHEDULED | Flags::FINISHED) {
+            tasks.counters.wakes_coalesced += 1;
+            return;
+        }
+        let cause = self.cause.get();
+        slot.flags.set(Flags::SCHEDULED);
+        slot.last_wake = cause;
+        tasks.queue.push(key);
+        tasks.counters.wakes[cause.kind()] += 1;
+    }
+
+    fn wake_root(&self, generation: u16) {
+        let counters = &mut self.tasks.borrow_mut().counters;
+        if generation != self.root.generation.get() as u16 {
+            counters.wakes_stale += 1;
+        } else if self.root.woken.replace(true) {
+            counters.wakes_coalesced += 1;
+        } else {
+            counters.wakes[self.cause.get().kind()] += 1;
+        }
+    }
+
+    /// Asks for the running future to be polled again, but not before the reactor has had its turn.
+    pub(crate) fn yield_after_turn(&self, waker: &Waker, word: Option<WakeWord>) {
+        let Some(word) = word.filter(|word| Some(*word) == self.running.get()) else {
+            // Not the waker of the running task: a combinator's own. It is woken after the turn.
+            let waker = waker.clone();
+            self.yielded_wakers.borrow_mut().push(waker);
+            return;
+        };
+        if word.index() == WakeWord::ROOT {
+            self.root.yielded.set(true);
+            return;
+        }
+        let mut tasks = self.tasks.borrow_mut();
+        let tasks = &mut *tasks;
+        if let Some((key, slot)) = tasks.slots.get_short_mut(word.index(), word.generation())
+            && !slot.flags.has(Flags::SCHEDULED)
+        {
+            slot.flags.set(Flags::SCHEDULED);
+            slot.last_wake = WakeCause::Yield;
+            tasks.queue.push_yielded(key);
+            tasks.counters.wakes[WakeCause::Yield.kind()] += 1;
+        }
+    }
+
+    /// Lets what yielded queue up again. The loop calls it after each turn.
+    #[inline]
+    pub(crate) fn admit_yielded(&self) {
+        self.tasks.borrow_mut().queue.admit_yielded();
+        if self.root.yielded.take() {
+            self.root.woken.set(true);
+        }
+        if !self.yielded_wakers.borrow().is_empty() {
+            let wakers = self.yielded_wakers.take();
+            self.wake_all(wakers.into_iter().map(|waker| (waker, WakeCause::Yield)));
+        }
+    }
+
+    /// Whether a poll is due before anything else happens.
+    #[inline]
+    pub(crate) fn has_work(&self) -> bool {
+        self.root.woken.get()
+            || self.root.yielded.get()
+            || !self.tasks.borrow().queue.is_empty()
+            || !self.yielded_wakers.borrow().is_empty()
+    }
+
+    /// Polls tasks from the run queue, at most `limit` of them (I8).
+    #[inline]
+    pub(crate) fn tick(&self, limit: u32, waker_for: impl Fn(WakeWord) -> Waker) {
+        for _ in 0..limit {
+            let Some(next) = self.take_next() else {
+                return;
+            };
+            self.run(next, &waker_for);
+        }
+    }
+
+    fn take_next(&self) -> Option<Next> {
+        let mut tasks = self.tasks.borrow_mut();
+        let tasks = &mut *tasks;
+        loop {
+            let key = tasks.queue.pop()?;
+            // A task that woke itself in its last poll left its key behind.
+            let Some(slot) = tasks.slots.get_mut(key) else {
+                continue;
+            };
+            slot.flags.clear(Flags::SCHEDULED);
+            if let Some(cell) = slot.cell.take_if(|_| !slot.flags.has(Flags::FINISHED)) {
+                slot.flags.set(Flags::RUNNING);
+                slot.polls += 1;
+                tasks.counters.polls += 1;
+                return Some(Next {
+                    key,
+                    cell,
+                    aborted: slot.flags.has(Flags::ABORTED),
+                });
+            }
+        }
+    }
+
+    #[inline]
+    fn run(
+        &self,
+        Next {
+            key,
+            mut cell,
+            aborted,
+        }: Next,
+        waker_for: &impl Fn(WakeWord) -> Waker,
+    ) {
+        let id = Id {
+            runtime: self.runtime,
+            key,
+        };
+        let word = WakeWord::new(self.runtime, key.generation, key.index);
+        self.enter_poll(word, WakeCause::Task { slot: key.index });
+        let polled = if aborted {
+            Poll::Ready(cell.as_mut().cancel(id))
+        } else {
+            // Dropping one of our wakers does nothing, so the call that would do it is spared.
+            let waker = ManuallyDrop::new(waker_for(word));
+            let started = self.poll_times.as_ref().map(PollTimes::start);
+            let polled = cell.as_mut().poll(id, &mut Context::from_waker(&waker));
+            if let (Some(times), Some(started)) = (&self.poll_times, started) {
+                self.measure(times, times.stop(started), key);
+            }
+            polled
+        };
+        self.leave_poll();
+        match polled {
+            Poll::Pending => self.put_back(key, cell),
+            Poll::Ready(ending) => self.finish(key, cell, ending),
+        }
+    }
+
+    #[inline]
+    fn enter_poll(&self, word: WakeWord, cause: WakeCause) {
+        self.running.set(Some(word));
+        self.cause.set(cause);
+        self.wait.set(None);
+        self.budget.set(self.io_budget);
+    }
+
+    #[inline]
+    fn leave_poll(&self) {
+        self.running.set(None);
+        self.cause.set(WakeCause::Thread);
+    }
+
+    /// Reports a poll that took long, when somebody asked to hear of it.
+    fn measure(&self, times: &PollTimes, took: Duration, key: Key) {
+        times.record(took, || {
+            let tasks = self.tasks.borrow();
+            let spawned_at = tasks.slots.get(key).map(|slot| slot.spawned_at);
+            (tasks.names.get(&key).map(ToString::to_string), spawned_at)
+        });
+    }
+
+    #[inline]
+    fn put_back(&self, key: Key, cell: BoxedCell) {
+        let mut tasks = self.tasks.borrow_mut();
+        let slot = tasks
+            .slots
+            .get_mut(key)
+            .expect("a running task keeps its slot");
+        slot.flags.clear(Flags::RUNNING);
+        slot.wait = self.wait.take();
+        slot.cell = Some(cell);
+    }
+
+    fn finish(&self, key: Key, cell: BoxedCell, ending: Ending) {
+        // Not in the head of the `match`, which would hold the borrow while joiners are woken.
+        let ended = self.tasks.borrow_mut().end(key, cell, ending);
+        match ended {
+            Ended::Wake(joiner) => {
+                self.wake_all(joiner.map(|joiner| (joiner, WakeCause::Task { slot: key.index })));
+            }
+            Ended::Drop(cell, unhandled) => self.discard(cell, unhandled),
+        }
+    }
+
+    /// Drops a cell that nobody will ask for any more, reporting the panic it may hold.
+    fn discard(&self, cell: BoxedCell, unhandled: Option<Unhandled>) {
+        if let Some(unhandled) = unhandled {
+            self.panics.report(unhandled, cell.panic_text());
+        }
+        self.drop_foreign(cell, "the drop of a task's output");
+    }
+
+    /// Drops a user's value; a panic while doing so is reported, not passed on.
+    fn drop_foreign<T>(&self, value: T, what: &'static str) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+            self.count_panic();
+            self.panics.report_payload(what, payload.as_ref());
+            drop_quietly(payload);
+        }
+    }
+
+    fn count_panic(&self) {
+        let counters = &mut self.tasks.borrow_mut().counters;
+        counters.panics += 1;
+        counters.panics_unhandled += 1;
+    }
+
+    /// Wakes each waker, putting its wake down to its cause. A waker is foreign code: should one
+    /// panic, that is reported and the others are woken all the same.
+    pub(crate) fn wake_all(&self, wakers: impl IntoIterator<Item = (Waker, WakeCause)>) {
+        let before = self.cause.get();
+        let mut wakers = wakers.into_iter();
+        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
+            for (waker, cause) in wakers.by_ref() {
+                self.cause.set(cause);
+                waker.wake();
+            }
+        })) {
+            self.count_panic();
+            self.panics.report_payload("a waker", payload.as_ref());
+            drop_quietly(payload);
+        }
+        self.cause.set(before);
+    }
+
+    /// Looks for the output of a task on behalf of its `JoinHandle`.
+    pub(crate) fn poll_join(&self, id: Id, waker: &Waker) -> Join {
+        {
+            let mut tasks = self.tasks.borrow_mut();
+            let tasks = &mut *tasks;
+            let Some(slot) = tasks.slots.get_mut(id.key) else {
+                return Join::Gone;
+            };
+            if slot.flags.has(Flags::FINISHED) {
+                return match tasks.remove(id.key).and_then(|slot| slot.cell) {
+                    Some(cell) => Join::Finished(cell),
+                    None => Join::Gone,
+                };
+            }
+            if slot.flags.has(Flags::RUNNING) && self.running_key() == Some(id.key) {
+                return Join::Itself;
+            }
+            if slot
+                .joiner
+                .as_ref()
+                .is_some_and(|joiner| joiner.will_wake(waker))
+            {
+                return Join::Waiting;
+            }
+        }
+        // Cloning and dropping wakers is foreign code (I3), which may even have finished the task;
+        // but only `tick` finishes tasks, and we are inside a poll.
+        let mut waker = Some(waker.clone());
+        if let Some(slot) = self.tasks.borrow_mut().slots.get_mut(id.key) {
+            std::mem::swap(&mut slot.joiner, &mut waker);
+        }
+        drop(waker);
+        Join::Waiting
+    }
+
+    /// The `JoinHandle` is gone: the output, when there is one, is dropped here and now.
+    pub(crate) fn detach(&self, id: Id) {
+        let mut tasks = self.tasks.borrow_mut();
+        let Some(slot) = tasks.slots.get_mut(id.key) else {
+            return;
+        };
+        slot.flags.clear(Flags::JOINABLE);
+        let joiner = slot.joiner.take();
+        if !slot.flags.has(Flags::FINISHED) {
+            drop(tasks);
+            // Dropping a waker is foreign code.
+            drop(joiner);
+            return;
+        }
+        let removed = tasks.remove_finished(id.key);
+        drop(tasks);
+        if let Some((cell, unhandled)) = removed {
+            self.discard(cell, unhandled);
+        }
+    }
+
+    /// Marks a task for cancellation and schedules it: the next time its turn comes its future is
+    /// dropped instead of polled.
+    pub(crate) fn abort(&self, key: Key) {
+        let mut tasks = self.tasks.borrow_mut();
+        let tasks = &mut *tasks;
+        let Some(slot) = tasks.slots.get_mut(key) else {
+            return;
+        };
+        if slot.flags.has(Flags::FINISHED | Flags::ABORTED) {
+            return;
+        }
+        slot.flags.set(Flags::ABORTED);
+        if !slot.flags.has(Flags::SCHEDULED) {
+            slot.flags.set(Flags::SCHEDULED);
+            tasks.queue.push(key);
+        }
+        slot.last_wake = WakeCause::Abort;
+        tasks.counters.wakes[WakeCause::Abort.kind()] += 1;
+    }
+
+    /// Whether a task has ended; true as well when it has left its slot.
+    pub(crate) fn is_finished(&self, key: Key) -> bool {
+        let tasks = self.tasks.borrow();
+        tasks
+            .slots
+            .get(key)
+            .is_none_or(|slot| slot.flags.has(Flags::FINISHED))
+    }
+
+    /// Starts a new root future: it is woken, and wakers of the previous one are stale.
+    pub(crate) fn begin_root(&self) -> WakeWord {
+        let generation = self.root.generation.get().wrapping_add(1);
+        self.root.generation.set(generation);
+        self.root.woken.set(true);
+        self.root.yielded.set(false);
+        WakeWord::new(self.runtime, generation, WakeWord::ROOT)
+    }
+
+    /// Whether the root was woken since it was last asked.
+    #[inline]
+    pub(crate) fn take_root_woken(&self) -> bool {
+        self.root.woken.take()
+    }
+
+    /// Polls the root future through `poll`, with a task's budget and bookkeeping. The bookkeeping
+    /// ends also when the future panics: then the panic is the caller's.
+    pub(crate) fn run_root<T>(&self, word: WakeWord, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        struct Leave<'a>(&'a Executor);
+        impl Drop for Leave<'_> {
+            fn drop(&mut self) {
+                self.0.leave_poll();
+            }
+        }
+        self.enter_poll(word, WakeCause::Root);
+        self.tasks.borrow_mut().counters.root_polls += 1;
+        let _leave = Leave(self);
+        poll()
+    }
+
+    /// The task that is being polled now; `None` in the root future and between polls.
+    #[inline]
+    pub(crate) fn running(&self) -> Option<Id> {
+        let key = self.running_key()?;
+        Some(Id {
+            runtime: self.runtime,
+            key,
+        })
+    }
+
+    fn running_key(&self) -> Option<Key> {
+        let word = self.running.get()?;
+        self.tasks.borrow().slots.key_of(word.index())
+    }
+
+    /// Takes one I/O operation off the budget of the current poll. `false`: the budget is used up,
+    /// and the caller has to yield.
+    #[inline]
+    pub(crate) fn charge(&self) -> bool {
+        match self.budget.get().checked_sub(1) {
+            Some(left) => {
+                self.budget.set(left);
+                true
+            }
+            // Between polls there is nobody to be fair to.
+            None => self.running.get().is_none(),
+        }
+    }
+
+    /// Notes on what the current poll is about to wait.
+    #[inline]
+    pub(crate) fn note_wait(&self, wait: Wait) {
+        self.wait.set(Some(wait));
+    }
+
+    /// Sets what the following wakes are put down to.
+    pub(crate) fn set_cause(&self, cause: WakeCause) {
+        self.cause.set(cause);
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.tasks.borrow().counters
+    }
+
+    /// Every task as it is now; `now_ns` is what waits are measured against.
+    pub(crate) fn records(&self, now_ns: u64) -> Vec<TaskRecord> {
+        let tasks = self.tasks.borrow();
+        tasks
+            .slots
+            .iter()
+            .map(|(key, slot)| tasks.record(self.runtime, key, slot, now_ns))
+            .collect()
+    }
+
+    /// Ends every task: each future is dropped here, whatever its drop does.
+    ///
+    /// First step of the runtime's end. Spawning is refused from the first line on, so this ends.
+    pub(crate) fn shut_down(&self) {
+        self.tasks.borrow_mut().closed = true;
+        loop {
+            let Some(slot) = self.tasks.borrow_mut().slots.drain_one() else {
+                break;
+            };
+            if let Some(cell) = slot.cell {
+                self.drop_foreign(cell, "the drop of a task at the end of its runtime");
+            }
+            // Whoever waits learns from a poll that the task is gone.
+            self.wake_all(slot.joiner.map(|joiner| (joiner, WakeCause::Abort)));
+        }
+        let mut tasks = self.tasks.borrow_mut();
+        tasks.counters.alive = 0;
+        tasks.queue.clear();
+        tasks.names.clear();
+        drop(tasks);
+        self.drop_foreign(self.yielded_wakers.take(), "the drop of a waker");
+    }
+}
+
+impl Tasks {
+    /// Frees a slot.
+    fn remove(&mut self, key: Key) -> Option<Slot> {
+        let slot = self.slots.remove(key)?;
+        if slot.flags.has(Flags::NAMED) {
+            self.names.remove(&key);
+        }
+        Some(slot)
+    }
+
+    /// A task has ended: its output stays in the slot when a handle exists, else the slot is free.
+    fn end(&mut self, key: Key, cell: BoxedCell, ending: Ending) -> Ended {
+        self.counters.alive -= 1;
+        if ending == Ending::Panicked {
+            self.counters.panics += 1;
+        }
+        let slot = self
+            .slots
+            .get_mut(key)
+            .expect("a running task keeps its slot");
+        slot.flags.clear(Flags::RUNNING);
+        slot.flags.set(Flags::FINISHED);
+        slot.wait = None;
+        slot.cell = Some(cell);
+        if slot.flags.has(Flags::JOINABLE) {
+            return Ended::Wake(slot.joiner.take());
+        }
+        match self.remove_finished(key) {
+            Some((cell, unhandled)) => Ended::Drop(cell, unhandled),
+            None => Ended::Wake(None),
+        }
+    }
+
+    /// Frees the slot of a task that has ended and that nobody will join.
+    fn remove_finished(&mut self, key: Key) -> Option<(BoxedCell, Option<Unhandled>)> {
+        let name = self.names.get(&key).map(ToString::to_string);
+        let slot = self.remove(key)?;
+        let cell = slot.cell?;
+        let unhandled = cell.panic_text().map(|_| Unhandled {
+            name,
+            spawned_at: slot.spawned_at,
+        });
+        if unhandled.is_some() {
+            self.counters.panics_unhandled += 1;
+        }
+        Some((cell, unhandled))
+    }
+
+    fn record(&self, runtime: RuntimeId, key: Key, slot: &Slot, now_ns: u64) -> TaskRecord {
+        let state = match slot.flags {
+            flags if flags.has(Flags::FINISHED) => TaskState::Finished,
+            flags if flags.has(Flags::RUNNING) => TaskState::Running,
+            flags if flags.has(Flags::SCHEDULED) => TaskState::Scheduled,
+            _ => TaskState::Waiting,
+        };
+        let waiting = slot.wait.map(|wait| Waiting {
+            operation: wait.operation,
+            location: wait.location,
+            fd: (wait.fd >= 0).then_some(wait.fd),
+            elapsed: Duration::from_nanos(now_ns.saturating_sub(wait.since_ns)),
+        });
+        TaskRecord {
+            id: Id { runtime, key },
+            name: self.names.get(&key).map(ToString::to_string),
+            spawned_at: slot.spawned_at,
+            state,
+            polls: slot.polls,
+            waiting,
+            last_wake: slot.last_wake,
+        }
+    }
+}
+
+impl std::fmt::Debug for Executor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Executor")
+            .field("counters", &self.counters())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Takes a finished task's output out of its cell.
+pub(crate) fn output_of<T: 'static>(mut cell: BoxedCell) -> Option<T> {
+    let mut place: Option<T> = None;
+    cell.as_mut().take_output(&mut place as &mut dyn Any);
+    place
+}

@@ -1,0 +1,209 @@
+//! The future that every socket operation waits with.
+//!
+//! Called by [`AsyncFd`] and by the named futures of `wakeful-net`; calls the reactor. It carries
+//! the name of the operation and the place where the user called it, so that a waiting task can say
+//! on what it waits, and a number of its own, so that it never displaces another waiter and leaves
+//! none behind.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::os::fd::AsFd;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::guard::AsyncFdReadyGuard;
+use super::{AsyncFd, Interest};
+use crate::current::{self, Core};
+use crate::reactor::waiters::WaiterId;
+use crate::reactor::{Polled, Readiness as Ready, runtime_is_gone};
+use crate::task::record::Wait;
+use crate::task::yield_after_turn;
+
+/// Waits until a descriptor is ready; made by [`AsyncFd::ready`] and its siblings.
+///
+/// Unlike most futures it may be polled again after it was ready, and then waits for the
+/// descriptor's next readiness: an operation that loops over "wait, try" needs only one.
+///
+/// Being ready takes one operation off the task's I/O budget; when that is used up, the task yields
+/// to the others first. See [`Builder::io_budget`](crate::runtime::Builder::io_budget).
+///
+/// # Panics
+///
+/// Polling panics on a thread that is not running the descriptor's runtime.
+///
+/// # Cancel safety
+///
+/// Safe: dropping it while it waits removes its waker and nothing else.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Readiness<'a, T: AsFd> {
+    fd: &'a AsyncFd<T>,
+    interest: Interest,
+    /// Given by the reactor when it has to wait for the first time.
+    waiter: Option<WaiterId>,
+    /// Its waker is stored with the source.
+    waiting: bool,
+    operation: &'static str,
+    location: &'static Location<'static>,
+}
+
+/// What the quick look, in which nothing foreign runs, has found.
+enum Looked {
+    Ready(Ready),
+    /// The waker is in place.
+    Waiting,
+    /// The waker has yet to be stored.
+    Store,
+    /// The budget is used up.
+    Yield,
+    Gone,
+}
+
+impl<'a, T: AsFd> Readiness<'a, T> {
+    #[inline]
+    pub(super) fn new(
+        fd: &'a AsyncFd<T>,
+        interest: Interest,
+        operation: &'static str,
+        location: &'static Location<'static>,
+    ) -> Self {
+        Readiness {
+            fd,
+            interest,
+            waiter: None,
+            waiting: false,
+            operation,
+            location,
+        }
+    }
+
+    /// Names the operation in the record of the task that waits: `"TcpStream::read"`.
+    #[inline]
+    pub fn during(mut self, operation: &'static str) -> Self {
+        self.operation = operation;
+        self
+    }
+
+    #[inline]
+    fn look(&self, core: &Core, cx: &Context<'_>) -> Looked {
+        let key = self.fd.registration().key;
+        let waiter = self.waiter.unwrap_or(WaiterId::ANONYMOUS);
+        let looked = match core
+            .reactor
+            .poll_ready(key, self.interest, waiter, cx.waker())
+        {
+            Polled::Ready(_) if !core.executor.charge() => return Looked::Yield,
+            Polled::Ready(ready) => return Looked::Ready(ready),
+            Polled::Gone => return Looked::Gone,
+            // An anonymous match is somebody else's waker unless we are anonymous ourselves.
+            Polled::Waiting if self.waiter.is_some() => Looked::Waiting,
+            Polled::Waiting | Polled::Store => Looked::Store,
+        };
+        core.executor.note_wait(Wait {
+            operation: self.operation,
+            location: self.location,
+            since_ns: core.timers.loop_now_ns(),
+            fd: self.fd.registration().fd,
+        });
+        looked
+    }
+
+    /// Polls as the given waiter: for the `poll_*` functions, which have no identity.
+    pub(super) fn poll_as(
+        &mut self,
+        waiter: WaiterId,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+        self.waiter = Some(waiter);
+        self.poll_ready(cx)
+    }
+
+    #[inline]
+    fn poll_ready(&mut self, cx: &Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+        let runtime = self.fd.registration().runtime;
+        let looked = current::with(|core| core.owns(runtime).then(|| self.look(core, cx)));
+        match looked.flatten() {
+            Some(Looked::Ready(ready)) => {
+                // Waiting in both directions, it may have been woken by one of them only.
+                if self.waiting && self.interest.is_readable() && self.interest.is_writable() {
+                    self.forget();
+                }
+                self.waiting = false;
+                Poll::Ready(Ok(AsyncFdReadyGuard::new(self.fd, self.interest, ready)))
+            }
+            Some(Looked::Waiting) => Poll::Pending,
+            Some(Looked::Store) => {
+                self.store(cx);
+                Poll::Pending
+            }
+            Some(Looked::Yield) => {
+                yield_after_turn(cx);
+                Poll::Pending
+            }
+            Some(Looked::Gone) => Poll::Ready(Err(runtime_is_gone())),
+            None => {
+                current::explain_absence(runtime, self.operation, self.location);
+                Poll::Ready(Err(runtime_is_gone()))
+            }
+        }
+    }
+
+    /// Puts a clone of the waker with the source. Clones and drops are foreign code, hence the
+    /// `Rc` instead of a borrow.
+    fn store(&mut self, cx: &Context<'_>) {
+        let Some(core) = current::get() else {
+            return;
+        };
+        let waiter = *self
+            .waiter
+            .get_or_insert_with(|| core.reactor.next_waiter());
+        core.reactor.store(
+            self.fd.registration().key,
+            self.interest,
+            waiter,
+            cx.waker(),
+        );
+        self.waiting = waiter != WaiterId::ANONYMOUS;
+    }
+
+    /// Takes this operation off the source's list. On another thread it stays there until the next
+    /// event wakes it for nothing.
+    #[cold]
+    fn forget(&self) {
+        let registration = self.fd.registration();
+        if let Some(core) = current::get_if(registration.runtime)
+            && let Some(waiter) = self.waiter
+        {
+            drop(core.reactor.forget(registration.key, waiter));
+        }
+    }
+}
+
+impl<'a, T: AsFd> Future for Readiness<'a, T> {
+    type Output = io::Result<AsyncFdReadyGuard<'a, T>>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_ready(cx)
+    }
+}
+
+impl<T: AsFd> Drop for Readiness<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.waiting {
+            self.forget();
+        }
+    }
+}
+
+impl<T: AsFd> fmt::Debug for Readiness<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readiness")
+            .field("interest", &self.interest)
+            .field("operation", &self.operation)
+            .field("location", &self.location)
+            .finish_non_exhaustive()
+    }
+}

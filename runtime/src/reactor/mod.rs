@@ -1,0 +1,387 @@
+//! The reactor: turns kernel events into wakes.
+//!
+//! Called by the loop in `Runtime::block_on` (`turn`) and by [`crate::io::AsyncFd`] (`add`,
+//! `poll_ready`, `clear`, `remove`). It knows descriptors and `std::task::Waker`, never tasks.
+//!
+//! Every descriptor is registered once, edge-triggered, for all it will ever be asked. From then on
+//! the kernel says only what *changed*, and the reactor remembers it per source:
+//!
+//! ```text
+//!            event: remember, take the waiters, wake them once every borrow has ended
+//!                 +-------------------------------+
+//!                 |                               v
+//!  kernel --> [not ready] <------------------ [ready] --> operation runs at once, no turn needed
+//!                 ^                               |
+//!                 +-------------------------------+
+//!            clear: the operation met EAGAIN or moved less than it asked for
+//! ```
+//!
+//! **No edge is lost.** An edge matters only between the operation that met EAGAIN and the moment
+//! its waker is stored. Both happen on this thread with no turn in between, unless the user holds a
+//! ready guard across an `.await`; for that case every source counts its events and `clear` is
+//! refused when the count has moved on (the count is 32 bits wide: tokio #8331 shows what 8 do).
+//!
+//! Keeps I3 (wakers leave in a vector and are woken outside the borrow), I4 (the token of an event
+//! is index and generation; what finds no source wakes nobody) and I6 (whoever waits is either in
+//! `Waiters` or has been woken; `remove` wakes those that are left).
+//!
+//! Sources: `epoll(7)`, section "Possible pitfalls and ways to avoid them".
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::task::Waker;
+
+use crate::remote::{REMOTE_TOKEN, Remote};
+use crate::slab::{Key, Slab};
+use crate::sys::epoll::{Epoll, Events, Wait};
+use crate::task::WakeCause;
+
+pub(crate) mod ready;
+pub(crate) mod waiters;
+
+use ready::{Interest, Ready};
+use waiters::{Displaced, WaiterId, Waiters};
+
+/// What the reactor knows of one descriptor.
+#[derive(Debug)]
+struct Source {
+    fd: RawFd,
+    /// What the kernel has said and nothing has disproved.
+    ready: Ready,
+    /// How many events have come, so that a clear can tell whether it is out of date.
+    events: u32,
+    readers: Waiters,
+    writers: Waiters,
+}
+
+/// What an operation learns when it need not wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Readiness {
+    pub(crate) ready: Ready,
+    /// The source's event count at that moment; given back to [`Reactor::clear`].
+    pub(crate) events: u32,
+}
+
+/// What [`Reactor::poll_ready`] found.
+#[must_use]
+pub(crate) enum Polled {
+    Ready(Readiness),
+    /// The waker is in place.
+    Waiting,
+    /// Not ready, and the waker is not in place: call [`Reactor::store`] before returning `Pending`.
+    Store,
+    /// The source was removed, or the runtime is ending.
+    Gone,
+}
+
+struct State {
+    sources: Slab<Source>,
+    /// Filled by the kernel, emptied by `turn`.
+    events: Events,
+    closed: bool,
+}
+
+/// What the reactor counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) turns: u64,
+    pub(crate) waits: u64,
+    pub(crate) events: u64,
+    pub(crate) events_stale: u64,
+}
+
+pub(crate) struct Reactor {
+    /// Where epoll lives: shared with other threads, which may deregister and wake but never wait.
+    remote: Arc<Remote>,
+    state: RefCell<State>,
+    /// Wakers on their way from `State` to being woken; kept for its capacity.
+    woken: Cell<Vec<(Waker, WakeCause)>>,
+    next_waiter: Cell<u32>,
+    /// How many operations wait for a descriptor now. The paused clock asks.
+    waiting: Cell<usize>,
+    counters: Cell<Counters>,
+}
+
+impl Reactor {
+    pub(crate) fn new(remote: Arc<Remote>, events_per_turn: usize) -> Self {
+        Reactor {
+            remote,
+            state: RefCell::new(State {
+                sources: Slab::new(),
+                events: Events::with_capacity(events_per_turn),
+                closed: false,
+            }),
+            woken: Cell::new(Vec::new()),
+            next_waiter: Cell::new(0),
+            waiting: Cell::new(0),
+            counters: Cell::new(Counters::default()),
+        }
+    }
+
+    fn epoll(&self) -> &Epoll {
+        self.remote.epoll()
+    }
+
+    /// Registers a descriptor for all it will be asked.
+    ///
+    /// # Errors
+    ///
+    /// What `epoll_ctl(2)` refuses; then nothing is left behind.
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<Key> {
+        let mut state = self.state.borrow_mut();
+        if state.closed {
+            return Err(runtime_is_gone());
+        }
+        let key = state.sources.insert(Source {
+            fd: fd.as_raw_fd(),
+            ready: Ready::EMPTY,
+            events: 0,
+            readers: Waiters::default(),
+            writers: Waiters::default(),
+        });
+        let added = self.epoll().add(fd, key.to_bits(), interest.to_epoll());
+        if added.is_err() {
+            state.sources.remove(key);
+        }
+        added.map(|()| key)
+    }
+
+    /// Forgets a descriptor. Whoever still waits for it is woken, to find it gone.
+    pub(crate) fn remove(&self, key: Key) -> Vec<Waker> {
+        let removed = self.state.borrow_mut().sources.remove(key);
+        let mut orphans = Vec::new();
+        if let Some(mut source) = removed {
+            source.readers.take_all(|waker| orphans.push(waker));
+            source.writers.take_all(|waker| orphans.push(waker));
+            self.forget_waiting(orphans.len());
+        }
+        orphans
+    }
+
+    fn forget_waiting(&self, count: usize) {
+        self.waiting.set(self.waiting.get().saturating_sub(count));
+    }
+
+    /// A number for an operation that is about to wait.
+    pub(crate) fn next_waiter(&self) -> WaiterId {
+        let next = self.next_waiter.get().wrapping_add(1).max(1);
+        self.next_waiter.set(next);
+        WaiterId(next)
+    }
+
+    /// What is known to be ready now, of what `interest` asks for.
+    #[inline]
+    pub(crate) fn readiness(&self, key: Key, interest: Interest) -> io::Result<Readiness> {
+        let state = self.state.borrow();
+        let source = state.sources.get(key).ok_or_else(runtime_is_gone)?;
+        Ok(Readiness {
+            ready: source.ready & interest.mask(),
+            events: source.events,
+        })
+    }
+
+    /// As [`readiness`](Self::readiness); when nothing is ready, says whether `waker` is stored for
+    /// the next event already. Runs no foreign code.
+    #[inline]
+    pub(crate) fn poll_ready(
+        &self,
+        key: Key,
+        interest: Interest,
+        waiter: WaiterId,
+        waker: &Waker,
+    ) -> Polled {
+        let state = self.state.borrow();
+        let Some(source) = state.sources.get(key) else {
+            return Polled::Gone;
+        };
+        let ready = source.ready & interest.mask();
+        if !ready.is_empty() {
+            Polled::Ready(Readiness {
+                ready,
+                events: source.events,
+            })
+        } else if source.knows(interest, waiter, waker) {
+            Polled::Waiting
+        } else {
+            Polled::Store
+        }
+    }
+
+    /// Stores one clone of the waker per direction asked for, in place of what the same operation
+    /// stored before. Cloning, waking and dropping wakers is foreign code, so each happens between
+    /// two borrows.
+    pub(crate) fn store(&self, key: Key, interest: Interest, waiter: WaiterId, waker: &Waker) {
+        let reading = interest.is_readable() || interest.is_priority();
+        for (asked, reader) in [(reading, true), (interest.is_writable(), false)] {
+            if !asked {
+                continue;
+            }
+            let clone = waker.clone();
+            let displaced = {
+                let mut state = self.state.borrow_mut();
+                let Some(source) = state.sources.get_mut(key) else {
+                    return;
+                };
+                let waiters = if reader {
+                    &mut source.readers
+                } else {
+                    &mut source.writers
+                };
+                waiters.store(waiter, clone)
+            };
+            let Displaced { replaced, evicted } = displaced;
+            if replaced.is_none() && evicted.is_none() {
+                self.waiting.set(self.waiting.get() + 1);
+            }
+            drop(replaced);
+            if let Some(evicted) = evicted {
+                evicted.wake();
+            }
+        }
+    }
+
+    /// Forgets an operation that was dropped while it waited; its wakers come back to be dropped.
+    pub(crate) fn forget(&self, key: Key, waiter: WaiterId) -> [Option<Waker>; 2] {
+        let mut state = self.state.borrow_mut();
+        let Some(source) = state.sources.get_mut(key) else {
+            return [None, None];
+        };
+        let removed = [source.readers.remove(waiter), source.writers.remove(waiter)];
+        self.forget_waiting(removed.iter().flatten().count());
+        removed
+    }
+
+    /// Drops cached readiness, unless an event has come since `seen` was read.
+    #[inline]
+    pub(crate) fn clear(&self, key: Key, seen: u32, what: Ready) {
+        if let Some(source) = self.state.borrow_mut().sources.get_mut(key)
+            && source.events == seen
+        {
+            source.ready = source.ready - what;
+        }
+    }
+
+    /// Presets cached readiness: the next operation is tried without waiting for an event.
+    pub(crate) fn assume(&self, key: Key, what: Ready) {
+        if let Some(source) = self.state.borrow_mut().sources.get_mut(key) {
+            source.ready |= what;
+        }
+    }
+
+    /// One look at the kernel: waits as long as `wait` allows, remembers what became ready, and
+    /// hands every waker concerned to `wake`, outside of every borrow.
+    ///
+    /// # Errors
+    ///
+    /// When epoll itself fails, which means that its descriptor was closed behind our back.
+    #[inline]
+    pub(crate) fn turn(
+        &self,
+        wait: Wait,
+        wake: impl FnOnce(std::vec::Drain<'_, (Waker, WakeCause)>),
+    ) -> io::Result<()> {
+        let mut counters = self.counters.get();
+        counters.turns += 1;
+        // With nothing registered there is nothing the kernel could tell in no time.
+        if wait == Wait::Poll && self.state.borrow().sources.len() == 0 {
+            self.counters.set(counters);
+            return Ok(());
+        }
+        counters.waits += 1;
+        let mut woken = self.woken.take();
+        {
+            let mut state = self.state.borrow_mut();
+            let State {
+                sources, events, ..
+            } = &mut *state;
+            let count = self.epoll().wait(events, wait)?;
+            for event in events.iter(count) {
+                if event.token == REMOTE_TOKEN {
+                    continue;
+                }
+                counters.events += 1;
+                let Some(source) = sources.get_mut(Key::from_bits(event.token)) else {
+                    // Of a source that is gone: its descriptor lives on in a duplicate, or it was
+                    // removed after the kernel had queued the event (I4).
+                    counters.events_stale += 1;
+                    continue;
+                };
+                source.receive(Ready::from_epoll(event.flags), &mut woken);
+            }
+        }
+        self.counters.set(counters);
+        self.forget_waiting(woken.len());
+        if !woken.is_empty() {
+            wake(woken.drain(..));
+        }
+        // A nested turn is impossible, so nothing was put back in the meantime.
+        self.woken.set(woken);
+        Ok(())
+    }
+
+    /// How many operations wait for descriptors.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.get()
+    }
+
+    /// How many descriptors are registered.
+    pub(crate) fn sources(&self) -> usize {
+        self.state.borrow().sources.len()
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.counters.get()
+    }
+
+    /// Forgets every source and refuses new ones; the wakers come back to be dropped.
+    pub(crate) fn shut_down(&self) -> Vec<Waker> {
+        let mut state = self.state.borrow_mut();
+        state.closed = true;
+        let mut wakers = Vec::new();
+        while let Some(mut source) = state.sources.drain_one() {
+            source.readers.take_all(|waker| wakers.push(waker));
+            source.writers.take_all(|waker| wakers.push(waker));
+        }
+        self.waiting.set(0);
+        wakers
+    }
+}
+
+impl Source {
+    #[inline]
+    fn knows(&self, interest: Interest, waiter: WaiterId, waker: &Waker) -> bool {
+        let reading = interest.is_readable() || interest.is_priority();
+        (!reading || self.readers.knows(waiter, waker))
+            && (!interest.is_writable() || self.writers.knows(waiter, waker))
+    }
+
+    /// Takes in one event; those whom it concerns move to `woken`.
+    #[inline]
+    fn receive(&mut self, ready: Ready, woken: &mut Vec<(Waker, WakeCause)>) {
+        self.ready |= ready;
+        self.events = self.events.wrapping_add(1);
+        let cause = WakeCause::Io { fd: self.fd, ready };
+        if ready.intersects(Interest::READABLE.mask()) || ready.is_priority() {
+            self.readers.take_all(|waker| woken.push((waker, cause)));
+        }
+        if ready.intersects(Interest::WRITABLE.mask()) {
+            self.writers.take_all(|waker| woken.push((waker, cause)));
+        }
+    }
+}
+
+/// What an I/O object that outlived its runtime answers.
+pub(crate) fn runtime_is_gone() -> io::Error {
+    io::Error::other("the Wakeful runtime to which this descriptor belongs has ended")
+}
+
+impl std::fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reactor")
+            .field("sources", &self.sources())
+            .field("waiting", &self.waiting())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,328 @@
+//! What one may wait for ([`Interest`]) and what the kernel has said ([`Ready`]): two small bit sets.
+//!
+//! Used by the reactor and, as public types, by [`crate::io`]. The mapping from the kernel's event
+//! word stands here alone, in [`Ready::from_epoll`]:
+//!
+//! ```text
+//!  EPOLLIN     READABLE                     a read will not block
+//!  EPOLLPRI    PRIORITY                     out-of-band data
+//!  EPOLLOUT    WRITABLE                     a write will not block
+//!  EPOLLRDHUP  READ_CLOSED                  the peer sends no more; data may come before it
+//!  EPOLLHUP    READ_CLOSED | WRITE_CLOSED   both directions are at their end
+//!  EPOLLERR    ERROR                        wakes both directions: whoever comes first learns it
+//! ```
+//!
+//! See `epoll_ctl(2)` for the flags.
+
+use std::fmt;
+use std::ops::{BitAnd, BitOr, BitOrAssign, Sub};
+
+use crate::sys::epoll::Epoll;
+
+/// The directions in which one may wait for a descriptor; combined with `|`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Interest(u8);
+
+impl Interest {
+    /// Waiting to read: data, a closed peer, an error.
+    pub const READABLE: Interest = Interest(0b001);
+    /// Waiting to write: room, a closed peer, an error.
+    pub const WRITABLE: Interest = Interest(0b010);
+    /// Waiting for exceptional conditions, such as out-of-band data.
+    pub const PRIORITY: Interest = Interest(0b100);
+
+    /// Combines two interests, like `|`.
+    #[must_use]
+    pub const fn add(self, other: Interest) -> Interest {
+        Interest(self.0 | other.0)
+    }
+
+    /// Says whether reading is among them.
+    #[must_use]
+    pub const fn is_readable(self) -> bool {
+        self.0 & Self::READABLE.0 != 0
+    }
+
+    /// Says whether writing is among them.
+    #[must_use]
+    pub const fn is_writable(self) -> bool {
+        self.0 & Self::WRITABLE.0 != 0
+    }
+
+    /// Says whether exceptional conditions are among them.
+    #[must_use]
+    pub const fn is_priority(self) -> bool {
+        self.0 & Self::PRIORITY.0 != 0
+    }
+
+    /// What of the kernel's news satisfies the interest.
+    #[inline]
+    pub(crate) const fn mask(self) -> Ready {
+        let mut mask = 0;
+        if self.is_readable() {
+            mask |= Ready::READABLE.0 | Ready::READ_CLOSED.0 | Ready::ERROR.0;
+        }
+        if self.is_writable() {
+            mask |= Ready::WRITABLE.0 | Ready::WRITE_CLOSED.0 | Ready::ERROR.0;
+        }
+        if self.is_priority() {
+            mask |= Ready::PRIORITY.0 | Ready::READ_CLOSED.0 | Ready::ERROR.0;
+        }
+        Ready(mask)
+    }
+
+    pub(crate) const fn to_epoll(self) -> u32 {
+        let mut flags = 0;
+        if self.is_readable() {
+            flags |= Epoll::READ;
+        }
+        if self.is_writable() {
+            flags |= Epoll::WRITE;
+        }
+        if self.is_priority() {
+            flags |= Epoll::PRIORITY;
+        }
+        flags
+    }
+}
+
+impl BitOr for Interest {
+    type Output = Interest;
+
+    fn bitor(self, other: Interest) -> Interest {
+        self.add(other)
+    }
+}
+
+impl fmt::Debug for Interest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Self::READABLE, "READABLE"),
+            (Self::WRITABLE, "WRITABLE"),
+            (Self::PRIORITY, "PRIORITY"),
+        ];
+        list_names(
+            f,
+            names
+                .into_iter()
+                .filter(|(flag, _)| self.0 & flag.0 != 0)
+                .map(|(_, name)| name),
+        )
+    }
+}
+
+/// What the kernel has said about a descriptor and nothing has disproved since.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ready(u8);
+
+impl Ready {
+    /// Nothing.
+    pub const EMPTY: Ready = Ready(0);
+    /// A read will not block.
+    pub const READABLE: Ready = Ready(0b000_0001);
+    /// A write will not block.
+    pub const WRITABLE: Ready = Ready(0b000_0010);
+    /// The peer has closed its sending side.
+    pub const READ_CLOSED: Ready = Ready(0b000_0100);
+    /// Nothing written will reach the peer.
+    pub const WRITE_CLOSED: Ready = Ready(0b000_1000);
+    /// Out-of-band data or another exceptional condition.
+    pub const PRIORITY: Ready = Ready(0b001_0000);
+    /// An error is pending on the descriptor.
+    pub const ERROR: Ready = Ready(0b010_0000);
+    /// All of them.
+    pub const ALL: Ready = Ready(0b011_1111);
+
+    #[inline]
+    pub(crate) const fn from_epoll(flags: u32) -> Ready {
+        const fn has(flags: u32, flag: libc::c_int) -> bool {
+            flags & flag as u32 != 0
+        }
+        let mut ready = 0;
+        if has(flags, libc::EPOLLIN) {
+            ready |= Self::READABLE.0;
+        }
+        if has(flags, libc::EPOLLPRI) {
+            ready |= Self::PRIORITY.0;
+        }
+        if has(flags, libc::EPOLLOUT) {
+            ready |= Self::WRITABLE.0;
+        }
+        if has(flags, libc::EPOLLRDHUP) {
+            ready |= Self::READ_CLOSED.0;
+        }
+        if has(flags, libc::EPOLLHUP) {
+            ready |= Self::READ_CLOSED.0 | Self::WRITE_CLOSED.0;
+        }
+        if has(flags, libc::EPOLLERR) {
+            ready |= Self::ERROR.0;
+        }
+        Ready(ready)
+    }
+
+    /// The bits that say "this direction is at its end", which only the kernel's own EAGAIN may
+    /// disprove.
+    pub(crate) const FINAL: Ready =
+        Ready(Self::READ_CLOSED.0 | Self::WRITE_CLOSED.0 | Self::ERROR.0);
+
+    /// Says whether nothing is ready.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Says whether a read would return at once: data, end of stream, or an error.
+    #[must_use]
+    pub const fn is_readable(self) -> bool {
+        self.intersects(Ready(Self::READABLE.0 | Self::READ_CLOSED.0))
+    }
+
+    /// Says whether a write would return at once: room, or an error.
+    #[must_use]
+    pub const fn is_writable(self) -> bool {
+        self.intersects(Ready(Self::WRITABLE.0 | Self::WRITE_CLOSED.0))
+    }
+
+    /// Says whether the peer has closed its sending side.
+    #[must_use]
+    pub const fn is_read_closed(self) -> bool {
+        self.intersects(Self::READ_CLOSED)
+    }
+
+    /// Says whether nothing written will reach the peer.
+    #[must_use]
+    pub const fn is_write_closed(self) -> bool {
+        self.intersects(Self::WRITE_CLOSED)
+    }
+
+    /// Says whether out-of-band data or another exceptional condition is there.
+    #[must_use]
+    pub const fn is_priority(self) -> bool {
+        self.intersects(Self::PRIORITY)
+    }
+
+    /// Says whether an error is pending.
+    #[must_use]
+    pub const fn is_error(self) -> bool {
+        self.intersects(Self::ERROR)
+    }
+
+    /// Says whether all of `other` is in this set.
+    #[must_use]
+    pub const fn contains(self, other: Ready) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    #[inline]
+    pub(crate) const fn intersects(self, other: Ready) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+impl BitOr for Ready {
+    type Output = Ready;
+
+    #[inline]
+    fn bitor(self, other: Ready) -> Ready {
+        Ready(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Ready {
+    #[inline]
+    fn bitor_assign(&mut self, other: Ready) {
+        self.0 |= other.0;
+    }
+}
+
+impl BitAnd for Ready {
+    type Output = Ready;
+
+    #[inline]
+    fn bitand(self, other: Ready) -> Ready {
+        Ready(self.0 & other.0)
+    }
+}
+
+impl Sub for Ready {
+    type Output = Ready;
+
+    #[inline]
+    fn sub(self, other: Ready) -> Ready {
+        Ready(self.0 & !other.0)
+    }
+}
+
+impl fmt::Debug for Ready {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [
+            (Self::READABLE, "READABLE"),
+            (Self::WRITABLE, "WRITABLE"),
+            (Self::READ_CLOSED, "READ_CLOSED"),
+            (Self::WRITE_CLOSED, "WRITE_CLOSED"),
+            (Self::PRIORITY, "PRIORITY"),
+            (Self::ERROR, "ERROR"),
+        ];
+        list_names(
+            f,
+            names
+                .into_iter()
+                .filter(|(flag, _)| self.intersects(*flag))
+                .map(|(_, name)| name),
+        )
+    }
+}
+
+/// `READABLE|WRITABLE`, or `EMPTY`.
+fn list_names(
+    f: &mut fmt::Formatter<'_>,
+    names: impl Iterator<Item = &'static str>,
+) -> fmt::Result {
+    let mut any = false;
+    for name in names {
+        let bar = if any { "|" } else { "" };
+        write!(f, "{bar}{name}")?;
+        any = true;
+    }
+    if any { Ok(()) } else { f.write_str("EMPTY") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// All 32 combinations of the five flags a socket can show (the dispatch table of the brief's
+    /// sample programs compared with `==` and lost most of them).
+    #[test]
+    fn every_combination_of_event_flags_reaches_the_right_direction() {
+        let flags = [
+            libc::EPOLLIN,
+            libc::EPOLLOUT,
+            libc::EPOLLRDHUP,
+            libc::EPOLLHUP,
+            libc::EPOLLERR,
+        ];
+        for combination in 0u32..32 {
+            let has = |bit: usize| combination & 1 << bit != 0;
+            let word = (0..5)
+                .filter(|bit| has(*bit))
+                .map(|bit| flags[bit] as u32)
+                .sum();
+            let ready = Ready::from_epoll(word);
+            let reader = has(0) || has(2) || has(3) || has(4);
+            let writer = has(1) || has(3) || has(4);
+            assert_eq!(
+                ready.intersects(Interest::READABLE.mask()),
+                reader,
+                "{word:#x}"
+            );
+            assert_eq!(
+                ready.intersects(Interest::WRITABLE.mask()),
+                writer,
+                "{word:#x}"
+            );
+            assert_eq!(ready.is_read_closed(), has(2) || has(3), "{word:#x}");
+            assert_eq!(ready.is_error(), has(4), "{word:#x}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What a runtime counts about itself, all the time.
+
+use std::time::Duration;
+
+use crate::current::Core;
+use crate::executor::poll_times::PollTimes;
+use crate::task::WakeCause;
+
+/// Counters and gauges of one runtime at one moment.
+///
+/// Counters go up for the life of the runtime. Counting costs one addition in memory that is at
+/// hand anyway, so it is always on.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Metrics {
+    /// Tasks that have not ended.
+    pub tasks_alive: u64,
+    /// Tasks ever spawned.
+    pub tasks_spawned: u64,
+    /// Polls of tasks.
+    pub polls: u64,
+    /// Polls of root futures.
+    pub root_polls: u64,
+    /// Wakes by being spawned.
+    pub wakes_by_spawn: u64,
+    /// Wakes by a descriptor.
+    pub wakes_by_io: u64,
+    /// Wakes by a timer.
+    pub wakes_by_timer: u64,
+    /// Wakes by a task of the same runtime.
+    pub wakes_by_task: u64,
+    /// Wakes by the root future.
+    pub wakes_by_root: u64,
+    /// Wakes by another thread, or from outside of `block_on`.
+    pub wakes_by_thread: u64,
+    /// Wakes by yielding, of one's own will or for want of budget.
+    pub wakes_by_yield: u64,
+    /// Wakes by being aborted.
+    pub wakes_by_abort: u64,
+    /// Wakes that found the task in the run queue, or finished.
+    pub wakes_coalesced: u64,
+    /// Wakes for a task that is gone.
+    pub wakes_stale: u64,
+    /// Panics caught in tasks and wakers.
+    pub panics: u64,
+    /// Panics of them that nobody joined.
+    pub panics_unhandled: u64,
+    /// Turns of the reactor.
+    pub turns: u64,
+    /// Calls of `epoll_wait`: turns that had something to ask.
+    pub epoll_waits: u64,
+    /// Events of descriptors.
+    pub events: u64,
+    /// Events of them for a source that was gone.
+    pub events_stale: u64,
+    /// Descriptors registered now.
+    pub sources: u64,
+    /// Operations that wait for a descriptor now.
+    pub waiting: u64,
+    /// Timers armed now.
+    pub timers_armed: u64,
+    /// Timers that have fired.
+    pub timers_fired: u64,
+    /// Messages that came from other threads.
+    pub remote_messages: u64,
+    /// Threads of the blocking pool now, idle ones included.
+    pub blocking_threads: u64,
+    poll_p50: Option<Duration>,
+    poll_p99: Option<Duration>,
+}
+
+impl Metrics {
+    /// The time within which half of all polls ended, to 25 %; `None` unless polls are measured
+    /// ([`Builder::measure_polls`](super::Builder::measure_polls)) and there was one.
+    #[must_use]
+    pub fn poll_p50(&self) -> Option<Duration> {
+        self.poll_p50
+    }
+
+    /// The time within which 99 of 100 polls ended; otherwise as [`poll_p50`](Self::poll_p50).
+    #[must_use]
+    pub fn poll_p99(&self) -> Option<Duration> {
+        self.poll_p99
+    }
+
+    /// Wakes of all causes that put a task into the run queue.
+    #[must_use]
+    pub fn wakes(&self) -> u64 {
+        self.wakes_by_spawn
+            + self.wakes_by_io
+            + self.wakes_by_timer
+            + self.wakes_by_task
+            + self.wakes_by_root
+            + self.wakes_by_thread
+            + self.wakes_by_yield
+            + self.wakes_by_abort
+    }
+
+    pub(super) fn of(core: &Core) -> Self {
+        let tasks = core.executor.counters();
+        let reactor = core.reactor.counters();
+        let wakes = |cause: WakeCause| tasks.wakes[cause.kind()];
+        let quantile = |share| {
+            let times: Option<&PollTimes> = core.executor.poll_times.as_ref();
+            times.and_then(|times| times.quantile(share))
+        };
+        let any_io = WakeCause::Io {
+            fd: -1,
+            ready: crate::reactor::ready::Ready::EMPTY,
+        };
+        Metrics {
+            tasks_alive: tasks.alive,
+            tasks_spawned: tasks.spawned,
+            polls: tasks.polls,
+            root_polls: tasks.root_polls,
+            wakes_by_spawn: wakes(WakeCause::Spawn),
+            wakes_by_io: wakes(any_io),
+            wakes_by_timer: wakes(WakeCause::Timer),
+            wakes_by_task: wakes(WakeCause::Task { slot: 0 }),
+            wakes_by_root: wakes(WakeCause::Root),
+            wakes_by_thread: wakes(WakeCause::Thread),
+            wakes_by_yield: wakes(WakeCause::Yield),
+            wakes_by_abort: wakes(WakeCause::Abort),
+            wakes_coalesced: tasks.wakes_coalesced,
+            wakes_stale: tasks.wakes_stale,
+            panics: tasks.panics,
+            panics_unhandled: tasks.panics_unhandled,
+            turns: reactor.turns,
+            epoll_waits: reactor.waits,
+            events: reactor.events,
+            events_stale: reactor.events_stale,
+            sources: core.reactor.sources() as u64,
+            waiting: core.reactor.waiting() as u64,
+            timers_armed: core.timers.armed() as u64,
+            timers_fired: core.timers.fired(),
+            remote_messages: core.messages.get(),
+            blocking_threads: core.blocking.threads() as u64,
+            poll_p50: quantile(0.5),
+            poll_p99: quantile(0.99),
+        }
+    }
+}

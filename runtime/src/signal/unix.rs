@@ -1,0 +1,241 @@
+//! Listeners for any signal.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::current;
+use crate::reactor::Polled;
+use crate::reactor::ready::Interest;
+use crate::reactor::waiters::WaiterId;
+use crate::slab::Key;
+use crate::sys;
+use crate::task::id::RuntimeId;
+use crate::task::record::Wait;
+
+/// A signal's number, by name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SignalKind(i32);
+
+impl SignalKind {
+    /// The signal with this number; whether it can be caught is seen when it is listened for.
+    #[must_use]
+    pub const fn from_raw(signal: i32) -> Self {
+        SignalKind(signal)
+    }
+
+    /// The signal's number.
+    #[must_use]
+    pub const fn as_raw_value(self) -> i32 {
+        self.0
+    }
+
+    /// SIGALRM: a timer of `alarm(2)` or `setitimer(2)`.
+    #[must_use]
+    pub const fn alarm() -> Self {
+        SignalKind(libc::SIGALRM)
+    }
+
+    /// SIGCHLD: a child process has stopped or ended.
+    #[must_use]
+    pub const fn child() -> Self {
+        SignalKind(libc::SIGCHLD)
+    }
+
+    /// SIGHUP: the terminal is gone; to many servers, "read your configuration again".
+    #[must_use]
+    pub const fn hangup() -> Self {
+        SignalKind(libc::SIGHUP)
+    }
+
+    /// SIGINT: Ctrl-C.
+    #[must_use]
+    pub const fn interrupt() -> Self {
+        SignalKind(libc::SIGINT)
+    }
+
+    /// SIGIO: a descriptor is ready, for those who asked to be told in this way.
+    #[must_use]
+    pub const fn io() -> Self {
+        SignalKind(libc::SIGIO)
+    }
+
+    /// SIGPIPE: a write to a pipe or socket that nobody reads.
+    #[must_use]
+    pub const fn pipe() -> Self {
+        SignalKind(libc::SIGPIPE)
+    }
+
+    /// SIGQUIT: Ctrl-\.
+    #[must_use]
+    pub const fn quit() -> Self {
+        SignalKind(libc::SIGQUIT)
+    }
+
+    /// SIGTERM: what `kill` sends.
+    #[must_use]
+    pub const fn terminate() -> Self {
+        SignalKind(libc::SIGTERM)
+    }
+
+    /// SIGUSR1: yours.
+    #[must_use]
+    pub const fn user_defined1() -> Self {
+        SignalKind(libc::SIGUSR1)
+    }
+
+    /// SIGUSR2: yours.
+    #[must_use]
+    pub const fn user_defined2() -> Self {
+        SignalKind(libc::SIGUSR2)
+    }
+
+    /// SIGWINCH: the terminal's size has changed.
+    #[must_use]
+    pub const fn window_change() -> Self {
+        SignalKind(libc::SIGWINCH)
+    }
+}
+
+impl fmt::Debug for SignalKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignalKind({})", self.0)
+    }
+}
+
+/// Starts to listen for a signal; its default effect is gone from now on.
+///
+/// # Errors
+///
+/// `InvalidInput` for a number that is no signal, and for those that cannot or must not be caught
+/// (SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL); otherwise what opening or registering the
+/// process's signal descriptor gives.
+///
+/// # Panics
+///
+/// When there is no runtime on this thread.
+///
+/// See `sigaction(2)`.
+#[track_caller]
+pub fn signal(kind: SignalKind) -> io::Result<Signal> {
+    let core = current::expect("signal");
+    let event = sys::signal::catch(kind.0)?;
+    let source = core.signal_source(event)?;
+    let waiter = core.reactor.next_waiter();
+    let seen = sys::signal::caught(kind.0);
+    Ok(Signal {
+        kind,
+        runtime: core.id,
+        source,
+        waiter,
+        seen,
+    })
+}
+
+/// A listener for one signal.
+///
+/// Signals that come faster than they are received are one: the kernel merges them too.
+#[derive(Debug)]
+pub struct Signal {
+    kind: SignalKind,
+    runtime: RuntimeId,
+    source: Key,
+    waiter: WaiterId,
+    /// How often the signal had been caught when it was last received.
+    seen: u64,
+}
+
+impl Signal {
+    /// Waits for the signal. The `Option` is tokio's; it is always `Some`, unless the runtime has
+    /// ended.
+    ///
+    /// # Panics
+    ///
+    /// Polling panics on a thread that is not running the listener's runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a signal that has come stays until it is received.
+    #[track_caller]
+    pub fn recv(&mut self) -> Recv<'_> {
+        Recv {
+            signal: self,
+            location: Location::caller(),
+        }
+    }
+
+    /// As [`recv`](Self::recv), from inside a `poll` function.
+    #[track_caller]
+    pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
+        self.poll_at(cx, Location::caller())
+    }
+
+    fn poll_at(
+        &mut self,
+        cx: &mut Context<'_>,
+        location: &'static Location<'static>,
+    ) -> Poll<Option<()>> {
+        let Some(core) = current::get_if(self.runtime) else {
+            current::explain_absence(self.runtime, "Signal::recv", location);
+            return Poll::Ready(None);
+        };
+        loop {
+            let caught = sys::signal::caught(self.kind.0);
+            if caught != self.seen {
+                self.seen = caught;
+                return Poll::Ready(Some(()));
+            }
+            let interest = Interest::READABLE;
+            match core
+                .reactor
+                .poll_ready(self.source, interest, self.waiter, cx.waker())
+            {
+                // Some signal, perhaps not ours: the count decides, read again after the clear.
+                Polled::Ready(ready) => {
+                    core.reactor.clear(self.source, ready.events, ready.ready);
+                    continue;
+                }
+                Polled::Store => core
+                    .reactor
+                    .store(self.source, interest, self.waiter, cx.waker()),
+                Polled::Waiting => {}
+                Polled::Gone => return Poll::Ready(None),
+            }
+            core.executor.note_wait(Wait {
+                operation: "Signal::recv",
+                location,
+                since_ns: core.timers.loop_now_ns(),
+                fd: -1,
+            });
+            return Poll::Pending;
+        }
+    }
+}
+
+impl Drop for Signal {
+    fn drop(&mut self) {
+        if let Some(core) = current::get_if(self.runtime) {
+            drop(core.reactor.forget(self.source, self.waiter));
+        }
+    }
+}
+
+/// The future of [`Signal::recv`].
+#[must_use = "futures do nothing unless awaited"]
+#[derive(Debug)]
+pub struct Recv<'a> {
+    signal: &'a mut Signal,
+    location: &'static Location<'static>,
+}
+
+impl Future for Recv<'_> {
+    type Output = Option<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<()>> {
+        let location = self.location;
+        self.signal.poll_at(cx, location)
+    }
+}

@@ -1,0 +1,342 @@
+//! Stores values under numbers that are never mistaken for one another: the generational slab.
+//!
+//! Tasks, I/O sources and timers each live in one of these. Everybody else holds a [`Key`]: the
+//! index of a slot and the generation the slot had when the value went in. Taking a value out
+//! raises the slot's generation, so an old key finds nothing instead of a stranger.
+//!
+//! ```text
+//!  insert            remove
+//!    |                 |
+//!    v                 v
+//!  Occupied{gen 7} -> Vacant{gen 8, next} -> Occupied{gen 8} -> ...
+//!                        |
+//!                        +-- gen would wrap: retired, never used again
+//! ```
+//!
+//! The free list is last in, first out: the slot that was just freed is still in the cache, so it
+//! is the next one handed out. A slot whose 32-bit generation is used up is retired rather than
+//! wrapped, which makes the key exact for the life of the process at the price of one lost slot
+//! per four billion reuses. Rejected: a pointer as the number (what a stale one does is undefined
+//! behaviour, see RUSTSEC-2024-0019), and the `slab` crate (its keys carry no generation).
+
+/// Names one value in one [`Slab`], for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+}
+
+impl Key {
+    /// Packs the key into the 64 bits that epoll carries for us.
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The inverse of [`to_bits`](Self::to_bits).
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Key {
+            index: bits as u32,
+            generation: (bits >> 32) as u32,
+        }
+    }
+}
+
+/// End of the free list.
+const NONE: u32 = u32::MAX;
+
+#[derive(Debug)]
+enum Slot<T> {
+    Occupied { generation: u32, value: T },
+    Vacant { generation: u32, next: u32 },
+}
+
+/// A vector of slots that are reused, each with a generation.
+#[derive(Debug)]
+pub(crate) struct Slab<T> {
+    slots: Vec<Slot<T>>,
+    /// The most recently freed slot, or [`NONE`].
+    free: u32,
+    len: usize,
+}
+
+impl<T> Slab<T> {
+    pub(crate) const fn new() -> Self {
+        Slab {
+            slots: Vec::new(),
+            free: NONE,
+            len: 0,
+        }
+    }
+
+    /// How many values are in the slab.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Stores a value and returns the key under which it is found from now on.
+    ///
+    /// # Panics
+    ///
+    /// When 2^32 - 1 slots are in use.
+    #[inline]
+    pub(crate) fn insert(&mut self, value: T) -> Key {
+        self.len += 1;
+        let index = self.free;
+        if index != NONE {
+            let slot = &mut self.slots[index as usize];
+            let Slot::Vacant { generation, next } = *slot else {
+                unreachable!("slot {index} is on the free list but occupied");
+            };
+            self.free = next;
+            *slot = Slot::Occupied { generation, value };
+            return Key { index, generation };
+        }
+        let index = u32::try_from(self.slots.len())
+            .ok()
+            .filter(|index| *index != NONE);
+        let index = index.expect("a slab holds at most 2^32 - 1 values");
+        self.slots.push(Slot::Occupied {
+            generation: 0,
+            value,
+        });
+        Key {
+            index,
+            generation: 0,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        match self.slots.get(key.index as usize) {
+            Some(Slot::Occupied { generation, value }) if *generation == key.generation => {
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
+        match self.slots.get_mut(key.index as usize) {
+            Some(Slot::Occupied { generation, value }) if *generation == key.generation => {
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
+    /// The value in the slot when its generation ends in these 16 bits, with its full key: as much
+    /// of a check as fits into a waker.
+    #[inline]
+    pub(crate) fn get_short_mut(&mut self, index: u32, generation: u16) -> Option<(Key, &mut T)> {
+        match self.slots.get_mut(index as usize) {
+            Some(Slot::Occupied {
+                generation: full,
+                value,
+            }) if *full as u16 == generation => Some((
+                Key {
+                    index,
+                    generation: *full,
+                },
+                value,
+            )),
+            _ => None,
+        }
+    }
+
+    /// Takes the value out; the key finds nothing from now on.
+    #[inline]
+    pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
+        self.get(key)?;
+        self.remove_index(key.index)
+    }
+
+    /// The value in the slot, whatever its generation: for callers that keep indices in step
+    /// themselves, as the wheel's intrusive lists do.
+    #[inline]
+    pub(crate) fn get_index(&self, index: u32) -> Option<&T> {
+        match self.slots.get(index as usize) {
+            Some(Slot::Occupied { value, .. }) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// As [`get_index`](Self::get_index), to change it.
+    #[inline]
+    pub(crate) fn get_index_mut(&mut self, index: u32) -> Option<&mut T> {
+        match self.slots.get_mut(index as usize) {
+            Some(Slot::Occupied { value, .. }) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Takes the value out of the slot, whatever its generation.
+    #[inline]
+    pub(crate) fn remove_index(&mut self, index: u32) -> Option<T> {
+        let slot = self.slots.get_mut(index as usize)?;
+        let Slot::Occupied { generation, .. } = *slot else {
+            return None;
+        };
+        let vacant = match generation.checked_add(1) {
+            Some(generation) => {
+                let next = self.free;
+                self.free = index;
+                Slot::Vacant { generation, next }
+            }
+            // Retired: on no list, so no key with a wrapped generation can ever be made.
+            None => Slot::Vacant {
+                generation,
+                next: NONE,
+            },
+        };
+        self.len -= 1;
+        match std::mem::replace(slot, vacant) {
+            Slot::Occupied { value, .. } => Some(value),
+            Slot::Vacant { .. } => None,
+        }
+    }
+
+    /// The key of the value in the slot.
+    #[inline]
+    pub(crate) fn key_of(&self, index: u32) -> Option<Key> {
+        match self.slots.get(index as usize) {
+            Some(Slot::Occupied { generation, .. }) => Some(Key {
+                index,
+                generation: *generation,
+            }),
+            _ => None,
+        }
+    }
+
+    /// Every value with its key, by index.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
+        self.slots
+            .iter()
+            .zip(0u32..)
+            .filter_map(|(slot, index)| match slot {
+                Slot::Occupied { generation, value } => Some((
+                    Key {
+                        index,
+                        generation: *generation,
+                    },
+                    value,
+                )),
+                Slot::Vacant { .. } => None,
+            })
+    }
+
+    /// Takes out the last value by position; `None` when the slab is empty.
+    ///
+    /// For the end of a runtime, and only there: trailing slots go with it, and with them the
+    /// memory of their generations.
+    pub(crate) fn drain_one(&mut self) -> Option<T> {
+        while let Some(slot) = self.slots.pop() {
+            if let Slot::Occupied { value, .. } = slot {
+                self.len -= 1;
+                // Whatever is still on the free list may lie behind the new end.
+                self.free = NONE;
+                return Some(value);
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_key_survives_packing() {
+        let key = Key {
+            index: 0xdead_beef,
+            generation: 0x0123_4567,
+        };
+        assert_eq!(Key::from_bits(key.to_bits()), key);
+    }
+
+    #[test]
+    fn the_slot_freed_last_is_the_next_one_used() {
+        let mut slab = Slab::new();
+        let first = slab.insert("first");
+        let second = slab.insert("second");
+        slab.remove(first);
+        slab.remove(second);
+        assert_eq!(slab.insert("third").index, second.index);
+        assert_eq!(slab.insert("fourth").index, first.index);
+    }
+
+    #[test]
+    fn a_slot_whose_generations_are_used_up_is_retired() {
+        let mut slab = Slab {
+            slots: Vec::new(),
+            free: NONE,
+            len: 1,
+        };
+        slab.slots.push(Slot::Occupied {
+            generation: u32::MAX,
+            value: "last",
+        });
+        let last = Key {
+            index: 0,
+            generation: u32::MAX,
+        };
+        assert_eq!(slab.remove(last), Some("last"));
+        assert_eq!(
+            slab.insert("next"),
+            Key {
+                index: 1,
+                generation: 0
+            }
+        );
+        assert_eq!(slab.get(last), None);
+    }
+
+    #[test]
+    fn draining_empties_the_slab() {
+        let mut slab = Slab::new();
+        let keys: Vec<Key> = (0..10).map(|value| slab.insert(value)).collect();
+        slab.remove(keys[9]);
+        slab.remove(keys[3]);
+        let mut drained = Vec::new();
+        while let Some(value) = slab.drain_one() {
+            drained.push(value);
+        }
+        assert_eq!(drained, [8, 7, 6, 5, 4, 2, 1, 0]);
+        assert_eq!(slab.len(), 0);
+    }
+
+    proptest! {
+        /// Against a map that never forgets: every key ever handed out finds its own value or none.
+        #[test]
+        fn a_stale_key_is_never_honoured(steps in prop::collection::vec((0u8..3, any::<u16>()), 0..400)) {
+            let mut slab = Slab::new();
+            let mut model: HashMap<Key, u16> = HashMap::new();
+            let mut ever: Vec<Key> = Vec::new();
+            for (step, value) in steps {
+                match step {
+                    0 | 1 => {
+                        let key = slab.insert(value);
+                        prop_assert!(!ever.contains(&key), "a key came back");
+                        ever.push(key);
+                        model.insert(key, value);
+                    }
+                    _ if ever.is_empty() => {}
+                    _ => {
+                        let key = ever[usize::from(value) % ever.len()];
+                        prop_assert_eq!(slab.remove(key), model.remove(&key));
+                    }
+                }
+                prop_assert_eq!(slab.len(), model.len());
+                for key in &ever {
+                    prop_assert_eq!(slab.get(*key), model.get(key));
+                }
+            }
+            prop_assert_eq!(slab.iter().count(), model.len());
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! epoll, the kernel's list of descriptors that became ready: one type, four verbs.
+//!
+//! Called by the reactor, which decides what to watch and what an event means. Everything is
+//! registered edge-triggered (`EPOLLET`): the kernel reports a descriptor when something about it
+//! *changes*, once, and the reactor remembers it. The 64 bits that travel with an event are an
+//! integer of the reactor's, never a pointer.
+//!
+//! See `epoll(7)`, `epoll_ctl(2)`, `epoll_wait(2)`.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::check;
+
+/// An epoll instance; closed when dropped.
+#[derive(Debug)]
+pub(crate) struct Epoll {
+    fd: OwnedFd,
+}
+
+/// How long [`Epoll::wait`] may block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// Look and return at once.
+    Poll,
+    /// At most this long, rounded up, never down.
+    AtMost(Duration),
+    /// Until something happens.
+    Forever,
+}
+
+/// One descriptor's news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Event {
+    /// The number given to [`Epoll::add`].
+    pub(crate) token: u64,
+    /// `EPOLLIN`, `EPOLLOUT`, `EPOLLRDHUP`, `EPOLLHUP`, `EPOLLERR`, `EPOLLPRI`.
+    pub(crate) flags: u32,
+}
+
+/// The buffer that `epoll_wait` fills, reused from turn to turn.
+pub(crate) struct Events {
+    buffer: Vec<libc::epoll_event>,
+}
+
+/// Whether this kernel has refused `epoll_pwait2` (before 5.11, or an old seccomp filter).
+/// Relaxed: a hint that costs one more failed call when it is seen late.
+static NO_PWAIT2: AtomicBool = AtomicBool::new(false);
+
+impl Epoll {
+    /// Interest in reading; a peer's half close is part of it.
+    pub(crate) const READ: u32 = (libc::EPOLLIN | libc::EPOLLRDHUP) as u32;
+    /// Interest in writing.
+    pub(crate) const WRITE: u32 = libc::EPOLLOUT as u32;
+    /// Interest in exceptional conditions (out-of-band data, sysfs attributes).
+    pub(crate) const PRIORITY: u32 = libc::EPOLLPRI as u32;
+
+    pub(crate) fn new() -> io::Result<Self> {
+        // SAFETY: `epoll_create1` takes an integer and touches no memory of ours.
+        let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
+        // SAFETY: the kernel has just given us `fd`, so nobody else owns it.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Epoll { fd })
+    }
+
+    /// Watches a descriptor, edge-triggered, and reports it under `token`.
+    ///
+    /// # Errors
+    ///
+    /// `EPERM` for a regular file or directory, `EEXIST` when it is watched already, `ENOSPC` at
+    /// the limit `/proc/sys/fs/epoll/max_user_watches`, `ENOMEM`.
+    pub(crate) fn add(&self, fd: BorrowedFd<'_>, token: u64, interest: u32) -> io::Result<()> {
+        let mut event = libc::epoll_event {
+            events: interest | libc::EPOLLET as u32,
+            u64: token,
+        };
+        let (epoll, fd) = (self.fd.as_raw_fd(), fd.as_raw_fd());
+        // SAFETY: `event` is a live, initialised `epoll_event` that the kernel copies; it keeps no
+        // reference to it.
+        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) })?;
+        Ok(())
+    }
+
+    /// Stops watching. A raw number, because the descriptor's owner may be on its way out.
+    ///
+    /// # Errors
+    ///
+    /// `ENOENT` or `EBADF` when the kernel has forgotten the descriptor already.
+    pub(crate) fn delete(&self, fd: RawFd) -> io::Result<()> {
+        // A kernel before 2.6.9 wanted an event here too; a zeroed one costs nothing.
+        let mut event = libc::epoll_event { events: 0, u64: 0 };
+        let epoll = self.fd.as_raw_fd();
+        // SAFETY: `event` is live and initialised; a stale `fd` number makes the call fail, no more.
+        check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, &raw mut event) })?;
+        Ok(())
+    }
+
+    /// Waits for events and returns how many came; [`Events::iter`] reads them.
+    ///
+    /// A signal that interrupts the wait (`EINTR`) counts as no event: the loop then computes anew
+    /// how long it may still wait, which is the only correct way to go on.
+    ///
+    /// # Errors
+    ///
+    /// `EBADF`, `EINVAL`, `EFAULT`: the epoll descriptor was closed behind the runtime's back.
+    pub(crate) fn wait(&self, events: &mut Events, wait: Wait) -> io::Result<usize> {
+        let count = match wait {
+            Wait::Poll => self.wait_ms(events, 0),
+            Wait::Forever => self.wait_ms(events, -1),
+            Wait::AtMost(limit) => self.wait_at_most(events, limit),
+        };
+        match count {
+            Ok(count) => Ok(count as usize),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn wait_at_most(&self, events: &mut Events, limit: Duration) -> io::Result<libc::c_int> {
+        if !NO_PWAIT2.load(Ordering::Relaxed) {
+            match self.pwait2(events, limit) {
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => {
+                    NO_PWAIT2.store(true, Ordering::Relaxed);
+                }
+                result => return result,
+            }
+        }
+        self.wait_ms(events, whole_ms(limit))
+    }
+
+    fn wait_ms(&self, events: &mut Events, timeout_ms: libc::c_int) -> io::Result<libc::c_int> {
+        let (epoll, capacity) = (self.fd.as_raw_fd(), events.buffer.len() as libc::c_int);
+        let buffer = events.buffer.as_mut_ptr();
+        // SAFETY: `buffer` points to `capacity` initialised events that live, and are ours alone,
+        // for the length of the call; the kernel writes at most that many.
+        check(unsafe { libc::epoll_wait(epoll, buffer, capacity, timeout_ms) })
+    }
+
+    /// `epoll_pwait2` by number: the C library's symbol is younger than the kernels we support.
+    fn pwait2(&self, events: &mut Events, limit: Duration) -> io::Result<libc::c_int> {
+        let timeout = libc::timespec {
+            tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
+        };
+        let (epoll, capacity) = (self.fd.as_raw_fd(), events.buffer.len() as libc::c_int);
+        let buffer = events.buffer.as_mut_ptr();
+        let no_mask = std::ptr::null::<libc::sigset_t>();
+        // SAFETY: `buffer` as in `wait_ms`; `timeout` is a live timespec that the kernel reads; a
+        // null mask leaves the signal mask alone, and then its size (0) is not looked at.
+        let count = unsafe {
+            libc::syscall(
+                libc::SYS_epoll_pwait2,
+                epoll,
+                buffer,
+                capacity,
+                &raw const timeout,
+                no_mask,
+                0usize,
+            )
+        };
+        check(count as libc::c_int)
+    }
+}
+
+impl AsFd for Epoll {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Milliseconds for `epoll_wait`, rounded up: rounding down would wake before the deadline, see
+/// that it has not come, and wait 0 ms in a spin until it has.
+fn whole_ms(limit: Duration) -> libc::c_int {
+    let ms = limit.as_nanos().div_ceil(1_000_000);
+    // 24.8 days: the loop looks at its timers and waits again.
+    libc::c_int::try_from(ms).unwrap_or(libc::c_int::MAX)
+}
+
+impl Events {
+    pub(crate) fn with_capacity(capacity: usize) -> Self {
+        let capacity = capacity.clamp(1, 1 << 16);
+        Events {
+            buffer: vec![libc::epoll_event { events: 0, u64: 0 }; capacity],
+        }
+    }
+
+    /// The first `count` events, as the last [`Epoll::wait`] left them.
+    pub(crate) fn iter(&self, count: usize) -> impl Iterator<Item = Event> {
+        self.buffer.iter().take(count).map(|event| Event {
+            token: event.u64,
+            flags: event.events,
+        })
+    }
+}
+
+impl std::fmt::Debug for Events {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Events")
+            .field("capacity", &self.buffer.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_are_rounded_up_and_clamped() {
+        assert_eq!(whole_ms(Duration::ZERO), 0);
+        assert_eq!(whole_ms(Duration::from_nanos(1)), 1);
+        assert_eq!(whole_ms(Duration::from_millis(7)), 7);
+        assert_eq!(whole_ms(Duration::from_micros(7_001)), 8);
+        assert_eq!(
+            whole_ms(Duration::from_secs(50 * 24 * 3600)),
+            libc::c_int::MAX
+        );
+        assert_eq!(whole_ms(Duration::MAX), libc::c_int::MAX);
+    }
+
+    #[test]
+    fn a_far_deadline_is_accepted_by_the_kernel() {
+        let epoll = Epoll::new().unwrap();
+        let wake = crate::sys::eventfd::EventFd::new().unwrap();
+        epoll.add(wake.as_fd(), 1, Epoll::READ).unwrap();
+        wake.signal().unwrap();
+        let mut events = Events::with_capacity(1);
+        assert_eq!(
+            epoll
+                .wait(&mut events, Wait::AtMost(Duration::MAX))
+                .unwrap(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_regular_file_is_refused() {
+        let epoll = Epoll::new().unwrap();
+        let file = std::fs::File::open("/proc/self/exe").unwrap();
+        let error = epoll.add(file.as_fd(), 1, Epoll::READ).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EPERM));
+    }
+}

@@ -1,0 +1,159 @@
+//! The one allocation of a task: its future, and later its output, behind a small trait.
+//!
+//! Called by the executor, which neither knows the future's type nor its output's. The cell goes
+//! through three stages and never back:
+//!
+//! ```text
+//!            poll: Pending
+//!              +-----+
+//!              v     |          take_output
+//!  spawn --> Running ------> Finished(Ok | Err) -----------> Taken
+//!                    poll: Ready, poll or drop panicked, cancel
+//! ```
+//!
+//! Leaving `Running` drops the future in place, at once, on the runtime's thread: a task that has
+//! ended holds no more memory than its output, whoever still holds wakers or handles. Nothing here
+//! is unsafe: the pinned place is managed by `pin-project-lite`, and the output leaves through
+//! `dyn Any`, which checks its type.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use pin_project_lite::pin_project;
+
+use super::Id;
+use super::error::{JoinError, Payload};
+
+/// A task's cell with its types erased.
+pub(crate) type BoxedCell = Pin<Box<dyn AnyCell>>;
+
+/// How a task ended.
+#[must_use = "a panic has to reach a joiner or stderr"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Returned,
+    Cancelled,
+    Panicked,
+}
+
+/// What the executor can do with a task.
+pub(crate) trait AnyCell {
+    /// Polls the future once. Never unwinds.
+    fn poll(self: Pin<&mut Self>, id: Id, cx: &mut Context<'_>) -> Poll<Ending>;
+
+    /// Drops the future before it has finished. Never unwinds.
+    fn cancel(self: Pin<&mut Self>, id: Id) -> Ending;
+
+    /// Moves the output into `place`, which has to be an `Option<Result<T, JoinError>>`.
+    fn take_output(self: Pin<&mut Self>, place: &mut dyn Any);
+
+    /// The text of the panic with which the task ended, when it did and it has one.
+    fn panic_text(&self) -> Option<String>;
+}
+
+pin_project! {
+    #[project = StageProjection]
+    pub(crate) enum Cell<F: Future> {
+        Running { #[pin] future: F },
+        Finished { output: Result<F::Output, JoinError> },
+        Taken,
+    }
+}
+
+impl<F: Future + 'static> Cell<F> {
+    pub(crate) fn boxed(future: F) -> BoxedCell {
+        Box::pin(Cell::Running { future })
+    }
+
+    /// Records that a panic ended the task. The future, or an output that was just stored, is
+    /// dropped by this; should that panic as well, the first panic is the one reported.
+    fn fail(mut self: Pin<&mut Self>, id: Id, payload: Payload) -> Ending {
+        let mut failed = Some(Cell::Finished {
+            output: Err(JoinError::panicked(id, payload)),
+        });
+        // An assignment whose drop of the old value unwinds has nevertheless stored the new one.
+        let stored = catch_unwind(AssertUnwindSafe(|| {
+            if let Some(failed) = failed.take() {
+                self.set(failed);
+            }
+        }));
+        if let Err(second) = stored {
+            drop_quietly(second);
+        }
+        Ending::Panicked
+    }
+}
+
+impl<F: Future + 'static> AnyCell for Cell<F>
+where
+    F::Output: 'static,
+{
+    fn poll(mut self: Pin<&mut Self>, id: Id, cx: &mut Context<'_>) -> Poll<Ending> {
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let StageProjection::Running { future } = self.as_mut().project() else {
+                unreachable!("a finished task was polled");
+            };
+            match future.poll(cx) {
+                Poll::Ready(output) => {
+                    self.set(Cell::Finished { output: Ok(output) });
+                    Poll::Ready(Ending::Returned)
+                }
+                Poll::Pending => Poll::Pending,
+            }
+        }));
+        polled.unwrap_or_else(|payload| Poll::Ready(self.fail(id, payload)))
+    }
+
+    fn cancel(mut self: Pin<&mut Self>, id: Id) -> Ending {
+        let cancelled = catch_unwind(AssertUnwindSafe(|| {
+            self.set(Cell::Finished {
+                output: Err(JoinError::cancelled(id)),
+            });
+        }));
+        match cancelled {
+            Ok(()) => Ending::Cancelled,
+            Err(payload) => self.fail(id, payload),
+        }
+    }
+
+    fn take_output(mut self: Pin<&mut Self>, place: &mut dyn Any) {
+        let Some(place) = place.downcast_mut::<Option<Result<F::Output, JoinError>>>() else {
+            unreachable!("a handle asks for the output type of its own task");
+        };
+        if let StageProjection::Finished { .. } = self.as_mut().project()
+            && let Some(output) = take_finished(self)
+        {
+            *place = Some(output);
+        }
+    }
+
+    fn panic_text(&self) -> Option<String> {
+        match self {
+            Cell::Finished { output: Err(error) } if error.is_panic() => Some(error.to_string()),
+            _ => None,
+        }
+    }
+}
+
+/// Swaps a finished cell for an empty one. The output is not pinned, so it may move.
+fn take_finished<F: Future>(mut cell: Pin<&mut Cell<F>>) -> Option<Result<F::Output, JoinError>> {
+    let StageProjection::Finished { output } = cell.as_mut().project() else {
+        return None;
+    };
+    let output = std::mem::replace(output, Err(JoinError::cancelled(None)));
+    cell.set(Cell::Taken);
+    Some(output)
+}
+
+/// Drops what may panic while being dropped; a second panic has nobody left to hear it.
+pub(crate) fn drop_quietly<T>(value: T) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        // The payload's own drop is foreign code too. Its panic, the third in a row, is caught and
+        // its payload leaked rather than dropped: this has to end somewhere.
+        if let Err(third) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+            Box::leak(third);
+        }
+    }
+}

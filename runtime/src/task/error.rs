@@ -1,0 +1,149 @@
+//! Why a task gave no output.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::sync::{Mutex, PoisonError};
+
+use super::Id;
+
+/// What a panic carries: whatever was given to `panic!`.
+pub(crate) type Payload = Box<dyn Any + Send + 'static>;
+
+/// The payload by which `spawn_blocking` tells its task that the system refused a thread.
+pub(crate) struct NotStarted(pub(crate) io::Error);
+
+/// The error of awaiting a task that panicked or was cancelled.
+///
+/// A task is cancelled by [`abort`](super::JoinHandle::abort) or by the end of its runtime.
+#[non_exhaustive]
+pub struct JoinError {
+    id: Option<Id>,
+    reason: Reason,
+}
+
+enum Reason {
+    Cancelled,
+    // The mutex makes the error `Sync`; only the owner ever opens it.
+    Panicked(Mutex<Payload>),
+    /// No thread could be started for a blocking closure.
+    NotStarted(io::Error),
+}
+
+impl JoinError {
+    pub(crate) fn cancelled(id: impl Into<Option<Id>>) -> Self {
+        JoinError {
+            id: id.into(),
+            reason: Reason::Cancelled,
+        }
+    }
+
+    pub(crate) fn panicked(id: impl Into<Option<Id>>, payload: Payload) -> Self {
+        let reason = match payload.downcast::<NotStarted>() {
+            Ok(not_started) => Reason::NotStarted(not_started.0),
+            Err(payload) => Reason::Panicked(Mutex::new(payload)),
+        };
+        JoinError {
+            id: id.into(),
+            reason,
+        }
+    }
+
+    /// Says whether the task was aborted or its runtime ended first.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self.reason, Reason::Cancelled)
+    }
+
+    /// Says whether the task panicked.
+    #[must_use]
+    pub fn is_panic(&self) -> bool {
+        matches!(self.reason, Reason::Panicked(_))
+    }
+
+    /// Returns the panic's payload, for [`std::panic::resume_unwind`].
+    ///
+    /// # Panics
+    ///
+    /// When the task did not panic; [`try_into_panic`](Self::try_into_panic) does not.
+    #[must_use]
+    #[track_caller]
+    pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
+        match self.try_into_panic() {
+            Ok(payload) => payload,
+            Err(error) => panic!("into_panic on a JoinError that is no panic: {error}"),
+        }
+    }
+
+    /// Returns the panic's payload, or the error unchanged when there was no panic.
+    ///
+    /// # Errors
+    ///
+    /// The error itself, when the task was cancelled.
+    pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, JoinError> {
+        match self.reason {
+            Reason::Panicked(payload) => {
+                Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
+            }
+            reason => Err(JoinError {
+                id: self.id,
+                reason,
+            }),
+        }
+    }
+
+    /// The task's number; `None` when it ended before it was given one.
+    #[must_use]
+    pub fn id(&self) -> Option<Id> {
+        self.id
+    }
+}
+
+/// The text of a panic, as far as it has one.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
+    payload
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}
+
+impl fmt::Display for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.id {
+            Some(id) => write!(f, "task {id} ")?,
+            None => write!(f, "task ")?,
+        }
+        match &self.reason {
+            Reason::Cancelled => write!(f, "was cancelled"),
+            Reason::NotStarted(error) => write!(f, "could not be started: {error}"),
+            Reason::Panicked(payload) => {
+                let payload = payload.lock().unwrap_or_else(PoisonError::into_inner);
+                match panic_text(&**payload) {
+                    Some(text) => write!(f, "panicked with message {text:?}"),
+                    None => write!(f, "panicked"),
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for JoinError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JoinError({self})")
+    }
+}
+
+impl std::error::Error for JoinError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.reason {
+            Reason::NotStarted(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<JoinError> for io::Error {
+    fn from(error: JoinError) -> Self {
+        io::Error::other(error)
+    }
+}

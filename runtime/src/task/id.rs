@@ -1,0 +1,113 @@
+//! The numbers by which tasks and runtimes are known.
+//!
+//! Three sizes, each as exact as its use demands:
+//!
+//! ```text
+//!  RuntimeId  64 bits  serial : 48 | place in the registry : 16      never reused
+//!  Id        128 bits  RuntimeId | generation : 32 | slot : 32       never reused
+//!  WakeWord   64 bits  place : 16 | generation : 16 | slot : 32      may be reused
+//! ```
+//!
+//! A stale `WakeWord` is at worst a spurious poll, and futures must bear those, so it may be short
+//! enough to fit into the data pointer of a `Waker`. Aborting or joining a stranger would do harm,
+//! so handles carry the full `Id`.
+
+use std::fmt;
+
+use crate::slab::Key;
+
+/// Names one runtime, for ever; the low 16 bits are its place in the registry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct RuntimeId(u64);
+
+impl RuntimeId {
+    pub(crate) fn new(serial: u64, place: u16) -> Self {
+        RuntimeId(serial << 16 | u64::from(place))
+    }
+
+    /// Where the registry keeps this runtime's inbox.
+    #[inline]
+    pub(crate) fn place(self) -> u16 {
+        self.0 as u16
+    }
+}
+
+/// A task's number: no other task of this process has had it or will have it.
+///
+/// Shown as `slot.generation`: `3.0` is the first task that lived in slot 3 of its runtime.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Id {
+    pub(crate) runtime: RuntimeId,
+    pub(crate) key: Key,
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.key.index, self.key.generation)
+    }
+}
+
+impl fmt::Debug for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Id({self})")
+    }
+}
+
+/// What a `Waker` of ours is: an integer that says whom to poll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WakeWord(u64);
+
+impl WakeWord {
+    /// The slot number that stands for the root future of `block_on`, which lives in no slot.
+    pub(crate) const ROOT: u32 = u32::MAX;
+
+    #[inline]
+    pub(crate) fn new(runtime: RuntimeId, generation: u32, index: u32) -> Self {
+        WakeWord(
+            u64::from(runtime.place()) << 48
+                | u64::from(generation as u16) << 32
+                | u64::from(index),
+        )
+    }
+
+    #[inline]
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    #[inline]
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        WakeWord(bits)
+    }
+
+    /// The registry place of the runtime that owns the task.
+    #[inline]
+    pub(crate) fn place(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    /// The low half of the slot's generation.
+    #[inline]
+    pub(crate) fn generation(self) -> u16 {
+        (self.0 >> 32) as u16
+    }
+
+    #[inline]
+    pub(crate) fn index(self) -> u32 {
+        self.0 as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wake_word_gives_back_what_was_packed() {
+        let runtime = RuntimeId::new(9, 0xfedc);
+        let word = WakeWord::from_bits(WakeWord::new(runtime, 0x1234_5678, 0x9abc_def0).to_bits());
+        assert_eq!(word.place(), 0xfedc);
+        assert_eq!(word.generation(), 0x5678);
+        assert_eq!(word.index(), 0x9abc_def0);
+    }
+}

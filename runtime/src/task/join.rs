@@ -1,0 +1,192 @@
+//! The handles of a task: numbers that may go anywhere.
+//!
+//! A handle holds the task's [`Id`] and nothing else, so it is `Send` and `Sync` without a line of
+//! `unsafe`, even when the output is not: the output itself never leaves the runtime's thread.
+//! Awaiting a handle is possible there only; aborting and dropping are possible everywhere, and
+//! from another thread they send the number to the runtime's inbox.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::{Id, JoinError};
+use crate::current;
+use crate::executor::{Join, output_of};
+use crate::remote::Message;
+use crate::slab::Key;
+use crate::task::id::RuntimeId;
+
+/// A handle that gives the output of a task.
+///
+/// Dropping it detaches the task, which goes on by itself; an output that nobody has taken is
+/// dropped on the runtime's thread.
+///
+/// # Panics
+///
+/// Polling panics on a thread that is not running the task's runtime, inside the task itself (it
+/// would wait for ever), and after the output was taken.
+///
+/// # Cancel safety
+///
+/// Safe: the output stays with the task until it is taken.
+pub struct JoinHandle<T> {
+    id: Id,
+    /// The output was taken, or there never was a task.
+    done: bool,
+    // `fn() -> T`: a handle gives a `T` but holds none, so it is `Send` whatever `T` is.
+    output: PhantomData<fn() -> T>,
+}
+
+impl<T> JoinHandle<T> {
+    pub(crate) fn new(id: Id) -> Self {
+        JoinHandle {
+            id,
+            done: false,
+            output: PhantomData,
+        }
+    }
+
+    /// The handle of a task that could not be spawned because its runtime is ending.
+    pub(crate) fn gone(runtime: RuntimeId) -> Self {
+        // A slab never hands out the last index, so this key finds nothing.
+        JoinHandle::new(Id {
+            runtime,
+            key: Key {
+                index: u32::MAX,
+                generation: u32::MAX,
+            },
+        })
+    }
+
+    /// Cancels the task at its next turn: its future is dropped instead of polled.
+    ///
+    /// The future's values are dropped before the handle gives its error. A task that has ended is
+    /// left alone; one that ends in the poll that runs now ends normally. May be called from any
+    /// thread, any number of times.
+    pub fn abort(&self) {
+        current::abort(self.id);
+    }
+
+    /// Says whether the task has ended.
+    ///
+    /// # Panics
+    ///
+    /// On a thread that is not running the task's runtime.
+    #[must_use]
+    #[track_caller]
+    pub fn is_finished(&self) -> bool {
+        self.done || is_finished(self.id, "JoinHandle::is_finished")
+    }
+
+    /// A handle that can abort the task and do nothing else.
+    #[must_use]
+    pub fn abort_handle(&self) -> AbortHandle {
+        AbortHandle { id: self.id }
+    }
+
+    /// The task's number.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        self.id
+    }
+}
+
+#[track_caller]
+fn is_finished(id: Id, operation: &str) -> bool {
+    match current::get_if(id.runtime) {
+        Some(core) => core.executor.is_finished(id.key),
+        None => {
+            current::explain_absence(id.runtime, operation, Location::caller());
+            true
+        }
+    }
+}
+
+impl<T: 'static> Future for JoinHandle<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        assert!(
+            !self.done,
+            "a JoinHandle was polled after it had given its output"
+        );
+        let id = self.id;
+        let Some(core) = current::get_if(id.runtime) else {
+            current::explain_absence(id.runtime, "JoinHandle::poll", Location::caller());
+            self.done = true;
+            return Poll::Ready(Err(JoinError::cancelled(id)));
+        };
+        if !core.executor.charge() {
+            super::yield_after_turn(cx);
+            return Poll::Pending;
+        }
+        match core.executor.poll_join(id, cx.waker()) {
+            Join::Waiting => Poll::Pending,
+            Join::Finished(cell) => {
+                self.done = true;
+                let output = output_of::<Result<T, JoinError>>(cell);
+                Poll::Ready(output.unwrap_or_else(|| Err(JoinError::cancelled(id))))
+            }
+            Join::Gone => {
+                self.done = true;
+                Poll::Ready(Err(JoinError::cancelled(id)))
+            }
+            Join::Itself => {
+                panic!("task {id} awaits its own JoinHandle, which can never give an output")
+            }
+        }
+    }
+}
+
+impl<T> Unpin for JoinHandle<T> {}
+
+impl<T> Drop for JoinHandle<T> {
+    fn drop(&mut self) {
+        if self.done {
+            return;
+        }
+        match current::get_if(self.id.runtime) {
+            Some(core) => core.executor.detach(self.id),
+            None => current::send(self.id.runtime, Message::Detach(self.id.key)),
+        }
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("id", &self.id).finish()
+    }
+}
+
+/// A handle that can abort a task, without being able to wait for it.
+#[derive(Clone, Debug)]
+pub struct AbortHandle {
+    id: Id,
+}
+
+impl AbortHandle {
+    /// Cancels the task, as [`JoinHandle::abort`] does.
+    pub fn abort(&self) {
+        current::abort(self.id);
+    }
+
+    /// Says whether the task has ended.
+    ///
+    /// # Panics
+    ///
+    /// On a thread that is not running the task's runtime.
+    #[must_use]
+    #[track_caller]
+    pub fn is_finished(&self) -> bool {
+        is_finished(self.id, "AbortHandle::is_finished")
+    }
+
+    /// The task's number.
+    #[must_use]
+    pub fn id(&self) -> Id {
+        self.id
+    }
+}

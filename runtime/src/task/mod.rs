@@ -1,0 +1,223 @@
+//! Tasks: spawning, joining, aborting, yielding, and looking at them.
+//!
+//! A *future* is a value of yours; a *task* is a spawned future in its slot of the runtime. The
+//! functions here are thin: they find the thread's runtime and ask its executor.
+
+use std::future::Future;
+use std::io;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::current;
+use crate::waker;
+
+pub(crate) mod cell;
+pub(crate) mod error;
+pub(crate) mod id;
+mod join;
+pub(crate) mod record;
+mod spawn_blocking;
+
+pub use error::JoinError;
+pub use id::Id;
+pub use join::{AbortHandle, JoinHandle};
+pub use record::{TaskRecord, TaskState, Waiting, WakeCause};
+pub use spawn_blocking::spawn_blocking;
+
+/// Spawns a task on the runtime of this thread and returns a handle to await its output.
+///
+/// The future need not be `Send`: it is created, polled and dropped on this thread. It is polled
+/// for the first time after the current poll has ended, in its turn. Dropping the handle detaches
+/// the task, which goes on by itself.
+///
+/// # Panics
+///
+/// When there is no runtime on this thread.
+///
+/// # Examples
+///
+/// ```
+/// use std::rc::Rc;
+///
+/// wakeful::block_on(async {
+///     let shared = Rc::new(20);
+///     let task = wakeful::spawn({
+///         let shared = Rc::clone(&shared);
+///         async move { *shared + 1 }
+///     });
+///     assert_eq!(task.await.unwrap() + 21, 42);
+/// });
+/// ```
+#[track_caller]
+pub fn spawn<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    spawn_named(future, None, Location::caller())
+}
+
+#[track_caller]
+fn spawn_named<F>(
+    future: F,
+    name: Option<&str>,
+    location: &'static Location<'static>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let cell = cell::Cell::boxed(future);
+    let mut cell = Some(cell);
+    let spawned = current::with(|core| {
+        let cell = cell.take().expect("the closure runs once");
+        (core.id, core.executor.spawn(cell, name, location))
+    });
+    match spawned {
+        Some((_, Ok(id))) => JoinHandle::new(id),
+        // The runtime is ending. The future is dropped here, and awaiting it says "cancelled".
+        Some((runtime, Err(refused))) => {
+            drop(refused);
+            JoinHandle::gone(runtime)
+        }
+        None => {
+            drop(cell);
+            current::expect("spawn");
+            unreachable!("`expect` has panicked")
+        }
+    }
+}
+
+/// Configures a task before it is spawned.
+///
+/// # Examples
+///
+/// ```
+/// wakeful::block_on(async {
+///     let task = wakeful::task::Builder::new().name("answer").spawn(async { 42 })?;
+///     assert_eq!(task.await?, 42);
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Builder<'a> {
+    name: Option<&'a str>,
+}
+
+impl<'a> Builder<'a> {
+    /// Starts with no name.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names the task in records, reports and warnings.
+    #[must_use]
+    pub fn name(mut self, name: &'a str) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// Spawns the task, as [`spawn`] does.
+    ///
+    /// # Errors
+    ///
+    /// None today; the signature is that of tokio.
+    ///
+    /// # Panics
+    ///
+    /// When there is no runtime on this thread.
+    #[track_caller]
+    pub fn spawn<F>(self, future: F) -> io::Result<JoinHandle<F::Output>>
+    where
+        F: Future + 'static,
+        F::Output: 'static,
+    {
+        Ok(spawn_named(future, self.name, Location::caller()))
+    }
+}
+
+/// The number of the task that is being polled.
+///
+/// # Panics
+///
+/// Outside of a task; [`try_id`] does not.
+#[must_use]
+#[track_caller]
+pub fn id() -> Id {
+    match try_id() {
+        Some(id) => id,
+        None => panic!("task::id: called outside of a task; `block_on`'s own future is none"),
+    }
+}
+
+/// The number of the task that is being polled; `None` outside of a task.
+#[must_use]
+pub fn try_id() -> Option<Id> {
+    current::with(|core| core.executor.running()).flatten()
+}
+
+/// Every task of this thread's runtime as it is now.
+///
+/// # Panics
+///
+/// When there is no runtime on this thread.
+#[must_use]
+#[track_caller]
+pub fn records() -> Vec<TaskRecord> {
+    let core = current::expect("task::records");
+    core.executor.records(core.timers.clock.now_ns())
+}
+
+/// Lets everybody else go first: tasks that are ready, and I/O and timers that are pending.
+///
+/// The task is polled again after the reactor's next turn, behind every task that the turn woke.
+///
+/// # Cancel safety
+///
+/// Safe: there is nothing to lose.
+///
+/// # Examples
+///
+/// ```
+/// wakeful::block_on(async {
+///     for _ in 0..1_000 {
+///         // a step of a long computation, then:
+///         wakeful::task::yield_now().await;
+///     }
+/// });
+/// ```
+pub fn yield_now() -> YieldNow {
+    YieldNow { yielded: false }
+}
+
+/// The future of [`yield_now`].
+#[must_use = "futures do nothing unless awaited"]
+#[derive(Debug)]
+pub struct YieldNow {
+    yielded: bool,
+}
+
+impl Future for YieldNow {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if std::mem::replace(&mut self.yielded, true) {
+            return Poll::Ready(());
+        }
+        yield_after_turn(cx);
+        Poll::Pending
+    }
+}
+
+/// Arranges for the task to be polled again after the next turn.
+pub(crate) fn yield_after_turn(cx: &Context<'_>) {
+    match current::get() {
+        Some(core) => core
+            .executor
+            .yield_after_turn(cx.waker(), waker::word_of(cx.waker())),
+        // Another executor's thread: the best that can be done there.
+        None => cx.waker().wake_by_ref(),
+    }
+}

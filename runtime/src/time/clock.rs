@@ -1,0 +1,159 @@
+//! The one clock seam: every question for the time goes through here, real or paused.
+//!
+//! Used by the timers and by [`Instant::now`](super::Instant::now). Internally time is a number of
+//! nanoseconds since the runtime was built, in 64 bits: 584 years. A paused clock stands still and
+//! is moved by `advance`, or by the loop when nothing but timers is left to wait for.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+#[derive(Debug)]
+pub(crate) struct Clock {
+    /// Time zero.
+    base: Instant,
+    mode: Cell<Mode>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    /// The system's clock plus what `advance` has added and pauses have taken away.
+    Running { offset_ns: i64 },
+    /// Stands still.
+    Paused { now_ns: u64 },
+}
+
+impl Clock {
+    pub(crate) fn new(paused: bool) -> Self {
+        let mode = if paused {
+            Mode::Paused { now_ns: 0 }
+        } else {
+            Mode::Running { offset_ns: 0 }
+        };
+        Clock {
+            base: Instant::now(),
+            mode: Cell::new(mode),
+        }
+    }
+
+    fn system_ns(&self) -> u64 {
+        self.base
+            .elapsed()
+            .as_nanos()
+            .try_into()
+            .unwrap_or(u64::MAX)
+    }
+
+    /// Nanoseconds since the runtime was built.
+    #[inline]
+    pub(crate) fn now_ns(&self) -> u64 {
+        match self.mode.get() {
+            Mode::Running { offset_ns } => self.system_ns().saturating_add_signed(offset_ns),
+            Mode::Paused { now_ns } => now_ns,
+        }
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        matches!(self.mode.get(), Mode::Paused { .. })
+    }
+
+    /// Stops the clock; `false` when it stood still already.
+    pub(crate) fn pause(&self) -> bool {
+        let now_ns = self.now_ns();
+        !matches!(
+            self.mode.replace(Mode::Paused { now_ns }),
+            Mode::Paused { .. }
+        )
+    }
+
+    /// Lets the clock run on from where it stands; `false` when it was running.
+    pub(crate) fn resume(&self) -> bool {
+        let Mode::Paused { now_ns } = self.mode.get() else {
+            return false;
+        };
+        let offset_ns = (now_ns as i64).wrapping_sub(self.system_ns() as i64);
+        self.mode.set(Mode::Running { offset_ns });
+        true
+    }
+
+    /// Moves a paused clock forward, never back; `false` when it is running.
+    pub(crate) fn advance_to(&self, to_ns: u64) -> bool {
+        let Mode::Paused { now_ns } = self.mode.get() else {
+            return false;
+        };
+        self.mode.set(Mode::Paused {
+            now_ns: to_ns.max(now_ns),
+        });
+        true
+    }
+
+    /// The number for an instant: what lies before the runtime is 0, what lies beyond 584 years is
+    /// the largest number there is.
+    #[inline]
+    pub(crate) fn ns_of(&self, instant: Instant) -> u64 {
+        let since = instant.saturating_duration_since(self.base);
+        // Two multiplications instead of a division of 128 bits.
+        since
+            .as_secs()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(since.subsec_nanos().into())
+    }
+
+    /// The inverse of [`ns_of`](Self::ns_of).
+    pub(crate) fn instant_at(&self, ns: u64) -> Instant {
+        self.base
+            .checked_add(Duration::from_nanos(ns))
+            .unwrap_or(self.base)
+    }
+
+    /// The time as an [`Instant`] of this clock.
+    pub(crate) fn now(&self) -> Instant {
+        match self.mode.get() {
+            Mode::Running { offset_ns: 0 } => Instant::now(),
+            _ => self.instant_at(self.now_ns()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paused_clock_moves_only_when_told_and_only_forward() {
+        let clock = Clock::new(true);
+        assert_eq!(clock.now_ns(), 0);
+        assert!(clock.advance_to(500));
+        assert!(clock.advance_to(400));
+        assert_eq!(clock.now_ns(), 500);
+        assert!(!clock.pause(), "it is paused");
+    }
+
+    #[test]
+    fn a_resumed_clock_runs_on_from_where_it_stood() {
+        let clock = Clock::new(true);
+        clock.advance_to(3_600_000_000_000);
+        assert!(clock.resume());
+        assert!(!clock.resume());
+        let now = clock.now_ns();
+        assert!(
+            (3_600_000_000_000..3_660_000_000_000).contains(&now),
+            "{now}"
+        );
+        assert!(!clock.advance_to(u64::MAX), "it is running");
+    }
+
+    #[test]
+    fn instants_and_numbers_convert_both_ways_and_saturate() {
+        let clock = Clock::new(true);
+        let later = clock.instant_at(0) + Duration::from_nanos(1_234_567_890);
+        assert_eq!(clock.ns_of(later), 1_234_567_890);
+        assert_eq!(clock.instant_at(1_234_567_890), later);
+        let far = clock
+            .instant_at(0)
+            .checked_add(Duration::from_secs(1 << 36))
+            .unwrap();
+        assert_eq!(clock.ns_of(far), u64::MAX);
+        let before = clock.instant_at(0) - Duration::from_millis(1);
+        assert_eq!(clock.ns_of(before), 0);
+    }
+}

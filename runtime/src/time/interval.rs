@@ -1,0 +1,186 @@
+//! Something that comes round again and again.
+
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use super::{Instant, Sleep};
+use crate::current;
+
+/// Ticks at once, and then every `period`.
+///
+/// # Panics
+///
+/// When `period` is zero, or there is no runtime on this thread.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// wakeful::block_on(async {
+///     let mut interval = wakeful::time::interval(Duration::from_millis(1));
+///     for _ in 0..3 {
+///         interval.tick().await;
+///     }
+/// });
+/// ```
+#[track_caller]
+pub fn interval(period: Duration) -> Interval {
+    if current::with(|_| ()).is_none() {
+        current::expect("time::interval");
+    }
+    interval_at(Instant::now(), period)
+}
+
+/// Ticks at `start`, and then every `period`.
+///
+/// # Panics
+///
+/// When `period` is zero.
+#[track_caller]
+pub fn interval_at(start: Instant, period: Duration) -> Interval {
+    assert!(
+        !period.is_zero(),
+        "time::interval: the period must not be zero"
+    );
+    Interval {
+        sleep: Sleep::new(start, "Interval::tick", Location::caller()),
+        period,
+        missed: MissedTickBehavior::Burst,
+    }
+}
+
+/// What an [`Interval`] does about ticks that nobody was there to receive.
+///
+/// With a period of 10 and a receiver that was busy from 10 to 35:
+///
+/// ```text
+/// Burst  0 10 35 35 40 50    catches up, each tick at its own time or as soon as possible after
+/// Delay  0 10 35 45 55 65    starts anew from the late tick
+/// Skip   0 10 35 40 50 60    leaves out what was missed, and keeps to the multiples
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum MissedTickBehavior {
+    /// Ticks as fast as they are received until it has caught up. The default.
+    #[default]
+    Burst,
+    /// Counts the next period from the late tick.
+    Delay,
+    /// Skips to the next multiple of the period after the late tick.
+    Skip,
+}
+
+impl MissedTickBehavior {
+    fn next(self, due: Instant, now: Instant, period: Duration) -> Instant {
+        match self {
+            MissedTickBehavior::Burst => due.saturating_add(period),
+            MissedTickBehavior::Delay => now.saturating_add(period),
+            MissedTickBehavior::Skip => {
+                let late = now.duration_since(due).as_nanos();
+                let into = late % period.as_nanos();
+                // Cut at 584 years, which is as good as never.
+                let rest = u64::try_from(period.as_nanos() - into).unwrap_or(u64::MAX);
+                now.saturating_add(Duration::from_nanos(rest))
+            }
+        }
+    }
+}
+
+/// A sequence of ticks; see [`interval`].
+#[derive(Debug)]
+pub struct Interval {
+    /// Set to the next tick that is due.
+    sleep: Sleep,
+    period: Duration,
+    missed: MissedTickBehavior,
+}
+
+/// A tick received this late is not a missed one: a loop that waits for a timer is always late by
+/// some of the time it takes to wake up.
+const TOLERANCE: Duration = Duration::from_millis(5);
+
+impl Interval {
+    /// Waits for the next tick and returns the instant for which it was due.
+    ///
+    /// # Panics
+    ///
+    /// Polling panics where that of a [`Sleep`] does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a tick that was not received stays due.
+    #[track_caller]
+    pub fn tick(&mut self) -> Tick<'_> {
+        self.sleep.relocate(Location::caller());
+        Tick { interval: self }
+    }
+
+    /// As [`tick`](Self::tick), from inside a `poll` function.
+    pub fn poll_tick(&mut self, cx: &mut Context<'_>) -> Poll<Instant> {
+        ready!(Pin::new(&mut self.sleep).poll(cx));
+        let due = self.sleep.deadline();
+        let now = Instant::now();
+        let next = if now > due.saturating_add(TOLERANCE) {
+            self.missed.next(due, now, self.period)
+        } else {
+            due.saturating_add(self.period)
+        };
+        Pin::new(&mut self.sleep).reset(next);
+        Poll::Ready(due)
+    }
+
+    /// Lets the next tick come one period from now.
+    pub fn reset(&mut self) {
+        self.reset_at(Instant::now().saturating_add(self.period));
+    }
+
+    /// Lets the next tick come at once.
+    pub fn reset_immediately(&mut self) {
+        self.reset_at(Instant::now());
+    }
+
+    /// Lets the next tick come after the given time.
+    pub fn reset_after(&mut self, after: Duration) {
+        self.reset_at(Instant::now().saturating_add(after));
+    }
+
+    /// Lets the next tick come at the given instant.
+    pub fn reset_at(&mut self, deadline: Instant) {
+        Pin::new(&mut self.sleep).reset(deadline);
+    }
+
+    /// What it does about missed ticks.
+    #[must_use]
+    pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
+        self.missed
+    }
+
+    /// Sets what it does about missed ticks.
+    pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
+        self.missed = behavior;
+    }
+
+    /// The time between two ticks.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        self.period
+    }
+}
+
+/// The future of [`Interval::tick`].
+#[must_use = "futures do nothing unless awaited"]
+#[derive(Debug)]
+pub struct Tick<'a> {
+    interval: &'a mut Interval,
+}
+
+impl Future for Tick<'_> {
+    type Output = Instant;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Instant> {
+        self.interval.poll_tick(cx)
+    }
+}

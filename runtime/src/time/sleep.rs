@@ -1,0 +1,250 @@
+//! The timer future: everything else in `time` is made of it.
+//!
+//! Calls the runtime's timers. A `Sleep` is data (a deadline, and a key once it is armed), so it may
+//! be dropped on any thread; armed it belongs to the runtime that polled it.
+
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::Instant;
+use super::timers::Armed;
+use crate::current::{self, Core};
+use crate::remote::Message;
+use crate::slab::Key;
+use crate::task::id::RuntimeId;
+use crate::task::record::Wait;
+use crate::task::yield_after_turn;
+
+/// Waits for the given time. [`Duration::MAX`] waits for ever.
+///
+/// The deadline is counted from the call, not from the first poll.
+///
+/// # Panics
+///
+/// When there is no runtime on this thread.
+///
+/// # Cancel safety
+///
+/// Safe: dropping it cancels the timer.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// wakeful::block_on(async {
+///     wakeful::time::sleep(Duration::from_millis(1)).await;
+/// });
+/// ```
+#[track_caller]
+pub fn sleep(duration: Duration) -> Sleep {
+    let location = Location::caller();
+    Sleep::new(deadline_in(duration, "time::sleep"), "sleep", location)
+}
+
+/// Waits until the given instant; one that has passed is ready at once.
+///
+/// # Panics
+///
+/// When there is no runtime on this thread.
+///
+/// # Cancel safety
+///
+/// Safe: dropping it cancels the timer.
+#[track_caller]
+pub fn sleep_until(deadline: Instant) -> Sleep {
+    if current::with(|_| ()).is_none() {
+        current::expect("time::sleep_until");
+    }
+    Sleep::new(deadline, "sleep_until", Location::caller())
+}
+
+/// The instant `duration` from now on the clock of this thread's runtime.
+#[track_caller]
+pub(super) fn deadline_in(duration: Duration, operation: &str) -> Instant {
+    match current::with(|core| core.timers.clock.now()) {
+        Some(now) => Instant::from_std(now).saturating_add(duration),
+        None => {
+            current::expect(operation);
+            unreachable!("`expect` has panicked")
+        }
+    }
+}
+
+/// The future of [`sleep`] and [`sleep_until`].
+///
+/// # Panics
+///
+/// Polling panics on a thread without a runtime, and, once armed, on one that is running another
+/// runtime than that which armed it.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Sleep {
+    deadline: Instant,
+    /// The timer, from the first poll that had to wait until it fires.
+    armed: Option<(RuntimeId, Key)>,
+    operation: &'static str,
+    location: &'static Location<'static>,
+}
+
+impl Sleep {
+    #[inline]
+    pub(super) fn new(
+        deadline: Instant,
+        operation: &'static str,
+        location: &'static Location<'static>,
+    ) -> Self {
+        Sleep {
+            deadline,
+            armed: None,
+            operation,
+            location,
+        }
+    }
+
+    /// Says where the wait that begins now was asked for.
+    pub(super) fn relocate(&mut self, location: &'static Location<'static>) {
+        self.location = location;
+    }
+
+    /// When it is ready.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.deadline
+    }
+
+    /// Says whether the deadline has passed.
+    #[must_use]
+    pub fn is_elapsed(&self) -> bool {
+        self.deadline <= Instant::now()
+    }
+
+    /// Moves the deadline, forward or back; a sleep that was ready waits again.
+    ///
+    /// The task is not woken by this: poll the sleep again for the new deadline to count.
+    pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
+        self.disarm();
+        self.deadline = deadline;
+    }
+
+    /// Cancels the timer, from whatever thread.
+    #[inline]
+    fn disarm(&mut self) {
+        let Some((runtime, key)) = self.armed.take() else {
+            return;
+        };
+        match current::get_if(runtime) {
+            Some(core) => drop(core.timers.disarm(key)),
+            None => current::send(runtime, Message::RemoveTimer(key)),
+        }
+    }
+
+    /// Arms the timer, or hands it the waker of the task it has moved to.
+    fn wait(&mut self, core: &Core, cx: &Context<'_>) {
+        let waker = cx.waker().clone();
+        match self.armed {
+            Some((_, key)) => drop(core.timers.rearm(key, waker)),
+            None => {
+                let deadline_ns = core.timers.clock.ns_of(self.deadline.into_std());
+                self.armed = core
+                    .timers
+                    .arm(deadline_ns, waker)
+                    .map(|key| (core.id, key));
+            }
+        }
+    }
+
+    #[inline]
+    fn look(&self, core: &Core, cx: &Context<'_>) -> Looked {
+        let looked = match self.armed {
+            Some((runtime, _)) if !core.owns(runtime) => return Looked::Elsewhere(runtime),
+            Some((_, key)) => match core.timers.poll(key, cx.waker()) {
+                Armed::Fired => Looked::Fired,
+                Armed::Waiting => Looked::Waiting,
+                Armed::Replace => Looked::Arm,
+            },
+            // The loop's time is never ahead of the clock, so this is never early; and what has
+            // become due since the last turn fires in the next.
+            None if core.timers.loop_now_ns()
+                >= core.timers.clock.ns_of(self.deadline.into_std()) =>
+            {
+                Looked::Fired
+            }
+            None => Looked::Arm,
+        };
+        if matches!(looked, Looked::Fired) {
+            return if core.executor.charge() {
+                Looked::Fired
+            } else {
+                Looked::Yield
+            };
+        }
+        core.executor.note_wait(Wait {
+            operation: self.operation,
+            location: self.location,
+            since_ns: core.timers.loop_now_ns(),
+            fd: -1,
+        });
+        looked
+    }
+}
+
+/// What the quick look, in which nothing foreign runs, has found.
+enum Looked {
+    Fired,
+    Waiting,
+    /// Arm it, or replace its waker.
+    Arm,
+    /// The budget is used up.
+    Yield,
+    Elsewhere(RuntimeId),
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match current::with(|core| self.look(core, cx)) {
+            Some(Looked::Fired) => {
+                self.armed = None;
+                return Poll::Ready(());
+            }
+            Some(Looked::Waiting) => {}
+            Some(Looked::Yield) => yield_after_turn(cx),
+            Some(Looked::Arm) => {
+                let core = current::expect("Sleep::poll");
+                self.wait(&core, cx);
+            }
+            Some(Looked::Elsewhere(runtime)) => {
+                current::explain_absence(runtime, self.operation, self.location);
+                panic!(
+                    "{} at {}: the runtime that armed this timer has ended",
+                    self.operation, self.location
+                );
+            }
+            None => {
+                current::expect("Sleep::poll");
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    #[inline]
+    fn drop(&mut self) {
+        self.disarm();
+    }
+}
+
+impl fmt::Debug for Sleep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sleep")
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! A future with a deadline.
+
+use std::future::{Future, IntoFuture};
+use std::panic::Location;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use pin_project_lite::pin_project;
+
+use super::error::Elapsed;
+use super::sleep::deadline_in;
+use super::{Instant, Sleep};
+
+/// Gives a future at most the given time.
+///
+/// The future is polled first, so one that is ready at once wins over any deadline. When the time
+/// is up the future is no longer polled; it is dropped with the `Timeout`.
+///
+/// # Errors
+///
+/// [`Elapsed`] when the time was up first.
+///
+/// # Panics
+///
+/// When there is no runtime on this thread.
+///
+/// # Cancel safety
+///
+/// As the future's: whatever dropping it loses, an elapsed time loses.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+/// use std::time::Duration;
+/// use wakeful::time::timeout;
+///
+/// wakeful::block_on(async {
+///     let never = timeout(Duration::from_millis(1), pending::<()>()).await;
+///     assert!(never.is_err());
+/// });
+/// ```
+#[track_caller]
+pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoFuture> {
+    let location = Location::caller();
+    let deadline = deadline_in(duration, "time::timeout");
+    Timeout {
+        future: future.into_future(),
+        sleep: Sleep::new(deadline, "timeout", location),
+    }
+}
+
+/// Gives a future until the given instant; otherwise as [`timeout`].
+///
+/// # Errors
+///
+/// [`Elapsed`] when the deadline came first.
+#[track_caller]
+pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
+    Timeout {
+        future: future.into_future(),
+        sleep: Sleep::new(deadline, "timeout_at", Location::caller()),
+    }
+}
+
+pin_project! {
+    /// The future of [`timeout`] and [`timeout_at`].
+    #[must_use = "futures do nothing unless awaited"]
+    #[derive(Debug)]
+    pub struct Timeout<F> {
+        #[pin]
+        future: F,
+        #[pin]
+        sleep: Sleep,
+    }
+}
+
+impl<F> Timeout<F> {
+    /// The future.
+    pub fn get_ref(&self) -> &F {
+        &self.future
+    }
+
+    /// The future, to change it.
+    pub fn get_mut(&mut self) -> &mut F {
+        &mut self.future
+    }
+
+    /// The future, without its deadline.
+    pub fn into_inner(self) -> F {
+        self.future
+    }
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, Elapsed>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.future.poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        this.sleep.poll(cx).map(|()| Err(Elapsed::new()))
+    }
+}
