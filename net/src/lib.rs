@@ -1,1 +1,87 @@
-//! Sockets.
+//! TCP and Unix sockets for the Wakeful runtime.
+//!
+//! This package stands on the public parts of `wakeful` only (`AsyncFd`, `spawn_blocking`, `sleep`,
+//! `timeout`), so whatever it does, a crate of yours can do for another kind of descriptor.
+//!
+//! ```
+//! use wakeful_net::{TcpListener, TcpStream};
+//!
+//! wakeful::block_on(async {
+//!     let listener = TcpListener::bind("127.0.0.1:0").await?;
+//!     let address = listener.local_addr()?;
+//!
+//!     wakeful::spawn(async move {
+//!         let (stream, _peer) = listener.accept().await?;
+//!         let mut buf = [0; 1024];
+//!         loop {
+//!             match stream.read(&mut buf).await? {
+//!                 0 => return std::io::Result::Ok(()),
+//!                 n => stream.write_all(&buf[..n]).await?,
+//!             }
+//!         }
+//!     });
+//!
+//!     let client = TcpStream::connect(address).await?;
+//!     client.write_all(b"hello").await?;
+//!     let mut echoed = [0; 5];
+//!     client.read_exact(&mut echoed).await?;
+//!     assert_eq!(&echoed, b"hello");
+//!     std::io::Result::Ok(())
+//! })
+//! # .unwrap();
+//! ```
+//!
+//! # What is where
+//!
+//! ```text
+//! tcp, unix      what users call: listeners, streams, sockets before they are either
+//!   |  |
+//!   |  +-- stream    read, write, peek, wait: named futures, once for both families; the halves
+//!   |  +-- listen    accept, and what its errors mean to a server
+//!   |  +-- connect   one attempt to connect
+//!   +----- lookup    names to addresses, without blocking the thread
+//!            |
+//!          socket    a descriptor as the runtime's source (AsyncFd)      error, outside: messages
+//!            |
+//!          sys       the system calls, the only unsafe code              address: kernel to std
+//! ```
+//!
+//! # What all operations have in common
+//!
+//! - They are methods; no trait has to be imported. Names and return types are tokio's.
+//! - They take `&self`: several tasks may use one stream or listener at once, in either direction,
+//!   and all who wait for the same thing are woken.
+//! - Each starts a *named future*, which tells the runtime's task record what the task waits on and
+//!   in which line.
+//! - Each says whether it is *cancel safe*: whether bytes or connections are lost when its future is
+//!   dropped before it has completed.
+//! - They belong to the runtime on whose thread they were made; elsewhere they panic with the
+//!   operation's name and the caller's line. Dropping is fine anywhere.
+//! - Every descriptor is non-blocking and close-on-exec from its first moment. Nothing raises
+//!   `SIGPIPE`.
+
+#![deny(unsafe_code)]
+
+mod address;
+mod connect;
+mod error;
+mod listen;
+mod lookup;
+mod outside;
+mod socket;
+pub mod stream;
+#[expect(unsafe_code, reason = "system calls are made here and nowhere else")]
+mod sys;
+pub mod tcp;
+pub mod unix;
+
+pub use error::SocketError;
+pub use listen::{AcceptError, accept_error};
+pub use lookup::{LookupHost, SocketAddrs, ToSocketAddrs, lookup_host};
+pub use tcp::{TcpListener, TcpSocket, TcpStream};
+pub use unix::{UnixListener, UnixSocket, UnixStream};
+
+/// The README's examples are compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,93 @@
+//! The operations of a connected stream, one implementation for TCP and Unix.
+//!
+//! `TcpStream` and `UnixStream` start them; each is a named future in `read`, `write` or `ready`;
+//! `split` has the two halves. All transfers go through `poll_transfer` (waits) or
+//! `try_transfer` (never waits), and both end in `attempt`, where the rules of edge-triggered
+//! readiness are kept:
+//!
+//! ```text
+//! readiness cached? --no--> Pending, the waker stays with the source
+//!    | yes
+//!    v
+//! system call --EAGAIN--> drop the readiness, ask again
+//!    | moved less than asked for ----> drop the readiness without a second call to see EAGAIN,
+//!    |                                 unless a FIN, hang-up or error has been seen: no further
+//!    |                                 edge would come for it (the guard knows)
+//!    | moved all, or 0 (end), or an error ----> keep it: the next call must run at once
+//!    v
+//! Ready
+//! ```
+//!
+//! The types here are public because the streams' methods return them; [`tcp`](crate::tcp) and
+//! [`unix`](crate::unix) have them under the names that belong to each.
+
+mod read;
+mod ready;
+mod split;
+mod write;
+
+pub use read::{Peek, Read, ReadExact, ReadVectored};
+pub use ready::{Wait, WaitReady};
+pub use split::{ReadSide, WriteSide};
+pub use write::{Write, WriteAll, WriteVectored};
+
+pub(crate) use read::{try_read, try_read_vectored};
+pub(crate) use ready::poll_ready;
+pub(crate) use split::{Splittable, into_split, reunite, split};
+pub(crate) use write::{try_write, try_write_vectored};
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use wakeful::io::{AsyncFdReadyGuard, Interest, Readiness};
+
+use crate::socket::{Io, Socket};
+use crate::sys::Transfer;
+
+/// Waits until the stream is ready, transfers once, and keeps the books on readiness.
+#[inline]
+fn poll_transfer(
+    readiness: &mut Readiness<'_, Socket>,
+    cx: &mut Context<'_>,
+    mut call: impl FnMut(&Socket) -> io::Result<Transfer>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        let mut guard = ready!(Pin::new(&mut *readiness).poll(cx))?;
+        if let Some(result) = attempt(&mut guard, &mut call) {
+            return Poll::Ready(result);
+        }
+    }
+}
+
+/// Transfers once if the stream is ready as far as is known, else says `WouldBlock`.
+#[inline]
+fn try_transfer(
+    io: &Io,
+    interest: Interest,
+    call: impl FnOnce(&Socket) -> io::Result<Transfer>,
+) -> io::Result<usize> {
+    let attempted = match io.try_ready(interest) {
+        Some(mut guard) => attempt(&mut guard, call),
+        None => None,
+    };
+    attempted.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
+}
+
+/// One system call under a guard; `None` means that it would have blocked.
+#[inline]
+fn attempt(
+    guard: &mut AsyncFdReadyGuard<'_, Socket>,
+    call: impl FnOnce(&Socket) -> io::Result<Transfer>,
+) -> Option<io::Result<usize>> {
+    match guard.try_io(|io| call(io.get_ref())) {
+        Ok(Ok(moved)) => {
+            if moved.short {
+                guard.short_transfer();
+            }
+            Some(Ok(moved.bytes))
+        }
+        Ok(Err(err)) => Some(Err(err)),
+        Err(_would_block) => None,
+    }
+}

@@ -1,0 +1,97 @@
+//! Waiting without transferring: the futures of `readable`, `writable` and `ready`.
+//!
+//! They leave the readiness as it is; the `try_` operation that follows drops it when the kernel
+//! has no more to give or take.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use wakeful::io::{Interest, Readiness, Ready};
+
+use crate::socket::{Io, Socket};
+
+/// The future of `readable` and `writable`, as of
+/// [`TcpStream::readable`](crate::TcpStream::readable).
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled or awaited"]
+pub struct Wait<'a> {
+    readiness: Readiness<'a, Socket>,
+}
+
+impl<'a> Wait<'a> {
+    #[track_caller]
+    pub(crate) fn readable(io: &'a Io) -> Self {
+        let name = io
+            .get_ref()
+            .name("TcpStream::readable", "UnixStream::readable");
+        Self {
+            readiness: io.ready(Interest::READABLE).during(name),
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn writable(io: &'a Io) -> Self {
+        let name = io
+            .get_ref()
+            .name("TcpStream::writable", "UnixStream::writable");
+        Self {
+            readiness: io.ready(Interest::WRITABLE).during(name),
+        }
+    }
+}
+
+impl Future for Wait<'_> {
+    type Output = io::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut guard = ready!(Pin::new(&mut self.get_mut().readiness).poll(cx))?;
+        guard.retain_ready();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The future of [`TcpStream::ready`](crate::TcpStream::ready) and
+/// [`UnixStream::ready`](crate::UnixStream::ready).
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled or awaited"]
+pub struct WaitReady<'a> {
+    readiness: Readiness<'a, Socket>,
+}
+
+impl<'a> WaitReady<'a> {
+    #[track_caller]
+    pub(crate) fn new(io: &'a Io, interest: Interest) -> Self {
+        let name = io.get_ref().name("TcpStream::ready", "UnixStream::ready");
+        Self {
+            readiness: io.ready(interest).during(name),
+        }
+    }
+}
+
+impl Future for WaitReady<'_> {
+    type Output = io::Result<Ready>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut guard = ready!(Pin::new(&mut self.get_mut().readiness).poll(cx))?;
+        guard.retain_ready();
+        Poll::Ready(Ok(guard.ready()))
+    }
+}
+
+/// Polls for readiness in one direction for callers that hold no future.
+pub(crate) fn poll_ready(
+    io: &Io,
+    interest: Interest,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    let polled = if interest == Interest::READABLE {
+        io.poll_read_ready(cx)
+    } else {
+        io.poll_write_ready(cx)
+    };
+    let mut guard = ready!(polled)?;
+    guard.retain_ready();
+    Poll::Ready(Ok(()))
+}

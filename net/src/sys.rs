@@ -1,0 +1,304 @@
+//! The system calls of this package: the only module that contains `unsafe`.
+//!
+//! Every call that moves a byte, takes a connection or starts one goes through here, called by
+//! `socket` (transfers), `listen` (accept) and `connect`. Three rules are kept in one place each:
+//!
+//! - A call that a signal interrupted is made again ([`uninterrupted`]), so `EINTR` never leaves
+//!   this module.
+//! - Minus one becomes an [`io::Error`] from errno ([`made`]).
+//! - No call may raise `SIGPIPE`: everything that sends passes `MSG_NOSIGNAL`.
+//!
+//! Creating sockets and setting options is left to `socket2`, which needs no `unsafe` from us.
+//!
+//! Sources: recv(2), send(2), accept(2), getsockname(2), unix(7).
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::{mem, ptr};
+
+use socket2::{SockAddr, SockRef};
+
+use crate::address::RawAddress;
+
+/// The most bytes Linux moves in one call (`MAX_RW_COUNT`), however large the buffer is.
+const MAX_TRANSFER: usize = 0x7fff_f000;
+
+/// The most slices Linux takes in one call (`UIO_MAXIOV`); more would be refused with `EMSGSIZE`.
+const MAX_SLICES: usize = 1024;
+
+/// What one receive or send moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Transfer {
+    /// How many bytes.
+    pub(crate) bytes: usize,
+    /// Something moved, but less than was asked for: the kernel's buffer was empty (receive) or
+    /// full (send) at that moment, and a new edge will tell when it no longer is.
+    ///
+    /// Never set when nothing moved: an end of stream raises no further edge.
+    pub(crate) short: bool,
+}
+
+impl Transfer {
+    #[inline]
+    fn new(bytes: usize, asked: usize) -> Self {
+        Self {
+            bytes,
+            short: 0 < bytes && bytes < asked,
+        }
+    }
+}
+
+/// Makes a call again for as long as a signal interrupts it.
+#[inline]
+pub(crate) fn uninterrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+    loop {
+        match call() {
+            Err(err) if err.raw_os_error() == Some(libc::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+/// Makes a system call that answers with a count or a descriptor, and turns -1 into errno.
+#[inline]
+fn made(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+    uninterrupted(|| usize::try_from(call()).map_err(|_negative| io::Error::last_os_error()))
+}
+
+/// Receives into one buffer. See recv(2).
+#[inline]
+pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Transfer> {
+    recv_with(fd, buf, 0)
+}
+
+/// Copies what can be received without taking it out of the kernel's buffer.
+#[inline]
+pub(crate) fn peek(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Transfer> {
+    // What was peeked at is still there, so the source stays readable, however little it was.
+    recv_with(fd, buf, libc::MSG_PEEK).map(|moved| Transfer {
+        short: false,
+        ..moved
+    })
+}
+
+#[inline]
+fn recv_with(fd: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Result<Transfer> {
+    let asked = buf.len().min(MAX_TRANSFER);
+    let bytes = made(|| {
+        // SAFETY: `buf` is borrowed exclusively for the whole call and at least `asked` bytes long;
+        // the kernel writes nothing beyond that and keeps no pointer.
+        unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), asked, flags) }
+    })?;
+    Ok(Transfer::new(bytes, asked))
+}
+
+/// Receives into several buffers, one after another. See recvmsg(2).
+///
+/// This is also how a Unix stream receives into one buffer: a message that carried descriptors or
+/// credentials ends a receive early although more bytes wait behind it, and only recvmsg(2) tells
+/// (`MSG_CTRUNC`, because no room for them is offered; the kernel closes what it cannot deliver).
+/// Such a receive is not `short`.
+#[inline]
+pub(crate) fn recv_vectored(
+    fd: BorrowedFd<'_>,
+    bufs: &mut [IoSliceMut<'_>],
+) -> io::Result<Transfer> {
+    let count = bufs.len().min(MAX_SLICES);
+    let asked = total(bufs[..count].iter().map(|buf| buf.len()));
+    let mut message = empty_message();
+    // `IoSliceMut` is promised to have the layout of `iovec` on Unix.
+    message.msg_iov = bufs.as_mut_ptr().cast();
+    message.msg_iovlen = count as _;
+    let bytes = made(|| {
+        // SAFETY: `message` points at `count` live, exclusively borrowed buffers and at nothing
+        // else; the kernel writes only into them and into `message`, and keeps no pointer.
+        unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, 0) }
+    })?;
+    let cut = message.msg_flags & libc::MSG_CTRUNC != 0;
+    let moved = Transfer::new(bytes, asked);
+    Ok(Transfer {
+        short: moved.short && !cut,
+        ..moved
+    })
+}
+
+/// Sends from one buffer, without `SIGPIPE`. See send(2).
+#[inline]
+pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<Transfer> {
+    let asked = buf.len().min(MAX_TRANSFER);
+    let bytes = made(|| {
+        // SAFETY: `buf` is borrowed for the whole call and at least `asked` bytes long; the kernel
+        // only reads it and keeps no pointer.
+        unsafe {
+            libc::send(
+                fd.as_raw_fd(),
+                buf.as_ptr().cast(),
+                asked,
+                libc::MSG_NOSIGNAL,
+            )
+        }
+    })?;
+    Ok(Transfer::new(bytes, asked))
+}
+
+/// Sends from several buffers, one after another, without `SIGPIPE` (which writev(2) would raise).
+#[inline]
+pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<Transfer> {
+    let count = bufs.len().min(MAX_SLICES);
+    let asked = total(bufs[..count].iter().map(|buf| buf.len()));
+    let mut message = empty_message();
+    // `IoSlice` is promised to have the layout of `iovec` on Unix; sendmsg(2) only reads it.
+    message.msg_iov = bufs.as_ptr().cast_mut().cast();
+    message.msg_iovlen = count as _;
+    let bytes = made(|| {
+        // SAFETY: `message` points at `count` live borrowed buffers and at nothing else; the kernel
+        // only reads them and keeps no pointer.
+        unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) }
+    })?;
+    Ok(Transfer::new(bytes, asked))
+}
+
+/// How many bytes the kernel is asked for when it is given buffers of these lengths.
+fn total(lengths: impl Iterator<Item = usize>) -> usize {
+    lengths.fold(0, usize::saturating_add).min(MAX_TRANSFER)
+}
+
+/// A message without address, buffers and control data.
+#[inline]
+fn empty_message() -> libc::msghdr {
+    // SAFETY: `msghdr` consists of pointers, integers and (on some C libraries) padding; null and
+    // zero are valid for all of them. It cannot be written as a literal where it has padding.
+    unsafe { mem::zeroed() }
+}
+
+/// Takes one connection from a listening socket, already non-blocking and close-on-exec.
+///
+/// One system call, so that no moment exists in which the new descriptor is inheritable or blocks.
+/// See accept4(2).
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, RawAddress)> {
+    let mut address = RawAddress::new();
+    let mut len = 0;
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    let fd = made(|| {
+        len = RawAddress::CAPACITY;
+        let (to, len) = (address.as_mut_ptr(), &raw mut len);
+        // SAFETY: `to` points at `len` writable bytes that live for the whole call; the kernel
+        // writes at most that many and says in `len` how long the address was.
+        let fd = unsafe { libc::accept4(listener.as_raw_fd(), to, len, flags) };
+        fd as isize
+    })?;
+    address.set_len(len);
+    // SAFETY: the call succeeded, so `fd` is an open descriptor that nothing else owns yet.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
+    Ok((fd, address))
+}
+
+/// Starts connecting. See connect(2); `EINPROGRESS` means "wait until it is writable".
+pub(crate) fn connect(fd: BorrowedFd<'_>, address: &SockAddr) -> io::Result<()> {
+    uninterrupted(|| SockRef::from(&fd).connect(address))
+}
+
+/// Reads and clears the pending error of a socket (`SO_ERROR`).
+pub(crate) fn take_error(fd: BorrowedFd<'_>) -> io::Result<Option<io::Error>> {
+    uninterrupted(|| SockRef::from(&fd).take_error())
+}
+
+/// The address a socket is bound to. See getsockname(2).
+pub(crate) fn local_addr(fd: BorrowedFd<'_>) -> io::Result<RawAddress> {
+    address_from(libc::getsockname, fd)
+}
+
+/// The address a socket is connected to. See getpeername(2).
+pub(crate) fn peer_addr(fd: BorrowedFd<'_>) -> io::Result<RawAddress> {
+    address_from(libc::getpeername, fd)
+}
+
+/// The shape that getsockname(2) and getpeername(2) have in common.
+type AddressCall =
+    unsafe extern "C" fn(libc::c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int;
+
+fn address_from(call: AddressCall, fd: BorrowedFd<'_>) -> io::Result<RawAddress> {
+    let mut address = RawAddress::new();
+    let mut len = RawAddress::CAPACITY;
+    made(|| {
+        let (to, len) = (address.as_mut_ptr(), &raw mut len);
+        // SAFETY: `call` is one of the two functions above. `to` points at `len` writable bytes
+        // that live for the whole call; the kernel writes at most that many and says in `len` how
+        // long the address was.
+        let result = unsafe { call(fd.as_raw_fd(), to, len) };
+        result as isize
+    })?;
+    address.set_len(len);
+    Ok(address)
+}
+
+/// Who was at the other end of a Unix stream when it was connected: process, user, group.
+///
+/// See `SO_PEERCRED` in unix(7).
+pub(crate) fn peer_cred(fd: BorrowedFd<'_>) -> io::Result<libc::ucred> {
+    let mut cred = libc::ucred {
+        pid: 0,
+        uid: 0,
+        gid: 0,
+    };
+    let size = mem::size_of::<libc::ucred>();
+    let mut len = size as libc::socklen_t;
+    made(|| {
+        let (to, len) = (ptr::from_mut(&mut cred).cast(), &raw mut len);
+        let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+        // SAFETY: `to` points at a `ucred`, three integers that any bytes are valid for, and `len`
+        // says how large it is; the kernel writes at most that many bytes.
+        let result = unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, to, len) };
+        result as isize
+    })?;
+    if len as usize != size {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "credentials of unexpected size",
+        ));
+    }
+    Ok(cred)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_is_short_only_when_something_but_not_everything_moved() {
+        assert!(!Transfer::new(0, 10).short);
+        assert!(Transfer::new(9, 10).short);
+        assert!(!Transfer::new(10, 10).short);
+        assert!(!Transfer::new(0, 0).short);
+    }
+
+    #[test]
+    fn an_interrupted_call_is_made_again() {
+        let mut answers = vec![Ok(7), Err(libc::EINTR), Err(libc::EINTR)];
+        let result = uninterrupted(|| {
+            answers
+                .pop()
+                .expect("asked too often")
+                .map_err(io::Error::from_raw_os_error)
+        });
+        assert_eq!(result.unwrap(), 7);
+        assert!(answers.is_empty());
+    }
+
+    #[test]
+    fn other_errors_are_handed_on_at_once() {
+        let mut calls = 0;
+        let result: io::Result<()> = uninterrupted(|| {
+            calls += 1;
+            Err(io::Error::from_raw_os_error(libc::EAGAIN))
+        });
+        assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EAGAIN));
+        assert_eq!(calls, 1);
+    }
+
+    #[test]
+    fn the_total_of_many_huge_slices_does_not_overflow() {
+        assert_eq!(total([usize::MAX, usize::MAX].into_iter()), MAX_TRANSFER);
+        assert_eq!(total([3, 0, 4].into_iter()), 7);
+    }
+}

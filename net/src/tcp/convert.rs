@@ -1,0 +1,135 @@
+//! Splitting a `TcpStream`, duplicating it, and changing it from and into other owners of the
+//! descriptor.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+
+use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, WriteHalf};
+use crate::socket::{Family, Io, adopt, duplicate, expose};
+use crate::stream::{self, Splittable};
+use crate::sys;
+
+impl TcpStream {
+    /// Borrows the two directions of the stream, so that one `async` block can use both.
+    #[must_use]
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        stream::split(self)
+    }
+
+    /// Gives each direction of the stream an owner, so that two tasks can use them.
+    ///
+    /// Dropping the write half ends the outgoing direction;
+    /// [`reunite`](OwnedReadHalf::reunite) makes a stream of both again.
+    #[must_use]
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        stream::into_split(self)
+    }
+
+    /// Makes a second handle to the same connection (F_DUPFD_CLOEXEC).
+    ///
+    /// The connection ends when all of them are gone. Both may wait for the same direction; both
+    /// are woken.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, or when it cannot be registered with epoll.
+    ///
+    /// # Panics
+    ///
+    /// On a thread that does not run the stream's runtime.
+    #[track_caller]
+    pub fn try_clone(&self) -> io::Result<Self> {
+        duplicate(&self.io).map(Self::from_io)
+    }
+
+    /// Takes over a stream of the standard library and makes it non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
+        adopt(stream, Family::Tcp).map(Self::from_io)
+    }
+
+    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// None so far; tokio's signature.
+    pub fn into_std(self) -> io::Result<std::net::TcpStream> {
+        Ok(OwnedFd::from(self).into())
+    }
+
+    /// Returns the address of this end.
+    ///
+    /// # Errors
+    ///
+    /// As getsockname(2); none in practice.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        sys::local_addr(self.io.get_ref().as_fd())?.to_inet()
+    }
+
+    /// Returns the address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` (ENOTCONN) after the connection was reset.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        sys::peer_addr(self.io.get_ref().as_fd())?.to_inet()
+    }
+}
+
+impl Splittable for TcpStream {
+    type Address = SocketAddr;
+
+    fn io(&self) -> &Io {
+        &self.io
+    }
+
+    fn local(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+
+    fn peer(&self) -> io::Result<SocketAddr> {
+        self.peer_addr()
+    }
+}
+
+impl TryFrom<std::net::TcpStream> for TcpStream {
+    type Error = io::Error;
+
+    /// As [`TcpStream::from_std`].
+    fn try_from(stream: std::net::TcpStream) -> io::Result<Self> {
+        Self::from_std(stream)
+    }
+}
+
+impl From<TcpStream> for OwnedFd {
+    fn from(stream: TcpStream) -> Self {
+        stream.io.into_inner().into_fd()
+    }
+}
+
+impl IntoRawFd for TcpStream {
+    fn into_raw_fd(self) -> RawFd {
+        OwnedFd::from(self).into_raw_fd()
+    }
+}
+
+impl AsFd for TcpStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        expose(&self.io)
+    }
+}
+
+impl AsRawFd for TcpStream {
+    fn as_raw_fd(&self) -> RawFd {
+        expose(&self.io).as_raw_fd()
+    }
+}

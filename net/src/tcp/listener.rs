@@ -1,0 +1,320 @@
+//! `TcpListener`: a listening socket, and the futures that wait for its connections.
+//!
+//! Accepting is `listen::poll_accept` plus a registration: one accept4(2) and one epoll_ctl(2) per
+//! connection.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use wakeful::io::Readiness;
+
+use super::{Bind, TcpStream};
+use crate::listen::{Accepted, incoming, poll_accept, poll_accept_once};
+use crate::lookup::ToSocketAddrs;
+use crate::socket::{Family, Io, Socket, adopt, duplicate, expose, register_connected};
+use crate::sys;
+
+/// A TCP socket that listens for connections.
+///
+/// Any number of tasks may accept from one listener at once. Dropping it closes the socket; streams
+/// that were accepted live on, connections that were not are reset by the kernel.
+///
+/// # Examples
+///
+/// ```
+/// use wakeful_net::{TcpListener, TcpStream};
+///
+/// wakeful::block_on(async {
+///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+///     let client = TcpStream::connect(listener.local_addr()?).await?;
+///     let (server, peer) = listener.accept().await?;
+///     assert_eq!(peer, client.local_addr()?);
+///     server.write_all(b"welcome").await
+/// })
+/// # .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct TcpListener {
+    io: Io,
+}
+
+impl TcpListener {
+    pub(super) fn from_io(io: Io) -> Self {
+        Self { io }
+    }
+
+    /// Binds a listening socket to the first of the addresses that can be had.
+    ///
+    /// Port 0 asks the system for a free port; see [`local_addr`](Self::local_addr). `SO_REUSEADDR`
+    /// is on, so that a server can be restarted at once, and the backlog is 4096 (capped by the
+    /// system's `net.core.somaxconn`); [`TcpSocket`](super::TcpSocket) has other choices.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` (EADDRINUSE), `PermissionDenied` (EACCES: a port below 1024 without privilege),
+    /// `AddrNotAvailable` (EADDRNOTAVAIL: not an address of this machine), `InvalidInput` or the
+    /// resolver's error as of [`lookup_host`](crate::lookup_host). The message names the address;
+    /// see [`SocketError`](crate::SocketError) for the errno. Nothing stays open.
+    ///
+    /// # Panics
+    ///
+    /// When polled outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropped early, it bound nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// println!("listening on {}", listener.local_addr()?);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn bind<A: ToSocketAddrs>(address: A) -> Bind {
+        Bind::new(address)
+    }
+
+    /// Waits for the next connection.
+    ///
+    /// The stream is non-blocking, close-on-exec and registered; no option is set on it. Errors
+    /// that concern one lost connection only are passed over (see
+    /// [`accept_error`](crate::accept_error)).
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, ENOBUFS, ENOMEM and the like, as the kernel gives them: the connection
+    /// waits in its queue and a later `accept` gets it, without any new connection arriving; so
+    /// pause before the next call. ENOSPC when epoll takes no more (`max_user_watches`): that
+    /// connection is closed. [`accept_error`](crate::accept_error) tells what to do about each.
+    ///
+    /// # Panics
+    ///
+    /// When polled on a thread that does not run the listener's runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a connection is taken only in the poll that returns it.
+    ///
+    /// # Examples
+    ///
+    /// See [`TcpListener`] and [`accept_error`](crate::accept_error).
+    #[track_caller]
+    pub fn accept(&self) -> Accept<'_> {
+        Accept {
+            readiness: incoming(&self.io),
+        }
+    }
+
+    /// Polls for the next connection, for use in hand-written futures.
+    ///
+    /// Every task that polled is woken. A future that holds [`accept`](Self::accept) is better off:
+    /// dropping it takes its waker away.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    ///
+    /// # Panics
+    ///
+    /// On a thread that does not run the listener's runtime.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        poll_accept_once(&self.io, cx).map(connected)
+    }
+
+    /// Returns the connections as a stream that never ends, without their peers' addresses
+    /// ([`TcpStream::peer_addr`] has them).
+    ///
+    /// An error is an item like any other; treat it as one of [`accept`](Self::accept).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the stream, or a future that waits for its next item, loses no connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::pin::pin;
+    ///
+    /// use futures_core::Stream;
+    /// use wakeful_net::{TcpListener, TcpStream};
+    ///
+    /// wakeful::block_on(async {
+    ///     let listener = TcpListener::bind("127.0.0.1:0").await?;
+    ///     let _client = TcpStream::connect(listener.local_addr()?).await?;
+    ///     let mut incoming = pin!(listener.incoming());
+    ///     // `futures_lite::StreamExt::next` does this in one word.
+    ///     let next = std::future::poll_fn(|cx| incoming.as_mut().poll_next(cx)).await;
+    ///     let _stream = next.expect("endless")?;
+    ///     std::io::Result::Ok(())
+    /// })
+    /// # .unwrap();
+    /// ```
+    #[track_caller]
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming {
+            readiness: incoming(&self.io),
+        }
+    }
+
+    /// Returns the address that the listener is bound to, with the real port if 0 was asked for.
+    ///
+    /// # Errors
+    ///
+    /// As getsockname(2); none in practice.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        sys::local_addr(self.io.get_ref().as_fd())?.to_inet()
+    }
+
+    /// Takes over a listener of the standard library and makes it non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// let std = std::net::TcpListener::bind("127.0.0.1:0")?;
+    /// let listener = wakeful_net::TcpListener::from_std(std)?;
+    /// let std = listener.into_std()?; // still non-blocking
+    /// # drop(std); std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
+        adopt(listener, Family::Tcp).map(Self::from_io)
+    }
+
+    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// None so far; tokio's signature.
+    pub fn into_std(self) -> io::Result<std::net::TcpListener> {
+        Ok(OwnedFd::from(self).into())
+    }
+
+    /// Makes a second handle to the same socket (F_DUPFD_CLOEXEC); a connection goes to one of them.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, or when it cannot be registered with epoll.
+    ///
+    /// # Panics
+    ///
+    /// On a thread that does not run the listener's runtime.
+    #[track_caller]
+    pub fn try_clone(&self) -> io::Result<Self> {
+        duplicate(&self.io).map(Self::from_io)
+    }
+
+    /// Sets the time to live of the packets of accepted IPv4 connections (`IP_TTL`).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when it is not within 1 to 255.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.io.get_ref().options().set_ttl_v4(ttl)
+    }
+
+    /// Returns what [`set_ttl`](Self::set_ttl) set, or the system's default.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.io.get_ref().options().ttl_v4()
+    }
+
+    /// Reads and clears the socket's pending error (`SO_ERROR`).
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        sys::take_error(self.io.get_ref().as_fd())
+    }
+}
+
+/// The future of [`TcpListener::accept`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled or awaited"]
+pub struct Accept<'a> {
+    readiness: Readiness<'a, Socket>,
+}
+
+impl Future for Accept<'_> {
+    type Output = io::Result<(TcpStream, SocketAddr)>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        poll_accept(&mut self.get_mut().readiness, cx).map(connected)
+    }
+}
+
+/// The stream of [`TcpListener::incoming`].
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Incoming<'a> {
+    readiness: Readiness<'a, Socket>,
+}
+
+impl Stream for Incoming<'_> {
+    type Item = io::Result<TcpStream>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let accepted = ready!(poll_accept(&mut self.get_mut().readiness, cx));
+        Poll::Ready(Some(connected(accepted).map(|(stream, _peer)| stream)))
+    }
+}
+
+/// Registers an accepted connection; if that fails it is closed and the caller told.
+fn connected(accepted: io::Result<Accepted>) -> io::Result<(TcpStream, SocketAddr)> {
+    let (fd, address) = accepted?;
+    let io = register_connected(fd, Family::Tcp)?;
+    Ok((TcpStream::from_io(io), address.to_inet()?))
+}
+
+impl TryFrom<std::net::TcpListener> for TcpListener {
+    type Error = io::Error;
+
+    /// As [`TcpListener::from_std`].
+    fn try_from(listener: std::net::TcpListener) -> io::Result<Self> {
+        Self::from_std(listener)
+    }
+}
+
+impl From<TcpListener> for OwnedFd {
+    fn from(listener: TcpListener) -> Self {
+        listener.io.into_inner().into_fd()
+    }
+}
+
+impl IntoRawFd for TcpListener {
+    fn into_raw_fd(self) -> RawFd {
+        OwnedFd::from(self).into_raw_fd()
+    }
+}
+
+impl AsFd for TcpListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        expose(&self.io)
+    }
+}
+
+impl AsRawFd for TcpListener {
+    fn as_raw_fd(&self) -> RawFd {
+        expose(&self.io).as_raw_fd()
+    }
+}

@@ -1,0 +1,71 @@
+//! TCP: [`TcpListener`], [`TcpStream`], [`TcpSocket`] and the types that belong to them.
+
+mod bind;
+mod connect;
+mod convert;
+mod listener;
+mod options;
+mod ready;
+mod socket;
+mod stream;
+
+use std::sync::Arc;
+use std::{error, fmt};
+
+pub use crate::stream::{
+    Peek, Read, ReadExact, ReadVectored, Wait, WaitReady, Write, WriteAll, WriteVectored,
+};
+pub use bind::Bind;
+pub use connect::{Connect, ConnectTimeout};
+pub use listener::{Accept, Incoming, TcpListener};
+pub use socket::TcpSocket;
+pub use stream::TcpStream;
+
+use crate::stream::{ReadSide, WriteSide};
+
+/// The reading half of a borrowed [`TcpStream`], made by [`TcpStream::split`].
+pub type ReadHalf<'a> = ReadSide<&'a TcpStream>;
+
+/// The writing half of a borrowed [`TcpStream`], made by [`TcpStream::split`].
+pub type WriteHalf<'a> = WriteSide<&'a TcpStream>;
+
+/// The owned reading half of a [`TcpStream`], made by [`TcpStream::into_split`].
+pub type OwnedReadHalf = ReadSide<Arc<TcpStream>>;
+
+/// The owned writing half of a [`TcpStream`], made by [`TcpStream::into_split`]; dropping it ends
+/// the outgoing direction.
+pub type OwnedWriteHalf = WriteSide<Arc<TcpStream>>;
+
+/// Two halves that do not belong to the same [`TcpStream`]; gives them back.
+#[derive(Debug)]
+pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
+
+impl fmt::Display for ReuniteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the two halves do not belong to the same TcpStream")
+    }
+}
+
+impl error::Error for ReuniteError {}
+
+impl OwnedReadHalf {
+    /// Puts a stream together that [`TcpStream::into_split`] took apart.
+    ///
+    /// # Errors
+    ///
+    /// [`ReuniteError`], with both halves, when they come from different streams.
+    pub fn reunite(self, write: OwnedWriteHalf) -> Result<TcpStream, ReuniteError> {
+        crate::stream::reunite(self, write).map_err(|(read, write)| ReuniteError(read, write))
+    }
+}
+
+impl OwnedWriteHalf {
+    /// Puts a stream together that [`TcpStream::into_split`] took apart.
+    ///
+    /// # Errors
+    ///
+    /// [`ReuniteError`], with both halves, when they come from different streams.
+    pub fn reunite(self, read: OwnedReadHalf) -> Result<TcpStream, ReuniteError> {
+        read.reunite(self)
+    }
+}

@@ -1,0 +1,324 @@
+//! `TcpSocket`: a TCP socket before it has become a listener or a stream, for options that have to
+//! be set before.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::time::Duration;
+
+use socket2::Domain;
+
+use super::{Connect, TcpListener};
+use crate::error::context;
+use crate::listen;
+use crate::socket::{Family, create, register};
+use crate::sys;
+
+/// A TCP socket that is neither listening nor connected yet.
+///
+/// It exists for options that must be set first: buffer sizes, the backlog, sharing a port, the
+/// local address of an outgoing connection. [`TcpListener::bind`] and
+/// [`TcpStream::connect`](super::TcpStream::connect) do the usual in one step.
+///
+/// # Examples
+///
+/// ```
+/// use wakeful_net::TcpSocket;
+///
+/// wakeful::block_on(async {
+///     let socket = TcpSocket::new_v4()?;
+///     socket.set_reuseaddr(true)?;
+///     socket.set_recv_buffer_size(64 * 1024)?; // before listen: connections inherit it
+///     socket.bind("127.0.0.1:0".parse().unwrap())?;
+///     let listener = socket.listen(1024)?;
+///
+///     let socket = TcpSocket::new_v4()?;
+///     socket.bind("127.0.0.2:0".parse().unwrap())?;
+///     let stream = socket.connect(listener.local_addr()?).await?;
+///     assert_eq!(stream.local_addr()?.ip().to_string(), "127.0.0.2");
+///     std::io::Result::Ok(())
+/// })
+/// # .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct TcpSocket {
+    socket: socket2::Socket,
+}
+
+impl TcpSocket {
+    /// Makes an IPv4 socket, non-blocking and close-on-exec.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, ENOBUFS, ENOMEM.
+    pub fn new_v4() -> io::Result<Self> {
+        Ok(Self {
+            socket: create(Domain::IPV4)?,
+        })
+    }
+
+    /// Makes an IPv6 socket, non-blocking and close-on-exec.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, ENOBUFS, ENOMEM; EAFNOSUPPORT where IPv6 is off.
+    pub fn new_v6() -> io::Result<Self> {
+        Ok(Self {
+            socket: create(Domain::IPV6)?,
+        })
+    }
+
+    /// Takes over a socket of the standard library that may or may not be connected, and makes it
+    /// non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made non-blocking.
+    pub fn from_std_stream(stream: std::net::TcpStream) -> io::Result<Self> {
+        stream.set_nonblocking(true)?;
+        Ok(Self {
+            socket: stream.into(),
+        })
+    }
+
+    /// Lets [`bind`](Self::bind) take an address on which old connections are in TIME_WAIT
+    /// (`SO_REUSEADDR`); off by default here, on in [`TcpListener::bind`].
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2); none in practice.
+    pub fn set_reuseaddr(&self, reuse: bool) -> io::Result<()> {
+        self.socket.set_reuse_address(reuse)
+    }
+
+    /// Returns what [`set_reuseaddr`](Self::set_reuseaddr) set.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn reuseaddr(&self) -> io::Result<bool> {
+        self.socket.reuse_address()
+    }
+
+    /// Lets several sockets of one user listen on one address; the kernel deals connections out
+    /// among them (`SO_REUSEPORT`). This is how one runtime per thread shares a port.
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2); none in practice.
+    pub fn set_reuseport(&self, reuse: bool) -> io::Result<()> {
+        self.socket.set_reuse_port(reuse)
+    }
+
+    /// Returns what [`set_reuseport`](Self::set_reuseport) set.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn reuseport(&self) -> io::Result<bool> {
+        self.socket.reuse_port()
+    }
+
+    /// Asks for a size of the kernel's buffer of outgoing bytes (`SO_SNDBUF`).
+    ///
+    /// # Units
+    ///
+    /// Bytes; Linux doubles them for its own bookkeeping and keeps to `net.core.wmem_max`.
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2); none in practice.
+    pub fn set_send_buffer_size(&self, bytes: u32) -> io::Result<()> {
+        self.socket.set_send_buffer_size(kernel_size(bytes))
+    }
+
+    /// Returns the size of the kernel's buffer of outgoing bytes, doubled as described above.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn send_buffer_size(&self) -> io::Result<u32> {
+        Ok(u32::try_from(self.socket.send_buffer_size()?).unwrap_or(u32::MAX))
+    }
+
+    /// Asks for a size of the kernel's buffer of incoming bytes (`SO_RCVBUF`).
+    ///
+    /// # Units
+    ///
+    /// Bytes; Linux doubles them for its own bookkeeping and keeps to `net.core.rmem_max`.
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2); none in practice.
+    pub fn set_recv_buffer_size(&self, bytes: u32) -> io::Result<()> {
+        self.socket.set_recv_buffer_size(kernel_size(bytes))
+    }
+
+    /// Returns the size of the kernel's buffer of incoming bytes, doubled as described above.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn recv_buffer_size(&self) -> io::Result<u32> {
+        Ok(u32::try_from(self.socket.recv_buffer_size()?).unwrap_or(u32::MAX))
+    }
+
+    /// As [`TcpStream::set_keepalive`](super::TcpStream::set_keepalive).
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2); none in practice.
+    pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
+        self.socket.set_keepalive(keepalive)
+    }
+
+    /// Returns what [`set_keepalive`](Self::set_keepalive) set.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn keepalive(&self) -> io::Result<bool> {
+        self.socket.keepalive()
+    }
+
+    /// As [`TcpStream::set_linger`](super::TcpStream::set_linger), with its warning.
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2); none in practice.
+    pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
+        self.socket.set_linger(linger)
+    }
+
+    /// Returns what [`set_linger`](Self::set_linger) set.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn linger(&self) -> io::Result<Option<Duration>> {
+        self.socket.linger()
+    }
+
+    /// As [`TcpStream::set_nodelay`](super::TcpStream::set_nodelay); accepted connections inherit
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2); none in practice.
+    pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
+        self.socket.set_tcp_nodelay(nodelay)
+    }
+
+    /// Returns what [`set_nodelay`](Self::set_nodelay) set.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn nodelay(&self) -> io::Result<bool> {
+        self.socket.tcp_nodelay()
+    }
+
+    /// Returns the address that the socket is bound to.
+    ///
+    /// # Errors
+    ///
+    /// As getsockname(2); none in practice.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        sys::local_addr(self.socket.as_fd())?.to_inet()
+    }
+
+    /// Reads and clears the socket's pending error (`SO_ERROR`).
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        sys::take_error(self.socket.as_fd())
+    }
+
+    /// Gives the socket a local address; port 0 asks the system for a free one.
+    ///
+    /// # Errors
+    ///
+    /// As [`TcpListener::bind`], and `InvalidInput` when it is bound already.
+    pub fn bind(&self, address: SocketAddr) -> io::Result<()> {
+        self.socket
+            .bind(&address.into())
+            .map_err(|err| context("bind", address, err))
+    }
+
+    /// Connects to an address.
+    ///
+    /// # Errors
+    ///
+    /// As [`TcpStream::connect`](super::TcpStream::connect). The socket is closed then.
+    ///
+    /// # Panics
+    ///
+    /// When polled outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropped early, the attempt is given up and the socket closed.
+    #[track_caller]
+    pub fn connect(self, address: SocketAddr) -> Connect {
+        Connect::with_socket(self.socket, address)
+    }
+
+    /// Listens for connections, of which the kernel keeps up to `backlog` until they are accepted.
+    ///
+    /// It is no limit on the number of clients; connections beyond it are asked to try again
+    /// later. Linux caps it at `net.core.somaxconn`.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` when another socket listens there; or when it cannot be registered with epoll.
+    /// The socket is closed then.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
+        let listening = listen::listen(&self.socket, backlog);
+        if let Err(err) = listening {
+            return Err(match self.local_addr() {
+                Ok(address) => context("listen", address, err),
+                Err(_unknown) => context("listen", "(unknown address)", err),
+            });
+        }
+        let io = register(self.socket, Family::Tcp)?;
+        // `as_fd` has let anybody duplicate it.
+        io.mark_duplicated();
+        Ok(TcpListener::from_io(io))
+    }
+}
+
+/// The kernel takes sizes as a C `int` and would read larger ones as negative.
+fn kernel_size(bytes: u32) -> usize {
+    bytes.min(i32::MAX as u32) as usize
+}
+
+impl AsFd for TcpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for TcpSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+impl From<TcpSocket> for OwnedFd {
+    fn from(socket: TcpSocket) -> Self {
+        socket.socket.into()
+    }
+}
+
+impl IntoRawFd for TcpSocket {
+    fn into_raw_fd(self) -> RawFd {
+        self.socket.into_raw_fd()
+    }
+}

@@ -1,0 +1,254 @@
+//! Unix socket addresses: a path, an abstract name, or none.
+//!
+//! Made from what users pass to `bind` and `connect` (checked here, so that the errors say what is
+//! wrong) and from what the kernel reports (`address::RawAddress::to_unix`). Source: unix(7).
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net;
+use std::path::{Path, PathBuf};
+
+use socket2::SockAddr;
+
+/// The longest path or abstract name: `sun_path` has 108 bytes, of which one is a NUL, behind a path
+/// or before a name.
+const LONGEST: usize = 107;
+
+/// The address of a Unix socket.
+///
+/// Most clients are unnamed, and an unnamed address takes no memory.
+///
+/// # Examples
+///
+/// ```
+/// use wakeful_net::unix::SocketAddr;
+///
+/// let address = SocketAddr::from_pathname("/run/echo")?;
+/// assert_eq!(address.as_pathname().unwrap().to_str(), Some("/run/echo"));
+///
+/// let address = SocketAddr::from_abstract_name("echo")?;
+/// assert_eq!(address.to_string(), "@echo");
+///
+/// let long = "x".repeat(108);
+/// let err = SocketAddr::from_pathname(&long).unwrap_err();
+/// assert_eq!(err.to_string(), "108 bytes are too long for a Unix socket: 107 at most");
+/// # std::io::Result::Ok(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct SocketAddr(Name);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Name {
+    Unnamed,
+    Path(PathBuf),
+    Abstract(Vec<u8>),
+}
+
+impl SocketAddr {
+    /// Makes the address of a file.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when the path is empty, contains a NUL byte or has more than 107 bytes.
+    pub fn from_pathname<P: AsRef<Path>>(path: P) -> io::Result<Self> {
+        let path = path.as_ref();
+        let bytes = path.as_os_str().as_bytes();
+        check_length(bytes)?;
+        if bytes.is_empty() {
+            return Err(invalid("an empty path names no socket".into()));
+        }
+        if bytes.contains(&0) {
+            return Err(invalid(
+                "a path cannot contain a NUL byte (but begin with one)".into(),
+            ));
+        }
+        Ok(Self(Name::Path(path.into())))
+    }
+
+    /// Makes a name in the abstract namespace; it may contain any bytes.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when the name has more than 107 bytes.
+    pub fn from_abstract_name<N: AsRef<[u8]>>(name: N) -> io::Result<Self> {
+        let name = name.as_ref();
+        check_length(name)?;
+        Ok(Self(Name::Abstract(name.into())))
+    }
+
+    /// Reads what users write: a path, or a NUL byte and an abstract name.
+    pub(crate) fn from_user(path: &Path) -> io::Result<Self> {
+        match path.as_os_str().as_bytes() {
+            [0, name @ ..] => Self::from_abstract_name(name),
+            _ => Self::from_pathname(path),
+        }
+    }
+
+    /// Reads what the kernel wrote into `sun_path`.
+    pub(crate) fn from_sun_path(bytes: &[u8]) -> Self {
+        match bytes {
+            [] => Self(Name::Unnamed),
+            [0, name @ ..] => Self(Name::Abstract(name.into())),
+            path => {
+                let end = path
+                    .iter()
+                    .position(|byte| *byte == 0)
+                    .unwrap_or(path.len());
+                Self(Name::Path(OsStr::from_bytes(&path[..end]).into()))
+            }
+        }
+    }
+
+    /// The address as the kernel wants it.
+    pub(super) fn to_kernel(&self) -> io::Result<SockAddr> {
+        match &self.0 {
+            Name::Unnamed => Err(invalid(
+                "an unnamed address cannot be bound or reached".into(),
+            )),
+            Name::Path(path) => SockAddr::unix(path),
+            Name::Abstract(name) => {
+                SockAddr::unix(OsStr::from_bytes(&[&[0], name.as_slice()].concat()))
+            }
+        }
+    }
+
+    /// Says whether the socket has neither path nor name, as sockets that connect usually do.
+    #[must_use]
+    pub fn is_unnamed(&self) -> bool {
+        matches!(self.0, Name::Unnamed)
+    }
+
+    /// Returns the path, if the address is one.
+    #[must_use]
+    pub fn as_pathname(&self) -> Option<&Path> {
+        match &self.0 {
+            Name::Path(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Returns the abstract name without its NUL byte, if the address is one.
+    #[must_use]
+    pub fn as_abstract_name(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Name::Abstract(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+fn check_length(bytes: &[u8]) -> io::Result<()> {
+    if bytes.len() <= LONGEST {
+        return Ok(());
+    }
+    let length = bytes.len();
+    Err(invalid(format!(
+        "{length} bytes are too long for a Unix socket: {LONGEST} at most"
+    )))
+}
+
+fn invalid(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
+/// The path, `@name` with unprintable bytes escaped, or `(unnamed)`.
+impl fmt::Display for SocketAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Name::Unnamed => f.write_str("(unnamed)"),
+            Name::Path(path) => fmt::Display::fmt(&path.display(), f),
+            Name::Abstract(name) => write!(f, "@{}", name.escape_ascii()),
+        }
+    }
+}
+
+impl fmt::Debug for SocketAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Name::Unnamed => f.write_str("(unnamed)"),
+            Name::Path(path) => write!(f, "{path:?} (pathname)"),
+            Name::Abstract(name) => write!(f, "\"{}\" (abstract)", name.escape_ascii()),
+        }
+    }
+}
+
+impl From<net::SocketAddr> for SocketAddr {
+    fn from(address: net::SocketAddr) -> Self {
+        if let Some(path) = address.as_pathname() {
+            Self(Name::Path(path.into()))
+        } else if let Some(name) = address.as_abstract_name() {
+            Self(Name::Abstract(name.into()))
+        } else {
+            Self(Name::Unnamed)
+        }
+    }
+}
+
+impl TryFrom<SocketAddr> for net::SocketAddr {
+    type Error = io::Error;
+
+    /// Fails for a path of 108 bytes, which the kernel can report but std cannot express.
+    fn try_from(address: SocketAddr) -> io::Result<Self> {
+        match &address.0 {
+            // std's words for it.
+            Name::Unnamed => Self::from_pathname(""),
+            Name::Path(path) => Self::from_pathname(path),
+            Name::Abstract(name) => Self::from_abstract_name(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_107_bytes_fits_and_one_of_108_says_why_not() {
+        let longest = SocketAddr::from_pathname("p".repeat(107)).unwrap();
+        assert_eq!(longest.to_kernel().unwrap().len(), 110);
+        let err = SocketAddr::from_pathname("p".repeat(108)).unwrap_err();
+        assert_eq!(err.kind(), io::ErrorKind::InvalidInput);
+        assert!(err.to_string().contains("107 at most"), "{err}");
+    }
+
+    #[test]
+    fn an_abstract_name_fills_what_a_path_can() {
+        let longest = SocketAddr::from_abstract_name([7; 107]).unwrap();
+        assert_eq!(longest.to_kernel().unwrap().len(), 110);
+        assert!(SocketAddr::from_abstract_name([7; 108]).is_err());
+        let short = SocketAddr::from_abstract_name(b"a\0b").unwrap();
+        assert_eq!(
+            short.to_kernel().unwrap().as_abstract_namespace(),
+            Some(&b"a\0b"[..])
+        );
+    }
+
+    #[test]
+    fn a_nul_inside_a_path_is_refused_and_in_front_means_abstract() {
+        assert!(SocketAddr::from_user(Path::new("/tmp/a\0b")).is_err());
+        let address = SocketAddr::from_user(Path::new("\0a\0b")).unwrap();
+        assert_eq!(address.as_abstract_name(), Some(&b"a\0b"[..]));
+    }
+
+    #[test]
+    fn an_empty_path_and_an_unnamed_address_cannot_be_used() {
+        assert!(SocketAddr::from_user(Path::new("")).is_err());
+        assert!(SocketAddr::from_sun_path(b"").to_kernel().is_err());
+    }
+
+    #[test]
+    fn std_addresses_go_there_and_back() {
+        let all = [
+            SocketAddr::from_sun_path(b""),
+            SocketAddr::from_pathname("/run/x").unwrap(),
+            SocketAddr::from_abstract_name(b"\xff\0").unwrap(),
+        ];
+        for address in all {
+            let std = net::SocketAddr::try_from(address.clone()).unwrap();
+            assert_eq!(SocketAddr::from(std), address);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Waiting for a `UnixStream` without transferring, splitting it, duplicating it, and changing it
+//! from and into other owners of the descriptor.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::task::{Context, Poll};
+
+use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, SocketAddr, UnixStream, WriteHalf};
+use wakeful::io::Interest;
+
+use crate::socket::{Family, Io, adopt, duplicate, expose};
+use crate::stream::{self, Splittable, Wait, WaitReady};
+use crate::sys;
+
+impl UnixStream {
+    /// Waits until there is something to read; as
+    /// [`TcpStream::readable`](crate::TcpStream::readable). Cancel safe.
+    #[track_caller]
+    pub fn readable(&self) -> Wait<'_> {
+        Wait::readable(&self.io)
+    }
+
+    /// Waits until something can be written; as
+    /// [`TcpStream::writable`](crate::TcpStream::writable). Cancel safe.
+    #[track_caller]
+    pub fn writable(&self) -> Wait<'_> {
+        Wait::writable(&self.io)
+    }
+
+    /// Waits for any readiness in `interest` and says what there is. Cancel safe.
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
+        WaitReady::new(&self.io, interest)
+    }
+
+    /// Polls for something to read; as
+    /// [`TcpStream::poll_read_ready`](crate::TcpStream::poll_read_ready).
+    ///
+    /// # Errors
+    ///
+    /// When the stream's runtime has ended.
+    pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        stream::poll_ready(&self.io, Interest::READABLE, cx)
+    }
+
+    /// Polls for room to write; as
+    /// [`TcpStream::poll_write_ready`](crate::TcpStream::poll_write_ready).
+    ///
+    /// # Errors
+    ///
+    /// When the stream's runtime has ended.
+    pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        stream::poll_ready(&self.io, Interest::WRITABLE, cx)
+    }
+
+    /// Runs an I/O call of your own if the stream is ready for it; as
+    /// [`TcpStream::try_io`](crate::TcpStream::try_io).
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when the stream is not known to be ready; else what the call returns.
+    pub fn try_io<R>(
+        &self,
+        interest: Interest,
+        call: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.io.try_io(interest, |_socket| call())
+    }
+
+    /// Runs an I/O call of your own whenever the stream is ready, until it does not say
+    /// `WouldBlock`; as [`TcpStream::async_io`](crate::TcpStream::async_io).
+    ///
+    /// # Errors
+    ///
+    /// What the call returns.
+    #[track_caller]
+    pub fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut call: impl FnMut() -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        self.io.async_io(interest, move |_socket| call())
+    }
+
+    /// Borrows the two directions of the stream, so that one `async` block can use both.
+    #[must_use]
+    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        stream::split(self)
+    }
+
+    /// Gives each direction of the stream an owner, so that two tasks can use them.
+    ///
+    /// Dropping the write half ends the outgoing direction;
+    /// [`reunite`](OwnedReadHalf::reunite) makes a stream of both again.
+    #[must_use]
+    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+        stream::into_split(self)
+    }
+
+    /// Makes a second handle to the same connection (F_DUPFD_CLOEXEC).
+    ///
+    /// The connection ends when all of them are gone. Both may wait for the same direction; both
+    /// are woken.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, or when it cannot be registered with epoll.
+    ///
+    /// # Panics
+    ///
+    /// On a thread that does not run the stream's runtime.
+    #[track_caller]
+    pub fn try_clone(&self) -> io::Result<Self> {
+        duplicate(&self.io).map(Self::from_io)
+    }
+
+    /// Takes over a stream of the standard library and makes it non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
+        adopt(stream, Family::Unix).map(Self::from_io)
+    }
+
+    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// None so far; tokio's signature.
+    pub fn into_std(self) -> io::Result<std::os::unix::net::UnixStream> {
+        Ok(OwnedFd::from(self).into())
+    }
+
+    /// Returns the address of this end.
+    ///
+    /// # Errors
+    ///
+    /// As getsockname(2); none in practice.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        sys::local_addr(self.io.get_ref().as_fd())?.to_unix()
+    }
+
+    /// Returns the address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` (ENOTCONN) after the connection was reset.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        sys::peer_addr(self.io.get_ref().as_fd())?.to_unix()
+    }
+}
+
+impl Splittable for UnixStream {
+    type Address = SocketAddr;
+
+    fn io(&self) -> &Io {
+        &self.io
+    }
+
+    fn local(&self) -> io::Result<SocketAddr> {
+        self.local_addr()
+    }
+
+    fn peer(&self) -> io::Result<SocketAddr> {
+        self.peer_addr()
+    }
+}
+
+impl TryFrom<std::os::unix::net::UnixStream> for UnixStream {
+    type Error = io::Error;
+
+    /// As [`UnixStream::from_std`].
+    fn try_from(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
+        Self::from_std(stream)
+    }
+}
+
+impl From<UnixStream> for OwnedFd {
+    fn from(stream: UnixStream) -> Self {
+        stream.io.into_inner().into_fd()
+    }
+}
+
+impl IntoRawFd for UnixStream {
+    fn into_raw_fd(self) -> RawFd {
+        OwnedFd::from(self).into_raw_fd()
+    }
+}
+
+impl AsFd for UnixStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        expose(&self.io)
+    }
+}
+
+impl AsRawFd for UnixStream {
+    fn as_raw_fd(&self) -> RawFd {
+        expose(&self.io).as_raw_fd()
+    }
+}

@@ -1,0 +1,280 @@
+//! `UnixListener`: a listening Unix socket, and the futures that wait for its connections.
+//!
+//! The counterpart of `tcp::listener`; accepting itself is in `listen`.
+
+use std::future::Future;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::panic::Location;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+use wakeful::io::Readiness;
+
+use super::{SocketAddr, UnixStream};
+use crate::error::context;
+use crate::listen::{
+    Accepted, DEFAULT_BACKLOG, bind_and_listen, incoming, poll_accept, poll_accept_once,
+};
+use crate::outside;
+use crate::socket::{Family, Io, Socket, adopt, duplicate, expose, register, register_connected};
+use crate::sys;
+
+/// A Unix socket that listens for connections.
+///
+/// Any number of tasks may accept from one listener at once. Dropping it closes the socket but
+/// leaves its file where it is; see [`unix`](crate::unix).
+///
+/// # Examples
+///
+/// ```
+/// use wakeful_net::{UnixListener, UnixStream};
+///
+/// wakeful::block_on(async {
+///     let name = format!("\0wakeful-example-{}", std::process::id());
+///     let listener = UnixListener::bind(&name)?;
+///     let client = UnixStream::connect(&name).await?;
+///     let (server, peer) = listener.accept().await?;
+///     assert!(peer.is_unnamed());
+///     server.write_all(b"welcome").await?;
+///     drop(client);
+///     std::io::Result::Ok(())
+/// })
+/// # .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct UnixListener {
+    io: Io,
+}
+
+impl UnixListener {
+    pub(super) fn from_io(io: Io) -> Self {
+        Self { io }
+    }
+
+    /// Makes a listening socket at a path, or under an abstract name if the path begins with a NUL
+    /// byte.
+    ///
+    /// The backlog is 4096 (capped by the system's `net.core.somaxconn`);
+    /// [`UnixSocket`](super::UnixSocket) has other choices.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` (EADDRINUSE) when anything at all is at that path, or the abstract name is
+    /// taken; `InvalidInput` when the path is empty, too long (more than 107 bytes) or contains a
+    /// NUL byte; `NotFound`, `PermissionDenied` and others of the directory. The message names the
+    /// path; see [`SocketError`](crate::SocketError) for the errno. If epoll refuses the socket its
+    /// file stays.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime; no file is made then.
+    #[track_caller]
+    pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<Self> {
+        let path = path.as_ref();
+        outside::refuse("UnixListener::bind", Location::caller());
+        match SocketAddr::from_user(path) {
+            Ok(address) => Self::bind_addr(&address),
+            Err(err) => Err(context("bind", path.display(), err)),
+        }
+    }
+
+    /// As [`bind`](Self::bind), at an address.
+    ///
+    /// # Errors
+    ///
+    /// As [`bind`](Self::bind); `InvalidInput` when the address is unnamed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime; no file is made then.
+    #[track_caller]
+    pub fn bind_addr(address: &SocketAddr) -> io::Result<Self> {
+        outside::refuse("UnixListener::bind_addr", Location::caller());
+        let native = address.to_kernel();
+        // SO_REUSEADDR means nothing to Unix sockets.
+        native
+            .and_then(|native| bind_and_listen(&native, false, DEFAULT_BACKLOG))
+            .and_then(|socket| register(socket, Family::Unix))
+            .map(Self::from_io)
+            .map_err(|err| context("bind", address, err))
+    }
+
+    /// Waits for the next connection.
+    ///
+    /// Everything that [`TcpListener::accept`](crate::TcpListener::accept) says holds here. The
+    /// address is unnamed unless the client has bound its socket.
+    ///
+    /// # Errors
+    ///
+    /// As [`TcpListener::accept`](crate::TcpListener::accept).
+    ///
+    /// # Panics
+    ///
+    /// When polled on a thread that does not run the listener's runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a connection is taken only in the poll that returns it.
+    #[track_caller]
+    pub fn accept(&self) -> Accept<'_> {
+        Accept {
+            readiness: incoming(&self.io),
+        }
+    }
+
+    /// Polls for the next connection, for use in hand-written futures.
+    ///
+    /// # Errors
+    ///
+    /// As [`accept`](Self::accept).
+    ///
+    /// # Panics
+    ///
+    /// On a thread that does not run the listener's runtime.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
+        poll_accept_once(&self.io, cx).map(connected)
+    }
+
+    /// Returns the connections as a stream that never ends.
+    ///
+    /// An error is an item like any other; treat it as one of [`accept`](Self::accept).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the stream, or a future that waits for its next item, loses no connection.
+    #[track_caller]
+    pub fn incoming(&self) -> Incoming<'_> {
+        Incoming {
+            readiness: incoming(&self.io),
+        }
+    }
+
+    /// Returns the address that the listener is bound to.
+    ///
+    /// # Errors
+    ///
+    /// As getsockname(2); none in practice.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        sys::local_addr(self.io.get_ref().as_fd())?.to_unix()
+    }
+
+    /// Takes over a listener of the standard library and makes it non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        adopt(listener, Family::Unix).map(Self::from_io)
+    }
+
+    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// None so far; tokio's signature.
+    pub fn into_std(self) -> io::Result<std::os::unix::net::UnixListener> {
+        Ok(OwnedFd::from(self).into())
+    }
+
+    /// Makes a second handle to the same socket (F_DUPFD_CLOEXEC); a connection goes to one of them.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, or when it cannot be registered with epoll.
+    ///
+    /// # Panics
+    ///
+    /// On a thread that does not run the listener's runtime.
+    #[track_caller]
+    pub fn try_clone(&self) -> io::Result<Self> {
+        duplicate(&self.io).map(Self::from_io)
+    }
+
+    /// Reads and clears the socket's pending error (`SO_ERROR`).
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        sys::take_error(self.io.get_ref().as_fd())
+    }
+}
+
+/// The future of [`UnixListener::accept`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled or awaited"]
+pub struct Accept<'a> {
+    readiness: Readiness<'a, Socket>,
+}
+
+impl Future for Accept<'_> {
+    type Output = io::Result<(UnixStream, SocketAddr)>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        poll_accept(&mut self.get_mut().readiness, cx).map(connected)
+    }
+}
+
+/// The stream of [`UnixListener::incoming`].
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Incoming<'a> {
+    readiness: Readiness<'a, Socket>,
+}
+
+impl Stream for Incoming<'_> {
+    type Item = io::Result<UnixStream>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let accepted = ready!(poll_accept(&mut self.get_mut().readiness, cx));
+        Poll::Ready(Some(connected(accepted).map(|(stream, _peer)| stream)))
+    }
+}
+
+/// Registers an accepted connection; if that fails it is closed and the caller told.
+fn connected(accepted: io::Result<Accepted>) -> io::Result<(UnixStream, SocketAddr)> {
+    let (fd, address) = accepted?;
+    let io = register_connected(fd, Family::Unix)?;
+    Ok((UnixStream::from_io(io), address.to_unix()?))
+}
+
+impl TryFrom<std::os::unix::net::UnixListener> for UnixListener {
+    type Error = io::Error;
+
+    /// As [`UnixListener::from_std`].
+    fn try_from(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        Self::from_std(listener)
+    }
+}
+
+impl From<UnixListener> for OwnedFd {
+    fn from(listener: UnixListener) -> Self {
+        listener.io.into_inner().into_fd()
+    }
+}
+
+impl IntoRawFd for UnixListener {
+    fn into_raw_fd(self) -> RawFd {
+        OwnedFd::from(self).into_raw_fd()
+    }
+}
+
+impl AsFd for UnixListener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        expose(&self.io)
+    }
+}
+
+impl AsRawFd for UnixListener {
+    fn as_raw_fd(&self) -> RawFd {
+        expose(&self.io).as_raw_fd()
+    }
+}

@@ -1,0 +1,82 @@
+//! Unix domain sockets: [`UnixListener`], [`UnixStream`] and the types that belong to them.
+//!
+//! # Paths
+//!
+//! A path that begins with a NUL byte is a name in Linux' abstract namespace, which has no file and
+//! vanishes with its socket; `"\0echo"` is what `ss` shows as `@echo`. Any other path is a file. It
+//! may have up to 107 bytes; [`SocketAddr`] says more.
+//!
+//! **This package never removes a file.** Binding makes it, and it stays when the listener is gone;
+//! binding to a path that exists, whatever is there, fails with `AddrInUse`. Whether a left-over
+//! socket may be removed is the program's decision: try to connect; `ConnectionRefused` means that
+//! nobody listens.
+
+mod address;
+mod connect;
+mod convert;
+mod cred;
+mod listener;
+mod socket;
+mod stream;
+
+use std::sync::Arc;
+use std::{error, fmt};
+
+pub use crate::stream::{
+    Peek, Read, ReadExact, ReadVectored, Wait, WaitReady, Write, WriteAll, WriteVectored,
+};
+pub use address::SocketAddr;
+pub use connect::Connect;
+pub use cred::UCred;
+pub use listener::{Accept, Incoming, UnixListener};
+pub use socket::UnixSocket;
+pub use stream::UnixStream;
+
+use crate::stream::{ReadSide, WriteSide};
+
+/// The reading half of a borrowed [`UnixStream`], made by [`UnixStream::split`].
+pub type ReadHalf<'a> = ReadSide<&'a UnixStream>;
+
+/// The writing half of a borrowed [`UnixStream`], made by [`UnixStream::split`].
+pub type WriteHalf<'a> = WriteSide<&'a UnixStream>;
+
+/// The owned reading half of a [`UnixStream`], made by [`UnixStream::into_split`].
+pub type OwnedReadHalf = ReadSide<Arc<UnixStream>>;
+
+/// The owned writing half of a [`UnixStream`], made by [`UnixStream::into_split`]; dropping it ends
+/// the outgoing direction.
+pub type OwnedWriteHalf = WriteSide<Arc<UnixStream>>;
+
+/// Two halves that do not belong to the same [`UnixStream`]; gives them back.
+#[derive(Debug)]
+pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
+
+impl fmt::Display for ReuniteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the two halves do not belong to the same UnixStream")
+    }
+}
+
+impl error::Error for ReuniteError {}
+
+impl OwnedReadHalf {
+    /// Puts a stream together that [`UnixStream::into_split`] took apart.
+    ///
+    /// # Errors
+    ///
+    /// [`ReuniteError`], with both halves, when they come from different streams.
+    pub fn reunite(self, write: OwnedWriteHalf) -> Result<UnixStream, ReuniteError> {
+        crate::stream::reunite(self, write).map_err(|(read, write)| ReuniteError(read, write))
+    }
+}
+
+impl OwnedWriteHalf {
+    /// Puts a stream together that [`UnixStream::into_split`] took apart.
+    ///
+    /// # Errors
+    ///
+    /// [`ReuniteError`], with both halves, when they come from different streams.
+    pub fn reunite(self, read: OwnedReadHalf) -> Result<UnixStream, ReuniteError> {
+        read.reunite(self)
+    }
+}

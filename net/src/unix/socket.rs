@@ -1,0 +1,130 @@
+//! `UnixSocket`: a Unix stream socket before it listens or connects; for a backlog of one's own.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::path::Path;
+
+use socket2::Domain;
+
+use super::{Connect, SocketAddr, UnixListener};
+use crate::error::context;
+use crate::listen;
+use crate::socket::{Family, create, register};
+use crate::sys;
+
+/// A Unix stream socket that is neither listening nor connected yet.
+///
+/// # Examples
+///
+/// ```
+/// use wakeful_net::UnixSocket;
+///
+/// wakeful::block_on(async {
+///     let name = format!("\0wakeful-socket-{}", std::process::id());
+///     let socket = UnixSocket::new_stream()?;
+///     socket.bind(&name)?;
+///     let listener = socket.listen(16)?;
+///     let client = UnixSocket::new_stream()?.connect(&name).await?;
+///     # drop((listener, client)); std::io::Result::Ok(())
+/// })
+/// # .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct UnixSocket {
+    socket: socket2::Socket,
+}
+
+impl UnixSocket {
+    /// Makes a stream socket, non-blocking and close-on-exec.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, ENOBUFS, ENOMEM.
+    pub fn new_stream() -> io::Result<Self> {
+        Ok(Self {
+            socket: create(Domain::UNIX)?,
+        })
+    }
+
+    /// Gives the socket a path (and makes the file) or an abstract name.
+    ///
+    /// # Errors
+    ///
+    /// As [`UnixListener::bind`]; `InvalidInput` when it is bound already.
+    pub fn bind<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
+        let path = path.as_ref();
+        SocketAddr::from_user(path)
+            .and_then(|address| address.to_kernel())
+            .and_then(|native| self.socket.bind(&native))
+            .map_err(|err| context("bind", path.display(), err))
+    }
+
+    /// Listens for connections, of which the kernel keeps up to `backlog` until they are accepted.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when it is not bound; or when it cannot be registered with epoll. The socket
+    /// is closed then.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
+        let listening = listen::listen(&self.socket, backlog);
+        if let Err(err) = listening {
+            return Err(match sys::local_addr(self.socket.as_fd())?.to_unix() {
+                Ok(address) => context("listen", address, err),
+                Err(_unknown) => context("listen", "(unknown address)", err),
+            });
+        }
+        let io = register(self.socket, Family::Unix)?;
+        // `as_fd` has let anybody duplicate it.
+        io.mark_duplicated();
+        Ok(UnixListener::from_io(io))
+    }
+
+    /// Connects to a listening socket; as [`UnixStream::connect`](super::UnixStream::connect).
+    ///
+    /// # Errors
+    ///
+    /// As [`UnixStream::connect`](super::UnixStream::connect). The socket is closed then.
+    ///
+    /// # Panics
+    ///
+    /// When polled outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropped early, the attempt is given up and the socket closed.
+    #[track_caller]
+    pub fn connect<P: AsRef<Path>>(self, path: P) -> Connect {
+        let path = path.as_ref();
+        let target = path.display().to_string();
+        Connect::with_socket(self.socket, target, SocketAddr::from_user(path))
+    }
+}
+
+impl AsFd for UnixSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl AsRawFd for UnixSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.socket.as_raw_fd()
+    }
+}
+
+impl From<UnixSocket> for OwnedFd {
+    fn from(socket: UnixSocket) -> Self {
+        socket.socket.into()
+    }
+}
+
+impl IntoRawFd for UnixSocket {
+    fn into_raw_fd(self) -> RawFd {
+        self.socket.into_raw_fd()
+    }
+}

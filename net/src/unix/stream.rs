@@ -1,0 +1,239 @@
+//! `UnixStream`: one connection within this machine, and how to connect, read and write.
+//!
+//! The counterpart of `tcp::stream`; what happens is in `crate::stream`. Splitting, waiting and
+//! changing owners are in `convert`.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use socket2::{Domain, Type};
+
+use super::{Connect, SocketAddr, UCred};
+use crate::socket::{Family, Io, register_connected};
+use crate::stream::{self, Peek, Read, ReadExact, ReadVectored, Write, WriteAll, WriteVectored};
+use crate::sys;
+
+/// A connection between two processes, or two parts of one, on this machine.
+///
+/// It reads and writes as a [`TcpStream`](crate::TcpStream) does: what is said there about `&self`,
+/// errors, panics and cancel safety of each method holds here too. Descriptors and credentials that
+/// a peer sends along are not received; the kernel closes them.
+///
+/// # Examples
+///
+/// ```
+/// use wakeful_net::UnixStream;
+///
+/// wakeful::block_on(async {
+///     let (near, far) = UnixStream::pair()?;
+///     near.write_all(b"hello").await?;
+///     let mut buf = [0; 64];
+///     let n = far.read(&mut buf).await?;
+///     assert_eq!(&buf[..n], b"hello");
+///     std::io::Result::Ok(())
+/// })
+/// # .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct UnixStream {
+    pub(super) io: Io,
+}
+
+impl UnixStream {
+    pub(super) fn from_io(io: Io) -> Self {
+        Self { io }
+    }
+
+    /// Connects to a listening socket at a path, or under an abstract name if the path begins with
+    /// a NUL byte.
+    ///
+    /// When the listener's backlog is full the kernel answers EAGAIN and raises no event once there
+    /// is room; then the attempt is repeated after 1 ms, 2 ms, 4 ms and so on up to every 64 ms,
+    /// for as long as the future is polled. Wrap it in `wakeful::time::timeout` to limit that.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when nothing is there; `ConnectionRefused` when nobody listens on it (a left-over
+    /// socket file, or no socket at all); `PermissionDenied` without the right to write to it;
+    /// `InvalidInput` for a path that cannot be an address. The message names the path; see
+    /// [`SocketError`](crate::SocketError) for the errno. Nothing stays open.
+    ///
+    /// # Panics
+    ///
+    /// When polled outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropped early, the attempt is given up and its socket closed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # wakeful::block_on(async {
+    /// let stream = wakeful_net::UnixStream::connect("/run/echo").await?;
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn connect<P: AsRef<Path>>(path: P) -> Connect {
+        let path = path.as_ref();
+        Connect::new(path.display().to_string(), SocketAddr::from_user(path))
+    }
+
+    /// As [`connect`](Self::connect), to an address.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`](Self::connect); `InvalidInput` when the address is unnamed.
+    ///
+    /// # Panics
+    ///
+    /// When polled outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropped early, the attempt is given up and its socket closed.
+    #[track_caller]
+    pub fn connect_addr(address: &SocketAddr) -> Connect {
+        Connect::new(address.to_string(), Ok(address.clone()))
+    }
+
+    /// Makes two streams that are connected to each other.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, or when they cannot be registered with epoll.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let kind = Type::STREAM.nonblocking().cloexec();
+        let (near, far) = socket2::Socket::pair_raw(Domain::UNIX, kind, None)?;
+        let near = Self::from_io(register_connected(near, Family::Unix)?);
+        let far = Self::from_io(register_connected(far, Family::Unix)?);
+        Ok((near, far))
+    }
+
+    /// Says who is at the other end.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn peer_cred(&self) -> io::Result<UCred> {
+        sys::peer_cred(self.io.get_ref().as_fd()).map(UCred::new)
+    }
+
+    /// Reads some bytes; as [`TcpStream::read`](crate::TcpStream::read). Cancel safe.
+    #[inline]
+    #[track_caller]
+    pub fn read<'a>(&'a self, buf: &'a mut [u8]) -> Read<'a> {
+        Read::new(&self.io, buf)
+    }
+
+    /// Reads some bytes into several buffers; as
+    /// [`TcpStream::read_vectored`](crate::TcpStream::read_vectored). Cancel safe.
+    #[track_caller]
+    pub fn read_vectored<'a, 'b>(&'a self, bufs: &'a mut [IoSliceMut<'b>]) -> ReadVectored<'a, 'b> {
+        ReadVectored::new(&self.io, bufs)
+    }
+
+    /// Fills the buffer; as [`TcpStream::read_exact`](crate::TcpStream::read_exact). Not cancel
+    /// safe: dropped early, it leaves the bytes it read in the buffer.
+    #[track_caller]
+    pub fn read_exact<'a>(&'a self, buf: &'a mut [u8]) -> ReadExact<'a> {
+        ReadExact::new(&self.io, buf)
+    }
+
+    /// Copies bytes that the next read will return; as
+    /// [`TcpStream::peek`](crate::TcpStream::peek). Cancel safe.
+    #[track_caller]
+    pub fn peek<'a>(&'a self, buf: &'a mut [u8]) -> Peek<'a> {
+        Peek::new(&self.io, buf)
+    }
+
+    /// Writes some bytes; as [`TcpStream::write`](crate::TcpStream::write). Cancel safe: dropped
+    /// early, it wrote nothing.
+    #[inline]
+    #[track_caller]
+    pub fn write<'a>(&'a self, buf: &'a [u8]) -> Write<'a> {
+        Write::new(&self.io, buf)
+    }
+
+    /// Writes some bytes out of several buffers; as
+    /// [`TcpStream::write_vectored`](crate::TcpStream::write_vectored). Cancel safe: dropped early,
+    /// it wrote nothing.
+    #[track_caller]
+    pub fn write_vectored<'a, 'b>(&'a self, bufs: &'a [IoSlice<'b>]) -> WriteVectored<'a, 'b> {
+        WriteVectored::new(&self.io, bufs)
+    }
+
+    /// Writes everything; as [`TcpStream::write_all`](crate::TcpStream::write_all). Not cancel
+    /// safe: dropped early, it wrote an unknown part.
+    #[inline]
+    #[track_caller]
+    pub fn write_all<'a>(&'a self, buf: &'a [u8]) -> WriteAll<'a> {
+        WriteAll::new(&self.io, buf)
+    }
+
+    /// Ends one or both directions at once; as
+    /// [`TcpStream::shutdown`](crate::TcpStream::shutdown).
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` (ENOTCONN) when the stream is not connected.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.io.get_ref().options().shutdown(how)
+    }
+
+    /// Reads what is there now, without waiting; as
+    /// [`TcpStream::try_read`](crate::TcpStream::try_read).
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when nothing is known to be there; else as [`read`](Self::read).
+    #[inline]
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        stream::try_read(&self.io, buf)
+    }
+
+    /// Reads what is there now into several buffers, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_read`](Self::try_read).
+    pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        stream::try_read_vectored(&self.io, bufs)
+    }
+
+    /// Writes what the kernel takes now, without waiting; as
+    /// [`TcpStream::try_write`](crate::TcpStream::try_write).
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when the kernel is not known to take anything; else as [`write`](Self::write).
+    #[inline]
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        stream::try_write(&self.io, buf)
+    }
+
+    /// Writes what the kernel takes now out of several buffers, without waiting.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_write`](Self::try_write).
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        stream::try_write_vectored(&self.io, bufs)
+    }
+
+    /// Reads and clears the socket's pending error (`SO_ERROR`).
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        sys::take_error(self.io.get_ref().as_fd())
+    }
+}
