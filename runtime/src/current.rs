@@ -246,7 +246,7 @@ impl Core {
                     key,
                 }),
                 Message::RemoveSource(key) => self.remove_source(key),
-                Message::RemoveTimer(key) => drop(self.timers.disarm(key)),
+                Message::RemoveTimer(key) => self.drop_wakers(self.timers.disarm(key)),
                 Message::Run(run) => {
                     // It reports its own panics; what still unwinds has nobody to go to.
                     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
@@ -303,7 +303,7 @@ impl Core {
         }
     }
 
-    fn drop_wakers(&self, wakers: Vec<Waker>) {
+    fn drop_wakers(&self, wakers: impl IntoIterator<Item = Waker>) {
         for waker in wakers {
             if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(waker))) {
                 self.executor

@@ -159,6 +159,8 @@ pub(crate) enum Join {
     Waiting,
     /// The task and its output are gone: its runtime has ended.
     Gone,
+    /// It has ended, but the poll's budget is used up.
+    Yield,
     /// A task waits for itself.
     Itself,
 }
@@ -497,6 +499,9 @@ impl Executor {
                 return Join::Gone;
             };
             if slot.flags.has(Flags::FINISHED) {
+                if !self.charge() {
+                    return Join::Yield;
+                }
                 return match tasks.remove(id.key).and_then(|slot| slot.cell) {
                     Some(cell) => Join::Finished(cell),
                     None => Join::Gone,
@@ -666,6 +671,14 @@ impl Executor {
             let Some(slot) = self.tasks.borrow_mut().slots.drain_one() else {
                 break;
             };
+            if let Some(text) = slot.cell.as_ref().and_then(|cell| cell.panic_text()) {
+                // Its handle outlives the runtime and will find nothing any more.
+                let task = Unhandled {
+                    name: None,
+                    spawned_at: slot.spawned_at,
+                };
+                self.panics.report(task, Some(text));
+            }
             if let Some(cell) = slot.cell {
                 self.drop_foreign(cell, "the drop of a task at the end of its runtime");
             }

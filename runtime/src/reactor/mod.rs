@@ -64,6 +64,14 @@ pub(crate) struct Readiness {
     pub(crate) events: u32,
 }
 
+/// Whether a turn has made its system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turned {
+    Asked,
+    /// There was nothing to ask.
+    Idle,
+}
+
 /// What [`Reactor::poll_ready`] found.
 #[must_use]
 pub(crate) enum Polled {
@@ -281,13 +289,13 @@ impl Reactor {
         &self,
         wait: Wait,
         wake: impl FnOnce(std::vec::Drain<'_, (Waker, WakeCause)>),
-    ) -> io::Result<()> {
+    ) -> io::Result<Turned> {
         let mut counters = self.counters.get();
         counters.turns += 1;
         // With nothing registered there is nothing the kernel could tell in no time.
         if wait == Wait::Poll && self.state.borrow().sources.len() == 0 {
             self.counters.set(counters);
-            return Ok(());
+            return Ok(Turned::Idle);
         }
         counters.waits += 1;
         let mut woken = self.woken.take();
@@ -318,7 +326,7 @@ impl Reactor {
         }
         // A nested turn is impossible, so nothing was put back in the meantime.
         self.woken.set(woken);
-        Ok(())
+        Ok(Turned::Asked)
     }
 
     /// How many operations wait for descriptors.

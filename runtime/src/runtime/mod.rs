@@ -12,6 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::current::{self, Core, Wait};
+use crate::reactor::Turned;
 use crate::remote::Park;
 use crate::task::{JoinHandle, TaskRecord, spawn};
 use crate::waker::waker_for;
@@ -214,7 +215,6 @@ impl Core {
     /// Wakes whoever's time has come.
     #[inline]
     fn expire_timers(&self) {
-        self.timers.refresh();
         if !self.timers.is_idle() {
             self.timers.expire(|due| self.executor.wake_all(due));
         }

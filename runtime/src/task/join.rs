@@ -119,12 +119,12 @@ impl<T: 'static> Future for JoinHandle<T> {
             self.done = true;
             return Poll::Ready(Err(JoinError::cancelled(id)));
         };
-        if !core.executor.charge() {
-            super::yield_after_turn(cx);
-            return Poll::Pending;
-        }
         match core.executor.poll_join(id, cx.waker()) {
             Join::Waiting => Poll::Pending,
+            Join::Yield => {
+                super::yield_after_turn(cx);
+                Poll::Pending
+            }
             Join::Finished(cell) => {
                 self.done = true;
                 let output = output_of::<Result<T, JoinError>>(cell);
