@@ -1,0 +1,137 @@
+//! The server on one runtime: what all its connections share, and how a client becomes a task.
+//!
+//! Made by [`crate::team`], once per thread. The path of a client: [`crate::accept`] gets it from
+//! the kernel and hands it to [`Server::welcome`], which spawns the task that runs
+//! [`echo`](crate::echo::echo); when that ends, [`Server::goodbye`] writes the log line.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::rc::Rc;
+
+use tracing::{debug, info, warn};
+use wakeful::task::JoinHandle;
+
+use crate::accept::accept;
+use crate::bell::Bell;
+use crate::connection::Connection;
+use crate::connections::Connections;
+use crate::echo::echo;
+use crate::listen::Socket;
+use crate::patience::Patience;
+use crate::stream::{Peer, Stream};
+
+/// What a server is made from; the same for every thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Options {
+    /// The most that one read takes.
+    pub(crate) buffer_size: usize,
+    /// How many connections one runtime may have open.
+    pub(crate) max_connections: usize,
+    /// The time limits of a connection.
+    pub(crate) patience: Patience,
+}
+
+/// The server on one runtime.
+#[derive(Debug)]
+pub(crate) struct Server {
+    /// The one read buffer; see [`crate::echo`].
+    pub(crate) buffer: RefCell<Box<[u8]>>,
+    pub(crate) patience: Patience,
+    pub(crate) connections: Rc<Connections>,
+    pub(crate) counters: Counters,
+    /// The tasks that accept.
+    accepting: RefCell<Vec<JoinHandle<()>>>,
+    /// Set when the end has begun; see [`crate::drain`].
+    ending: Cell<bool>,
+    /// Rings when the drain is over.
+    pub(crate) drained: Bell,
+}
+
+/// What the server counts, for `--stats` and SIGUSR1.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Clients welcomed.
+    pub(crate) accepted: Cell<u64>,
+    /// Connections that an error ended.
+    pub(crate) failed: Cell<u64>,
+    /// Reads that brought something.
+    pub(crate) messages: Cell<u64>,
+    /// What they brought.
+    pub(crate) bytes: Cell<u64>,
+}
+
+impl Counters {
+    /// Counts something read.
+    pub(crate) fn count(&self, message: &[u8]) {
+        self.messages.set(self.messages.get() + 1);
+        self.bytes.set(self.bytes.get() + message.len() as u64);
+    }
+}
+
+impl Server {
+    /// Starts to accept clients from the sockets, on the current runtime.
+    ///
+    /// # Errors
+    ///
+    /// When a socket cannot be registered.
+    pub(crate) fn start(options: Options, sockets: Vec<Socket>) -> io::Result<Rc<Server>> {
+        let server = Rc::new(Server {
+            buffer: RefCell::new(vec![0; options.buffer_size].into_boxed_slice()),
+            patience: options.patience,
+            connections: Rc::new(Connections::new(options.max_connections)),
+            counters: Counters::default(),
+            accepting: RefCell::default(),
+            ending: Cell::new(false),
+            drained: Bell::default(),
+        });
+        for socket in sockets {
+            let (listener, name) = socket.open()?;
+            let task = wakeful::spawn(accept(listener, name.into(), Rc::clone(&server)));
+            server.accepting.borrow_mut().push(task);
+        }
+        Ok(server)
+    }
+
+    /// Gives a client a task of its own.
+    pub(crate) fn welcome(self: &Rc<Server>, stream: Stream, peer: Peer, via: &Rc<str>) {
+        self.counters.accepted.set(self.counters.accepted.get() + 1);
+        let seat = self
+            .connections
+            .enter(Connection::new(stream, peer, Rc::clone(via)));
+        debug!(peer = %*seat, %via, "accepted");
+        let connection = seat.share();
+        let server = Rc::clone(self);
+        let task = wakeful::spawn(async move {
+            let outcome = echo(&seat, &server).await;
+            server.goodbye(&seat, outcome);
+        });
+        connection.set_task(task.id());
+    }
+
+    /// Tells how a connection ended.
+    fn goodbye(&self, peer: &Connection, outcome: io::Result<()>) {
+        let (via, bytes) = (peer.via(), peer.received());
+        match outcome {
+            Ok(()) => {
+                if self.ending.get()
+                    && let Err(error) = peer.end_output()
+                {
+                    debug!(%peer, %error, "the peer left first");
+                }
+                info!(%peer, %via, bytes, "closed");
+            }
+            Err(error) => {
+                self.counters.failed.set(self.counters.failed.get() + 1);
+                warn!(%peer, %via, bytes, %error, "connection lost");
+            }
+        }
+    }
+
+    /// Closes the listening sockets: from now on new clients are refused.
+    pub(crate) fn stop_accepting(&self) {
+        self.ending.set(true);
+        for task in self.accepting.take() {
+            task.abort();
+        }
+    }
+}
