@@ -27,9 +27,10 @@ use crate::registry;
 use crate::remote::{Message, Remote};
 use crate::slab::Key;
 use crate::sys;
+use crate::task::Id;
 use crate::task::cell::drop_quietly;
 use crate::task::id::{RuntimeId, WakeWord};
-use crate::task::{Id, WakeCause};
+use crate::task::record::Cause;
 use crate::time::timers::Timers;
 
 /// All that one runtime owns.
@@ -236,7 +237,7 @@ impl Core {
     fn answer(&self, messages: Vec<Message>) {
         self.messages
             .set(self.messages.get() + messages.len() as u64);
-        self.executor.set_cause(WakeCause::Thread);
+        self.executor.set_cause(Cause::THREAD);
         for message in messages {
             match message {
                 Message::Wake(word) => self.executor.wake(word),
@@ -264,7 +265,7 @@ impl Core {
     pub(crate) fn remove_source(&self, key: Key) {
         let orphans = self.reactor.remove(key);
         if !orphans.is_empty() {
-            let cause = WakeCause::Thread;
+            let cause = Cause::THREAD;
             self.executor
                 .wake_all(orphans.into_iter().map(|waker| (waker, cause)));
         }

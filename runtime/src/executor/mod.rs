@@ -36,8 +36,8 @@ use std::time::Duration;
 use crate::slab::{Key, Slab};
 use crate::task::cell::{BoxedCell, Ending, drop_quietly};
 use crate::task::id::{RuntimeId, WakeWord};
-use crate::task::record::Wait;
-use crate::task::{Id, TaskRecord, TaskState, Waiting, WakeCause};
+use crate::task::record::{Cause, Wait};
+use crate::task::{Id, TaskRecord, TaskState, Waiting};
 
 pub(crate) mod panics;
 pub(crate) mod poll_times;
@@ -58,7 +58,7 @@ struct Slot {
     polls: u64,
     /// Noted by the leaf operation that made the last poll return `Pending`.
     wait: Option<Wait>,
-    last_wake: WakeCause,
+    last_wake: Cause,
     flags: Flags,
 }
 
@@ -114,7 +114,7 @@ pub(crate) struct Counters {
     pub(crate) alive: u64,
     pub(crate) polls: u64,
     pub(crate) root_polls: u64,
-    pub(crate) wakes: [u64; WakeCause::KINDS],
+    pub(crate) wakes: [u64; Cause::KINDS],
     pub(crate) wakes_coalesced: u64,
     pub(crate) wakes_stale: u64,
     pub(crate) panics: u64,
@@ -138,7 +138,7 @@ pub(crate) struct Executor {
     /// Which word is being polled now; `None` between polls.
     running: Cell<Option<WakeWord>>,
     /// What a wake that happens now is put down to.
-    cause: Cell<WakeCause>,
+    cause: Cell<Cause>,
     /// Noted by the leaf operation that last returned `Pending` in the current poll.
     wait: Cell<Option<Wait>>,
     /// I/O operations the current poll may still make before it has to yield.
@@ -203,7 +203,7 @@ impl Executor {
                 generation: Cell::new(0),
             },
             running: Cell::new(None),
-            cause: Cell::new(WakeCause::Thread),
+            cause: Cell::new(Cause::THREAD),
             wait: Cell::new(None),
             budget: Cell::new(io_budget),
             io_budget,
@@ -234,7 +234,7 @@ impl Executor {
             spawned_at,
             polls: 0,
             wait: None,
-            last_wake: WakeCause::Spawn,
+            last_wake: Cause::SPAWN,
             flags: Flags(Flags::SCHEDULED | Flags::JOINABLE | named),
         });
         tasks.queue.push(key);
@@ -243,7 +243,7 @@ impl Executor {
         }
         tasks.counters.spawned += 1;
         tasks.counters.alive += 1;
-        tasks.counters.wakes[WakeCause::Spawn.kind()] += 1;
+        tasks.counters.wakes[Cause::SPAWN.kind()] += 1;
         Ok(Id {
             runtime: self.runtime,
             key,
@@ -306,9 +306,9 @@ impl Executor {
             && !slot.flags.has(Flags::SCHEDULED)
         {
             slot.flags.set(Flags::SCHEDULED);
-            slot.last_wake = WakeCause::Yield;
+            slot.last_wake = Cause::YIELD;
             tasks.queue.push_yielded(key);
-            tasks.counters.wakes[WakeCause::Yield.kind()] += 1;
+            tasks.counters.wakes[Cause::YIELD.kind()] += 1;
         }
     }
 
@@ -321,7 +321,7 @@ impl Executor {
         }
         if !self.yielded_wakers.borrow().is_empty() {
             let wakers = self.yielded_wakers.take();
-            self.wake_all(wakers.into_iter().map(|waker| (waker, WakeCause::Yield)));
+            self.wake_all(wakers.into_iter().map(|waker| (waker, Cause::YIELD)));
         }
     }
 
@@ -345,6 +345,7 @@ impl Executor {
         }
     }
 
+    #[inline(always)]
     fn take_next(&self) -> Option<Next> {
         let mut tasks = self.tasks.borrow_mut();
         let tasks = &mut *tasks;
@@ -383,7 +384,7 @@ impl Executor {
             key,
         };
         let word = WakeWord::new(self.runtime, key.generation, key.index);
-        self.enter_poll(word, WakeCause::Task { slot: key.index });
+        self.enter_poll(word, Cause::task(key.index));
         let polled = if aborted {
             Poll::Ready(cell.as_mut().cancel(id))
         } else {
@@ -404,7 +405,7 @@ impl Executor {
     }
 
     #[inline]
-    fn enter_poll(&self, word: WakeWord, cause: WakeCause) {
+    fn enter_poll(&self, word: WakeWord, cause: Cause) {
         self.running.set(Some(word));
         self.cause.set(cause);
         self.wait.set(None);
@@ -414,7 +415,7 @@ impl Executor {
     #[inline]
     fn leave_poll(&self) {
         self.running.set(None);
-        self.cause.set(WakeCause::Thread);
+        self.cause.set(Cause::THREAD);
     }
 
     /// Reports a poll that took long, when somebody asked to hear of it.
@@ -443,7 +444,7 @@ impl Executor {
         let ended = self.tasks.borrow_mut().end(key, cell, ending);
         match ended {
             Ended::Wake(joiner) => {
-                self.wake_all(joiner.map(|joiner| (joiner, WakeCause::Task { slot: key.index })));
+                self.wake_all(joiner.map(|joiner| (joiner, Cause::task(key.index))));
             }
             Ended::Drop(cell, unhandled) => self.discard(cell, unhandled),
         }
@@ -474,7 +475,7 @@ impl Executor {
 
     /// Wakes each waker, putting its wake down to its cause. A waker is foreign code: should one
     /// panic, that is reported and the others are woken all the same.
-    pub(crate) fn wake_all(&self, wakers: impl IntoIterator<Item = (Waker, WakeCause)>) {
+    pub(crate) fn wake_all(&self, wakers: impl IntoIterator<Item = (Waker, Cause)>) {
         let before = self.cause.get();
         let mut wakers = wakers.into_iter();
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
@@ -565,8 +566,8 @@ impl Executor {
             slot.flags.set(Flags::SCHEDULED);
             tasks.queue.push(key);
         }
-        slot.last_wake = WakeCause::Abort;
-        tasks.counters.wakes[WakeCause::Abort.kind()] += 1;
+        slot.last_wake = Cause::ABORT;
+        tasks.counters.wakes[Cause::ABORT.kind()] += 1;
     }
 
     /// Whether a task has ended; true as well when it has left its slot.
@@ -602,7 +603,7 @@ impl Executor {
                 self.0.leave_poll();
             }
         }
-        self.enter_poll(word, WakeCause::Root);
+        self.enter_poll(word, Cause::ROOT);
         self.tasks.borrow_mut().counters.root_polls += 1;
         let _leave = Leave(self);
         poll()
@@ -644,7 +645,7 @@ impl Executor {
     }
 
     /// Sets what the following wakes are put down to.
-    pub(crate) fn set_cause(&self, cause: WakeCause) {
+    pub(crate) fn set_cause(&self, cause: Cause) {
         self.cause.set(cause);
     }
 
@@ -683,7 +684,7 @@ impl Executor {
                 self.drop_foreign(cell, "the drop of a task at the end of its runtime");
             }
             // Whoever waits learns from a poll that the task is gone.
-            self.wake_all(slot.joiner.map(|joiner| (joiner, WakeCause::Abort)));
+            self.wake_all(slot.joiner.map(|joiner| (joiner, Cause::ABORT)));
         }
         let mut tasks = self.tasks.borrow_mut();
         tasks.counters.alive = 0;
@@ -762,7 +763,7 @@ impl Tasks {
             state,
             polls: slot.polls,
             waiting,
-            last_wake: slot.last_wake,
+            last_wake: slot.last_wake.unpack(),
         }
     }
 }

@@ -6,15 +6,17 @@
 //! generator that gives the same draws for the same seed: tests use it to try many orders and to
 //! repeat the one that failed.
 
-use std::collections::VecDeque;
-
 use crate::slab::Key;
 
 #[derive(Debug)]
 pub(crate) struct RunQueue {
-    /// Woken and not yet polled. Full keys, because a task may end while it is in here.
-    ready: VecDeque<Key>,
-    /// Yielded: in `ready` after the next turn.
+    /// Being polled in order, from `next` on. Full keys: a task may end while it is in here.
+    ready: Vec<Key>,
+    next: usize,
+    /// Woken since; becomes `ready` when that is used up. Two vectors that change places make a
+    /// queue whose push and pop are shorter than those of a ring.
+    woken: Vec<Key>,
+    /// Yielded: in `woken` after the next turn.
     yielded: Vec<Key>,
     draw: Option<SplitMix64>,
 }
@@ -22,7 +24,9 @@ pub(crate) struct RunQueue {
 impl RunQueue {
     pub(crate) fn new(seed: Option<u64>) -> Self {
         RunQueue {
-            ready: VecDeque::new(),
+            ready: Vec::new(),
+            next: 0,
+            woken: Vec::new(),
             yielded: Vec::new(),
             draw: seed.map(SplitMix64),
         }
@@ -30,7 +34,7 @@ impl RunQueue {
 
     #[inline]
     pub(crate) fn push(&mut self, key: Key) {
-        self.ready.push_back(key);
+        self.woken.push(key);
     }
 
     #[inline]
@@ -38,31 +42,56 @@ impl RunQueue {
         self.yielded.push(key);
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Key> {
-        if let Some(draw) = &mut self.draw
-            && self.ready.len() > 1
-        {
-            let drawn = draw.next() % self.ready.len() as u64;
-            self.ready.swap(0, drawn as usize);
+        if self.draw.is_some() {
+            return self.pop_drawn();
         }
-        self.ready.pop_front()
+        if self.next == self.ready.len() {
+            if self.woken.is_empty() {
+                return None;
+            }
+            self.ready.clear();
+            self.next = 0;
+            std::mem::swap(&mut self.ready, &mut self.woken);
+        }
+        let key = *self.ready.get(self.next)?;
+        self.next += 1;
+        Some(key)
+    }
+
+    /// Draws among all that are ready.
+    #[cold]
+    fn pop_drawn(&mut self) -> Option<Key> {
+        let draw = self.draw.as_mut()?;
+        self.ready.append(&mut self.woken);
+        let waiting = self
+            .ready
+            .get_mut(self.next..)
+            .filter(|waiting| !waiting.is_empty())?;
+        let drawn = draw.next() % waiting.len() as u64;
+        waiting.swap(0, drawn as usize);
+        let key = waiting[0];
+        self.next += 1;
+        Some(key)
     }
 
     /// Lets those that yielded queue up again; called after each turn.
     #[inline]
     pub(crate) fn admit_yielded(&mut self) {
-        self.ready.extend(self.yielded.drain(..));
+        self.woken.append(&mut self.yielded);
     }
 
     /// Whether anybody wants to be polled, at once or after the next turn.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.yielded.is_empty()
+        self.next == self.ready.len() && self.woken.is_empty() && self.yielded.is_empty()
     }
 
     pub(crate) fn clear(&mut self) {
+        self.next = 0;
         self.ready.clear();
+        self.woken.clear();
         self.yielded.clear();
     }
 }

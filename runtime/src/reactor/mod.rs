@@ -36,7 +36,7 @@ use std::task::Waker;
 use crate::remote::{REMOTE_TOKEN, Remote};
 use crate::slab::{Key, Slab};
 use crate::sys::epoll::{Epoll, Events, Wait};
-use crate::task::WakeCause;
+use crate::task::record::Cause;
 
 pub(crate) mod ready;
 pub(crate) mod waiters;
@@ -105,7 +105,7 @@ pub(crate) struct Reactor {
     remote: Arc<Remote>,
     state: RefCell<State>,
     /// Wakers on their way from `State` to being woken; kept for its capacity.
-    woken: Cell<Vec<(Waker, WakeCause)>>,
+    woken: Cell<Vec<(Waker, Cause)>>,
     next_waiter: Cell<u32>,
     /// How many operations wait for a descriptor now. The paused clock asks.
     waiting: Cell<usize>,
@@ -288,7 +288,7 @@ impl Reactor {
     pub(crate) fn turn(
         &self,
         wait: Wait,
-        wake: impl FnOnce(std::vec::Drain<'_, (Waker, WakeCause)>),
+        wake: impl FnOnce(std::vec::Drain<'_, (Waker, Cause)>),
     ) -> io::Result<Turned> {
         let mut counters = self.counters.get();
         counters.turns += 1;
@@ -367,10 +367,10 @@ impl Source {
 
     /// Takes in one event; those whom it concerns move to `woken`.
     #[inline]
-    fn receive(&mut self, ready: Ready, woken: &mut Vec<(Waker, WakeCause)>) {
+    fn receive(&mut self, ready: Ready, woken: &mut Vec<(Waker, Cause)>) {
         self.ready |= ready;
         self.events = self.events.wrapping_add(1);
-        let cause = WakeCause::Io { fd: self.fd, ready };
+        let cause = Cause::io(self.fd, ready);
         if ready.intersects(Interest::READABLE.mask()) || ready.is_priority() {
             self.readers.take_all(|waker| woken.push((waker, cause)));
         }

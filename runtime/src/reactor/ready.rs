@@ -160,6 +160,15 @@ impl Ready {
         Ready(ready)
     }
 
+    #[inline]
+    pub(crate) const fn to_bits(self) -> u8 {
+        self.0
+    }
+
+    pub(crate) const fn from_bits(bits: u8) -> Self {
+        Ready(bits & Self::ALL.0)
+    }
+
     /// The bits that say "this direction is at its end", which only the kernel's own EAGAIN may
     /// disprove.
     pub(crate) const FINAL: Ready =

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::current::Core;
 use crate::executor::poll_times::PollTimes;
-use crate::task::WakeCause;
+use crate::task::record::Cause;
 
 /// Counters and gauges of one runtime at one moment.
 ///
@@ -99,28 +99,24 @@ impl Metrics {
     pub(super) fn of(core: &Core) -> Self {
         let tasks = core.executor.counters();
         let reactor = core.reactor.counters();
-        let wakes = |cause: WakeCause| tasks.wakes[cause.kind()];
+        let wakes = |cause: Cause| tasks.wakes[cause.kind()];
         let quantile = |share| {
             let times: Option<&PollTimes> = core.executor.poll_times.as_ref();
             times.and_then(|times| times.quantile(share))
-        };
-        let any_io = WakeCause::Io {
-            fd: -1,
-            ready: crate::reactor::ready::Ready::EMPTY,
         };
         Metrics {
             tasks_alive: tasks.alive,
             tasks_spawned: tasks.spawned,
             polls: tasks.polls,
             root_polls: tasks.root_polls,
-            wakes_by_spawn: wakes(WakeCause::Spawn),
-            wakes_by_io: wakes(any_io),
-            wakes_by_timer: wakes(WakeCause::Timer),
-            wakes_by_task: wakes(WakeCause::Task { slot: 0 }),
-            wakes_by_root: wakes(WakeCause::Root),
-            wakes_by_thread: wakes(WakeCause::Thread),
-            wakes_by_yield: wakes(WakeCause::Yield),
-            wakes_by_abort: wakes(WakeCause::Abort),
+            wakes_by_spawn: wakes(Cause::SPAWN),
+            wakes_by_io: wakes(Cause::IO),
+            wakes_by_timer: wakes(Cause::TIMER),
+            wakes_by_task: wakes(Cause::TASK),
+            wakes_by_root: wakes(Cause::ROOT),
+            wakes_by_thread: wakes(Cause::THREAD),
+            wakes_by_yield: wakes(Cause::YIELD),
+            wakes_by_abort: wakes(Cause::ABORT),
             wakes_coalesced: tasks.wakes_coalesced,
             wakes_stale: tasks.wakes_stale,
             panics: tasks.panics,

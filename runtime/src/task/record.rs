@@ -42,21 +42,68 @@ pub enum WakeCause {
     Abort,
 }
 
-impl WakeCause {
-    /// How many causes there are; for counting.
+/// A [`WakeCause`] in one word, which is how it is kept and copied on every wake:
+///
+/// ```text
+///  kind : 8 | ready : 8 | (0) : 16 | descriptor or slot : 32
+/// ```
+///
+/// As an enum it is copied in overlapping pieces, and a load that spans two recent stores waits for
+/// both to reach the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cause(u64);
+
+impl Cause {
+    /// How many kinds there are; for counting.
     pub(crate) const KINDS: usize = 8;
 
+    pub(crate) const SPAWN: Cause = Cause::new(0, 0, 0);
+    pub(crate) const TIMER: Cause = Cause::new(1, 0, 0);
+    pub(crate) const ROOT: Cause = Cause::new(2, 0, 0);
+    pub(crate) const THREAD: Cause = Cause::new(3, 0, 0);
+    pub(crate) const YIELD: Cause = Cause::new(4, 0, 0);
+    pub(crate) const ABORT: Cause = Cause::new(5, 0, 0);
+    /// The kind of [`Cause::io`].
+    pub(crate) const IO: Cause = Cause::new(6, 0, 0);
+    /// The kind of [`Cause::task`].
+    pub(crate) const TASK: Cause = Cause::new(7, 0, 0);
+
+    const fn new(kind: u8, ready: u8, value: u32) -> Self {
+        Cause((kind as u64) << 56 | (ready as u64) << 48 | value as u64)
+    }
+
+    #[inline]
+    pub(crate) fn io(fd: RawFd, ready: Ready) -> Self {
+        Cause::new(6, ready.to_bits(), fd as u32)
+    }
+
+    #[inline]
+    pub(crate) fn task(slot: u32) -> Self {
+        Cause::new(7, 0, slot)
+    }
+
+    /// Below [`KINDS`](Self::KINDS).
     #[inline]
     pub(crate) fn kind(self) -> usize {
+        (self.0 >> 56) as usize & (Self::KINDS - 1)
+    }
+
+    /// The cause in words.
+    pub(crate) fn unpack(self) -> WakeCause {
         match self {
-            WakeCause::Spawn => 0,
-            WakeCause::Io { .. } => 1,
-            WakeCause::Timer => 2,
-            WakeCause::Task { .. } => 3,
-            WakeCause::Root => 4,
-            WakeCause::Thread => 5,
-            WakeCause::Yield => 6,
-            WakeCause::Abort => 7,
+            Cause::SPAWN => WakeCause::Spawn,
+            Cause::TIMER => WakeCause::Timer,
+            Cause::ROOT => WakeCause::Root,
+            Cause::YIELD => WakeCause::Yield,
+            Cause::ABORT => WakeCause::Abort,
+            Cause(bits) if self.kind() == Cause::IO.kind() => WakeCause::Io {
+                fd: bits as RawFd,
+                ready: Ready::from_bits((bits >> 48) as u8),
+            },
+            Cause(bits) if self.kind() == Cause::TASK.kind() => {
+                WakeCause::Task { slot: bits as u32 }
+            }
+            _ => WakeCause::Thread,
         }
     }
 }

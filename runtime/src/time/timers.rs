@@ -10,7 +10,7 @@ use std::task::Waker;
 use super::clock::Clock;
 use super::wheel::Wheel;
 use crate::slab::Key;
-use crate::task::WakeCause;
+use crate::task::record::Cause;
 
 pub(crate) struct Timers {
     pub(crate) clock: Clock,
@@ -107,14 +107,14 @@ impl Timers {
     }
 
     /// Hands the wakers of all timers that are due to `wake`, outside of every borrow.
-    pub(crate) fn expire(&self, wake: impl FnOnce(&mut dyn Iterator<Item = (Waker, WakeCause)>)) {
+    pub(crate) fn expire(&self, wake: impl FnOnce(&mut dyn Iterator<Item = (Waker, Cause)>)) {
         let mut expired = self.expired.take();
         self.wheel
             .borrow_mut()
             .expire(self.loop_now_ns.get(), &mut expired);
         self.fired.set(self.fired.get() + expired.len() as u64);
         if !expired.is_empty() {
-            wake(&mut expired.drain(..).map(|waker| (waker, WakeCause::Timer)));
+            wake(&mut expired.drain(..).map(|waker| (waker, Cause::TIMER)));
         }
         self.expired.set(expired);
     }
