@@ -1,0 +1,160 @@
+//! How connections end: orderly, by a reset, in the middle; nothing is left of them.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+
+use support::*;
+
+#[test]
+fn a_client_that_leaves_is_one_info_line_with_its_peer_and_its_bytes() {
+    let server = Server::start(&[]);
+    let before = descriptors(server.pid());
+    let mut client = server.connect();
+    let peer = client.local_addr().unwrap();
+    assert_echo(&mut client, b"Test");
+    drop(client);
+    server.wait_for_log("closed");
+    let lines = server.log_lines(&peer.to_string());
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains("INFO") && lines[0].contains("bytes=4"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[0].contains(&server.names[0]),
+        "it says which address: {lines:?}"
+    );
+    wait_until("the descriptor to be closed", || {
+        descriptors(server.pid()) == before
+    });
+    assert!(server.log_lines("WARN").is_empty(), "{}", server.log());
+}
+
+#[test]
+fn a_reset_is_one_warning_with_its_peer_its_bytes_and_the_error() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let peer = client.local_addr().unwrap();
+    assert_echo(&mut client, b"Test");
+    reset(client);
+    server.wait_for_log("reset");
+    server.assert_serves();
+    let lines = server.log_lines(&peer.to_string());
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains("WARN") && lines[0].contains("bytes=4"),
+        "{lines:?}"
+    );
+    assert!(lines[0].contains("reset by peer"), "{lines:?}");
+}
+
+#[test]
+fn a_client_that_leaves_without_reading_harms_nobody() {
+    let mut server = Server::start(&[]);
+    for round in 0..100 {
+        let mut client = server.connect();
+        client.write_all(&noise(1000 * round, 1)).unwrap();
+        drop(client); // unread echoes make the kernel answer with a reset
+    }
+    server.assert_serves();
+    server.assert_ends_well();
+}
+
+#[test]
+fn descriptors_return_to_the_start_after_a_thousand_clients_who_leave_in_every_way() {
+    allow_many_descriptors();
+    let mut server = Server::start(&["-q"]);
+    server.assert_serves();
+    let pid = server.pid();
+    wait_until("the first client to be gone", || descriptors(pid) < 12);
+    let before = descriptors(pid);
+    for batch in 0..10 {
+        let clients: Vec<TcpStream> = (0..100).map(|_| server.connect()).collect();
+        for (number, mut client) in clients.into_iter().enumerate() {
+            match (batch + number) % 5 {
+                0 => drop(client),
+                1 => reset(client),
+                2 => {
+                    assert_echo(&mut client, b"then an orderly end");
+                    client.shutdown(Shutdown::Write).unwrap();
+                    assert_end(&mut client);
+                }
+                3 => {
+                    client.write_all(&noise(100_000, 5)).unwrap();
+                    reset(client); // in the middle of the echo
+                }
+                _ => {
+                    client.write_all(b"unread").unwrap();
+                    drop(client);
+                }
+            }
+        }
+    }
+    wait_until("every descriptor to be closed", || {
+        descriptors(pid) == before
+    });
+    server.assert_ends_well();
+}
+
+#[test]
+fn a_unix_client_that_vanishes_with_unread_data_harms_nobody() {
+    let directory = Directory::new("vanish");
+    let (unix, path) = directory.socket("echo.sock");
+    let mut server = Server::start_on(&[&unix], 1);
+    for _ in 0..50 {
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.write_all(&noise(50_000, 5)).unwrap();
+        drop(client);
+    }
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_echo(&mut client, b"still there?");
+    server.assert_ends_well();
+}
+
+#[test]
+fn an_idle_timeout_ends_those_who_send_nothing_and_nobody_else() {
+    let server = Server::start(&["--idle-timeout", "300ms"]);
+    let mut idle = server.connect();
+    let mut busy = server.connect();
+    // Busy for longer than the timeout, by the idle one's clock: until that was closed.
+    idle.set_nonblocking(true).unwrap();
+    wait_until("the idle one to be closed", || {
+        assert_echo(&mut busy, b"busy");
+        matches!(idle.read(&mut [0]), Ok(0))
+    });
+    assert_echo(&mut busy, b"still served");
+    let lines = server.log_lines(&idle.local_addr().unwrap().to_string());
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("sent nothing"), "{lines:?}");
+}
+
+#[test]
+fn both_timeouts_end_a_peer_that_takes_nothing() {
+    for flag in ["--write-timeout", "--idle-timeout"] {
+        let server = Server::start(&[flag, "300ms"]);
+        let mut stuck = server.connect();
+        stuck
+            .set_write_timeout(Some(std::time::Duration::from_millis(100)))
+            .unwrap();
+        // Sends until nothing fits anywhere any more, and reads nothing.
+        let piece = noise(1 << 20, 9);
+        while stuck.write(&piece).is_ok() {}
+        server.wait_for_log("took nothing");
+        server.assert_serves();
+    }
+}
+
+#[test]
+fn a_write_timeout_leaves_alone_who_merely_sends_nothing() {
+    let server = Server::start(&["--write-timeout", "50ms"]);
+    let mut client = server.connect();
+    assert_echo(&mut client, b"before");
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_echo(&mut client, b"after");
+}

@@ -1,0 +1,217 @@
+//! Every byte comes back, once, in order, to the client that sent it, and at once.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::thread;
+
+use support::*;
+
+#[test]
+fn one_byte_comes_back_without_a_newline() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    for byte in 0..=255 {
+        assert_echo(&mut client, &[byte]);
+    }
+}
+
+#[test]
+fn a_message_split_at_every_place_comes_back_whole() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    let message = b"the quick brown fox jumps over the lazy dog\n";
+    for place in 0..=message.len() {
+        let (first, second) = message.split_at(place);
+        assert_echo(&mut client, first);
+        assert_echo(&mut client, second);
+        // And once more without waiting between the two halves.
+        client.write_all(first).unwrap();
+        assert_echo_of(&mut client, second, message);
+    }
+}
+
+/// Sends the rest of a message whose beginning is on its way; expects all of it.
+fn assert_echo_of(client: &mut TcpStream, rest: &[u8], message: &[u8]) {
+    client.write_all(rest).unwrap();
+    assert_receives(client, message);
+}
+
+#[test]
+fn half_close_returns_everything_then_the_end() {
+    let server = Server::start(&[]);
+    for length in [0, 1, 65_535, 65_536, 200_000, 8 << 20] {
+        assert_half_close_echo(server.connect(), &noise(length, length as u64));
+    }
+}
+
+#[test]
+fn data_and_the_end_in_one_go_come_back() {
+    let server = Server::start(&[]);
+    for round in 0..200 {
+        let mut client = server.connect();
+        let message = noise(1 + round * 7, round as u64);
+        client.write_all(&message).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        assert_receives(&mut client, &message);
+        assert_end(&mut client);
+    }
+}
+
+#[test]
+fn hello_and_world_never_mix() {
+    let server = Server::start(&[]);
+    let (mut one, mut two) = (server.connect(), server.connect());
+    for _ in 0..1000 {
+        one.write_all(b"Hello").unwrap();
+        two.write_all(b"World!").unwrap();
+        assert_receives(&mut two, b"World!");
+        assert_receives(&mut one, b"Hello");
+    }
+}
+
+#[test]
+fn a_hundred_thousand_bytes_at_once_come_back() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    // Larger than one read, small enough for the kernel to take it all before anything is read.
+    for length in [65_535, 65_536, 100_000, 200_000] {
+        assert_echo(&mut client, &noise(length, 7));
+    }
+}
+
+#[test]
+fn sixty_four_mebibytes_come_back_unchanged() {
+    let server = Server::start(&[]);
+    assert_half_close_echo(server.connect(), &noise(64 << 20, 64));
+}
+
+#[test]
+fn a_send_of_nothing_changes_nothing() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    assert_eq!(client.write(b"").unwrap(), 0);
+    assert_echo(&mut client, b"after the empty send");
+}
+
+#[test]
+fn a_small_buffer_only_means_more_reads() {
+    let server = Server::start(&["--buffer-size", "1"]);
+    assert_half_close_echo(server.connect(), &noise(5000, 1));
+}
+
+#[test]
+fn a_thousand_clients_each_get_their_own_bytes_from_one_thread() {
+    allow_many_descriptors();
+    let server = Server::start(&["-q"]);
+    let mut clients: Vec<TcpStream> = (0..1000).map(|_| server.connect()).collect();
+    for round in 0..10u64 {
+        let message = |client: usize| noise(50 + client % 100, round * 1000 + client as u64);
+        for (number, client) in clients.iter_mut().enumerate() {
+            client.write_all(&message(number)).unwrap();
+        }
+        for (number, client) in clients.iter_mut().enumerate() {
+            assert_receives(client, &message(number));
+        }
+    }
+    assert_eq!(status(server.pid(), "Threads"), 1);
+}
+
+#[test]
+fn five_hundred_connects_at_once_are_all_served() {
+    allow_many_descriptors();
+    let server = Server::start(&["-q"]);
+    // From several threads, so that many wait in the queue at the same time.
+    thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| {
+                let mut clients: Vec<TcpStream> = (0..50).map(|_| server.connect()).collect();
+                for client in &mut clients {
+                    assert_echo(client, b"me too");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn every_address_of_one_process_is_served_by_its_one_thread() {
+    let directory = Directory::new("addresses");
+    let (unix, path) = directory.socket("echo.sock");
+    let arguments = [
+        "tcp://127.0.0.1:0",
+        "127.0.0.2:0",
+        "--bind",
+        "127.0.0.1:0",
+        &unix,
+    ];
+    let server = Server::start_on(&arguments, 4);
+    // In the order given, positional ones first.
+    let starts = [
+        "tcp://127.0.0.1:",
+        "tcp://127.0.0.2:",
+        "unix:///",
+        "tcp://127.0.0.1:",
+    ];
+    for (name, start) in server.names.iter().zip(starts) {
+        assert!(name.starts_with(start), "{:?}", server.names);
+    }
+    for place in [0, 1, 3] {
+        assert_echo(&mut connect_to(server.address_of(place)), b"tcp");
+    }
+    let mut client = UnixStream::connect(&path).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_echo(&mut client, b"unix");
+    assert_eq!(status(server.pid(), "Threads"), 1);
+    for name in &server.names {
+        assert!(server.log().contains(name), "the log names {name}");
+    }
+}
+
+#[test]
+fn a_unix_socket_echoes_like_tcp() {
+    let directory = Directory::new("unix");
+    let (unix, path) = directory.socket("echo.sock");
+    let server = Server::start_on(&[&unix], 1);
+    assert_eq!(server.names, [unix]);
+    for length in [0, 1, 65_536, 1 << 20] {
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut writer = client.try_clone().unwrap();
+        let message = noise(length, 3);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                writer.write_all(&message).unwrap();
+                writer.shutdown(Shutdown::Write).unwrap();
+            });
+            let mut back = Vec::new();
+            client.read_to_end(&mut back).unwrap();
+            assert!(
+                back == message,
+                "{length} bytes sent, {} came back",
+                back.len()
+            );
+        });
+    }
+}
+
+#[test]
+fn ipv6_and_names_are_served() {
+    if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        let server = Server::start_on(&["[::1]:0"], 1);
+        assert!(
+            server.names[0].starts_with("tcp://[::1]:"),
+            "{:?}",
+            server.names
+        );
+        server.assert_serves();
+    } else {
+        eprintln!("skipped: this machine has no IPv6");
+    }
+    let server = Server::start_on(&["localhost:0"], 1);
+    server.assert_serves();
+}

@@ -1,0 +1,224 @@
+//! The log: what it shows, what it never shows, and that nobody has to read it.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rustix::process::Signal;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use support::*;
+
+/// What no terminal should be sent by a peer.
+const NASTY: &[u8] = b"\x1b[2J\x1b]0;owned\x07\x00\x01\r\n\xff\xfe\x9b31m";
+
+#[test]
+fn what_a_peer_sends_is_shown_escaped_and_in_part() {
+    let server = Server::start(&["-vv"]);
+    let mut client = server.connect();
+    assert_echo(&mut client, NASTY);
+    assert_echo(&mut client, &[0x1b; 60_000]);
+    drop(client);
+    server.wait_for_log("closed");
+    let log = server.log();
+    assert!(log.contains("\\x1b[2J"), "{log}");
+    let raw = log.chars().filter(|c| c.is_control() && *c != '\n').count();
+    assert_eq!(raw, 0, "control characters in {log:?}");
+    assert!(log.lines().all(|line| line.len() < 4096));
+}
+
+#[test]
+fn levels_show_more_and_less() {
+    for (flags, expected) in [
+        (&["-q"][..], [false, false, false]),
+        (&[], [false, false, true]),
+        (&["-v"], [false, true, true]),
+        (&["-vv"], [true, true, true]),
+    ] {
+        let mut server = Server::start(flags);
+        server.assert_serves();
+        server.assert_ends_well();
+        let shown = ["TRACE", "DEBUG", " INFO closed"].map(|text| server.log().contains(text));
+        assert_eq!(shown, expected, "{flags:?}: {}", server.log());
+    }
+}
+
+#[test]
+fn rust_log_counts_when_no_flag_is_given_and_nonsense_in_it_is_no_failure() {
+    for (value, flags, message) in [
+        ("trace", &[][..], true),
+        ("warn", &["-vv"], true),
+        ("trace", &["-q"], false),
+        ("echo_server=loud", &[], false),
+    ] {
+        let mut command = Command::new("env");
+        command
+            .arg(format!("RUST_LOG={value}"))
+            .arg(PROGRAM)
+            .arg("127.0.0.1:0")
+            .args(flags);
+        let mut server = Server::launch(command, 1);
+        server.assert_serves();
+        server.assert_ends_well();
+        assert_eq!(
+            server.log().contains("TRACE received"),
+            message,
+            "{value} {flags:?}"
+        );
+        assert_eq!(
+            server.log().contains("RUST_LOG is ignored"),
+            value.ends_with("loud")
+        );
+    }
+}
+
+#[test]
+fn json_is_one_object_per_line() {
+    let mut server = Server::start(&["--log-format", "json", "-vv"]);
+    let mut client = server.connect();
+    assert_echo(&mut client, NASTY);
+    reset(client);
+    server.wait_for_log("reset");
+    server.signal(Signal::USR1);
+    server.wait_for_log("counters");
+    server.assert_ends_well();
+    for line in server.log().lines() {
+        assert!(
+            line.starts_with("{\"timestamp\":") && line.ends_with('}'),
+            "{line}"
+        );
+        assert!(
+            line.contains("\"level\":") && !line.chars().any(char::is_control),
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn stats_show_connections_bytes_messages_and_poll_times() {
+    let mut server = Server::start(&["-q", "--stats", "100ms"]);
+    let mut client = server.connect();
+    for _ in 0..50 {
+        assert_echo(&mut client, &[7; 100]);
+    }
+    let seen = |line: &String| {
+        let fields = ["messages_per_s=", "poll_p50=", "poll_p99=", "connections=1"];
+        let busy = !line.contains(" bytes_per_s=0 ");
+        busy && fields.iter().all(|field| line.contains(field)) && !line.contains("=none")
+    };
+    wait_until("a line of figures", || {
+        server.log_lines("stats").iter().any(seen)
+    });
+    server.assert_ends_well();
+}
+
+/// Runs the server on a pseudo-terminal and gives back what appeared there.
+fn on_a_terminal(environment: &[(&str, &str)]) -> String {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let path = ptsname(&master, Vec::new()).unwrap();
+    let terminal = File::options()
+        .read(true)
+        .write(true)
+        .open(path.to_str().unwrap())
+        .unwrap();
+    let mut command = Command::new("sh");
+    // Stderr is the terminal; the address is still read from stdout.
+    command
+        .arg("-c")
+        .arg("exec \"$0\" \"$@\" 2>\"$TERMINAL\"")
+        .arg(PROGRAM);
+    command
+        .args(["127.0.0.1:0", "-vv"])
+        .env("TERMINAL", path.to_str().unwrap());
+    command
+        .env("TERM", "xterm")
+        .env_remove("NO_COLOR")
+        .envs(environment.iter().copied());
+    let shown = Arc::new(Mutex::new(Vec::new()));
+    let mut screen = File::from(master);
+    let writer = Arc::clone(&shown);
+    thread::spawn(move || {
+        let mut buffer = [0; 1024];
+        while let Ok(length @ 1..) = screen.read(&mut buffer) {
+            writer.lock().unwrap().extend_from_slice(&buffer[..length]);
+        }
+    });
+    let mut server = Server::launch(command, 1);
+    let mut client = server.connect();
+    assert_echo(&mut client, NASTY);
+    drop(client);
+    let text = || String::from_utf8_lossy(&shown.lock().unwrap()).into_owned();
+    wait_until("the log on the terminal", || text().contains("closed"));
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0));
+    drop(terminal);
+    text()
+}
+
+#[test]
+fn a_terminal_gets_colour_unless_refused_and_never_a_peers_escapes() {
+    let text = on_a_terminal(&[]);
+    assert!(text.contains("\x1b["), "colour: {text:?}");
+    assert!(
+        !text.contains("\x1b[2J") && !text.contains("\x1b]0"),
+        "{text:?}"
+    );
+    let text = on_a_terminal(&[("NO_COLOR", "1")]);
+    assert!(!text.contains('\x1b'), "{text:?}");
+}
+
+#[test]
+fn lines_that_nobody_reads_are_dropped_and_counted() {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut command = Command::new(PROGRAM);
+    command.args(["127.0.0.1:0", "-vv"]).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(OwnedFd::from(writer));
+    let mut child = Killed(command.spawn().unwrap());
+    drop(command); // its copy of the pipe's end
+    let mut stdout = child.0.stdout.take().unwrap();
+    let mut line = vec![0; 200];
+    let length = stdout.read(&mut line).unwrap();
+    let line = String::from_utf8_lossy(&line[..length]).into_owned();
+    let address = line
+        .trim()
+        .strip_prefix("listening on tcp://")
+        .unwrap()
+        .parse()
+        .unwrap();
+    // A pipe holds 64 KiB; nobody reads these lines.
+    let mut client = connect_to(address);
+    for _ in 0..2000 {
+        assert_echo(
+            &mut client,
+            b"fills the pipe with lines that are longer than the message",
+        );
+    }
+    let collected = thread::spawn(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        text
+    });
+    // Now somebody does, so sooner or later a line gets through, and the count before it.
+    for _ in 0..200 {
+        assert_echo(&mut client, b"read again");
+        thread::sleep(std::time::Duration::from_millis(1));
+    }
+    client.flush().unwrap();
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    let text = collected.join().unwrap();
+    assert!(
+        text.contains("log lines were dropped"),
+        "{} bytes of log",
+        text.len()
+    );
+    assert!(text.contains("read again"), "the log goes on");
+}

@@ -1,0 +1,222 @@
+//! Signals: the graceful end, the sudden one, the report, and those that must change nothing.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::*;
+
+#[test]
+fn both_signals_end_the_server_and_its_idle_clients_in_order() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut server = Server::start(&[]);
+        let mut clients: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
+        for client in &mut clients {
+            assert_echo(client, b"before the end");
+        }
+        let address = server.address();
+        server.signal(signal);
+        assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+        for client in &mut clients {
+            assert_end(client);
+        }
+        assert!(
+            TcpStream::connect(address).is_err(),
+            "nobody listens any more"
+        );
+        assert!(server.log_lines("WARN").is_empty(), "{}", server.log());
+    }
+}
+
+#[test]
+fn what_arrived_before_the_signal_comes_back_even_from_the_listening_queue() {
+    let mut server = Server::start(&[]);
+    let mut known: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
+    for client in &mut known {
+        assert_echo(client, b"hello");
+    }
+    // While the server cannot run: bytes on open connections, new connections with bytes, and
+    // then the signal. It finds all of it at once.
+    server.signal(Signal::STOP);
+    let message = noise(100_000, 3);
+    let mut clients = known;
+    clients.extend((0..50).map(|_| server.connect()));
+    for client in &mut clients {
+        client.write_all(&message).unwrap();
+    }
+    server.signal(Signal::TERM);
+    server.signal(Signal::CONT);
+    for client in &mut clients {
+        assert_receives(client, &message);
+        assert_end(client);
+    }
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.log_lines("cut off").is_empty(), "{}", server.log());
+}
+
+#[test]
+fn an_echo_in_flight_completes_although_the_client_reads_late() {
+    let mut server = Server::start(&[]);
+    let message = noise(1 << 20, 11);
+    let mut client = server.connect();
+    let mut writer = client.try_clone().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| writer.write_all(&message).unwrap());
+        let mut first = [0; 1];
+        client.read_exact(&mut first).unwrap(); // on its way
+        server.signal(Signal::TERM);
+        server.wait_for_log("SIGTERM");
+        assert!(first[0] == message[0]);
+        assert_receives(&mut client, &message[1..]);
+        assert_end(&mut client);
+    });
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.log_lines("cut off").is_empty(), "{}", server.log());
+}
+
+#[test]
+fn busy_clients_are_stopped_between_two_messages() {
+    let mut server = Server::start(&["-q", "--grace", "1s"]);
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for seed in 0..4 {
+            let mut client = server.connect();
+            let stop = &stop;
+            scope.spawn(move || {
+                let message = noise(500, seed);
+                let mut back = [0; 500];
+                while !stop.load(Ordering::Relaxed) {
+                    if client.write_all(&message).is_err() {
+                        break;
+                    }
+                    // All of it or nothing of it.
+                    match client.read_exact(&mut back) {
+                        Ok(()) => assert!(back[..] == message[..]),
+                        Err(error) => {
+                            let expected = [ErrorKind::UnexpectedEof, ErrorKind::ConnectionReset];
+                            assert!(expected.contains(&error.kind()), "{error}");
+                            break;
+                        }
+                    }
+                }
+            });
+        }
+        thread::sleep(Duration::from_millis(100));
+        server.signal(Signal::TERM);
+        let status = server.wait();
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(status.code(), Some(0));
+        assert!(server.log_lines("cut off").is_empty(), "{}", server.log());
+    });
+}
+
+#[test]
+fn a_stuck_client_is_cut_off_when_the_grace_is_over_with_one_warning() {
+    let mut server = Server::start(&["--grace", "400ms"]);
+    let mut stuck: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
+    let piece = noise(1 << 20, 9);
+    for client in &mut stuck {
+        client
+            .set_write_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
+        while client.write(&piece).is_ok() {}
+    }
+    server.signal(Signal::TERM);
+    server.wait_for_log("SIGTERM");
+    wait_until("the listener to close", || {
+        TcpStream::connect(server.address()).is_err()
+    });
+    assert_eq!(server.wait().code(), Some(0));
+    let lines = server.log_lines("WARN");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("2 connections were cut off"), "{lines:?}");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut server = Server::start(&["--grace", "1h"]);
+        let mut stuck = server.connect();
+        stuck
+            .set_write_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
+        let piece = noise(1 << 20, 9);
+        while stuck.write(&piece).is_ok() {}
+        server.signal(Signal::TERM);
+        server.wait_for_log("SIGTERM");
+        assert!(server.is_alive(), "it waits for the stuck client");
+        server.signal(signal);
+        assert_eq!(server.wait().code(), Some(code), "{}", server.log());
+    }
+}
+
+#[test]
+fn a_signal_during_start_up_is_not_lost() {
+    for delay in 0..40 {
+        let mut command = Command::new(PROGRAM);
+        command
+            .arg("127.0.0.1:0")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut child = Killed(command.spawn().unwrap());
+        thread::sleep(Duration::from_micros(250 * delay));
+        kill_process(Pid::from_child(&child.0), Signal::TERM).unwrap();
+        let status = wait_for_exit(&mut child.0);
+        // Before the handlers stood, the signal kills the process; after that it ends in order.
+        let expected = status.code() == Some(0) || status.signal() == Some(15);
+        assert!(expected, "after {delay}: {status:?}");
+    }
+}
+
+#[test]
+fn user1_lists_counters_and_every_task_with_what_it_waits_on() {
+    let server = Server::start(&["-q"]);
+    let mut client = server.connect();
+    assert_echo(&mut client, b"12345");
+    server.signal(Signal::USR1);
+    let peer = client.local_addr().unwrap().to_string();
+    server.wait_for_log(&peer);
+    let counters = server.log_lines("counters");
+    assert_eq!(counters.len(), 1, "{}", server.log());
+    assert!(counters[0].contains("connections=1") && counters[0].contains("bytes=5"));
+    let line = &server.log_lines(&peer)[0];
+    assert!(
+        line.contains("waits on") && line.contains("echo.rs"),
+        "{line}"
+    );
+    assert_eq!(
+        server.log_lines("waits on").len(),
+        2,
+        "one task accepts, one serves"
+    );
+    assert_echo(&mut client, b"still served");
+}
+
+#[test]
+fn stop_and_continue_change_nothing() {
+    let mut server = Server::start(&[]);
+    let mut client = server.connect();
+    let mut idle = server.connect();
+    for round in 0..10 {
+        server.signal(Signal::STOP);
+        client.write_all(&noise(1000, round)).unwrap();
+        server.signal(Signal::CONT);
+        assert_receives(&mut client, &noise(1000, round));
+    }
+    server.signal(Signal::WINCH);
+    server.signal(Signal::PIPE);
+    assert_echo(&mut idle, b"both are served");
+    assert_echo(&mut client, b"both are served");
+    client.shutdown(Shutdown::Write).unwrap();
+    assert_end(&mut client);
+    server.assert_ends_well();
+}

@@ -1,0 +1,360 @@
+//! Starting: what is said when it works, and the one line when it does not.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, symlink};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use support::*;
+
+/// Status 1 and exactly one line, with all of these texts.
+#[track_caller]
+fn assert_fails(run: &Run, texts: &[&str]) {
+    assert_eq!(run.status, Some(1), "{run:?}");
+    let lines: Vec<&str> = run
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("echo-server: "))
+        .collect();
+    assert_eq!(lines.len(), 1, "{run:?}");
+    for text in texts {
+        assert!(lines[0].contains(text), "{text:?} in {:?}", lines[0]);
+    }
+    assert_no_panic(&run.stderr);
+    assert!(!run.stderr.contains("backtrace"), "{run:?}");
+    assert_eq!(run.stdout, "");
+}
+
+#[test]
+fn help_and_version_end_with_0() {
+    let help = run(&["--help"]);
+    assert_eq!(help.status, Some(0));
+    assert!(
+        help.stdout.contains("--max-connections") && help.stderr.is_empty(),
+        "{help:?}"
+    );
+    let version = run(&["--version"]);
+    assert_eq!(
+        (version.status, version.stdout.starts_with("echo-server ")),
+        (Some(0), true)
+    );
+}
+
+#[test]
+fn bad_usage_ends_with_2_and_names_what_is_allowed() {
+    for (arguments, allowed) in [
+        (&["127.0.0.1:65536"][..], "0 to 65535"),
+        (&["127.0.0.1:-1"], "0 to 65535"),
+        (&["127.0.0.1:x"], "0 to 65535"),
+        (&["-1"], "0 to 65535"),
+        (&["65536"], "0 to 65535"),
+        (&["x"], "0 to 65535"),
+        (&["http://127.0.0.1:80"], "unix://"),
+        (&["udp://127.0.0.1:80"], "not served yet"),
+        (&["--grace", "soon"], "500ms"),
+        (&["--buffer-size", "65536"], "1..=65535"),
+        (&["--no-such-flag"], "--help"),
+    ] {
+        let run = run(arguments);
+        assert_eq!(run.status, Some(2), "{run:?}");
+        assert!(
+            run.stderr.contains(allowed),
+            "{arguments:?}: {}",
+            run.stderr
+        );
+        assert_no_panic(&run.stderr);
+    }
+}
+
+#[test]
+fn arguments_that_are_not_utf_8_are_refused_or_are_paths() {
+    let garbage = OsStr::from_bytes(b"127.0.0.1:\xff\xfe");
+    let refused = run(&[garbage]);
+    assert_eq!(refused.status, Some(2), "{refused:?}");
+    assert_eq!(
+        run(&[OsStr::new("--grace"), OsStr::from_bytes(b"\xff")]).status,
+        Some(2)
+    );
+    assert_eq!(run(&[OsStr::from_bytes(b"--\xff")]).status, Some(2));
+
+    let directory = Directory::new("bytes");
+    let path = directory.0.join(OsStr::from_bytes(b"\xff.sock"));
+    let mut argument = OsStr::new("unix://").to_owned();
+    argument.push(&path);
+    let mut command = Command::new(PROGRAM);
+    command.arg(argument);
+    let server = Server::launch(command, 1);
+    assert!(
+        server.names[0].ends_with("\\xff.sock"),
+        "{:?}",
+        server.names
+    );
+    assert_echo(&mut UnixStream::connect(&path).unwrap(), b"a path is bytes");
+}
+
+#[test]
+fn a_port_in_use_is_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let texts = ["bind tcp://", address.as_str(), "Address already in use"];
+    assert_fails(&run(&[&address]), &texts);
+    // Also with --threads, which share ports with each other but not with strangers.
+    assert_fails(&run(&[&address, "--threads", "2"]), &texts);
+    // Also when it is not the first address.
+    assert_fails(&run(&["127.0.0.1:0", &address]), &texts);
+}
+
+#[test]
+fn two_servers_with_threads_do_not_share_a_port() {
+    let server = Server::start(&["--threads", "2"]);
+    let address = server.address().to_string();
+    assert_fails(
+        &run(&[&address, "--threads", "2"]),
+        &["Address already in use"],
+    );
+}
+
+#[test]
+fn an_address_of_another_machine_is_one_line() {
+    assert_fails(
+        &run(&["192.0.2.1:1234"]),
+        &["bind tcp://192.0.2.1:1234", "assign requested"],
+    );
+}
+
+#[test]
+fn a_name_that_does_not_exist_is_one_line() {
+    assert_fails(
+        &run(&["no-such-host.invalid:80"]),
+        &["bind tcp://no-such-host.invalid:80: "],
+    );
+}
+
+#[test]
+fn a_port_without_the_privilege_is_one_line_that_says_so() {
+    let mut command = Command::new(PROGRAM);
+    if rustix::process::geteuid().is_root() {
+        command = Command::new("setpriv");
+        command
+            .args(["--reuid=65534", "--clear-groups", "--inh-caps=-all", "--"])
+            .arg(PROGRAM);
+    }
+    command.args(["127.0.0.1:80", "--idle-timeout", "1s"]);
+    let limit = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    if limit.map_or(1024, |text| text.trim().parse().unwrap_or(1024)) <= 80 {
+        return println!("skipped: any user may listen on port 80 here");
+    }
+    if command.get_program() == "setpriv" && Command::new("setpriv").arg("-V").output().is_err() {
+        return println!("skipped: running as root, and there is no setpriv to become nobody");
+    }
+    let run = run_command(command);
+    if run.status == Some(127) || run.stderr.starts_with("setpriv") {
+        return println!("skipped: nobody may not run {PROGRAM}: {}", run.stderr);
+    }
+    assert_fails(
+        &run,
+        &["bind tcp://127.0.0.1:80: Permission denied", "privilege"],
+    );
+}
+
+#[test]
+fn without_arguments_loopback_8080_is_served() {
+    if TcpListener::bind("127.0.0.1:8080").is_err() {
+        return println!("skipped: somebody uses port 8080");
+    }
+    let server = Server::start_on(&[], 1);
+    assert_eq!(server.names, ["tcp://127.0.0.1:8080"]);
+    server.assert_serves();
+}
+
+#[test]
+fn a_restart_gets_its_port_back_while_old_connections_linger() {
+    let mut server = Server::start(&[]);
+    let address = server.address();
+    let mut client = server.connect();
+    assert_echo(&mut client, b"first");
+    // The server closes first, so that its side lingers in TIME_WAIT.
+    server.assert_ends_well();
+    assert_end(&mut client);
+    drop(client);
+    let server = Server::start_on(&[&address.to_string()], 1);
+    assert_eq!(server.address(), address);
+    server.assert_serves();
+}
+
+// ---- standard streams ----------------------------------------------------------------------------
+
+/// A port that was free a moment ago.
+fn free_port() -> std::net::SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// Starts the program with other standard streams; it must serve and end in order all the same.
+#[track_caller]
+fn assert_lives_with(mut command: Command) {
+    let address = free_port();
+    command.arg(address.to_string()).stdin(Stdio::null());
+    let mut child = Killed(command.spawn().unwrap());
+    wait_until("the server to listen", || {
+        TcpStream::connect(address).is_ok()
+    });
+    for _ in 0..100 {
+        let mut client = connect_to(address);
+        assert_echo(&mut client, b"whoever reads the log");
+        reset(client);
+    }
+    assert_echo(&mut connect_to(address), b"still served");
+    kill_process(Pid::from_child(&child.0), Signal::USR1).unwrap();
+    assert_echo(&mut connect_to(address), b"still served");
+    kill_process(Pid::from_child(&child.0), Signal::TERM).unwrap();
+    assert_eq!(wait_for_exit(&mut child.0).code(), Some(0));
+}
+
+fn in_shell(redirections: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("exec \"$0\" \"$@\" {redirections}"))
+        .arg(PROGRAM);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+#[test]
+fn closed_standard_streams_do_no_harm() {
+    assert_lives_with(in_shell(">&-"));
+    assert_lives_with(in_shell("2>&-"));
+    assert_lives_with(in_shell("<&- >&- 2>&-"));
+}
+
+#[test]
+fn a_full_disk_does_no_harm() {
+    assert_lives_with(in_shell(">/dev/full 2>/dev/full"));
+}
+
+#[test]
+fn streams_whose_reader_has_left_do_no_harm() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(PROGRAM);
+    command
+        .arg("-vv")
+        .stdout(OwnedFd::from(writer.try_clone().unwrap()));
+    command.stderr(OwnedFd::from(writer));
+    assert_lives_with(command);
+}
+
+#[test]
+fn full_pipes_do_no_harm() {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    fill(&mut writer);
+    let mut command = Command::new(PROGRAM);
+    command
+        .arg("-vv")
+        .stdout(OwnedFd::from(writer.try_clone().unwrap()));
+    command.stderr(OwnedFd::from(writer));
+    assert_lives_with(command);
+    drop(reader);
+}
+
+/// Fills a pipe to the last byte.
+fn fill(writer: &mut std::io::PipeWriter) {
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    for size in [4096, 1] {
+        while writer.write(&vec![b'x'; size]).is_ok() {}
+    }
+    rustix::io::ioctl_fionbio(&writer, false).unwrap();
+}
+
+// ---- Unix sockets --------------------------------------------------------------------------------
+
+#[test]
+fn the_socket_file_is_removed_at_the_end() {
+    let directory = Directory::new("removed");
+    let (unix, path) = directory.socket("echo.sock");
+    let mut server = Server::start_on(&[&unix], 1);
+    assert!(fs::symlink_metadata(&path).unwrap().file_type().is_socket());
+    server.assert_ends_well();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_file_that_another_server_has_put_there_since_is_not_removed() {
+    let directory = Directory::new("other");
+    let (unix, path) = directory.socket("echo.sock");
+    let mut server = Server::start_on(&[&unix], 1);
+    fs::remove_file(&path).unwrap();
+    let _other = UnixListener::bind(&path).unwrap();
+    server.assert_ends_well();
+    assert!(path.exists());
+}
+
+#[test]
+fn a_stale_socket_is_replaced() {
+    let directory = Directory::new("stale");
+    let (unix, path) = directory.socket("echo.sock");
+    drop(UnixListener::bind(&path).unwrap()); // leaves its file behind
+    assert!(path.exists());
+    let mut server = Server::start_on(&[&unix], 1);
+    assert_echo(&mut UnixStream::connect(&path).unwrap(), b"replaced");
+    // Killed without a chance to clean up, and started again.
+    server.signal(Signal::KILL);
+    server.wait();
+    let server = Server::start_on(&[&unix], 1);
+    assert_echo(&mut UnixStream::connect(&path).unwrap(), b"replaced again");
+    drop(server);
+}
+
+#[test]
+fn what_is_not_a_dead_socket_is_refused_and_left_alone() {
+    let directory = Directory::new("refused");
+    let (unix, path) = directory.socket("file");
+    fs::write(&path, "precious").unwrap();
+    assert_fails(&run(&[&unix]), &[unix.as_str(), "not a socket"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+
+    let (unix, path) = directory.socket("directory");
+    fs::create_dir(&path).unwrap();
+    assert_fails(&run(&[&unix]), &[unix.as_str(), "not a socket"]);
+
+    let (_, dead) = directory.socket("dead.sock");
+    drop(UnixListener::bind(&dead).unwrap());
+    let (unix, path) = directory.socket("link");
+    symlink(&dead, &path).unwrap();
+    assert_fails(&run(&[&unix]), &[unix.as_str(), "not a socket"]);
+    assert!(fs::symlink_metadata(&path).unwrap().is_symlink() && dead.exists());
+
+    let (unix, path) = directory.socket("live.sock");
+    let _live = UnixListener::bind(&path).unwrap();
+    assert_fails(&run(&[&unix]), &[unix.as_str(), "another server"]);
+    UnixStream::connect(&path).unwrap();
+
+    let (unix, _) = directory.socket("no/such/directory");
+    assert_fails(&run(&[&unix]), &[unix.as_str(), "No such file"]);
+
+    let (unix, _) = directory.socket(&"x".repeat(120));
+    assert_fails(&run(&[&unix]), &[unix.as_str()]);
+}
+
+#[test]
+fn a_failed_start_leaves_no_socket_file() {
+    let directory = Directory::new("failed");
+    let (unix, path) = directory.socket("echo.sock");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let run = run(&[unix, taken.local_addr().unwrap().to_string()]);
+    assert_fails(&run, &["Address already in use"]);
+    assert!(!path.exists());
+}

@@ -1,0 +1,454 @@
+//! What all tests of the program share: a server process that is always killed, clients with
+//! deadlines, and a look into /proc.
+//!
+//! Every wait here has a deadline ([`PATIENCE`]), so that a bug fails a test instead of hanging it.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::missing_panics_doc, reason = "a test may panic")]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long anything may take that ought to happen soon, also on a machine that is busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The path of the program under test.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_echo-server");
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    child: Child,
+    /// What it printed on stdout as its addresses, in order.
+    pub(crate) names: Vec<String>,
+    log: Arc<Mutex<Vec<u8>>>,
+    reader: Option<thread::JoinHandle<()>>,
+}
+
+impl Server {
+    /// Starts the program on one free TCP port, with further arguments.
+    pub(crate) fn start(arguments: &[&str]) -> Server {
+        let mut all = vec!["127.0.0.1:0"];
+        all.extend_from_slice(arguments);
+        Server::start_on(&all, 1)
+    }
+
+    /// Starts the program with exactly these arguments and waits for its addresses.
+    pub(crate) fn start_on(arguments: &[&str], addresses: usize) -> Server {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        Server::launch(command, addresses)
+    }
+
+    /// Starts the program under a limit on descriptors, both soft and hard.
+    pub(crate) fn start_with_descriptors(limit: u32, arguments: &[&str]) -> Server {
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\""))
+            .arg(PROGRAM);
+        command.arg("127.0.0.1:0").args(arguments);
+        Server::launch(command, 1)
+    }
+
+    /// Starts a command that becomes the server, and waits for its addresses.
+    pub(crate) fn launch(mut command: Command, addresses: usize) -> Server {
+        command.env_remove("RUST_LOG");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let stdout = child.stdout.take().expect("it is piped");
+        let stderr = child.stderr.take().expect("it is piped");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let reader = Some(collect(stderr, Arc::clone(&log)));
+        let mut server = Server {
+            child,
+            names: Vec::new(),
+            log,
+            reader,
+        };
+
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if tell.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        while server.names.len() < addresses {
+            let line = told.recv_timeout(PATIENCE).unwrap_or_else(|error| {
+                panic!("no address on stdout: {error}; the log: {}", server.log())
+            });
+            let name = line
+                .strip_prefix("listening on ")
+                .expect("the documented line");
+            server.names.push(name.to_owned());
+        }
+        server
+    }
+
+    /// The first TCP address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address_of(0)
+    }
+
+    /// A TCP address by its place.
+    pub(crate) fn address_of(&self, place: usize) -> SocketAddr {
+        let name = self.names[place]
+            .strip_prefix("tcp://")
+            .expect("a TCP address");
+        name.parse().expect("an address with a port")
+    }
+
+    /// A new client of the first address.
+    pub(crate) fn connect(&self) -> TcpStream {
+        connect_to(self.address())
+    }
+
+    pub(crate) fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("the server is alive");
+    }
+
+    /// Everything on stderr so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().expect("no panic")).into_owned()
+    }
+
+    /// The lines of the log that contain a text.
+    pub(crate) fn log_lines(&self, text: &str) -> Vec<String> {
+        self.log()
+            .lines()
+            .filter(|line| line.contains(text))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Waits until the log contains a text.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        wait_until(&format!("{text:?} in the log"), || {
+            self.log().contains(text)
+        });
+    }
+
+    /// Waits for the end of the process, and of its log.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let status = wait_for_exit(&mut self.child);
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the log's reader does not panic");
+        }
+        status
+    }
+
+    /// Whether the process is still there.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("it is our child").is_none()
+    }
+
+    /// A round trip on a new connection: the server serves.
+    pub(crate) fn assert_serves(&self) {
+        let mut client = self.connect();
+        assert_echo(&mut client, b"still there?");
+    }
+
+    /// Ends it by SIGTERM and checks the status.
+    pub(crate) fn assert_ends_well(&mut self) {
+        self.signal(Signal::TERM);
+        let status = self.wait();
+        assert_eq!(status.code(), Some(0), "{status:?}: {}", self.log());
+        assert_no_panic(&self.log());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        if thread::panicking() {
+            eprintln!("---- the server's log ----\n{}", self.log());
+        }
+    }
+}
+
+fn collect(
+    mut from: impl Read + Send + 'static,
+    to: Arc<Mutex<Vec<u8>>>,
+) -> thread::JoinHandle<()> {
+    thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = from.read(&mut buffer) {
+            to.lock()
+                .expect("no panic")
+                .extend_from_slice(&buffer[..length]);
+        }
+    })
+}
+
+/// Waits for the end of a process.
+pub(crate) fn wait_for_exit(child: &mut Child) -> ExitStatus {
+    let mut status = None;
+    wait_until("the end of the process", || {
+        status = child.try_wait().expect("it is our child");
+        status.is_some()
+    });
+    status.expect("it has ended")
+}
+
+/// The outcome of a run that is expected to end by itself.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) status: Option<i32>,
+    pub(crate) signal: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the program to its end.
+pub(crate) fn run<S: AsRef<OsStr>>(arguments: &[S]) -> Run {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments);
+    run_command(command)
+}
+
+/// Runs a command to its end.
+pub(crate) fn run_command(mut command: Command) -> Run {
+    command.env_remove("RUST_LOG");
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = Killed(command.spawn().expect("the program starts"));
+    let (out, err) = (Arc::default(), Arc::default());
+    let readers = [
+        collect(child.0.stdout.take().expect("piped"), Arc::clone(&out)),
+        collect(child.0.stderr.take().expect("piped"), Arc::clone(&err)),
+    ];
+    let status = wait_for_exit(&mut child.0);
+    for reader in readers {
+        reader.join().expect("no panic");
+    }
+    let text = |bytes: Arc<Mutex<Vec<u8>>>| {
+        String::from_utf8_lossy(&bytes.lock().expect("no panic")).into_owned()
+    };
+    Run {
+        status: status.code(),
+        signal: status.signal(),
+        stdout: text(out),
+        stderr: text(err),
+    }
+}
+
+/// A process that is killed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Killed(pub(crate) Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// A client with deadlines on both directions.
+pub(crate) fn connect_to(address: SocketAddr) -> TcpStream {
+    let client = TcpStream::connect_timeout(&address, PATIENCE).expect("the server listens");
+    client.set_nodelay(true).expect("an open socket");
+    client
+        .set_read_timeout(Some(PATIENCE))
+        .expect("an open socket");
+    client
+        .set_write_timeout(Some(PATIENCE))
+        .expect("an open socket");
+    client
+}
+
+/// Sends a message and expects exactly that back.
+#[track_caller]
+pub(crate) fn assert_echo<S: Read + Write>(client: &mut S, message: &[u8]) {
+    client.write_all(message).expect("the server takes it");
+    assert_receives(client, message);
+}
+
+/// Expects exactly these bytes next.
+#[track_caller]
+pub(crate) fn assert_receives<S: Read>(client: &mut S, message: &[u8]) {
+    let mut back = vec![0; message.len()];
+    client
+        .read_exact(&mut back)
+        .expect("the server sends it back");
+    assert!(back == message, "{} other bytes came back", back.len());
+}
+
+/// Expects the end of input next.
+#[track_caller]
+pub(crate) fn assert_end<S: Read>(client: &mut S) {
+    let mut one = [0];
+    let length = client.read(&mut one).expect("an orderly end, not a reset");
+    assert_eq!(length, 0, "the end of input, not {one:?}");
+}
+
+/// Sends everything and reads everything at the same time, then expects the end.
+#[track_caller]
+pub(crate) fn assert_half_close_echo(mut client: TcpStream, message: &[u8]) {
+    thread::scope(|scope| {
+        let mut writer = client.try_clone().expect("a descriptor");
+        scope.spawn(move || {
+            writer.write_all(message).expect("the server takes it");
+            writer.shutdown(Shutdown::Write).expect("still open");
+        });
+        let mut back = Vec::with_capacity(message.len());
+        client
+            .read_to_end(&mut back)
+            .expect("the server sends it back");
+        assert!(
+            back == message,
+            "{} bytes sent, {} came back",
+            message.len(),
+            back.len()
+        );
+    });
+}
+
+/// Closes a connection by a reset instead of an orderly end.
+pub(crate) fn reset(client: TcpStream) {
+    rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).expect("an option");
+    drop(client);
+}
+
+/// Waits until something is true.
+#[track_caller]
+pub(crate) fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_true() {
+        assert!(Instant::now() < deadline, "waited too long for {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Bytes that repeat in no way that a bug would: xorshift, from a seed.
+pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
+
+/// No line of the log speaks of a panic.
+#[track_caller]
+pub(crate) fn assert_no_panic(log: &str) {
+    assert!(!log.contains("panicked"), "{log}");
+}
+
+/// A directory of its own for a test, removed at the end.
+#[derive(Debug)]
+pub(crate) struct Directory(pub(crate) PathBuf);
+
+impl Directory {
+    pub(crate) fn new(name: &str) -> Directory {
+        // Not under the target directory: the path of a Unix socket may be 107 bytes long.
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let (process, number) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("echo-{name}-{process}-{number}"));
+        fs::create_dir_all(&path).expect("a writable directory for temporary files");
+        Directory(path)
+    }
+
+    /// The address and the path of a Unix socket in it.
+    pub(crate) fn socket(&self, name: &str) -> (String, PathBuf) {
+        let path = self.0.join(name);
+        (format!("unix://{}", path.display()), path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+// ---- /proc ---------------------------------------------------------------------------------------
+
+/// How many descriptors a process has open.
+pub(crate) fn descriptors(pid: i32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd"))
+        .expect("a live process")
+        .count()
+}
+
+/// A number from /proc/PID/status.
+pub(crate) fn status(pid: i32, field: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("a live process");
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(field))
+        .expect("a known field");
+    let value = line[field.len()..]
+        .trim_start_matches(':')
+        .split_whitespace()
+        .next();
+    value.expect("a value").parse().expect("a number")
+}
+
+/// Resident memory in bytes.
+pub(crate) fn resident(pid: i32) -> u64 {
+    status(pid, "VmRSS") * 1024
+}
+
+/// How often the process went to sleep by itself: every wake-up is followed by one.
+pub(crate) fn voluntary_switches(pid: i32) -> u64 {
+    status(pid, "voluntary_ctxt_switches")
+}
+
+/// CPU time used so far, user and system.
+pub(crate) fn cpu_time(pid: i32) -> Duration {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a live process");
+    let after_name = text.rsplit_once(')').expect("a name in brackets").1;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    let ticks: u64 = [fields[11], fields[12]]
+        .iter()
+        .map(|t| t.parse::<u64>().expect("ticks"))
+        .sum();
+    // USER_HZ is 100 on every Linux that Rust runs on.
+    Duration::from_millis(ticks * 10)
+}
+
+/// The share of one core that the process uses over a span of time.
+pub(crate) fn cpu_share(pid: i32, span: Duration) -> f64 {
+    let (before, start) = (cpu_time(pid), Instant::now());
+    thread::sleep(span);
+    (cpu_time(pid) - before).as_secs_f64() / start.elapsed().as_secs_f64()
+}
+
+/// Raises this process's own limit on descriptors, for tests with many clients.
+pub(crate) fn allow_many_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, wanted).expect("the soft limit may be raised to the hard one");
+}

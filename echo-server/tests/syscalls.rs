@@ -1,0 +1,370 @@
+//! What the kernel sees, through strace: how many calls a message and a connection cost, and that
+//! no error the kernel may return does harm.
+//!
+//! Skipped, with a line that says so, where there is no strace or it may not trace.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use support::*;
+
+/// Whether strace works here; if not, says that the test is skipped.
+fn can_trace() -> bool {
+    let mut command = Command::new("strace");
+    command
+        .args(["-qq", "-o", "/dev/null", "true"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let works = command.status().is_ok_and(|status| status.success());
+    if !works {
+        println!("skipped: there is no strace here, or it may not trace");
+    }
+    works
+}
+
+/// A server under strace.
+struct Traced {
+    server: Server,
+    file: PathBuf,
+    _directory: Directory,
+}
+
+impl Traced {
+    /// `-D` makes the server, not strace, our child, so that signals reach it.
+    fn start(name: &str, options: &[&str], arguments: &[&str]) -> Traced {
+        let directory = Directory::new(name);
+        let file = directory.0.join("trace");
+        let mut command = Command::new("strace");
+        command
+            .args(["-D", "-q", "-f", "-o"])
+            .arg(&file)
+            .args(options);
+        command.arg(PROGRAM).arg("127.0.0.1:0").args(arguments);
+        Traced {
+            server: Server::launch(command, 1),
+            file,
+            _directory: directory,
+        }
+    }
+
+    /// A server whose calls of these names meet a fault, as strace's `inject=` describes it.
+    fn start_with_fault(calls: &str, fault: &str, arguments: &[&str]) -> Traced {
+        let trace = format!("trace={calls}");
+        let inject = format!("inject={calls}:{fault}");
+        Traced::start("fault", &["-e", &trace, "-e", &inject], arguments)
+    }
+
+    /// Ends the server, whose calls have met this many faults at least.
+    fn end_after_faults(self, least: usize) {
+        let (_, trace) = self.end_with_trace();
+        let faults = trace.matches("(INJECTED)").count();
+        assert!(
+            faults >= least,
+            "only {faults} faults: the test has tested nothing: {trace}"
+        );
+    }
+
+    /// Ends the server and counts what it called, by name.
+    fn end(self) -> BTreeMap<String, i64> {
+        self.end_with_trace().0
+    }
+
+    fn end_with_trace(mut self) -> (BTreeMap<String, i64>, String) {
+        self.server.assert_ends_well();
+        let mut trace = String::new();
+        wait_until("the end of the trace", || {
+            trace = fs::read_to_string(&self.file).expect("strace writes it");
+            trace.lines().any(|line| line.contains("+++ exited"))
+        });
+        let mut calls = BTreeMap::new();
+        for line in trace.lines() {
+            let call = line
+                .split_once(' ')
+                .map_or(line, |(_pid, call)| call.trim_start());
+            if let Some((name, _)) = call.split_once('(') {
+                *calls.entry(name.to_owned()).or_default() += 1;
+            }
+        }
+        (calls, trace)
+    }
+}
+
+/// The calls of one run with `few` and one with `many` repetitions: the difference, without
+/// whatever starting and ending costs.
+fn difference(
+    few: BTreeMap<String, i64>,
+    mut many: BTreeMap<String, i64>,
+) -> BTreeMap<String, i64> {
+    for (name, count) in few {
+        *many.entry(name).or_default() -= count;
+    }
+    many.retain(|_, count| *count != 0);
+    many
+}
+
+#[test]
+fn a_steady_message_costs_one_recv_one_send_and_no_epoll_ctl() {
+    if !can_trace() {
+        return;
+    }
+    let calls = |messages: i64| {
+        let traced = Traced::start("steady", &["-e", "signal=none"], &["-q"]);
+        let mut client = traced.server.connect();
+        for _ in 0..messages {
+            assert_echo(&mut client, &[7; 64]);
+        }
+        traced.end()
+    };
+    let mut calls = difference(calls(100), calls(1100));
+    let waits: i64 = ["epoll_wait", "epoll_pwait", "epoll_pwait2"]
+        .iter()
+        .filter_map(|name| calls.remove(*name))
+        .sum();
+    println!("1000 messages: {calls:?}, {waits} waits");
+    assert!(
+        (950..=1050).contains(&waits),
+        "one wait per round trip of the only client: {waits}"
+    );
+    let expected = [("recvfrom", 1000), ("sendto", 1000)];
+    assert_eq!(
+        calls,
+        BTreeMap::from(expected.map(|(name, count)| (name.to_owned(), count)))
+    );
+}
+
+#[test]
+fn a_connection_costs_one_call_each_to_register_configure_and_close_it() {
+    if !can_trace() {
+        return;
+    }
+    let calls = |connections: i64| {
+        let traced = Traced::start("connection", &["-e", "signal=none"], &["-q"]);
+        for _ in 0..connections {
+            let mut client = traced.server.connect();
+            assert_echo(&mut client, &[7; 64]);
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_end(&mut client);
+        }
+        traced.end()
+    };
+    let mut calls = difference(calls(50), calls(150));
+    println!("100 connections: {calls:?}");
+    for (name, count) in [
+        ("epoll_ctl", 100),
+        ("setsockopt", 100),
+        ("close", 100),
+        ("sendto", 100),
+    ] {
+        assert_eq!(calls.remove(name), Some(count), "{name}");
+    }
+    // The last read sees the end of input.
+    assert_eq!(calls.remove("recvfrom"), Some(200));
+    // Clients come one at a time here, so each accept4 is followed by one that says EAGAIN.
+    assert!(
+        calls
+            .remove("accept4")
+            .is_some_and(|count| (100..=200).contains(&count))
+    );
+    calls.retain(|name, _| !name.starts_with("epoll_"));
+    if cfg!(debug_assertions) {
+        calls.remove("fcntl"); // the standard library checks a descriptor before it closes it
+    }
+    // Memory for tables may grow now and then; nothing else happens.
+    calls
+        .retain(|name, _| !["brk", "mmap", "munmap", "mremap", "madvise"].contains(&name.as_str()));
+    assert_eq!(calls, BTreeMap::new());
+}
+
+/// A round trip, a long echo and an orderly end, with faults in the server's way.
+fn exercise(server: &Server) {
+    let mut client = server.connect();
+    for round in 0..20 {
+        assert_echo(&mut client, &noise(100, round));
+    }
+    assert_half_close_echo(server.connect(), &noise(1 << 20, 4));
+    client.shutdown(Shutdown::Write).expect("still open");
+    assert_end(&mut client);
+}
+
+#[test]
+fn an_interrupted_call_is_repeated_whichever_it_is() {
+    if !can_trace() {
+        return;
+    }
+    // `?` lets strace pass over names that this architecture does not have.
+    let waits = "?epoll_wait,?epoll_pwait,?epoll_pwait2";
+    for (calls, when) in [
+        ("recvfrom", "1+2"),
+        ("sendto", "1+2"),
+        ("accept4", "1+2"),
+        (waits, "1+2"),
+        ("?poll,?ppoll", "1+2"),
+        ("write", "1..3"), // of the first line of the log, three times in a row
+    ] {
+        let fault = format!("error=EINTR:when={when}");
+        let traced = Traced::start_with_fault(calls, &fault, &["-v"]);
+        exercise(&traced.server);
+        assert!(
+            traced.server.log_lines("WARN").is_empty(),
+            "{calls}: {}",
+            traced.server.log()
+        );
+        assert!(
+            traced.server.log_lines("closed").len() >= 2,
+            "{calls}: {}",
+            traced.server.log()
+        );
+        traced.end_after_faults(2);
+    }
+}
+
+#[test]
+fn a_client_that_was_lost_before_it_was_accepted_is_passed_over() {
+    if !can_trace() {
+        return;
+    }
+    for error in [
+        "ECONNABORTED",
+        "EPROTO",
+        "ENETDOWN",
+        "EHOSTUNREACH",
+        "EINTR",
+    ] {
+        let fault = format!("error={error}:when=1+3");
+        let traced = Traced::start_with_fault("accept4", &fault, &[]);
+        exercise(&traced.server);
+        assert!(
+            traced.server.log_lines("WARN").is_empty(),
+            "{error}: {}",
+            traced.server.log()
+        );
+        traced.end_after_faults(1);
+    }
+}
+
+#[test]
+fn a_shortage_pauses_accepting_without_a_spin_and_ends_without_a_new_client() {
+    if !can_trace() {
+        return;
+    }
+    for error in ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EPERM"] {
+        // The first client takes two calls: one that succeeds, and one that finds nobody else.
+        let fault = format!("error={error}:when=3..14");
+        let traced = Traced::start_with_fault("accept4", &fault, &[]);
+        let mut first = traced.server.connect();
+        assert_echo(&mut first, b"before the storm");
+        let mut waiting = traced.server.connect();
+        waiting.write_all(b"in the storm").unwrap();
+        traced.server.wait_for_log("cannot accept");
+        assert_echo(&mut first, b"served meanwhile");
+        // Twelve failures and their pauses later; nobody connects to wake it.
+        assert_receives(&mut waiting, b"in the storm");
+        let warnings = traced.server.log_lines("WARN");
+        assert_eq!(warnings.len(), 1, "{error}: {warnings:?}");
+        let calls = traced.end();
+        assert!(calls["accept4"] < 30, "{error}: {calls:?}");
+    }
+}
+
+#[test]
+fn a_lasting_shortage_costs_few_calls_and_is_reported_once() {
+    if !can_trace() {
+        return;
+    }
+    let fault = [
+        "-e",
+        "trace=accept4",
+        "-e",
+        "inject=accept4:error=EMFILE:when=2+",
+    ];
+    let traced = Traced::start("lasting", &fault, &[]);
+    let mut first = traced.server.connect();
+    assert_echo(&mut first, b"before the storm");
+    let _waiting = traced.server.connect();
+    traced.server.wait_for_log("cannot accept");
+    std::thread::sleep(Duration::from_secs(1));
+    assert_echo(&mut first, b"served meanwhile");
+    assert_eq!(
+        traced.server.log_lines("WARN").len(),
+        1,
+        "{}",
+        traced.server.log()
+    );
+    let calls = traced.end();
+    println!(
+        "accept4 calls in about a second of EMFILE: {}",
+        calls["accept4"]
+    );
+    assert!(calls["accept4"] < 300, "{calls:?}");
+}
+
+#[test]
+fn an_error_on_one_connection_ends_that_one_only() {
+    if !can_trace() {
+        return;
+    }
+    for (call, error, text) in [
+        ("recvfrom", "ECONNRESET", "reset"),
+        ("recvfrom", "ETIMEDOUT", "timed out"),
+        ("recvfrom", "EIO", "Input/output"),
+        ("sendto", "EPIPE", "Broken pipe"),
+        ("sendto", "ENOBUFS", "buffer space"),
+    ] {
+        let fault = format!("error={error}:when=2");
+        let traced = Traced::start_with_fault(call, &fault, &[]);
+        let mut other = traced.server.connect();
+        assert_echo(&mut other, b"the first call of its kind");
+        let mut unlucky = traced.server.connect();
+        unlucky.write_all(b"the second one").unwrap();
+        let mut back = Vec::new();
+        let outcome = unlucky.read_to_end(&mut back);
+        assert!(
+            outcome.is_err() || back.is_empty(),
+            "{call} {error}: {back:?}"
+        );
+        traced.server.wait_for_log(text);
+        assert_echo(&mut other, b"still served");
+        assert_eq!(
+            traced.server.log_lines("WARN").len(),
+            1,
+            "{}",
+            traced.server.log()
+        );
+        traced.end_after_faults(1);
+    }
+}
+
+#[test]
+fn sockets_are_non_blocking_and_not_inherited() {
+    let server = Server::start(&[]);
+    let mut client = server.connect();
+    assert_echo(&mut client, b"open");
+    let directory = format!("/proc/{}/fd", server.pid());
+    let mut sockets = 0;
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let number = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if !fs::read_link(&path).is_ok_and(|to| to.to_string_lossy().starts_with("socket:")) {
+            continue;
+        }
+        sockets += 1;
+        let info = fs::read_to_string(format!("/proc/{}/fdinfo/{number}", server.pid())).unwrap();
+        let flags = info
+            .lines()
+            .find_map(|line| line.strip_prefix("flags:"))
+            .unwrap();
+        let flags = u32::from_str_radix(flags.trim(), 8).unwrap();
+        assert_eq!(flags & 0o4000, 0o4000, "O_NONBLOCK on {number}");
+        assert_eq!(flags & 0o2_000_000, 0o2_000_000, "O_CLOEXEC on {number}");
+    }
+    assert_eq!(sockets, 2, "the listener and the client");
+}

@@ -1,0 +1,82 @@
+//! `--threads`: one runtime each, and from outside no difference.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use support::*;
+
+#[test]
+fn clients_are_spread_over_the_threads_and_all_are_served() {
+    let mut server = Server::start(&["--threads", "3"]);
+    assert_eq!(status(server.pid(), "Threads"), 3);
+    let mut clients: Vec<TcpStream> = (0..60).map(|_| server.connect()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        assert_echo(client, &noise(5000, number as u64));
+    }
+    server.signal(Signal::USR1);
+    wait_until("three reports", || server.log_lines("counters").len() == 3);
+    let alone = |line: &&String| line.contains("connections=60");
+    assert_eq!(
+        server.log_lines("counters").iter().filter(alone).count(),
+        0,
+        "{}",
+        server.log()
+    );
+    // One line per client and one per thread that accepts.
+    wait_until("every task", || server.log_lines("waits on").len() == 63);
+    server.assert_ends_well();
+    for client in &mut clients {
+        assert_end(client);
+    }
+}
+
+#[test]
+fn a_unix_socket_is_shared_by_the_threads() {
+    let directory = Directory::new("threads");
+    let (unix, path) = directory.socket("echo.sock");
+    let mut server = Server::start_on(&[&unix, "--threads", "2"], 1);
+    for _ in 0..50 {
+        let mut client = UnixStream::connect(&path).unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_echo(&mut client, b"whoever takes it");
+    }
+    server.assert_ends_well();
+    assert!(!path.exists());
+}
+
+#[test]
+fn figures_and_cut_offs_are_those_of_all_threads() {
+    let arguments = [
+        "-q",
+        "--threads",
+        "2",
+        "--stats",
+        "100ms",
+        "--grace",
+        "300ms",
+    ];
+    let mut server = Server::start(&arguments);
+    let mut clients: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
+    let piece = noise(1 << 20, 9);
+    for client in &mut clients {
+        client
+            .set_write_timeout(Some(Duration::from_millis(50)))
+            .unwrap();
+        while client.write(&piece).is_ok() {}
+    }
+    server.wait_for_log("connections=20");
+    server.signal(Signal::TERM);
+    assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+    assert!(
+        server.log().contains("20 connections were cut off"),
+        "{}",
+        server.log()
+    );
+}
