@@ -146,6 +146,10 @@ pub(crate) struct Executor {
     io_budget: u32,
     /// Wakers that are not ours, of futures that yielded inside another executor's combinator.
     yielded_wakers: RefCell<Vec<Waker>>,
+    /// `discard` is at work.
+    discarding: Cell<bool>,
+    /// What the drops of an output have detached, to be dropped after it.
+    discarded: RefCell<Vec<BoxedCell>>,
     pub(crate) panics: Panics,
     pub(crate) poll_times: Option<PollTimes>,
 }
@@ -208,6 +212,8 @@ impl Executor {
             budget: Cell::new(io_budget),
             io_budget,
             yielded_wakers: RefCell::new(Vec::new()),
+            discarding: Cell::new(false),
+            discarded: RefCell::new(Vec::new()),
             panics,
             poll_times,
         }
@@ -451,11 +457,23 @@ impl Executor {
     }
 
     /// Drops a cell that nobody will ask for any more, reporting the panic it may hold.
+    ///
+    /// An output may hold the handle of another task whose output holds another, and so on: those
+    /// are laid aside and dropped one after the other, so that no chain is too long for the stack.
     fn discard(&self, cell: BoxedCell, unhandled: Option<Unhandled>) {
         if let Some(unhandled) = unhandled {
             self.panics.report(unhandled, cell.panic_text());
         }
-        self.drop_foreign(cell, "the drop of a task's output");
+        if self.discarding.replace(true) {
+            self.discarded.borrow_mut().push(cell);
+            return;
+        }
+        let mut next = Some(cell);
+        while let Some(cell) = next {
+            self.drop_foreign(cell, "the drop of a task's output");
+            next = self.discarded.borrow_mut().pop();
+        }
+        self.discarding.set(false);
     }
 
     /// Drops a user's value; a panic while doing so is reported, not passed on.
@@ -508,7 +526,9 @@ impl Executor {
                     None => Join::Gone,
                 };
             }
-            if slot.flags.has(Flags::RUNNING) && self.running_key() == Some(id.key) {
+            // The key is that of the slot's tenant, so the index is enough to tell who runs.
+            let running = self.running.get().map(WakeWord::index);
+            if slot.flags.has(Flags::RUNNING) && running == Some(id.key.index) {
                 return Join::Itself;
             }
             if slot
