@@ -1,0 +1,120 @@
+//! Accepting when something is in short supply (the library's part of point 50), and what becomes
+//! of readiness then.
+
+use std::io::ErrorKind;
+use std::os::fd::AsRawFd as _;
+use std::time::Duration;
+
+use futures_lite::future;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use wakeful_net::{AcceptError, TcpStream, accept_error};
+use wakeful_tests::net_support::{alone, listen, run, settle};
+
+/// Lowers the limit so far that `spare` more descriptors can be opened, or a few less if some of
+/// those numbers are taken.
+fn leave_descriptors(spare: u64) {
+    // Only to be able to ask for the lowest number that is free.
+    set_limit(getrlimit(Resource::Nofile).maximum.unwrap_or(1024));
+    let lowest = std::fs::File::open("/dev/null").unwrap().as_raw_fd();
+    set_limit(u64::try_from(lowest).unwrap() + spare);
+}
+
+fn set_limit(current: u64) {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: Some(current),
+            maximum,
+        },
+    )
+    .unwrap();
+}
+
+#[test]
+fn after_emfile_the_waiting_connection_is_accepted_without_a_new_one() {
+    alone(
+        "accepting::after_emfile_the_waiting_connection_is_accepted_without_a_new_one",
+        || {
+            run(async {
+                let listener = listen().await;
+                let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                leave_descriptors(0);
+                for _ in 0..3 {
+                    let err = listener.accept().await.unwrap_err();
+                    assert_eq!(err.raw_os_error(), Some(24), "EMFILE: {err}");
+                    assert_eq!(accept_error(&err), AcceptError::Backoff);
+                    wakeful::time::sleep(Duration::from_millis(1)).await;
+                }
+                leave_descriptors(8);
+                settle().await;
+                // No edge will come: the connection was there before. Ready at once, or never.
+                let accepted = future::poll_once(listener.accept()).await;
+                let (_stream, peer) = accepted.expect("still known to be ready").unwrap();
+                assert_eq!(peer, client.local_addr().unwrap());
+            });
+        },
+    );
+}
+
+#[test]
+fn connecting_and_binding_without_descriptors_say_so() {
+    alone(
+        "accepting::connecting_and_binding_without_descriptors_say_so",
+        || {
+            run(async {
+                let listener = listen().await;
+                let address = listener.local_addr().unwrap();
+                leave_descriptors(0);
+                let err = TcpStream::connect(address).await.unwrap_err();
+                assert_eq!(
+                    err.to_string(),
+                    format!("connect {address}: Too many open files (os error 24)")
+                );
+                let err = wakeful_net::TcpListener::bind("127.0.0.1:0")
+                    .await
+                    .unwrap_err();
+                assert!(
+                    err.to_string()
+                        .starts_with("bind 127.0.0.1:0: Too many open files"),
+                    "{err}"
+                );
+                leave_descriptors(8);
+                TcpStream::connect(address).await.unwrap();
+            });
+        },
+    );
+}
+
+#[test]
+fn a_flood_of_connections_leaves_other_tasks_their_turn() {
+    run(async {
+        let listener = listen().await;
+        let address = listener.local_addr().unwrap();
+        let _clients: Vec<_> = (0..300)
+            .map(|_| std::net::TcpStream::connect(address).unwrap())
+            .collect();
+        settle().await;
+        let other = wakeful::spawn(async { wakeful::metrics().polls });
+        // All 300 are ready at once; the I/O budget makes this task yield in between.
+        let mut accepted = 0;
+        while !other.is_finished() {
+            listener.accept().await.unwrap();
+            accepted += 1;
+        }
+        assert!(accepted < 300, "the other task had to wait for all of them");
+    });
+}
+
+#[test]
+fn a_listener_that_does_not_listen_is_fatal() {
+    run(async {
+        // A socket of the standard library that was never told to listen.
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
+        let listener = std::net::TcpListener::from(std::os::fd::OwnedFd::from(socket.unwrap()));
+        let listener = wakeful_net::TcpListener::from_std(listener).unwrap();
+        let err = listener.accept().await.unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::InvalidInput);
+        assert_eq!(accept_error(&err), AcceptError::Fatal);
+    });
+}
