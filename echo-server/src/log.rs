@@ -49,7 +49,10 @@ pub(crate) fn start(args: &Args) {
     if let Err(error) = started {
         complain(&format!("the log could not be started: {error}"));
     }
-    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
+    // The default one prints several lines, by `eprintln!`'s rules.
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!("{}", panic.to_string().replace('\n', " "));
+    }));
     if let Some(complaint) = complaint {
         tracing::warn!("{complaint}");
     }

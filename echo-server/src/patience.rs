@@ -23,46 +23,66 @@ pub(crate) struct Patience {
 
 impl Patience {
     /// Waits for something to read, at most for the idle timeout.
-    pub(crate) fn for_input<F>(&self, wait: F) -> Within<F> {
+    pub(crate) fn for_input<F>(&self, wait: F) -> Within<'_, F> {
         Within {
             wait,
-            limit: self.idle,
+            patience: self,
+            direction: Direction::Input,
             alarm: None,
-            missed: "it sent nothing for too long",
         }
     }
 
     /// Waits until the peer takes something, at most for the shorter of the two timeouts: a peer
     /// that lets the server wait here is not being read from, so it cannot send anything either.
     /// Each byte it takes starts the time afresh.
-    pub(crate) fn for_output<F>(&self, wait: F) -> Within<F> {
-        let limit = match (self.idle, self.write) {
-            (Some(idle), Some(write)) => Some(idle.min(write)),
-            (idle, write) => idle.or(write),
-        };
+    pub(crate) fn for_output<F>(&self, wait: F) -> Within<'_, F> {
         Within {
             wait,
-            limit,
+            patience: self,
+            direction: Direction::Output,
             alarm: None,
-            missed: "it took nothing for too long",
         }
+    }
+
+    fn limit(&self, direction: Direction) -> Option<Duration> {
+        match (direction, self.idle, self.write) {
+            (Direction::Output, Some(idle), Some(write)) => Some(idle.min(write)),
+            (Direction::Output, idle, write) => idle.or(write),
+            (Direction::Input, idle, _) => idle,
+        }
+    }
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug)]
+enum Direction {
+    Input,
+    Output,
+}
+
+impl Direction {
+    fn missed(self) -> io::Error {
+        let text = match self {
+            Direction::Input => "it sent nothing for too long",
+            Direction::Output => "it took nothing for too long",
+        };
+        io::Error::new(io::ErrorKind::TimedOut, text)
     }
 }
 
 /// A wait with an optional limit. See [`Patience`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub(crate) struct Within<F> {
+pub(crate) struct Within<'a, F> {
     wait: F,
-    limit: Option<Duration>,
+    patience: &'a Patience,
+    direction: Direction,
     /// Armed when the wait turns out to be one. Boxed, so that the many connections without a
     /// limit do not carry the room for it.
     alarm: Option<Pin<Box<Sleep>>>,
-    /// What to say when the limit is over.
-    missed: &'static str,
 }
 
-impl<T, F: Future<Output = io::Result<T>> + Unpin> Future for Within<F> {
+impl<T, F: Future<Output = io::Result<T>> + Unpin> Future for Within<'_, F> {
     type Output = io::Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
@@ -70,15 +90,13 @@ impl<T, F: Future<Output = io::Result<T>> + Unpin> Future for Within<F> {
         if let Poll::Ready(outcome) = Pin::new(&mut this.wait).poll(cx) {
             return Poll::Ready(outcome);
         }
-        let Some(limit) = this.limit else {
+        let Some(limit) = this.patience.limit(this.direction) else {
             return Poll::Pending;
         };
         let alarm = this.alarm.get_or_insert_with(|| Box::pin(sleep(limit)));
-        match alarm.as_mut().poll(cx) {
-            Poll::Ready(()) => {
-                Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, this.missed)))
-            }
-            Poll::Pending => Poll::Pending,
-        }
+        alarm
+            .as_mut()
+            .poll(cx)
+            .map(|()| Err(this.direction.missed()))
     }
 }

@@ -144,7 +144,7 @@ async fn end(team: &Team, signals: &mut Signals, grace: Duration) {
         match race(draining.as_mut(), signals.next()).await {
             Either::First(0) => return,
             Either::First(count) => {
-                warn!("{count} connections were cut off: they were not done within {grace:?}");
+                warn!("connections cut off because they were not done within {grace:?}: {count}");
                 return;
             }
             Either::Second(Wish::Report) => team.report(),

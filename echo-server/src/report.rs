@@ -4,12 +4,14 @@
 //! target [`REPORT`], which no level hides: it was asked for.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tracing::info;
 use wakeful::task;
 use wakeful::time::Instant;
 
+use crate::connection::Connection;
 use crate::log::REPORT;
 use crate::server::Server;
 
@@ -104,23 +106,20 @@ pub(crate) fn write(server: &Server) {
         "counters"
     );
     info!(target: REPORT, "{:?}", wakeful::metrics());
-    let served: HashMap<task::Id, String> = server
-        .connections
-        .all()
+    let open = server.connections.all();
+    let served: HashMap<task::Id, &Rc<Connection>> = open
         .iter()
-        .filter_map(|one| {
-            let about = format!(
-                "{one} via {}: {} bytes received, {} sent",
-                one.via(),
-                one.received(),
-                one.sent()
-            );
-            Some((one.task()?, about))
-        })
+        .filter_map(|one| Some((one.task()?, one)))
         .collect();
     for record in task::records() {
         match served.get(&record.id) {
-            Some(about) => info!(target: REPORT, "{record}; serves {about}"),
+            Some(peer) => info!(
+                target: REPORT,
+                "{record}; serves {peer} via {}: {} bytes received, {} sent",
+                peer.via(),
+                peer.received(),
+                peer.sent()
+            ),
             None => info!(target: REPORT, "{record}"),
         }
     }

@@ -26,16 +26,9 @@ pub(crate) fn build(args: &Args) -> io::Result<Runtime> {
 }
 
 fn tell_of_slow_poll(slow: &SlowPoll) {
-    let SlowPoll {
-        name,
-        spawned_at,
-        took,
-        ..
-    } = slow;
-    warn!(
-        ?name,
-        ?spawned_at,
-        ?took,
-        "a task kept the thread to itself for too long"
-    );
+    let name = slow.name.as_deref().unwrap_or("unnamed");
+    let spawned_at = slow
+        .spawned_at
+        .map_or("unknown".to_owned(), ToString::to_string);
+    warn!(name, %spawned_at, took = ?slow.took, "one poll kept everybody else waiting");
 }

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use support::*;
 
@@ -119,6 +120,43 @@ fn a_thousand_clients_each_get_their_own_bytes_from_one_thread() {
         }
     }
     assert_eq!(status(server.pid(), "Threads"), 1);
+}
+
+/// Round trips of so many clients at the same time, two hundred each: the sorted times.
+fn round_trips(server: &Server, clients: u64) -> Vec<Duration> {
+    let mut times: Vec<Duration> = thread::scope(|scope| {
+        let client = |number| {
+            let mut client = server.connect();
+            move || {
+                let round_trip = |round| {
+                    let message = noise(64, number * 1000 + round);
+                    let start = Instant::now();
+                    assert_echo(&mut client, &message);
+                    start.elapsed()
+                };
+                (0..200).map(round_trip).collect::<Vec<_>>()
+            }
+        };
+        let running: Vec<_> = (0..clients)
+            .map(|number| scope.spawn(client(number)))
+            .collect();
+        running
+            .into_iter()
+            .flat_map(|thread| thread.join().expect("no panic"))
+            .collect()
+    });
+    times.sort();
+    times
+}
+
+#[test]
+fn a_hundred_clients_at_the_same_time_are_all_served_right() {
+    let server = Server::start(&["-q"]);
+    for clients in [1, 100] {
+        let times = round_trips(&server, clients);
+        let at = |share: usize| times[times.len() * share / 100];
+        println!("{clients} clients: p50 {:?}, p99 {:?}", at(50), at(99));
+    }
 }
 
 #[test]

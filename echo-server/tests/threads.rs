@@ -75,7 +75,7 @@ fn figures_and_cut_offs_are_those_of_all_threads() {
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0), "{}", server.log());
     assert!(
-        server.log().contains("20 connections were cut off"),
+        server.log().contains("not done within 300ms: 20"),
         "{}",
         server.log()
     );
