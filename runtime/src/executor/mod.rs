@@ -559,8 +559,10 @@ impl Executor {
         let joiner = slot.joiner.take();
         if !slot.flags.has(Flags::FINISHED) {
             drop(tasks);
-            // Dropping a waker is foreign code.
-            drop(joiner);
+            // Foreign code, and perhaps on behalf of another thread: nobody here waits for its panic.
+            if let Some(joiner) = joiner {
+                self.drop_foreign(joiner, "the drop of a waker");
+            }
             return;
         }
         let removed = tasks.remove_finished(id.key);
@@ -642,6 +644,11 @@ impl Executor {
     fn running_key(&self) -> Option<Key> {
         let word = self.running.get()?;
         self.tasks.borrow().slots.key_of(word.index())
+    }
+
+    /// Whether a task or the root future is being polled now.
+    pub(crate) fn is_polling(&self) -> bool {
+        self.running.get().is_some()
     }
 
     /// Takes one I/O operation off the budget of the current poll. `false`: the budget is used up,

@@ -214,10 +214,11 @@ impl Future for YieldNow {
 /// Arranges for the task to be polled again after the next turn.
 pub(crate) fn yield_after_turn(cx: &Context<'_>) {
     match current::get() {
-        Some(core) => core
+        Some(core) if core.executor.is_polling() => core
             .executor
             .yield_after_turn(cx.waker(), waker::word_of(cx.waker())),
-        // Another executor's thread: the best that can be done there.
-        None => cx.waker().wake_by_ref(),
+        // Another executor polls, with this thread's runtime entered or not: there may never be a
+        // turn after which to wake it, so this is the best that can be done.
+        _ => cx.waker().wake_by_ref(),
     }
 }
