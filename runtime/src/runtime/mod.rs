@@ -205,11 +205,15 @@ impl Core {
     /// outside, which has no part in our time.
     #[cold]
     fn jump_to_next_deadline(&self) -> Wait {
-        let outside = self.reactor.waiting() > 0 || self.blocking.in_flight() > 0;
-        if outside || self.remote.inbox().is_pending() {
+        let Some(deadline_ns) = self.timers.earliest_ns() else {
             return Wait::Forever;
-        }
-        if let Some(deadline_ns) = self.timers.earliest_ns() {
+        };
+        // What is due already, by `advance` or before the clock was paused, needs no jump.
+        if deadline_ns > self.timers.clock.now_ns() {
+            let outside = self.reactor.waiting() > 0 || self.blocking.in_flight() > 0;
+            if outside || self.remote.inbox().is_pending() {
+                return Wait::Forever;
+            }
             self.timers.clock.advance_to(deadline_ns);
         }
         Wait::Poll

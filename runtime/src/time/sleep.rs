@@ -17,7 +17,6 @@ use crate::remote::Message;
 use crate::slab::Key;
 use crate::task::id::RuntimeId;
 use crate::task::record::Wait;
-use crate::task::yield_after_turn;
 
 /// Waits for the given time. [`Duration::MAX`] waits for ever.
 ///
@@ -162,26 +161,22 @@ impl Sleep {
         let looked = match self.armed {
             Some((runtime, _)) if !core.owns(runtime) => return Looked::Elsewhere(runtime),
             Some((_, key)) => match core.timers.poll(key, cx.waker()) {
-                Armed::Fired => Looked::Fired,
+                // It has been through a turn, so it costs nothing of the budget: a deadline beside
+                // a future that uses up every poll's budget has to be heard.
+                Armed::Fired => return Looked::Fired,
                 Armed::Waiting => Looked::Waiting,
                 Armed::Replace => Looked::Arm,
             },
             // The loop's time is never ahead of the clock, so this is never early; and what has
-            // become due since the last turn fires in the next.
+            // become due since the last turn fires in the next. So does what has no budget.
             None if core.timers.loop_now_ns()
-                >= core.timers.clock.ns_of(self.deadline.into_std()) =>
+                >= core.timers.clock.ns_of(self.deadline.into_std())
+                && core.executor.charge() =>
             {
-                Looked::Fired
+                return Looked::Fired;
             }
             None => Looked::Arm,
         };
-        if matches!(looked, Looked::Fired) {
-            return if core.executor.charge() {
-                Looked::Fired
-            } else {
-                Looked::Yield
-            };
-        }
         core.executor.note_wait(Wait {
             operation: self.operation,
             location: self.location,
@@ -198,8 +193,6 @@ enum Looked {
     Waiting,
     /// Arm it, or replace its waker.
     Arm,
-    /// The budget is used up.
-    Yield,
     Elsewhere(RuntimeId),
 }
 
@@ -214,7 +207,6 @@ impl Future for Sleep {
                 return Poll::Ready(());
             }
             Some(Looked::Waiting) => {}
-            Some(Looked::Yield) => yield_after_turn(cx),
             Some(Looked::Arm) => {
                 let core = current::expect("Sleep::poll");
                 self.wait(&core, cx);
