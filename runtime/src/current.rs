@@ -32,6 +32,7 @@ use crate::task::cell::drop_quietly;
 use crate::task::id::{RuntimeId, WakeWord};
 use crate::task::record::Cause;
 use crate::time::timers::Timers;
+use crate::waker::Ours;
 
 /// All that one runtime owns.
 #[derive(Debug)]
@@ -267,7 +268,7 @@ impl Core {
         if !orphans.is_empty() {
             let cause = Cause::THREAD;
             self.executor
-                .wake_all(orphans.into_iter().map(|waker| (waker, cause)));
+                .wake_all(orphans.into_iter().map(|waker| (waker, cause)), Ours);
         }
     }
 
@@ -287,7 +288,7 @@ impl Core {
     /// Ends everything, in the order that docs/ARCHITECTURE.md gives: tasks, timers, sources, pool,
     /// and last the inbox, so that whatever the drops before have sent is dropped too.
     pub(crate) fn shut_down(&self) {
-        self.executor.shut_down();
+        self.executor.shut_down(Ours);
         self.drop_wakers(self.timers.shut_down());
         if let Some(key) = self.signals.take() {
             self.remove_source(key);

@@ -14,7 +14,7 @@ use std::ptr;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use crate::current;
-use crate::task::id::WakeWord;
+use crate::task::id::{Dress, WakeWord};
 
 // A word has 64 bits, and so has to have a pointer.
 const _: () = assert!(size_of::<*const ()>() == size_of::<u64>());
@@ -37,6 +37,28 @@ pub(crate) fn waker_for(word: WakeWord) -> Waker {
 #[inline]
 pub(crate) fn word_of(waker: &Waker) -> Option<WakeWord> {
     ptr::eq(waker.vtable(), &raw const VTABLE).then(|| from_pointer(waker.data()))
+}
+
+/// The two functions above for those who stand below them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ours;
+
+impl Dress for Ours {
+    #[inline]
+    fn waker(self, word: WakeWord) -> Waker {
+        waker_for(word)
+    }
+
+    #[inline]
+    fn word(self, waker: &Waker) -> Option<WakeWord> {
+        word_of(waker)
+    }
+}
+
+/// Clones a waker without running foreign code: `None` when it is somebody else's.
+#[inline]
+pub(crate) fn clone_own(waker: &Waker) -> Option<Waker> {
+    word_of(waker).map(waker_for)
 }
 
 #[inline]

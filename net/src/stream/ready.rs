@@ -46,9 +46,7 @@ impl Future for Wait<'_> {
     type Output = io::Result<()>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut guard = ready!(Pin::new(&mut self.get_mut().readiness).poll(cx))?;
-        guard.retain_ready();
-        Poll::Ready(Ok(()))
+        self.get_mut().readiness.poll_ready(cx).map_ok(|_ready| ())
     }
 }
 
@@ -74,9 +72,7 @@ impl Future for WaitReady<'_> {
     type Output = io::Result<Ready>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut guard = ready!(Pin::new(&mut self.get_mut().readiness).poll(cx))?;
-        guard.retain_ready();
-        Poll::Ready(Ok(guard.ready()))
+        self.get_mut().readiness.poll_ready(cx)
     }
 }
 

@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use crate::slab::{Key, Slab};
 use crate::task::cell::{BoxedCell, Ending, drop_quietly};
-use crate::task::id::{RuntimeId, WakeWord};
+use crate::task::id::{Dress, RuntimeId, WakeWord};
 use crate::task::record::{Cause, Wait};
 use crate::task::{Id, TaskRecord, TaskState, Waiting};
 
@@ -320,14 +320,14 @@ impl Executor {
 
     /// Lets what yielded queue up again. The loop calls it after each turn.
     #[inline]
-    pub(crate) fn admit_yielded(&self) {
+    pub(crate) fn admit_yielded(&self, dress: impl Dress) {
         self.tasks.borrow_mut().queue.admit_yielded();
         if self.root.yielded.take() {
             self.root.woken.set(true);
         }
         if !self.yielded_wakers.borrow().is_empty() {
             let wakers = self.yielded_wakers.take();
-            self.wake_all(wakers.into_iter().map(|waker| (waker, Cause::YIELD)));
+            self.wake_all(wakers.into_iter().map(|waker| (waker, Cause::YIELD)), dress);
         }
     }
 
@@ -342,12 +342,12 @@ impl Executor {
 
     /// Polls tasks from the run queue, at most `limit` of them (I8).
     #[inline]
-    pub(crate) fn tick(&self, limit: u32, waker_for: impl Fn(WakeWord) -> Waker) {
+    pub(crate) fn tick(&self, limit: u32, dress: impl Dress) {
         for _ in 0..limit {
             let Some(next) = self.take_next() else {
                 return;
             };
-            self.run(next, &waker_for);
+            self.run(next, dress);
         }
     }
 
@@ -376,15 +376,12 @@ impl Executor {
     }
 
     #[inline]
-    fn run(
-        &self,
-        Next {
+    fn run(&self, next: Next, dress: impl Dress) {
+        let Next {
             key,
             mut cell,
             aborted,
-        }: Next,
-        waker_for: &impl Fn(WakeWord) -> Waker,
-    ) {
+        } = next;
         let id = Id {
             runtime: self.runtime,
             key,
@@ -395,7 +392,7 @@ impl Executor {
             Poll::Ready(cell.as_mut().cancel(id))
         } else {
             // Dropping one of our wakers does nothing, so the call that would do it is spared.
-            let waker = ManuallyDrop::new(waker_for(word));
+            let waker = ManuallyDrop::new(dress.waker(word));
             let started = self.poll_times.as_ref().map(PollTimes::start);
             let polled = cell.as_mut().poll(id, &mut Context::from_waker(&waker));
             if let (Some(times), Some(started)) = (&self.poll_times, started) {
@@ -406,7 +403,7 @@ impl Executor {
         self.leave_poll();
         match polled {
             Poll::Pending => self.put_back(key, cell),
-            Poll::Ready(ending) => self.finish(key, cell, ending),
+            Poll::Ready(ending) => self.finish(key, cell, ending, dress),
         }
     }
 
@@ -445,12 +442,12 @@ impl Executor {
         slot.cell = Some(cell);
     }
 
-    fn finish(&self, key: Key, cell: BoxedCell, ending: Ending) {
+    fn finish(&self, key: Key, cell: BoxedCell, ending: Ending, dress: impl Dress) {
         // Not in the head of the `match`, which would hold the borrow while joiners are woken.
         let ended = self.tasks.borrow_mut().end(key, cell, ending);
         match ended {
             Ended::Wake(joiner) => {
-                self.wake_all(joiner.map(|joiner| (joiner, Cause::task(key.index))));
+                self.wake_all(joiner.map(|joiner| (joiner, Cause::task(key.index))), dress);
             }
             Ended::Drop(cell, unhandled) => self.discard(cell, unhandled),
         }
@@ -493,13 +490,17 @@ impl Executor {
 
     /// Wakes each waker, putting its wake down to its cause. A waker is foreign code: should one
     /// panic, that is reported and the others are woken all the same.
-    pub(crate) fn wake_all(&self, wakers: impl IntoIterator<Item = (Waker, Cause)>) {
+    pub(crate) fn wake_all(
+        &self,
+        wakers: impl IntoIterator<Item = (Waker, Cause)>,
+        dress: impl Dress,
+    ) {
         let before = self.cause.get();
         let mut wakers = wakers.into_iter();
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
             for (waker, cause) in wakers.by_ref() {
                 self.cause.set(cause);
-                waker.wake();
+                self.wake_one(waker, dress);
             }
         })) {
             self.count_panic();
@@ -507,6 +508,19 @@ impl Executor {
             drop_quietly(payload);
         }
         self.cause.set(before);
+    }
+
+    /// Wakes one of this runtime's tasks without the way through the waker's table and the thread's
+    /// runtime, which lead back here.
+    #[inline]
+    fn wake_one(&self, waker: Waker, dress: impl Dress) {
+        match dress.word(&waker) {
+            Some(word) if word.place() == self.runtime.place() => {
+                let _dropping_ours_does_nothing = ManuallyDrop::new(waker);
+                self.wake(word);
+            }
+            _ => waker.wake(),
+        }
     }
 
     /// Looks for the output of a task on behalf of its `JoinHandle`.
@@ -693,7 +707,7 @@ impl Executor {
     /// Ends every task: each future is dropped here, whatever its drop does.
     ///
     /// First step of the runtime's end. Spawning is refused from the first line on, so this ends.
-    pub(crate) fn shut_down(&self) {
+    pub(crate) fn shut_down(&self, dress: impl Dress) {
         self.tasks.borrow_mut().closed = true;
         loop {
             let Some(slot) = self.tasks.borrow_mut().slots.drain_one() else {
@@ -711,7 +725,7 @@ impl Executor {
                 self.drop_foreign(cell, "the drop of a task at the end of its runtime");
             }
             // Whoever waits learns from a poll that the task is gone.
-            self.wake_all(slot.joiner.map(|joiner| (joiner, Cause::ABORT)));
+            self.wake_all(slot.joiner.map(|joiner| (joiner, Cause::ABORT)), dress);
         }
         let mut tasks = self.tasks.borrow_mut();
         tasks.counters.alive = 0;

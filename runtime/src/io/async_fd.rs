@@ -18,7 +18,6 @@ use super::guard::AsyncFdReadyGuard;
 use super::readiness::Readiness;
 use super::{Interest, Ready};
 use crate::current;
-use crate::reactor::waiters::WaiterId;
 use crate::slab::Key;
 use crate::task::id::RuntimeId;
 
@@ -285,7 +284,7 @@ impl<T: AsFd> AsyncFd<T> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         let mut readiness = self.readable().during("AsyncFd::poll_read_ready");
-        readiness.poll_as(WaiterId::ANONYMOUS, cx)
+        readiness.poll_anonymously(cx)
     }
 
     /// Waits until the descriptor is writable, from inside a `poll` function.
@@ -301,7 +300,7 @@ impl<T: AsFd> AsyncFd<T> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         let mut readiness = self.writable().during("AsyncFd::poll_write_ready");
-        readiness.poll_as(WaiterId::ANONYMOUS, cx)
+        readiness.poll_anonymously(cx)
     }
 
     /// Tries an operation if the descriptor is known to be ready; never waits.

@@ -13,13 +13,15 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use super::async_fd::Registration;
 use super::guard::AsyncFdReadyGuard;
 use super::{AsyncFd, Interest};
 use crate::current::{self, Core};
-use crate::reactor::waiters::WaiterId;
+use crate::reactor::waiters::{Displaced, WaiterId};
 use crate::reactor::{Polled, Readiness as Ready, runtime_is_gone};
 use crate::task::record::Wait;
 use crate::task::yield_after_turn;
+use crate::waker::clone_own;
 
 /// Waits until a descriptor is ready; made by [`AsyncFd::ready`] and its siblings.
 ///
@@ -53,8 +55,10 @@ enum Looked {
     Ready(Ready),
     /// The waker is in place.
     Waiting,
+    /// The waker is in place; others had to make room.
+    Displaced(Displaced),
     /// The waker has yet to be stored.
-    Store,
+    Store(WaiterId),
     /// The budget is used up.
     Yield,
     Gone,
@@ -86,85 +90,92 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     }
 
     #[inline]
-    fn look(&self, core: &Core, cx: &Context<'_>) -> Looked {
-        let key = self.fd.registration().key;
-        let waiter = self.waiter.unwrap_or(WaiterId::ANONYMOUS);
-        let looked = match core
-            .reactor
-            .poll_ready(key, self.interest, waiter, cx.waker())
-        {
+    fn look(&mut self, core: &Core, cx: &Context<'_>) -> Looked {
+        let Registration { key, fd, .. } = *self.fd.registration();
+        let (waiter, waker) = (&mut self.waiter, cx.waker());
+        let reactor = &core.reactor;
+        let looked = match reactor.poll_ready(key, self.interest, waiter, waker, clone_own) {
             Polled::Ready(_) if !core.executor.charge() => return Looked::Yield,
             Polled::Ready(ready) => return Looked::Ready(ready),
             Polled::Gone => return Looked::Gone,
-            // An anonymous match is somebody else's waker unless we are anonymous ourselves.
-            Polled::Waiting if self.waiter.is_some() => Looked::Waiting,
-            Polled::Waiting | Polled::Store => Looked::Store,
+            Polled::Waiting => Looked::Waiting,
+            Polled::Stored(displaced) if displaced.is_empty() => Looked::Waiting,
+            Polled::Stored(displaced) => Looked::Displaced(displaced),
+            Polled::Store(waiter) => Looked::Store(waiter),
         };
         core.executor.note_wait(Wait {
             operation: self.operation,
             location: self.location,
             since_ns: core.timers.loop_now_ns(),
-            fd: self.fd.registration().fd,
+            fd,
         });
         looked
     }
 
-    /// Polls as the given waiter: for the `poll_*` functions, which have no identity.
-    pub(super) fn poll_as(
+    /// Polls as one of the `poll_*` functions, which have no identity.
+    pub(super) fn poll_anonymously(
         &mut self,
-        waiter: WaiterId,
         cx: &Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-        self.waiter = Some(waiter);
-        self.poll_ready(cx)
+        self.waiter = Some(WaiterId::ANONYMOUS);
+        self.poll_guard(cx)
     }
 
     #[inline]
-    fn poll_ready(&mut self, cx: &Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+    fn poll_guard(&mut self, cx: &Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+        match self.poll_readiness(cx) {
+            Poll::Ready(Ok(ready)) => {
+                Poll::Ready(Ok(AsyncFdReadyGuard::new(self.fd, self.interest, ready)))
+            }
+            Poll::Ready(Err(gone)) => Poll::Ready(Err(gone)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// As awaiting, without a guard: for operations that wait first and ask
+    /// [`AsyncFd::try_ready`] later.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime has ended.
+    #[inline]
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<super::Ready>> {
+        self.poll_readiness(cx).map_ok(|readiness| readiness.ready)
+    }
+
+    #[inline]
+    fn poll_readiness(&mut self, cx: &Context<'_>) -> Poll<io::Result<Ready>> {
         let runtime = self.fd.registration().runtime;
         let looked = current::with(|core| core.owns(runtime).then(|| self.look(core, cx)));
         match looked.flatten() {
             Some(Looked::Ready(ready)) => {
                 // Waiting in both directions, it may have been woken by one of them only.
-                if self.waiting && self.interest.is_readable() && self.interest.is_writable() {
+                if self.waiting && self.interest.reads() && self.interest.is_writable() {
                     self.forget();
                 }
                 self.waiting = false;
-                Poll::Ready(Ok(AsyncFdReadyGuard::new(self.fd, self.interest, ready)))
+                return Poll::Ready(Ok(ready));
             }
-            Some(Looked::Waiting) => Poll::Pending,
-            Some(Looked::Store) => {
-                self.store(cx);
-                Poll::Pending
+            Some(Looked::Waiting) => {}
+            Some(Looked::Displaced(displaced)) => displaced.let_go(),
+            Some(Looked::Store(waiter)) => {
+                if let Some(core) = current::get() {
+                    let key = self.fd.registration().key;
+                    core.reactor.store(key, self.interest, waiter, cx.waker());
+                }
             }
             Some(Looked::Yield) => {
                 yield_after_turn(cx);
-                Poll::Pending
+                return Poll::Pending;
             }
-            Some(Looked::Gone) => Poll::Ready(Err(runtime_is_gone())),
+            Some(Looked::Gone) => return Poll::Ready(Err(runtime_is_gone())),
             None => {
                 current::explain_absence(runtime, self.operation, self.location);
-                Poll::Ready(Err(runtime_is_gone()))
+                return Poll::Ready(Err(runtime_is_gone()));
             }
         }
-    }
-
-    /// Puts a clone of the waker with the source. Clones and drops are foreign code, hence the
-    /// `Rc` instead of a borrow.
-    fn store(&mut self, cx: &Context<'_>) {
-        let Some(core) = current::get() else {
-            return;
-        };
-        let waiter = *self
-            .waiter
-            .get_or_insert_with(|| core.reactor.next_waiter());
-        core.reactor.store(
-            self.fd.registration().key,
-            self.interest,
-            waiter,
-            cx.waker(),
-        );
-        self.waiting = waiter != WaiterId::ANONYMOUS;
+        self.waiting = self.waiter != Some(WaiterId::ANONYMOUS);
+        Poll::Pending
     }
 
     /// Takes this operation off the source's list. On another thread it stays there until the next
@@ -185,7 +196,7 @@ impl<'a, T: AsFd> Future for Readiness<'a, T> {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.poll_ready(cx)
+        self.poll_guard(cx)
     }
 }
 

@@ -76,10 +76,12 @@ pub(crate) enum Turned {
 #[must_use]
 pub(crate) enum Polled {
     Ready(Readiness),
-    /// The waker is in place.
+    /// The waker is in place since an earlier poll.
     Waiting,
-    /// Not ready, and the waker is not in place: call [`Reactor::store`] before returning `Pending`.
-    Store,
+    /// The waker has been put in place; what had to make room for it is to be let go.
+    Stored(Displaced),
+    /// The waker is not ours: call [`Reactor::store`] before returning `Pending`.
+    Store(WaiterId),
     /// The source was removed, or the runtime is ending.
     Gone,
 }
@@ -190,63 +192,67 @@ impl Reactor {
         })
     }
 
-    /// As [`readiness`](Self::readiness); when nothing is ready, says whether `waker` is stored for
-    /// the next event already. Runs no foreign code.
+    /// As [`readiness`](Self::readiness); when nothing is ready, `waker` is to be stored for the
+    /// next event. Runs no foreign code: `clone` makes a copy of a waker of ours, or declines, and
+    /// then the caller has to come back with [`store`](Self::store).
     #[inline]
     pub(crate) fn poll_ready(
         &self,
         key: Key,
         interest: Interest,
-        waiter: WaiterId,
+        waiter: &mut Option<WaiterId>,
         waker: &Waker,
+        clone: impl FnOnce(&Waker) -> Option<Waker>,
     ) -> Polled {
-        let state = self.state.borrow();
-        let Some(source) = state.sources.get(key) else {
+        let mut state = self.state.borrow_mut();
+        let Some(source) = state.sources.get_mut(key) else {
             return Polled::Gone;
         };
         let ready = source.ready & interest.mask();
         if !ready.is_empty() {
-            Polled::Ready(Readiness {
+            return Polled::Ready(Readiness {
                 ready,
                 events: source.events,
-            })
-        } else if source.knows(interest, waiter, waker) {
-            Polled::Waiting
-        } else {
-            Polled::Store
+            });
+        }
+        if waiter.is_some_and(|waiter| source.knows(interest, waiter, waker)) {
+            return Polled::Waiting;
+        }
+        let waiter = *waiter.get_or_insert_with(|| self.next_waiter());
+        let both = interest.reads() && interest.is_writable();
+        match if both { None } else { clone(waker) } {
+            Some(clone) => {
+                let displaced = source.side(interest.reads()).store(waiter, clone);
+                self.count_stored(&displaced);
+                Polled::Stored(displaced)
+            }
+            None => Polled::Store(waiter),
         }
     }
 
     /// Stores one clone of the waker per direction asked for, in place of what the same operation
     /// stored before. Cloning, waking and dropping wakers is foreign code, so each happens between
     /// two borrows.
+    #[cold]
     pub(crate) fn store(&self, key: Key, interest: Interest, waiter: WaiterId, waker: &Waker) {
-        let reading = interest.is_readable() || interest.is_priority();
-        for (asked, reader) in [(reading, true), (interest.is_writable(), false)] {
+        for (asked, reads) in [(interest.reads(), true), (interest.is_writable(), false)] {
             if !asked {
                 continue;
             }
             let clone = waker.clone();
-            let displaced = {
-                let mut state = self.state.borrow_mut();
-                let Some(source) = state.sources.get_mut(key) else {
-                    return;
-                };
-                let waiters = if reader {
-                    &mut source.readers
-                } else {
-                    &mut source.writers
-                };
-                waiters.store(waiter, clone)
+            let displaced = match self.state.borrow_mut().sources.get_mut(key) {
+                Some(source) => source.side(reads).store(waiter, clone),
+                None => return,
             };
-            let Displaced { replaced, evicted } = displaced;
-            if replaced.is_none() && evicted.is_none() {
-                self.waiting.set(self.waiting.get() + 1);
-            }
-            drop(replaced);
-            if let Some(evicted) = evicted {
-                evicted.wake();
-            }
+            self.count_stored(&displaced);
+            displaced.let_go();
+        }
+    }
+
+    #[inline]
+    fn count_stored(&self, displaced: &Displaced) {
+        if displaced.is_empty() {
+            self.waiting.set(self.waiting.get() + 1);
         }
     }
 
@@ -358,10 +364,19 @@ impl Reactor {
 }
 
 impl Source {
+    /// Those who wait to read, or those who wait to write.
+    #[inline]
+    fn side(&mut self, reads: bool) -> &mut Waiters {
+        if reads {
+            &mut self.readers
+        } else {
+            &mut self.writers
+        }
+    }
+
     #[inline]
     fn knows(&self, interest: Interest, waiter: WaiterId, waker: &Waker) -> bool {
-        let reading = interest.is_readable() || interest.is_priority();
-        (!reading || self.readers.knows(waiter, waker))
+        (!interest.reads() || self.readers.knows(waiter, waker))
             && (!interest.is_writable() || self.writers.knows(waiter, waker))
     }
 

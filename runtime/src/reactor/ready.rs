@@ -20,16 +20,21 @@ use std::ops::{BitAnd, BitOr, BitOrAssign, Sub};
 use crate::sys::epoll::Epoll;
 
 /// The directions in which one may wait for a descriptor; combined with `|`.
+///
+/// Kept as the set of what would end the wait, so that asking "is it ready?" is one `&`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Interest(u8);
 
+/// What ends a wait in any direction.
+const ALWAYS: u8 = Ready::ERROR.0;
+
 impl Interest {
     /// Waiting to read: data, a closed peer, an error.
-    pub const READABLE: Interest = Interest(0b001);
+    pub const READABLE: Interest = Interest(Ready::READABLE.0 | Ready::READ_CLOSED.0 | ALWAYS);
     /// Waiting to write: room, a closed peer, an error.
-    pub const WRITABLE: Interest = Interest(0b010);
+    pub const WRITABLE: Interest = Interest(Ready::WRITABLE.0 | Ready::WRITE_CLOSED.0 | ALWAYS);
     /// Waiting for exceptional conditions, such as out-of-band data.
-    pub const PRIORITY: Interest = Interest(0b100);
+    pub const PRIORITY: Interest = Interest(Ready::PRIORITY.0 | Ready::READ_CLOSED.0 | ALWAYS);
 
     /// Combines two interests, like `|`.
     #[must_use]
@@ -40,35 +45,31 @@ impl Interest {
     /// Says whether reading is among them.
     #[must_use]
     pub const fn is_readable(self) -> bool {
-        self.0 & Self::READABLE.0 != 0
+        self.0 & Ready::READABLE.0 != 0
     }
 
     /// Says whether writing is among them.
     #[must_use]
     pub const fn is_writable(self) -> bool {
-        self.0 & Self::WRITABLE.0 != 0
+        self.0 & Ready::WRITABLE.0 != 0
     }
 
     /// Says whether exceptional conditions are among them.
     #[must_use]
     pub const fn is_priority(self) -> bool {
-        self.0 & Self::PRIORITY.0 != 0
+        self.0 & Ready::PRIORITY.0 != 0
     }
 
     /// What of the kernel's news satisfies the interest.
     #[inline]
     pub(crate) const fn mask(self) -> Ready {
-        let mut mask = 0;
-        if self.is_readable() {
-            mask |= Ready::READABLE.0 | Ready::READ_CLOSED.0 | Ready::ERROR.0;
-        }
-        if self.is_writable() {
-            mask |= Ready::WRITABLE.0 | Ready::WRITE_CLOSED.0 | Ready::ERROR.0;
-        }
-        if self.is_priority() {
-            mask |= Ready::PRIORITY.0 | Ready::READ_CLOSED.0 | Ready::ERROR.0;
-        }
-        Ready(mask)
+        Ready(self.0)
+    }
+
+    /// Whether whoever waits belongs to the readers of the source.
+    #[inline]
+    pub(crate) const fn reads(self) -> bool {
+        self.0 & (Ready::READABLE.0 | Ready::PRIORITY.0) != 0
     }
 
     pub(crate) const fn to_epoll(self) -> u32 {
@@ -96,18 +97,8 @@ impl BitOr for Interest {
 
 impl fmt::Debug for Interest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = [
-            (Self::READABLE, "READABLE"),
-            (Self::WRITABLE, "WRITABLE"),
-            (Self::PRIORITY, "PRIORITY"),
-        ];
-        list_names(
-            f,
-            names
-                .into_iter()
-                .filter(|(flag, _)| self.0 & flag.0 != 0)
-                .map(|(_, name)| name),
-        )
+        let directions = Ready::READABLE | Ready::WRITABLE | Ready::PRIORITY;
+        (self.mask() & directions).fmt(f)
     }
 }
 

@@ -15,7 +15,7 @@ use crate::current::{self, Core, Wait};
 use crate::reactor::Turned;
 use crate::remote::Park;
 use crate::task::{JoinHandle, TaskRecord, spawn};
-use crate::waker::waker_for;
+use crate::waker::{Ours, waker_for};
 
 mod builder;
 mod handle;
@@ -100,11 +100,11 @@ impl Runtime {
                     return output;
                 }
             }
-            core.executor.tick(self.event_interval, waker_for);
+            core.executor.tick(self.event_interval, Ours);
             core.turn();
             core.expire_timers();
             core.drain_inbox();
-            core.executor.admit_yielded();
+            core.executor.admit_yielded(Ours);
             core.stop_on_unhandled_panic();
         }
     }
@@ -159,7 +159,7 @@ impl Core {
         let wait = self.how_long();
         let turned = self
             .reactor
-            .turn(wait, |woken| self.executor.wake_all(woken));
+            .turn(wait, |woken| self.executor.wake_all(woken, Ours));
         if wait != Wait::Poll {
             self.remote.inbox().unpark();
         }
@@ -223,7 +223,7 @@ impl Core {
     #[inline]
     fn expire_timers(&self) {
         if !self.timers.is_idle() {
-            self.timers.expire(|due| self.executor.wake_all(due));
+            self.timers.expire(|due| self.executor.wake_all(due, Ours));
         }
     }
 

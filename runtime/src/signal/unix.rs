@@ -15,6 +15,7 @@ use crate::slab::Key;
 use crate::sys;
 use crate::task::id::RuntimeId;
 use crate::task::record::Wait;
+use crate::waker::clone_own;
 
 /// A signal's number, by name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -188,19 +189,19 @@ impl Signal {
                 self.seen = caught;
                 return Poll::Ready(Some(()));
             }
-            let interest = Interest::READABLE;
+            let (interest, waker) = (Interest::READABLE, cx.waker());
+            let waiter = &mut Some(self.waiter);
             match core
                 .reactor
-                .poll_ready(self.source, interest, self.waiter, cx.waker())
+                .poll_ready(self.source, interest, waiter, waker, clone_own)
             {
                 // Some signal, perhaps not ours: the count decides, read again after the clear.
                 Polled::Ready(ready) => {
                     core.reactor.clear(self.source, ready.events, ready.ready);
                     continue;
                 }
-                Polled::Store => core
-                    .reactor
-                    .store(self.source, interest, self.waiter, cx.waker()),
+                Polled::Store(waiter) => core.reactor.store(self.source, interest, waiter, waker),
+                Polled::Stored(displaced) => displaced.let_go(),
                 Polled::Waiting => {}
                 Polled::Gone => return Poll::Ready(None),
             }

@@ -13,6 +13,7 @@
 //! so handles carry the full `Id`.
 
 use std::fmt;
+use std::task::Waker;
 
 use crate::slab::Key;
 
@@ -96,6 +97,16 @@ impl WakeWord {
     pub(crate) fn index(self) -> u32 {
         self.0 as u32
     }
+}
+
+/// Turns words into wakers and back. Implemented in `waker.rs`, above the executor, which is not to
+/// know how a wake finds its runtime.
+pub(crate) trait Dress: Copy {
+    /// A waker that wakes the word's task.
+    fn waker(self, word: WakeWord) -> Waker;
+
+    /// The word in a waker of ours; `None` when it is somebody else's.
+    fn word(self, waker: &Waker) -> Option<WakeWord>;
 }
 
 #[cfg(test)]
