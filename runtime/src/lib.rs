@@ -58,6 +58,7 @@ mod remote;
 pub mod runtime;
 pub mod signal;
 mod slab;
+mod sync;
 #[expect(
     unsafe_code,
     reason = "system calls; every block argues from the man page"

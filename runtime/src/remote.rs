@@ -13,23 +13,21 @@
 //!  3. epoll_wait
 //! ```
 //!
-//! All four accesses are sequentially consistent, so in every interleaving either the owner sees
-//! the message at 2 or the sender sees the flag at b (Dekker's argument). The eventfd is written
-//! once per park, by the first sender that finds the owner parked, and not at all while it runs.
-//! The loom models at the end of this file try every interleaving.
+//! Between its two steps each side has a sequentially consistent fence, and of two such fences one
+//! comes first: either the owner sees the message at 2, or the sender sees the flag at b (Dekker's
+//! argument). The eventfd is written once per park, by the first sender that finds the owner parked,
+//! and not at all while it runs. The models in `loom_models` try every interleaving. (Fences and not
+//! sequentially consistent accesses: they cost the same, and loom knows only the fences.)
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::PoisonError;
 
 use crate::slab::Key;
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, fence};
 use crate::sys::epoll::Epoll;
 use crate::sys::eventfd::EventFd;
 use crate::task::id::{RuntimeId, WakeWord};
-
-#[cfg(all(test, loom))]
-use loom::sync::{Mutex, MutexGuard, atomic::AtomicBool, atomic::Ordering};
-#[cfg(not(all(test, loom)))]
-use std::sync::{Mutex, MutexGuard, atomic::AtomicBool, atomic::Ordering};
 
 /// The token under which the runtime's own eventfd reports; no key can be equal to it, because a
 /// slab never hands out index `u32::MAX`.
@@ -100,16 +98,8 @@ impl<M> Inbox<M> {
     }
 
     /// Only our own code runs under the lock, so a poisoned one is as good as any.
-    #[cfg(not(all(test, loom)))]
     fn lock(&self) -> MutexGuard<'_, Queue<M>> {
-        self.queue
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    #[cfg(all(test, loom))]
-    fn lock(&self) -> MutexGuard<'_, Queue<M>> {
-        self.queue.lock().unwrap()
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Leaves a message, from any thread. `same` says whether a message makes the one before it
@@ -126,12 +116,14 @@ impl<M> Inbox<M> {
         if !superfluous {
             queue.messages.push(message);
         }
-        // Step a. Under the lock, so that `drain` cannot clear it between the push and here.
-        self.pending.store(true, Ordering::SeqCst);
+        // Step a. Under the lock, as in `drain`, so that the flag always tells what the queue holds.
+        self.pending.store(true, Ordering::Relaxed);
         drop(queue);
+        // Pairs with the fence in `prepare_park`.
+        fence(Ordering::SeqCst);
         // Step b. The load first, because it is cheaper than the swap and usually enough; the swap
         // decides which of several senders writes.
-        if self.parked.load(Ordering::SeqCst) && self.parked.swap(false, Ordering::SeqCst) {
+        if self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::Relaxed) {
             Pushed::Unpark
         } else {
             Pushed::Queued
@@ -141,8 +133,10 @@ impl<M> Inbox<M> {
     /// Steps 1 and 2: to be called by the owner before it blocks.
     #[inline]
     pub(crate) fn prepare_park(&self) -> Park {
-        self.parked.store(true, Ordering::SeqCst);
-        if self.pending.load(Ordering::SeqCst) {
+        self.parked.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `push`.
+        fence(Ordering::SeqCst);
+        if self.pending.load(Ordering::Relaxed) {
             self.unpark();
             return Park::Stay;
         }
@@ -156,10 +150,10 @@ impl<M> Inbox<M> {
         self.parked.store(false, Ordering::Relaxed);
     }
 
-    /// Whether there is a message.
+    /// Whether there is a message. Relaxed: the messages themselves are behind the lock.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
-        self.pending.load(Ordering::Acquire)
+        self.pending.load(Ordering::Relaxed)
     }
 
     /// Takes all messages, oldest first.
@@ -169,7 +163,7 @@ impl<M> Inbox<M> {
             return Vec::new();
         }
         let mut queue = self.lock();
-        self.pending.store(false, Ordering::SeqCst);
+        self.pending.store(false, Ordering::Relaxed);
         std::mem::take(&mut queue.messages)
     }
 
@@ -250,3 +244,6 @@ impl std::fmt::Debug for Message {
         }
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_models;

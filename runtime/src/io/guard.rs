@@ -38,7 +38,7 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
     #[must_use]
     #[inline]
     pub fn ready(&self) -> Ready {
-        self.readiness.ready
+        self.readiness.ready & Ready::ALL
     }
 
     /// The descriptor.
@@ -81,10 +81,11 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
     ///
     /// With edge-triggered epoll a new event will come when that changes (`epoll(7)`, question 9).
     /// The exceptions are an end of stream, a hang-up and an error, whose event may have come
-    /// already: once one of those is known, readiness stays.
+    /// already, and urgent data, before which a receive stops short: once one of those is known,
+    /// readiness stays.
     #[inline]
     pub fn short_transfer(&mut self) {
-        if !self.readiness.ready.intersects(Ready::FINAL) {
+        if !self.readiness.ready.intersects(Ready::LASTING) {
             self.clear(self.interest.mask());
         }
     }

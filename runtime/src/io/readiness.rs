@@ -140,7 +140,8 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     /// When the runtime has ended.
     #[inline]
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<super::Ready>> {
-        self.poll_readiness(cx).map_ok(|readiness| readiness.ready)
+        self.poll_readiness(cx)
+            .map_ok(|readiness| readiness.ready & super::Ready::ALL)
     }
 
     #[inline]

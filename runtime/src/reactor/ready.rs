@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!  EPOLLIN     READABLE                     a read will not block
-//!  EPOLLPRI    PRIORITY                     out-of-band data
+//!  EPOLLPRI    PRIORITY | URGENT            out-of-band data; a read stops short before it
 //!  EPOLLOUT    WRITABLE                     a write will not block
 //!  EPOLLRDHUP  READ_CLOSED                  the peer sends no more; data may come before it
 //!  EPOLLHUP    READ_CLOSED | WRITE_CLOSED   both directions are at their end
@@ -30,7 +30,8 @@ const ALWAYS: u8 = Ready::ERROR.0;
 
 impl Interest {
     /// Waiting to read: data, a closed peer, an error.
-    pub const READABLE: Interest = Interest(Ready::READABLE.0 | Ready::READ_CLOSED.0 | ALWAYS);
+    pub const READABLE: Interest =
+        Interest(Ready::READABLE.0 | Ready::READ_CLOSED.0 | Ready::URGENT.0 | ALWAYS);
     /// Waiting to write: room, a closed peer, an error.
     pub const WRITABLE: Interest = Interest(Ready::WRITABLE.0 | Ready::WRITE_CLOSED.0 | ALWAYS);
     /// Waiting for exceptional conditions, such as out-of-band data.
@@ -134,7 +135,7 @@ impl Ready {
             ready |= Self::READABLE.0;
         }
         if has(flags, libc::EPOLLPRI) {
-            ready |= Self::PRIORITY.0;
+            ready |= Self::PRIORITY.0 | Self::URGENT.0;
         }
         if has(flags, libc::EPOLLOUT) {
             ready |= Self::WRITABLE.0;
@@ -157,13 +158,18 @@ impl Ready {
     }
 
     pub(crate) const fn from_bits(bits: u8) -> Self {
-        Ready(bits & Self::ALL.0)
+        Ready(bits)
     }
 
-    /// The bits that say "this direction is at its end", which only the kernel's own EAGAIN may
-    /// disprove.
-    pub(crate) const FINAL: Ready =
-        Ready(Self::READ_CLOSED.0 | Self::WRITE_CLOSED.0 | Self::ERROR.0);
+    /// What forbids concluding from a short transfer that the kernel's buffer is empty or full: a
+    /// direction at its end, an error, or urgent data, before which a receive stops although more
+    /// lies behind it. Only the kernel's own EAGAIN disproves these.
+    pub(crate) const LASTING: Ready =
+        Ready(Self::READ_CLOSED.0 | Self::WRITE_CLOSED.0 | Self::ERROR.0 | Self::URGENT.0);
+
+    /// The readers' own note of urgent data, so that clearing it takes nothing from those who wait
+    /// for [`PRIORITY`](Self::PRIORITY). Not shown to users.
+    const URGENT: Ready = Ready(0b100_0000);
 
     /// Says whether nothing is ready.
     #[must_use]

@@ -50,8 +50,9 @@ pub(crate) struct Events {
 static NO_PWAIT2: AtomicBool = AtomicBool::new(false);
 
 impl Epoll {
-    /// Interest in reading; a peer's half close is part of it.
-    pub(crate) const READ: u32 = (libc::EPOLLIN | libc::EPOLLRDHUP) as u32;
+    /// Interest in reading; a peer's half close is part of it, and so is urgent data, because a
+    /// receive stops before it.
+    pub(crate) const READ: u32 = (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLPRI) as u32;
     /// Interest in writing.
     pub(crate) const WRITE: u32 = libc::EPOLLOUT as u32;
     /// Interest in exceptional conditions (out-of-band data, sysfs attributes).

@@ -176,7 +176,6 @@ fn no_byte_and_no_end_is_lost_whatever_the_rhythm() {
 /// A receive stops before a byte of urgent data, although more lies behind it. Such a short read
 /// does not mean that the kernel's buffer is empty.
 #[test]
-#[ignore = "the reactor does not ask for EPOLLPRI yet, without which it cannot know"]
 fn bytes_behind_urgent_data_are_read() {
     run(async {
         let (server, mut peer) = tcp_and_std().await;
