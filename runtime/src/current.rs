@@ -53,6 +53,8 @@ thread_local! {
     static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
     /// How many runtimes are entered on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
+    /// Levels whose guards went before one above them: what each gives back when its turn comes.
+    static LEFT: RefCell<Vec<(usize, Previous)>> = const { RefCell::new(Vec::new()) };
     /// The `block_on` that runs on this thread.
     static BLOCKING_ON: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
 }
@@ -125,30 +127,62 @@ pub(crate) fn enter(core: &Rc<Core>) -> Entered {
     Entered { previous, depth }
 }
 
-/// Undoes [`enter`]. Nested guards have to be dropped in the reverse order.
+/// The runtime that was entered before; `None` while the thread is ending and its place for one is
+/// gone already.
+type Previous = Option<Option<Rc<Core>>>;
+
+/// Undoes [`enter`]. Nested guards have to be dropped in the reverse order; one that is not panics,
+/// and takes effect when those above it are gone.
 #[derive(Debug)]
 pub(crate) struct Entered {
-    /// `None` while the thread is ending and its runtime slot is gone already.
-    previous: Option<Option<Rc<Core>>>,
+    previous: Previous,
     depth: usize,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
         let depth = DEPTH.get();
-        if depth != self.depth && !std::thread::panicking() {
+        let previous = self.previous.take();
+        if depth == self.depth {
+            leave(depth, previous);
+            return;
+        }
+        let level = (self.depth, previous);
+        LEFT.try_with(|left| left.borrow_mut().push(level)).ok();
+        if !std::thread::panicking() {
             panic!(
                 "guards of `Runtime::enter` were dropped out of order: the one of level {} while \
                  level {depth} was entered; drop the last one first",
                 self.depth
             );
         }
-        DEPTH.set(depth.saturating_sub(1));
-        if let Some(previous) = self.previous.take() {
-            // The old value is dropped only after the borrow that `replace` takes.
-            let left = CURRENT.try_with(|current| current.replace(previous));
-            drop(left);
+    }
+}
+
+/// Leaves the topmost level, and those below it whose guards are gone already.
+fn leave(mut depth: usize, mut previous: Previous) {
+    let left_below = |depth: usize| {
+        LEFT.try_with(|left| {
+            let mut left = left.borrow_mut();
+            let position = left.iter().position(|(level, _)| *level == depth)?;
+            Some(left.swap_remove(position).1)
+        })
+        .ok()
+        .flatten()
+    };
+    loop {
+        depth -= 1;
+        match left_below(depth) {
+            // What this one replaces is dropped here, outside of every borrow.
+            Some(below) => previous = below,
+            None => break,
         }
+    }
+    DEPTH.set(depth);
+    if let Some(previous) = previous {
+        // The old value is dropped only after the borrow that `replace` takes.
+        let left = CURRENT.try_with(|current| current.replace(previous));
+        drop(left);
     }
 }
 

@@ -18,6 +18,7 @@ use crate::executor::{Join, output_of};
 use crate::remote::Message;
 use crate::slab::Key;
 use crate::task::id::RuntimeId;
+use crate::task::record::Wait;
 
 /// A handle that gives the output of a task.
 ///
@@ -108,6 +109,8 @@ fn is_finished(id: Id, operation: &str) -> bool {
 impl<T: 'static> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
+    // The caller is the `.await`, as long as no combinator stands between.
+    #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(
             !self.done,
@@ -120,7 +123,15 @@ impl<T: 'static> Future for JoinHandle<T> {
             return Poll::Ready(Err(JoinError::cancelled(id)));
         };
         match core.executor.poll_join(id, cx.waker()) {
-            Join::Waiting => Poll::Pending,
+            Join::Waiting => {
+                core.executor.note_wait(Wait {
+                    operation: "JoinHandle",
+                    location: Location::caller(),
+                    since_ns: core.timers.loop_now_ns(),
+                    fd: -1,
+                });
+                Poll::Pending
+            }
             Join::Yield => {
                 super::yield_after_turn(cx);
                 Poll::Pending
