@@ -253,17 +253,12 @@ impl<T: AsFd> AsyncFd<T> {
             core.owns(registration.runtime)
                 .then(|| core.reactor.readiness(registration.key, interest))
         });
-        match readiness.flatten() {
-            Some(Ok(readiness)) if !readiness.ready.is_empty() => {
-                Some(AsyncFdReadyGuard::new(self, interest, readiness))
-            }
-            Some(_) => None,
-            None => {
-                let operation = "AsyncFd::try_ready";
-                current::explain_absence(registration.runtime, operation, Location::caller());
-                None
-            }
-        }
+        let Some(readiness) = readiness.flatten() else {
+            let operation = "AsyncFd::try_ready";
+            current::explain_absence(registration.runtime, operation, Location::caller());
+            return None;
+        };
+        (!readiness.ready.is_empty()).then(|| AsyncFdReadyGuard::new(self, interest, readiness))
     }
 
     /// Waits until the descriptor is readable, from inside a `poll` function.

@@ -17,7 +17,7 @@ use super::async_fd::Registration;
 use super::guard::AsyncFdReadyGuard;
 use super::{AsyncFd, Interest};
 use crate::current::{self, Core};
-use crate::reactor::waiters::{Displaced, WaiterId};
+use crate::reactor::waiters::WaiterId;
 use crate::reactor::{Polled, Readiness as Ready, runtime_is_gone};
 use crate::task::record::Wait;
 use crate::task::yield_after_turn;
@@ -55,8 +55,6 @@ enum Looked {
     Ready(Ready),
     /// The waker is in place.
     Waiting,
-    /// The waker is in place; others had to make room.
-    Displaced(Displaced),
     /// The waker has yet to be stored.
     Store(WaiterId),
     /// The budget is used up.
@@ -99,8 +97,6 @@ impl<'a, T: AsFd> Readiness<'a, T> {
             Polled::Ready(ready) => return Looked::Ready(ready),
             Polled::Gone => return Looked::Gone,
             Polled::Waiting => Looked::Waiting,
-            Polled::Stored(displaced) if displaced.is_empty() => Looked::Waiting,
-            Polled::Stored(displaced) => Looked::Displaced(displaced),
             Polled::Store(waiter) => Looked::Store(waiter),
         };
         core.executor.note_wait(Wait {
@@ -158,7 +154,6 @@ impl<'a, T: AsFd> Readiness<'a, T> {
                 return Poll::Ready(Ok(ready));
             }
             Some(Looked::Waiting) => {}
-            Some(Looked::Displaced(displaced)) => displaced.let_go(),
             Some(Looked::Store(waiter)) => {
                 if let Some(core) = current::get() {
                     let key = self.fd.registration().key;

@@ -42,7 +42,7 @@ pub(crate) mod ready;
 pub(crate) mod waiters;
 
 use ready::{Interest, Ready};
-use waiters::{Displaced, WaiterId, Waiters};
+use waiters::{WaiterId, Waiters};
 
 /// What the reactor knows of one descriptor.
 #[derive(Debug)]
@@ -76,11 +76,9 @@ pub(crate) enum Turned {
 #[must_use]
 pub(crate) enum Polled {
     Ready(Readiness),
-    /// The waker is in place since an earlier poll.
+    /// The waker is in place.
     Waiting,
-    /// The waker has been put in place; what had to make room for it is to be let go.
-    Stored(Displaced),
-    /// The waker is not ours: call [`Reactor::store`] before returning `Pending`.
+    /// The waker is not in place: call [`Reactor::store`] before returning `Pending`.
     Store(WaiterId),
     /// The source was removed, or the runtime is ending.
     Gone,
@@ -181,15 +179,16 @@ impl Reactor {
         WaiterId(next)
     }
 
-    /// What is known to be ready now, of what `interest` asks for.
+    /// What is known to be ready now, of what `interest` asks for; nothing, when the source is gone.
     #[inline]
-    pub(crate) fn readiness(&self, key: Key, interest: Interest) -> io::Result<Readiness> {
-        let state = self.state.borrow();
-        let source = state.sources.get(key).ok_or_else(runtime_is_gone)?;
-        Ok(Readiness {
-            ready: source.ready & interest.mask(),
-            events: source.events,
-        })
+    pub(crate) fn readiness(&self, key: Key, interest: Interest) -> Readiness {
+        match self.state.borrow().sources.get(key) {
+            Some(source) => source.readiness(interest),
+            None => Readiness {
+                ready: Ready::EMPTY,
+                events: 0,
+            },
+        }
     }
 
     /// As [`readiness`](Self::readiness); when nothing is ready, `waker` is to be stored for the
@@ -208,26 +207,26 @@ impl Reactor {
         let Some(source) = state.sources.get_mut(key) else {
             return Polled::Gone;
         };
-        let ready = source.ready & interest.mask();
-        if !ready.is_empty() {
-            return Polled::Ready(Readiness {
-                ready,
-                events: source.events,
-            });
+        let readiness = source.readiness(interest);
+        if !readiness.ready.is_empty() {
+            return Polled::Ready(readiness);
         }
         if waiter.is_some_and(|waiter| source.knows(interest, waiter, waker)) {
             return Polled::Waiting;
         }
         let waiter = *waiter.get_or_insert_with(|| self.next_waiter());
+        // Nearly always: one direction, nobody else there, and a waker of ours.
         let both = interest.reads() && interest.is_writable();
-        match if both { None } else { clone(waker) } {
-            Some(clone) => {
-                let displaced = source.side(interest.reads()).store(waiter, clone);
-                self.count_stored(&displaced);
-                Polled::Stored(displaced)
-            }
-            None => Polled::Store(waiter),
+        let side = source.side(interest.reads());
+        if !both
+            && side.is_empty()
+            && let Some(clone) = clone(waker)
+        {
+            side.store_first(waiter, clone);
+            self.waiting.set(self.waiting.get() + 1);
+            return Polled::Waiting;
         }
+        Polled::Store(waiter)
     }
 
     /// Stores one clone of the waker per direction asked for, in place of what the same operation
@@ -244,15 +243,10 @@ impl Reactor {
                 Some(source) => source.side(reads).store(waiter, clone),
                 None => return,
             };
-            self.count_stored(&displaced);
+            if displaced.is_empty() {
+                self.waiting.set(self.waiting.get() + 1);
+            }
             displaced.let_go();
-        }
-    }
-
-    #[inline]
-    fn count_stored(&self, displaced: &Displaced) {
-        if displaced.is_empty() {
-            self.waiting.set(self.waiting.get() + 1);
         }
     }
 
@@ -364,6 +358,14 @@ impl Reactor {
 }
 
 impl Source {
+    #[inline]
+    fn readiness(&self, interest: Interest) -> Readiness {
+        Readiness {
+            ready: self.ready & interest.mask(),
+            events: self.events,
+        }
+    }
+
     /// Those who wait to read, or those who wait to write.
     #[inline]
     fn side(&mut self, reads: bool) -> &mut Waiters {

@@ -80,18 +80,19 @@ impl Waiters {
         self.first.as_ref().is_some_and(knows) || self.more.iter().any(knows)
     }
 
-    /// Stores a waiter, in place of the same operation's earlier waker if there is one.
+    /// Stores the only waiter.
     #[inline]
-    pub(crate) fn store(&mut self, id: WaiterId, waker: Waker) -> Displaced {
-        if self.is_empty() {
-            self.first = Some(Waiter { id, waker });
-            return Displaced::default();
-        }
-        self.store_beside_others(id, waker)
+    pub(crate) fn store_first(&mut self, id: WaiterId, waker: Waker) {
+        debug_assert!(self.is_empty());
+        self.first = Some(Waiter { id, waker });
     }
 
-    #[cold]
-    fn store_beside_others(&mut self, id: WaiterId, waker: Waker) -> Displaced {
+    /// Stores a waiter, in place of the same operation's earlier waker if there is one.
+    pub(crate) fn store(&mut self, id: WaiterId, waker: Waker) -> Displaced {
+        if self.is_empty() {
+            self.store_first(id, waker);
+            return Displaced::default();
+        }
         let mut all = self.first.iter_mut().chain(&mut self.more);
         if let Some(waiter) = all.find(|waiter| waiter.is(id, &waker)) {
             let replaced = std::mem::replace(&mut waiter.waker, waker);

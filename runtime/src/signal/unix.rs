@@ -201,7 +201,6 @@ impl Signal {
                     continue;
                 }
                 Polled::Store(waiter) => core.reactor.store(self.source, interest, waiter, waker),
-                Polled::Stored(displaced) => displaced.let_go(),
                 Polled::Waiting => {}
                 Polled::Gone => return Poll::Ready(None),
             }
