@@ -16,7 +16,7 @@ use std::time::Duration;
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
 /// A closure with everything it needs to deliver its result. It never unwinds.
-type Work = Box<dyn FnOnce() + Send>;
+pub(crate) type Work = Box<dyn FnOnce() + Send>;
 
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -110,14 +110,15 @@ impl Pool {
         state.queue.len() + state.running
     }
 
-    /// Drops what has not begun and lets idle threads go; does not wait for the others.
-    pub(crate) fn shut_down(&self) {
+    /// Hands out what has not begun, to be dropped, and lets idle threads go; does not wait for the
+    /// others.
+    pub(crate) fn shut_down(&self) -> VecDeque<Work> {
         let mut state = self.shared.lock();
         state.closed = true;
-        let dropped = std::mem::take(&mut state.queue);
+        let unbegun = std::mem::take(&mut state.queue);
         drop(state);
         self.shared.wake.notify_all();
-        drop(dropped);
+        unbegun
     }
 }
 

@@ -14,6 +14,7 @@
 //! code between whose lines a user's waker or drop may run and enter another runtime (I3).
 
 use std::cell::{Cell, RefCell};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,7 +51,11 @@ pub(crate) struct Core {
 }
 
 thread_local! {
-    static CURRENT: RefCell<Option<Rc<Core>>> = const { RefCell::new(None) };
+    /// Without a destructor, so that reaching it needs no look at whether it is still there, and
+    /// destructors of other thread-locals find their runtime. Nothing is left in it to drop: every
+    /// [`Entered`] puts back what it found.
+    static CURRENT: ManuallyDrop<RefCell<Option<Rc<Core>>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
     /// How many runtimes are entered on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// Levels whose guards went before one above them: what each gives back when its turn comes.
@@ -62,6 +67,7 @@ thread_local! {
 /// Calls `f` with this thread's runtime; `None` when there is none. `f` runs no foreign code.
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
+    // `try_with` because it is marked for inlining and `with` is not; it cannot fail here.
     CURRENT
         .try_with(|current| current.borrow().as_deref().map(f))
         .ok()
@@ -119,17 +125,14 @@ pub(crate) fn explain_absence(id: RuntimeId, operation: &str, location: &Locatio
 
 /// Makes a runtime the thread's own until the guard is dropped.
 pub(crate) fn enter(core: &Rc<Core>) -> Entered {
-    let previous = CURRENT
-        .try_with(|current| current.replace(Some(Rc::clone(core))))
-        .ok();
+    let previous = CURRENT.with(|current| current.replace(Some(Rc::clone(core))));
     let depth = DEPTH.get() + 1;
     DEPTH.set(depth);
     Entered { previous, depth }
 }
 
-/// The runtime that was entered before; `None` while the thread is ending and its place for one is
-/// gone already.
-type Previous = Option<Option<Rc<Core>>>;
+/// The runtime that was entered before.
+type Previous = Option<Rc<Core>>;
 
 /// Undoes [`enter`]. Nested guards have to be dropped in the reverse order; one that is not panics,
 /// and takes effect when those above it are gone.
@@ -179,11 +182,9 @@ fn leave(mut depth: usize, mut previous: Previous) {
         }
     }
     DEPTH.set(depth);
-    if let Some(previous) = previous {
-        // The old value is dropped only after the borrow that `replace` takes.
-        let left = CURRENT.try_with(|current| current.replace(previous));
-        drop(left);
-    }
+    // The old value is dropped only after the borrow that `replace` takes.
+    let left = CURRENT.with(|current| current.replace(previous));
+    drop(left);
 }
 
 /// Marks this thread as blocked in `block_on` until the guard is dropped.
@@ -282,7 +283,10 @@ impl Core {
                     key,
                 }),
                 Message::RemoveSource(key) => self.remove_source(key),
-                Message::RemoveTimer(key) => self.drop_wakers(self.timers.disarm(key)),
+                Message::RemoveTimer(key) => {
+                    let waker = self.timers.disarm(key);
+                    self.executor.drop_foreign(waker, "the drop of a waker");
+                }
                 Message::Run(run) => {
                     // It reports its own panics; what still unwinds has nobody to go to.
                     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
@@ -323,31 +327,27 @@ impl Core {
     /// and last the inbox, so that whatever the drops before have sent is dropped too.
     pub(crate) fn shut_down(&self) {
         self.executor.shut_down(Ours);
-        self.drop_wakers(self.timers.shut_down());
+        self.wake_orphans(self.timers.shut_down());
         if let Some(key) = self.signals.take() {
             self.remove_source(key);
         }
-        self.drop_wakers(self.reactor.shut_down());
-        self.blocking.shut_down();
+        self.wake_orphans(self.reactor.shut_down());
+        for work in self.blocking.shut_down() {
+            self.executor
+                .drop_foreign(work, "the drop of a blocking closure");
+        }
         registry::unregister(self.id);
         for message in self.remote.inbox().close() {
-            if catch_unwind(AssertUnwindSafe(|| drop(message))).is_err() {
-                self.executor
-                    .panics
-                    .report_payload("the drop of a remote closure", &"");
-            }
+            self.executor
+                .drop_foreign(message, "the drop of a remote closure");
         }
     }
 
-    fn drop_wakers(&self, wakers: impl IntoIterator<Item = Waker>) {
-        for waker in wakers {
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(waker))) {
-                self.executor
-                    .panics
-                    .report_payload("the drop of a waker", payload.as_ref());
-                drop_quietly(payload);
-            }
-        }
+    /// Our own tasks are gone; whoever else waits under another executor learns from a poll that the
+    /// runtime has ended, instead of waiting for ever (I6).
+    fn wake_orphans(&self, wakers: Vec<Waker>) {
+        let wakers = wakers.into_iter().map(|waker| (waker, Cause::ABORT));
+        self.executor.wake_all(wakers, Ours);
     }
 }
 

@@ -474,7 +474,7 @@ impl Executor {
     }
 
     /// Drops a user's value; a panic while doing so is reported, not passed on.
-    fn drop_foreign<T>(&self, value: T, what: &'static str) {
+    pub(crate) fn drop_foreign<T>(&self, value: T, what: &'static str) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
             self.count_panic();
             self.panics.report_payload(what, payload.as_ref());

@@ -343,7 +343,7 @@ impl Reactor {
         self.counters.get()
     }
 
-    /// Forgets every source and refuses new ones; the wakers come back to be dropped.
+    /// Forgets every source and refuses new ones; the wakers come back to be woken.
     pub(crate) fn shut_down(&self) -> Vec<Waker> {
         let mut state = self.state.borrow_mut();
         state.closed = true;

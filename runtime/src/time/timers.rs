@@ -127,7 +127,7 @@ impl Timers {
         self.fired.get()
     }
 
-    /// Forgets every timer and arms no new ones; the wakers come back to be dropped.
+    /// Forgets every timer and arms no new ones; the wakers come back to be woken.
     pub(crate) fn shut_down(&self) -> Vec<Waker> {
         self.closed.set(true);
         let mut wakers = Vec::new();
