@@ -14,22 +14,6 @@ use support::*;
 /// What resident memory may grow by.
 const ALLOWED: u64 = 16 << 20;
 
-/// Sends as much as the server and the kernels take while nobody reads.
-fn stuff(client: &mut std::net::TcpStream, most: usize) -> usize {
-    client
-        .set_write_timeout(Some(Duration::from_millis(200)))
-        .unwrap();
-    let piece = noise(1 << 16, 1);
-    let mut sent = 0;
-    while sent < most {
-        match client.write(&piece) {
-            Ok(length) => sent += length,
-            Err(_) => break,
-        }
-    }
-    sent
-}
-
 #[test]
 fn sixty_four_mebibytes_against_a_slow_reader_stay_in_bounds() {
     let server = Server::start(&["-q"]);
@@ -90,10 +74,9 @@ fn clients_that_never_read_disturb_nobody() {
     server.assert_serves();
     let grown = resident(server.pid()).saturating_sub(before);
     assert!(grown <= ALLOWED, "resident memory grew by {grown} bytes");
-    assert!(
-        cpu_share(server.pid(), Duration::from_millis(500)) < 0.1,
-        "nothing happens: no CPU"
-    );
+    wait_until("the server to rest, now that nothing moves", || {
+        cpu_share(server.pid(), Duration::from_millis(200)) < 0.1
+    });
     drop(stuck);
     server.assert_ends_well();
 }

@@ -45,11 +45,7 @@ fn two_hundred_clients(arguments: &[&str]) -> Server {
 #[test]
 fn with_64_descriptors_200_clients_are_all_served_in_turn() {
     let mut server = two_hundred_clients(&[]);
-    assert!(
-        server.log().contains("the descriptor limit is 64"),
-        "{}",
-        server.log()
-    );
+    server.wait_for_log("the descriptor limit is 64");
     assert!(
         server.log_lines("cannot accept").is_empty(),
         "the limit is respected, not run into"
@@ -121,11 +117,7 @@ fn the_soft_limit_is_raised_to_the_hard_one_and_logged() {
         .arg("ulimit -Sn 100; ulimit -Hn 4000; exec \"$0\" \"$@\"");
     command.arg(PROGRAM).arg("127.0.0.1:0");
     let server = Server::launch(command, 1);
-    assert!(
-        server.log().contains("raised from 100 to 4000"),
-        "{}",
-        server.log()
-    );
+    server.wait_for_log("raised from 100 to 4000");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
     let line = limits
         .lines()

@@ -154,18 +154,10 @@ fn busy_clients_are_stopped_between_two_messages() {
 fn a_stuck_client_is_cut_off_when_the_grace_is_over_with_one_warning() {
     let mut server = Server::start(&["--grace", "400ms"]);
     let mut stuck: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
-    let piece = noise(1 << 20, 9);
     for client in &mut stuck {
-        client
-            .set_write_timeout(Some(Duration::from_millis(100)))
-            .unwrap();
-        while client.write(&piece).is_ok() {}
+        stuff(client, 256 << 20);
     }
     server.signal(Signal::TERM);
-    server.wait_for_log("SIGTERM");
-    wait_until("the listener to close", || {
-        TcpStream::connect(server.address()).is_err()
-    });
     assert_eq!(server.wait().code(), Some(0));
     let lines = server.log_lines("WARN");
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -180,13 +172,13 @@ fn a_second_signal_ends_it_at_once() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut server = Server::start(&["--grace", "1h"]);
         let mut stuck = server.connect();
-        stuck
-            .set_write_timeout(Some(Duration::from_millis(100)))
-            .unwrap();
-        let piece = noise(1 << 20, 9);
-        while stuck.write(&piece).is_ok() {}
+        stuff(&mut stuck, 256 << 20);
         server.signal(Signal::TERM);
         server.wait_for_log("SIGTERM");
+        let address = server.address();
+        wait_until("the listener to close", || {
+            TcpStream::connect(address).is_err()
+        });
         assert!(server.is_alive(), "it waits for the stuck client");
         server.signal(signal);
         assert_eq!(server.wait().code(), Some(code), "{}", server.log());

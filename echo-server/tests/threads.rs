@@ -4,10 +4,9 @@
 
 mod support;
 
-use std::io::Write;
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::thread;
 
 use rustix::process::Signal;
 use support::*;
@@ -64,13 +63,11 @@ fn figures_and_cut_offs_are_those_of_all_threads() {
     ];
     let mut server = Server::start(&arguments);
     let mut clients: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
-    let piece = noise(1 << 20, 9);
-    for client in &mut clients {
-        client
-            .set_write_timeout(Some(Duration::from_millis(50)))
-            .unwrap();
-        while client.write(&piece).is_ok() {}
-    }
+    thread::scope(|scope| {
+        for client in &mut clients {
+            scope.spawn(|| stuff(client, 256 << 20));
+        }
+    });
     server.wait_for_log("connections=20");
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0), "{}", server.log());

@@ -8,7 +8,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -324,6 +324,27 @@ pub(crate) fn assert_half_close_echo(mut client: TcpStream, message: &[u8]) {
             back.len()
         );
     });
+}
+
+/// Sends until nothing fits anywhere any more, and reads nothing: the kernel's buffers are full, and
+/// the server waits. Returns how much it took; stops at `most`.
+pub(crate) fn stuff(client: &mut TcpStream, most: usize) -> usize {
+    let piece = noise(1 << 16, 1);
+    let patience = Some(Duration::from_millis(100));
+    client.set_write_timeout(patience).expect("an open socket");
+    let (mut sent, mut refused) = (0, 0);
+    // Refused several times in a row: it is full, not just slow for a moment.
+    while sent < most && refused < 5 {
+        match client.write(&piece) {
+            Ok(length) => (sent, refused) = (sent + length, 0),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => refused += 1,
+            Err(_) => break, // the server has had enough
+        }
+    }
+    client
+        .set_write_timeout(Some(PATIENCE))
+        .expect("an open socket");
+    sent
 }
 
 /// Closes a connection by a reset instead of an orderly end.
