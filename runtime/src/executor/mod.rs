@@ -176,6 +176,12 @@ struct Next {
     aborted: bool,
 }
 
+/// What became of a task that was run.
+enum Polled {
+    Pending(BoxedCell),
+    Ended(BoxedCell, Ending),
+}
+
 /// What is left to do, outside the borrow, once a task has ended.
 #[must_use]
 enum Ended {
@@ -343,67 +349,61 @@ impl Executor {
     /// Polls tasks from the run queue, at most `limit` of them (I8).
     #[inline]
     pub(crate) fn tick(&self, limit: u32, dress: impl Dress) {
-        for _ in 0..limit {
-            let Some(next) = self.take_next() else {
-                return;
+        let mut next = match limit {
+            0 => return,
+            _ => self.tasks.borrow_mut().take_next(),
+        };
+        for last in (0..limit).map(|polled| polled + 1 == limit) {
+            let Some(Next { key, cell, aborted }) = next else {
+                break;
             };
-            self.run(next, dress);
-        }
-    }
-
-    #[inline(always)]
-    fn take_next(&self) -> Option<Next> {
-        let mut tasks = self.tasks.borrow_mut();
-        let tasks = &mut *tasks;
-        loop {
-            let key = tasks.queue.pop()?;
-            // A task that woke itself in its last poll left its key behind.
-            let Some(slot) = tasks.slots.get_mut(key) else {
-                continue;
+            next = match self.run(key, cell, aborted, dress) {
+                // One borrow puts a task back and takes the next one.
+                Polled::Pending(cell) => {
+                    let mut tasks = self.tasks.borrow_mut();
+                    tasks.put_back(key, cell, self.wait.take());
+                    if last { None } else { tasks.take_next() }
+                }
+                Polled::Ended(cell, ending) => {
+                    self.finish(key, cell, ending, dress);
+                    if last {
+                        None
+                    } else {
+                        self.tasks.borrow_mut().take_next()
+                    }
+                }
             };
-            slot.flags.clear(Flags::SCHEDULED);
-            if let Some(cell) = slot.cell.take_if(|_| !slot.flags.has(Flags::FINISHED)) {
-                slot.flags.set(Flags::RUNNING);
-                slot.polls += 1;
-                tasks.counters.polls += 1;
-                return Some(Next {
-                    key,
-                    cell,
-                    aborted: slot.flags.has(Flags::ABORTED),
-                });
-            }
         }
+        self.leave_poll();
     }
 
     #[inline]
-    fn run(&self, next: Next, dress: impl Dress) {
-        let Next {
-            key,
-            mut cell,
-            aborted,
-        } = next;
+    fn run(&self, key: Key, mut cell: BoxedCell, aborted: bool, dress: impl Dress) -> Polled {
         let id = Id {
             runtime: self.runtime,
             key,
         };
         let word = WakeWord::new(self.runtime, key.generation, key.index);
         self.enter_poll(word, Cause::task(key.index));
-        let polled = if aborted {
-            Poll::Ready(cell.as_mut().cancel(id))
-        } else {
-            // Dropping one of our wakers does nothing, so the call that would do it is spared.
-            let waker = ManuallyDrop::new(dress.waker(word));
-            let started = self.poll_times.as_ref().map(PollTimes::start);
-            let polled = cell.as_mut().poll(id, &mut Context::from_waker(&waker));
-            if let (Some(times), Some(started)) = (&self.poll_times, started) {
+        if aborted {
+            let ending = cell.as_mut().cancel(id);
+            return Polled::Ended(cell, ending);
+        }
+        // Dropping one of our wakers does nothing, so the call that would do it is spared.
+        let waker = ManuallyDrop::new(dress.waker(word));
+        let mut cx = Context::from_waker(&waker);
+        let polled = match &self.poll_times {
+            None => cell.as_mut().poll(id, &mut cx),
+            Some(times) => {
+                let started = times.start();
+                let polled = cell.as_mut().poll(id, &mut cx);
                 self.measure(times, times.stop(started), key);
+                polled
             }
-            polled
         };
-        self.leave_poll();
         match polled {
-            Poll::Pending => self.put_back(key, cell),
-            Poll::Ready(ending) => self.finish(key, cell, ending, dress),
+            Poll::Pending => Polled::Pending(cell),
+            Poll::Ready(ending) => Polled::Ended(cell, ending),
         }
     }
 
@@ -428,18 +428,6 @@ impl Executor {
             let spawned_at = tasks.slots.get(key).map(|slot| slot.spawned_at);
             (tasks.names.get(&key).map(ToString::to_string), spawned_at)
         });
-    }
-
-    #[inline]
-    fn put_back(&self, key: Key, cell: BoxedCell) {
-        let mut tasks = self.tasks.borrow_mut();
-        let slot = tasks
-            .slots
-            .get_mut(key)
-            .expect("a running task keeps its slot");
-        slot.flags.clear(Flags::RUNNING);
-        slot.wait = self.wait.take();
-        slot.cell = Some(cell);
     }
 
     fn finish(&self, key: Key, cell: BoxedCell, ending: Ending, dress: impl Dress) {
@@ -737,6 +725,38 @@ impl Executor {
 }
 
 impl Tasks {
+    /// Takes the cell of the next task in the queue out of its slot.
+    #[inline(always)]
+    fn take_next(&mut self) -> Option<Next> {
+        loop {
+            let key = self.queue.pop()?;
+            // A task that woke itself in its last poll left its key behind.
+            let Some(slot) = self.slots.get_mut(key) else {
+                continue;
+            };
+            slot.flags.clear(Flags::SCHEDULED);
+            if let Some(cell) = slot.cell.take_if(|_| !slot.flags.has(Flags::FINISHED)) {
+                slot.flags.set(Flags::RUNNING);
+                slot.polls += 1;
+                self.counters.polls += 1;
+                let aborted = slot.flags.has(Flags::ABORTED);
+                return Some(Next { key, cell, aborted });
+            }
+        }
+    }
+
+    /// Puts a cell back into its slot after a poll that returned `Pending`.
+    #[inline(always)]
+    fn put_back(&mut self, key: Key, cell: BoxedCell, wait: Option<Wait>) {
+        let slot = self
+            .slots
+            .get_mut(key)
+            .expect("a running task keeps its slot");
+        slot.flags.clear(Flags::RUNNING);
+        slot.wait = wait;
+        slot.cell = Some(cell);
+    }
+
     /// Frees a slot.
     fn remove(&mut self, key: Key) -> Option<Slot> {
         let slot = self.slots.remove(key)?;

@@ -111,45 +111,29 @@ impl Ready {
     /// Nothing.
     pub const EMPTY: Ready = Ready(0);
     /// A read will not block.
-    pub const READABLE: Ready = Ready(0b000_0001);
+    pub const READABLE: Ready = Ready(0x01);
     /// A write will not block.
-    pub const WRITABLE: Ready = Ready(0b000_0010);
+    pub const WRITABLE: Ready = Ready(0x04);
     /// The peer has closed its sending side.
-    pub const READ_CLOSED: Ready = Ready(0b000_0100);
+    pub const READ_CLOSED: Ready = Ready(0x20);
     /// Nothing written will reach the peer.
-    pub const WRITE_CLOSED: Ready = Ready(0b000_1000);
+    pub const WRITE_CLOSED: Ready = Ready(0x10);
     /// Out-of-band data or another exceptional condition.
-    pub const PRIORITY: Ready = Ready(0b001_0000);
+    pub const PRIORITY: Ready = Ready(0x02);
     /// An error is pending on the descriptor.
-    pub const ERROR: Ready = Ready(0b010_0000);
+    pub const ERROR: Ready = Ready(0x08);
     /// All of them.
-    pub const ALL: Ready = Ready(0b011_1111);
+    pub const ALL: Ready = Ready(0x3f);
 
     #[inline]
     pub(crate) const fn from_epoll(flags: u32) -> Ready {
-        const fn has(flags: u32, flag: libc::c_int) -> bool {
-            flags & flag as u32 != 0
-        }
-        let mut ready = 0;
-        if has(flags, libc::EPOLLIN) {
-            ready |= Self::READABLE.0;
-        }
-        if has(flags, libc::EPOLLPRI) {
-            ready |= Self::PRIORITY.0 | Self::URGENT.0;
-        }
-        if has(flags, libc::EPOLLOUT) {
-            ready |= Self::WRITABLE.0;
-        }
-        if has(flags, libc::EPOLLRDHUP) {
-            ready |= Self::READ_CLOSED.0;
-        }
-        if has(flags, libc::EPOLLHUP) {
-            ready |= Self::READ_CLOSED.0 | Self::WRITE_CLOSED.0;
-        }
-        if has(flags, libc::EPOLLERR) {
-            ready |= Self::ERROR.0;
-        }
-        Ready(ready)
+        // The five flags in the low byte are the kernel's own bits (see the assertion below);
+        // EPOLLRDHUP is moved down beside them, and two flags mean a second thing each.
+        let same = flags & 0x1f;
+        let read_closed = flags >> 8 & 0x20;
+        let hung_up = (flags & 0x10) << 1;
+        let urgent = (flags & 0x02) << 5;
+        Ready((same | read_closed | hung_up | urgent) as u8)
     }
 
     #[inline]
@@ -169,7 +153,7 @@ impl Ready {
 
     /// The readers' own note of urgent data, so that clearing it takes nothing from those who wait
     /// for [`PRIORITY`](Self::PRIORITY). Not shown to users.
-    const URGENT: Ready = Ready(0b100_0000);
+    const URGENT: Ready = Ready(0x40);
 
     /// Says whether nothing is ready.
     #[must_use]
@@ -224,6 +208,16 @@ impl Ready {
         self.0 & other.0 != 0
     }
 }
+
+// What `from_epoll` takes for granted.
+const _: () = assert!(
+    libc::EPOLLIN as u8 == Ready::READABLE.0
+        && libc::EPOLLPRI as u8 == Ready::PRIORITY.0
+        && libc::EPOLLOUT as u8 == Ready::WRITABLE.0
+        && libc::EPOLLERR as u8 == Ready::ERROR.0
+        && libc::EPOLLHUP as u8 == Ready::WRITE_CLOSED.0
+        && (libc::EPOLLRDHUP >> 8) as u8 == Ready::READ_CLOSED.0
+);
 
 impl BitOr for Ready {
     type Output = Ready;
