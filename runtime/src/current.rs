@@ -23,7 +23,7 @@ use std::task::Waker;
 use crate::blocking::Pool;
 use crate::executor::Executor;
 use crate::reactor::Reactor;
-use crate::reactor::ready::Interest;
+use crate::reactor::ready::{Interest, Ready};
 use crate::registry;
 use crate::remote::{Message, Remote};
 use crate::slab::Key;
@@ -297,6 +297,14 @@ impl Core {
                     }
                 }
             }
+        }
+    }
+
+    /// Presets what a source is taken to be ready for and wakes whoever waited for that.
+    pub(crate) fn assume_ready(&self, key: Key, ready: Ready) {
+        let woken = self.reactor.assume(key, ready);
+        if !woken.is_empty() {
+            self.executor.wake_all(woken, Ours);
         }
     }
 

@@ -130,8 +130,9 @@ impl<T: AsFd> AsyncFd<T> {
 
     #[track_caller]
     fn register(inner: T, interest: Interest, explicit: bool) -> io::Result<Self> {
+        // The user's own code, so it runs while nothing is borrowed.
+        let fd = inner.as_fd();
         let added = current::with(|core| -> io::Result<Registration> {
-            let fd = inner.as_fd();
             let key = core.reactor.add(fd, interest)?;
             Ok(Registration {
                 runtime: core.id,
@@ -158,16 +159,15 @@ impl<T: AsFd> AsyncFd<T> {
         self.registration.explicit.store(true, Ordering::Relaxed);
     }
 
-    /// Presets what is taken to be ready, so that the next operation is tried at once.
+    /// Presets what is taken to be ready, so that the next operation is tried at once, and wakes
+    /// whoever waits for that.
     ///
     /// Never wrong, at worst in vain: an operation that would block clears it again. A new stream
     /// socket, for example, has room to write.
     pub fn assume_ready(&self, ready: Ready) {
-        current::with(|core| {
-            if core.owns(self.registration.runtime) {
-                core.reactor.assume(self.registration.key, ready);
-            }
-        });
+        if let Some(core) = current::get_if(self.registration.runtime) {
+            core.assume_ready(self.registration.key, ready);
+        }
     }
 
     /// The value.

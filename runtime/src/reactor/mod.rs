@@ -271,11 +271,16 @@ impl Reactor {
         }
     }
 
-    /// Presets cached readiness: the next operation is tried without waiting for an event.
-    pub(crate) fn assume(&self, key: Key, what: Ready) {
+    /// Presets cached readiness: the next operation is tried without waiting for an event. Those
+    /// who wait already come back to be woken.
+    pub(crate) fn assume(&self, key: Key, what: Ready) -> Vec<(Waker, Cause)> {
+        let mut woken = Vec::new();
         if let Some(source) = self.state.borrow_mut().sources.get_mut(key) {
             source.ready |= what;
+            source.take_waiters(what, &mut woken);
         }
+        self.forget_waiting(woken.len());
+        woken
     }
 
     /// One look at the kernel: waits as long as `wait` allows, remembers what became ready, and
@@ -387,6 +392,12 @@ impl Source {
     fn receive(&mut self, ready: Ready, woken: &mut Vec<(Waker, Cause)>) {
         self.ready |= ready;
         self.events = self.events.wrapping_add(1);
+        self.take_waiters(ready, woken);
+    }
+
+    /// Moves those who wait for any of `ready` to `woken`.
+    #[inline]
+    fn take_waiters(&mut self, ready: Ready, woken: &mut Vec<(Waker, Cause)>) {
         let cause = Cause::io(self.fd, ready);
         if ready.intersects(Interest::READABLE.mask()) || ready.is_priority() {
             self.readers.take_all(|waker| woken.push((waker, cause)));
