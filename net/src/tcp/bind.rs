@@ -1,4 +1,4 @@
-//! The future of `TcpListener::bind`: look up, then take the first address that can be had.
+//! `TcpListener::bind` and its future: look up, then take the first address that can be had.
 
 use std::future::Future;
 use std::io;
@@ -14,6 +14,42 @@ use crate::lookup::{LookupHost, ToSocketAddrs, lookup_host};
 use crate::outside;
 use crate::socket::{Family, register};
 
+impl TcpListener {
+    /// Binds a listening socket to the first of the addresses that can be had.
+    ///
+    /// Port 0 asks the system for a free port; see [`local_addr`](Self::local_addr). `SO_REUSEADDR`
+    /// is on, so that a server can be restarted at once, and the backlog is 4096 (capped by the
+    /// system's `net.core.somaxconn`); [`TcpSocket`](super::TcpSocket) has other choices.
+    ///
+    /// # Errors
+    ///
+    /// `AddrInUse` (EADDRINUSE), `PermissionDenied` (EACCES: a port below 1024 without privilege),
+    /// `AddrNotAvailable` (EADDRNOTAVAIL: not an address of this machine), `InvalidInput` or the
+    /// resolver's error as of [`lookup_host`](crate::lookup_host). The message names the address;
+    /// see [`SocketError`](crate::SocketError) for the errno. Nothing stays open.
+    ///
+    /// # Panics
+    ///
+    /// When polled outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropped early, it bound nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// println!("listening on {}", listener.local_addr()?);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn bind<A: ToSocketAddrs>(address: A) -> Bind {
+        Bind::new(address)
+    }
+}
+
 /// The future of [`TcpListener::bind`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled or awaited"]
@@ -24,7 +60,7 @@ pub struct Bind {
 
 impl Bind {
     #[track_caller]
-    pub(super) fn new(address: impl ToSocketAddrs) -> Self {
+    fn new(address: impl ToSocketAddrs) -> Self {
         Self {
             lookup: lookup_host(address),
             caller: Location::caller(),

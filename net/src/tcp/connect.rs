@@ -1,5 +1,5 @@
-//! The futures of `TcpStream::connect`, `connect_timeout` and `TcpSocket::connect`: look up, then
-//! try one address after another.
+//! `TcpStream::connect`, `connect_timeout` and the futures behind them and `TcpSocket::connect`: look
+//! up, then try one address after another.
 
 use std::future::Future;
 use std::io;
@@ -20,6 +20,72 @@ use crate::error::{context, more_useful};
 use crate::lookup::{LookupHost, SocketAddrs, ToSocketAddrs, lookup_host};
 use crate::outside;
 use crate::socket::{Family, create};
+
+impl TcpStream {
+    /// Connects to the first of the addresses that answers, trying them in order.
+    ///
+    /// # Errors
+    ///
+    /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, `HostUnreachable` and others, as the
+    /// kernel gives them; when several addresses failed, that of the last one that got further than
+    /// this machine. `InvalidInput` or the resolver's error as of
+    /// [`lookup_host`](crate::lookup_host). The message names the address; see
+    /// [`SocketError`](crate::SocketError) for the errno. Nothing stays open.
+    ///
+    /// # Panics
+    ///
+    /// When polled outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropped early, the attempt is given up and its socket closed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wakeful_net::TcpStream;
+    ///
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let port = listener.local_addr()?.port();
+    /// let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    /// stream.set_nodelay(true)?;
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn connect<A: ToSocketAddrs>(address: A) -> Connect {
+        Connect::new(address)
+    }
+
+    /// As [`connect`](Self::connect), but gives up after `limit`, look-up and all addresses
+    /// included. The time runs from the first poll.
+    ///
+    /// # Errors
+    ///
+    /// `TimedOut` when the limit has passed; else as [`connect`](Self::connect).
+    ///
+    /// # Panics
+    ///
+    /// When polled outside a runtime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropped early, the attempt is given up and its socket closed.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # wakeful::block_on(async {
+    /// let limit = Duration::from_secs(3);
+    /// let stream = wakeful_net::TcpStream::connect_timeout("example.org:80", limit).await?;
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn connect_timeout<A: ToSocketAddrs>(address: A, limit: Duration) -> ConnectTimeout {
+        ConnectTimeout::new(address, limit)
+    }
+}
 
 /// The future of [`TcpStream::connect`] and [`TcpSocket::connect`](super::TcpSocket::connect).
 #[derive(Debug)]

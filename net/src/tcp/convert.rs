@@ -12,6 +12,21 @@ use crate::sys;
 
 impl TcpStream {
     /// Borrows the two directions of the stream, so that one `async` block can use both.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// let mut stream = stream;
+    /// let (reader, writer) = stream.split();
+    /// writer.write_all(b"ping").await?;
+    /// # peer.write_all(b"pong").await?;
+    /// reader.read_exact(&mut [0; 4]).await?;
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         stream::split(self)
@@ -21,6 +36,26 @@ impl TcpStream {
     ///
     /// Dropping the write half ends the outgoing direction;
     /// [`reunite`](OwnedReadHalf::reunite) makes a stream of both again.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// let (reader, writer) = stream.into_split();
+    /// let sender = wakeful::spawn(async move {
+    ///     writer.write_all(b"ping").await?;
+    ///     std::io::Result::Ok(writer)
+    /// });
+    /// # peer.write_all(b"pong").await?;
+    /// reader.read_exact(&mut [0; 4]).await?;
+    /// let writer = sender.await.expect("has not panicked")?;
+    /// let stream = reader.reunite(writer).expect("two halves of one stream");
+    /// # drop(stream);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         stream::into_split(self)
@@ -38,6 +73,20 @@ impl TcpStream {
     /// # Panics
     ///
     /// On a thread that does not run the stream's runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// let clone = stream.try_clone()?;
+    /// drop(stream);
+    /// clone.write_all(b"still connected").await?;
+    /// # drop(peer);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn try_clone(&self) -> io::Result<Self> {
         duplicate(&self.io).map(Self::from_io)
@@ -62,6 +111,21 @@ impl TcpStream {
     /// # Errors
     ///
     /// None so far; tokio's signature.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// let blocking = stream.into_std()?;
+    /// blocking.set_nonblocking(false)?;
+    /// # drop(peer);
+    /// let stream = wakeful_net::TcpStream::from_std(blocking)?; // non-blocking again
+    /// # drop(stream);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
         Ok(OwnedFd::from(self).into())
     }

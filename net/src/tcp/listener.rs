@@ -13,9 +13,8 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use wakeful::io::Readiness;
 
-use super::{Bind, TcpStream};
+use super::TcpStream;
 use crate::listen::{Accepted, incoming, poll_accept, poll_accept_once};
-use crate::lookup::ToSocketAddrs;
 use crate::socket::{Family, Io, Socket, adopt, duplicate, expose, register_connected};
 use crate::sys;
 
@@ -46,40 +45,6 @@ pub struct TcpListener {
 impl TcpListener {
     pub(super) fn from_io(io: Io) -> Self {
         Self { io }
-    }
-
-    /// Binds a listening socket to the first of the addresses that can be had.
-    ///
-    /// Port 0 asks the system for a free port; see [`local_addr`](Self::local_addr). `SO_REUSEADDR`
-    /// is on, so that a server can be restarted at once, and the backlog is 4096 (capped by the
-    /// system's `net.core.somaxconn`); [`TcpSocket`](super::TcpSocket) has other choices.
-    ///
-    /// # Errors
-    ///
-    /// `AddrInUse` (EADDRINUSE), `PermissionDenied` (EACCES: a port below 1024 without privilege),
-    /// `AddrNotAvailable` (EADDRNOTAVAIL: not an address of this machine), `InvalidInput` or the
-    /// resolver's error as of [`lookup_host`](crate::lookup_host). The message names the address;
-    /// see [`SocketError`](crate::SocketError) for the errno. Nothing stays open.
-    ///
-    /// # Panics
-    ///
-    /// When polled outside a runtime.
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe: dropped early, it bound nothing.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// # wakeful::block_on(async {
-    /// let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
-    /// println!("listening on {}", listener.local_addr()?);
-    /// # std::io::Result::Ok(()) }).unwrap();
-    /// ```
-    #[track_caller]
-    pub fn bind<A: ToSocketAddrs>(address: A) -> Bind {
-        Bind::new(address)
     }
 
     /// Waits for the next connection.

@@ -23,11 +23,14 @@ impl TcpStream {
     ///
     /// # Examples
     ///
-    /// ```no_run
+    /// ```
     /// # wakeful::block_on(async {
-    /// let stream = wakeful_net::TcpStream::connect("127.0.0.1:7").await?;
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
     /// stream.set_nodelay(true)?;
     /// assert!(stream.nodelay()?);
+    /// # drop(peer);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
@@ -71,6 +74,22 @@ impl TcpStream {
     /// # Errors
     ///
     /// As setsockopt(2); none in practice.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// use std::time::Duration;
+    ///
+    /// stream.set_keepalive(true)?;
+    /// let often = socket2::TcpKeepalive::new().with_time(Duration::from_secs(30));
+    /// socket2::SockRef::from(&stream).set_tcp_keepalive(&often)?;
+    /// # drop(peer);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
         self.options().set_keepalive(keepalive)
     }
@@ -106,6 +125,20 @@ impl TcpStream {
     /// # Errors
     ///
     /// As setsockopt(2); none in practice.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// stream.set_zero_linger()?;
+    /// drop(stream);
+    /// let err = peer.read(&mut [0; 8]).await.unwrap_err();
+    /// assert_eq!(err.kind(), std::io::ErrorKind::ConnectionReset);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub fn set_zero_linger(&self) -> io::Result<()> {
         self.set_linger(Some(Duration::ZERO))
     }

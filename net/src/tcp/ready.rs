@@ -67,6 +67,19 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// stream.writable().await?;
+    /// assert_eq!(stream.try_write(b"hello")?, 5);
+    /// # drop(peer);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn writable(&self) -> Wait<'_> {
         Wait::writable(&self.io)
@@ -85,6 +98,21 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Safe.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// use wakeful::io::Interest;
+    ///
+    /// let ready = stream.ready(Interest::READABLE | Interest::WRITABLE).await?;
+    /// assert!(ready.is_writable() && !ready.is_readable());
+    /// # drop(peer);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
         WaitReady::new(&self.io, interest)
@@ -167,6 +195,25 @@ impl TcpStream {
     /// # Errors
     ///
     /// `WouldBlock` when the stream is not known to be ready; else what the call returns.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// use std::os::fd::AsFd;
+    /// use wakeful::io::Interest;
+    ///
+    /// let result = stream.try_io(Interest::READABLE, || {
+    ///     // Any call on this descriptor; here one that never gets to run.
+    ///     Err::<(), _>(std::io::Error::other(format!("{:?}", stream.as_fd())))
+    /// });
+    /// assert_eq!(result.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+    /// # drop(peer);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub fn try_io<R>(
         &self,
         interest: Interest,

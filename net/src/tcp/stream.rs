@@ -1,15 +1,12 @@
-//! `TcpStream`: one connection, and how to connect, read and write.
+//! `TcpStream`: one connection, and how to read and write.
 //!
 //! What happens on the wire is in `crate::stream`; this file says what each operation promises.
-//! Waiting without transferring is in `ready`, splitting and changing owners in `convert`, socket
-//! options in `options`.
+//! How to connect is in `connect`, waiting without transferring in `ready`, splitting and changing
+//! owners in `convert`, socket options in `options`.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
-use std::time::Duration;
 
-use super::{Connect, ConnectTimeout};
-use crate::lookup::ToSocketAddrs;
 use crate::socket::Io;
 use crate::stream::{Peek, Read, ReadExact, ReadVectored, Write, WriteAll, WriteVectored};
 
@@ -60,70 +57,6 @@ impl TcpStream {
         Self { io }
     }
 
-    /// Connects to the first of the addresses that answers, trying them in order.
-    ///
-    /// # Errors
-    ///
-    /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, `HostUnreachable` and others, as the
-    /// kernel gives them; when several addresses failed, that of the last one that got further than
-    /// this machine. `InvalidInput` or the resolver's error as of
-    /// [`lookup_host`](crate::lookup_host). The message names the address; see
-    /// [`SocketError`](crate::SocketError) for the errno. Nothing stays open.
-    ///
-    /// # Panics
-    ///
-    /// When polled outside a runtime.
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe: dropped early, the attempt is given up and its socket closed.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use wakeful_net::TcpStream;
-    ///
-    /// # wakeful::block_on(async {
-    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
-    /// # let port = listener.local_addr()?.port();
-    /// let stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    /// stream.set_nodelay(true)?;
-    /// # std::io::Result::Ok(()) }).unwrap();
-    /// ```
-    #[track_caller]
-    pub fn connect<A: ToSocketAddrs>(address: A) -> Connect {
-        Connect::new(address)
-    }
-
-    /// As [`connect`](Self::connect), but gives up after `limit`, look-up and all addresses
-    /// included. The time runs from the first poll.
-    ///
-    /// # Errors
-    ///
-    /// `TimedOut` when the limit has passed; else as [`connect`](Self::connect).
-    ///
-    /// # Panics
-    ///
-    /// When polled outside a runtime.
-    ///
-    /// # Cancel safety
-    ///
-    /// Safe: dropped early, the attempt is given up and its socket closed.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// # use std::time::Duration;
-    /// # wakeful::block_on(async {
-    /// let limit = Duration::from_secs(3);
-    /// let stream = wakeful_net::TcpStream::connect_timeout("example.org:80", limit).await?;
-    /// # std::io::Result::Ok(()) }).unwrap();
-    /// ```
-    #[track_caller]
-    pub fn connect_timeout<A: ToSocketAddrs>(address: A, limit: Duration) -> ConnectTimeout {
-        ConnectTimeout::new(address, limit)
-    }
-
     /// Reads some bytes, as soon as there are any, and says how many.
     ///
     /// `Ok(0)` is the end of the stream: the peer has shut its writing direction down. An empty
@@ -163,6 +96,23 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Safe: bytes are taken only in the poll that returns them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// use std::io::IoSliceMut;
+    ///
+    /// # peer.write_all(b"headbody").await?;
+    /// let (mut head, mut body) = ([0; 4], [0; 64]);
+    /// let mut bufs = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
+    /// assert_eq!(stream.read_vectored(&mut bufs).await?, 8);
+    /// assert_eq!(&head, b"head");
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn read_vectored<'a, 'b>(&'a self, bufs: &'a mut [IoSliceMut<'b>]) -> ReadVectored<'a, 'b> {
         ReadVectored::new(&self.io, bufs)
@@ -214,6 +164,20 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Safe: it takes nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// # peer.write_all(b"GET /").await?;
+    /// let mut first = [0; 3];
+    /// stream.peek(&mut first).await?;
+    /// assert_eq!(&first, b"GET"); // and the next read returns it again
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn peek<'a>(&'a self, buf: &'a mut [u8]) -> Peek<'a> {
         Peek::new(&self.io, buf)
@@ -234,6 +198,22 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Safe: dropped early, it wrote nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// let mut rest = &b"all of it, by hand"[..];
+    /// while !rest.is_empty() {
+    ///     let n = stream.write(rest).await?;
+    ///     rest = &rest[n..];
+    /// }
+    /// # drop(peer);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[inline]
     #[track_caller]
     pub fn write<'a>(&'a self, buf: &'a [u8]) -> Write<'a> {
@@ -253,6 +233,21 @@ impl TcpStream {
     /// # Cancel safety
     ///
     /// Safe: dropped early, it wrote nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// use std::io::IoSlice;
+    ///
+    /// let parts = [IoSlice::new(b"head"), IoSlice::new(b"body")];
+    /// assert_eq!(stream.write_vectored(&parts).await?, 8);
+    /// # drop(peer);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn write_vectored<'a, 'b>(&'a self, bufs: &'a [IoSlice<'b>]) -> WriteVectored<'a, 'b> {
         WriteVectored::new(&self.io, bufs)
@@ -272,6 +267,18 @@ impl TcpStream {
     ///
     /// Not safe: dropped early, it wrote an unknown part. Two tasks that write at once may mix their
     /// parts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// stream.write_all(b"everything").await?;
+    /// # peer.read_exact(&mut [0; 10]).await?;
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[inline]
     #[track_caller]
     pub fn write_all<'a>(&'a self, buf: &'a [u8]) -> WriteAll<'a> {
@@ -286,6 +293,18 @@ impl TcpStream {
     /// # Errors
     ///
     /// `NotConnected` (ENOTCONN) when the peer has reset the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// stream.shutdown(std::net::Shutdown::Write)?;
+    /// assert_eq!(peer.read(&mut [0; 8]).await?, 0);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         self.io.get_ref().options().shutdown(how)
     }

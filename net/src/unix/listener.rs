@@ -71,6 +71,18 @@ impl UnixListener {
     /// # Panics
     ///
     /// Outside a runtime; no file is made then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// use wakeful_net::UnixListener;
+    ///
+    /// let name = format!("\0wakeful-bind-{}", std::process::id());
+    /// let listener = UnixListener::bind(&name)?;
+    /// assert_eq!(listener.local_addr()?.as_abstract_name(), Some(&name.as_bytes()[1..]));
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<Self> {
         let path = path.as_ref();

@@ -108,6 +108,16 @@ impl UnixStream {
     /// # Panics
     ///
     /// Outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// let (near, far) = wakeful_net::UnixStream::pair()?;
+    /// near.write_all(b"hello").await?;
+    /// far.read_exact(&mut [0; 5]).await?;
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
     #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
         let kind = Type::STREAM.nonblocking().cloexec();

@@ -86,6 +86,23 @@ fn a_surviving_duplicate_wakes_nobody_and_registers_afresh() {
 }
 
 #[test]
+fn dropping_one_of_two_clones_takes_its_registration_along() {
+    run(async {
+        let (stream, peer) = UnixStream::pair().unwrap();
+        let clone = stream.try_clone().unwrap();
+        // Closing its descriptor would not do it: the other one keeps the open file alive.
+        drop(stream);
+        let second = clone.try_clone().unwrap();
+        drop(second);
+        let before = wakeful::metrics().events_stale;
+        peer.write_all(b"abc").await.unwrap();
+        settle().await;
+        assert_eq!(wakeful::metrics().events_stale, before);
+        assert_eq!(clone.read(&mut [0; 8]).await.unwrap(), 3);
+    });
+}
+
+#[test]
 fn a_number_that_is_used_again_inherits_no_readiness() {
     run(async {
         for _ in 0..100 {
