@@ -25,9 +25,15 @@ use crate::address::Address;
                   NO_COLOR  turns colour off"
 )]
 pub(crate) struct Args {
-    /// Where to listen: HOST:PORT, tcp://HOST:PORT, tcp://[IPV6]:PORT or unix:///PATH, with a
-    /// port from 0 to 65535; several are served at once [default: tcp://127.0.0.1:8080]
-    #[arg(value_name = "ADDR", value_parser = address(), allow_negative_numbers = true)]
+    // Not a doc comment, in which rustdoc would take the brackets for links.
+    #[arg(
+        value_name = "ADDR",
+        value_parser = address(),
+        allow_negative_numbers = true,
+        help = "Where to listen: HOST:PORT, tcp://HOST:PORT, tcp://[IPV6]:PORT or unix:///PATH, \
+                with a port from 0 to 65535; several are served at once \
+                [default: tcp://127.0.0.1:8080]"
+    )]
     positional: Vec<Address>,
 
     /// The same as ADDR; may be given several times

@@ -63,26 +63,32 @@ impl Connection {
     }
 
     /// Reads what is there: `None` when it is nothing, 0 at the end of input.
-    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> Result<Option<usize>, Lost> {
         match self.stream.try_read(buffer) {
             Ok(length) => {
                 self.received.set(self.received.get() + length as u64);
                 Ok(Some(length))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => Err(Lost {
+                while_doing: "read",
+                error,
+            }),
         }
     }
 
     /// Sends as much as the peer takes now, and says how much that was; it may be 0.
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> Result<usize, Lost> {
         match self.stream.try_write(bytes) {
             Ok(taken) => {
                 self.sent.set(self.sent.get() + taken as u64);
                 Ok(taken)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-            Err(error) => Err(error),
+            Err(error) => Err(Lost {
+                while_doing: "write",
+                error,
+            }),
         }
     }
 
@@ -128,6 +134,24 @@ impl Connection {
 
     pub(crate) fn set_task(&self, task: task::Id) {
         self.task.set(Some(task));
+    }
+}
+
+/// Why a connection ended before its peer said that it had finished.
+#[derive(Debug)]
+pub(crate) struct Lost {
+    /// `read`, `write` or `wait`.
+    pub(crate) while_doing: &'static str,
+    pub(crate) error: io::Error,
+}
+
+/// An error of a wait: the peer took too long, or the runtime is about to end.
+impl From<io::Error> for Lost {
+    fn from(error: io::Error) -> Lost {
+        Lost {
+            while_doing: "wait",
+            error,
+        }
     }
 }
 

@@ -7,8 +7,8 @@
 //!    receiving side is shut down. That is all it takes, because shutdown(2) speaks to the handler
 //!    in words it knows already: it still reads and returns what the kernel holds, then sees the
 //!    end of input and finishes, as if the peer had said goodbye.
-//! 3. When half of the grace is over, the same is done to the busy ones: a client that keeps
-//!    sending has to be stopped somewhere, and this is between two messages.
+//! 3. After [`LAST_CALL`], or half of a shorter grace, the same is done to the busy ones: a client
+//!    that keeps sending has to be stopped somewhere, and this is between two messages.
 //! 4. When the grace is over, whatever is left is cut off, and counted.
 //!
 //! Why wait for quiet instead of ending everybody at once? What a client has sent may still be on
@@ -27,6 +27,9 @@ use crate::server::Server;
 /// After so long without a byte in either direction a connection has nothing more on its way.
 const QUIET: Duration = Duration::from_millis(50);
 
+/// How long those who keep sending are served on.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
 /// How often to look.
 const PACE: Duration = Duration::from_millis(10);
 
@@ -35,7 +38,7 @@ pub(crate) async fn drain(server: &Server, grace: Duration) -> usize {
     accept_the_last(server).await;
     server.stop_accepting();
     // `timeout` also copes with a grace of a thousand years, which no sum of instants would.
-    let in_time = timeout(grace, finish_connections(server, grace / 2)).await;
+    let in_time = timeout(grace, finish_connections(server, LAST_CALL.min(grace / 2))).await;
     server.drained.ring();
     match in_time {
         Ok(()) => 0,

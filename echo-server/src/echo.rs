@@ -17,11 +17,9 @@
 //!   buffers then fill up, and TCP itself makes the sender wait. That is backpressure: however
 //!   much is sent, at most one buffer per slow connection is held here.
 
-use std::io;
-
 use tracing::trace;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Lost};
 use crate::log::escaped;
 use crate::server::Server;
 
@@ -30,7 +28,7 @@ use crate::server::Server;
 /// # Errors
 ///
 /// The error that ended the connection; the server as a whole is not affected.
-pub(crate) async fn echo(peer: &Connection, server: &Server) -> io::Result<()> {
+pub(crate) async fn echo(peer: &Connection, server: &Server) -> Result<(), Lost> {
     loop {
         // Sleep until there is something to read. An idle connection spends its life here.
         server.patience.for_input(peer.readable()).await?;

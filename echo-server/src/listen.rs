@@ -120,7 +120,7 @@ fn plain(error: io::Error) -> io::Error {
 }
 
 /// Listens on every address that `host` stands for: `localhost` is usually both 127.0.0.1 and
-/// [::1], and a client may try either.
+/// `[::1]`, and a client may try either.
 async fn bind_tcp(bound: &mut Bound, host: &str, port: u16, backlog: u32) -> io::Result<()> {
     let mut found: Vec<SocketAddr> = Vec::new();
     for address in lookup_host((host, port)).await? {

@@ -2,7 +2,7 @@
 //!
 //! Made by [`crate::team`], once per thread. The path of a client: [`crate::accept`] gets it from
 //! the kernel and hands it to [`Server::welcome`], which spawns the task that runs
-//! [`echo`](crate::echo::echo); when that ends, [`Server::goodbye`] writes the log line.
+//! [`echo`]; when that ends, [`Server::goodbye`] writes the log line.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -13,7 +13,7 @@ use wakeful::task::JoinHandle;
 
 use crate::accept::accept;
 use crate::bell::Bell;
-use crate::connection::Connection;
+use crate::connection::{Connection, Lost};
 use crate::connections::Connections;
 use crate::echo::echo;
 use crate::listen::Socket;
@@ -109,7 +109,7 @@ impl Server {
     }
 
     /// Tells how a connection ended.
-    fn goodbye(&self, peer: &Connection, outcome: io::Result<()>) {
+    fn goodbye(&self, peer: &Connection, outcome: Result<(), Lost>) {
         let (via, bytes) = (peer.via(), peer.received());
         match outcome {
             Ok(()) => {
@@ -120,9 +120,9 @@ impl Server {
                 }
                 info!(%peer, %via, bytes, "closed");
             }
-            Err(error) => {
+            Err(Lost { while_doing, error }) => {
                 self.counters.failed.set(self.counters.failed.get() + 1);
-                warn!(%peer, %via, bytes, %error, "connection lost");
+                warn!(%peer, %via, bytes, while_doing, %error, "connection lost");
             }
         }
     }
