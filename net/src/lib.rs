@@ -53,8 +53,8 @@
 //!   and all who wait for the same thing are woken.
 //! - Each starts a *named future*, which tells the runtime's task record what the task waits on and
 //!   in which line.
-//! - Each says whether it is *cancel safe*: whether bytes or connections are lost when its future is
-//!   dropped before it has completed.
+//! - Each says whether it is *cancel safe*: whether bytes or connections are lost when its future
+//!   is dropped before it has completed.
 //! - They belong to the runtime on whose thread they were made; elsewhere they panic with the
 //!   operation's name and the caller's line. Dropping is fine anywhere.
 //! - Every descriptor is non-blocking and close-on-exec from its first moment. Nothing raises

@@ -267,6 +267,22 @@ fn half_closing_lets_the_other_direction_go_on() {
 }
 
 #[test]
+fn shutting_down_ones_own_reading_wakes_the_waiting_reader() {
+    run(async {
+        let (server, _client) = tcp_pair().await;
+        let server = Rc::new(server);
+        let reader = wakeful::spawn({
+            let server = Rc::clone(&server);
+            async move { server.read(&mut [0; 8]).await.unwrap() }
+        });
+        settle().await;
+        assert!(!reader.is_finished());
+        server.shutdown(Shutdown::Read).unwrap();
+        assert_eq!(reader.await.unwrap(), 0);
+    });
+}
+
+#[test]
 fn vectored_io_fills_and_empties_buffers_in_order() {
     run(async {
         let (server, client) = tcp_pair().await;

@@ -153,6 +153,28 @@ fn bytes_behind_a_message_with_descriptors_are_read() {
     });
 }
 
+#[test]
+fn bytes_behind_urgent_data_are_read() {
+    run(async {
+        let (reader, sender) = UnixStream::pair().unwrap();
+        sender.write_all(b"first").await.unwrap();
+        if socket2::SockRef::from(&sender)
+            .send_out_of_band(b"!")
+            .is_err()
+        {
+            return; // The kernel was built without urgent data for Unix sockets.
+        }
+        sender.write_all(b"second").await.unwrap();
+        settle().await;
+        let (mut got, mut buf) = (Vec::new(), [0; 64]);
+        while got.len() < 11 {
+            let n = reader.read(&mut buf).await.unwrap();
+            got.extend_from_slice(&buf[..n]);
+        }
+        assert_eq!(got, b"firstsecond");
+    });
+}
+
 /// Point 45 of the reliability list: paths.
 mod point_45 {
     use super::*;

@@ -1,5 +1,5 @@
-//! `TcpStream::connect`, `connect_timeout` and the futures behind them and `TcpSocket::connect`: look
-//! up, then try one address after another.
+//! `TcpStream::connect`, `connect_timeout` and the futures behind them and `TcpSocket::connect`:
+//! look up, then try one address after another.
 
 use std::future::Future;
 use std::io;

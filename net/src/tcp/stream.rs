@@ -265,8 +265,8 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Not safe: dropped early, it wrote an unknown part. Two tasks that write at once may mix their
-    /// parts.
+    /// Not safe: dropped early, it wrote an unknown part. Two tasks that write at once may mix
+    /// their parts.
     ///
     /// # Examples
     ///

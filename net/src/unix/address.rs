@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use socket2::SockAddr;
 
-/// The longest path or abstract name: `sun_path` has 108 bytes, of which one is a NUL, behind a path
-/// or before a name.
+/// The longest path or abstract name: `sun_path` has 108 bytes, of which one is a NUL, behind a
+/// path or before a name.
 const LONGEST: usize = 107;
 
 /// The address of a Unix socket.

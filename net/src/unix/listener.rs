@@ -196,7 +196,8 @@ impl UnixListener {
         Ok(OwnedFd::from(self).into())
     }
 
-    /// Makes a second handle to the same socket (F_DUPFD_CLOEXEC); a connection goes to one of them.
+    /// Makes a second handle to the same socket (F_DUPFD_CLOEXEC); a connection goes to one of
+    /// them.
     ///
     /// # Errors
     ///
