@@ -1,5 +1,5 @@
-//! 26. Read until WouldBlock before waiting; after a short read on a true edge a FIN or an error
-//! behind it still wakes.
+//! Point 26. Read until WouldBlock before waiting; after a short read on a true edge a FIN or an
+//! error behind it still wakes.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::Shutdown;

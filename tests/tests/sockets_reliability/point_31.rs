@@ -1,5 +1,5 @@
-//! 31. Read and write of one stream from two tasks; two readers: both woken, never one silently
-//! lost.
+//! Point 31. Read and write of one stream from two tasks; two readers: both woken, never one
+//! silently lost.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! 40. A zero-length read returns 0 without meaning the end and without clearing readiness; a
+//! Point 40. A zero-length read returns 0 without meaning the end and without clearing readiness; a
 //! zero-length write changes nothing.
 
 use std::io::{IoSlice, IoSliceMut};

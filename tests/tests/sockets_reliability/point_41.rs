@@ -1,5 +1,5 @@
-//! 41. Cancelled read, accept, connect, write: no byte and no connection is lost; the socket is
-//! usable; a select loop over `read` for 10^5 rounds keeps a hash.
+//! Point 41. Cancelled read, accept, connect, write: no byte and no connection is lost; the socket
+//! is usable; a select loop over `read` for 10^5 rounds keeps a hash.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher as _};

@@ -1,5 +1,5 @@
-//! 42. connect: refused, unreachable, timed out, dropped; the kind of error as std gives it. What
-//! concerns Unix sockets only (success at once, a full backlog) is in `unix.rs`.
+//! Point 42. connect: refused, unreachable, timed out, dropped; the kind of error as std gives it.
+//! What concerns Unix sockets only (success at once, a full backlog) is in `unix.rs`.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! 43. Peer resets: reader and writer get ECONNRESET or EPIPE, never SIGPIPE.
+//! Point 43. Peer resets: reader and writer get ECONNRESET or EPIPE, never SIGPIPE.
 
 use std::io::{ErrorKind, IoSlice, PipeWriter, Write as _};
 use std::rc::Rc;

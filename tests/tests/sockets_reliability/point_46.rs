@@ -1,4 +1,4 @@
-//! 46. Short writes and tiny kernel buffers: every byte in order.
+//! Point 46. Short writes and tiny kernel buffers: every byte in order.
 
 use std::io::IoSlice;
 use std::os::fd::AsFd;

@@ -1,5 +1,5 @@
-//! 47. Addresses from the kernel keep port, IP and scope. The conversion itself, lengths that lie
-//! included, is tested where it stands, in `wakeful-net`'s `address.rs`.
+//! Point 47. Addresses from the kernel keep port, IP and scope. The conversion itself, lengths that
+//! lie included, is tested where it stands, in `wakeful-net`'s `address.rs`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
