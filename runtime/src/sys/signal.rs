@@ -118,9 +118,16 @@ extern "C" fn on_signal(signal: libc::c_int) {
     let one = 1u64.to_ne_bytes();
     // Pairs with the Release in `catch`, which ran before any handler was installed.
     let fd = EVENT_FD.load(Ordering::Acquire);
-    // A failure needs no answer: a full counter has reported its edge already.
-    // SAFETY: `one` is 8 live bytes; the descriptor is never closed.
-    unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) };
+    loop {
+        // SAFETY: `one` is 8 live bytes; the descriptor is never closed.
+        let written = unsafe { libc::write(fd, one.as_ptr().cast(), one.len()) };
+        // SAFETY: as above.
+        let interrupted = written == -1 && unsafe { *errno } == libc::EINTR;
+        // Any other failure needs no answer: a full counter has reported its edge already.
+        if !interrupted {
+            break;
+        }
+    }
     // SAFETY: as above.
     unsafe { *errno = saved };
 }
