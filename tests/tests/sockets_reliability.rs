@@ -2,7 +2,10 @@
 //!
 //! Point 45 (paths) is in `unix.rs`, and so is what of 42 concerns Unix sockets only.
 
-#![expect(clippy::unwrap_used, reason = "the helpers of these tests fail as the tests do")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "the helpers of these tests fail as the tests do"
+)]
 
 #[path = "sockets_reliability/accepting.rs"]
 mod accepting;
