@@ -7,10 +7,14 @@
 //!
 //! Every field of [`Shared`] that matters is behind one mutex; closures run outside of it.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::rc::Rc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+
+use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
 /// How long a thread without work stays.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -22,6 +26,19 @@ pub(crate) type Work = Box<dyn FnOnce() + Send>;
 pub(crate) struct Pool {
     shared: Arc<Shared>,
     limit: usize,
+    /// Tasks that wait for a closure. Counted on the runtime's own thread: what the others count
+    /// changes when they like, and they would have to wake the loop each time.
+    awaited: Rc<Cell<usize>>,
+}
+
+/// Held by a task for as long as it waits for a closure.
+#[derive(Debug)]
+pub(crate) struct Awaited(Rc<Cell<usize>>);
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
 }
 
 #[derive(Debug)]
@@ -37,8 +54,6 @@ struct State {
     threads: usize,
     /// Threads that wait for work.
     idle: usize,
-    /// Closures that run now.
-    running: usize,
     closed: bool,
 }
 
@@ -58,6 +73,7 @@ impl Pool {
         Pool {
             shared: Arc::new(shared),
             limit: limit.max(1),
+            awaited: Rc::default(),
         }
     }
 
@@ -104,10 +120,15 @@ impl Pool {
         self.shared.lock().threads
     }
 
-    /// Closures that wait or run.
-    pub(crate) fn in_flight(&self) -> usize {
-        let state = self.shared.lock();
-        state.queue.len() + state.running
+    /// Counts a task that is going to wait for a closure, until what this returns is dropped.
+    pub(crate) fn await_one(&self) -> Awaited {
+        self.awaited.set(self.awaited.get() + 1);
+        Awaited(Rc::clone(&self.awaited))
+    }
+
+    /// How many tasks wait for a closure. The paused clock asks.
+    pub(crate) fn awaited(&self) -> usize {
+        self.awaited.get()
     }
 
     /// Hands out what has not begun, to be dropped, and lets idle threads go; does not wait for the
@@ -124,7 +145,7 @@ impl Pool {
 
 /// Starts a worker. Called under the pool's lock, which the new thread takes first thing.
 fn start(shared: Arc<Shared>) -> io::Result<()> {
-    let builder = std::thread::Builder::new().name("wakeful-blocking".to_owned());
+    let builder = thread::Builder::new().name("wakeful-blocking".to_owned());
     builder.spawn(move || work(&shared)).map(drop)
 }
 
@@ -133,11 +154,9 @@ fn work(shared: &Shared) {
     let mut state = shared.lock();
     loop {
         while let Some(work) = state.queue.pop_front() {
-            state.running += 1;
             drop(state);
             work();
             state = shared.lock();
-            state.running -= 1;
         }
         if state.closed {
             break;
@@ -166,3 +185,6 @@ impl std::fmt::Debug for State {
             .finish()
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_models;

@@ -205,12 +205,14 @@ impl Core {
     /// outside, which has no part in our time.
     #[cold]
     fn jump_to_next_deadline(&self) -> Wait {
-        let Some(deadline_ns) = self.timers.earliest_ns() else {
+        // The end of the clock's range stands for "never" (I7).
+        let earliest_ns = self.timers.earliest_ns().filter(|ns| *ns != u64::MAX);
+        let Some(deadline_ns) = earliest_ns else {
             return Wait::Forever;
         };
         // What is due already, by `advance` or before the clock was paused, needs no jump.
         if deadline_ns > self.timers.clock.now_ns() {
-            let outside = self.reactor.waiting() > 0 || self.blocking.in_flight() > 0;
+            let outside = self.reactor.waiting() > 0 || self.blocking.awaited() > 0;
             if outside || self.remote.inbox().is_pending() {
                 return Wait::Forever;
             }

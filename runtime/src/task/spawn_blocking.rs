@@ -6,13 +6,15 @@
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::cell::drop_quietly;
 use super::error::{NotStarted, Payload};
 use super::{JoinHandle, spawn_named};
+use crate::blocking::Awaited;
 use crate::current;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Runs a closure that blocks on a thread of its own and returns a handle to await its result.
 ///
@@ -58,7 +60,10 @@ where
         transfer.put(Err(Box::new(NotStarted(error))));
     }
     spawn_named(
-        Collect { transfer },
+        Collect {
+            transfer,
+            _awaited: core.blocking.await_one(),
+        },
         Some("spawn_blocking"),
         Location::caller(),
     )
@@ -114,6 +119,8 @@ impl<R> Transfer<R> {
 /// The waiting task's future.
 struct Collect<R> {
     transfer: Arc<Transfer<R>>,
+    /// For as long as the task has not ended.
+    _awaited: Awaited,
 }
 
 impl<R> Future for Collect<R> {
@@ -150,3 +157,6 @@ impl<R> Drop for Collect<R> {
         drop((result, waker));
     }
 }
+
+#[cfg(all(test, loom))]
+mod loom_models;

@@ -16,8 +16,8 @@ pub(crate) struct Clock {
 
 #[derive(Clone, Copy, Debug)]
 enum Mode {
-    /// The system's clock plus what `advance` has added and pauses have taken away.
-    Running { offset_ns: i64 },
+    /// Runs with the system's clock: it showed `at_ns` when that one showed `since_ns`.
+    Running { at_ns: u64, since_ns: u64 },
     /// Stands still.
     Paused { now_ns: u64 },
 }
@@ -27,7 +27,10 @@ impl Clock {
         let mode = if paused {
             Mode::Paused { now_ns: 0 }
         } else {
-            Mode::Running { offset_ns: 0 }
+            Mode::Running {
+                at_ns: 0,
+                since_ns: 0,
+            }
         };
         Clock {
             base: Instant::now(),
@@ -47,7 +50,7 @@ impl Clock {
     #[inline]
     pub(crate) fn now_ns(&self) -> u64 {
         match self.mode.get() {
-            Mode::Running { offset_ns } => self.system_ns().saturating_add_signed(offset_ns),
+            Mode::Running { at_ns, since_ns } => at_ns.saturating_add(self.system_ns() - since_ns),
             Mode::Paused { now_ns } => now_ns,
         }
     }
@@ -70,8 +73,10 @@ impl Clock {
         let Mode::Paused { now_ns } = self.mode.get() else {
             return false;
         };
-        let offset_ns = (now_ns as i64).wrapping_sub(self.system_ns() as i64);
-        self.mode.set(Mode::Running { offset_ns });
+        self.mode.set(Mode::Running {
+            at_ns: now_ns,
+            since_ns: self.system_ns(),
+        });
         true
     }
 
@@ -108,7 +113,11 @@ impl Clock {
     /// The time as an [`Instant`] of this clock.
     pub(crate) fn now(&self) -> Instant {
         match self.mode.get() {
-            Mode::Running { offset_ns: 0 } => Instant::now(),
+            // Never paused: no need to go there and back.
+            Mode::Running {
+                at_ns: 0,
+                since_ns: 0,
+            } => Instant::now(),
             _ => self.instant_at(self.now_ns()),
         }
     }

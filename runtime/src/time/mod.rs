@@ -7,8 +7,8 @@
 //!
 //! With the clock paused ([`pause`], or [`Builder::start_paused`](crate::runtime::Builder)), time
 //! stands still while there is anything to do and jumps to the next deadline when there is not: a
-//! test of an hour takes no time at all. It does not jump while a task waits for a descriptor or a
-//! blocking closure runs, because nobody can know how long those would have taken.
+//! test of an hour takes no time at all. It does not jump while a task waits for a descriptor or for a
+//! blocking closure, because nobody can know how long those would have taken.
 
 use std::panic::Location;
 
