@@ -1,0 +1,1224 @@
+//! `AsyncFd`: readiness that is neither lost nor made up, many waiters, closing, and what the kernel
+//! refuses.
+
+use std::cell::{Cell, RefCell};
+use std::fs::File;
+use std::future::{Future, poll_fn};
+use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use wakeful::io::{AsyncFd, AsyncFdReadyGuard, Interest, Ready};
+use wakeful::runtime::{Handle, Runtime};
+use wakeful::spawn;
+use wakeful::task::yield_now;
+use wakeful_tests::trace::{
+    Trace, Wakes, my_waker, on_drop, pair, panic_of, poll_once, poll_with, runtime, settle,
+};
+
+type Source = AsyncFd<UnixStream>;
+
+/// A registered socket and its blocking peer.
+fn source() -> (Source, UnixStream) {
+    let (here, there) = pair();
+    (AsyncFd::new(here).unwrap(), there)
+}
+
+/// Reads once whatever is there.
+async fn read(fd: &Source, buffer: &mut [u8]) -> io::Result<usize> {
+    fd.async_io(Interest::READABLE, |mut here| here.read(buffer))
+        .await
+}
+
+/// Fills the way to the peer until nothing more fits.
+fn fill(fd: &Source) -> usize {
+    let mut sent = 0;
+    while let Ok(n) = fd.try_io(Interest::WRITABLE, |mut here| here.write(&[7; 4096])) {
+        sent += n;
+    }
+    sent
+}
+
+/// Takes note of the socket's first event, which says that it is writable.
+async fn first_event(fd: &Source) {
+    drop(fd.writable().await.unwrap());
+}
+
+// --- waiting and being woken ------------------------------------------------------------------------
+
+#[test]
+fn a_read_waits_until_something_is_there_and_takes_it() {
+    let trace = Trace::new();
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        let reader = spawn({
+            let trace = trace.clone();
+            async move {
+                let mut buffer = [0; 16];
+                for _ in 0..3 {
+                    let n = read(&fd, &mut buffer).await.unwrap();
+                    trace.say(String::from_utf8_lossy(&buffer[..n]));
+                }
+            }
+        });
+        for word in ["one", "two"] {
+            there.write_all(word.as_bytes()).unwrap();
+            settle().await;
+        }
+        trace.expect(&["one", "two"]);
+        drop(there);
+        reader.await.unwrap();
+    });
+    trace.expect(&[""]);
+}
+
+#[test]
+fn a_write_waits_until_there_is_room() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        first_event(&fd).await;
+        let sent = fill(&fd);
+        let mut writable = fd.writable();
+        assert!(poll_once(&mut writable).await.is_pending());
+        settle().await;
+        assert!(poll_once(&mut writable).await.is_pending(), "still full");
+        let mut taken = vec![0; sent];
+        there.read_exact(&mut taken).unwrap();
+        assert!(writable.await.unwrap().ready().is_writable());
+    });
+}
+
+/// Bytes to and fro between a runtime and a thread: each round is one wait that has to be woken, at
+/// whatever moment the byte arrives.
+#[test]
+fn no_edge_is_lost_in_20_000_rounds_with_another_thread() {
+    const ROUNDS: u32 = 20_000;
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        let peer = thread::spawn(move || {
+            let mut number = [0; 4];
+            for round in 0..ROUNDS {
+                there.read_exact(&mut number).unwrap();
+                assert_eq!(u32::from_ne_bytes(number), round);
+                there.write_all(&number).unwrap();
+            }
+        });
+        let mut number = [0; 4];
+        for round in 0..ROUNDS {
+            let sent = fd.async_io(Interest::WRITABLE, |mut here| {
+                here.write(&round.to_ne_bytes())
+            });
+            assert_eq!(sent.await.unwrap(), 4);
+            assert_eq!(read(&fd, &mut number).await.unwrap(), 4);
+            assert_eq!(u32::from_ne_bytes(number), round);
+        }
+        peer.join().unwrap();
+    });
+}
+
+/// The peer sends whenever it likes; the reader empties the socket and waits, so that bytes arrive
+/// between its last look and its wait as well.
+#[test]
+fn no_byte_is_lost_between_the_last_look_and_the_wait() {
+    const BYTES: usize = 100_000;
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        let peer = thread::spawn(move || {
+            for byte in 0..BYTES {
+                there.write_all(&[byte as u8]).unwrap();
+                if byte % 64 == 0 {
+                    thread::yield_now();
+                }
+            }
+        });
+        let (mut seen, mut buffer) = (0, [0; 256]);
+        while seen < BYTES {
+            let mut guard = fd.readable().await.unwrap();
+            // Alternately by asking again until nothing is left, and by trusting a short read.
+            loop {
+                match guard.try_io(|fd| fd.get_ref().read(&mut buffer)) {
+                    Err(_would_block) => break,
+                    Ok(n) => {
+                        for byte in &buffer[..n.unwrap()] {
+                            assert_eq!(*byte, seen as u8);
+                            seen += 1;
+                        }
+                        if seen % 2 == 0 {
+                            guard.short_transfer();
+                            break;
+                        }
+                    }
+                }
+            }
+        }
+        peer.join().unwrap();
+    });
+}
+
+// --- cached readiness -------------------------------------------------------------------------------
+
+#[test]
+fn readiness_stays_until_an_operation_disproves_it() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        there.write_all(b"ab").unwrap();
+        for _ in 0..3 {
+            let guard = fd.readable().await.unwrap();
+            assert_eq!(guard.ready(), Ready::READABLE);
+        }
+        assert!(poll_once(&mut fd.readable()).await.is_ready());
+        let mut byte = [0];
+        assert_eq!(read(&fd, &mut byte).await.unwrap(), 1);
+        assert!(
+            poll_once(&mut fd.readable()).await.is_ready(),
+            "nothing was disproved"
+        );
+        assert_eq!(read(&fd, &mut byte).await.unwrap(), 1);
+        let tried = fd.try_io(Interest::READABLE, |mut here| here.read(&mut byte));
+        assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(poll_once(&mut fd.readable()).await.is_pending());
+        assert!(fd.try_ready(Interest::READABLE).is_none());
+    });
+}
+
+#[test]
+fn try_io_never_waits_and_does_not_call_the_operation_when_nothing_is_ready() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        let called = Cell::new(0);
+        let operation = |mut here: &UnixStream| {
+            called.set(called.get() + 1);
+            here.read(&mut [0; 8])
+        };
+        let tried = fd.try_io(Interest::READABLE, operation);
+        assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(called.get(), 0);
+        there.write_all(b"abc").unwrap();
+        drop(fd.readable().await.unwrap());
+        assert_eq!(fd.try_io(Interest::READABLE, operation).unwrap(), 3);
+        let tried = fd.try_io(Interest::READABLE, operation);
+        assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(called.get(), 2);
+        let tried = fd.try_io(Interest::READABLE, operation);
+        assert_eq!(tried.unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert_eq!(called.get(), 2, "the readiness is cleared");
+    });
+}
+
+#[test]
+fn an_error_of_the_operation_is_given_on_and_clears_nothing() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        there.write_all(b"x").unwrap();
+        drop(fd.readable().await.unwrap());
+        let fails = |_: &UnixStream| -> io::Result<()> { Err(ErrorKind::InvalidData.into()) };
+        let tried = fd.try_io(Interest::READABLE, fails);
+        assert_eq!(tried.unwrap_err().kind(), ErrorKind::InvalidData);
+        let awaited = fd.async_io(Interest::READABLE, fails).await;
+        assert_eq!(awaited.unwrap_err().kind(), ErrorKind::InvalidData);
+        let mut guard = fd.try_ready(Interest::READABLE).expect("still ready");
+        let tried = guard.try_io(|fd| fails(fd.get_ref()));
+        assert_eq!(tried.unwrap().unwrap_err().kind(), ErrorKind::InvalidData);
+        guard.retain_ready();
+        assert!(fd.try_ready(Interest::READABLE).is_some());
+    });
+}
+
+#[test]
+fn a_guard_clears_what_it_is_told_and_only_in_its_own_direction() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        there.write_all(b"x").unwrap();
+        let both = Interest::READABLE | Interest::WRITABLE;
+        let guard = fd.ready(both).await.unwrap();
+        assert_eq!(guard.ready(), Ready::READABLE | Ready::WRITABLE);
+        assert_eq!(guard.get_inner().as_raw_fd(), fd.as_raw_fd());
+        fd.readable().await.unwrap().clear_ready();
+        assert!(fd.try_ready(Interest::READABLE).is_none());
+        assert!(fd.try_ready(Interest::WRITABLE).is_some());
+        fd.assume_ready(Ready::READABLE);
+        let mut guard = fd.ready(both).await.unwrap();
+        guard.clear_ready_matching(Ready::WRITABLE);
+        assert_eq!(guard.ready(), Ready::READABLE);
+        assert!(fd.try_ready(Interest::READABLE).is_some());
+        assert!(fd.try_ready(Interest::WRITABLE).is_none());
+        // A guard for reading clears nothing of writing, whatever it is told.
+        fd.assume_ready(Ready::WRITABLE);
+        fd.readable()
+            .await
+            .unwrap()
+            .clear_ready_matching(Ready::ALL);
+        assert!(fd.try_ready(Interest::WRITABLE).is_some());
+    });
+}
+
+#[test]
+fn news_that_came_while_a_guard_was_held_is_not_cleared_with_the_old() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        there.write_all(b"a").unwrap();
+        type Clear = fn(&mut AsyncFdReadyGuard<'_, UnixStream>);
+        let clears: [Clear; 4] = [
+            |guard| guard.clear_ready(),
+            |guard| guard.clear_ready_matching(Ready::READABLE),
+            |guard| guard.short_transfer(),
+            |guard| {
+                let would_block = || Err::<(), _>(ErrorKind::WouldBlock.into());
+                guard.try_io(|_| would_block()).unwrap_err();
+            },
+        ];
+        for clear in clears {
+            let mut guard = fd.readable().await.unwrap();
+            assert_eq!(fd.get_ref().read(&mut [0; 8]).unwrap(), 1);
+            // A turn passes, and in it more arrives.
+            there.write_all(b"b").unwrap();
+            settle().await;
+            clear(&mut guard);
+            assert!(
+                poll_once(&mut fd.readable()).await.is_ready(),
+                "the news was lost"
+            );
+        }
+    });
+}
+
+#[test]
+fn news_of_the_other_direction_costs_one_more_try_and_no_spin() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        first_event(&fd).await;
+        let sent = fill(&fd);
+        there.write_all(b"x").unwrap();
+        let mut tries = 0;
+        let mut guard = fd.readable().await.unwrap();
+        assert_eq!(fd.get_ref().read(&mut [0; 8]).unwrap(), 1);
+        // News for the writer, while the reader's guard is held.
+        there.read_exact(&mut vec![0; sent]).unwrap();
+        settle().await;
+        loop {
+            tries += 1;
+            let tried = guard.try_io(|fd| fd.get_ref().read(&mut [0; 8]));
+            assert!(tried.is_err());
+            let mut readable = fd.readable();
+            match poll_once(&mut readable).await {
+                Poll::Ready(again) => guard = again.unwrap(),
+                Poll::Pending => break,
+            }
+        }
+        assert!(tries <= 2, "{tries} tries");
+    });
+}
+
+#[test]
+fn a_short_transfer_clears_unless_the_end_or_an_error_is_known() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        there.write_all(b"x").unwrap();
+        let mut guard = fd.readable().await.unwrap();
+        assert_eq!(fd.get_ref().read(&mut [0; 8]).unwrap(), 1);
+        guard.short_transfer();
+        assert!(poll_once(&mut fd.readable()).await.is_pending());
+        // Data with the end of the stream behind it, in one event: no further edge will come.
+        there.write_all(b"y").unwrap();
+        there.shutdown(Shutdown::Write).unwrap();
+        let mut guard = fd.readable().await.unwrap();
+        assert!(guard.ready().is_read_closed());
+        assert_eq!(fd.get_ref().read(&mut [0; 8]).unwrap(), 1);
+        guard.short_transfer();
+        assert!(poll_once(&mut fd.readable()).await.is_ready());
+        assert_eq!(read(&fd, &mut [0; 8]).await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn a_closed_direction_stays_closed_whatever_is_cleared() {
+    runtime().block_on(async {
+        let (fd, there) = source();
+        there.shutdown(Shutdown::Write).unwrap();
+        for _ in 0..3 {
+            let mut guard = fd.readable().await.unwrap();
+            assert!(guard.ready().is_read_closed());
+            guard.clear_ready();
+            guard.clear_ready_matching(Ready::READ_CLOSED);
+        }
+        assert_eq!(read(&fd, &mut [0; 8]).await.unwrap(), 0);
+        assert_eq!(read(&fd, &mut [0; 8]).await.unwrap(), 0, "again and again");
+    });
+}
+
+#[test]
+fn readiness_that_is_assumed_is_tried_and_at_worst_in_vain() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        let before = wakeful::metrics().events;
+        fd.assume_ready(Ready::WRITABLE);
+        let sent = fd.async_io(Interest::WRITABLE, |mut here| here.write(b"x"));
+        assert_eq!(
+            futures_lite::future::poll_once(sent)
+                .await
+                .unwrap()
+                .unwrap(),
+            1
+        );
+        assert_eq!(wakeful::metrics().events, before, "without any event");
+        // Assumed in vain: the operation says so, and the wait is a real one.
+        fd.assume_ready(Ready::READABLE);
+        let mut byte = [0];
+        let tries = Cell::new(0);
+        let mut reading = fd.async_io(Interest::READABLE, |mut here| {
+            tries.set(tries.get() + 1);
+            here.read(&mut byte)
+        });
+        assert!(poll_once(&mut reading).await.is_pending());
+        there.write_all(b"y").unwrap();
+        assert_eq!(reading.await.unwrap(), 1);
+        assert_eq!(tries.get(), 2);
+    });
+}
+
+#[test]
+fn readiness_that_is_assumed_wakes_who_waits_for_it() {
+    runtime().block_on(async {
+        let (fd, _there) = source();
+        let fd = Rc::new(fd);
+        let waiting = spawn({
+            let fd = Rc::clone(&fd);
+            async move { fd.readable().await.unwrap().ready() }
+        });
+        settle().await;
+        assert!(!waiting.is_finished());
+        fd.assume_ready(Ready::READABLE);
+        settle().await;
+        assert!(waiting.is_finished());
+        assert_eq!(wakeful::metrics().waiting, 0);
+    });
+}
+
+#[test]
+fn a_readiness_may_be_awaited_again_and_waits_for_the_next_one() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        let mut readable = fd.readable().during("the test's own");
+        for _ in 0..5 {
+            assert!(poll_once(&mut readable).await.is_pending());
+            there.write_all(b"x").unwrap();
+            let mut guard = poll_fn(|cx| Pin::new(&mut readable).poll(cx))
+                .await
+                .unwrap();
+            assert_eq!(fd.get_ref().read(&mut [0; 8]).unwrap(), 1);
+            guard.short_transfer();
+        }
+        assert_eq!(wakeful::metrics().waiting, 0);
+    });
+}
+
+// --- directions and flags ---------------------------------------------------------------------------
+
+#[test]
+fn the_peers_shutdown_wakes_the_reader_and_not_the_writer() {
+    runtime().block_on(async {
+        let (fd, there) = source();
+        first_event(&fd).await;
+        fill(&fd);
+        let (reader, writer) = (Wakes::new(), Wakes::new());
+        let (mut readable, mut writable) = (fd.readable(), fd.writable());
+        assert!(poll_with(&mut readable, &reader.waker()).is_pending());
+        assert!(poll_with(&mut writable, &writer.waker()).is_pending());
+        there.shutdown(Shutdown::Write).unwrap();
+        settle().await;
+        assert_eq!((reader.count(), writer.count()), (1, 0));
+        let ready = readable.await.unwrap().ready();
+        assert!(ready.is_read_closed() && !ready.is_write_closed());
+    });
+}
+
+#[test]
+fn a_hang_up_wakes_both_directions() {
+    runtime().block_on(async {
+        let (fd, there) = source();
+        first_event(&fd).await;
+        fill(&fd);
+        let (reader, writer) = (Wakes::new(), Wakes::new());
+        let (mut readable, mut writable) = (fd.readable(), fd.writable());
+        assert!(poll_with(&mut readable, &reader.waker()).is_pending());
+        assert!(poll_with(&mut writable, &writer.waker()).is_pending());
+        drop(there);
+        settle().await;
+        assert_eq!((reader.count(), writer.count()), (1, 1));
+        assert!(readable.await.unwrap().ready().is_read_closed());
+        assert!(writable.await.unwrap().ready().is_write_closed());
+    });
+}
+
+/// A pipe in non-blocking mode.
+fn pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&reader, true).unwrap();
+    rustix::io::ioctl_fionbio(&writer, true).unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn an_error_wakes_both_directions() {
+    runtime().block_on(async {
+        // A pipe without a reader reports EPOLLERR to its writer.
+        let (reader, writer) = pipe();
+        let fd = AsyncFd::new(writer).unwrap();
+        drop(fd.writable().await.unwrap());
+        while fd
+            .try_io(Interest::WRITABLE, |mut pipe| pipe.write(&[7; 4096]))
+            .is_ok()
+        {}
+        let (wakes, other) = (Wakes::new(), Wakes::new());
+        let (mut writable, mut readable) = (fd.writable(), fd.readable());
+        assert!(poll_with(&mut writable, &wakes.waker()).is_pending());
+        assert!(poll_with(&mut readable, &other.waker()).is_pending());
+        drop(reader);
+        settle().await;
+        assert_eq!((wakes.count(), other.count()), (1, 1));
+        assert!(writable.await.unwrap().ready().is_error());
+        assert!(readable.await.unwrap().ready().is_error());
+        let write = fd
+            .async_io(Interest::WRITABLE, |mut pipe| pipe.write(b"x"))
+            .await;
+        assert_eq!(write.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    });
+}
+
+#[test]
+fn a_closed_peer_for_whom_nobody_waits_causes_no_spin() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (hung_up, there) = source();
+        let (half_closed, other) = source();
+        drop(there);
+        other.shutdown(Shutdown::Write).unwrap();
+        settle().await;
+        let before = wakeful::metrics();
+        // Parked once, with nothing to do but this wait.
+        wakeful::time::sleep(std::time::Duration::from_millis(10)).await;
+        let after = wakeful::metrics();
+        assert!(after.epoll_waits - before.epoll_waits <= 2);
+        assert_eq!(after.events, before.events);
+        drop((hung_up, half_closed));
+    });
+}
+
+#[test]
+fn a_read_and_a_write_of_one_socket_from_two_tasks_do_not_disturb_each_other() {
+    const BYTES: usize = 1_000_000;
+    runtime().block_on(async {
+        let (fd, there) = source();
+        let fd = Rc::new(fd);
+        let echo = thread::spawn(move || {
+            let (mut from, mut to) = (&there, &there);
+            assert_eq!(io::copy(&mut from, &mut to).unwrap(), BYTES as u64);
+        });
+        let writer = spawn({
+            let fd = Rc::clone(&fd);
+            async move {
+                let mut sent = 0;
+                while sent < BYTES {
+                    let bytes: Vec<u8> = (sent..BYTES.min(sent + 5_000)).map(|n| n as u8).collect();
+                    let write = fd.async_io(Interest::WRITABLE, |mut here| here.write(&bytes));
+                    sent += write.await.unwrap();
+                }
+                fd.get_ref().shutdown(Shutdown::Write).unwrap();
+            }
+        });
+        let (mut seen, mut buffer) = (0, vec![0; 3_000]);
+        loop {
+            let n = read(&fd, &mut buffer).await.unwrap();
+            if n == 0 {
+                break;
+            }
+            for byte in &buffer[..n] {
+                assert_eq!(*byte, seen as u8);
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, BYTES);
+        writer.await.unwrap();
+        echo.join().unwrap();
+    });
+}
+
+#[test]
+fn a_wait_for_either_direction_ends_with_the_first_and_forgets_the_other() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        first_event(&fd).await;
+        fill(&fd);
+        let wakes = Wakes::new();
+        let mut either = fd.ready(Interest::READABLE | Interest::WRITABLE);
+        assert!(poll_with(&mut either, &wakes.waker()).is_pending());
+        assert_eq!(wakes.alive(), 2, "one in each direction");
+        there.write_all(b"x").unwrap();
+        settle().await;
+        assert_eq!(wakes.count(), 1);
+        assert!(poll_with(&mut either, &wakes.waker()).is_ready());
+        assert_eq!(wakes.alive(), 0, "the writer's is forgotten");
+        assert_eq!(wakeful::metrics().waiting, 0);
+    });
+}
+
+#[test]
+fn an_interest_in_one_direction_is_told_of_no_other() {
+    runtime().block_on(async {
+        let (here, mut there) = pair();
+        let fd = AsyncFd::with_interest(here, Interest::READABLE).unwrap();
+        settle().await;
+        assert_eq!(
+            wakeful::metrics().events,
+            0,
+            "that it is writable is no news"
+        );
+        assert!(fd.try_ready(Interest::WRITABLE).is_none());
+        there.write_all(b"x").unwrap();
+        assert!(fd.readable().await.unwrap().ready().is_readable());
+    });
+}
+
+#[test]
+fn out_of_band_data_is_a_priority_event() {
+    runtime().block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (here, _) = listener.accept().unwrap();
+        here.set_nonblocking(true).unwrap();
+        let interest = Interest::READABLE | Interest::PRIORITY;
+        assert!(interest.is_priority() && interest.is_readable() && !interest.is_writable());
+        let fd = AsyncFd::with_interest(here, interest).unwrap();
+        let wakes = Wakes::new();
+        let mut priority = fd.ready(Interest::PRIORITY);
+        assert!(poll_with(&mut priority, &wakes.waker()).is_pending());
+        socket2::SockRef::from(&there)
+            .send_out_of_band(b"!")
+            .unwrap();
+        let guard = priority.await.unwrap();
+        assert!(guard.ready().is_priority());
+        assert_eq!(wakes.count(), 0, "its waker was replaced");
+        let mut urgent = [std::mem::MaybeUninit::uninit()];
+        let socket = socket2::SockRef::from(fd.get_ref());
+        assert_eq!(socket.recv_out_of_band(&mut urgent).unwrap(), 1);
+    });
+}
+
+// --- many waiters -----------------------------------------------------------------------------------
+
+#[test]
+fn any_number_of_tasks_may_wait_in_one_direction_and_all_are_woken() {
+    let trace = Trace::new();
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (fd, mut there) = source();
+        let fd = Rc::new(fd);
+        for number in 0..5 {
+            let (fd, trace) = (Rc::clone(&fd), trace.clone());
+            spawn(async move {
+                drop(fd.readable().await.unwrap());
+                trace.say(number.to_string());
+            });
+        }
+        settle().await;
+        assert_eq!(wakeful::metrics().waiting, 5);
+        there.write_all(b"x").unwrap();
+        settle().await;
+        assert_eq!(wakeful::metrics().waiting, 0);
+    });
+    trace.expect(&["0", "1", "2", "3", "4"]);
+}
+
+#[test]
+fn of_two_readers_of_one_byte_the_second_waits_on_and_is_woken_by_the_next() {
+    let trace = Trace::new();
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        let fd = Rc::new(fd);
+        for name in ["first", "second"] {
+            let (fd, trace) = (Rc::clone(&fd), trace.clone());
+            spawn(async move {
+                let mut byte = [0];
+                read(&fd, &mut byte).await.unwrap();
+                trace.say(format!("{name} {}", char::from(byte[0])));
+            });
+        }
+        settle().await;
+        there.write_all(b"a").unwrap();
+        settle().await;
+        trace.expect(&["first a"]);
+        there.write_all(b"b").unwrap();
+        settle().await;
+    });
+    trace.expect(&["second b"]);
+}
+
+#[test]
+fn one_of_many_waiters_that_is_dropped_takes_no_other_with_it() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        let wakes: Vec<Wakes> = (0..5).map(|_| Wakes::new()).collect();
+        let mut waits: Vec<_> = wakes
+            .iter()
+            .map(|wakes| {
+                let mut readable = fd.readable();
+                assert!(poll_with(&mut readable, &wakes.waker()).is_pending());
+                readable
+            })
+            .collect();
+        // The first, which is kept apart, and one of the others.
+        drop(waits.remove(3));
+        drop(waits.remove(0));
+        assert_eq!(wakeful::metrics().waiting, 3);
+        there.write_all(b"x").unwrap();
+        settle().await;
+        let counts: Vec<usize> = wakes.iter().map(Wakes::count).collect();
+        assert_eq!(counts, [0, 1, 1, 0, 1]);
+        let alive: Vec<usize> = wakes.iter().map(Wakes::alive).collect();
+        assert_eq!(alive, [0; 5]);
+    });
+}
+
+#[test]
+fn a_cancelled_wait_leaves_nothing_behind_and_loses_nothing() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (fd, mut there) = source();
+        let fd = Rc::new(fd);
+        let reader = spawn({
+            let fd = Rc::clone(&fd);
+            async move { read(&fd, &mut [0; 8]).await }
+        });
+        settle().await;
+        assert_eq!(wakeful::metrics().waiting, 1);
+        reader.abort();
+        settle().await;
+        assert_eq!(wakeful::metrics().waiting, 0);
+        there.write_all(b"abc").unwrap();
+        assert_eq!(read(&fd, &mut [0; 8]).await.unwrap(), 3);
+    });
+}
+
+#[test]
+fn pollers_without_a_future_are_all_woken_each_by_its_own_waker() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        let wakes: Vec<Wakes> = (0..10).map(|_| Wakes::new()).collect();
+        for wakes in &wakes {
+            let waker = wakes.waker();
+            for _ in 0..3 {
+                let mut cx = Context::from_waker(&waker);
+                assert!(fd.poll_read_ready(&mut cx).is_pending());
+            }
+        }
+        there.write_all(b"x").unwrap();
+        settle().await;
+        assert!(wakes.iter().all(|wakes| wakes.count() == 1));
+        let guard = poll_fn(|cx| fd.poll_write_ready(cx)).await.unwrap();
+        assert!(guard.ready().is_writable());
+    });
+}
+
+#[test]
+fn pollers_with_ever_new_wakers_do_not_pile_up_and_none_sleeps_for_ever() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        let wakes: Vec<Wakes> = (0..1_000).map(|_| Wakes::new()).collect();
+        for wakes in &wakes {
+            let waker = wakes.waker();
+            assert!(
+                fd.poll_read_ready(&mut Context::from_waker(&waker))
+                    .is_pending()
+            );
+        }
+        let kept = wakes.iter().filter(|wakes| wakes.alive() > 0).count();
+        assert!(kept < 100, "{kept} wakers are kept");
+        there.write_all(b"x").unwrap();
+        settle().await;
+        assert!(
+            wakes.iter().all(|wakes| wakes.count() == 1),
+            "evicted or told"
+        );
+        assert_eq!(wakeful::metrics().waiting, 0);
+    });
+}
+
+// --- closing ----------------------------------------------------------------------------------------
+
+/// A socket that several may use and one may close.
+type Shared = Rc<RefCell<Option<Source>>>;
+
+/// Reads from a socket that may vanish.
+fn read_shared(shared: &Shared, trace: &Trace) -> impl Future<Output = ()> + use<> {
+    let (shared, trace) = (Rc::clone(shared), trace.clone());
+    poll_fn(move |cx| {
+        let shared = shared.borrow();
+        let Some(fd) = &*shared else {
+            trace.say("it is closed");
+            return Poll::Ready(());
+        };
+        fd.poll_read_ready(cx).map(|_| trace.say("readable"))
+    })
+}
+
+#[test]
+fn closing_a_socket_wakes_its_reader() {
+    let trace = Trace::new();
+    runtime().block_on(async {
+        let (fd, _there) = source();
+        let shared: Shared = Rc::new(RefCell::new(Some(fd)));
+        let reader = spawn(read_shared(&shared, &trace));
+        settle().await;
+        drop(shared.take());
+        trace.say("closed");
+        reader.await.unwrap();
+    });
+    trace.expect(&["closed", "it is closed"]);
+}
+
+#[test]
+fn taking_a_socket_out_wakes_its_reader() {
+    let trace = Trace::new();
+    runtime().block_on(async {
+        let (fd, _there) = source();
+        let shared: Shared = Rc::new(RefCell::new(Some(fd)));
+        let reader = spawn(read_shared(&shared, &trace));
+        settle().await;
+        drop(shared.take().unwrap().into_inner());
+        reader.await.unwrap();
+        assert_eq!(wakeful::metrics().waiting, 0);
+    });
+    trace.expect(&["it is closed"]);
+}
+
+#[test]
+fn closing_a_socket_on_another_thread_wakes_its_reader_and_frees_its_source() {
+    let trace = Trace::new();
+    let runtime = runtime();
+    for exclusive in [false, true] {
+        runtime.block_on(async {
+            let (here, _there) = pair();
+            let fd = match exclusive {
+                true => AsyncFd::new_exclusive(here).unwrap(),
+                false => AsyncFd::new(here).unwrap(),
+            };
+            let shared: Shared = Rc::new(RefCell::new(Some(fd)));
+            let reader = spawn(read_shared(&shared, &trace));
+            settle().await;
+            let fd = shared.take();
+            thread::spawn(move || drop(fd)).join().unwrap();
+            reader.await.unwrap();
+        });
+        trace.expect(&["it is closed"]);
+        let metrics = runtime.metrics();
+        assert_eq!((metrics.sources, metrics.waiting), (0, 0));
+    }
+}
+
+#[test]
+fn a_socket_may_be_used_on_no_thread_but_dropped_on_any() {
+    let runtime = runtime();
+    let (give, take) = mpsc::channel::<Source>();
+    let elsewhere = thread::spawn(move || {
+        for fd in take {
+            let text = panic_of(|| poll_with(&mut fd.readable(), Waker::noop()));
+            assert!(text.contains("not running on this thread"), "{text}");
+        }
+    });
+    runtime.block_on(async {
+        for _ in 0..10 {
+            give.send(source().0).unwrap();
+        }
+        drop(give);
+        elsewhere.join().unwrap();
+        settle().await;
+        assert_eq!(wakeful::metrics().sources, 0);
+        assert_eq!(wakeful::metrics().remote_messages, 10);
+    });
+}
+
+#[test]
+fn the_slot_is_free_before_the_descriptor_closes() {
+    /// Tells how many sources there were when it was closed.
+    struct Tells(UnixStream, Rc<Cell<Option<u64>>>);
+    impl AsFd for Tells {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            self.1.set(Some(wakeful::metrics().sources));
+        }
+    }
+    runtime().block_on(async {
+        let sources = Rc::new(Cell::new(None));
+        let fd = AsyncFd::new(Tells(pair().0, Rc::clone(&sources))).unwrap();
+        assert_eq!(wakeful::metrics().sources, 1);
+        drop(fd);
+        assert_eq!(sources.get(), Some(0));
+    });
+}
+
+#[test]
+fn an_event_of_a_closed_source_does_not_touch_the_next_tenant_of_its_slot() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (here, mut there) = pair();
+        // A duplicate keeps the file open, so the registration outlives the descriptor: the promise
+        // of `new_exclusive` is broken on purpose.
+        let duplicate = here.try_clone().unwrap();
+        let old = AsyncFd::new_exclusive(here).unwrap();
+        first_event(&old).await;
+        let number = old.as_raw_fd();
+        drop(old);
+        // The next tenant of the slot has the same descriptor's number as well.
+        let (here, _other) = pair();
+        let new = AsyncFd::new(here).unwrap();
+        assert_eq!(new.as_raw_fd(), number, "the number was given again");
+        first_event(&new).await;
+        let wakes = Wakes::new();
+        let mut readable = new.readable();
+        assert!(poll_with(&mut readable, &wakes.waker()).is_pending());
+        let before = wakeful::metrics();
+        there.write_all(b"x").unwrap();
+        settle().await;
+        let after = wakeful::metrics();
+        assert!(
+            after.events_stale > before.events_stale,
+            "the old token came"
+        );
+        assert_eq!(wakes.count(), 0);
+        assert!(new.try_ready(Interest::READABLE).is_none());
+        drop((readable, duplicate));
+    });
+}
+
+#[test]
+fn of_two_events_in_one_batch_the_second_does_not_reach_what_the_first_has_put_in_its_place() {
+    let trace = Trace::new();
+    runtime().block_on(async {
+        let (first, mut first_there) = source();
+        let (second, mut second_there) = source();
+        first_event(&first).await;
+        first_event(&second).await;
+        let second: Shared = Rc::new(RefCell::new(Some(second)));
+        let number = second.borrow().as_ref().unwrap().as_raw_fd();
+        // Its reader learns that it is gone, not that it is readable.
+        spawn(read_shared(&second, &trace));
+        let replaced: Rc<RefCell<Option<Source>>> = Rc::default();
+        spawn({
+            let (second, replaced, trace) =
+                (Rc::clone(&second), Rc::clone(&replaced), trace.clone());
+            async move {
+                drop(first.readable().await.unwrap());
+                drop(second.take());
+                let (here, there) = pair();
+                let new = AsyncFd::new(here).unwrap();
+                assert_eq!(new.as_raw_fd(), number);
+                assert!(new.try_ready(Interest::READABLE).is_none());
+                trace.say("replaced");
+                *replaced.borrow_mut() = Some(new);
+                settle().await;
+                drop(there);
+            }
+        });
+        settle().await;
+        // Both in one turn: both tasks are in the run queue before either of them runs.
+        first_there.write_all(b"x").unwrap();
+        second_there.write_all(b"x").unwrap();
+        settle().await;
+        let replaced = replaced.borrow();
+        let new = replaced.as_ref().expect("replaced");
+        assert!(
+            new.try_ready(Interest::READABLE).is_none(),
+            "it got the other's event"
+        );
+    });
+    trace.expect(&["replaced", "it is closed"]);
+}
+
+#[test]
+fn a_surviving_duplicate_wakes_nobody_and_causes_no_spin() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (here, mut there) = pair();
+        let duplicate = here.try_clone().unwrap();
+        let fd = AsyncFd::new_exclusive(here).unwrap();
+        first_event(&fd).await;
+        drop(fd);
+        there.write_all(b"x").unwrap();
+        settle().await;
+        let before = wakeful::metrics();
+        wakeful::time::sleep(std::time::Duration::from_millis(10)).await;
+        let after = wakeful::metrics();
+        assert!(
+            after.epoll_waits - before.epoll_waits <= 2,
+            "edge-triggered: told once"
+        );
+        assert_eq!(wakeful::metrics().events_stale, 1);
+        drop(duplicate);
+    });
+}
+
+#[test]
+fn what_may_be_duplicated_is_taken_off_the_kernels_list() {
+    runtime().block_on(async {
+        let write_and_count = async |mut there: UnixStream| {
+            settle().await;
+            let before = wakeful::metrics().events;
+            there.write_all(b"x").unwrap();
+            settle().await;
+            wakeful::metrics().events - before
+        };
+        // By default, after `mark_duplicated`, and by `into_inner`.
+        let (here, there) = pair();
+        let duplicate = here.try_clone().unwrap();
+        drop(AsyncFd::new(here).unwrap());
+        assert_eq!(write_and_count(there).await, 0);
+        drop(duplicate);
+
+        let (here, there) = pair();
+        let fd = AsyncFd::new_exclusive(here).unwrap();
+        let duplicate = fd.get_ref().try_clone().unwrap();
+        fd.mark_duplicated();
+        drop(fd);
+        assert_eq!(write_and_count(there).await, 0);
+        drop(duplicate);
+
+        let (here, there) = pair();
+        let inner = AsyncFd::new_exclusive(here).unwrap().into_inner();
+        assert_eq!(write_and_count(there).await, 0);
+        assert_eq!(wakeful::metrics().events_stale, 0);
+        drop(inner);
+    });
+}
+
+#[test]
+fn a_descriptor_that_was_taken_out_can_be_registered_again_here_and_elsewhere() {
+    let (first, second) = (runtime(), runtime());
+    let (here, mut there) = pair();
+    let once = first.block_on(async { AsyncFd::new(here).unwrap().into_inner() });
+    let twice = first.block_on(async { AsyncFd::new_exclusive(once).unwrap().into_inner() });
+    second.block_on(async {
+        let fd = AsyncFd::new(twice).unwrap();
+        there.write_all(b"x").unwrap();
+        assert_eq!(read(&fd, &mut [0; 8]).await.unwrap(), 1);
+    });
+}
+
+// --- what is refused --------------------------------------------------------------------------------
+
+#[test]
+fn a_regular_file_and_a_directory_are_refused_and_nothing_stays() {
+    runtime().block_on(async {
+        for path in ["Cargo.toml", "/"] {
+            let refused = AsyncFd::new(File::open(path).unwrap());
+            assert_eq!(
+                refused.unwrap_err().kind(),
+                ErrorKind::PermissionDenied,
+                "{path}"
+            );
+        }
+        assert_eq!(wakeful::metrics().sources, 0);
+    });
+}
+
+#[test]
+fn a_descriptor_that_is_registered_is_refused_and_the_first_one_is_unharmed() {
+    runtime().block_on(async {
+        let (here, mut there) = pair();
+        let fd: AsyncFd<BorrowedFd<'_>> = AsyncFd::new(here.as_fd()).unwrap();
+        let mut readable = fd.readable();
+        assert!(poll_once(&mut readable).await.is_pending());
+        for _ in 0..3 {
+            let again = AsyncFd::with_interest(here.as_fd(), Interest::READABLE);
+            assert_eq!(again.unwrap_err().kind(), ErrorKind::AlreadyExists);
+        }
+        assert_eq!(wakeful::metrics().sources, 1);
+        there.write_all(b"x").unwrap();
+        assert!(readable.await.unwrap().ready().is_readable());
+    });
+}
+
+#[test]
+fn a_descriptor_may_be_registered_with_two_runtimes_at_once() {
+    let (first, second) = (runtime(), runtime());
+    let (here, mut there) = pair();
+    let here: OwnedFd = here.into();
+    let in_first = first.block_on(async { AsyncFd::new(here.as_fd()).unwrap() });
+    let in_second = second.block_on(async { AsyncFd::new(here.as_fd()).unwrap() });
+    there.write_all(b"x").unwrap();
+    let readable = async |fd: &AsyncFd<BorrowedFd<'_>>| fd.readable().await.unwrap().ready();
+    assert!(first.block_on(readable(&in_first)).is_readable());
+    assert!(second.block_on(readable(&in_second)).is_readable());
+    drop(in_first);
+    first.block_on(settle());
+    there.write_all(b"y").unwrap();
+    assert!(second.block_on(readable(&in_second)).is_readable());
+}
+
+#[test]
+fn a_refused_value_is_dropped() {
+    struct Tells(File, Trace);
+    impl AsFd for Tells {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            self.0.as_fd()
+        }
+    }
+    impl Drop for Tells {
+        fn drop(&mut self) {
+            self.1.say("dropped");
+        }
+    }
+    let trace = Trace::new();
+    runtime().block_on(async {
+        let file = File::open("Cargo.toml").unwrap();
+        assert!(AsyncFd::new(Tells(file, trace.clone())).is_err());
+    });
+    trace.expect(&["dropped"]);
+}
+
+#[test]
+fn a_descriptor_may_find_itself_inside_a_runtime_while_it_is_registered() {
+    /// Its `as_fd`, which is the user's code, does what user code may do.
+    struct Meddles(UnixStream, Runtime);
+    impl AsFd for Meddles {
+        fn as_fd(&self) -> BorrowedFd<'_> {
+            let _entered = self.1.enter();
+            drop(spawn(async {}));
+            self.0.as_fd()
+        }
+    }
+    let other = runtime();
+    runtime().block_on(async {
+        let (here, mut there) = pair();
+        let fd = AsyncFd::new(Meddles(here, other)).unwrap();
+        there.write_all(b"x").unwrap();
+        assert!(fd.readable().await.unwrap().ready().is_readable());
+        drop(fd.into_inner());
+    });
+}
+
+// --- guards in other tasks --------------------------------------------------------------------------
+
+#[test]
+fn a_close_in_the_wake_of_another_source_is_safe() {
+    let trace = Trace::new();
+    runtime().block_on(async {
+        let (one, mut one_there) = source();
+        let (two, two_there) = source();
+        let two: Shared = Rc::new(RefCell::new(Some(two)));
+        spawn(read_shared(&two, &trace));
+        spawn({
+            let two = Rc::clone(&two);
+            async move {
+                drop(one.readable().await.unwrap());
+                drop(two.take());
+            }
+        });
+        settle().await;
+        one_there.write_all(b"x").unwrap();
+        settle().await;
+        drop(two_there);
+    });
+    trace.expect(&["it is closed"]);
+}
+
+#[test]
+fn a_socket_dropped_by_the_task_that_waits_for_it_is_gone_at_once() {
+    runtime().block_on(async {
+        let (fd, there) = source();
+        let closed = Rc::new(Cell::new(false));
+        let waits = spawn({
+            let closed = Rc::clone(&closed);
+            async move {
+                let _tells = on_drop(move || closed.set(true));
+                drop(fd.readable().await);
+            }
+        });
+        settle().await;
+        waits.abort();
+        settle().await;
+        assert!(closed.get());
+        assert_eq!(wakeful::metrics().sources, 0);
+        // The peer sees the end of the stream.
+        assert_eq!((&there).read(&mut [0; 8]).unwrap(), 0);
+    });
+}
+
+#[test]
+fn two_hundred_sockets_each_with_a_reader_all_get_their_bytes() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let mut peers = Vec::new();
+        let mut readers = Vec::new();
+        for number in 0..200_u32 {
+            let (fd, there) = source();
+            peers.push(there);
+            readers.push(spawn(async move {
+                let mut buffer = [0; 4];
+                let mut seen = 0;
+                while seen < 5 {
+                    let n = read(&fd, &mut buffer).await.unwrap();
+                    assert_eq!((n, u32::from_ne_bytes(buffer)), (4, number));
+                    seen += 1;
+                }
+            }));
+        }
+        for _ in 0..5 {
+            for (number, there) in peers.iter_mut().enumerate() {
+                there.write_all(&(number as u32).to_ne_bytes()).unwrap();
+            }
+            yield_now().await;
+            yield_now().await;
+        }
+        for reader in readers {
+            reader.await.unwrap();
+        }
+    });
+    assert_eq!(runtime.metrics().sources, 0);
+}
+
+#[test]
+fn sets_of_readiness_and_interest_are_small_algebras() {
+    let both = Interest::READABLE.add(Interest::WRITABLE);
+    assert_eq!(both, Interest::READABLE | Interest::WRITABLE);
+    assert!(both.is_readable() && both.is_writable() && !both.is_priority());
+    assert_eq!(format!("{both:?}"), "READABLE|WRITABLE");
+    let ready = Ready::READABLE | Ready::READ_CLOSED;
+    assert!(ready.contains(Ready::READABLE) && !ready.contains(Ready::ALL));
+    assert!(ready.is_readable() && ready.is_read_closed() && !ready.is_writable());
+    assert_eq!(ready - Ready::READABLE, Ready::READ_CLOSED);
+    assert!((ready - ready).is_empty() && Ready::EMPTY.is_empty());
+    assert!(Ready::READ_CLOSED.is_readable(), "the end can be read");
+    assert!(Ready::WRITE_CLOSED.is_writable());
+    assert!(Ready::ERROR.is_error() && Ready::PRIORITY.is_priority());
+    assert!(Ready::ALL.contains(ready | Ready::ERROR));
+}
+
+#[test]
+fn a_handle_of_the_runtime_is_found_inside_an_operation() {
+    // Operations are user code: they run with nothing borrowed.
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        there.write_all(b"x").unwrap();
+        let waker = my_waker().await;
+        let spawned = fd
+            .async_io(Interest::READABLE, |mut here| {
+                drop(Handle::current());
+                drop(wakeful::metrics());
+                waker.wake_by_ref();
+                here.read(&mut [0; 8])?;
+                Ok(spawn(async { "spawned inside" }))
+            })
+            .await;
+        assert_eq!(spawned.unwrap().await.unwrap(), "spawned inside");
+    });
+}

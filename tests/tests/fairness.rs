@@ -1,0 +1,732 @@
+//! Fairness, in the numbers that the documentation states: 61 polls between two turns, 128 operations
+//! per poll, 256 events per turn, and a yield goes behind everything that is pending.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending, poll_fn, ready};
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use wakeful::io::{AsyncFd, Interest};
+use wakeful::runtime::{Builder, Runtime};
+use wakeful::spawn;
+use wakeful::task::yield_now;
+use wakeful::time::{Instant, advance, interval, sleep, sleep_until, timeout};
+use wakeful_tests::trace::{Trace, my_waker, pair, paused, runtime, secs, settle};
+
+/// Polls between two turns, as published.
+const EVENT_INTERVAL: u64 = 61;
+/// Operations per poll, as published.
+const IO_BUDGET: u64 = 128;
+
+// --- polls between two turns ------------------------------------------------------------------------
+
+/// Four tasks that wake themselves in every poll. What `poll` is given counts all of their polls.
+fn spin(runtime: &Runtime, mut at: impl FnMut(u64) + Clone + 'static) -> Rc<Cell<u64>> {
+    let polls = Rc::new(Cell::new(0));
+    for _ in 0..4 {
+        let (polls, mut at) = (Rc::clone(&polls), at.clone());
+        runtime.spawn(poll_fn(move |cx| {
+            polls.set(polls.get() + 1);
+            at(polls.get());
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        }));
+    }
+    at(0);
+    polls
+}
+
+/// The longest way from "it is ready" to "its task is polled": the rest of this tick, and the four
+/// spinners that are in the queue before it.
+const AT_MOST: u64 = EVENT_INTERVAL + 4;
+
+/// Runs four spinners, lets one of them do `make_ready` in the poll with the given number, and says how
+/// many polls of theirs there were before `waiting` was ready.
+fn polls_until_served<F>(
+    runtime: &Runtime,
+    at_poll: u64,
+    make_ready: impl FnOnce() + 'static,
+    waiting: F,
+) -> u64
+where
+    F: Future + 'static,
+{
+    let make_ready = Rc::new(RefCell::new(Some(make_ready)));
+    let polls = spin(runtime, move |poll| {
+        if poll == at_poll {
+            (make_ready.take().expect("once"))();
+        }
+    });
+    let served = runtime.spawn(async move {
+        drop(waiting.await);
+        polls.get()
+    });
+    runtime.block_on(served).unwrap() - at_poll
+}
+
+#[test]
+fn a_socket_is_served_within_61_polls_of_tasks_that_never_wait() {
+    // In each place of a tick, so that the longest way is among them.
+    let mut worst = 0;
+    for at_poll in 100..100 + EVENT_INTERVAL {
+        let runtime = runtime();
+        let (here, mut there) = pair();
+        let fd = {
+            let _entered = runtime.enter();
+            AsyncFd::new(here).unwrap()
+        };
+        let write = move || there.write_all(b"x").unwrap();
+        let read = async move { fd.readable().await.is_ok() };
+        let polls = polls_until_served(&runtime, at_poll, write, read);
+        assert!(polls <= AT_MOST, "{polls} polls");
+        worst = worst.max(polls);
+    }
+    assert!(
+        worst > EVENT_INTERVAL / 2,
+        "the bound is not reached: {worst}"
+    );
+}
+
+#[test]
+fn a_timer_is_served_within_61_polls_of_tasks_that_never_wait() {
+    for at_poll in 100..100 + EVENT_INTERVAL {
+        let runtime = paused();
+        let hour = {
+            let _entered = runtime.enter();
+            sleep(secs(3600))
+        };
+        let pass = || drop(advance(secs(3600)));
+        let polls = polls_until_served(&runtime, at_poll, pass, hour);
+        assert!(polls <= AT_MOST, "{polls} polls");
+    }
+}
+
+#[test]
+fn a_wake_from_another_thread_is_served_within_61_polls_of_tasks_that_never_wait() {
+    for at_poll in 100..100 + EVENT_INTERVAL {
+        let runtime = runtime();
+        let woken = Arc::new(AtomicBool::new(false));
+        let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
+        let wake = {
+            let (woken, waker) = (Arc::clone(&woken), Rc::clone(&waker));
+            move || {
+                let waker = waker.take().expect("it waits");
+                let elsewhere = thread::spawn(move || {
+                    woken.store(true, Ordering::SeqCst);
+                    waker.wake();
+                });
+                elsewhere.join().unwrap();
+            }
+        };
+        let waiting = poll_fn(move |cx| {
+            if woken.load(Ordering::SeqCst) {
+                return Poll::Ready(());
+            }
+            *waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        });
+        let polls = polls_until_served(&runtime, at_poll, wake, waiting);
+        assert!(polls <= AT_MOST, "{polls} polls");
+    }
+}
+
+#[test]
+fn the_root_future_is_served_within_61_polls_of_tasks_that_never_wait() {
+    let runtime = runtime();
+    let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
+    let polls = spin(&runtime, {
+        let waker = Rc::clone(&waker);
+        move |poll| {
+            if poll == 100 {
+                waker.take().expect("the root waits").wake();
+            }
+        }
+    });
+    let mut waited = false;
+    runtime.block_on(poll_fn(|cx| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        *waker.borrow_mut() = Some(cx.waker().clone());
+        Poll::Pending
+    }));
+    assert!(polls.get() - 100 <= EVENT_INTERVAL, "{} polls", polls.get());
+}
+
+#[test]
+fn between_two_turns_lie_exactly_as_many_polls_as_were_configured() {
+    for (interval, builder) in [
+        (EVENT_INTERVAL, Builder::new()),
+        (5, Builder::new().event_interval(5)),
+        (1, Builder::new().event_interval(1)),
+        (1, Builder::new().event_interval(0)),
+    ] {
+        let runtime = builder.build().unwrap();
+        let polls = spin(&runtime, |_| ());
+        runtime.block_on(poll_fn(|cx| {
+            cx.waker().wake_by_ref();
+            if wakeful::metrics().turns < 10 {
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        }));
+        assert_eq!(polls.get(), 10 * interval);
+    }
+}
+
+#[test]
+fn a_tick_polls_nobody_twice_who_is_not_alone() {
+    // First in, first out: with 100 tasks that never wait, nobody is polled for the second time before
+    // everybody was polled once.
+    let runtime = runtime();
+    let polls = Rc::new(RefCell::new(vec![0_u32; 100]));
+    for task in 0..100 {
+        let polls = Rc::clone(&polls);
+        runtime.spawn(poll_fn(move |cx| {
+            polls.borrow_mut()[task] += 1;
+            cx.waker().wake_by_ref();
+            Poll::<()>::Pending
+        }));
+    }
+    runtime.block_on(async {
+        for _ in 0..50 {
+            yield_now().await;
+            let polls = polls.borrow();
+            let (least, most) = (polls.iter().min(), polls.iter().max());
+            assert!(most.unwrap() - least.unwrap() <= 1);
+        }
+    });
+}
+
+// --- yielding ---------------------------------------------------------------------------------------
+
+#[test]
+fn a_task_that_yields_goes_behind_io_that_is_pending() {
+    let trace = Trace::new();
+    runtime().block_on(async {
+        let (here, mut there) = pair();
+        let fd = AsyncFd::new(here).unwrap();
+        let reader = spawn({
+            let trace = trace.clone();
+            async move {
+                drop(fd.readable().await.unwrap());
+                trace.say("the socket's task");
+            }
+        });
+        let yielder = spawn({
+            let trace = trace.clone();
+            async move {
+                yield_now().await;
+                there.write_all(b"x").unwrap();
+                trace.say("yields");
+                yield_now().await;
+                trace.say("goes on");
+            }
+        });
+        reader.await.unwrap();
+        yielder.await.unwrap();
+    });
+    trace.expect(&["yields", "the socket's task", "goes on"]);
+}
+
+#[test]
+fn a_root_future_that_yields_goes_behind_io_that_is_pending() {
+    let trace = Trace::new();
+    runtime().block_on(async {
+        let (here, mut there) = pair();
+        let fd = AsyncFd::new(here).unwrap();
+        spawn({
+            let trace = trace.clone();
+            async move {
+                drop(fd.readable().await.unwrap());
+                trace.say("the socket's task");
+            }
+        });
+        yield_now().await;
+        there.write_all(b"x").unwrap();
+        // Polled before the next tick: one turn sees the socket, the next tick polls its task.
+        yield_now().await;
+        yield_now().await;
+        trace.say("the root goes on");
+    });
+    trace.expect(&["the socket's task", "the root goes on"]);
+}
+
+#[test]
+fn tasks_that_yield_to_each_other_hold_up_neither_io_nor_timers() {
+    // Each yield ends a tick, so two of them take one turn per round, not 61 polls.
+    let runtime = paused();
+    let rounds = Rc::new(Cell::new(0_u32));
+    for _ in 0..2 {
+        let rounds = Rc::clone(&rounds);
+        runtime.spawn(async move {
+            loop {
+                rounds.set(rounds.get() + 1);
+                yield_now().await;
+            }
+        });
+    }
+    let (here, mut there) = pair();
+    let asked = runtime.block_on(async {
+        let fd = AsyncFd::new(here).unwrap();
+        let reader = spawn({
+            let rounds = Rc::clone(&rounds);
+            async move {
+                drop(fd.readable().await.unwrap());
+                rounds.get()
+            }
+        });
+        settle().await;
+        there.write_all(b"x").unwrap();
+        let before = rounds.get();
+        reader.await.unwrap() - before
+    });
+    assert!(asked <= 4, "{asked} polls of the yielders");
+}
+
+#[test]
+fn a_yield_goes_behind_tasks_that_are_in_the_run_queue() {
+    let trace = Trace::new();
+    let runtime = runtime();
+    let say = |word: &'static str| {
+        let trace = trace.clone();
+        async move { trace.say(word) }
+    };
+    let first = {
+        let trace = trace.clone();
+        async move {
+            trace.say("first yields");
+            yield_now().await;
+            trace.say("first goes on");
+        }
+    };
+    runtime.spawn(first);
+    runtime.spawn(say("second"));
+    runtime.spawn(say("third"));
+    runtime.block_on(settle());
+    trace.expect(&["first yields", "second", "third", "first goes on"]);
+}
+
+// --- operations per poll ----------------------------------------------------------------------------
+
+/// Runs a task that does `operation` for ever, each ready at once, beside a task that has just been
+/// woken: how many operations are done before that one has its turn?
+fn operations_before_others<F>(runtime: &Runtime, mut operation: F) -> u64
+where
+    F: AsyncFnMut() + 'static,
+{
+    runtime.block_on(async {
+        let done = Rc::new(Cell::new(0));
+        let greedy = spawn({
+            let done = Rc::clone(&done);
+            async move {
+                loop {
+                    operation().await;
+                    done.set(done.get() + 1);
+                }
+            }
+        });
+        let other = spawn({
+            let done = Rc::clone(&done);
+            async move { done.get() }
+        });
+        let before = other.await.unwrap();
+        // It yields again and again, and goes on each time.
+        settle().await;
+        assert!(done.get() > before, "it goes on in its next poll");
+        greedy.abort();
+        assert!(greedy.await.unwrap_err().is_cancelled());
+        before
+    })
+}
+
+/// A source that is ready to be read and written for ever, and its peer, to be kept.
+fn always_ready(runtime: &Runtime) -> (Rc<AsyncFd<UnixStream>>, UnixStream) {
+    let _entered = runtime.enter();
+    let (here, mut there) = pair();
+    there.write_all(b"never read").unwrap();
+    let fd = Rc::new(AsyncFd::new(here).unwrap());
+    runtime.block_on(async {
+        drop(fd.readable().await.unwrap());
+        drop(fd.writable().await.unwrap());
+    });
+    (fd, there)
+}
+
+#[test]
+fn a_task_whose_socket_is_always_ready_yields_after_128_operations() {
+    let runtime = runtime();
+    let (fd, _peer) = always_ready(&runtime);
+    let readable = {
+        let fd = Rc::clone(&fd);
+        operations_before_others(&runtime, async move || drop(fd.readable().await.unwrap()))
+    };
+    let writable = {
+        let fd = Rc::clone(&fd);
+        operations_before_others(&runtime, async move || drop(fd.writable().await.unwrap()))
+    };
+    let either = {
+        let (fd, both) = (Rc::clone(&fd), Interest::READABLE | Interest::WRITABLE);
+        operations_before_others(&runtime, async move || drop(fd.ready(both).await.unwrap()))
+    };
+    let async_io = {
+        let fd = Rc::clone(&fd);
+        operations_before_others(&runtime, async move || {
+            let nothing = fd.async_io(Interest::WRITABLE, |_| Ok(()));
+            nothing.await.unwrap();
+        })
+    };
+    let poll_fns = {
+        let fd = Rc::clone(&fd);
+        operations_before_others(&runtime, async move || {
+            drop(poll_fn(|cx| fd.poll_read_ready(cx)).await.unwrap());
+        })
+    };
+    assert_eq!(
+        [readable, writable, either, async_io, poll_fns],
+        [IO_BUDGET; 5]
+    );
+}
+
+#[test]
+fn timers_that_are_due_count_as_operations() {
+    let runtime = paused();
+    let start = {
+        let _entered = runtime.enter();
+        Instant::now()
+    };
+    let sleeps = operations_before_others(&runtime, async move || sleep_until(start).await);
+    let zero = operations_before_others(&runtime, async || sleep(secs(0)).await);
+    // Its first tick and all that were missed since then are due at once.
+    let mut ticks = None;
+    let missed = operations_before_others(&runtime, async move || {
+        if ticks.is_none() {
+            ticks = Some(interval(secs(1)));
+            drop(advance(secs(3600)));
+        }
+        ticks.as_mut().unwrap().tick().await;
+    });
+    assert_eq!([sleeps, zero, missed], [IO_BUDGET; 3]);
+}
+
+#[test]
+fn joins_of_tasks_that_have_ended_count_as_operations() {
+    let runtime = runtime();
+    let mut ended: Vec<_> = (0..1_000).map(|_| runtime.spawn(ready(()))).collect();
+    runtime.block_on(async {
+        while wakeful::metrics().tasks_alive > 0 {
+            yield_now().await;
+        }
+    });
+    let joins = operations_before_others(&runtime, async move || match ended.pop() {
+        Some(task) => task.await.unwrap(),
+        None => pending().await,
+    });
+    assert_eq!(joins, IO_BUDGET);
+}
+
+#[test]
+fn the_budget_is_the_one_that_was_configured() {
+    for (configured, budget) in [(3, 3), (1, 1), (0, 1)] {
+        let runtime = Builder::new().io_budget(configured).build().unwrap();
+        let (fd, _peer) = always_ready(&runtime);
+        let operations =
+            operations_before_others(&runtime, async move || drop(fd.writable().await.unwrap()));
+        assert_eq!(operations, budget);
+    }
+}
+
+#[test]
+fn the_root_future_has_a_budget_like_any_task() {
+    let runtime = runtime();
+    let (fd, _peer) = always_ready(&runtime);
+    let done = Rc::new(Cell::new(0));
+    let seen = runtime.spawn({
+        let done = Rc::clone(&done);
+        async move { done.get() }
+    });
+    runtime.block_on(async {
+        while !seen.is_finished() {
+            drop(fd.writable().await.unwrap());
+            done.set(done.get() + 1);
+        }
+        assert_eq!(seen.await.unwrap(), IO_BUDGET);
+    });
+}
+
+#[test]
+fn operations_that_wait_cost_nothing_of_the_budget() {
+    let runtime = Builder::new().io_budget(2).build().unwrap();
+    let pairs: Vec<_> = (0..10).map(|_| pair()).collect();
+    runtime.block_on(async {
+        let sources: Vec<_> = pairs
+            .iter()
+            .map(|(here, _)| AsyncFd::new(here).unwrap())
+            .collect();
+        let timers: Vec<_> = (0..10).map(|_| sleep(secs(3600))).collect();
+        let mut handles: Vec<_> = (0..10).map(|_| spawn(pending::<()>())).collect();
+        let mut waits: Vec<_> = sources.iter().map(AsyncFd::readable).collect();
+        let mut timers: Vec<_> = timers.into_iter().map(Box::pin).collect();
+        poll_fn(|cx| {
+            for wait in &mut waits {
+                assert!(Pin::new(wait).poll(cx).is_pending());
+            }
+            for timer in &mut timers {
+                assert!(timer.as_mut().poll(cx).is_pending());
+            }
+            for handle in &mut handles {
+                assert!(Pin::new(handle).poll(cx).is_pending());
+            }
+            Poll::Ready(())
+        })
+        .await;
+        assert_eq!(wakeful::metrics().wakes_by_yield, 0);
+    });
+}
+
+#[test]
+fn a_future_that_is_always_ready_does_not_outlast_its_timeout() {
+    // The future uses up the budget of every poll; its deadline has to be heard all the same.
+    let (runtime, real) = (paused(), runtime());
+    let (fd, _peer) = always_ready(&runtime);
+    let greedy = |runtime: &Runtime, fd: Rc<AsyncFd<UnixStream>>, pass: bool| {
+        runtime.block_on(async {
+            let mut operations = 0_u32;
+            let cut = timeout(secs(0), async {
+                loop {
+                    drop(fd.writable().await.unwrap());
+                    operations += 1;
+                    if pass {
+                        drop(advance(secs(1)));
+                    }
+                    assert!(operations < 10_000, "the deadline was not heard");
+                }
+            });
+            let cut: Result<(), _> = cut.await;
+            assert!(cut.is_err());
+        });
+    };
+    greedy(&runtime, fd, true);
+    let (fd, _peer) = always_ready(&real);
+    greedy(&real, fd, false);
+}
+
+#[test]
+fn a_timer_beside_a_greedy_future_is_heard_when_it_fires() {
+    let runtime = paused();
+    let (fd, _peer) = always_ready(&runtime);
+    runtime.block_on(async {
+        let mut second = sleep(secs(1));
+        let mut operations = 0_u32;
+        let mut writable = fd.writable();
+        // A biased race, the greedy side first.
+        poll_fn(|cx| {
+            while Pin::new(&mut writable).poll(cx).is_ready() {
+                operations += 1;
+                assert!(operations < 10_000, "the timer was not heard");
+                if operations == 1_000 {
+                    drop(advance(secs(1)));
+                }
+            }
+            Pin::new(&mut second).poll(cx)
+        })
+        .await;
+        assert!(operations >= 1_000);
+    });
+}
+
+// --- many of a kind ---------------------------------------------------------------------------------
+
+#[test]
+fn more_ready_sources_than_a_turn_takes_in_are_all_served_and_none_starves() {
+    const SOURCES: usize = 64;
+    let runtime = Builder::new().events_per_turn(4).build().unwrap();
+    let reads = Rc::new(RefCell::new(vec![0_u32; SOURCES]));
+    runtime.block_on(async {
+        for source in 0..SOURCES {
+            let (here, mut there) = pair();
+            there.write_all(b"x").unwrap();
+            let fd = AsyncFd::new(here).unwrap();
+            let reads = Rc::clone(&reads);
+            spawn(async move {
+                loop {
+                    let mut byte = [0];
+                    let read = fd.async_io(Interest::READABLE, |mut here| here.read(&mut byte));
+                    assert_eq!(read.await.unwrap(), 1);
+                    reads.borrow_mut()[source] += 1;
+                    // Ready again at once.
+                    there.write_all(&byte).unwrap();
+                    yield_now().await;
+                }
+            });
+        }
+        while reads.borrow().iter().sum::<u32>() < 640 {
+            let before = wakeful::metrics();
+            yield_now().await;
+            let after = wakeful::metrics();
+            let turns = after.turns - before.turns;
+            assert!(
+                after.events - before.events <= 4 * turns,
+                "a turn took in more than four"
+            );
+        }
+    });
+    let least = *reads.borrow().iter().min().unwrap();
+    assert!(
+        least >= 3,
+        "640 reads, but one source had {least}: {reads:?}"
+    );
+}
+
+#[test]
+fn a_turn_takes_in_256_events_by_default() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let pairs: Vec<_> = (0..300).map(|_| pair()).collect();
+        let sources: Vec<_> = pairs
+            .iter()
+            .map(|(here, _)| AsyncFd::new(here).unwrap())
+            .collect();
+        let before = wakeful::metrics();
+        // All are writable, which is news.
+        yield_now().await;
+        let first = wakeful::metrics();
+        yield_now().await;
+        let second = wakeful::metrics();
+        assert_eq!(first.events - before.events, 256);
+        assert_eq!(second.events - first.events, 300 - 256);
+        drop(sources);
+    });
+}
+
+#[test]
+fn a_flood_of_wakes_from_another_thread_does_not_starve_local_tasks() {
+    let runtime = runtime();
+    let stop = Arc::new(AtomicBool::new(false));
+    let (flooder, rounds) = runtime.block_on(async {
+        let flooded = spawn(async {
+            let waker = my_waker().await;
+            poll_fn(move |_| Poll::<Waker>::Ready(waker.clone())).await
+        });
+        let ended = flooded.await.unwrap();
+        // One waker of a task that lives, one of a task that has ended.
+        let alive = Rc::new(RefCell::new(None));
+        let polls = Rc::new(Cell::new(0_u64));
+        spawn({
+            let (alive, polls) = (Rc::clone(&alive), Rc::clone(&polls));
+            poll_fn(move |cx| {
+                polls.set(polls.get() + 1);
+                alive.borrow_mut().get_or_insert_with(|| cx.waker().clone());
+                Poll::<()>::Pending
+            })
+        });
+        settle().await;
+        let alive = alive.take().unwrap();
+        let flooder = thread::spawn({
+            let stop = Arc::clone(&stop);
+            move || {
+                while !stop.load(Ordering::Relaxed) {
+                    alive.wake_by_ref();
+                    ended.wake_by_ref();
+                }
+            }
+        });
+        while polls.get() < 10 {
+            yield_now().await;
+        }
+        let mut rounds = 0;
+        let local = spawn(async move {
+            for _ in 0..2_000 {
+                yield_now().await;
+                rounds += 1;
+            }
+            rounds
+        });
+        (flooder, local.await.unwrap())
+    });
+    stop.store(true, Ordering::Relaxed);
+    flooder.join().unwrap();
+    assert_eq!(rounds, 2_000);
+}
+
+// --- nothing to do ----------------------------------------------------------------------------------
+
+#[test]
+fn with_nothing_to_do_there_is_one_epoll_wait_per_occasion() {
+    let runtime = runtime();
+    let (here, mut there) = pair();
+    runtime.block_on(async {
+        let fd = AsyncFd::new(here).unwrap();
+        let echo = thread::spawn(move || {
+            let mut byte = [0];
+            for _ in 0..20 {
+                there.read_exact(&mut byte).unwrap();
+                there.write_all(&byte).unwrap();
+            }
+        });
+        let mut byte = [0];
+        let before = wakeful::metrics();
+        for _ in 0..20 {
+            (fd.get_ref()).write_all(b"x").unwrap();
+            let read = fd.async_io(Interest::READABLE, |mut here| here.read(&mut byte));
+            assert_eq!(read.await.unwrap(), 1);
+        }
+        let after = wakeful::metrics();
+        // Parked once per byte; a byte that is already there when its read is tried needs no wait, and
+        // becoming writable again may be reported apart from the byte.
+        let waits = after.epoll_waits - before.epoll_waits;
+        assert!(waits <= 2 * 20 + 1, "{waits} waits for 20 bytes");
+        assert!(after.root_polls - before.root_polls <= 21);
+        echo.join().unwrap();
+    });
+}
+
+#[test]
+fn a_turn_without_sources_and_without_waiting_makes_no_system_call() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let before = wakeful::metrics();
+        for _ in 0..100 {
+            yield_now().await;
+        }
+        let after = wakeful::metrics();
+        assert_eq!(after.turns - before.turns, 100);
+        assert_eq!(after.epoll_waits, before.epoll_waits);
+    });
+}
+
+#[test]
+fn an_idle_runtime_with_a_far_timer_does_not_wake_up() {
+    let runtime = runtime();
+    let (give, take) = std::sync::mpsc::channel::<Waker>();
+    let other = thread::spawn(move || {
+        let waker = take.recv().unwrap();
+        // Long enough for a loop that spins to be caught many times over.
+        thread::sleep(std::time::Duration::from_millis(30));
+        waker.wake();
+    });
+    runtime.block_on(async {
+        spawn(sleep(secs(25 * 24 * 3600)));
+        spawn(sleep(std::time::Duration::MAX));
+        settle().await;
+        let before = wakeful::metrics().turns;
+        let mut sent = false;
+        poll_fn(|cx: &mut Context<'_>| {
+            if std::mem::replace(&mut sent, true) {
+                return Poll::Ready(());
+            }
+            give.send(cx.waker().clone()).unwrap();
+            Poll::Pending
+        })
+        .await;
+        let turns = wakeful::metrics().turns - before;
+        assert!(turns <= 2, "{turns} turns while there was nothing to do");
+    });
+    other.join().unwrap();
+}

@@ -1,0 +1,360 @@
+//! Signals: who receives which, how often, and what stays as it was for everybody else.
+//!
+//! Handlers and counters belong to the whole process, so each test has a process of its own. Signals are
+//! raised on the thread itself, so they have been delivered when `raise` returns.
+
+use std::future::Future;
+use std::io::ErrorKind;
+use std::os::unix::thread::JoinHandleExt;
+use std::process::Command;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::{Context, Poll};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use wakeful::signal::ctrl_c;
+use wakeful::signal::unix::{SignalKind, signal};
+use wakeful::spawn;
+use wakeful::time::sleep;
+use wakeful_tests::trace::{Trace, Wakes, alone, my_waker, poll_once, poll_with, runtime, settle};
+
+fn raise(signal: Signal) {
+    signal_hook::low_level::raise(signal.as_raw()).unwrap();
+}
+
+/// Says whether a future is ready now, after what has come in was looked at.
+async fn is_ready<F: Future + Unpin>(future: &mut F) -> bool {
+    settle().await;
+    poll_once(future).await.is_ready()
+}
+
+#[test]
+fn numbers_that_are_no_signal_or_must_not_be_caught_are_refused() {
+    alone(
+        "numbers_that_are_no_signal_or_must_not_be_caught_are_refused",
+        || {
+            runtime().block_on(async {
+                let fatal = [
+                    Signal::KILL,
+                    Signal::STOP,
+                    Signal::SEGV,
+                    Signal::BUS,
+                    Signal::FPE,
+                    Signal::ILL,
+                ];
+                let none = [0, -1, 65, 1_000, i32::MIN, i32::MAX];
+                for number in fatal.map(Signal::as_raw).into_iter().chain(none) {
+                    let error = signal(SignalKind::from_raw(number)).unwrap_err();
+                    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{number}");
+                    assert_eq!(
+                        error.to_string(),
+                        format!("signal {number} cannot be caught")
+                    );
+                }
+                assert_eq!(wakeful::metrics().sources, 0, "nothing was registered");
+            });
+        },
+    );
+}
+
+#[test]
+fn every_named_kind_has_its_number_and_can_be_listened_for() {
+    alone(
+        "every_named_kind_has_its_number_and_can_be_listened_for",
+        || {
+            runtime().block_on(async {
+                for (kind, number) in [
+                    (SignalKind::alarm(), Signal::ALARM),
+                    (SignalKind::child(), Signal::CHILD),
+                    (SignalKind::hangup(), Signal::HUP),
+                    (SignalKind::interrupt(), Signal::INT),
+                    (SignalKind::io(), Signal::IO),
+                    (SignalKind::pipe(), Signal::PIPE),
+                    (SignalKind::quit(), Signal::QUIT),
+                    (SignalKind::terminate(), Signal::TERM),
+                    (SignalKind::user_defined1(), Signal::USR1),
+                    (SignalKind::user_defined2(), Signal::USR2),
+                    (SignalKind::window_change(), Signal::WINCH),
+                ] {
+                    assert_eq!(kind.as_raw_value(), number.as_raw());
+                    assert_eq!(kind, SignalKind::from_raw(number.as_raw()));
+                    let mut listener = signal(kind).unwrap();
+                    raise(number);
+                    assert_eq!(listener.recv().await, Some(()), "{kind:?}");
+                }
+                assert_eq!(wakeful::metrics().sources, 1, "one source for all of them");
+            });
+        },
+    );
+}
+
+#[test]
+fn two_listeners_for_one_signal_both_receive_it_and_another_kinds_does_not() {
+    let test = "two_listeners_for_one_signal_both_receive_it_and_another_kinds_does_not";
+    alone(test, || {
+        let trace = Trace::new();
+        runtime().block_on(async {
+            for (name, kind) in [
+                ("first", SignalKind::user_defined1()),
+                ("second", SignalKind::user_defined1()),
+                ("other", SignalKind::user_defined2()),
+            ] {
+                let trace = trace.clone();
+                let mut listener = signal(kind).unwrap();
+                spawn(async move {
+                    for time in 1.. {
+                        listener.recv().await;
+                        trace.say(format!("{name} {time}"));
+                    }
+                });
+            }
+            settle().await;
+            raise(Signal::USR1);
+            settle().await;
+            trace.expect(&["first 1", "second 1"]);
+            raise(Signal::USR2);
+            settle().await;
+            trace.expect(&["other 1"]);
+            raise(Signal::USR1);
+            settle().await;
+            trace.expect(&["first 2", "second 2"]);
+        });
+    });
+}
+
+#[test]
+fn a_signal_is_received_by_whoever_listened_before_it_came() {
+    alone(
+        "a_signal_is_received_by_whoever_listened_before_it_came",
+        || {
+            runtime().block_on(async {
+                let mut before = signal(SignalKind::user_defined1()).unwrap();
+                raise(Signal::USR1);
+                let mut after = signal(SignalKind::user_defined1()).unwrap();
+                assert!(is_ready(&mut before.recv()).await, "before its first poll");
+                assert!(!is_ready(&mut before.recv()).await, "and once");
+                assert!(!is_ready(&mut after.recv()).await);
+                raise(Signal::USR1);
+                assert!(is_ready(&mut after.recv()).await);
+            });
+        },
+    );
+}
+
+#[test]
+fn signals_that_come_faster_than_they_are_received_are_one() {
+    alone(
+        "signals_that_come_faster_than_they_are_received_are_one",
+        || {
+            runtime().block_on(async {
+                let mut listener = signal(SignalKind::user_defined1()).unwrap();
+                for _ in 0..5 {
+                    raise(Signal::USR1);
+                }
+                assert_eq!(listener.recv().await, Some(()));
+                assert!(!is_ready(&mut listener.recv()).await);
+            });
+        },
+    );
+}
+
+#[test]
+fn a_receive_that_is_dropped_loses_no_signal_and_leaves_no_waker() {
+    alone(
+        "a_receive_that_is_dropped_loses_no_signal_and_leaves_no_waker",
+        || {
+            runtime().block_on(async {
+                let wakes = Wakes::new();
+                let mut listener = signal(SignalKind::user_defined1()).unwrap();
+                let mut recv = listener.recv();
+                assert!(poll_with(&mut recv, &wakes.waker()).is_pending());
+                raise(Signal::USR1);
+                settle().await;
+                assert_eq!(wakes.count(), 1);
+                let waker = wakes.waker();
+                let mut cx = Context::from_waker(&waker);
+                assert_eq!(listener.poll_recv(&mut cx), Poll::Ready(Some(())));
+                assert_eq!(listener.poll_recv(&mut cx), Poll::Pending);
+                drop(waker);
+                assert_eq!(wakes.alive(), 1);
+                drop(listener);
+                assert_eq!((wakes.alive(), wakeful::metrics().waiting), (0, 0));
+            });
+        },
+    );
+}
+
+#[test]
+fn ctrl_c_listens_from_its_call_on() {
+    alone("ctrl_c_listens_from_its_call_on", || {
+        runtime().block_on(async {
+            let pressed = ctrl_c();
+            raise(Signal::INT);
+            pressed.await.unwrap();
+            let again = spawn(ctrl_c());
+            settle().await;
+            assert!(!again.is_finished());
+            raise(Signal::INT);
+            again.await.unwrap().unwrap();
+        });
+    });
+}
+
+#[test]
+fn the_default_effect_stays_away_when_the_last_listener_is_gone() {
+    alone(
+        "the_default_effect_stays_away_when_the_last_listener_is_gone",
+        || {
+            let runtime = runtime();
+            runtime.block_on(async { drop(signal(SignalKind::terminate()).unwrap()) });
+            raise(Signal::TERM);
+            drop(runtime);
+            raise(Signal::TERM);
+            // Who listens again hears what comes from then on.
+            wakeful::block_on(async {
+                let mut listener = signal(SignalKind::terminate()).unwrap();
+                assert!(!is_ready(&mut listener.recv()).await);
+                raise(Signal::TERM);
+                listener.recv().await;
+            });
+        },
+    );
+}
+
+#[test]
+fn two_runtimes_on_two_threads_both_receive_a_signal() {
+    alone("two_runtimes_on_two_threads_both_receive_a_signal", || {
+        let (listens, ready) = mpsc::channel();
+        let threads: Vec<_> = (0..2)
+            .map(|_| {
+                let listens = listens.clone();
+                thread::spawn(move || {
+                    runtime().block_on(async move {
+                        let mut listener = signal(SignalKind::hangup()).unwrap();
+                        for _ in 0..10 {
+                            listens.send(()).unwrap();
+                            listener.recv().await;
+                        }
+                    });
+                })
+            })
+            .collect();
+        for _ in 0..10 {
+            for _ in 0..2 {
+                ready.recv().unwrap();
+            }
+            raise(Signal::HUP);
+        }
+        for thread in threads {
+            thread.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_signal_that_interrupts_the_wait_makes_no_timer_early() {
+    alone(
+        "a_signal_that_interrupts_the_wait_makes_no_timer_early",
+        || {
+            let (tell, installed) = mpsc::channel();
+            let sleeps = thread::spawn(move || {
+                runtime().block_on(async {
+                    // Nobody polls the listener, so that the interruption is all that happens.
+                    let _caught = signal(SignalKind::user_defined1()).unwrap();
+                    tell.send(()).unwrap();
+                    for millis in [1, 5, 20] {
+                        let duration = Duration::from_millis(millis);
+                        let start = std::time::Instant::now();
+                        sleep(duration).await;
+                        assert!(start.elapsed() >= duration);
+                    }
+                    let metrics = wakeful::metrics();
+                    assert_eq!(metrics.root_polls, 4, "one per sleep, and the first");
+                    metrics.epoll_waits
+                })
+            });
+            installed.recv().unwrap();
+            while !sleeps.is_finished() {
+                // SAFETY: the thread has not been joined, so its `pthread_t` is valid.
+                unsafe { libc::pthread_kill(sleeps.as_pthread_t(), libc::SIGUSR1) };
+                thread::sleep(Duration::from_micros(500));
+            }
+            let waits = sleeps.join().unwrap();
+            assert!(waits > 10, "{waits} waits: they were not interrupted");
+        },
+    );
+}
+
+#[test]
+fn a_child_process_is_born_with_a_clean_mask_and_default_handlers() {
+    alone(
+        "a_child_process_is_born_with_a_clean_mask_and_default_handlers",
+        || {
+            runtime().block_on(async {
+                let _caught = signal(SignalKind::user_defined1()).unwrap();
+                let _interrupt = ctrl_c();
+                let status = Command::new("cat")
+                    .arg("/proc/self/status")
+                    .output()
+                    .unwrap();
+                let status = String::from_utf8(status.stdout).unwrap();
+                for name in ["SigBlk", "SigCgt"] {
+                    let line = status.lines().find(|line| line.starts_with(name));
+                    let mask = line.unwrap().split_whitespace().nth(1).unwrap();
+                    assert_eq!(u64::from_str_radix(mask, 16), Ok(0), "{name} {mask}");
+                }
+                // A caught signal is reset by `exec`; an ignored one would be inherited.
+                let ends = Command::new("sh")
+                    .args(["-c", "kill -USR1 $$"])
+                    .status()
+                    .unwrap();
+                assert!(!ends.success(), "the child was not ended by its signal");
+            });
+        },
+    );
+}
+
+#[test]
+fn a_listener_may_move_to_another_task() {
+    alone("a_listener_may_move_to_another_task", || {
+        runtime().block_on(async {
+            let mut listener = signal(SignalKind::user_defined1()).unwrap();
+            let waker = my_waker().await;
+            assert!(poll_with(&mut listener.recv(), &waker).is_pending());
+            let moved = spawn(async move {
+                listener.recv().await;
+                "received"
+            });
+            settle().await;
+            raise(Signal::USR1);
+            assert_eq!(moved.await.unwrap(), "received");
+        });
+    });
+}
+
+#[test]
+fn a_hundred_signals_one_after_the_other_are_all_received() {
+    alone(
+        "a_hundred_signals_one_after_the_other_are_all_received",
+        || {
+            let runtime = Rc::new(runtime());
+            let (again, wait) = mpsc::channel();
+            let sender = thread::spawn(move || {
+                for () in wait {
+                    raise(Signal::USR2);
+                }
+            });
+            runtime.block_on(async {
+                let mut listener = signal(SignalKind::user_defined2()).unwrap();
+                for _ in 0..100 {
+                    again.send(()).unwrap();
+                    listener.recv().await;
+                }
+                drop(again);
+            });
+            sender.join().unwrap();
+        },
+    );
+}

@@ -1,0 +1,889 @@
+//! Time: any duration, never early, in order; intervals that were missed; and a clock that stands
+//! still, jumps, and is moved. Only one test here waits for real time to pass.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending, poll_fn, ready};
+use std::io::Write;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use wakeful::io::AsyncFd;
+use wakeful::runtime::Runtime;
+use wakeful::spawn;
+use wakeful::task::{spawn_blocking, yield_now};
+use wakeful::time::{
+    Duration, Instant, Interval, MissedTickBehavior, Sleep, advance, interval, interval_at, pause,
+    resume, sleep, sleep_until, timeout, timeout_at,
+};
+use wakeful_tests::trace::{
+    Hooks, Trace, Wakes, my_waker, on_drop, pair, panic_of, paused, poll_once, poll_with, runtime,
+    secs, settle,
+};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Runs a future on a runtime whose clock is paused, and gives it the start.
+fn with_paused_clock<F: Future>(f: impl FnOnce(Instant) -> F) -> F::Output {
+    paused().block_on(async { f(Instant::now()).await })
+}
+
+// --- durations --------------------------------------------------------------------------------------
+
+#[test]
+fn a_sleep_of_any_length_ends_exactly_at_its_deadline() {
+    with_paused_clock(|_| async {
+        for duration in [
+            Duration::ZERO,
+            Duration::from_nanos(1),
+            Duration::from_nanos(999_999),
+            Duration::from_millis(1),
+            Duration::from_nanos(1_000_001),
+            secs(1),
+            // The longest timeouts that epoll_wait's 31 bits of milliseconds, and 32, would hold.
+            25 * DAY,
+            50 * DAY,
+            365 * 100 * DAY,
+        ] {
+            let start = Instant::now();
+            sleep(duration).await;
+            assert_eq!(start.elapsed(), duration);
+        }
+    });
+}
+
+#[test]
+fn a_sleep_for_ever_does_not_end_while_others_do() {
+    let trace = Trace::new();
+    with_paused_clock(|start| {
+        let trace = trace.clone();
+        async move {
+            for (name, forever) in [
+                ("sleep", sleep(Duration::MAX)),
+                (
+                    "until",
+                    sleep_until(start + Duration::from_secs(u64::MAX / 4)),
+                ),
+            ] {
+                let trace = trace.clone();
+                spawn(async move {
+                    forever.await;
+                    trace.say(name);
+                });
+            }
+            let limited = {
+                let trace = trace.clone();
+                spawn(async move {
+                    let elapsed = timeout(Duration::MAX, pending::<()>()).await;
+                    trace.say(format!("{elapsed:?}"));
+                })
+            };
+            for _ in 0..5 {
+                sleep(365 * 100 * DAY).await;
+            }
+            limited.abort();
+        }
+    });
+    trace.expect(&[]);
+}
+
+#[test]
+fn a_sleep_for_ever_does_not_end_although_nothing_else_is_left() {
+    let (give, take) = mpsc::channel::<Waker>();
+    let other = thread::spawn(move || {
+        let waker = take.recv().unwrap();
+        // The loop has parked by now, or is about to.
+        thread::sleep(Duration::from_millis(5));
+        waker.wake();
+    });
+    with_paused_clock(|_| async move {
+        let mut forever = sleep(Duration::MAX);
+        let mut sent = false;
+        poll_fn(|cx| {
+            assert!(
+                Pin::new(&mut forever).poll(cx).is_pending(),
+                "for ever is over"
+            );
+            if std::mem::replace(&mut sent, true) {
+                return Poll::Ready(());
+            }
+            give.send(cx.waker().clone()).unwrap();
+            Poll::Pending
+        })
+        .await;
+    });
+    other.join().unwrap();
+}
+
+#[test]
+fn a_deadline_in_the_past_is_ready_at_once() {
+    with_paused_clock(|start| async move {
+        sleep(secs(10)).await;
+        for deadline in [start, start + secs(9), start + secs(10)] {
+            assert!(poll_once(&mut sleep_until(deadline)).await.is_ready());
+        }
+        assert!(poll_once(&mut sleep(Duration::ZERO)).await.is_ready());
+        let nearly = start + secs(10) + Duration::from_nanos(1);
+        assert!(poll_once(&mut sleep_until(nearly)).await.is_pending());
+        assert_eq!(start.elapsed(), secs(10));
+    });
+}
+
+#[test]
+fn a_sleep_counts_from_its_call_and_not_from_its_first_poll() {
+    with_paused_clock(|start| async move {
+        let early = sleep(secs(5));
+        assert_eq!(early.deadline(), start + secs(5));
+        sleep(secs(3)).await;
+        assert!(!early.is_elapsed());
+        early.await;
+        assert_eq!(start.elapsed(), secs(5));
+        let late = sleep(secs(1));
+        sleep(secs(2)).await;
+        assert!(late.is_elapsed());
+        late.await;
+        assert_eq!(start.elapsed(), secs(7));
+    });
+}
+
+#[test]
+fn with_the_real_clock_a_timer_is_never_early_and_its_wait_is_no_spin() {
+    runtime().block_on(async {
+        for micros in [1, 50, 300, 1_000, 2_500, 10_000] {
+            let duration = Duration::from_micros(micros);
+            let turns = wakeful::metrics().turns;
+            let start = std::time::Instant::now();
+            sleep(duration).await;
+            assert!(
+                start.elapsed() >= duration,
+                "{micros} us: {:?}",
+                start.elapsed()
+            );
+            let turns = wakeful::metrics().turns - turns;
+            assert!(turns <= 3, "{turns} turns in a sleep of {micros} us");
+        }
+        assert!(
+            timeout(Duration::from_millis(2), pending::<()>())
+                .await
+                .is_err()
+        );
+        assert_eq!(timeout(secs(60), ready(1)).await, Ok(1));
+    });
+}
+
+// --- order ------------------------------------------------------------------------------------------
+
+/// Sleeps in a task of its own, then says its name.
+fn sleeper(trace: &Trace, name: impl Into<String>, duration: Duration) {
+    let (trace, name) = (trace.clone(), name.into());
+    spawn(async move {
+        sleep(duration).await;
+        trace.say(name);
+    });
+}
+
+#[test]
+fn timers_fire_by_deadline_and_equal_ones_in_the_order_of_their_making() {
+    let trace = Trace::new();
+    with_paused_clock(|_| {
+        let trace = trace.clone();
+        async move {
+            for (name, seconds) in [("c", 3), ("a1", 1), ("b", 2), ("a2", 1), ("a3", 1)] {
+                sleeper(&trace, name, secs(seconds));
+            }
+            settle().await;
+            // In one jump over all of them.
+            advance(secs(10)).await;
+            settle().await;
+        }
+    });
+    trace.expect(&["a1", "a2", "a3", "b", "c"]);
+}
+
+#[test]
+fn ten_thousand_equal_deadlines_all_fire_in_order() {
+    let trace = Trace::new();
+    with_paused_clock(|start| {
+        let trace = trace.clone();
+        async move {
+            for number in 0..10_000 {
+                sleeper(&trace, number.to_string(), secs(7));
+            }
+            sleep(secs(8)).await;
+            while wakeful::metrics().tasks_alive > 0 {
+                yield_now().await;
+            }
+            assert_eq!(start.elapsed(), secs(8));
+        }
+    });
+    let expected: Vec<String> = (0..10_000).map(|number| number.to_string()).collect();
+    assert_eq!(trace.take(), expected);
+}
+
+#[test]
+fn a_hundred_thousand_timers_half_of_them_cancelled_fire_by_deadline_and_none_is_left() {
+    const TIMERS: usize = 100_000;
+    with_paused_clock(|start| async move {
+        // Deadlines all over an hour, from a multiplicative walk.
+        let deadline = |number: usize| Duration::from_millis((number * 48_271 % 3_600_000) as u64);
+        let mut timers: Vec<Sleep> = (0..TIMERS).map(|n| sleep(deadline(n))).collect();
+        let wakes = Wakes::new();
+        let waker = wakes.waker();
+        let mut waiting = 0;
+        for timer in &mut timers {
+            waiting += usize::from(poll_with(timer, &waker).is_pending());
+        }
+        assert_eq!(wakeful::metrics().timers_armed, waiting as u64);
+        // Every second one goes.
+        let mut kept = Vec::new();
+        for (number, timer) in timers.into_iter().enumerate() {
+            if number % 2 == 0 {
+                kept.push((deadline(number), timer));
+            }
+        }
+        let armed = wakeful::metrics().timers_armed as usize;
+        assert!((kept.len() - 100..=kept.len()).contains(&armed));
+        for minutes in 1..=60 {
+            sleep_until(start + secs(60 * minutes)).await;
+            let now = start.elapsed();
+            for (deadline, timer) in &mut kept {
+                let polled = poll_with(timer, &waker);
+                assert_eq!(
+                    polled.is_ready(),
+                    *deadline <= now,
+                    "due at {deadline:?}, now {now:?}"
+                );
+                if polled.is_ready() {
+                    *timer = sleep(2 * 24 * secs(3600));
+                    *deadline = now + 2 * 24 * secs(3600);
+                }
+            }
+        }
+        drop(kept);
+        assert_eq!(wakeful::metrics().timers_armed, 0);
+        assert_eq!(wakes.alive(), 1, "no timer has kept a waker");
+    });
+}
+
+#[test]
+fn a_timer_that_was_dropped_fires_for_nobody() {
+    with_paused_clock(|_| async {
+        let wakes = Wakes::new();
+        let mut dropped = sleep(secs(1));
+        assert!(poll_with(&mut dropped, &wakes.waker()).is_pending());
+        assert_eq!((wakes.alive(), wakeful::metrics().timers_armed), (1, 1));
+        drop(dropped);
+        assert_eq!((wakes.alive(), wakeful::metrics().timers_armed), (0, 0));
+        sleep(secs(2)).await;
+        assert_eq!(wakes.count(), 0);
+    });
+}
+
+#[test]
+fn a_reset_moves_the_deadline_forward_back_and_from_ready_to_waiting() {
+    with_paused_clock(|start| async move {
+        let mut moved = sleep(secs(10));
+        assert!(poll_once(&mut moved).await.is_pending());
+        Pin::new(&mut moved).reset(start + secs(20));
+        assert!(poll_once(&mut moved).await.is_pending());
+        sleep(secs(15)).await;
+        assert!(poll_once(&mut moved).await.is_pending(), "forward");
+        Pin::new(&mut moved).reset(start + secs(16));
+        assert_eq!(moved.deadline(), start + secs(16));
+        (&mut moved).await;
+        assert_eq!(start.elapsed(), secs(16), "back");
+        Pin::new(&mut moved).reset(start + secs(17));
+        (&mut moved).await;
+        assert_eq!(start.elapsed(), secs(17), "again");
+        Pin::new(&mut moved).reset(start);
+        assert!(poll_once(&mut moved).await.is_ready(), "into the past");
+        assert_eq!(wakeful::metrics().timers_armed, 0);
+    });
+}
+
+#[test]
+fn a_reset_takes_back_the_wake_of_the_old_deadline() {
+    with_paused_clock(|start| async move {
+        let wakes = Wakes::new();
+        let mut moved = sleep(secs(1));
+        assert!(poll_with(&mut moved, &wakes.waker()).is_pending());
+        Pin::new(&mut moved).reset(start + secs(5));
+        assert_eq!(
+            wakeful::metrics().timers_armed,
+            0,
+            "until it is polled again"
+        );
+        sleep(secs(2)).await;
+        assert_eq!(wakes.count(), 0);
+        assert!(poll_with(&mut moved, &wakes.waker()).is_pending());
+        sleep(secs(5)).await;
+        assert_eq!(wakes.count(), 1);
+    });
+}
+
+#[test]
+fn a_timer_that_fires_while_its_task_is_being_aborted_is_harmless() {
+    let trace = Trace::new();
+    with_paused_clock(|_| {
+        let trace = trace.clone();
+        async move {
+            let task = spawn({
+                let trace = trace.clone();
+                async move {
+                    let _local = trace.on_drop("dropped");
+                    sleep(secs(1)).await;
+                    trace.say("slept");
+                }
+            });
+            settle().await;
+            // The abort is queued first; then the timer fires, before the task has its turn.
+            task.abort();
+            drop(advance(secs(1)));
+            assert!(task.await.unwrap_err().is_cancelled());
+            settle().await;
+        }
+    });
+    trace.expect(&["dropped"]);
+}
+
+#[test]
+fn a_timer_may_be_dropped_by_the_waker_of_another_that_fires_with_it() {
+    thread_local! {
+        static VICTIM: RefCell<Option<Sleep>> = const { RefCell::new(None) };
+    }
+    with_paused_clock(|_| async {
+        let drops_it = Hooks::new().on_wake(|| drop(VICTIM.take())).waker();
+        let wakes = Wakes::new();
+        let (mut first, mut victim) = (sleep(secs(1)), sleep(secs(1)));
+        let mut later = sleep(secs(2));
+        assert!(poll_with(&mut first, &drops_it).is_pending());
+        assert!(poll_with(&mut victim, &wakes.waker()).is_pending());
+        assert!(poll_with(&mut later, &wakes.waker()).is_pending());
+        VICTIM.set(Some(victim));
+        sleep(secs(1)).await;
+        assert!(VICTIM.take().is_none());
+        assert!(wakes.count() <= 1, "at worst a spurious wake");
+        let before = wakes.count();
+        sleep(secs(1)).await;
+        assert_eq!(wakes.count(), before + 1);
+        assert_eq!(wakeful::metrics().timers_armed, 0);
+    });
+}
+
+// --- timeouts ---------------------------------------------------------------------------------------
+
+#[test]
+fn a_timeout_gives_the_value_or_says_that_the_time_was_up() {
+    with_paused_clock(|start| async move {
+        let in_time = timeout(secs(2), async {
+            sleep(secs(1)).await;
+            "value"
+        });
+        assert_eq!(in_time.await, Ok("value"));
+        assert_eq!(start.elapsed(), secs(1));
+        let elapsed = timeout(secs(2), sleep(secs(3))).await.unwrap_err();
+        assert_eq!(start.elapsed(), secs(3));
+        assert_eq!(elapsed.to_string(), "deadline has elapsed");
+        assert_eq!(
+            std::io::Error::from(elapsed).kind(),
+            std::io::ErrorKind::TimedOut
+        );
+        assert!(timeout_at(start + secs(4), pending::<()>()).await.is_err());
+        assert_eq!(start.elapsed(), secs(4));
+        assert_eq!(
+            timeout_at(start, ready(1)).await,
+            Ok(1),
+            "the future is asked first"
+        );
+        assert!(timeout_at(start, pending::<()>()).await.is_err());
+        let both_at_once = timeout(secs(1), sleep(secs(1))).await;
+        assert_eq!(both_at_once, Ok(()), "and so it wins");
+    });
+}
+
+#[test]
+fn a_timeout_keeps_the_future_to_be_had_back() {
+    with_paused_clock(|_| async {
+        let trace = Trace::new();
+        let held = trace.on_drop("dropped");
+        let mut limited = timeout(
+            secs(1),
+            Box::pin(async move {
+                let _held = held;
+                pending::<()>().await;
+            }),
+        );
+        assert!(poll_fn(|cx| Pin::new(&mut limited).poll(cx)).await.is_err());
+        trace.expect(&[]);
+        let mut future = limited.into_inner();
+        assert!(poll_once(&mut future).await.is_pending());
+        drop(future);
+        trace.expect(&["dropped"]);
+        assert_eq!(wakeful::metrics().timers_armed, 0);
+    });
+}
+
+#[test]
+fn a_timeout_that_is_not_needed_costs_no_armed_timer() {
+    with_paused_clock(|_| async {
+        assert_eq!(timeout(secs(1), ready(1)).await, Ok(1));
+        assert_eq!(wakeful::metrics().timers_armed, 0);
+        let task = spawn(timeout(secs(1), yield_now()));
+        task.await.unwrap().unwrap();
+        assert_eq!(wakeful::metrics().timers_armed, 0);
+        assert_eq!(wakeful::metrics().timers_fired, 0);
+    });
+}
+
+// --- intervals --------------------------------------------------------------------------------------
+
+/// The times, in seconds after the start, at which ticks were received and for which they were due,
+/// when the receiver is busy until second 35 after its second tick.
+async fn ticks(mut interval: Interval, start: Instant, count: usize) -> Vec<(u64, u64)> {
+    let mut seen = Vec::new();
+    for tick in 0..count {
+        let due = interval.tick().await;
+        let since = |instant: Instant| instant.duration_since(start).as_secs();
+        seen.push((start.elapsed().as_secs(), since(due)));
+        if tick == 1 {
+            sleep_until(start + secs(35)).await;
+        }
+    }
+    seen
+}
+
+#[test]
+fn an_interval_ticks_at_once_and_then_every_period() {
+    with_paused_clock(|start| async move {
+        let mut interval = interval(secs(10));
+        assert_eq!(interval.period(), secs(10));
+        assert_eq!(interval.missed_tick_behavior(), MissedTickBehavior::Burst);
+        for tick in 0..5 {
+            let due = interval.tick().await;
+            assert_eq!(due, start + secs(10 * tick));
+            assert_eq!(start.elapsed(), secs(10 * tick));
+        }
+    });
+}
+
+#[test]
+fn an_interval_that_bursts_makes_up_for_missed_ticks() {
+    let seen = with_paused_clock(|start| ticks(interval(secs(10)), start, 7));
+    let expected = [
+        (0, 0),
+        (10, 10),
+        (35, 20),
+        (35, 30),
+        (40, 40),
+        (50, 50),
+        (60, 60),
+    ];
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn an_interval_that_delays_starts_anew_from_the_late_tick() {
+    let seen = with_paused_clock(|start| {
+        let mut interval = interval(secs(10));
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks(interval, start, 6)
+    });
+    assert_eq!(
+        seen,
+        [(0, 0), (10, 10), (35, 20), (45, 45), (55, 55), (65, 65)]
+    );
+}
+
+#[test]
+fn an_interval_that_skips_leaves_out_what_was_missed_and_keeps_its_rhythm() {
+    let seen = with_paused_clock(|start| {
+        let mut interval = interval(secs(10));
+        interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        ticks(interval, start, 6)
+    });
+    assert_eq!(
+        seen,
+        [(0, 0), (10, 10), (35, 20), (40, 40), (50, 50), (60, 60)]
+    );
+}
+
+#[test]
+fn a_tick_that_is_a_little_late_is_not_a_missed_one() {
+    with_paused_clock(|_| async move {
+        for behavior in [MissedTickBehavior::Delay, MissedTickBehavior::Skip] {
+            let start = Instant::now();
+            let mut interval = interval(secs(1));
+            interval.set_missed_tick_behavior(behavior);
+            for tick in 0..5 {
+                let due = interval.tick().await;
+                assert_eq!(due.duration_since(start), secs(tick), "{behavior:?}");
+                // Busy until some milliseconds after the next one.
+                sleep_until(due + Duration::from_millis(1_004)).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn an_interval_begins_when_it_is_told_and_can_be_reset() {
+    with_paused_clock(|start| async move {
+        let at = |seconds| start + secs(seconds);
+        let mut interval = interval_at(at(5), secs(10));
+        assert_eq!(interval.tick().await, at(5));
+        sleep(secs(3)).await;
+        interval.reset();
+        assert_eq!(interval.tick().await, at(18));
+        interval.reset_immediately();
+        assert_eq!(interval.tick().await, at(18));
+        interval.reset_after(secs(2));
+        assert_eq!(interval.tick().await, at(20));
+        interval.reset_at(at(21));
+        assert_eq!(interval.tick().await, at(21));
+        assert_eq!(interval.tick().await, at(31));
+        assert_eq!(start.elapsed(), secs(31));
+    });
+}
+
+#[test]
+fn a_tick_that_was_not_awaited_to_its_end_stays_due() {
+    with_paused_clock(|start| async move {
+        let mut interval = interval(secs(10));
+        interval.tick().await;
+        assert!(timeout(secs(5), interval.tick()).await.is_err());
+        assert!(timeout(secs(3), interval.tick()).await.is_err());
+        assert_eq!(interval.tick().await, start + secs(10));
+    });
+}
+
+#[test]
+fn an_interval_without_a_period_is_refused_and_a_huge_one_ticks_once() {
+    with_paused_clock(|start| async move {
+        let text = panic_of(|| interval(Duration::ZERO));
+        assert!(text.contains("the period must not be zero"), "{text}");
+        let text = panic_of(|| interval_at(start, Duration::ZERO));
+        assert!(text.contains("the period must not be zero"), "{text}");
+        for behavior in [
+            MissedTickBehavior::Burst,
+            MissedTickBehavior::Delay,
+            MissedTickBehavior::Skip,
+        ] {
+            let mut interval = interval(Duration::MAX);
+            interval.set_missed_tick_behavior(behavior);
+            sleep(secs(10)).await;
+            interval.tick().await;
+            assert!(
+                timeout(365 * DAY, interval.tick()).await.is_err(),
+                "{behavior:?}"
+            );
+        }
+    });
+}
+
+// --- the clock --------------------------------------------------------------------------------------
+
+#[test]
+fn a_paused_clock_stands_still_while_anybody_runs() {
+    with_paused_clock(|start| async move {
+        let hour = spawn(sleep(secs(3600)));
+        for _ in 0..1_000 {
+            yield_now().await;
+        }
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        hour.await.unwrap();
+        assert_eq!(start.elapsed(), secs(3600));
+    });
+}
+
+#[test]
+fn a_paused_clock_jumps_from_deadline_to_deadline_and_misses_none() {
+    let trace = Trace::new();
+    let heard = trace.clone();
+    with_paused_clock(|start| async move {
+        for seconds in [30, 10, 20] {
+            let trace = trace.clone();
+            spawn(async move {
+                sleep(secs(seconds)).await;
+                let mut late = sleep(secs(1));
+                assert_eq!(start.elapsed(), secs(seconds), "neither early nor late");
+                trace.say(format!("{seconds}"));
+                assert!(poll_once(&mut late).await.is_pending());
+                late.await;
+                trace.say(format!("{}", start.elapsed().as_secs()));
+            });
+        }
+        sleep(secs(60)).await;
+    });
+    heard.expect(&["10", "11", "20", "21", "30", "31"]);
+}
+
+#[test]
+fn an_advance_moves_the_clock_in_one_step_and_lets_those_who_are_due_run() {
+    let trace = Trace::new();
+    with_paused_clock(|start| {
+        let trace = trace.clone();
+        async move {
+            for seconds in [1, 2, 3] {
+                let trace = trace.clone();
+                spawn(async move {
+                    sleep(secs(seconds)).await;
+                    trace.say(format!("{seconds} at {}", start.elapsed().as_secs()));
+                });
+            }
+            settle().await;
+            advance(secs(2)).await;
+            settle().await;
+            assert_eq!(start.elapsed(), secs(2));
+            trace.expect(&["1 at 2", "2 at 2"]);
+            advance(secs(1)).await;
+            settle().await;
+        }
+    });
+    trace.expect(&["3 at 3"]);
+}
+
+#[test]
+fn a_paused_clock_does_not_jump_while_somebody_waits_for_a_descriptor() {
+    let runtime = paused();
+    let (here, mut there) = pair();
+    let start = runtime.block_on(async { Instant::now() });
+    runtime.block_on(async {
+        let fd = AsyncFd::new(here).unwrap();
+        let hour = spawn(sleep(secs(3600)));
+        // Written by a thread that hears of the wait only through its peer.
+        let (about_to_wait, wait) = mpsc::channel();
+        let peer = thread::spawn(move || {
+            wait.recv().unwrap();
+            thread::sleep(Duration::from_millis(5));
+            there.write_all(b"x").unwrap();
+        });
+        about_to_wait.send(()).unwrap();
+        drop(fd.readable().await.unwrap());
+        assert_eq!(
+            start.elapsed(),
+            Duration::ZERO,
+            "nobody knows how long it took"
+        );
+        hour.await.unwrap();
+        assert_eq!(start.elapsed(), secs(3600));
+        peer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_paused_clock_does_not_jump_while_a_blocking_closure_runs() {
+    with_paused_clock(|start| async move {
+        let hour = spawn(sleep(secs(3600)));
+        let blocking = spawn_blocking(|| thread::sleep(Duration::from_millis(5)));
+        blocking.await.unwrap();
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        hour.await.unwrap();
+        assert_eq!(start.elapsed(), secs(3600));
+    });
+}
+
+#[test]
+fn a_paused_clock_jumps_while_a_closure_runs_for_which_nobody_waits() {
+    let (release, blocked) = mpsc::channel::<()>();
+    with_paused_clock(|start| async move {
+        let blocking = spawn_blocking(move || blocked.recv().ok());
+        settle().await;
+        blocking.abort();
+        sleep(secs(3600)).await;
+        assert_eq!(start.elapsed(), secs(3600));
+    });
+    drop(release);
+}
+
+#[test]
+fn timers_that_are_due_are_served_although_somebody_waits_for_a_descriptor() {
+    // The clock may not jump, but what is due is due: after an `advance` that nobody awaited, and
+    // after a pause that came when the deadline had passed already.
+    let (here, _there) = pair();
+    paused().block_on(async {
+        let fd = AsyncFd::new(here).unwrap();
+        let reader = spawn(async move { drop(fd.readable().await) });
+        let second = spawn(sleep(secs(1)));
+        settle().await;
+        drop(advance(secs(1)));
+        second.await.unwrap();
+        reader.abort();
+    });
+    let (here, _there) = pair();
+    runtime().block_on(async {
+        let fd = AsyncFd::new(here).unwrap();
+        let reader = spawn(async move { drop(fd.readable().await) });
+        let soon = spawn(sleep(Duration::from_micros(100)));
+        // One turn, not the usual four, so that the timer is armed and not yet expired.
+        yield_now().await;
+        thread::sleep(Duration::from_millis(1));
+        pause();
+        soon.await.unwrap();
+        reader.abort();
+    });
+}
+
+#[test]
+fn a_clock_can_be_paused_and_resumed_and_goes_on_from_where_it_stands() {
+    runtime().block_on(async {
+        let start = Instant::now();
+        pause();
+        let stands = Instant::now();
+        advance(secs(3600)).await;
+        assert_eq!(stands.elapsed(), secs(3600));
+        assert!(start.elapsed() >= secs(3600));
+        resume();
+        let running = Instant::now();
+        assert!(
+            running.duration_since(stands) >= secs(3600),
+            "it does not go back"
+        );
+        sleep(Duration::from_millis(1)).await;
+        assert!(running.elapsed() >= Duration::from_millis(1));
+        pause();
+        let again = Instant::now();
+        assert!(again.duration_since(running) >= Duration::from_millis(1));
+        sleep(secs(1)).await;
+        assert_eq!(again.elapsed(), secs(1));
+    });
+}
+
+#[test]
+fn a_clock_that_has_reached_its_end_does_not_go_back() {
+    runtime().block_on(async {
+        pause();
+        let start = Instant::now();
+        advance(Duration::MAX).await;
+        let end = Instant::now();
+        assert!(end.duration_since(start) > 100 * 365 * DAY);
+        advance(Duration::MAX).await;
+        assert_eq!(Instant::now(), end);
+        resume();
+        assert!(Instant::now() >= end, "it went back when it was resumed");
+        sleep(Duration::ZERO).await;
+        pause();
+        assert!(Instant::now() >= end);
+    });
+}
+
+#[test]
+fn what_cannot_be_done_to_a_clock_says_so() {
+    runtime().block_on(async {
+        let text = panic_of(|| advance(secs(1)));
+        assert!(text.contains("the clock is not paused"), "{text}");
+        assert!(
+            text.contains(&format!("time::advance at {}:", file!())),
+            "{text}"
+        );
+        let text = panic_of(resume);
+        assert!(text.contains("the clock is not paused"), "{text}");
+        pause();
+        let text = panic_of(pause);
+        assert!(text.contains("the clock is paused already"), "{text}");
+        advance(Duration::ZERO).await;
+    });
+}
+
+#[test]
+fn every_runtime_has_a_clock_of_its_own() {
+    let (stands, runs) = (paused(), runtime());
+    let before = stands.block_on(async {
+        let start = Instant::now();
+        advance(secs(3600)).await;
+        start
+    });
+    let elapsed = runs.block_on(async move { before.elapsed() });
+    assert!(elapsed < secs(1800), "{elapsed:?}");
+    assert!(before.elapsed() < secs(1800), "outside it is the system's");
+    let elapsed = stands.block_on(async move { before.elapsed() });
+    assert_eq!(elapsed, secs(3600));
+}
+
+#[test]
+fn instants_calculate_without_overflow() {
+    with_paused_clock(|start| async move {
+        let later = start + secs(5);
+        assert_eq!(later - start, secs(5));
+        assert_eq!(start - later, Duration::ZERO, "saturates");
+        assert_eq!(later.duration_since(start), secs(5));
+        assert_eq!(start.checked_duration_since(later), None);
+        assert_eq!(start.saturating_duration_since(later), Duration::ZERO);
+        assert_eq!(later - secs(5), start);
+        assert_eq!(start.checked_add(Duration::MAX), None);
+        assert_eq!(start.checked_sub(Duration::MAX), None);
+        let mut moved = start;
+        moved += secs(7);
+        moved -= secs(2);
+        assert_eq!(moved, later);
+        let std: std::time::Instant = later.into();
+        assert_eq!(Instant::from(std), later);
+        assert_eq!(Instant::from_std(later.into_std()), later);
+        assert!(start < later);
+        sleep_until(later).await;
+        assert_eq!(Instant::now(), later);
+    });
+}
+
+// --- on other threads -------------------------------------------------------------------------------
+
+#[test]
+fn a_sleep_may_be_sent_to_another_thread_and_dropped_there() {
+    let runtime = paused();
+    runtime.block_on(async {
+        let wakes = Wakes::new();
+        let mut hour = sleep(secs(3600));
+        assert!(poll_with(&mut hour, &wakes.waker()).is_pending());
+        thread::spawn(move || drop(hour)).join().unwrap();
+        settle().await;
+        assert_eq!(wakeful::metrics().timers_armed, 0);
+        assert_eq!(wakes.alive(), 0, "the waker is gone");
+    });
+}
+
+#[test]
+fn a_sleep_that_was_not_polled_may_be_polled_on_another_runtime() {
+    let never_armed = runtime().block_on(async { sleep(Duration::from_millis(1)) });
+    wakeful::block_on(never_armed);
+}
+
+#[test]
+fn timers_need_a_task_and_no_more_to_be_heard() {
+    // A sleep inside a future that is boxed, pinned on the stack, joined by hand.
+    let runtime: Runtime = paused();
+    let done = Rc::new(Cell::new(0));
+    runtime.block_on(async {
+        let counted = {
+            let done = Rc::clone(&done);
+            async move {
+                sleep(secs(1)).await;
+                done.set(done.get() + 1);
+            }
+        };
+        let mut pinned = pin!(counted);
+        let mut boxed = Box::pin(sleep(secs(2)));
+        let mut first = false;
+        poll_fn(|cx| {
+            first = first || pinned.as_mut().poll(cx).is_ready();
+            let second = boxed.as_mut().poll(cx).is_ready();
+            if first && second {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+        let dropped = on_drop(|| done.set(done.get() + 1));
+        drop(dropped);
+        let waker = my_waker().await;
+        let mut last = sleep(secs(1));
+        assert!(
+            Pin::new(&mut last)
+                .poll(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        last.await;
+        assert!(poll_with(&mut sleep(Duration::ZERO), Waker::noop()).is_ready());
+    });
+    assert_eq!(done.get(), 2);
+}
