@@ -20,7 +20,7 @@ impl WaiterId {
 /// Anonymous waiters kept per direction. A combinator that makes a new waker for each poll would
 /// otherwise grow the list for as long as nothing happens on the descriptor; past this many, the
 /// oldest is woken (a spurious poll) to make room for the new one.
-const ANONYMOUS_AT_MOST: usize = 64;
+const ANONYMOUS_AT_MOST: usize = 1024;
 
 #[derive(Debug)]
 struct Waiter {
@@ -38,7 +38,10 @@ impl Waiter {
 #[derive(Debug, Default)]
 pub(crate) struct Waiters {
     first: Option<Waiter>,
-    more: Vec<Waiter>,
+    /// The others, in the order in which they came. Boxed, so that the usual source, which never
+    /// has any, carries 8 bytes for them and not 24.
+    #[expect(clippy::box_collection, reason = "two of these stand in every source")]
+    more: Option<Box<Vec<Waiter>>>,
 }
 
 /// What [`Waiters::store`] gives back to be dropped or woken outside every borrow.
@@ -70,14 +73,15 @@ impl Displaced {
 impl Waiters {
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none() && self.more.is_empty()
+        self.first.is_none() && self.more.as_ref().is_none_or(|more| more.is_empty())
     }
 
     /// Whether waking this waker is arranged for already, so that nothing has to be stored.
     #[inline]
     pub(crate) fn knows(&self, id: WaiterId, waker: &Waker) -> bool {
         let knows = |waiter: &Waiter| waiter.is(id, waker) && waiter.waker.will_wake(waker);
-        self.first.as_ref().is_some_and(knows) || self.more.iter().any(knows)
+        self.first.as_ref().is_some_and(knows)
+            || self.more.iter().flat_map(|more| more.iter()).any(knows)
     }
 
     /// Stores the only waiter.
@@ -93,7 +97,8 @@ impl Waiters {
             self.store_first(id, waker);
             return Displaced::default();
         }
-        let mut all = self.first.iter_mut().chain(&mut self.more);
+        let more = self.more.get_or_insert_default();
+        let mut all = self.first.iter_mut().chain(more.iter_mut());
         if let Some(waiter) = all.find(|waiter| waiter.is(id, &waker)) {
             let replaced = std::mem::replace(&mut waiter.waker, waker);
             return Displaced {
@@ -104,12 +109,12 @@ impl Waiters {
         let mut displaced = Displaced::default();
         if id == WaiterId::ANONYMOUS {
             let anonymous = |waiter: &&Waiter| waiter.id == WaiterId::ANONYMOUS;
-            if self.more.iter().filter(anonymous).count() >= ANONYMOUS_AT_MOST {
-                let oldest = self.more.iter().position(|waiter| anonymous(&waiter));
-                displaced.evicted = oldest.map(|oldest| self.more.remove(oldest).waker);
+            if more.iter().filter(anonymous).count() >= ANONYMOUS_AT_MOST {
+                let oldest = more.iter().position(|waiter| anonymous(&waiter));
+                displaced.evicted = oldest.map(|oldest| more.remove(oldest).waker);
             }
         }
-        self.more.push(Waiter { id, waker });
+        more.push(Waiter { id, waker });
         displaced
     }
 
@@ -118,8 +123,9 @@ impl Waiters {
         if let Some(waiter) = self.first.take_if(|waiter| waiter.id == id) {
             return Some(waiter.waker);
         }
-        let position = self.more.iter().position(|waiter| waiter.id == id)?;
-        Some(self.more.remove(position).waker)
+        let more = self.more.as_mut()?;
+        let position = more.iter().position(|waiter| waiter.id == id)?;
+        Some(more.remove(position).waker)
     }
 
     /// Takes out everybody, oldest first.
@@ -128,9 +134,8 @@ impl Waiters {
         if let Some(first) = self.first.take() {
             each(first.waker);
         }
-        // A drain costs fifty instructions, also of nothing.
-        if !self.more.is_empty() {
-            for waiter in self.more.drain(..) {
+        if let Some(more) = &mut self.more {
+            for waiter in more.drain(..) {
                 each(waiter.waker);
             }
         }
