@@ -7,8 +7,8 @@ use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
 
 use pin_project_lite::pin_project;
 use waker_fn::waker_fn;
@@ -110,7 +110,7 @@ where
         Ok(future) => {
             let shared = Arc::clone(&sender.shared);
             let id = spawn(Report {
-                future,
+                future: Some(future),
                 sender: Some(sender),
             })
             .id();
@@ -213,9 +213,10 @@ impl<T> Drop for Sender<T> {
 pin_project! {
     /// Runs a future and reports its output, its panic, or that it was dropped before its end.
     struct Report<F: Future> {
+        // Its values are dropped before the other side hears of the end: in `poll`, and when it is
+        // cancelled, by standing before the sender.
         #[pin]
-        future: F,
-        // After the future: its values are dropped before the other side hears of the end.
+        future: Option<F>,
         sender: Option<Sender<F::Output>>,
     }
 }
@@ -225,7 +226,14 @@ impl<F: Future> Future for Report<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
-        let polled = catch_unwind(AssertUnwindSafe(|| this.future.as_mut().poll(cx)));
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            let Some(future) = this.future.as_mut().as_pin_mut() else {
+                unreachable!("a task is not polled after its end");
+            };
+            let output = ready!(future.poll(cx));
+            this.future.set(None);
+            Poll::Ready(output)
+        }));
         let result = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),
