@@ -186,5 +186,6 @@ impl std::fmt::Debug for State {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom_models;

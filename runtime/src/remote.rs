@@ -7,24 +7,29 @@
 //! The rule that makes a wake from elsewhere certain and nearly free is I5:
 //!
 //! ```text
-//!  owner (before it blocks)                 sender (any thread)
-//!  1. parked = true                         a. queue the message; pending = true
-//!  2. pending? then do not block            b. parked? then set it false and write the eventfd
-//!  3. epoll_wait
+//!  owner                                    sender (any thread)
+//!  1. exchange parked for true              a. queue the message; pending = true
+//!  2. pending? then do not block            b. exchange parked for false;
+//!  3. epoll_wait                               was it true? then write the eventfd
+//!  4. exchange parked for false
 //! ```
 //!
-//! Between its two steps each side has a sequentially consistent fence, and of two such fences one
-//! comes first: either the owner sees the message at 2, or the sender sees the flag at b (Dekker's
-//! argument). The eventfd is written once per park, by the first sender that finds the owner parked,
-//! and not at all while it runs. The models in `loom_models` try every interleaving. (Fences and not
-//! sequentially consistent accesses: they cost the same, and loom knows only the fences.)
+//! Nobody ever writes `parked` but by an exchange, so all of them stand in one line, and each sees
+//! whatever was done before those ahead of it (each is an acquire and a release). Where b is ahead
+//! of 1, the owner sees the message at 2. Where it is between 1 and 4, this sender, or another one
+//! ahead of it, finds `true` and writes the eventfd; and after 4 the owner sees the message. The
+//! eventfd is written once per park and not at all while the owner runs. The models in
+//! `loom_models` try every interleaving.
+//!
+//! Rejected: plain stores and loads with sequentially consistent fences (Dekker's argument). They
+//! cost the same, for the lines of `pending` and `parked` are one, and the proof is longer.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::PoisonError;
 
 use crate::slab::Key;
-use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering, fence};
+use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::sys::epoll::Epoll;
 use crate::sys::eventfd::EventFd;
 use crate::task::id::{RuntimeId, WakeWord};
@@ -119,11 +124,8 @@ impl<M> Inbox<M> {
         // Step a. Under the lock, as in `drain`, so that the flag always tells what the queue holds.
         self.pending.store(true, Ordering::Relaxed);
         drop(queue);
-        // Pairs with the fence in `prepare_park`.
-        fence(Ordering::SeqCst);
-        // Step b. The load first, because it is cheaper than the swap and usually enough; the swap
-        // decides which of several senders writes.
-        if self.parked.load(Ordering::Relaxed) && self.parked.swap(false, Ordering::Relaxed) {
+        // Step b. Publishes a; the owner's exchanges pick it up.
+        if self.parked.swap(false, Ordering::AcqRel) {
             Pushed::Unpark
         } else {
             Pushed::Queued
@@ -133,9 +135,8 @@ impl<M> Inbox<M> {
     /// Steps 1 and 2: to be called by the owner before it blocks.
     #[inline]
     pub(crate) fn prepare_park(&self) -> Park {
-        self.parked.store(true, Ordering::Relaxed);
-        // Pairs with the fence in `push`.
-        fence(Ordering::SeqCst);
+        // Pairs with the exchange in `push`, as does the one in `unpark`.
+        self.parked.swap(true, Ordering::AcqRel);
         if self.pending.load(Ordering::Relaxed) {
             self.unpark();
             return Park::Stay;
@@ -143,11 +144,10 @@ impl<M> Inbox<M> {
         Park::Block
     }
 
-    /// The owner is awake again. Relaxed: a sender that still sees "parked" writes the eventfd once
-    /// more than necessary.
+    /// Step 4: the owner is awake again.
     #[inline]
     pub(crate) fn unpark(&self) {
-        self.parked.store(false, Ordering::Relaxed);
+        self.parked.swap(false, Ordering::AcqRel);
     }
 
     /// Whether there is a message. Relaxed: the messages themselves are behind the lock.
@@ -245,5 +245,6 @@ impl std::fmt::Debug for Message {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom_models;

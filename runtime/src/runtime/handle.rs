@@ -16,6 +16,7 @@ use waker_fn::waker_fn;
 use super::poll_once;
 use crate::current;
 use crate::remote::{Message, Remote};
+use crate::sync::{Mutex, MutexGuard, thread};
 use crate::task::cell::drop_quietly;
 use crate::task::{Id, JoinError, spawn};
 
@@ -114,7 +115,9 @@ where
                 sender: Some(sender),
             })
             .id();
-            shared.lock().task = Some(id);
+            if let Some(task) = shared.started(id) {
+                current::abort(task);
+            }
         }
         Err(payload) => sender.send(Err(JoinError::panicked(None, payload))),
     }
@@ -175,6 +178,23 @@ impl<T> Shared<T> {
     /// No foreign code runs under it.
     fn lock(&self) -> MutexGuard<'_, State<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The task exists. It comes back when it has to be aborted: the handle was asked for that
+    /// while the closure made the future.
+    #[must_use = "the abort has not reached the task yet"]
+    fn started(&self, task: Id) -> Option<Id> {
+        let mut state = self.lock();
+        state.task = Some(task);
+        state.aborted.then_some(task)
+    }
+
+    /// The handle asks for the end of the task, which comes back when it exists already.
+    #[must_use = "the abort has not reached the task yet"]
+    fn abort(&self) -> Option<Id> {
+        let mut state = self.lock();
+        state.aborted = true;
+        state.task
     }
 }
 
@@ -237,7 +257,12 @@ impl<F: Future> Future for Report<F> {
         let result = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),
-            Err(payload) => Err(JoinError::panicked(crate::task::try_id(), payload)),
+            Err(payload) => {
+                // Should its drop panic as well, the first panic is the one reported.
+                let dropped = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
+                dropped.unwrap_or_else(drop_quietly);
+                Err(JoinError::panicked(crate::task::try_id(), payload))
+            }
         };
         if let Some(sender) = this.sender.take() {
             sender.send(result);
@@ -278,7 +303,7 @@ impl<T: Send + 'static> RemoteJoinHandle<T> {
                  runtime; await the handle instead"
             );
         }
-        let thread = std::thread::current();
+        let thread = thread::current();
         let waker = waker_fn(move || thread.unpark());
         let mut handle = pin!(self);
         loop {
@@ -286,7 +311,7 @@ impl<T: Send + 'static> RemoteJoinHandle<T> {
                 return result;
             }
             // May return for no reason; then the poll finds nothing new.
-            std::thread::park();
+            thread::park();
         }
     }
 }
@@ -294,11 +319,7 @@ impl<T: Send + 'static> RemoteJoinHandle<T> {
 impl<T> RemoteJoinHandle<T> {
     /// Cancels the task, as [`JoinHandle::abort`](crate::task::JoinHandle::abort) does.
     pub fn abort(&self) {
-        let mut state = self.shared.lock();
-        state.aborted = true;
-        let task = state.task;
-        drop(state);
-        if let Some(task) = task {
+        if let Some(task) = self.shared.abort() {
             current::abort(task);
         }
     }
@@ -335,5 +356,40 @@ impl<T> fmt::Debug for RemoteJoinHandle<T> {
         f.debug_struct("RemoteJoinHandle")
             .field("finished", &self.is_finished())
             .finish()
+    }
+}
+
+#[cfg(test)]
+#[cfg(loom)]
+mod loom_models;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use crate::runtime::Runtime;
+    use crate::task::spawn_blocking;
+
+    #[test]
+    fn an_abort_while_the_closure_runs_ends_the_task() {
+        let runtime = Runtime::new().unwrap();
+        let handle = runtime.handle().clone();
+        let elsewhere = move || {
+            let (tell_begun, begun) = mpsc::channel();
+            let (tell_aborted, aborted) = mpsc::channel();
+            let task = handle.spawn(move || {
+                tell_begun.send(()).unwrap();
+                aborted.recv().unwrap();
+                std::future::pending::<()>()
+            });
+            begun.recv().unwrap();
+            task.abort();
+            tell_aborted.send(()).unwrap();
+            task.wait()
+        };
+        let ended = runtime
+            .block_on(async { spawn_blocking(elsewhere).await })
+            .unwrap();
+        assert!(ended.unwrap_err().is_cancelled());
     }
 }

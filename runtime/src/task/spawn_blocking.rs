@@ -158,5 +158,6 @@ impl<R> Drop for Collect<R> {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom_models;

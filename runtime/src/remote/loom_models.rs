@@ -1,0 +1,243 @@
+//! Every interleaving of the inbox's owner with those who send to it (I5).
+//!
+//! The owner here does what the loop does around `epoll_wait`, in the same order; each function
+//! names its original. A lost wake leaves the owner waiting with nobody left to wake it, which loom
+//! reports as a deadlock.
+
+use std::sync::Arc;
+
+use loom::sync::atomic::{AtomicBool, AtomicUsize};
+use loom::sync::{Condvar, Mutex};
+use loom::thread;
+
+use super::*;
+use crate::sync::model;
+
+/// The edge-triggered eventfd, registered with epoll: a write is reported to one wait, to the next
+/// one if nobody waits now, and several writes before a wait are reported once.
+struct Event {
+    written: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl Event {
+    fn new() -> Self {
+        Event {
+            written: Mutex::new(false),
+            wake: Condvar::new(),
+        }
+    }
+
+    fn write(&self) {
+        *self.written.lock().unwrap() = true;
+        self.wake.notify_one();
+    }
+
+    fn wait(&self) {
+        let mut written = self.written.lock().unwrap();
+        while !*written {
+            written = self.wake.wait(written).unwrap();
+        }
+        *written = false;
+    }
+}
+
+/// A runtime as far as the inbox is concerned.
+struct Model<M> {
+    inbox: Inbox<M>,
+    event: Event,
+}
+
+impl<M> Model<M> {
+    fn new() -> Arc<Self> {
+        Arc::new(Model {
+            inbox: Inbox::new(),
+            event: Event::new(),
+        })
+    }
+
+    /// [`Remote::send`].
+    fn send(&self, message: M, same: impl FnOnce(&M, &M) -> bool) -> Result<(), M> {
+        match self.inbox.push(message, same) {
+            Pushed::Queued => Ok(()),
+            Pushed::Unpark => {
+                self.event.write();
+                Ok(())
+            }
+            Pushed::Closed(message) => Err(message),
+        }
+    }
+
+    /// One round of the loop with nothing else to do: `Core::how_long`, `Core::turn` and
+    /// `Core::drain_inbox`.
+    fn turn(&self) -> Vec<M> {
+        self.turn_with(|event| event.wait())
+    }
+
+    fn turn_with(&self, wait: impl FnOnce(&Event)) -> Vec<M> {
+        let park = self.inbox.prepare_park();
+        if park == Park::Block {
+            wait(&self.event);
+            self.inbox.unpark();
+        }
+        if !self.inbox.is_pending() {
+            assert_eq!(park, Park::Block, "told to stay awake for nothing");
+            return Vec::new();
+        }
+        let messages = self.inbox.drain();
+        assert!(!messages.is_empty(), "pending without a message");
+        messages
+    }
+}
+
+fn never_same<M>(_: &M, _: &M) -> bool {
+    false
+}
+
+/// Runs the loop until that many messages have come.
+fn receive<M>(model: &Model<M>, count: usize) -> Vec<M> {
+    let mut received = Vec::new();
+    while received.len() < count {
+        received.extend(model.turn());
+    }
+    received
+}
+
+/// Sends from another thread, one message after the other.
+fn send_all<M: Send + 'static>(
+    model: &Arc<Model<M>>,
+    messages: impl IntoIterator<Item = M> + Send + 'static,
+) -> thread::JoinHandle<()> {
+    let model = Arc::clone(model);
+    thread::spawn(move || {
+        for message in messages {
+            assert!(model.send(message, never_same).is_ok(), "nobody closes it");
+        }
+    })
+}
+
+#[test]
+fn an_owner_never_sleeps_on_a_message() {
+    model(3, || {
+        let model = Model::new();
+        let sender = send_all(&model, [()]);
+        receive(&model, 1);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn messages_of_one_sender_keep_their_order_and_each_ends_a_sleep() {
+    model(3, || {
+        let model = Model::new();
+        let sender = send_all(&model, [0, 1, 2]);
+        assert_eq!(receive(&model, 3), [0, 1, 2]);
+        sender.join().unwrap();
+    });
+}
+
+#[test]
+fn of_two_senders_either_one_or_the_other_ends_the_sleep() {
+    model(3, || {
+        let model = Model::new();
+        let senders = [send_all(&model, ["a"]), send_all(&model, ["b"])];
+        let mut received = receive(&model, 2);
+        received.sort_unstable();
+        assert_eq!(received, ["a", "b"]);
+        for sender in senders {
+            sender.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_sleep_that_a_deadline_ends_loses_no_message() {
+    model(3, || {
+        let model = Model::new();
+        let senders = [send_all(&model, ["a"]), send_all(&model, ["b"])];
+        let early = model.turn_with(|_| {}).len();
+        receive(&model, 2 - early);
+        for sender in senders {
+            sender.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_park_costs_at_most_one_write_however_many_send() {
+    model(3, || {
+        let model = Model::new();
+        assert_eq!(model.inbox.prepare_park(), Park::Block);
+        let push = |model: &Model<()>| match model.inbox.push((), never_same) {
+            Pushed::Unpark => 1,
+            Pushed::Queued => 0,
+            Pushed::Closed(()) => panic!("nobody closes it"),
+        };
+        let other = {
+            let model = Arc::clone(&model);
+            thread::spawn(move || push(&model))
+        };
+        let written = push(&model) + other.join().unwrap();
+        assert_eq!(written, 1);
+    });
+}
+
+/// Two threads wake one task. Its poll looks at what both have done; when the second wake is left
+/// out as superfluous, the one that stands for both must not be handed out before the second thread
+/// has done its part.
+#[test]
+fn a_superfluous_wake_is_only_left_out_while_its_like_is_still_queued() {
+    model(3, || {
+        let model = Model::new();
+        let done = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
+        let wakers = [0, 1].map(|which| {
+            let (model, done) = (Arc::clone(&model), Arc::clone(&done));
+            thread::spawn(move || {
+                done[which].store(true, Ordering::Relaxed);
+                model.send("wake", |last, new| last == new).unwrap();
+            })
+        });
+        let mut wakes = 0;
+        loop {
+            wakes += model.turn().len();
+            // The poll. Relaxed: what a wake makes visible has to come through the inbox.
+            if wakes > 0 && done.iter().all(|done| done.load(Ordering::Relaxed)) {
+                break;
+            }
+        }
+        assert!(wakes <= 2);
+        for waker in wakers {
+            waker.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_message_sent_during_the_end_is_handed_out_or_comes_back() {
+    model(3, || {
+        let model = Model::new();
+        let returned = Arc::new(AtomicUsize::new(0));
+        let senders = [[0, 1], [2, 3]].map(|messages| {
+            let (model, returned) = (Arc::clone(&model), Arc::clone(&returned));
+            thread::spawn(move || {
+                for message in messages {
+                    if let Err(message) = model.send(message, never_same) {
+                        returned.fetch_add(1 << (8 * message), Ordering::Relaxed);
+                    }
+                }
+            })
+        });
+        let mut handed_out = model.inbox.drain();
+        handed_out.extend(model.inbox.close());
+        for sender in senders {
+            sender.join().unwrap();
+        }
+        let left = model.inbox.lock().messages.len();
+        assert_eq!(left, 0, "queued behind the end, for nobody");
+        let mut seen = returned.load(Ordering::Relaxed);
+        for message in handed_out {
+            seen += 1 << (8 * message);
+        }
+        assert_eq!(seen, 0x01_01_01_01, "each exactly once");
+    });
+}
