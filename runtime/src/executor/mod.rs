@@ -427,7 +427,9 @@ impl Executor {
             let tasks = self.tasks.borrow();
             let spawned_at = tasks.slots.get(key).map(|slot| slot.spawned_at);
             (tasks.names.get(&key).map(ToString::to_string), spawned_at)
-        });
+        };
+        // The hook is the user's: should it panic, the task that is out of its slot must come back.
+        self.contain("the hook for slow polls", || times.record(took, who));
     }
 
     fn finish(&self, key: Key, cell: BoxedCell, ending: Ending, dress: impl Dress) {
@@ -463,7 +465,12 @@ impl Executor {
 
     /// Drops a user's value; a panic while doing so is reported, not passed on.
     pub(crate) fn drop_foreign<T>(&self, value: T, what: &'static str) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
+        self.contain(what, || drop(value));
+    }
+
+    /// Runs a user's code; a panic is reported, not passed on.
+    fn contain(&self, what: &'static str, foreign: impl FnOnce()) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
             self.count_panic();
             self.panics.report_payload(what, payload.as_ref());
             drop_quietly(payload);
