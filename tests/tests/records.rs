@@ -1,0 +1,639 @@
+//! What a runtime knows about itself: a record per task, and counters that are exact.
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending, poll_fn};
+use std::io::Write;
+use std::os::fd::AsRawFd;
+use std::panic::Location;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::thread;
+
+use wakeful::io::{AsyncFd, Interest, Ready};
+use wakeful::runtime::{Builder, Metrics, Runtime};
+use wakeful::signal::unix::{SignalKind, signal};
+use wakeful::spawn;
+use wakeful::task::{
+    self, Id, JoinHandle, TaskRecord, TaskState, WakeCause, records, spawn_blocking, yield_now,
+};
+use wakeful::time::{Duration, advance, interval, sleep, sleep_until, timeout};
+use wakeful_tests::trace::{Trace, alone, my_waker, pair, paused, runtime, secs, settle, stderr};
+
+/// The record of one task.
+#[track_caller]
+fn record(id: Id) -> TaskRecord {
+    let found = records().into_iter().find(|record| record.id == id);
+    found.expect("the task lives")
+}
+
+/// Lets a task come to its wait and returns what it waits on.
+async fn waits_on<T: 'static>(
+    task: impl Future<Output = T> + 'static,
+) -> (
+    Option<(&'static str, &'static Location<'static>, Option<i32>)>,
+    JoinHandle<T>,
+) {
+    let task = spawn(task);
+    settle().await;
+    let record = record(task.id());
+    assert_eq!(record.state, TaskState::Waiting);
+    let waiting = record.waiting;
+    let waiting = waiting.map(|waiting| (waiting.operation, waiting.location, waiting.fd));
+    (waiting, task)
+}
+
+/// Asserts that a task waits on `operation`, called in this file in the given line.
+#[track_caller]
+fn assert_waits(
+    waiting: Option<(&'static str, &'static Location<'static>, Option<i32>)>,
+    operation: &str,
+    line: u32,
+    fd: Option<i32>,
+) {
+    let (named, location, on) = waiting.expect("it is known");
+    assert_eq!((named, location.line(), on), (operation, line, fd));
+    assert_eq!(location.file(), file!());
+}
+
+// --- what a task waits on ---------------------------------------------------------------------------
+
+#[test]
+fn a_task_that_waits_for_time_says_for_what_and_where() {
+    paused().block_on(async {
+        let (waiting, _task) = waits_on(async { sleep(secs(3600)).await }).await;
+        assert_waits(waiting, "sleep", line!() - 1, None);
+        let deadline = wakeful::time::Instant::now() + secs(3600);
+        let (waiting, _task) = waits_on(async move { sleep_until(deadline).await }).await;
+        assert_waits(waiting, "sleep_until", line!() - 1, None);
+        let (waiting, _task) = waits_on(async { timeout(secs(3600), pending::<()>()).await }).await;
+        assert_waits(waiting, "timeout", line!() - 1, None);
+        let (waiting, _task) = waits_on(async {
+            let mut hours = interval(secs(3600));
+            hours.tick().await;
+            hours.tick().await
+        })
+        .await;
+        assert_waits(waiting, "Interval::tick", line!() - 3, None);
+    });
+}
+
+#[test]
+fn a_task_that_waits_for_a_descriptor_says_for_which_how_and_where() {
+    runtime().block_on(async {
+        let source = || {
+            let (here, there) = pair();
+            let fd = AsyncFd::new(here).unwrap();
+            let number = Some(fd.as_raw_fd());
+            (fd, there, number)
+        };
+        let (fd, _there, number) = source();
+        let (waiting, _task) = waits_on(async move { drop(fd.readable().await) }).await;
+        assert_waits(waiting, "AsyncFd::readable", line!() - 1, number);
+
+        let (fd, _there, number) = source();
+        let readable = Interest::READABLE;
+        let (waiting, _task) = waits_on(async move { drop(fd.ready(readable).await) }).await;
+        assert_waits(waiting, "AsyncFd::ready", line!() - 1, number);
+
+        let (fd, _there, number) = source();
+        let (waiting, _task) = waits_on(async move {
+            drop(fd.writable().await);
+            while fd
+                .try_io(Interest::WRITABLE, |mut here| here.write(&[0; 4096]))
+                .is_ok()
+            {}
+            drop(fd.writable().await);
+        })
+        .await;
+        assert_waits(waiting, "AsyncFd::writable", line!() - 3, number);
+
+        let (fd, _there, number) = source();
+        let (waiting, _task) = waits_on(async move {
+            let never = fd.async_io(Interest::READABLE, |_| -> std::io::Result<()> { Ok(()) });
+            never.await.unwrap();
+        })
+        .await;
+        assert_waits(waiting, "AsyncFd::async_io", line!() - 4, number);
+
+        let (fd, _there, number) = source();
+        let (waiting, _task) = waits_on(async move {
+            drop(poll_fn(|cx| fd.poll_read_ready(cx)).await);
+        })
+        .await;
+        assert_waits(waiting, "AsyncFd::poll_read_ready", line!() - 3, number);
+
+        let (fd, _there, number) = source();
+        let (waiting, _task) = waits_on(async move {
+            let readable = fd.readable().during("Pigeon::arrive");
+            drop(readable.await);
+        })
+        .await;
+        assert_waits(waiting, "Pigeon::arrive", line!() - 4, number);
+    });
+}
+
+#[test]
+fn a_task_that_waits_for_a_signal_or_a_task_says_so() {
+    alone("a_task_that_waits_for_a_signal_or_a_task_says_so", || {
+        runtime().block_on(async {
+            let mut listener = signal(SignalKind::user_defined1()).unwrap();
+            let (waiting, _task) = waits_on(async move { listener.recv().await }).await;
+            assert_waits(waiting, "Signal::recv", line!() - 1, None);
+            let never = spawn(pending::<()>());
+            let (waiting, _task) = waits_on(async move { never.await.unwrap() }).await;
+            assert_waits(waiting, "JoinHandle", line!() - 1, None);
+        });
+    });
+}
+
+#[test]
+fn a_task_that_waits_on_something_foreign_does_not_name_what_it_waited_on_before() {
+    paused().block_on(async {
+        let (waiting, task) = waits_on(async {
+            sleep(secs(1)).await;
+            pending::<()>().await;
+        })
+        .await;
+        assert_eq!(waiting.map(|waiting| waiting.0), Some("sleep"));
+        sleep(secs(2)).await;
+        assert!(record(task.id()).waiting.is_none());
+    });
+}
+
+#[test]
+fn a_wait_knows_how_long_it_has_lasted() {
+    paused().block_on(async {
+        let task = spawn(sleep(secs(3600)));
+        settle().await;
+        let elapsed = |seconds| {
+            let waiting = record(task.id()).waiting.unwrap();
+            assert_eq!(waiting.elapsed, secs(seconds));
+        };
+        elapsed(0);
+        advance(secs(90)).await;
+        elapsed(90);
+        advance(secs(10)).await;
+        elapsed(100);
+    });
+}
+
+// --- what a task is ---------------------------------------------------------------------------------
+
+#[test]
+fn a_record_has_the_task_s_name_and_the_place_where_it_was_spawned() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let herald = task::Builder::new().name("herald");
+        let line = line!() + 1;
+        let plain = spawn(pending::<()>());
+        let named = herald.spawn(pending::<()>()).unwrap();
+        let blocking = spawn_blocking(|| ());
+        let record_of = |id: Id| {
+            let record = record(id);
+            assert_eq!(record.spawned_at.file(), file!());
+            (record.name, record.spawned_at.line())
+        };
+        assert_eq!(record_of(plain.id()), (None, line));
+        assert_eq!(record_of(named.id()), (Some("herald".to_owned()), line + 1));
+        assert_eq!(
+            record_of(blocking.id()),
+            (Some("spawn_blocking".to_owned()), line + 2)
+        );
+        blocking.await.unwrap();
+        drop((plain, named));
+    });
+    let outside = runtime.spawn(async {});
+    let line = line!() - 1;
+    let records = runtime.tasks();
+    let record = records.iter().find(|record| record.id == outside.id());
+    assert_eq!(record.unwrap().spawned_at.line(), line);
+    assert_eq!(records.len(), 3);
+}
+
+#[test]
+fn a_name_goes_with_its_task_and_not_with_its_slot() {
+    runtime().block_on(async {
+        let named = task::Builder::new().name("first").spawn(async {}).unwrap();
+        let slot = named.id().to_string();
+        named.await.unwrap();
+        let next = spawn(async {});
+        assert_eq!((&*slot, &*next.id().to_string()), ("0.0", "0.1"));
+        assert_eq!(record(next.id()).name, None);
+    });
+}
+
+#[test]
+fn a_record_tells_the_four_states_and_counts_the_polls() {
+    runtime().block_on(async {
+        let inside = Rc::new(RefCell::new(None));
+        let task = spawn({
+            let inside = Rc::clone(&inside);
+            async move {
+                yield_now().await;
+                *inside.borrow_mut() = Some(record(task::id()));
+                let waker = my_waker().await;
+                let mut waited = false;
+                poll_fn(move |_| {
+                    let _keeps = &waker;
+                    if std::mem::replace(&mut waited, true) {
+                        return Poll::Ready(());
+                    }
+                    Poll::Pending
+                })
+                .await;
+            }
+        });
+        let now = || {
+            let record = record(task.id());
+            (record.state, record.polls)
+        };
+        assert_eq!(now(), (TaskState::Scheduled, 0));
+        yield_now().await;
+        assert_eq!(now(), (TaskState::Scheduled, 1), "it has yielded");
+        settle().await;
+        assert_eq!(now(), (TaskState::Waiting, 2));
+        let inside = inside.take().unwrap();
+        assert_eq!((inside.state, inside.polls), (TaskState::Running, 2));
+        task.abort();
+        assert_eq!(now().0, TaskState::Scheduled);
+        settle().await;
+        assert_eq!(now(), (TaskState::Finished, 3));
+        assert!(task.await.unwrap_err().is_cancelled());
+        assert!(records().is_empty());
+    });
+}
+
+/// A task that waits for ever, and its waker.
+async fn sleeper() -> (Id, Waker) {
+    let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
+    let task = spawn({
+        let waker = Rc::clone(&waker);
+        poll_fn(move |cx| {
+            waker.borrow_mut().get_or_insert_with(|| cx.waker().clone());
+            Poll::<()>::Pending
+        })
+    });
+    settle().await;
+    let waker = waker.take().unwrap();
+    (task.id(), waker)
+}
+
+#[test]
+fn a_record_says_what_woke_its_task_last() {
+    let runtime = paused();
+    runtime.block_on(async {
+        let cause = |id| record(id).last_wake;
+        let (id, waker) = sleeper().await;
+        assert_eq!(cause(id), WakeCause::Spawn);
+        waker.wake_by_ref();
+        assert_eq!(cause(id), WakeCause::Root);
+        settle().await;
+        let other = spawn({
+            let waker = waker.clone();
+            async move { waker.wake() }
+        });
+        let slot: u32 = other
+            .id()
+            .to_string()
+            .split_once('.')
+            .unwrap()
+            .0
+            .parse()
+            .unwrap();
+        other.await.unwrap();
+        assert_eq!(cause(id), WakeCause::Task { slot });
+        settle().await;
+        thread::spawn(move || waker.wake()).join().unwrap();
+        settle().await;
+        assert_eq!(cause(id), WakeCause::Thread);
+
+        let timer = spawn(async {
+            sleep(secs(1)).await;
+            pending::<()>().await;
+        });
+        sleep(secs(2)).await;
+        assert_eq!(cause(timer.id()), WakeCause::Timer);
+
+        let (here, mut there) = pair();
+        let fd = AsyncFd::new(here).unwrap();
+        let number = fd.as_raw_fd();
+        let reader = spawn(async move {
+            drop(fd.readable().await);
+            pending::<()>().await;
+        });
+        settle().await;
+        there.write_all(b"x").unwrap();
+        settle().await;
+        let ready = Ready::READABLE | Ready::WRITABLE;
+        assert_eq!(cause(reader.id()), WakeCause::Io { fd: number, ready });
+
+        let yields = spawn(async { yield_now().await });
+        yield_now().await;
+        assert_eq!(cause(yields.id()), WakeCause::Yield);
+        let aborted = spawn(pending::<()>());
+        settle().await;
+        aborted.abort();
+        assert_eq!(cause(aborted.id()), WakeCause::Abort);
+    });
+    // Outside of `block_on`, it is put down to no task.
+    let (id, waker) = runtime.block_on(sleeper());
+    let _entered = runtime.enter();
+    waker.wake();
+    assert_eq!(record(id).last_wake, WakeCause::Thread);
+}
+
+#[test]
+fn causes_are_shown_in_words() {
+    let ready = Ready::READABLE;
+    for (cause, words) in [
+        (WakeCause::Spawn, "spawned"),
+        (WakeCause::Io { fd: 7, ready }, "fd 7 READABLE"),
+        (WakeCause::Timer, "timer"),
+        (WakeCause::Task { slot: 3 }, "task in slot 3"),
+        (WakeCause::Root, "root future"),
+        (WakeCause::Thread, "another thread"),
+        (WakeCause::Yield, "yielded"),
+        (WakeCause::Abort, "aborted"),
+    ] {
+        assert_eq!(cause.to_string(), words);
+    }
+}
+
+#[test]
+fn a_record_is_shown_in_one_line() {
+    paused().block_on(async {
+        let herald = task::Builder::new().name("herald");
+        let task = herald.spawn(async { sleep(secs(60)).await }).unwrap();
+        let line = line!() - 1;
+        let file = file!();
+        let shown = || record(task.id()).to_string();
+        let column = record(task.id()).spawned_at.column();
+        let head = format!("task 0.0 \"herald\" spawned at {file}:{line}:{column}");
+        let queued = format!("{head}, 0 polls, in the run queue, last woken by: spawned");
+        assert_eq!(shown(), queued);
+        settle().await;
+        advance(secs(5)).await;
+        let waits = format!("{head}, 1 polls, waits on sleep at {file}:{line}:");
+        assert!(shown().starts_with(&waits), "{}", shown());
+        assert!(
+            shown().ends_with(" for 5s, last woken by: spawned"),
+            "{}",
+            shown()
+        );
+        advance(secs(60)).await;
+        settle().await;
+        let finished = format!("{head}, 2 polls, finished, not joined, last woken by: timer");
+        assert_eq!(shown(), finished);
+
+        let (here, _there) = pair();
+        let fd = AsyncFd::new(here).unwrap();
+        let number = fd.as_raw_fd();
+        let reader = spawn(async move { drop(fd.readable().await) });
+        let foreign = spawn(pending::<()>());
+        settle().await;
+        let shown = record(reader.id()).to_string();
+        assert!(shown.contains(&format!(" (fd {number}) for ")), "{shown}");
+        let shown = record(foreign.id()).to_string();
+        assert!(shown.contains(", 1 polls, waits, last woken"), "{shown}");
+    });
+}
+
+// --- counters ---------------------------------------------------------------------------------------
+
+/// What has been counted between two moments.
+struct Since(Metrics);
+
+impl Since {
+    fn now() -> Self {
+        Since(wakeful::metrics())
+    }
+
+    /// Asserts how much each of these counters has gone up.
+    #[track_caller]
+    fn expect(&self, name: &str, counter: impl Fn(&Metrics) -> u64, times: u64) {
+        let more = counter(&wakeful::metrics()) - counter(&self.0);
+        assert_eq!(more, times, "{name}");
+    }
+}
+
+#[test]
+fn the_counters_are_exact_in_a_scripted_run() {
+    let runtime = paused();
+    let (here, mut there) = pair();
+    let elsewhere: Rc<RefCell<Option<Waker>>> = Rc::default();
+    runtime.block_on(async {
+        let since = Since::now();
+        let fd = AsyncFd::new(here).unwrap();
+        // Three tasks: a reader, a timer, and one that is woken by everybody.
+        let reader = spawn(async move { fd.readable().await.is_ok() });
+        let timer = spawn(sleep(secs(1)));
+        let woken = spawn({
+            let elsewhere = Rc::clone(&elsewhere);
+            let mut polls = 0;
+            poll_fn(move |cx| {
+                polls += 1;
+                if polls == 1 {
+                    *elsewhere.borrow_mut() = Some(cx.waker().clone());
+                }
+                if polls == 4 {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+        });
+        settle().await;
+        since.expect("spawned", |m| m.tasks_spawned, 3);
+        since.expect("by spawn", |m| m.wakes_by_spawn, 3);
+        since.expect("polls", |m| m.polls, 3);
+        since.expect("root polls", |m| m.root_polls, 4);
+        // That the socket can be written is an event, and wakes nobody.
+        since.expect("events", |m| m.events, 1);
+        let now = wakeful::metrics();
+        assert_eq!((now.tasks_alive, now.sources, now.waiting), (3, 1, 1));
+        assert_eq!((now.timers_armed, now.timers_fired), (1, 0));
+
+        let waker = elsewhere.take().unwrap();
+        waker.wake_by_ref();
+        waker.wake_by_ref();
+        settle().await;
+        since.expect("by the root", |m| m.wakes_by_root, 1);
+        since.expect("coalesced", |m| m.wakes_coalesced, 1);
+
+        let wakes = spawn({
+            let waker = waker.clone();
+            async move { waker.wake() }
+        });
+        wakes.await.unwrap();
+        settle().await;
+        // The joiner as well: the root was woken by the task that ended.
+        since.expect("by a task", |m| m.wakes_by_task, 2);
+
+        let stale = waker.clone();
+        thread::spawn(move || waker.wake()).join().unwrap();
+        woken.await.unwrap();
+        since.expect("by a thread", |m| m.wakes_by_thread, 1);
+        since.expect("messages", |m| m.remote_messages, 1);
+        stale.wake();
+        since.expect("stale", |m| m.wakes_stale, 1);
+
+        there.write_all(b"x").unwrap();
+        assert!(reader.await.unwrap());
+        since.expect("by i/o", |m| m.wakes_by_io, 1);
+        since.expect("events", |m| m.events, 2);
+        since.expect("stale events", |m| m.events_stale, 0);
+
+        timer.await.unwrap();
+        since.expect("by a timer", |m| m.wakes_by_timer, 1);
+        since.expect("fired", |m| m.timers_fired, 1);
+
+        let aborted = spawn(pending::<()>());
+        settle().await;
+        aborted.abort();
+        assert!(aborted.await.unwrap_err().is_cancelled());
+        since.expect("by abort", |m| m.wakes_by_abort, 1);
+
+        spawn(yield_now()).await.unwrap();
+        since.expect("by yielding", |m| m.wakes_by_yield, 1);
+        assert!(spawn(async { panic!("counted") }).await.is_err());
+        since.expect("panics", |m| m.panics, 1);
+        since.expect("unhandled", |m| m.panics_unhandled, 0);
+        spawn_blocking(|| ()).await.unwrap();
+        let now = wakeful::metrics();
+        assert_eq!(now.blocking_threads, 1);
+        assert_eq!(
+            [now.tasks_alive, now.sources, now.waiting, now.timers_armed],
+            [0; 4]
+        );
+        let by_cause = now.wakes_by_spawn
+            + now.wakes_by_io
+            + now.wakes_by_timer
+            + now.wakes_by_task
+            + now.wakes_by_root
+            + now.wakes_by_thread
+            + now.wakes_by_yield
+            + now.wakes_by_abort;
+        assert_eq!(now.wakes(), by_cause);
+    });
+}
+
+#[test]
+fn turns_and_waits_are_counted_apart() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let since = Since::now();
+        settle().await;
+        since.expect("turns", |m| m.turns, 4);
+        since.expect("nothing to ask", |m| m.epoll_waits, 0);
+        let (here, _there) = pair();
+        let fd = AsyncFd::new(here).unwrap();
+        settle().await;
+        since.expect("turns", |m| m.turns, 8);
+        since.expect("one per turn", |m| m.epoll_waits, 4);
+        drop(fd);
+    });
+}
+
+#[test]
+fn poll_times_are_known_when_they_are_measured_and_not_otherwise() {
+    let plain = runtime();
+    plain.block_on(settle());
+    plain.spawn(async {});
+    plain.block_on(settle());
+    assert_eq!(
+        (plain.metrics().poll_p50(), plain.metrics().poll_p99()),
+        (None, None)
+    );
+
+    let measured = Builder::new().measure_polls(true).build().unwrap();
+    assert_eq!(measured.metrics().poll_p50(), None, "there was none");
+    for _ in 0..98 {
+        measured.spawn(async {});
+    }
+    for _ in 0..2 {
+        measured.spawn(async { thread::sleep(Duration::from_millis(3)) });
+    }
+    measured.block_on(settle());
+    let metrics = measured.metrics();
+    let (half, most) = (metrics.poll_p50().unwrap(), metrics.poll_p99().unwrap());
+    assert!(
+        half < Duration::from_millis(3) && most >= Duration::from_millis(3),
+        "{half:?} {most:?}"
+    );
+}
+
+#[test]
+fn a_slow_poll_is_told_with_name_and_place() {
+    let told: Rc<RefCell<Vec<String>>> = Rc::default();
+    let limit = Duration::from_millis(2);
+    let builder = Builder::new().on_slow_poll(limit, {
+        let told = Rc::clone(&told);
+        move |slow| {
+            assert!(slow.took >= limit);
+            // It is user code: it may use the runtime.
+            drop(spawn(async {}));
+            drop(wakeful::metrics());
+            let line = slow.spawned_at.map(Location::line);
+            told.borrow_mut().push(format!("{:?} {line:?}", slow.name));
+        }
+    });
+    let runtime = builder.build().unwrap();
+    let slow = task::Builder::new().name("slow");
+    runtime.block_on(async {
+        let line = line!() + 1;
+        let task = slow.spawn(async move {
+            thread::sleep(Duration::from_millis(3));
+            yield_now().await;
+        });
+        task.unwrap().await.unwrap();
+        spawn(async {}).await.unwrap();
+        assert_eq!(*told.borrow(), [format!("Some(\"slow\") Some({line})")]);
+    });
+}
+
+#[test]
+fn a_slow_poll_hook_that_panics_harms_neither_the_task_nor_the_loop() {
+    let test = "a_slow_poll_hook_that_panics_harms_neither_the_task_nor_the_loop";
+    let output = alone(test, || {
+        let runtime = Builder::new()
+            .on_slow_poll(Duration::ZERO, |_| panic!("the hook's own"))
+            .build()
+            .unwrap();
+        let trace = Trace::new();
+        let output = runtime.block_on(async {
+            let task = spawn({
+                let trace = trace.clone();
+                async move {
+                    trace.say("first poll");
+                    yield_now().await;
+                    trace.say("second poll");
+                    "output"
+                }
+            });
+            task.await
+        });
+        assert_eq!(output.unwrap(), "output");
+        trace.expect(&["first poll", "second poll"]);
+        assert_eq!(runtime.metrics().tasks_alive, 0);
+    });
+    let Some(output) = output else { return };
+    let stderr = stderr(&output);
+    assert!(stderr.contains("panicked: \"the hook's own\""), "{stderr}");
+}
+
+#[test]
+fn metrics_and_records_can_be_had_inside_and_outside() {
+    let runtime: Runtime = runtime();
+    runtime.spawn(pending::<()>());
+    let count = Rc::new(Cell::new(0));
+    runtime.block_on(async {
+        settle().await;
+        count.set(records().len());
+        assert_eq!(wakeful::metrics().tasks_alive, 1);
+    });
+    assert_eq!(count.get(), runtime.tasks().len());
+    assert_eq!(runtime.metrics().tasks_alive, 1);
+    let _entered = runtime.enter();
+    assert_eq!(records().len(), 1);
+    assert_eq!(wakeful::metrics().tasks_spawned, 1);
+}
