@@ -1,0 +1,52 @@
+//! The smallest server worth having: whatever a client sends comes back.
+//!
+//! ```text
+//! cargo run -p wakeful-examples --example echo
+//! nc 127.0.0.1 8080                               # in a second terminal, and a third
+//! ```
+//!
+//! A task per connection, in plain `async` code. For the limits, signals and log of a real server
+//! see the program `echo-server`, which is written in the same way.
+
+use std::io;
+use std::time::Duration;
+
+use wakeful::time::sleep;
+use wakeful_examples::address;
+use wakeful_net::{TcpListener, TcpStream};
+
+fn main() -> io::Result<()> {
+    wakeful::block_on(async {
+        let listener = TcpListener::bind(address(1, "127.0.0.1:8080")).await?;
+        println!("listening on {}", listener.local_addr()?);
+        loop {
+            match listener.accept().await {
+                Ok((stream, peer)) => drop(wakeful::spawn(async move {
+                    match echo(stream).await {
+                        Ok(bytes) => println!("{peer}: {bytes} bytes"),
+                        Err(error) => eprintln!("{peer}: {error}"),
+                    }
+                })),
+                // Out of descriptors, most likely: the clients wait, and so do we.
+                Err(error) => {
+                    eprintln!("accept: {error}");
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    })
+}
+
+/// Sends everything back until the client has finished; returns how much that was.
+async fn echo(stream: TcpStream) -> io::Result<u64> {
+    let mut buffer = vec![0; 16 * 1024];
+    let mut bytes = 0;
+    loop {
+        let n = stream.read(&mut buffer).await?;
+        if n == 0 {
+            return Ok(bytes);
+        }
+        stream.write_all(&buffer[..n]).await?;
+        bytes += n as u64;
+    }
+}
