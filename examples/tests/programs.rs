@@ -1,8 +1,9 @@
 //! The example programs, run as a person would run them, against real sockets.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -19,7 +20,7 @@ struct Program {
 impl Program {
     fn start(name: &str, arguments: &[&str]) -> Program {
         // Cargo builds the examples of a package with its tests, two folders up from them.
-        let mut path = PathBuf::from(std::env::current_exe().unwrap());
+        let mut path = std::env::current_exe().unwrap();
         path.pop();
         path.pop();
         path.push("examples");
