@@ -423,7 +423,7 @@ impl Executor {
 
     /// Reports a poll that took long, when somebody asked to hear of it.
     fn measure(&self, times: &PollTimes, took: Duration, key: Key) {
-        times.record(took, || {
+        let who = || {
             let tasks = self.tasks.borrow();
             let spawned_at = tasks.slots.get(key).map(|slot| slot.spawned_at);
             (tasks.names.get(&key).map(ToString::to_string), spawned_at)
