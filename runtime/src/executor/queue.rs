@@ -60,20 +60,16 @@ impl RunQueue {
         Some(key)
     }
 
-    /// Draws among all that are ready.
+    /// Draws among all that are ready. `next` stays 0: what is drawn leaves the vector.
     #[cold]
     fn pop_drawn(&mut self) -> Option<Key> {
         let draw = self.draw.as_mut()?;
         self.ready.append(&mut self.woken);
-        let waiting = self
-            .ready
-            .get_mut(self.next..)
-            .filter(|waiting| !waiting.is_empty())?;
-        let drawn = draw.next() % waiting.len() as u64;
-        waiting.swap(0, drawn as usize);
-        let key = waiting[0];
-        self.next += 1;
-        Some(key)
+        if self.ready.is_empty() {
+            return None;
+        }
+        let drawn = draw.next() % self.ready.len() as u64;
+        Some(self.ready.swap_remove(drawn as usize))
     }
 
     /// Lets those that yielded queue up again; called after each turn.
