@@ -1,0 +1,126 @@
+//! The load generator must notice a server that misbehaves; otherwise its figures mean nothing.
+
+#![allow(clippy::missing_panics_doc, reason = "a test may panic")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Output};
+use std::thread;
+
+use bench_load::Report;
+
+/// Starts a server whose threads serve one connection each with `serve`.
+fn server(serve: fn(TcpStream, Vec<u8>)) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback works");
+    let address = listener.local_addr().expect("loopback works");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let stream = stream.expect("loopback works");
+            thread::spawn(move || serve(stream, vec![0; 4096]));
+        }
+    });
+    address
+}
+
+fn load(server: SocketAddr, arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_bench-load"))
+        .arg(server.to_string())
+        .args(arguments.split(' '))
+        .output()
+        .expect("loopback works")
+}
+
+/// Echoes, and lets `meddle` change each piece; it is told how many bytes came before.
+fn echo(mut stream: TcpStream, mut buffer: Vec<u8>, meddle: fn(&mut Vec<u8>, usize)) {
+    let mut before = 0;
+    while let Ok(length @ 1..) = stream.read(&mut buffer) {
+        let mut answer = buffer[..length].to_vec();
+        meddle(&mut answer, before);
+        before += length;
+        if stream.write_all(&answer).is_err() {
+            return;
+        }
+    }
+}
+
+fn honest(stream: TcpStream, buffer: Vec<u8>) {
+    echo(stream, buffer, |_answer, _before| {});
+}
+
+#[test]
+fn an_honest_server_gets_a_report_of_exactly_what_was_asked() {
+    let address = server(honest);
+    for (arguments, count) in [
+        ("echo --clients 3 --size 1000 --depth 4 --messages 500", 500),
+        ("echo --clients 2 --size 100000 --messages 20", 20),
+        ("connections --count 40 --clients 4", 40),
+    ] {
+        let output = load(address, arguments);
+        assert!(output.status.success(), "{arguments}: {output:?}");
+        let report: Report = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report.count, count, "{arguments}");
+        assert!(report.p50_us > 0.0 && report.p50_us <= report.p999_us);
+    }
+}
+
+#[test]
+fn one_wrong_byte_is_an_error() {
+    let address = server(|stream, buffer| {
+        echo(stream, buffer, |answer, before| {
+            if before > 10_000 {
+                answer[0] ^= 1;
+            }
+        });
+    });
+    assert_fails(address, "echo --clients 2 --messages 2000", "other bytes");
+}
+
+#[test]
+fn one_missing_byte_is_an_error() {
+    let address = server(|stream, buffer| {
+        echo(stream, buffer, |answer, before| {
+            if before <= 5000 && before + answer.len() > 5000 {
+                answer.remove(0);
+            }
+        });
+    });
+    assert_fails(
+        address,
+        "echo --clients 1 --depth 4 --messages 2000",
+        "other bytes",
+    );
+}
+
+#[test]
+fn one_byte_too_many_is_an_error() {
+    let address = server(|stream, buffer| {
+        echo(stream, buffer, |answer, _before| answer.push(0));
+    });
+    assert_fails(address, "connections --count 5", "the server");
+    assert_fails(address, "echo --clients 1 --messages 5", "the server");
+}
+
+#[test]
+fn a_connection_that_ends_early_is_an_error() {
+    let address = server(|mut stream, mut buffer| {
+        // Answers the first message only.
+        if let Ok(length) = stream.read(&mut buffer) {
+            stream.write_all(&buffer[..length]).unwrap();
+        }
+    });
+    assert_fails(address, "echo --clients 2 --messages 100", "");
+}
+
+#[test]
+fn no_address_but_loopback_is_loaded() {
+    let elsewhere = "192.0.2.1:80".parse().unwrap();
+    assert_fails(elsewhere, "echo --messages 1", "loopback");
+}
+
+fn assert_fails(address: SocketAddr, arguments: &str, reason: &str) {
+    let output = load(address, arguments);
+    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success(), "{arguments}: {output:?}");
+    assert!(complaint.contains(reason), "{arguments}: {complaint}");
+    assert!(output.stdout.is_empty(), "a failure reports no figures");
+}
