@@ -1,0 +1,44 @@
+//! Finds out how often a work has to be done so that its time can be trusted, and does it.
+
+use std::time::Duration;
+
+use crate::Rival;
+use crate::rivals::Visit;
+use crate::work::{Done, Work};
+
+/// Measures one work for about `target` on a fresh runtime.
+#[derive(Clone, Copy, Debug)]
+pub struct Measure {
+    /// Which work.
+    pub work: Work,
+    /// How long the measured part is to take.
+    pub target: Duration,
+    /// The core for the other thread, if there is one.
+    pub helper: Option<usize>,
+}
+
+/// No work is slower than this allows for, and no clock so coarse.
+const FIRST: u64 = 2000;
+const MOST: u64 = 100_000_000;
+
+impl Visit for Measure {
+    type Output = Done;
+
+    fn visit<R: Rival>(self) -> Done {
+        // What fires has its number given, and waits for much longer than it takes.
+        if let Work::Fire(_) = self.work {
+            return self.work.run::<R>(FIRST, self.helper);
+        }
+        let mut n = FIRST;
+        loop {
+            let done = self.work.run::<R>(n, self.helper);
+            // A work that has to do more than asked for (all of a million tasks) is long enough.
+            if done.time >= self.target / 2 || n >= MOST || done.count > 4 * n {
+                return done;
+            }
+            let each = done.time.as_secs_f64() / done.count as f64;
+            let enough = (self.target.as_secs_f64() / each) as u64;
+            n = enough.clamp(n * 2, n * 50).min(MOST);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The runtimes, one file each, and their names on the command line.
+
+use clap::ValueEnum;
+
+use crate::Rival;
+
+mod compio;
+mod glommio;
+mod monoio;
+mod smol;
+mod tokio;
+mod wakeful;
+
+/// Which runtime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Name {
+    /// Wakeful.
+    Wakeful,
+    /// tokio's current-thread runtime, `tokio::spawn`.
+    Tokio,
+    /// A tokio `LocalSet` on a current-thread runtime, `spawn_local`.
+    TokioLocalSet,
+    /// tokio's `LocalRuntime`, `spawn_local`.
+    TokioLocalRuntime,
+    /// smol's `LocalExecutor`.
+    Smol,
+    /// monoio on epoll.
+    Monoio,
+    /// glommio, on io_uring as always.
+    Glommio,
+    /// compio on epoll.
+    Compio,
+}
+
+/// Something to do with a runtime that is known by name only.
+pub trait Visit {
+    /// What comes of it.
+    type Output;
+
+    /// Does it.
+    fn visit<R: Rival>(self) -> Self::Output;
+}
+
+impl Name {
+    /// Does something with the runtime of this name.
+    pub fn accept<V: Visit>(self, visitor: V) -> V::Output {
+        match self {
+            Name::Wakeful => visitor.visit::<wakeful::Wakeful>(),
+            Name::Tokio => visitor.visit::<tokio::CurrentThread>(),
+            Name::TokioLocalSet => visitor.visit::<tokio::Local<true>>(),
+            Name::TokioLocalRuntime => visitor.visit::<tokio::Local<false>>(),
+            Name::Smol => visitor.visit::<smol::Smol>(),
+            Name::Monoio => visitor.visit::<monoio::Monoio>(),
+            Name::Glommio => visitor.visit::<glommio::Glommio>(),
+            Name::Compio => visitor.visit::<compio::Compio>(),
+        }
+    }
+}
