@@ -1,0 +1,112 @@
+//! On what was measured, and with which versions: without it a figure means nothing.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+/// The machine, at the time of the measurement.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+pub(crate) struct Machine {
+    pub(crate) date: String,
+    pub(crate) cpu: String,
+    pub(crate) cores: usize,
+    pub(crate) memory_gib: u64,
+    pub(crate) kernel: String,
+    pub(crate) rustc: String,
+    /// How busy it was with other things, before anything was measured: processes that ran or wanted
+    /// to, over the last minute.
+    pub(crate) load_average: f64,
+    /// `name version` of every runtime.
+    pub(crate) versions: Vec<String>,
+}
+
+/// Which packages of the lock file are named in the results.
+const NAMED: [&str; 9] = [
+    "wakeful",
+    "tokio",
+    "smol",
+    "async-executor",
+    "async-io",
+    "monoio",
+    "compio",
+    "glommio",
+    "mio",
+];
+
+impl Machine {
+    /// Looks at this machine.
+    ///
+    /// # Errors
+    ///
+    /// When /proc or the lock file cannot be read.
+    pub(crate) fn look(benches: &Path) -> io::Result<Machine> {
+        let cpu = fs::read_to_string("/proc/cpuinfo")?;
+        let memory = fs::read_to_string("/proc/meminfo")?;
+        let load = fs::read_to_string("/proc/loadavg")?;
+        let lock = fs::read_to_string(benches.join("Cargo.lock"))?;
+        let rustc = Command::new("rustc").arg("--version").output()?;
+        let kilobytes: u64 = value(&memory, "MemTotal:")
+            .split_whitespace()
+            .next()
+            .and_then(|number| number.parse().ok())
+            .unwrap_or(0);
+        Ok(Machine {
+            date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+            cpu: value(&cpu, "model name\t:"),
+            cores: bench_common::cores()?.len(),
+            memory_gib: (kilobytes + (1 << 19)) >> 20,
+            kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?
+                .trim()
+                .to_owned(),
+            rustc: String::from_utf8_lossy(&rustc.stdout).trim().to_owned(),
+            load_average: load
+                .split_whitespace()
+                .next()
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(0.0),
+            versions: versions(&lock),
+        })
+    }
+}
+
+/// What stands behind `name` at the beginning of a line.
+fn value(text: &str, name: &str) -> String {
+    text.lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap_or("unknown")
+        .trim()
+        .to_owned()
+}
+
+/// The versions of the named packages; a package may be there in several.
+fn versions(lock: &str) -> Vec<String> {
+    let mut lines = lock.lines();
+    let mut found = Vec::new();
+    while let Some(line) = lines.next() {
+        let name = line
+            .strip_prefix("name = \"")
+            .and_then(|rest| rest.strip_suffix('"'));
+        if let Some(name) = name.filter(|name| NAMED.contains(name)) {
+            let version = lines.next().unwrap_or_default();
+            let version = version.trim_start_matches("version = ").trim_matches('"');
+            found.push(format!("{name} {version}"));
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_a_lock_file() {
+        let lock = "[[package]]\nname = \"tokio\"\nversion = \"1.2.3\"\n\n\
+                    [[package]]\nname = \"other\"\nversion = \"9.9.9\"\n";
+        assert_eq!(versions(lock), ["tokio 1.2.3"]);
+    }
+}

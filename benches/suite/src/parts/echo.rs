@@ -1,0 +1,116 @@
+//! Messages there and back: every combination of clients, size and depth; and few clients alone.
+
+use std::io;
+use std::process::Command;
+
+use bench_load::Report;
+
+use crate::contest::{Contestant, ECHO_SERVER, SERVERS};
+use crate::stage::{Gathered, Run, Stage};
+
+/// A cell of the grid.
+#[derive(Clone, Copy)]
+struct Cell {
+    clients: u32,
+    size: u32,
+    depth: u32,
+}
+
+pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
+    gathered.note(
+        "Server on one core, load on the other, both busy most of the time: throughput is bounded \
+         by the slower side, and the load costs about as much per message as the floor, so server \
+         CPU per message is what tells servers apart. \"At once\" is how many messages each \
+         connection has on the way. Servers read at most 16 KiB at once but for `raw epoll 64K` and \
+         `wakeful echo-server`, which have one shared buffer of 64 KiB.",
+    );
+    let clients: &[u32] = stage.either(&[1, 50], &[1, 50, 500, 5000]);
+    let sizes: &[u32] = stage.either(&[64, 16_384], &[64, 1024, 16_384]);
+    let mut cells = Vec::new();
+    for &size in sizes {
+        for depth in [1, 16] {
+            for &clients in clients {
+                cells.push(Cell {
+                    clients,
+                    size,
+                    depth,
+                });
+            }
+        }
+    }
+    let contestants = stage.selected(&SERVERS);
+    let rounds = stage.rounds(1, 5);
+    stage.in_turns("echo", rounds, &cells, &contestants, gathered, |cell, contestant, run| {
+        let Cell {
+            clients,
+            size,
+            depth,
+        } = *cell;
+        // Where a message takes long, there have to be enough of them.
+        let heavy = clients >= 5000 || size * depth > 100_000;
+        let millis = stage.either(100, if heavy { 600 } else { 400 });
+        let load = format!(
+            "echo --clients {clients} --size {size} --depth {depth} --millis {millis} --warm-up {}",
+            millis / 4
+        );
+        let report = stage.visit(contestant, &load)?;
+        let case = format!("{size} B, {depth} at once");
+        add(run, &case, f64::from(clients), &report);
+        Ok(())
+    });
+}
+
+/// Writes down what every report of messages tells.
+pub(crate) fn add(run: &mut Run<'_>, case: &str, x: f64, report: &Report) {
+    let count = report.count as f64;
+    for (metric, value) in [
+        ("rate", count / report.seconds),
+        ("cpu", report.server_cpu_seconds * 1e6 / count),
+        ("p50", report.p50_us),
+        ("p99", report.p99_us),
+        ("p999", report.p999_us),
+        ("server-busy", report.server_cpu_seconds / report.seconds),
+        ("load-busy", report.load_cpu_seconds / report.seconds),
+    ] {
+        run.add(case, x, metric, value);
+    }
+}
+
+const BUSY: Contestant = Contestant {
+    name: "echo-server, busy poll",
+    program: None,
+    arguments: &["127.0.0.1:0", "--busy-poll", "50us"],
+};
+
+/// One and two clients: here the time goes into putting the core to sleep and waking it.
+pub(crate) fn latency(stage: &Stage, gathered: &mut Gathered) -> io::Result<()> {
+    gathered.note(
+        "Both cores are mostly asleep; what is measured is how the kernel puts them to sleep and \
+         wakes them. \"Busy poll\" is `--busy-poll 50us`: the server asks for events for a while before it sleeps.",
+    );
+    let mut contestants = stage.selected(&SERVERS);
+    let help = Command::new(&stage.programs.echo_server)
+        .arg("--help")
+        .output()?;
+    if String::from_utf8_lossy(&help.stdout).contains("--busy-poll") {
+        let after = contestants.iter().position(|one| *one == ECHO_SERVER);
+        contestants.insert(after.map_or(0, |place| place + 1), BUSY);
+    } else {
+        gathered.note("This `echo-server` has no `--busy-poll` yet, so it is not measured.");
+    }
+    let (rounds, millis) = (stage.rounds(1, 7), stage.either(100, 500));
+    stage.in_turns(
+        "latency",
+        rounds,
+        &[1, 2],
+        &contestants,
+        gathered,
+        |clients, one, run| {
+            let load = format!("echo --clients {clients} --millis {millis} --warm-up 100");
+            let report = stage.visit(one, &load)?;
+            add(run, &format!("64 B, {clients} clients"), 0.0, &report);
+            Ok(())
+        },
+    );
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! What the executors cost, without any socket: time, growth, allocations.
+//!
+//! Every run is a process of its own, which measures one runtime on the server's core.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+
+use crate::contest::{RUNTIMES, Runtime};
+use crate::stage::{Gathered, Run, Stage};
+
+/// The works of the micro-benchmarks, and what they are called in the results.
+const WORKS: [(&str, &str); 11] = [
+    ("chain:0", "spawn and finish, one by one"),
+    ("bulk", "spawn and finish, 1,000 at once"),
+    ("await", "spawn and await"),
+    ("yield:1", "wake oneself, one task"),
+    ("yield:1000", "wake oneself, among 1,000"),
+    ("yield-now", "the runtime's own yield"),
+    ("ping-pong", "ping-pong between two tasks"),
+    ("thread", "wake from another thread, there and back"),
+    ("arm:0", "arm and drop a timer"),
+    ("arm:100000", "arm and drop a timer, beside 100,000"),
+    ("fire:100000", "fire 100,000 timers, each"),
+];
+
+pub(crate) fn micro(stage: &Stage, gathered: &mut Gathered) {
+    gathered.note(
+        "Every runtime does exactly the same work, written once and generic; all of it runs inside \
+         a spawned task. \"Wake oneself\" is `wake_by_ref` and `Pending`, the same code for all; \
+         \"the runtime's own yield\" may look for events first (tokio's does). Ping-pong is there \
+         and back: two wakes, two polls. A timer is armed by one poll, and an earlier one is \
+         pending, as in a server. Firing is CPU time of all threads of the process, after all \
+         timers have fallen due: expiring, waking, polling and ending a task. glommio is on \
+         io_uring: it has nothing else.",
+    );
+    let runtimes = stage.selected(&RUNTIMES);
+    let millis = stage.either(15, 60);
+    let (rounds, works) = (stage.rounds(1, 9), WORKS.map(|(work, _)| work));
+    stage.in_turns(
+        "micro",
+        rounds,
+        &[()],
+        &runtimes,
+        gathered,
+        |(), runtime, run| {
+            for (title, nanoseconds) in times(stage, runtime, &works, millis)? {
+                run.add(title_of(&title), 0.0, "ns", nanoseconds);
+            }
+            Ok(())
+        },
+    );
+}
+
+pub(crate) fn curves(stage: &Stage, gathered: &mut Gathered) {
+    gathered.note(
+        "What is O(1) stays flat but for the caches: a million tasks do not fit into them. Timers \
+         are fired from 1,000 on: with fewer the one wake-up from sleep is what one would measure.",
+    );
+    let runtimes: Vec<Runtime> = stage
+        .selected(&RUNTIMES)
+        .into_iter()
+        .filter(|runtime| !runtime.name.starts_with("tokio Local"))
+        .collect();
+    let sizes: &[u64] = stage.either(
+        &[10, 1000, 100_000],
+        &[10, 100, 1000, 10_000, 100_000, 1_000_000],
+    );
+    let kinds = [
+        ("chain", "spawn and finish, beside waiting tasks", 10),
+        ("yield", "wake oneself, among tasks", 10),
+        ("arm", "arm and drop a timer, beside timers", 10),
+        ("fire", "fire timers, each", 1000),
+    ];
+    let tasks: Vec<_> = kinds
+        .iter()
+        .flat_map(|kind| sizes.iter().map(move |&size| (kind, size)))
+        .filter(|((_, _, from), size)| size >= from)
+        .collect();
+    let (rounds, millis) = (stage.rounds(1, 3), stage.either(10, 30));
+    stage.in_turns(
+        "curves",
+        rounds,
+        &tasks,
+        &runtimes,
+        gathered,
+        |task, runtime, run| {
+            let ((work, title, _), size) = task;
+            for (_, nanoseconds) in times(stage, runtime, &[&format!("{work}:{size}")], millis)? {
+                run.add(title, *size as f64, "ns", nanoseconds);
+            }
+            Ok(())
+        },
+    );
+}
+
+pub(crate) fn allocations(stage: &Stage, gathered: &mut Gathered) {
+    gathered.note(
+        "Counted by an allocator that wraps the system's, over 100,000 operations or tasks. Bytes \
+         are those asked for, tables of the runtime included, so a table that doubles when it is \
+         full counts with its free places. The waiting task's future has 8 bytes of its own, the \
+         sleeping task's also holds the timer.",
+    );
+    let runtimes = stage.selected(&RUNTIMES);
+    stage.in_turns(
+        "allocations",
+        1,
+        &[()],
+        &runtimes,
+        gathered,
+        |(), runtime, run| count(stage, runtime, run),
+    );
+}
+
+fn count(stage: &Stage, runtime: &Runtime, run: &mut Run<'_>) -> io::Result<()> {
+    let output = output(stage, "bench-count", &[runtime.argument])?;
+    let counts: BTreeMap<String, f64> = serde_json::from_str(&output)?;
+    for (key, title) in [
+        ("per_spawn", "allocations, spawn and finish"),
+        ("per_spawn_await", "allocations, spawn and await"),
+        ("per_wake", "allocations, wake and poll"),
+        ("per_timer", "allocations, arm and drop a timer"),
+        ("bytes_per_waiting_task", "bytes, waiting task"),
+        ("bytes_per_sleeping_task", "bytes, sleeping task"),
+    ] {
+        let value = counts.get(key).copied();
+        let value = value.ok_or_else(|| io::Error::other(format!("{key} was not counted")))?;
+        run.add(title, 0.0, "count", value);
+    }
+    Ok(())
+}
+
+/// One line of the micro-benchmarks.
+#[derive(Deserialize)]
+struct Line {
+    work: String,
+    nanoseconds_each: f64,
+}
+
+fn times(
+    stage: &Stage,
+    runtime: &Runtime,
+    works: &[&str],
+    millis: u32,
+) -> io::Result<Vec<(String, f64)>> {
+    let (millis, helper) = (millis.to_string(), stage.load_core.to_string());
+    let mut arguments = vec![
+        runtime.argument,
+        "--millis",
+        &millis,
+        "--helper-core",
+        &helper,
+    ];
+    arguments.extend(works);
+    output(stage, "bench-micro", &arguments)?
+        .lines()
+        .map(|line| {
+            let line: Line = serde_json::from_str(line)?;
+            Ok((line.work, line.nanoseconds_each))
+        })
+        .collect()
+}
+
+fn title_of(work: &str) -> &str {
+    let found = WORKS.iter().find(|(name, _)| *name == work);
+    found.map_or(work, |(_, title)| title)
+}
+
+/// Runs a program on the server's core.
+fn output(stage: &Stage, program: &str, arguments: &[&str]) -> io::Result<String> {
+    let mut command = Command::new(stage.programs.own(program));
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let child = bench_common::pinned(&[stage.server_core], || command.spawn())?;
+    let output = child.wait_with_output()?;
+    if !output.status.success() {
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let first = complaint.lines().find(|line| !line.is_empty());
+        return Err(io::Error::other(first.unwrap_or("failed").to_owned()));
+    }
+    String::from_utf8(output.stdout).map_err(io::Error::other)
+}

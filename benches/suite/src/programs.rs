@@ -1,0 +1,58 @@
+//! The programs that take part: builds them, and knows where they are.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where the built programs are.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    /// Ours: the servers, the load, the micro-benchmarks.
+    own: PathBuf,
+    /// Wakeful's own program, built from the main workspace.
+    pub(crate) echo_server: PathBuf,
+}
+
+impl Programs {
+    /// Builds everything in the release profile.
+    ///
+    /// # Errors
+    ///
+    /// When something does not build; cargo has then said why.
+    pub(crate) fn build(benches: &Path) -> io::Result<Programs> {
+        let own = env::current_exe()?;
+        let own = own
+            .parent()
+            .ok_or_else(|| io::Error::other("the program is in no folder"))?;
+        cargo(&benches.join("Cargo.toml"), &["--workspace", "--bins"])?;
+        // A folder of its own, so that it is known, and so that nobody's flags are shared.
+        let target = benches.join("target").join("main-workspace");
+        let manifest = benches.join("../Cargo.toml");
+        let target_argument = format!("--target-dir={}", target.display());
+        cargo(&manifest, &["-p", "echo-server", &target_argument])?;
+        Ok(Programs {
+            own: own.to_owned(),
+            echo_server: target.join("release/echo-server"),
+        })
+    }
+
+    /// The program of this name.
+    pub(crate) fn own(&self, name: &str) -> PathBuf {
+        self.own.join(name)
+    }
+}
+
+fn cargo(manifest: &Path, arguments: &[&str]) -> io::Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--quiet", "--manifest-path"])
+        .arg(manifest)
+        .args(arguments)
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other("a program could not be built"))
+    }
+}

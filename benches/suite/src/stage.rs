@@ -1,0 +1,209 @@
+//! Where the runs take place: in rounds, in turns, each process on its core, with progress shown.
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bench_load::Report;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::contest::{Contestant, FLOOR, Named, TOKIO};
+use crate::load::Load;
+use crate::machine::Machine;
+use crate::parts::Part;
+use crate::programs::Programs;
+use crate::record::Sample;
+use crate::results::Results;
+use crate::server::Server;
+
+/// Everything that the runs have in common.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) programs: Programs,
+    pub(crate) quick: bool,
+    rounds: Option<u32>,
+    among: Vec<String>,
+    /// The core of the server, and of the micro-benchmarks.
+    pub(crate) server_core: usize,
+    /// The core of the load, and of a second thread.
+    pub(crate) load_core: usize,
+    pub(crate) descriptors: u64,
+}
+
+/// What a part has gathered so far.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    pub(crate) rounds: u32,
+    pub(crate) notes: Vec<String>,
+    pub(crate) failures: Vec<String>,
+    pub(crate) samples: Vec<Sample>,
+}
+
+impl Gathered {
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+}
+
+/// Where one run writes its numbers.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    pub(crate) round: u32,
+    contestant: &'static str,
+    samples: &'a mut Vec<Sample>,
+}
+
+impl Run<'_> {
+    /// Adds one number.
+    pub(crate) fn add(&mut self, case: &str, x: f64, metric: &str, value: f64) {
+        self.samples.push(Sample {
+            case: case.to_owned(),
+            x,
+            contestant: self.contestant.to_owned(),
+            metric: metric.to_owned(),
+            round: self.round,
+            value,
+        });
+    }
+}
+
+impl Stage {
+    /// Prepares everything.
+    ///
+    /// # Errors
+    ///
+    /// When there are fewer than two cores.
+    pub(crate) fn new(
+        programs: Programs,
+        quick: bool,
+        rounds: Option<u32>,
+        among: Vec<String>,
+    ) -> io::Result<Stage> {
+        let cores = bench_common::cores()?;
+        let [server_core, load_core, ..] = cores[..] else {
+            let why = "two cores are needed: one for the server, one for the load";
+            return Err(io::Error::other(why));
+        };
+        Ok(Stage {
+            programs,
+            quick,
+            rounds,
+            among,
+            server_core,
+            load_core,
+            descriptors: bench_common::raise_descriptor_limit()?,
+        })
+    }
+
+    /// Measures one part.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not let us; what a contestant does wrong becomes part of the results.
+    pub(crate) fn measure(&self, part: Part, benches: &Path) -> io::Result<Results> {
+        let machine = Machine::look(benches)?;
+        let start = Instant::now();
+        let mut gathered = Gathered::default();
+        part.measure(self, &mut gathered)?;
+        Ok(Results {
+            part,
+            quick: self.quick,
+            rounds: gathered.rounds,
+            took_seconds: start.elapsed().as_secs(),
+            machine,
+            notes: gathered.notes,
+            failures: gathered.failures,
+            samples: gathered.samples,
+        })
+    }
+
+    /// `quick` in a quick run, else `full`.
+    pub(crate) fn either<T>(&self, quick: T, full: T) -> T {
+        if self.quick { quick } else { full }
+    }
+
+    /// How many rounds, unless the user wants another number.
+    pub(crate) fn rounds(&self, quick: u32, full: u32) -> u32 {
+        self.rounds.unwrap_or(self.either(quick, full))
+    }
+
+    /// Those that the user wants, and those that they are compared with.
+    pub(crate) fn selected<C: Named>(&self, all: &[C]) -> Vec<C> {
+        let wanted = |name: &str| {
+            self.among.is_empty()
+                || [FLOOR, TOKIO].contains(&name)
+                || self.among.iter().any(|word| name.contains(word.as_str()))
+        };
+        let selected = all.iter().filter(|one| wanted(one.name()));
+        selected.copied().collect()
+    }
+
+    /// Has every contestant do every task, `rounds` times. Those who are compared run right after
+    /// each other; who comes first changes from round to round. A failure is written down, and the
+    /// others go on.
+    pub(crate) fn in_turns<C: Named, T>(
+        &self,
+        title: &str,
+        rounds: u32,
+        tasks: &[T],
+        contestants: &[C],
+        gathered: &mut Gathered,
+        mut run: impl FnMut(&T, &C, &mut Run<'_>) -> io::Result<()>,
+    ) {
+        gathered.rounds = rounds;
+        let total = u64::from(rounds) * (tasks.len() * contestants.len()) as u64;
+        let bar = progress(title, total);
+        for round in 0..rounds {
+            if !io::stderr().is_terminal() {
+                eprintln!("{title}: round {} of {rounds}", round + 1);
+            }
+            for task in tasks {
+                for turn in 0..contestants.len() {
+                    let contestant = &contestants[(turn + round as usize) % contestants.len()];
+                    let name = contestant.name();
+                    bar.set_message(name);
+                    let mut one = Run {
+                        round,
+                        contestant: name,
+                        samples: &mut gathered.samples,
+                    };
+                    if let Err(error) = run(task, contestant, &mut one) {
+                        let failure = format!("{title}, {name}: {error}");
+                        bar.suspend(|| eprintln!("{failure}"));
+                        gathered.failures.push(failure);
+                    }
+                    bar.inc(1);
+                }
+            }
+        }
+        bar.finish_and_clear();
+    }
+
+    /// Starts a server on its core.
+    pub(crate) fn server(&self, contestant: &Contestant) -> io::Result<Server> {
+        Server::start(&self.programs, contestant, &[], &[], &[self.server_core])
+    }
+
+    /// Puts one load on a server, from the other core.
+    pub(crate) fn load(&self, server: &Server, arguments: &str) -> io::Result<Report> {
+        Load::start(&self.programs, server, arguments, &[self.load_core])?.report()
+    }
+
+    /// Starts a server, puts one load on it, ends it.
+    pub(crate) fn visit(&self, contestant: &Contestant, arguments: &str) -> io::Result<Report> {
+        let server = self.server(contestant)?;
+        let report = self.load(&server, arguments)?;
+        server.stop()?;
+        Ok(report)
+    }
+}
+
+fn progress(title: &str, total: u64) -> ProgressBar {
+    let bar = ProgressBar::new(total).with_prefix(title.to_owned());
+    let template = "{prefix:>14} [{bar:30}] {pos}/{len} {elapsed} (left: {eta}) {msg}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.enable_steady_tick(Duration::from_millis(500));
+    bar
+}
