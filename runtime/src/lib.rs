@@ -26,15 +26,16 @@
 //! The modules in the order of their imports, which never point the other way:
 //!
 //! ```text
-//!  sys, slab            system calls; values under generational keys
+//!  sys, sync, slab      system calls; locks; values under generational keys
 //!  task::{id,cell,..}   what a task is made of
 //!  remote, registry     what other threads see of a runtime
-//!  reactor, timers      events and time into wakes
+//!  reactor, timers,     events and time into wakes; threads for calls that block
+//!  blocking
 //!  executor             polls
 //!  current, waker       which runtime is this thread's; a number as a Waker
-//!  runtime              the loop: start reading at `Runtime::block_on`
 //!  task, io, time,      what users call
 //!  signal
+//!  runtime              the loop: start reading at `Runtime::block_on`
 //! ```
 
 #![deny(unsafe_code)]

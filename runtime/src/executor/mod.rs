@@ -35,9 +35,8 @@ use std::time::Duration;
 
 use crate::slab::{Key, Slab};
 use crate::task::cell::{BoxedCell, Ending, drop_quietly};
-use crate::task::id::{Dress, RuntimeId, WakeWord};
-use crate::task::record::{Cause, Wait};
-use crate::task::{Id, TaskRecord, TaskState, Waiting};
+use crate::task::id::{Dress, Id, RuntimeId, WakeWord};
+use crate::task::record::{Cause, TaskRecord, TaskState, Wait, Waiting};
 
 pub(crate) mod panics;
 pub(crate) mod poll_times;

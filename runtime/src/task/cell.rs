@@ -23,8 +23,8 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::Id;
 use super::error::{JoinError, Payload};
+use super::id::Id;
 
 /// A task's cell with its types erased.
 pub(crate) type BoxedCell = Pin<Box<dyn AnyCell>>;

@@ -9,7 +9,7 @@ use std::os::fd::RawFd;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::Id;
+use super::id::Id;
 use crate::reactor::ready::Ready;
 
 /// What put a task into the run queue.
