@@ -1,6 +1,8 @@
 //! `AsyncFd`: readiness that is neither lost nor made up, many waiters, closing, and what the kernel
 //! refuses.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::future::{Future, poll_fn};
@@ -1215,7 +1217,7 @@ fn a_handle_of_the_runtime_is_found_inside_an_operation() {
                 drop(Handle::current());
                 drop(wakeful::metrics());
                 waker.wake_by_ref();
-                here.read(&mut [0; 8])?;
+                assert_eq!(here.read(&mut [0; 8])?, 1);
                 Ok(spawn(async { "spawned inside" }))
             })
             .await;

@@ -1,5 +1,7 @@
 //! `spawn_blocking`: results, panics and aborts of closures on other threads, and how many threads.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::cell::Cell;
 use std::panic::panic_any;
 use std::rc::Rc;

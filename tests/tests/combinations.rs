@@ -2,6 +2,8 @@
 //! when: nothing is dropped twice or not at all, nobody else is disturbed, and the result is the one
 //! that the documentation promises.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::cell::Cell;
 use std::fmt;
 use std::future::Future;

@@ -1,6 +1,8 @@
 //! Fairness, in the numbers that the documentation states: 61 polls between two turns, 128 operations
 //! per poll, 256 events per turn, and a yield goes behind everything that is pending.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
 use std::io::{Read, Write};

@@ -3,6 +3,8 @@
 //! A program of its own, because an allocator that counts is one for the whole program. It counts per
 //! thread, so that neither the other tests nor the harness are in the way.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::future::{pending, ready};

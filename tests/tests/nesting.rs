@@ -1,6 +1,12 @@
 //! Runtimes inside runtimes, beside one another, in thread-locals and nowhere: what works, and what
 //! the panic says where it cannot work.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::async_yields_async,
+    reason = "futures and handles are handed out of `block_on` on purpose"
+)]
+
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::io::Write;
@@ -313,8 +319,8 @@ fn guards_dropped_out_of_order_panic_and_leave_the_thread_as_it_should_be() {
 fn guards_dropped_out_of_order_while_unwinding_leave_the_thread_as_it_should_be() {
     let (first, second) = (runtime(), runtime());
     let text = panic_of(|| {
-        // A vector drops its first element first.
-        let _guards = vec![first.enter(), second.enter()];
+        // An array drops its first element first.
+        let _guards = [first.enter(), second.enter()];
         panic!("the first panic");
     });
     assert_eq!(text, "the first panic");
@@ -648,9 +654,12 @@ fn on_a_thread_that_ends(f: impl FnOnce() + Send + 'static) {
     thread::spawn(f).join().unwrap();
 }
 
+/// Runs when its thread ends.
+type AtExit = OnDrop<Box<dyn FnOnce()>>;
+
 thread_local! {
     static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
-    static AT_EXIT: RefCell<Option<OnDrop<Box<dyn FnOnce()>>>> = const { RefCell::new(None) };
+    static AT_EXIT: RefCell<Option<AtExit>> = const { RefCell::new(None) };
 }
 
 /// Leaves a runtime in a thread-local, with a task whose drop uses everything of it.

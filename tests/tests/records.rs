@@ -1,5 +1,7 @@
 //! What a runtime knows about itself: a record per task, and counters that are exact.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::io::Write;

@@ -1,6 +1,12 @@
 //! Other threads: wakes at any moment, spawning through a `Handle`, aborting, and dropping things far
 //! from their runtime.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::waker_clone_wake,
+    reason = "waking a clone by value is what is tested"
+)]
+
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};

@@ -1,6 +1,16 @@
 //! The end of a runtime: what is dropped, in which order, on which thread, and what is left for those
 //! who outlive it.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::waker_clone_wake,
+    reason = "waking a clone by value is what is tested"
+)]
+#![allow(
+    clippy::async_yields_async,
+    reason = "futures and handles are handed out of `block_on` on purpose"
+)]
+
 use std::cell::{Cell, RefCell};
 use std::fs;
 use std::future::{Future, pending};

@@ -3,6 +3,8 @@
 //! Handlers and counters belong to the whole process, so each test has a process of its own. Signals are
 //! raised on the thread itself, so they have been delivered when `raise` returns.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::future::Future;
 use std::io::ErrorKind;
 use std::os::unix::thread::JoinHandleExt;

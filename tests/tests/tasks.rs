@@ -1,5 +1,15 @@
 //! Tasks: wakes and polls, panics, handles in every state, aborting, and large numbers of them.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::waker_clone_wake,
+    reason = "waking a clone by value is what is tested"
+)]
+#![allow(
+    clippy::async_yields_async,
+    reason = "futures and handles are handed out of `block_on` on purpose"
+)]
+
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
 use std::panic::panic_any;

@@ -1,6 +1,12 @@
 //! Time: any duration, never early, in order; intervals that were missed; and a clock that stands
 //! still, jumps, and is moved. Only one test here waits for real time to pass.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::async_yields_async,
+    reason = "futures and handles are handed out of `block_on` on purpose"
+)]
+
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
 use std::io::Write;

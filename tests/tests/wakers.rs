@@ -1,6 +1,12 @@
 //! Wakers: the runtime's own after their task and after their runtime, and foreign ones, whose clone,
 //! wake and drop may do anything at all.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(
+    clippy::waker_clone_wake,
+    reason = "waking a clone by value is what is tested"
+)]
+
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::io::Write;

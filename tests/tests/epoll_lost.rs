@@ -1,0 +1,47 @@
+//! The worst that can happen to a loop: its epoll is gone. It has to end with an error, not spin.
+//!
+//! A program of its own with one test: what it does to descriptor numbers would hurt any other.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs::{self, File};
+use std::os::fd::{AsRawFd, RawFd};
+use std::path::Path;
+
+use wakeful_tests::trace::{panic_of, runtime, secs, settle};
+
+/// The number of the only descriptor that is an epoll.
+fn find_epoll() -> RawFd {
+    let entries = fs::read_dir("/proc/self/fd").unwrap();
+    let mut numbers = entries.filter_map(|entry| {
+        let path = entry.unwrap().path();
+        let target = fs::read_link(&path).unwrap_or_default();
+        let number = path.file_name()?.to_str()?.parse().ok()?;
+        (target == Path::new("anon_inode:[eventpoll]")).then_some(number)
+    });
+    let found = numbers.next().expect("a runtime has an epoll");
+    assert_eq!(numbers.next(), None, "which of them?");
+    found
+}
+
+#[test]
+fn a_loop_whose_epoll_is_gone_ends_with_an_error_and_does_not_spin() {
+    let runtime = runtime();
+    runtime.block_on(settle());
+    let epoll = find_epoll();
+    let other = File::open("/dev/null").unwrap();
+    // SAFETY: both numbers are open descriptors. The epoll's is given another file, which its owner
+    // will close as if it were its own, so nothing is closed twice.
+    let replaced = unsafe { libc::dup2(other.as_raw_fd(), epoll) };
+    assert_eq!(replaced, epoll);
+    for _ in 0..2 {
+        let text = panic_of(|| runtime.block_on(async { wakeful::time::sleep(secs(3600)).await }));
+        assert!(
+            text.contains("cannot wait for events any more: epoll_wait"),
+            "{text}"
+        );
+    }
+    // What needs no epoll still ends, and so does the runtime.
+    assert_eq!(runtime.block_on(async { 1 }), 1);
+    drop(runtime);
+}
