@@ -482,12 +482,16 @@ fn waiting_ends_when_the_runtime_does() {
 fn a_value_that_nobody_takes_may_panic_when_it_is_dropped() {
     let (handle, _serving) = serving();
     let (tell, dropped) = mpsc::channel();
+    let (go_on, wait) = mpsc::channel();
     drop(handle.spawn(move || {
+        // Only once the handle is gone, so that the value is the runtime's to drop.
+        wait.recv().unwrap();
         ready(on_drop(move || {
             tell.send(()).unwrap();
             panic!("a value that nobody took");
         }))
     }));
+    go_on.send(()).unwrap();
     dropped.recv().unwrap();
     assert_eq!(handle.spawn(|| ready(1)).wait().unwrap(), 1);
 }
