@@ -1,5 +1,6 @@
 //! On what was measured, and with which versions: without it a figure means nothing.
 
+use std::env;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -17,6 +18,8 @@ pub(crate) struct Machine {
     pub(crate) memory_gib: u64,
     pub(crate) kernel: String,
     pub(crate) rustc: String,
+    /// Settings of the release profile that were changed from outside.
+    pub(crate) profile: Vec<String>,
     /// How busy it was with other things, before anything was measured: processes that ran or wanted
     /// to, over the last minute.
     pub(crate) load_average: f64,
@@ -63,6 +66,12 @@ impl Machine {
                 .trim()
                 .to_owned(),
             rustc: String::from_utf8_lossy(&rustc.stdout).trim().to_owned(),
+            profile: env::vars()
+                .filter(|(name, _)| {
+                    name.starts_with("CARGO_PROFILE_RELEASE") || name == "RUSTFLAGS"
+                })
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
             load_average: load
                 .split_whitespace()
                 .next()

@@ -33,6 +33,10 @@ pub(crate) fn write(directory: &Path, all: &[Results]) -> io::Result<()> {
             machine.rustc,
             machine.versions.join(", "),
         );
+        if !machine.profile.is_empty() {
+            let changed = machine.profile.join(" ");
+            text += &format!("\nBuilt with another profile than usual: {changed}.\n");
+        }
     }
     if all.iter().any(|results| results.quick) {
         text += "\n**A quick run: it shows that everything works; its figures mean little.**\n";

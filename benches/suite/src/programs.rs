@@ -43,10 +43,23 @@ impl Programs {
     }
 }
 
+/// The release profile of benches/Cargo.toml, for the other workspace too. Who sets one of these
+/// variables chooses another profile, for everybody.
+const PROFILE: [(&str, &str); 2] = [
+    ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+    ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+];
+
 fn cargo(manifest: &Path, arguments: &[&str]) -> io::Result<()> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(["build", "--release", "--quiet", "--manifest-path"])
+    let mut command = Command::new(cargo);
+    for (name, value) in PROFILE {
+        if env::var_os(name).is_none() {
+            command.env(name, value);
+        }
+    }
+    let status = command
+        .args(["build", "--release", "--manifest-path"])
         .arg(manifest)
         .args(arguments)
         .status()?;

@@ -48,7 +48,7 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
         } = *cell;
         // Where a message takes long, there have to be enough of them.
         let heavy = clients >= 5000 || size * depth > 100_000;
-        let millis = stage.either(100, if heavy { 600 } else { 400 });
+        let millis = stage.either(100, if heavy { 500 } else { 300 });
         let load = format!(
             "echo --clients {clients} --size {size} --depth {depth} --millis {millis} --warm-up {}",
             millis / 4
