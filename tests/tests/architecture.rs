@@ -52,6 +52,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "executor::panics",
             "executor::poll_times",
             "executor::queue",
+            "executor::tasks",
         ],
     ),
     (

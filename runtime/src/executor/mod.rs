@@ -17,108 +17,37 @@
 //!     +<-------------------------------- finished: the output waits in the slot
 //! ```
 //!
-//! Keeps I1 (the cell never leaves this thread), I2 (`scheduled` is set when the key is queued and
-//! cleared when it is popped, nowhere else), I3 (a cell is *taken out* of its slot to be polled or
-//! dropped, so that user code never runs under the borrow) and its half of I8 (`tick` polls at most
-//! as often as it is told).
+//! The table itself, with all that happens under its borrow, is in [`tasks`]. What stands here runs
+//! foreign code (polls, drops, wakes) and therefore holds no borrow while it does.
+//!
+//! Keeps I1 (the cell never leaves this thread), I3 (a cell is *taken out* of its slot to be polled
+//! or dropped, so that user code never runs under the borrow) and its half of I8 (`tick` polls at
+//! most as often as it is told).
 //!
 //! Rejected: a pointer to the task in the waker, as most executors have it. It saves a look-up per
 //! wake and costs a reference count, its atomic instructions, and every proof in this file.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::slab::{Key, Slab};
+use crate::slab::Key;
 use crate::task::cell::{BoxedCell, Ending, drop_quietly};
 use crate::task::id::{Dress, Id, RuntimeId, WakeWord};
-use crate::task::record::{Cause, TaskRecord, TaskState, Wait, Waiting};
+use crate::task::record::{Cause, TaskRecord, Wait};
 
 pub(crate) mod panics;
 pub(crate) mod poll_times;
 mod queue;
+mod tasks;
 
 use panics::{Panics, Unhandled};
 use poll_times::PollTimes;
-use queue::RunQueue;
-
-/// A task's slot. The executor writes every field; nobody else sees one.
-struct Slot {
-    /// The future or its output; `None` for the length of a poll.
-    cell: Option<BoxedCell>,
-    /// Who awaits the handle.
-    joiner: Option<Waker>,
-    // From here on: the record.
-    spawned_at: &'static Location<'static>,
-    polls: u64,
-    /// Noted by the leaf operation that made the last poll return `Pending`.
-    wait: Option<Wait>,
-    last_wake: Cause,
-    flags: Flags,
-}
-
-/// The state bits of a slot.
-#[derive(Clone, Copy)]
-struct Flags(u8);
-
-impl Flags {
-    /// Its key is in the run queue (I2).
-    const SCHEDULED: u8 = 1;
-    /// Its cell is out being polled.
-    const RUNNING: u8 = 2;
-    /// A `JoinHandle` exists that may ask for the output.
-    const JOINABLE: u8 = 4;
-    /// The cell holds the output; no wake has any effect from here on.
-    const FINISHED: u8 = 8;
-    /// To be cancelled instead of polled, next time its turn comes.
-    const ABORTED: u8 = 16;
-    /// It has a name, in [`Tasks::names`].
-    const NAMED: u8 = 32;
-
-    #[inline]
-    fn has(self, any: u8) -> bool {
-        self.0 & any != 0
-    }
-
-    #[inline]
-    fn set(&mut self, flags: u8) {
-        self.0 |= flags;
-    }
-
-    #[inline]
-    fn clear(&mut self, flags: u8) {
-        self.0 &= !flags;
-    }
-}
-
-/// All that is borrowed together: one look-up and one borrow per operation.
-struct Tasks {
-    slots: Slab<Slot>,
-    queue: RunQueue,
-    /// Names are rare, so a task without one pays nothing for them.
-    names: HashMap<Key, Box<str>>,
-    /// Set when the runtime ends: nothing can be spawned any more.
-    closed: bool,
-    counters: Counters,
-}
-
-/// What the executor counts.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) spawned: u64,
-    pub(crate) alive: u64,
-    pub(crate) polls: u64,
-    pub(crate) root_polls: u64,
-    pub(crate) wakes: [u64; Cause::KINDS],
-    pub(crate) wakes_coalesced: u64,
-    pub(crate) wakes_stale: u64,
-    pub(crate) panics: u64,
-    pub(crate) panics_unhandled: u64,
-}
+pub(crate) use tasks::Counters;
+use tasks::{Ended, Last, Next, Output, Tasks};
 
 /// The root future's share of what a slot has.
 #[derive(Debug)]
@@ -168,25 +97,10 @@ pub(crate) enum Join {
     Itself,
 }
 
-/// What `take_next` hands out.
-struct Next {
-    key: Key,
-    cell: BoxedCell,
-    aborted: bool,
-}
-
 /// What became of a task that was run.
 enum Polled {
     Pending(BoxedCell),
     Ended(BoxedCell, Ending),
-}
-
-/// What is left to do, outside the borrow, once a task has ended.
-#[must_use]
-enum Ended {
-    Wake(Option<Waker>),
-    /// Nobody will join.
-    Drop(BoxedCell, Option<Unhandled>),
 }
 
 impl Executor {
@@ -199,13 +113,7 @@ impl Executor {
     ) -> Self {
         Executor {
             runtime,
-            tasks: RefCell::new(Tasks {
-                slots: Slab::new(),
-                queue: RunQueue::new(seed),
-                names: HashMap::new(),
-                closed: false,
-                counters: Counters::default(),
-            }),
+            tasks: RefCell::new(Tasks::new(seed)),
             root: Root {
                 woken: Cell::new(false),
                 yielded: Cell::new(false),
@@ -233,28 +141,7 @@ impl Executor {
         name: Option<&str>,
         spawned_at: &'static Location<'static>,
     ) -> Result<Id, BoxedCell> {
-        let mut tasks = self.tasks.borrow_mut();
-        let tasks = &mut *tasks;
-        if tasks.closed {
-            return Err(cell);
-        }
-        let named = if name.is_some() { Flags::NAMED } else { 0 };
-        let key = tasks.slots.insert(Slot {
-            cell: Some(cell),
-            joiner: None,
-            spawned_at,
-            polls: 0,
-            wait: None,
-            last_wake: Cause::SPAWN,
-            flags: Flags(Flags::SCHEDULED | Flags::JOINABLE | named),
-        });
-        tasks.queue.push(key);
-        if let Some(name) = name {
-            tasks.names.insert(key, name.into());
-        }
-        tasks.counters.spawned += 1;
-        tasks.counters.alive += 1;
-        tasks.counters.wakes[Cause::SPAWN.kind()] += 1;
+        let key = self.tasks.borrow_mut().insert(cell, name, spawned_at)?;
         Ok(Id {
             runtime: self.runtime,
             key,
@@ -271,21 +158,7 @@ impl Executor {
             self.wake_root(word.generation());
             return;
         }
-        let mut tasks = self.tasks.borrow_mut();
-        let tasks = &mut *tasks;
-        let Some((key, slot)) = tasks.slots.get_short_mut(word.index(), word.generation()) else {
-            tasks.counters.wakes_stale += 1;
-            return;
-        };
-        if slot.flags.has(Flags::SCHEDULED | Flags::FINISHED) {
-            tasks.counters.wakes_coalesced += 1;
-            return;
-        }
-        let cause = self.cause.get();
-        slot.flags.set(Flags::SCHEDULED);
-        slot.last_wake = cause;
-        tasks.queue.push(key);
-        tasks.counters.wakes[cause.kind()] += 1;
+        self.tasks.borrow_mut().wake(word, self.cause.get());
     }
 
     fn wake_root(&self, generation: u16) {
@@ -311,22 +184,13 @@ impl Executor {
             self.root.yielded.set(true);
             return;
         }
-        let mut tasks = self.tasks.borrow_mut();
-        let tasks = &mut *tasks;
-        if let Some((key, slot)) = tasks.slots.get_short_mut(word.index(), word.generation())
-            && !slot.flags.has(Flags::SCHEDULED)
-        {
-            slot.flags.set(Flags::SCHEDULED);
-            slot.last_wake = Cause::YIELD;
-            tasks.queue.push_yielded(key);
-            tasks.counters.wakes[Cause::YIELD.kind()] += 1;
-        }
+        self.tasks.borrow_mut().wake_after_turn(word);
     }
 
     /// Lets what yielded queue up again. The loop calls it after each turn.
     #[inline]
     pub(crate) fn admit_yielded(&self, dress: impl Dress) {
-        self.tasks.borrow_mut().queue.admit_yielded();
+        self.tasks.borrow_mut().admit_yielded();
         if self.root.yielded.take() {
             self.root.woken.set(true);
         }
@@ -341,7 +205,7 @@ impl Executor {
     pub(crate) fn has_work(&self) -> bool {
         self.root.woken.get()
             || self.root.yielded.get()
-            || !self.tasks.borrow().queue.is_empty()
+            || self.tasks.borrow().any_scheduled()
             || !self.yielded_wakers.borrow().is_empty()
     }
 
@@ -422,11 +286,7 @@ impl Executor {
 
     /// Reports a poll that took long, when somebody asked to hear of it.
     fn measure(&self, times: &PollTimes, took: Duration, key: Key) {
-        let who = || {
-            let tasks = self.tasks.borrow();
-            let spawned_at = tasks.slots.get(key).map(|slot| slot.spawned_at);
-            (tasks.names.get(&key).map(ToString::to_string), spawned_at)
-        };
+        let who = || self.tasks.borrow().who(key);
         // The hook is the user's: should it panic, the task that is out of its slot must come back.
         self.contain("the hook for slow polls", || times.record(took, who));
     }
@@ -519,94 +379,50 @@ impl Executor {
 
     /// Looks for the output of a task on behalf of its `JoinHandle`.
     pub(crate) fn poll_join(&self, id: Id, waker: &Waker) -> Join {
-        {
-            let mut tasks = self.tasks.borrow_mut();
-            let tasks = &mut *tasks;
-            let Some(slot) = tasks.slots.get_mut(id.key) else {
-                return Join::Gone;
-            };
-            if slot.flags.has(Flags::FINISHED) {
-                if !self.charge() {
-                    return Join::Yield;
-                }
-                return match tasks.remove(id.key).and_then(|slot| slot.cell) {
-                    Some(cell) => Join::Finished(cell),
-                    None => Join::Gone,
-                };
-            }
-            // The key is that of the slot's tenant, so the index is enough to tell who runs.
-            let running = self.running.get().map(WakeWord::index);
-            if slot.flags.has(Flags::RUNNING) && running == Some(id.key.index) {
-                return Join::Itself;
-            }
-            if slot
-                .joiner
-                .as_ref()
-                .is_some_and(|joiner| joiner.will_wake(waker))
-            {
-                return Join::Waiting;
-            }
+        // The key is that of the slot's tenant, so the index is enough to tell who runs.
+        let running = self.running.get().map(WakeWord::index);
+        let looked = self
+            .tasks
+            .borrow_mut()
+            .look_for_output(id.key, waker, || self.charge());
+        match looked {
+            Output::Ready(cell) => return Join::Finished(cell),
+            Output::NotNow => return Join::Yield,
+            Output::Gone => return Join::Gone,
+            Output::Awaited => return Join::Waiting,
+            Output::Later if running == Some(id.key.index) => return Join::Itself,
+            Output::Later => {}
         }
         // Cloning and dropping wakers is foreign code (I3), which may even have finished the task;
         // but only `tick` finishes tasks, and we are inside a poll.
-        let mut waker = Some(waker.clone());
-        if let Some(slot) = self.tasks.borrow_mut().slots.get_mut(id.key) {
-            std::mem::swap(&mut slot.joiner, &mut waker);
-        }
-        drop(waker);
+        let replaced = {
+            let waker = waker.clone();
+            self.tasks.borrow_mut().set_joiner(id.key, waker)
+        };
+        drop(replaced);
         Join::Waiting
     }
 
     /// The `JoinHandle` is gone: the output, when there is one, is dropped here and now.
     pub(crate) fn detach(&self, id: Id) {
-        let mut tasks = self.tasks.borrow_mut();
-        let Some(slot) = tasks.slots.get_mut(id.key) else {
-            return;
-        };
-        slot.flags.clear(Flags::JOINABLE);
-        let joiner = slot.joiner.take();
-        if !slot.flags.has(Flags::FINISHED) {
-            drop(tasks);
+        let detached = self.tasks.borrow_mut().detach(id.key);
+        match detached {
             // Foreign code, and perhaps on behalf of another thread: nobody here waits for its panic.
-            if let Some(joiner) = joiner {
-                self.drop_foreign(joiner, "the drop of a waker");
-            }
-            return;
-        }
-        let removed = tasks.remove_finished(id.key);
-        drop(tasks);
-        if let Some((cell, unhandled)) = removed {
-            self.discard(cell, unhandled);
+            Ended::Wake(Some(joiner)) => self.drop_foreign(joiner, "the drop of a waker"),
+            Ended::Wake(None) => {}
+            Ended::Drop(cell, unhandled) => self.discard(cell, unhandled),
         }
     }
 
     /// Marks a task for cancellation and schedules it: the next time its turn comes its future is
     /// dropped instead of polled.
     pub(crate) fn abort(&self, key: Key) {
-        let mut tasks = self.tasks.borrow_mut();
-        let tasks = &mut *tasks;
-        let Some(slot) = tasks.slots.get_mut(key) else {
-            return;
-        };
-        if slot.flags.has(Flags::FINISHED | Flags::ABORTED) {
-            return;
-        }
-        slot.flags.set(Flags::ABORTED);
-        if !slot.flags.has(Flags::SCHEDULED) {
-            slot.flags.set(Flags::SCHEDULED);
-            tasks.queue.push(key);
-        }
-        slot.last_wake = Cause::ABORT;
-        tasks.counters.wakes[Cause::ABORT.kind()] += 1;
+        self.tasks.borrow_mut().abort(key);
     }
 
     /// Whether a task has ended; true as well when it has left its slot.
     pub(crate) fn is_finished(&self, key: Key) -> bool {
-        let tasks = self.tasks.borrow();
-        tasks
-            .slots
-            .get(key)
-            .is_none_or(|slot| slot.flags.has(Flags::FINISHED))
+        self.tasks.borrow().is_finished(key)
     }
 
     /// Starts a new root future: it is woken, and wakers of the previous one are stale.
@@ -651,7 +467,7 @@ impl Executor {
 
     fn running_key(&self) -> Option<Key> {
         let word = self.running.get()?;
-        self.tasks.borrow().slots.key_of(word.index())
+        self.tasks.borrow().key_of(word.index())
     }
 
     /// Whether a task or the root future is being polled now.
@@ -690,148 +506,35 @@ impl Executor {
 
     /// Every task as it is now; `now_ns` is what waits are measured against.
     pub(crate) fn records(&self, now_ns: u64) -> Vec<TaskRecord> {
-        let tasks = self.tasks.borrow();
-        tasks
-            .slots
-            .iter()
-            .map(|(key, slot)| tasks.record(self.runtime, key, slot, now_ns))
-            .collect()
+        self.tasks.borrow().records(self.runtime, now_ns)
     }
 
     /// Ends every task: each future is dropped here, whatever its drop does.
     ///
     /// First step of the runtime's end. Spawning is refused from the first line on, so this ends.
     pub(crate) fn shut_down(&self, dress: impl Dress) {
-        self.tasks.borrow_mut().closed = true;
+        self.tasks.borrow_mut().close();
         loop {
-            let Some(slot) = self.tasks.borrow_mut().slots.drain_one() else {
+            let Some(Last {
+                cell,
+                joiner,
+                unhandled,
+            }) = self.tasks.borrow_mut().take_last()
+            else {
                 break;
             };
-            if let Some(text) = slot.cell.as_ref().and_then(|cell| cell.panic_text()) {
-                // Its handle outlives the runtime and will find nothing any more.
-                let task = Unhandled {
-                    name: None,
-                    spawned_at: slot.spawned_at,
-                };
-                self.panics.report(task, Some(text));
-            }
-            if let Some(cell) = slot.cell {
+            if let Some(cell) = cell {
+                if let Some(unhandled) = unhandled {
+                    // Its handle outlives the runtime and will find nothing any more.
+                    self.panics.report(unhandled, cell.panic_text());
+                }
                 self.drop_foreign(cell, "the drop of a task at the end of its runtime");
             }
             // Whoever waits learns from a poll that the task is gone.
-            self.wake_all(slot.joiner.map(|joiner| (joiner, Cause::ABORT)), dress);
+            self.wake_all(joiner.map(|joiner| (joiner, Cause::ABORT)), dress);
         }
-        let mut tasks = self.tasks.borrow_mut();
-        tasks.counters.alive = 0;
-        tasks.queue.clear();
-        tasks.names.clear();
-        drop(tasks);
+        self.tasks.borrow_mut().clear();
         self.drop_foreign(self.yielded_wakers.take(), "the drop of a waker");
-    }
-}
-
-impl Tasks {
-    /// Takes the cell of the next task in the queue out of its slot.
-    #[inline(always)]
-    fn take_next(&mut self) -> Option<Next> {
-        loop {
-            let key = self.queue.pop()?;
-            // A task that woke itself in its last poll left its key behind.
-            let Some(slot) = self.slots.get_mut(key) else {
-                continue;
-            };
-            slot.flags.clear(Flags::SCHEDULED);
-            if let Some(cell) = slot.cell.take_if(|_| !slot.flags.has(Flags::FINISHED)) {
-                slot.flags.set(Flags::RUNNING);
-                slot.polls += 1;
-                self.counters.polls += 1;
-                let aborted = slot.flags.has(Flags::ABORTED);
-                return Some(Next { key, cell, aborted });
-            }
-        }
-    }
-
-    /// Puts a cell back into its slot after a poll that returned `Pending`.
-    #[inline(always)]
-    fn put_back(&mut self, key: Key, cell: BoxedCell, wait: Option<Wait>) {
-        let slot = self
-            .slots
-            .get_mut(key)
-            .expect("a running task keeps its slot");
-        slot.flags.clear(Flags::RUNNING);
-        slot.wait = wait;
-        slot.cell = Some(cell);
-    }
-
-    /// Frees a slot.
-    fn remove(&mut self, key: Key) -> Option<Slot> {
-        let slot = self.slots.remove(key)?;
-        if slot.flags.has(Flags::NAMED) {
-            self.names.remove(&key);
-        }
-        Some(slot)
-    }
-
-    /// A task has ended: its output stays in the slot when a handle exists, else the slot is free.
-    fn end(&mut self, key: Key, cell: BoxedCell, ending: Ending) -> Ended {
-        self.counters.alive -= 1;
-        if ending == Ending::Panicked {
-            self.counters.panics += 1;
-        }
-        let slot = self
-            .slots
-            .get_mut(key)
-            .expect("a running task keeps its slot");
-        slot.flags.clear(Flags::RUNNING);
-        slot.flags.set(Flags::FINISHED);
-        slot.wait = None;
-        slot.cell = Some(cell);
-        if slot.flags.has(Flags::JOINABLE) {
-            return Ended::Wake(slot.joiner.take());
-        }
-        match self.remove_finished(key) {
-            Some((cell, unhandled)) => Ended::Drop(cell, unhandled),
-            None => Ended::Wake(None),
-        }
-    }
-
-    /// Frees the slot of a task that has ended and that nobody will join.
-    fn remove_finished(&mut self, key: Key) -> Option<(BoxedCell, Option<Unhandled>)> {
-        let name = self.names.get(&key).map(ToString::to_string);
-        let slot = self.remove(key)?;
-        let cell = slot.cell?;
-        let unhandled = cell.panic_text().map(|_| Unhandled {
-            name,
-            spawned_at: slot.spawned_at,
-        });
-        if unhandled.is_some() {
-            self.counters.panics_unhandled += 1;
-        }
-        Some((cell, unhandled))
-    }
-
-    fn record(&self, runtime: RuntimeId, key: Key, slot: &Slot, now_ns: u64) -> TaskRecord {
-        let state = match slot.flags {
-            flags if flags.has(Flags::FINISHED) => TaskState::Finished,
-            flags if flags.has(Flags::RUNNING) => TaskState::Running,
-            flags if flags.has(Flags::SCHEDULED) => TaskState::Scheduled,
-            _ => TaskState::Waiting,
-        };
-        let waiting = slot.wait.map(|wait| Waiting {
-            operation: wait.operation,
-            location: wait.location,
-            fd: (wait.fd >= 0).then_some(wait.fd),
-            elapsed: Duration::from_nanos(now_ns.saturating_sub(wait.since_ns)),
-        });
-        TaskRecord {
-            id: Id { runtime, key },
-            name: self.names.get(&key).map(ToString::to_string),
-            spawned_at: slot.spawned_at,
-            state,
-            polls: slot.polls,
-            waiting,
-            last_wake: slot.last_wake.unpack(),
-        }
     }
 }
 
