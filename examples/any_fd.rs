@@ -11,37 +11,42 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::process::ExitCode;
 
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use wakeful::io::AsyncFd;
-use wakeful_examples::address;
+use wakeful_examples::{address, finish};
 
-fn main() -> io::Result<()> {
-    let folder = address(1, ".");
-    wakeful::block_on(async {
-        let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
-        let interesting = WatchFlags::CREATE | WatchFlags::MOVE | WatchFlags::DELETE;
-        inotify::add_watch(&inotify, &folder, interesting)?;
-        let inotify = AsyncFd::new(inotify)?;
-        println!("watching {folder}");
+fn main() -> ExitCode {
+    finish(wakeful::block_on(watch(&address(1, "."))))
+}
 
-        let mut buffer = [MaybeUninit::uninit(); 4096];
-        let mut events = Reader::new(inotify.get_ref(), &mut buffer);
-        loop {
-            let mut guard = inotify.readable().await?;
-            // Reads when its buffer is empty; then the kernel may say that there is no more.
-            match guard.try_io(|_fd| Ok(events.next()?)) {
-                Ok(event) => {
-                    let event = event?;
-                    let name = event.file_name().map(|name| name.to_string_lossy());
-                    println!(
-                        "{:?} {}",
-                        event.events(),
-                        name.unwrap_or_default().escape_debug()
-                    );
-                }
-                Err(_would_block) => {}
+async fn watch(folder: &str) -> io::Result<()> {
+    let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+    let interesting = WatchFlags::CREATE | WatchFlags::MOVE | WatchFlags::DELETE;
+    inotify::add_watch(&inotify, folder, interesting)
+        .map_err(|errno| io::Error::new(errno.kind(), format!("watch {folder}: {errno}")))?;
+    let inotify = AsyncFd::new(inotify)?;
+    println!("watching {folder}");
+
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut events = Reader::new(inotify.get_ref(), &mut buffer);
+    loop {
+        let mut guard = inotify.readable().await?;
+        // Reads when its buffer is empty; then the kernel may say that there is no more.
+        match guard.try_io(|_fd| Ok(events.next()?)) {
+            Ok(event) => {
+                let event = event?;
+                let name = event.file_name().map(|name| name.to_string_lossy());
+                // Escaped: a file may be named after what moves a terminal's cursor.
+                println!(
+                    "{:?} {}",
+                    event.events(),
+                    name.unwrap_or_default().escape_debug()
+                );
             }
+            // Now the guard knows, and the next `readable` waits for the kernel.
+            Err(_would_block) => {}
         }
-    })
+    }
 }

@@ -6,19 +6,24 @@
 //! nc 127.0.0.1 8080                               # in two more terminals; the first line is a name
 //! ```
 //!
-//! Each client has two tasks: one reads its lines, the other writes what comes out of its channel.
-//! Whoever has something for a client puts it into that channel and never waits for the client. The
-//! channel (`async-channel`) is bounded: a client that does not read fills it up and is put out,
-//! and nobody else notices. All of it lives on one thread, so the table of clients needs no lock.
+//! Each client has a task that does two things at once: it reads the client's lines, and it writes
+//! what comes out of the client's channel. Whoever has something for a client puts it into that
+//! channel and never waits for the client. The channel (`async-channel`) is bounded: a client that
+//! does not read fills it up and is put out, and nobody else notices. All of it lives on one thread,
+//! so the table of clients needs no lock.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::process::ExitCode;
 use std::rc::Rc;
+use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
-use wakeful_examples::address;
+use futures_lite::future::or;
+use wakeful::time::sleep;
+use wakeful_examples::{address, finish};
 use wakeful_net::{TcpListener, TcpStream};
 
 /// Lines that may wait for a slow client.
@@ -40,34 +45,57 @@ struct Client {
     stream: Rc<TcpStream>,
 }
 
-fn main() -> io::Result<()> {
-    wakeful::block_on(async {
-        let listener = TcpListener::bind(address(1, "127.0.0.1:8080")).await?;
-        println!("listening on {}", listener.local_addr()?);
-        let room = Rc::new(Room::default());
-        loop {
-            let (stream, peer) = listener.accept().await?;
-            let room = Rc::clone(&room);
-            drop(wakeful::spawn(async move {
-                let stream = Rc::new(stream);
-                let (lines, waiting) = async_channel::bounded(LINES_WAITING);
-                let writer = wakeful::spawn(write_lines(Rc::clone(&stream), waiting));
-                let client = Client {
-                    lines,
-                    stream: Rc::clone(&stream),
-                };
-                room.clients.borrow_mut().insert(peer, client);
-                if let Err(error) = read_lines(&stream, peer, &room).await {
-                    eprintln!("{peer}: {error}");
-                }
-                // Closes the channel; the writer writes what is still in it, and ends.
-                room.clients.borrow_mut().remove(&peer);
-                if let Err(error) = writer.await {
-                    eprintln!("{peer}: {error}");
-                }
-            }));
+fn main() -> ExitCode {
+    finish(wakeful::block_on(serve()))
+}
+
+async fn serve() -> io::Result<()> {
+    let listener = TcpListener::bind(address(1, "127.0.0.1:8080")).await?;
+    println!("listening on {}", listener.local_addr()?);
+    let room = Rc::new(Room::default());
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                let room = Rc::clone(&room);
+                drop(wakeful::spawn(async move {
+                    if let Err(error) = visit(Rc::new(stream), peer, &room).await {
+                        eprintln!("{peer}: {error}");
+                    }
+                }));
+            }
+            // Out of descriptors, most likely: the clients wait, and so do we.
+            Err(error) => {
+                eprintln!("accept: {error}");
+                sleep(Duration::from_millis(100)).await;
+            }
         }
-    })
+    }
+}
+
+/// A client's stay, from its name to its end.
+async fn visit(stream: Rc<TcpStream>, peer: SocketAddr, room: &Room) -> io::Result<()> {
+    let mut unread = Vec::new();
+    let Some(name) = read_line(&stream, &mut unread).await? else {
+        return Ok(());
+    };
+    let (lines, waiting) = async_channel::bounded(LINES_WAITING);
+    let client = Client {
+        lines,
+        stream: Rc::clone(&stream),
+    };
+    room.clients.borrow_mut().insert(peer, client);
+    room.broadcast(peer, &format!("* {name} is here"));
+    // Whichever ends first ends the other: nothing is written to a client that has left.
+    let outcome = or(
+        read_lines(&stream, &mut unread, |line| {
+            room.broadcast(peer, &format!("{name}: {line}"));
+        }),
+        write_lines(&stream, waiting),
+    )
+    .await;
+    room.clients.borrow_mut().remove(&peer);
+    room.broadcast(peer, &format!("* {name} has left"));
+    outcome
 }
 
 impl Room {
@@ -82,7 +110,7 @@ impl Room {
             .filter(|(peer, _)| **peer != from)
         {
             if client.lines.try_send(Rc::clone(&line)).is_err() {
-                // Too slow. Its reader sees the end of the stream and takes it off the table.
+                // Too slow. Its task sees the end of the stream, and takes it off the table.
                 eprintln!("{peer} does not read, and is put out");
                 client.stream.shutdown(Shutdown::Both).ok();
             }
@@ -90,22 +118,16 @@ impl Room {
     }
 }
 
-/// Reads a client's lines until it leaves. The first is its name.
-async fn read_lines(stream: &TcpStream, peer: SocketAddr, room: &Room) -> io::Result<()> {
-    let mut unread = Vec::new();
-    let Some(name) = read_line(stream, &mut unread).await? else {
-        return Ok(());
-    };
-    room.broadcast(peer, &format!("* {name} is here"));
-    let outcome = loop {
-        match read_line(stream, &mut unread).await {
-            Ok(Some(line)) => room.broadcast(peer, &format!("{name}: {line}")),
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error),
-        }
-    };
-    room.broadcast(peer, &format!("* {name} has left"));
-    outcome
+/// Reads a client's lines until it leaves.
+async fn read_lines(
+    stream: &TcpStream,
+    unread: &mut Vec<u8>,
+    say: impl Fn(String),
+) -> io::Result<()> {
+    while let Some(line) = read_line(stream, unread).await? {
+        say(line);
+    }
+    Ok(())
 }
 
 /// The next line without its end, in printable form; `None` at the end of the stream.
@@ -130,12 +152,10 @@ async fn read_line(stream: &TcpStream, unread: &mut Vec<u8>) -> io::Result<Optio
     }
 }
 
-/// Writes what comes out of the channel until it is closed.
-async fn write_lines(stream: Rc<TcpStream>, lines: Receiver<Line>) {
+/// Writes what comes out of the channel.
+async fn write_lines(stream: &TcpStream, lines: Receiver<Line>) -> io::Result<()> {
     while let Ok(line) = lines.recv().await {
-        if stream.write_all(line.as_bytes()).await.is_err() {
-            // The reader sees the same and says so.
-            break;
-        }
+        stream.write_all(line.as_bytes()).await?;
     }
+    Ok(())
 }

@@ -2,39 +2,43 @@
 //!
 //! ```text
 //! cargo run -p wakeful-examples --example echo
-//! nc 127.0.0.1 8080                               # in a second terminal, and a third
+//! nc 127.0.0.1 8080                                # in a second terminal, and a third
+//! cargo run -p wakeful-examples --example echo -- "[::1]:7777"     # another address
 //! ```
 //!
 //! A task per connection, in plain `async` code. For the limits, signals and log of a real server
 //! see the program `echo-server`, which is written in the same way.
 
 use std::io;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use wakeful::time::sleep;
-use wakeful_examples::address;
+use wakeful_examples::{address, finish};
 use wakeful_net::{TcpListener, TcpStream};
 
-fn main() -> io::Result<()> {
-    wakeful::block_on(async {
-        let listener = TcpListener::bind(address(1, "127.0.0.1:8080")).await?;
-        println!("listening on {}", listener.local_addr()?);
-        loop {
-            match listener.accept().await {
-                Ok((stream, peer)) => drop(wakeful::spawn(async move {
-                    match echo(stream).await {
-                        Ok(bytes) => println!("{peer}: {bytes} bytes"),
-                        Err(error) => eprintln!("{peer}: {error}"),
-                    }
-                })),
-                // Out of descriptors, most likely: the clients wait, and so do we.
-                Err(error) => {
-                    eprintln!("accept: {error}");
-                    sleep(Duration::from_millis(100)).await;
+fn main() -> ExitCode {
+    finish(wakeful::block_on(serve()))
+}
+
+async fn serve() -> io::Result<()> {
+    let listener = TcpListener::bind(address(1, "127.0.0.1:8080")).await?;
+    println!("listening on {}", listener.local_addr()?);
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => drop(wakeful::spawn(async move {
+                match echo(stream).await {
+                    Ok(bytes) => println!("{peer}: {bytes} bytes"),
+                    Err(error) => eprintln!("{peer}: {error}"),
                 }
+            })),
+            // Out of descriptors, most likely: the clients wait, and so do we.
+            Err(error) => {
+                eprintln!("accept: {error}");
+                sleep(Duration::from_millis(100)).await;
             }
         }
-    })
+    }
 }
 
 /// Sends everything back until the client has finished; returns how much that was.

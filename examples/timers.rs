@@ -1,4 +1,4 @@
-//! Waiting for time to pass: `sleep`, `interval`, `timeout`, and several of them at once.
+//! Waiting for time to pass: `sleep`, `interval` and `timeout`, and several of them at once.
 //!
 //! ```text
 //! cargo run -p wakeful-examples --example timers
@@ -10,19 +10,25 @@
 
 use std::future::pending;
 use std::io;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use wakeful::runtime::Builder;
 use wakeful::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use wakeful_examples::finish;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
     let paused = std::env::args().nth(1).is_some_and(|word| word == "paused");
+    finish(run(paused))
+}
+
+fn run(paused: bool) -> io::Result<()> {
     let runtime = Builder::new().start_paused(paused).build()?;
     runtime.block_on(async {
         let start = Instant::now();
-        let say = move |what: &str| println!("{:.1} s: {what}", start.elapsed().as_secs_f64());
+        let say = move |what: &str| println!("{:.2} s: {what}", start.elapsed().as_secs_f64());
 
         // Three tasks that sleep at the same time take as long as the longest of them.
         let sleepers: Vec<_> = [3, 1, 2]
