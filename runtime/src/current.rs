@@ -1,6 +1,6 @@
 //! The runtime that runs on this thread: everything it owns, and how everybody finds it.
 //!
-//! A [`Core`] is what `DESIGN` calls "the runtime owns everything": executor, reactor, timers, pool.
+//! A [`Core`] is "the runtime owns everything" in one place: executor, reactor, timers, pool.
 //! The functions of this file answer the question that every operation begins with, "is my runtime
 //! the one on this thread?", and say what happens when it is not:
 //!

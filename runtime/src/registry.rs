@@ -28,7 +28,7 @@ static REGISTRY: RwLock<Registry> = RwLock::new(Registry {
 ///
 /// # Errors
 ///
-/// What opening its descriptors gives; `QuotaExceeded`-like trouble when 65,536 runtimes are alive.
+/// What opening its descriptors gives; or that 65,536 runtimes are alive.
 pub(crate) fn register() -> io::Result<Arc<Remote>> {
     let mut registry = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
     let free = registry.places.iter().position(Option::is_none);

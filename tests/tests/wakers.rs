@@ -10,8 +10,8 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::io::Write;
-use std::mem::ManuallyDrop;
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -604,9 +604,7 @@ fn a_waker_that_panics_in_a_message_from_elsewhere_takes_nothing_from_the_other_
     runtime.block_on(async {
         // The drops of two wakers panic, each when another thread's message is answered.
         let panics = || Hooks::new().on_drop(|| panic!("a waker's drop")).waker();
-        // Ours are not dropped at all.
-        let (handle_waker, timer_waker) =
-            (ManuallyDrop::new(panics()), ManuallyDrop::new(panics()));
+        let (handle_waker, timer_waker) = (panics(), panics());
         let mut task = spawn(pending::<()>());
         let mut hour = sleep(secs(3600));
         assert!(poll_with(&mut task, &handle_waker).is_pending());
@@ -633,6 +631,10 @@ fn a_waker_that_panics_in_a_message_from_elsewhere_takes_nothing_from_the_other_
         settle().await;
         last.set(true);
         woken.await.unwrap();
+        // Ours panic as well when they go.
+        for waker in [handle_waker, timer_waker] {
+            assert!(catch_unwind(AssertUnwindSafe(|| drop(waker))).is_err());
+        }
     });
     let metrics = runtime.metrics();
     assert_eq!(metrics.remote_messages, 3);

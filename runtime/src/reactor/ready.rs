@@ -291,8 +291,8 @@ fn list_names(
 mod tests {
     use super::*;
 
-    /// All 32 combinations of the five flags a socket can show (the dispatch table of the brief's
-    /// sample programs compared with `==` and lost most of them).
+    /// All 32 combinations of the five flags a socket can show (a dispatch that
+    /// compares the whole word with `==` loses most of them).
     #[test]
     fn every_combination_of_event_flags_reaches_the_right_direction() {
         let flags = [
