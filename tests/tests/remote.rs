@@ -95,7 +95,7 @@ fn no_wake_from_another_thread_is_lost_whether_the_loop_runs_parks_or_is_about_t
     const ROUNDS: u64 = if cfg!(debug_assertions) {
         100_000
     } else {
-        1_000_000
+        300_000
     };
     let flag = Arc::new(Flag::default());
     let done = Arc::new(AtomicU64::new(0));
