@@ -113,7 +113,12 @@ fn rest(lines: &Receiver<String>) -> Vec<String> {
 }
 
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
-    limited(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
+    try_connect(address).unwrap()
+}
+
+/// For a server that may break off at once.
+pub(crate) fn try_connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    TcpStream::connect_timeout(&address, PATIENCE).map(limited)
 }
 
 fn limited(stream: TcpStream) -> TcpStream {
@@ -127,7 +132,11 @@ pub(crate) struct Server(TcpListener);
 
 impl Server {
     pub(crate) fn bind() -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::bind_on("127.0.0.1")
+    }
+
+    pub(crate) fn bind_on(ip: &str) -> Server {
+        let listener = TcpListener::bind((ip, 0)).unwrap();
         listener.set_nonblocking(true).unwrap();
         Server(listener)
     }
