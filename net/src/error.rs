@@ -31,7 +31,6 @@ use std::io;
 ///     assert_eq!(details.cause().raw_os_error(), Some(2)); // ENOENT
 /// });
 /// ```
-#[derive(Debug)]
 pub struct SocketError {
     operation: &'static str,
     address: String,
@@ -61,6 +60,13 @@ impl SocketError {
     #[must_use]
     pub fn cause(&self) -> &io::Error {
         &self.cause
+    }
+}
+
+/// As `Display`: this is what a `main` that returns the error prints.
+impl fmt::Debug for SocketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

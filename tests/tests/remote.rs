@@ -750,3 +750,32 @@ fn a_waker_of_any_kind_wakes_a_remote_handle_that_is_polled_through_it() {
     }
     assert!(poll_with(&mut there, &waker).is_ready());
 }
+
+/// The waker of whoever awaited a handle goes with the handle, however long the task still runs.
+#[test]
+fn a_dropped_handle_keeps_no_waker() {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Wake, Waker};
+
+    struct Counted;
+    impl Wake for Counted {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    let runtime = wakeful::runtime::Runtime::new().unwrap();
+    let counted = Arc::new(Counted);
+    {
+        let mut handle = pin!(runtime.handle().spawn(std::future::pending::<()>));
+        let waker = Waker::from(Arc::clone(&counted));
+        let polled = handle.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(matches!(polled, Poll::Pending));
+        assert_eq!(
+            Arc::strong_count(&counted),
+            3,
+            "ours, the waker's, the handle's"
+        );
+    }
+    assert_eq!(Arc::strong_count(&counted), 1);
+}

@@ -351,6 +351,15 @@ impl<T> Future for RemoteJoinHandle<T> {
     }
 }
 
+impl<T> Drop for RemoteJoinHandle<T> {
+    fn drop(&mut self) {
+        // The task may live long; whoever awaited it need not stay in memory until its end.
+        let waker = self.shared.lock().waker.take();
+        // Foreign code, and not under the lock.
+        drop(waker);
+    }
+}
+
 impl<T> fmt::Debug for RemoteJoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteJoinHandle")
