@@ -83,6 +83,7 @@ pub(crate) fn run(plan: &Plan, echo: &Echo) -> io::Result<Report> {
         buffer: vec![0; LONGEST],
         left: echo.messages.unwrap_or(u64::MAX),
         on_the_way: 0,
+        answered: 0,
         measuring: false,
         times: Times::new(),
         count: 0,
@@ -104,6 +105,8 @@ struct Load {
     left: u64,
     /// How many messages are on the way, over all clients.
     on_the_way: u64,
+    /// How many messages have come back, measured or not.
+    answered: u64,
     /// Whether what comes back is counted now.
     measuring: bool,
     times: Times,
@@ -130,6 +133,7 @@ impl Load {
         let begun = Instant::now();
         let mut measured_from = begun;
         self.measuring = warm_up.is_zero();
+        let at_once = u64::from(echo.clients) * u64::from(echo.depth);
         let mut ended = false;
         // One message each, then the rest of the depth: as in a real beginning.
         for client in clients.iter_mut() {
@@ -146,7 +150,10 @@ impl Load {
                 return Err(misbehaved("has not sent anything back for a long time"));
             }
             let now = Instant::now();
-            if !self.measuring && !ended && now - begun >= warm_up {
+            // Warm is who has had the time, and has seen as many messages as are on the way at once:
+            // with thousands of large ones that takes longer.
+            let warm = now - begun >= warm_up && self.answered >= at_once;
+            if !self.measuring && !ended && warm {
                 self.measuring = true;
                 start = Moment::now(server)?;
                 measured_from = now;
@@ -203,6 +210,7 @@ impl Load {
                 return Err(misbehaved("answered a message that was never sent"));
             };
             self.on_the_way -= 1;
+            self.answered += 1;
             if self.measuring {
                 self.times.add(now - begun);
                 self.count += 1;

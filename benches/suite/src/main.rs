@@ -89,9 +89,10 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     let directory = directory(benches, args.quick);
     let mut complete = true;
     if !args.draw {
-        let programs = Programs::build(benches)?;
+        let parts = Part::all(&args.only);
+        let programs = Programs::build(benches, &parts)?;
         let stage = Stage::new(programs, args.quick, args.rounds, args.among.clone())?;
-        for part in Part::all(&args.only) {
+        for part in parts {
             let results = stage.measure(part, benches)?;
             complete &= results.failures.is_empty();
             results.save(&directory)?;

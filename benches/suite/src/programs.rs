@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::parts::Part;
+
 /// Where the built programs are.
 #[derive(Debug)]
 pub(crate) struct Programs {
@@ -15,22 +17,28 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds everything in the release profile.
+    /// Builds what these parts need, in the release profile.
     ///
     /// # Errors
     ///
     /// When something does not build; cargo has then said why.
-    pub(crate) fn build(benches: &Path) -> io::Result<Programs> {
+    pub(crate) fn build(benches: &Path, parts: &[Part]) -> io::Result<Programs> {
         let own = env::current_exe()?;
         let own = own
             .parent()
             .ok_or_else(|| io::Error::other("the program is in no folder"))?;
-        cargo(&benches.join("Cargo.toml"), &["--workspace", "--bins"])?;
+        let manifest = benches.join("Cargo.toml");
+        if parts.iter().any(|part| part.is_executor()) {
+            cargo(&manifest, &["-p", "bench-micro"])?;
+        }
         // A folder of its own, so that it is known, and so that nobody's flags are shared.
         let target = benches.join("target").join("main-workspace");
-        let manifest = benches.join("../Cargo.toml");
-        let target_argument = format!("--target-dir={}", target.display());
-        cargo(&manifest, &["-p", "echo-server", &target_argument])?;
+        if parts.iter().any(|part| !part.is_executor()) {
+            cargo(&manifest, &["-p", "bench-servers", "-p", "bench-load"])?;
+            let target_argument = format!("--target-dir={}", target.display());
+            let manifest = benches.join("../Cargo.toml");
+            cargo(&manifest, &["-p", "echo-server", &target_argument])?;
+        }
         Ok(Programs {
             own: own.to_owned(),
             echo_server: target.join("release/echo-server"),

@@ -46,9 +46,13 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
             size,
             depth,
         } = *cell;
-        // Where a message takes long, there have to be enough of them.
-        let heavy = clients >= 5000 || size * depth > 100_000;
-        let millis = stage.either(100, if heavy { 500 } else { 300 });
+        // Where much is on the way at once, one time around takes long; there have to be some.
+        let full = match u64::from(clients) * u64::from(size * depth) {
+            ..50_000_000 => 300,
+            50_000_000..500_000_000 => 500,
+            _ => 1500,
+        };
+        let millis = stage.either(100, full);
         let load = format!(
             "echo --clients {clients} --size {size} --depth {depth} --millis {millis} --warm-up {}",
             millis / 4

@@ -110,6 +110,11 @@ impl Part {
             .map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
+    /// Whether it is about executors alone, without servers.
+    pub(crate) fn is_executor(self) -> bool {
+        matches!(self, Part::Micro | Part::Curves | Part::Allocations)
+    }
+
     /// The heading of its results.
     pub(crate) fn title(self) -> &'static str {
         match self {
