@@ -15,9 +15,9 @@ use std::task::Waker;
 
 use wakeful::io::AsyncFd;
 use wakeful::runtime::Builder;
-use wakeful::spawn;
 use wakeful::task::{JoinHandle, yield_now};
 use wakeful::time::{Duration, Sleep, sleep, timeout};
+use wakeful::{spawn, task};
 use wakeful_tests::trace::{my_waker, pair, paused, poll_with, runtime, secs, settle};
 
 struct Counting;
@@ -110,7 +110,7 @@ fn tasks_that_are_dropped_with_their_runtime_leave_nothing() {
             let fd = AsyncFd::new(here).unwrap();
             spawn(async move { drop(fd.readable().await) });
             spawn(async { sleep(secs(3600)).await });
-            let named = wakeful::task::Builder::new().name("a name is memory, too");
+            let named = task::Builder::new().name("a name is memory, too");
             drop(named.spawn(pending::<Vec<u8>>()));
             let finished = spawn(ready(vec![1_u8; 1000]));
             let joined = spawn(async { spawn(pending::<()>()).await });
@@ -255,6 +255,8 @@ fn a_loop_that_runs_for_long_does_not_grow() {
             let round = async || {
                 for _ in 0..2_000 {
                     spawn(yield_now()).await.unwrap();
+                    let named = task::Builder::new().name("a name of its own");
+                    named.spawn(yield_now()).unwrap().await.unwrap();
                 }
             };
             round().await;

@@ -199,9 +199,11 @@ fn the_root_future_may_borrow() {
 fn a_task_knows_its_own_id_and_nobody_else_has_one() {
     runtime().block_on(async {
         assert!(task::try_id().is_none(), "the root future is no task");
-        let task = spawn(async { task::id() });
-        let id = task.id();
-        assert_eq!(task.await.unwrap(), id);
+        let tasks = [spawn(async { task::id() }), spawn(async { task::id() })];
+        for task in tasks {
+            let id = task.id();
+            assert_eq!(task.await.unwrap(), id);
+        }
         let text = panic_of(task::id);
         assert!(
             text.contains("task::id: called outside of a task"),
