@@ -69,6 +69,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "io::async_fd",
             "io::guard",
             "io::readiness",
+            "io::traits",
             "time",
             "time::error",
             "time::instant",
