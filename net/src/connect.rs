@@ -21,6 +21,7 @@
 use std::io;
 use std::mem;
 use std::os::fd::AsFd;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -38,6 +39,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 /// The longest such pause; they double until then. No event tells when there is room again.
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
+/// The name of an operation and the place where it was called.
+pub(crate) type Begun = (&'static str, &'static Location<'static>);
+
 /// One attempt to connect.
 #[derive(Debug)]
 pub(crate) struct Connecting {
@@ -45,6 +49,10 @@ pub(crate) struct Connecting {
     family: Family,
     /// Whether outside code has had its hands on the descriptor and may have duplicated it.
     exposed: bool,
+    /// The operation as users know it and where they began it, for the record of the task that
+    /// waits: the future that polls this is theirs.
+    name: &'static str,
+    caller: &'static Location<'static>,
     /// How long to wait if the backlog turns out to be full.
     pause: Duration,
     state: State,
@@ -62,21 +70,33 @@ enum State {
 
 impl Connecting {
     /// Takes a socket that is not connected yet; nothing happens before the first poll.
-    pub(crate) fn new(socket: socket2::Socket, address: SockAddr, family: Family) -> Self {
+    pub(crate) fn new(
+        socket: socket2::Socket,
+        address: SockAddr,
+        family: Family,
+        (name, caller): Begun,
+    ) -> Self {
         Self {
             address,
             family,
             exposed: false,
+            name,
+            caller,
             pause: FIRST_PAUSE,
             state: State::Call(socket),
         }
     }
 
     /// As [`new`](Self::new), for a socket that users could reach before.
-    pub(crate) fn exposed(socket: socket2::Socket, address: SockAddr, family: Family) -> Self {
+    pub(crate) fn exposed(
+        socket: socket2::Socket,
+        address: SockAddr,
+        family: Family,
+        begun: Begun,
+    ) -> Self {
         Self {
             exposed: true,
-            ..Self::new(socket, address, family)
+            ..Self::new(socket, address, family, begun)
         }
     }
 
@@ -96,7 +116,7 @@ impl Connecting {
                     }
                     self.state = State::Call(socket);
                 }
-                State::InProgress(io) => match poll_outcome(&io, cx) {
+                State::InProgress(io) => match self.poll_outcome(&io, cx) {
                     Poll::Pending => {
                         self.state = State::InProgress(io);
                         return Poll::Pending;
@@ -142,26 +162,27 @@ impl Connecting {
         }
         Ok(io)
     }
-}
 
-/// Waits until a socket is writable and says whether that means connected or failed.
-fn poll_outcome(io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-    loop {
-        let mut guard = ready!(io.poll_write_ready(cx))?;
-        let fd = io.get_ref().as_fd();
-        if let Some(err) = sys::take_error(fd)? {
-            return Poll::Ready(Err(err));
-        }
-        match sys::peer_addr(fd) {
-            Ok(_peer) => {
-                guard.retain_ready();
-                return Poll::Ready(Ok(()));
+    /// Waits until a socket is writable and says whether that means connected or failed.
+    fn poll_outcome(&self, io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let writable = io.writable().during(self.name).at(self.caller);
+            let mut guard = ready!(writable.poll_anonymously(cx))?;
+            let fd = io.get_ref().as_fd();
+            if let Some(err) = sys::take_error(fd)? {
+                return Poll::Ready(Err(err));
             }
-            // Room to write without an outcome: the answer is still to come, with an edge.
-            Err(err) if err.raw_os_error() == Some(libc::ENOTCONN) && !ended(guard.ready()) => {
-                guard.clear_ready();
+            match sys::peer_addr(fd) {
+                Ok(_peer) => {
+                    guard.retain_ready();
+                    return Poll::Ready(Ok(()));
+                }
+                // Room to write without an outcome: the answer is still to come, with an edge.
+                Err(err) if err.raw_os_error() == Some(libc::ENOTCONN) && !ended(guard.ready()) => {
+                    guard.clear_ready();
+                }
+                Err(err) => return Poll::Ready(Err(err)),
             }
-            Err(err) => return Poll::Ready(Err(err)),
         }
     }
 }

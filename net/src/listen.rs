@@ -113,9 +113,14 @@ pub(crate) fn poll_accept(
 }
 
 /// The same for callers that hold no future.
+#[track_caller]
 pub(crate) fn poll_accept_once(io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
     loop {
-        let mut guard = ready!(io.poll_read_ready(cx))?;
+        let name = io
+            .get_ref()
+            .name("TcpListener::poll_accept", "UnixListener::poll_accept");
+        let readiness = io.ready(Interest::READABLE).during(name);
+        let mut guard = ready!(readiness.poll_anonymously(cx))?;
         if let Some(result) = attempt(&mut guard) {
             return Poll::Ready(result);
         }

@@ -7,11 +7,12 @@ use std::future::{Future, pending, poll_fn};
 use std::io::Write;
 use std::os::fd::AsRawFd;
 use std::panic::Location;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::thread;
 
-use wakeful::io::{AsyncFd, Interest, Ready};
+use wakeful::io::{AsyncFd, AsyncRead as _, Interest, Ready};
 use wakeful::runtime::{Builder, Metrics, Runtime};
 use wakeful::signal::unix::{SignalKind, signal};
 use wakeful::spawn;
@@ -19,6 +20,7 @@ use wakeful::task::{
     self, Id, JoinHandle, TaskRecord, TaskState, WakeCause, records, spawn_blocking, yield_now,
 };
 use wakeful::time::{Duration, advance, interval, sleep, sleep_until, timeout};
+use wakeful_net::{TcpListener, TcpSocket, TcpStream, UnixStream};
 use wakeful_tests::trace::{Trace, alone, my_waker, pair, paused, runtime, secs, settle, stderr};
 
 /// The record of one task.
@@ -131,6 +133,69 @@ fn a_task_that_waits_for_a_descriptor_says_for_which_how_and_where() {
         })
         .await;
         assert_waits(waiting, "Pigeon::arrive", line!() - 4, number);
+    });
+}
+
+#[test]
+fn a_task_that_waits_for_a_connection_says_which_one_and_where_it_was_begun() {
+    runtime().block_on(async {
+        // Nobody answers where the queue of those who wait to be accepted is full.
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let _first = TcpStream::connect(address).await.unwrap();
+        let _second = TcpStream::connect(address).await.unwrap();
+
+        let (waiting, task) = waits_on(async move {
+            let connecting = TcpStream::connect(address);
+            drop(connecting.await);
+        })
+        .await;
+        let number = waiting.unwrap().2;
+        assert!(number.is_some());
+        assert_waits(waiting, "TcpStream::connect", line!() - 6, number);
+        task.abort();
+
+        let (waiting, task) = waits_on(async move {
+            let socket = TcpSocket::new_v4().unwrap();
+            drop(socket.connect(address).await);
+        })
+        .await;
+        let number = waiting.unwrap().2;
+        assert_waits(waiting, "TcpSocket::connect", line!() - 4, number);
+        task.abort();
+    });
+}
+
+#[test]
+fn a_task_that_polls_a_stream_or_a_listener_says_which_operation_and_where() {
+    runtime().block_on(async {
+        let (here, _there) = UnixStream::pair().unwrap();
+        let number = Some(here.as_raw_fd());
+        let (waiting, _task) = waits_on(async move {
+            let mut here = here;
+            let mut buf = [0; 4];
+            poll_fn(|cx| Pin::new(&mut here).poll_read(cx, &mut buf)).await
+        })
+        .await;
+        assert_waits(waiting, "UnixStream::poll_read", line!() - 3, number);
+
+        let (here, _there) = UnixStream::pair().unwrap();
+        let number = Some(here.as_raw_fd());
+        let (waiting, _task) = waits_on(async move {
+            poll_fn(|cx| here.poll_read_ready(cx)).await //
+        })
+        .await;
+        assert_waits(waiting, "UnixStream::poll_read_ready", line!() - 3, number);
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let number = Some(listener.as_raw_fd());
+        let (waiting, _task) = waits_on(async move {
+            drop(poll_fn(|cx| listener.poll_accept(cx)).await);
+        })
+        .await;
+        assert_waits(waiting, "TcpListener::poll_accept", line!() - 3, number);
     });
 }
 

@@ -24,6 +24,7 @@
 mod read;
 mod ready;
 mod split;
+mod traits;
 mod write;
 
 pub use read::{Peek, Read, ReadExact, ReadVectored};
@@ -34,6 +35,7 @@ pub use write::{Write, WriteAll, WriteVectored};
 pub(crate) use read::{try_read, try_read_vectored};
 pub(crate) use ready::poll_ready;
 pub(crate) use split::{Splittable, into_split, reunite, split};
+pub(crate) use traits::poll_peek;
 pub(crate) use write::{try_write, try_write_vectored};
 
 use std::io;

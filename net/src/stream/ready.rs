@@ -77,17 +77,23 @@ impl Future for WaitReady<'_> {
 }
 
 /// Polls for readiness in one direction for callers that hold no future.
+#[track_caller]
 pub(crate) fn poll_ready(
     io: &Io,
     interest: Interest,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<()>> {
-    let polled = if interest == Interest::READABLE {
-        io.poll_read_ready(cx)
+    let socket = io.get_ref();
+    let name = if interest == Interest::READABLE {
+        socket.name("TcpStream::poll_read_ready", "UnixStream::poll_read_ready")
     } else {
-        io.poll_write_ready(cx)
+        socket.name(
+            "TcpStream::poll_write_ready",
+            "UnixStream::poll_write_ready",
+        )
     };
-    let mut guard = ready!(polled)?;
+    let readiness = io.ready(interest).during(name);
+    let mut guard = ready!(readiness.poll_anonymously(cx))?;
     guard.retain_ready();
     Poll::Ready(Ok(()))
 }

@@ -10,10 +10,13 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use wakeful::io::Interest;
 
-use super::{Peek, Read, ReadExact, ReadVectored, Wait, WaitReady, Write, WriteAll, WriteVectored};
+use super::{
+    Peek, Read, ReadExact, ReadVectored, Wait, WaitReady, Write, WriteAll, WriteVectored, poll_peek,
+};
 use super::{try_read, try_read_vectored, try_write, try_write_vectored};
 use crate::socket::Io;
 
@@ -130,6 +133,11 @@ pub(crate) fn reunite<S: Splittable>(
 }
 
 impl<R: Deref<Target: Splittable>> ReadSide<R> {
+    #[inline]
+    pub(super) fn io(&self) -> &Io {
+        self.0.io()
+    }
+
     /// Reads some bytes. Cancel safe.
     #[inline]
     #[track_caller]
@@ -153,6 +161,17 @@ impl<R: Deref<Target: Splittable>> ReadSide<R> {
     #[track_caller]
     pub fn peek<'a>(&'a self, buf: &'a mut [u8]) -> Peek<'a> {
         Peek::new(self.0.io(), buf)
+    }
+
+    /// Polls for bytes that the next read will return; as
+    /// [`TcpStream::poll_peek`](crate::TcpStream::poll_peek).
+    ///
+    /// # Errors
+    ///
+    /// As `read`.
+    #[track_caller]
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        poll_peek(self.io(), cx, buf)
     }
 
     /// Waits until there is something to read. Cancel safe.
@@ -206,6 +225,11 @@ impl<R: Deref<Target: Splittable>> ReadSide<R> {
 }
 
 impl<R: Deref<Target: Splittable>> WriteSide<R> {
+    #[inline]
+    pub(super) fn io(&self) -> &Io {
+        self.stream.io()
+    }
+
     /// Writes some bytes and says how many. Cancel safe: dropped early, it wrote nothing.
     #[inline]
     #[track_caller]

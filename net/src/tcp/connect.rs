@@ -119,10 +119,11 @@ impl Connect {
     /// Connects a socket that exists already.
     #[track_caller]
     pub(super) fn with_socket(socket: socket2::Socket, address: SocketAddr) -> Self {
-        let connecting = Connecting::exposed(socket, address.into(), Family::Tcp);
+        let (name, caller) = ("TcpSocket::connect", Location::caller());
+        let connecting = Connecting::exposed(socket, address.into(), Family::Tcp, (name, caller));
         Self {
-            name: "TcpSocket::connect",
-            caller: Location::caller(),
+            name,
+            caller,
             lookup: None,
             addresses: SocketAddrs::none(),
             current: Some((address, connecting)),
@@ -162,7 +163,8 @@ impl Future for Connect {
             };
             match create(Domain::for_address(address)) {
                 Ok(socket) => {
-                    let connecting = Connecting::new(socket, address.into(), Family::Tcp);
+                    let begun = (this.name, this.caller);
+                    let connecting = Connecting::new(socket, address.into(), Family::Tcp, begun);
                     this.current = Some((address, connecting));
                 }
                 Err(err) => this.failed(address, err),

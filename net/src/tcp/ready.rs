@@ -118,6 +118,19 @@ impl TcpStream {
         WaitReady::new(&self.io, interest)
     }
 
+    /// Polls for bytes that the next read will return, for use in hand-written futures.
+    ///
+    /// Every task that polled is woken. A future that holds [`peek`](Self::peek) is better off:
+    /// dropping it takes its waker away.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    #[track_caller]
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        stream::poll_peek(&self.io, cx, buf)
+    }
+
     /// Polls for something to read, for use in hand-written futures.
     ///
     /// Every task that polled is woken. A future that holds [`readable`](Self::readable) is better
@@ -126,6 +139,7 @@ impl TcpStream {
     /// # Errors
     ///
     /// As [`readable`](Self::readable).
+    #[track_caller]
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         stream::poll_ready(&self.io, Interest::READABLE, cx)
     }
@@ -138,6 +152,7 @@ impl TcpStream {
     /// # Errors
     ///
     /// As [`writable`](Self::writable).
+    #[track_caller]
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         stream::poll_ready(&self.io, Interest::WRITABLE, cx)
     }

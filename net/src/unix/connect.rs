@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use socket2::Domain;
 
 use super::{SocketAddr, UnixStream};
-use crate::connect::Connecting;
+use crate::connect::{Begun, Connecting};
 use crate::error::context;
 use crate::outside;
 use crate::socket::{Family, create};
@@ -56,24 +56,29 @@ impl Connect {
         target: String,
         address: io::Result<SocketAddr>,
     ) -> Self {
+        let (name, caller) = ("UnixSocket::connect", Location::caller());
         let state = match address.and_then(|address| address.to_kernel()) {
-            Ok(address) => State::Begun(Connecting::exposed(socket, address, Family::Unix)),
+            Ok(address) => {
+                let begun = (name, caller);
+                State::Begun(Connecting::exposed(socket, address, Family::Unix, begun))
+            }
             Err(err) => State::Failed(Some(err)),
         };
         Self {
-            name: "UnixSocket::connect",
-            caller: Location::caller(),
+            name,
+            caller,
             target,
             state,
         }
     }
 }
 
-fn begin(address: &SocketAddr) -> io::Result<Connecting> {
+fn begin(address: &SocketAddr, begun: Begun) -> io::Result<Connecting> {
     Ok(Connecting::new(
         create(Domain::UNIX)?,
         address.to_kernel()?,
         Family::Unix,
+        begun,
     ))
 }
 
@@ -84,7 +89,7 @@ impl Future for Connect {
         let this = self.get_mut();
         outside::refuse(this.name, this.caller);
         if let State::New(address) = &this.state {
-            this.state = match begin(address) {
+            this.state = match begin(address, (this.name, this.caller)) {
                 Ok(connecting) => State::Begun(connecting),
                 Err(err) => State::Failed(Some(err)),
             };

@@ -34,12 +34,26 @@ impl UnixStream {
         WaitReady::new(&self.io, interest)
     }
 
+    /// Polls for bytes that the next read will return, for use in hand-written futures.
+    ///
+    /// Every task that polled is woken. A future that holds [`peek`](Self::peek) is better off:
+    /// dropping it takes its waker away.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    #[track_caller]
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        stream::poll_peek(&self.io, cx, buf)
+    }
+
     /// Polls for something to read; as
     /// [`TcpStream::poll_read_ready`](crate::TcpStream::poll_read_ready).
     ///
     /// # Errors
     ///
     /// When the stream's runtime has ended.
+    #[track_caller]
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         stream::poll_ready(&self.io, Interest::READABLE, cx)
     }
@@ -50,6 +64,7 @@ impl UnixStream {
     /// # Errors
     ///
     /// When the stream's runtime has ended.
+    #[track_caller]
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         stream::poll_ready(&self.io, Interest::WRITABLE, cx)
     }

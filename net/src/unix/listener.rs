@@ -146,6 +146,7 @@ impl UnixListener {
     /// # Panics
     ///
     /// On a thread that does not run the listener's runtime.
+    #[track_caller]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
         poll_accept_once(&self.io, cx).map(connected)
     }

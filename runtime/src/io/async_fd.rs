@@ -278,8 +278,9 @@ impl<T: AsFd> AsyncFd<T> {
         &'a self,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-        let mut readiness = self.readable().during("AsyncFd::poll_read_ready");
-        readiness.poll_anonymously(cx)
+        self.readable()
+            .during("AsyncFd::poll_read_ready")
+            .poll_anonymously(cx)
     }
 
     /// Waits until the descriptor is writable, from inside a `poll` function.
@@ -294,8 +295,9 @@ impl<T: AsFd> AsyncFd<T> {
         &'a self,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-        let mut readiness = self.writable().during("AsyncFd::poll_write_ready");
-        readiness.poll_anonymously(cx)
+        self.writable()
+            .during("AsyncFd::poll_write_ready")
+            .poll_anonymously(cx)
     }
 
     /// Tries an operation if the descriptor is known to be ready; never waits.

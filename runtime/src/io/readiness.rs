@@ -87,6 +87,14 @@ impl<'a, T: AsFd> Readiness<'a, T> {
         self
     }
 
+    /// Gives another place in the source for the record of the task that waits, for futures that
+    /// begin to wait somewhere else than where the user called.
+    #[inline]
+    pub fn at(mut self, location: &'static Location<'static>) -> Self {
+        self.location = location;
+        self
+    }
+
     #[inline]
     fn look(&mut self, core: &Core, cx: &Context<'_>) -> Looked {
         let Registration { key, fd, .. } = *self.fd.registration();
@@ -108,10 +116,19 @@ impl<'a, T: AsFd> Readiness<'a, T> {
         looked
     }
 
-    /// Polls as one of the `poll_*` functions, which have no identity.
-    pub(super) fn poll_anonymously(
-        &mut self,
-        cx: &Context<'_>,
+    /// Polls once for a `poll_*` function, which holds nothing between its calls: whoever polled is
+    /// woken, and its waker stays until then.
+    ///
+    /// As [`AsyncFd::poll_read_ready`], for any interest and with a name of one's own:
+    /// `fd.readable().during("Pigeon::poll_arrive").poll_anonymously(cx)`.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime has ended.
+    #[inline]
+    pub fn poll_anonymously(
+        mut self,
+        cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         self.waiter = Some(WaiterId::ANONYMOUS);
         self.poll_guard(cx)
