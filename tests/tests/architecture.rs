@@ -67,6 +67,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "task::spawn_blocking",
             "io",
             "io::async_fd",
+            "io::fd_stream",
             "io::guard",
             "io::readiness",
             "io::traits",

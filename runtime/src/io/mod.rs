@@ -4,6 +4,7 @@
 //! for pipes, inotify, netlink or a device.
 
 mod async_fd;
+mod fd_stream;
 mod guard;
 mod readiness;
 mod traits;

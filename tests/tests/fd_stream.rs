@@ -1,0 +1,179 @@
+//! An `AsyncFd` as a stream of bytes: pipes and sockets of std under our traits.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice, IoSliceMut, PipeReader, PipeWriter, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use wakeful::io::{AsyncFd, AsyncRead, AsyncWrite};
+use wakeful_tests::net_support::run;
+
+/// Both ends of a pipe, in non-blocking mode.
+fn pipe() -> (AsyncFd<PipeReader>, AsyncFd<PipeWriter>) {
+    let (reader, writer) = io::pipe().unwrap();
+    for end in [reader.as_fd(), writer.as_fd()] {
+        rustix::io::ioctl_fionbio(end, true).unwrap();
+    }
+    (AsyncFd::new(reader).unwrap(), AsyncFd::new(writer).unwrap())
+}
+
+async fn read(mut from: impl AsyncRead + Unpin, buf: &mut [u8]) -> io::Result<usize> {
+    poll_fn(|cx| Pin::new(&mut from).poll_read(cx, buf)).await
+}
+
+async fn write(mut to: impl AsyncWrite + Unpin, buf: &[u8]) -> io::Result<usize> {
+    poll_fn(|cx| Pin::new(&mut to).poll_write(cx, buf)).await
+}
+
+#[test]
+fn reading_a_pipe_waits_for_its_writer_and_sees_its_end() {
+    run(async {
+        let (reader, writer) = pipe();
+        let task = wakeful::spawn(async move {
+            let mut buf = [0; 8];
+            let first = read(&reader, &mut buf).await.unwrap();
+            let end = read(&reader, &mut buf[first..]).await.unwrap();
+            (buf[..first].to_vec(), end)
+        });
+        wakeful::task::yield_now().await;
+        assert_eq!(write(writer, b"ping").await.unwrap(), 4); // and drops it
+        assert_eq!(task.await.unwrap(), (b"ping".to_vec(), 0));
+    });
+}
+
+#[test]
+fn writing_a_full_pipe_waits_for_its_reader() {
+    run(async {
+        let (reader, writer) = pipe();
+        let (reader, writer) = (Rc::new(reader), Rc::new(writer));
+        let sent = 1 << 20;
+        let task = wakeful::spawn({
+            let writer = Rc::clone(&writer);
+            async move {
+                let bytes = vec![7; sent];
+                let mut rest = &bytes[..];
+                while !rest.is_empty() {
+                    let n = write(&*writer, rest).await.unwrap();
+                    rest = &rest[n..];
+                }
+            }
+        });
+        let mut buf = vec![0; 4096];
+        let mut received = 0;
+        while received < sent {
+            received += read(&*reader, &mut buf).await.unwrap();
+        }
+        task.await.unwrap();
+    });
+}
+
+#[test]
+fn two_tasks_that_read_one_descriptor_are_both_served() {
+    run(async {
+        let (reader, writer) = pipe();
+        let reader = Rc::new(reader);
+        let tasks: Vec<_> = (0..2)
+            .map(|_| {
+                let reader = Rc::clone(&reader);
+                wakeful::spawn(async move { read(&*reader, &mut [0; 1]).await.unwrap() })
+            })
+            .collect();
+        wakeful::task::yield_now().await;
+        write(&writer, b"ab").await.unwrap();
+        for task in tasks {
+            assert_eq!(task.await.unwrap(), 1);
+        }
+    });
+}
+
+#[test]
+fn several_buffers_are_one_transfer() {
+    run(async {
+        let (mut reader, mut writer) = pipe();
+        assert!(writer.is_write_vectored());
+        let parts = [
+            IoSlice::new(b"head"),
+            IoSlice::new(b""),
+            IoSlice::new(b"body"),
+        ];
+        let sent = poll_fn(|cx| Pin::new(&mut writer).poll_write_vectored(cx, &parts)).await;
+        assert_eq!(sent.unwrap(), 8);
+        let (mut head, mut body) = ([0; 4], [0; 8]);
+        let mut bufs = [IoSliceMut::new(&mut head), IoSliceMut::new(&mut body)];
+        let received = poll_fn(|cx| Pin::new(&mut reader).poll_read_vectored(cx, &mut bufs)).await;
+        assert_eq!(received.unwrap(), 8);
+        assert_eq!((&head, &body[..4]), (b"head", &b"body"[..]));
+    });
+}
+
+#[test]
+fn empty_buffers_move_nothing_and_do_not_wait() {
+    run(async {
+        let (reader, writer) = pipe();
+        assert_eq!(read(&reader, &mut []).await.unwrap(), 0);
+        assert_eq!(write(&writer, b"").await.unwrap(), 0);
+    });
+}
+
+/// Says `Interrupted` once and `WouldBlock` once before it does what it is asked to.
+struct Hesitant {
+    reader: PipeReader,
+    asked: std::cell::Cell<u32>,
+}
+
+impl AsFd for Hesitant {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+}
+
+impl Read for &Hesitant {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.asked.set(self.asked.get() + 1);
+        match self.asked.get() {
+            1 => Err(io::ErrorKind::Interrupted.into()),
+            _ => (&self.reader).read(buf),
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_read_is_repeated_and_one_that_would_block_waits() {
+    run(async {
+        let (reader, writer) = pipe();
+        let hesitant = AsyncFd::new(Hesitant {
+            reader: reader.into_inner(),
+            asked: 0.into(),
+        });
+        let mut hesitant = hesitant.unwrap();
+        write(&writer, b"x").await.unwrap();
+        assert_eq!(read(&hesitant, &mut [0; 4]).await.unwrap(), 1);
+        // The pipe is empty: the third call says so, and nobody asks again in this poll.
+        let polled =
+            Pin::new(&mut hesitant).poll_read(&mut Context::from_waker(Waker::noop()), &mut [0; 4]);
+        assert!(matches!(polled, Poll::Pending));
+        assert_eq!(hesitant.get_ref().asked.get(), 3);
+    });
+}
+
+#[test]
+fn what_keeps_nothing_back_is_flushed_without_room_to_write() {
+    run(async {
+        let (_reader, mut writer) = pipe();
+        while writer
+            .try_io(wakeful::io::Interest::WRITABLE, |mut pipe| {
+                io::Write::write(&mut pipe, &[0; 4096])
+            })
+            .is_ok()
+        {}
+        let mut cx = Context::from_waker(Waker::noop());
+        let flushed = Pin::new(&mut writer).poll_flush(&mut cx);
+        assert!(matches!(flushed, Poll::Ready(Ok(()))));
+        let ended = Pin::new(&mut writer).poll_shutdown(&mut cx);
+        assert!(matches!(ended, Poll::Ready(Ok(()))));
+    });
+}
