@@ -52,6 +52,8 @@ compile_error!("Wakeful needs 64-bit pointers: its wakers are 64-bit numbers.");
 mod blocking;
 mod current;
 mod executor;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 pub mod io;
 mod reactor;
 mod registry;

@@ -62,14 +62,17 @@ const LAYERS: [(&str, &[&str]); 9] = [
     (
         "what users call",
         &[
+            "hyper",
             "task",
             "task::join",
             "task::spawn_blocking",
             "io",
             "io::async_fd",
             "io::fd_stream",
+            "io::futures_io",
             "io::guard",
             "io::readiness",
+            "io::tokio_io",
             "io::traits",
             "time",
             "time::error",

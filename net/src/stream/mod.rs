@@ -21,9 +21,15 @@
 //! The types here are public because the streams' methods return them; [`tcp`](crate::tcp) and
 //! [`unix`](crate::unix) have them under the names that belong to each.
 
+#[cfg(feature = "futures-io")]
+mod futures_io;
+#[cfg(feature = "hyper")]
+mod hyper;
 mod read;
 mod ready;
 mod split;
+#[cfg(feature = "tokio-io")]
+mod tokio_io;
 mod traits;
 mod write;
 

@@ -5,8 +5,12 @@
 
 mod async_fd;
 mod fd_stream;
+#[cfg(feature = "futures-io")]
+mod futures_io;
 mod guard;
 mod readiness;
+#[cfg(feature = "tokio-io")]
+pub mod tokio_io;
 mod traits;
 
 pub use crate::reactor::ready::{Interest, Ready};

@@ -1,0 +1,183 @@
+//! Feature `hyper`: what hyper 1 asks of a runtime (its module `rt`).
+//!
+//! [`WakefulExecutor`] runs the tasks that HTTP/2 needs, [`WakefulTimer`] keeps hyper's time-outs, and
+//! `wakeful-net`'s streams are its `Read` and `Write` as they are, without a wrapper like `TokioIo`.
+//!
+//! ```text
+//! let io: wakeful_net::TcpStream = ...;
+//! hyper::server::conn::http1::Builder::new()
+//!     .timer(WakefulTimer)
+//!     .serve_connection(io, service)       // the service need not be Send
+//! hyper::server::conn::http2::Builder::new(WakefulExecutor)
+//!     .timer(WakefulTimer)
+//!     .serve_connection(io, service)
+//! ```
+//!
+//! `examples/ecosystem/src/bin/hyper.rs` is a whole server.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use ::hyper::rt;
+
+use crate::io::{AsyncFd, AsyncRead, AsyncWrite};
+use crate::task::spawn;
+use crate::time;
+
+/// Spawns hyper's tasks on the runtime of the thread; the futures need not be `Send`.
+///
+/// # Panics
+///
+/// `execute` panics when there is no runtime on the thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WakefulExecutor;
+
+impl<F> rt::Executor<F> for WakefulExecutor
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    fn execute(&self, future: F) {
+        // Detached: hyper keeps hold of its tasks by channels of its own.
+        drop(spawn(future));
+    }
+}
+
+/// Gives hyper the runtime's time, so that a paused clock governs its time-outs, too.
+///
+/// # Panics
+///
+/// Its methods panic when there is no runtime on the thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WakefulTimer;
+
+impl rt::Timer for WakefulTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {
+        Box::pin(time::sleep(duration))
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn rt::Sleep>> {
+        Box::pin(time::sleep_until(deadline.into()))
+    }
+
+    fn now(&self) -> Instant {
+        time::Instant::now().into()
+    }
+
+    fn reset(&self, sleep: &mut Pin<Box<dyn rt::Sleep>>, new_deadline: Instant) {
+        match sleep.as_mut().downcast_mut_pin::<time::Sleep>() {
+            Some(ours) => ours.reset(new_deadline.into()),
+            None => *sleep = self.sleep_until(new_deadline),
+        }
+    }
+}
+
+// hyper wants it `Send + Sync`; ours is, being a deadline and a number.
+impl rt::Sleep for time::Sleep {}
+
+/// Enough for one read: hyper asks for 8 KiB at first, and for more while reads fill that.
+const SCRATCH: usize = 64 * 1024;
+
+thread_local! {
+    /// Where bytes lie between the kernel and hyper's buffer. Empty before the first read, and while
+    /// one is under way.
+    static LENT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Reads into hyper's buffer by means of our [`AsyncRead`]; for streams of yours that have it.
+///
+/// hyper's buffer is memory that was never written, and its only safe way in is `put_slice`, so the
+/// bytes are read into a buffer of the thread (64 KiB, made by the first read) and copied: a copy out
+/// of the cache costs less than filling hyper's buffer with zeros before each read would.
+///
+/// # Errors
+///
+/// Those of `stream`.
+pub fn poll_read<T: AsyncRead + ?Sized>(
+    stream: Pin<&mut T>,
+    cx: &mut Context<'_>,
+    mut buf: rt::ReadBufCursor<'_>,
+) -> Poll<io::Result<()>> {
+    // Taken, not borrowed: a stream may be anybody's code, and may read from another stream.
+    let mut scratch = LENT.take();
+    scratch.resize(SCRATCH, 0);
+    let length = buf.remaining().min(SCRATCH);
+    let polled = stream.poll_read(cx, &mut scratch[..length]);
+    if let Poll::Ready(Ok(read)) = polled {
+        buf.put_slice(&scratch[..read]);
+    }
+    LENT.set(scratch);
+    ready!(polled)?;
+    Poll::Ready(Ok(()))
+}
+
+/// Hands the calls of `hyper::rt::Read` on to our `AsyncRead` of the same type.
+macro_rules! reads {
+    ($([$($generics:tt)*] $stream:ty [$($bounds:tt)*])*) => {$(
+        impl<$($generics)*> rt::Read for $stream
+        where
+            $($bounds)*
+        {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: rt::ReadBufCursor<'_>,
+            ) -> Poll<io::Result<()>> {
+                poll_read(self, cx, buf)
+            }
+        }
+    )*};
+}
+
+/// Hands the calls of `hyper::rt::Write` on to our `AsyncWrite` of the same type.
+macro_rules! writes {
+    ($([$($generics:tt)*] $stream:ty [$($bounds:tt)*])*) => {$(
+        impl<$($generics)*> rt::Write for $stream
+        where
+            $($bounds)*
+        {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                AsyncWrite::poll_write(self, cx, buf)
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                AsyncWrite::poll_write_vectored(self, cx, bufs)
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                AsyncWrite::is_write_vectored(self)
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                AsyncWrite::poll_flush(self, cx)
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                AsyncWrite::poll_shutdown(self, cx)
+            }
+        }
+    )*};
+}
+
+reads! {
+    [T: AsFd] AsyncFd<T> [for<'a> &'a T: io::Read]
+    [T: AsFd] &AsyncFd<T> [for<'a> &'a T: io::Read]
+}
+
+writes! {
+    [T: AsFd] AsyncFd<T> [for<'a> &'a T: io::Write]
+    [T: AsFd] &AsyncFd<T> [for<'a> &'a T: io::Write]
+}
