@@ -73,6 +73,11 @@ pub(crate) struct Args {
           value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) threads: u32,
 
+    /// Look for work for up to DUR (such as 50us) before sleeping, while traffic keeps arriving
+    /// within DUR: lower latency for more CPU; at rest it uses none [default: sleep at once]
+    #[arg(long, value_name = "DUR", value_parser = some_time)]
+    pub(crate) busy_poll: Option<Duration>,
+
     /// Print one line of figures on stderr every DUR
     #[arg(long, value_name = "DUR", value_parser = some_time)]
     pub(crate) stats: Option<Duration>,
@@ -197,6 +202,7 @@ mod tests {
             (&["--grace", "5"], "500ms"),
             (&["--idle-timeout", "0s"], "longer than zero"),
             (&["--stats", "x"], "500ms"),
+            (&["--busy-poll", "0us"], "longer than zero"),
             (&["--buffer-size", "0"], "1..=65535"),
             (&["--buffer-size", "65536"], "1..=65535"),
             (&["--backlog", "0"], "1..=65535"),

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use crate::blocking::Pool;
+use crate::busy_poll::BusyPoll;
 use crate::executor::Executor;
 use crate::reactor::Reactor;
 use crate::reactor::ready::{Interest, Ready};
@@ -43,6 +44,7 @@ pub(crate) struct Core {
     pub(crate) reactor: Reactor,
     pub(crate) timers: Timers,
     pub(crate) blocking: Pool,
+    pub(crate) busy_poll: BusyPoll,
     /// The source of the process's signal eventfd, once somebody waits for a signal.
     pub(crate) signals: Cell<Option<Key>>,
     /// Messages taken from the inbox.

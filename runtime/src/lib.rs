@@ -29,8 +29,8 @@
 //!  sys, sync, slab      system calls; locks; values under generational keys
 //!  task::{id,cell,..}   what a task is made of
 //!  remote, registry     what other threads see of a runtime
-//!  reactor, timers,     events and time into wakes; threads for calls that block
-//!  blocking
+//!  reactor, timers,     events and time into wakes; threads for calls that block;
+//!  blocking, busy_poll  whether to park
 //!  executor             polls
 //!  current, waker       which runtime is this thread's; a number as a Waker
 //!  task, io, time,      what users call
@@ -50,6 +50,7 @@ compile_error!(
 compile_error!("Wakeful needs 64-bit pointers: its wakers are 64-bit numbers.");
 
 mod blocking;
+mod busy_poll;
 mod current;
 mod executor;
 #[cfg(feature = "hyper")]

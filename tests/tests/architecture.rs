@@ -43,6 +43,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "time::wheel",
             "time::timers",
             "blocking",
+            "busy_poll",
         ],
     ),
     (

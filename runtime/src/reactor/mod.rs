@@ -96,6 +96,7 @@ struct State {
 pub(crate) struct Counters {
     pub(crate) turns: u64,
     pub(crate) waits: u64,
+    pub(crate) parks: u64,
     pub(crate) events: u64,
     pub(crate) events_stale: u64,
 }
@@ -303,6 +304,7 @@ impl Reactor {
             return Ok(Turned::Idle);
         }
         counters.waits += 1;
+        counters.parks += u64::from(wait != Wait::Poll);
         let mut woken = self.woken.take();
         {
             let mut state = self.state.borrow_mut();

@@ -163,6 +163,20 @@ fn a_sleep_that_a_deadline_ends_loses_no_message() {
     });
 }
 
+/// Busy polling: rounds in which nothing is published and nobody waits, and then a park.
+#[test]
+fn an_owner_that_stays_awake_for_a_while_before_it_parks_loses_no_message() {
+    model(3, || {
+        let model = Model::new();
+        let senders = [send_all(&model, ["a"]), send_all(&model, ["b"])];
+        let awake = model.inbox.drain().len() + model.inbox.drain().len();
+        receive(&model, 2 - awake);
+        for sender in senders {
+            sender.join().unwrap();
+        }
+    });
+}
+
 #[test]
 fn a_park_costs_at_most_one_write_however_many_send() {
     model(3, || {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{OnPanic, Runtime, SlowPoll};
 use crate::blocking::Pool;
+use crate::busy_poll::BusyPoll;
 use crate::current::Core;
 use crate::executor::Executor;
 use crate::executor::panics::Panics;
@@ -51,6 +52,7 @@ pub struct Builder {
     max_blocking_threads: usize,
     measure_polls: bool,
     on_slow_poll: Option<(Duration, Hook)>,
+    busy_poll: Duration,
 }
 
 impl Builder {
@@ -67,6 +69,7 @@ impl Builder {
             max_blocking_threads: BLOCKING_THREADS,
             measure_polls: false,
             on_slow_poll: None,
+            busy_poll: Duration::ZERO,
         }
     }
 
@@ -141,6 +144,39 @@ impl Builder {
         self
     }
 
+    /// Looks for work for up to `window` before each wait, instead of putting the processor to sleep
+    /// at once (off; a window of zero turns it off again).
+    ///
+    /// Trades processor time for latency where few clients answer quickly: falling asleep and being
+    /// woken takes longer than a small message takes. It adapts: only after a wait that ended within
+    /// the window does the next one begin awake. So when traffic stops, the processor is at rest
+    /// within the window, and traffic that is slower than the window costs nothing. Nothing is late
+    /// for it: sockets, timers, signals and other threads are looked at in every round. With a
+    /// paused clock it does nothing.
+    ///
+    /// It needs a processor of its own: on one that is shared with those who are waited for, it
+    /// takes from them what it hopes to gain.
+    ///
+    /// # Units
+    ///
+    /// Some tens of microseconds; [`Metrics::busy_polls`](super::Metrics::busy_polls) and
+    /// [`Metrics::parks`](super::Metrics::parks) tell what became of them.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wakeful::runtime::Builder;
+    ///
+    /// let runtime = Builder::new().busy_poll(Duration::from_micros(50)).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn busy_poll(mut self, window: Duration) -> Self {
+        self.busy_poll = window;
+        self
+    }
+
     /// Builds the runtime, on the thread on which it is going to run.
     ///
     /// # Errors
@@ -160,6 +196,7 @@ impl Builder {
             timers: Timers::new(Clock::new(self.start_paused)),
             blocking: Pool::new(self.max_blocking_threads),
             remote,
+            busy_poll: BusyPoll::new(self.busy_poll),
             signals: Default::default(),
             messages: Default::default(),
         };
@@ -183,6 +220,7 @@ impl fmt::Debug for Builder {
             .field("seed", &self.seed)
             .field("on_panic", &self.on_panic)
             .field("max_blocking_threads", &self.max_blocking_threads)
+            .field("busy_poll", &self.busy_poll)
             .finish_non_exhaustive()
     }
 }

@@ -49,6 +49,10 @@ pub struct Metrics {
     pub turns: u64,
     /// Calls of `epoll_wait`: turns that had something to ask.
     pub epoll_waits: u64,
+    /// Turns that were allowed to sleep until something happens.
+    pub parks: u64,
+    /// Turns made awake in place of such a one ([`Builder::busy_poll`](super::Builder::busy_poll)).
+    pub busy_polls: u64,
     /// Events of descriptors.
     pub events: u64,
     /// Events of them for a source that was gone.
@@ -123,6 +127,8 @@ impl Metrics {
             panics_unhandled: tasks.panics_unhandled,
             turns: reactor.turns,
             epoll_waits: reactor.waits,
+            parks: reactor.parks,
+            busy_polls: core.busy_poll.turns(),
             events: reactor.events,
             events_stale: reactor.events_stale,
             sources: core.reactor.sources() as u64,

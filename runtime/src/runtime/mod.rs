@@ -105,6 +105,7 @@ impl Runtime {
             core.expire_timers();
             core.drain_inbox();
             core.executor.admit_yielded(Ours);
+            core.note_the_end_of_a_wait();
             core.stop_on_unhandled_panic();
         }
     }
@@ -182,10 +183,29 @@ impl Core {
         } else {
             self.until_next_deadline()
         };
-        if wait != Wait::Poll && self.remote.inbox().prepare_park() == Park::Stay {
+        if wait == Wait::Poll || self.stay_awake() {
             return Wait::Poll;
         }
-        wait
+        match self.remote.inbox().prepare_park() {
+            Park::Block => wait,
+            Park::Stay => Wait::Poll,
+        }
+    }
+
+    /// Busy polling: whether to look again instead of parking. With a paused clock there is no time
+    /// to measure, and who waits for the world outside waits parked.
+    #[inline]
+    fn stay_awake(&self) -> bool {
+        let clock = &self.timers.clock;
+        self.busy_poll.is_on() && !clock.is_paused() && self.busy_poll.stay_awake(clock.now_ns())
+    }
+
+    /// Tells busy polling when this round has found something to do.
+    #[inline]
+    fn note_the_end_of_a_wait(&self) {
+        if self.busy_poll.is_on() && self.executor.has_work() {
+            self.busy_poll.end_wait(self.timers.clock.now_ns());
+        }
     }
 
     fn until_next_deadline(&self) -> Wait {
