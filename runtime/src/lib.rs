@@ -32,9 +32,10 @@
 //!  reactor, timers,     events and time into wakes; threads for calls that block;
 //!  blocking, busy_poll  whether to park
 //!  executor             polls
-//!  current, waker       which runtime is this thread's; a number as a Waker
+//!  current, waker,      which runtime is this thread's; a number as a Waker;
+//!  wait_list            waiting for what no kernel reports
 //!  task, io, time,      what users call
-//!  signal
+//!  signal, shutdown
 //!  runtime              the loop: start reading at `Runtime::block_on`
 //! ```
 
@@ -60,6 +61,7 @@ mod reactor;
 mod registry;
 mod remote;
 pub mod runtime;
+pub mod shutdown;
 pub mod signal;
 mod slab;
 mod sync;
@@ -70,7 +72,9 @@ mod sync;
 mod sys;
 pub mod task;
 pub mod time;
+mod wait_list;
 mod waker;
 
 pub use runtime::{block_on, metrics};
+pub use shutdown::Shutdown;
 pub use task::spawn;

@@ -57,8 +57,8 @@ const LAYERS: [(&str, &[&str]); 9] = [
         ],
     ),
     (
-        "which runtime is this thread's; a number as a waker",
-        &["current", "waker"],
+        "which runtime is this thread's; a number as a waker; waiting for what no kernel reports",
+        &["current", "waker", "wait_list"],
     ),
     (
         "what users call",
@@ -81,6 +81,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "time::interval",
             "time::sleep",
             "time::timeout",
+            "shutdown",
             "signal",
             "signal::unix",
         ],
