@@ -64,6 +64,7 @@
 
 mod address;
 mod connect;
+pub mod datagram;
 mod error;
 mod listen;
 mod lookup;
@@ -73,13 +74,15 @@ pub mod stream;
 #[expect(unsafe_code, reason = "system calls are made here and nowhere else")]
 mod sys;
 pub mod tcp;
+pub mod udp;
 pub mod unix;
 
 pub use error::SocketError;
 pub use listen::{AcceptError, accept_error};
 pub use lookup::{LookupHost, SocketAddrs, ToSocketAddrs, lookup_host};
 pub use tcp::{TcpListener, TcpSocket, TcpStream};
-pub use unix::{UnixListener, UnixSocket, UnixStream};
+pub use udp::UdpSocket;
+pub use unix::{UnixDatagram, UnixListener, UnixSocket, UnixStream};
 
 /// The README's examples are compiled and run with the tests.
 #[cfg(doctest)]

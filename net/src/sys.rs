@@ -122,6 +122,32 @@ pub(crate) fn recv_vectored(
     })
 }
 
+/// Receives one datagram, or copies it without taking it, and tells who sent it. See recvfrom(2).
+///
+/// What does not fit into the buffer is lost.
+#[inline]
+pub(crate) fn recv_from(
+    fd: BorrowedFd<'_>,
+    buf: &mut [u8],
+    peek: bool,
+) -> io::Result<(usize, RawAddress)> {
+    let asked = buf.len().min(MAX_TRANSFER);
+    let flags = if peek { libc::MSG_PEEK } else { 0 };
+    let mut address = RawAddress::new();
+    let mut len = 0;
+    let bytes = made(|| {
+        len = RawAddress::CAPACITY;
+        let (from, len) = (address.as_mut_ptr(), &raw mut len);
+        let to = buf.as_mut_ptr().cast();
+        // SAFETY: `to` points at `asked` writable bytes and `from` at `len`; both are borrowed
+        // exclusively for the whole call. The kernel writes nothing beyond them, says in `len` how
+        // long the address was, and keeps no pointer.
+        unsafe { libc::recvfrom(fd.as_raw_fd(), to, asked, flags, from, len) }
+    })?;
+    address.set_len(len);
+    Ok((bytes, address))
+}
+
 /// Sends from one buffer, without `SIGPIPE`. See send(2).
 #[inline]
 pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<Transfer> {
@@ -139,6 +165,13 @@ pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<Transfer> {
         }
     })?;
     Ok(Transfer::new(bytes, asked))
+}
+
+/// Sends one datagram to an address, without `SIGPIPE`. See sendto(2).
+#[inline]
+pub(crate) fn send_to(fd: BorrowedFd<'_>, buf: &[u8], target: &SockAddr) -> io::Result<usize> {
+    let socket = SockRef::from(&fd);
+    uninterrupted(|| socket.send_to_with_flags(buf, target, libc::MSG_NOSIGNAL))
 }
 
 /// Sends from several buffers, one after another, without `SIGPIPE` (which writev(2) would raise).

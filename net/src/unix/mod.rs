@@ -1,4 +1,5 @@
-//! Unix domain sockets: [`UnixListener`], [`UnixStream`] and the types that belong to them.
+//! Unix domain sockets: [`UnixListener`], [`UnixStream`], [`UnixDatagram`] and the types that belong
+//! to them.
 //!
 //! # Paths
 //!
@@ -15,20 +16,25 @@ mod address;
 mod connect;
 mod convert;
 mod cred;
+mod datagram;
 mod listener;
+mod send_to;
 mod socket;
 mod stream;
 
 use std::sync::Arc;
 use std::{error, fmt};
 
+pub use crate::datagram::{Recv, RecvFrom, Send};
 pub use crate::stream::{
     Peek, Read, ReadExact, ReadVectored, Wait, WaitReady, Write, WriteAll, WriteVectored,
 };
 pub use address::SocketAddr;
 pub use connect::Connect;
 pub use cred::UCred;
+pub use datagram::UnixDatagram;
 pub use listener::{Accept, Incoming, UnixListener};
+pub use send_to::SendTo;
 pub use socket::UnixSocket;
 pub use stream::UnixStream;
 

@@ -1,0 +1,86 @@
+//! Sending to the peer that the socket is connected to: the future of `send`.
+//!
+//! Sending to an address is in `udp` (which may have to look a name up) and in `unix` (where no
+//! event tells that a receiver has room again).
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use socket2::SockAddr;
+use wakeful::io::{Interest, Readiness};
+
+use super::{Io, Socket, poll_io, poll_io_once, try_io};
+
+/// The future of `send`, as of [`UdpSocket::send`](crate::UdpSocket::send).
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled or awaited"]
+pub struct Send<'a> {
+    readiness: Readiness<'a, Socket>,
+    buf: &'a [u8],
+}
+
+impl<'a> Send<'a> {
+    #[track_caller]
+    pub(crate) fn new(io: &'a Io, buf: &'a [u8]) -> Self {
+        let name = io.get_ref().name("UdpSocket::send", "UnixDatagram::send");
+        Self {
+            readiness: io.ready(Interest::WRITABLE).during(name),
+            buf,
+        }
+    }
+}
+
+impl Future for Send<'_> {
+    type Output = io::Result<usize>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        poll_io(&mut this.readiness, cx, |socket| socket.send(this.buf))
+    }
+}
+
+/// Polls for room and sends one datagram, without a future to keep.
+#[track_caller]
+pub(crate) fn poll_send(io: &Io, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    let socket = io.get_ref();
+    let name = socket.name("UdpSocket::poll_send", "UnixDatagram::poll_send");
+    poll_io_once(io, Interest::WRITABLE, name, cx, |socket| socket.send(buf))
+}
+
+/// Sends a datagram if the kernel takes one now.
+pub(crate) fn try_send(io: &Io, buf: &[u8]) -> io::Result<usize> {
+    try_io(io, Interest::WRITABLE, |socket| socket.send(buf))
+}
+
+/// Waits for room and sends one datagram to an address.
+pub(crate) fn poll_send_to(
+    readiness: &mut Readiness<'_, Socket>,
+    cx: &mut Context<'_>,
+    buf: &[u8],
+    target: &SockAddr,
+) -> Poll<io::Result<usize>> {
+    poll_io(readiness, cx, |socket| socket.send_to(buf, target))
+}
+
+/// The same, without a future to keep.
+#[track_caller]
+pub(crate) fn poll_send_to_once(
+    io: &Io,
+    cx: &mut Context<'_>,
+    buf: &[u8],
+    target: &SockAddr,
+) -> Poll<io::Result<usize>> {
+    let name = io
+        .get_ref()
+        .name("UdpSocket::poll_send_to", "UnixDatagram::poll_send_to");
+    poll_io_once(io, Interest::WRITABLE, name, cx, |socket| {
+        socket.send_to(buf, target)
+    })
+}
+
+/// Sends a datagram to an address if the kernel takes one now.
+pub(crate) fn try_send_to(io: &Io, buf: &[u8], target: &SockAddr) -> io::Result<usize> {
+    try_io(io, Interest::WRITABLE, |socket| socket.send_to(buf, target))
+}

@@ -1,0 +1,211 @@
+//! The socket options of a `UdpSocket`, multicast among them. Those that are not here are one call
+//! away: `socket2::SockRef::from(&socket)`.
+//!
+//! Source: ip(7), ipv6(7), udp(7), socket(7).
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use socket2::SockRef;
+
+use super::UdpSocket;
+
+impl UdpSocket {
+    fn options(&self) -> SockRef<'_> {
+        self.io().get_ref().options()
+    }
+
+    /// Allows sending to broadcast addresses (`SO_BROADCAST`); off by default.
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2); none in practice.
+    pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
+        self.options().set_broadcast(broadcast)
+    }
+
+    /// Returns what [`set_broadcast`](Self::set_broadcast) set, or the system's default.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn broadcast(&self) -> io::Result<bool> {
+        self.options().broadcast()
+    }
+
+    /// Sets the time to live of packets to one IPv4 peer (`IP_TTL`).
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when it is not within 1 to 255.
+    pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
+        self.options().set_ttl_v4(ttl)
+    }
+
+    /// Returns what [`set_ttl`](Self::set_ttl) set, or the system's default.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn ttl(&self) -> io::Result<u32> {
+        self.options().ttl_v4()
+    }
+
+    /// Sets the type-of-service byte of IPv4 packets (`IP_TOS`).
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2): none in practice on an IPv4 socket.
+    pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
+        self.options().set_tos_v4(tos)
+    }
+
+    /// Returns what [`set_tos_v4`](Self::set_tos_v4) set, or the system's default.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn tos_v4(&self) -> io::Result<u32> {
+        self.options().tos_v4()
+    }
+
+    /// Sets the traffic class of IPv6 packets (`IPV6_TCLASS`).
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2): ENOPROTOOPT on an IPv4 socket.
+    pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
+        self.options().set_tclass_v6(tclass)
+    }
+
+    /// Returns what [`set_tclass_v6`](Self::set_tclass_v6) set, or the system's default.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn tclass_v6(&self) -> io::Result<u32> {
+        self.options().tclass_v6()
+    }
+
+    /// Sends and receives through one network interface only, or through any (`SO_BINDTODEVICE`).
+    ///
+    /// # Errors
+    ///
+    /// ENODEV when there is no such interface; `PermissionDenied` (EPERM) on some kernels.
+    pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
+        self.options().bind_device(interface)
+    }
+
+    /// Returns the name of the interface that [`bind_device`](Self::bind_device) set.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn device(&self) -> io::Result<Option<Vec<u8>>> {
+        self.options().device()
+    }
+
+    /// Says whether this machine gets its own IPv4 multicasts back (`IP_MULTICAST_LOOP`); on by
+    /// default.
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2): none in practice on an IPv4 socket.
+    pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
+        self.options().set_multicast_loop_v4(on)
+    }
+
+    /// Returns what [`set_multicast_loop_v4`](Self::set_multicast_loop_v4) set, or the system's default.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn multicast_loop_v4(&self) -> io::Result<bool> {
+        self.options().multicast_loop_v4()
+    }
+
+    /// Sets how far IPv4 multicasts go (`IP_MULTICAST_TTL`); 1, the local network, by default.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when it is beyond 255.
+    pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
+        self.options().set_multicast_ttl_v4(ttl)
+    }
+
+    /// Returns what [`set_multicast_ttl_v4`](Self::set_multicast_ttl_v4) set, or the system's default.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
+        self.options().multicast_ttl_v4()
+    }
+
+    /// Says whether this machine gets its own IPv6 multicasts back (`IPV6_MULTICAST_LOOP`); on by
+    /// default.
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2): ENOPROTOOPT on an IPv4 socket.
+    pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
+        self.options().set_multicast_loop_v6(on)
+    }
+
+    /// Returns what [`set_multicast_loop_v6`](Self::set_multicast_loop_v6) set, or the system's default.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn multicast_loop_v6(&self) -> io::Result<bool> {
+        self.options().multicast_loop_v6()
+    }
+
+    /// Joins an IPv4 multicast group on the interface with the given address (`IP_ADD_MEMBERSHIP`);
+    /// `0.0.0.0` leaves the choice of interface to the system.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` when `group` is no multicast address, ENODEV when there is no such interface,
+    /// `AddrInUse` when the socket is in the group already.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # wakeful::block_on(async {
+    /// let socket = wakeful_net::UdpSocket::bind("0.0.0.0:5353").await?;
+    /// socket.join_multicast_v4([224, 0, 0, 251].into(), [0, 0, 0, 0].into())?;
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.options().join_multicast_v4(&group, &interface)
+    }
+
+    /// Joins an IPv6 multicast group on the interface with the given index (`IPV6_ADD_MEMBERSHIP`);
+    /// 0 leaves the choice of interface to the system.
+    ///
+    /// # Errors
+    ///
+    /// As [`join_multicast_v4`](Self::join_multicast_v4).
+    pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.options().join_multicast_v6(group, interface)
+    }
+
+    /// Leaves an IPv4 multicast group (`IP_DROP_MEMBERSHIP`).
+    ///
+    /// # Errors
+    ///
+    /// `AddrNotAvailable` when the socket is not in the group.
+    pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
+        self.options().leave_multicast_v4(&group, &interface)
+    }
+
+    /// Leaves an IPv6 multicast group (`IPV6_DROP_MEMBERSHIP`).
+    ///
+    /// # Errors
+    ///
+    /// `AddrNotAvailable` when the socket is not in the group.
+    pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
+        self.options().leave_multicast_v6(group, interface)
+    }
+}

@@ -1,0 +1,537 @@
+//! `UdpSocket`: sending and receiving datagrams over IP, and what it is made from and into.
+//!
+//! What happens on the wire is in `crate::datagram`; this file says what each operation promises.
+//! Binding and connecting are in `bind`, waiting without transferring in `ready`, options in
+//! `options`.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use super::{Recv, RecvFrom, Send, SendTo};
+use crate::address::RawAddress;
+use crate::datagram::{self, Family, Io, Mode, adopt, expose};
+use crate::lookup::ToSocketAddrs;
+use crate::sys;
+
+/// A UDP socket.
+///
+/// Datagrams are moved whole: one send is one datagram, one receive takes one. An empty datagram is
+/// one, too, and `Ok(0)` means that it came; there is no end of stream.
+///
+/// There are two ways to use it: [`send_to`](Self::send_to) and [`recv_from`](Self::recv_from) with
+/// anybody, or [`connect`](Self::connect) it and [`send`](Self::send) and [`recv`](Self::recv) with
+/// one peer only.
+///
+/// All operations take `&self`, so several tasks may send and receive at once (an `Rc` does where
+/// other runtimes ask for an `Arc`); all who wait for the same thing are woken.
+///
+/// # Errors
+///
+/// A datagram is lost without an error when a buffer on its way is full. A *connected* socket is
+/// told when nobody listens at its peer's port: a later send or receive gives `ConnectionRefused`
+/// (ECONNREFUSED, from an ICMP message), once for each such message, and the socket works on. One
+/// that is not connected is not told at all. `Interrupted` and (but for the `try_` methods)
+/// `WouldBlock` never appear. Operations on a socket whose runtime has ended fail.
+///
+/// # Panics
+///
+/// Operations panic when polled on a thread that does not run the socket's runtime.
+///
+/// # Examples
+///
+/// ```
+/// use wakeful_net::UdpSocket;
+///
+/// wakeful::block_on(async {
+///     let server = UdpSocket::bind("127.0.0.1:0").await?;
+///     let address = server.local_addr()?;
+///     wakeful::spawn(async move {
+///         let mut buf = [0; 2048];
+///         loop {
+///             let (n, peer) = server.recv_from(&mut buf).await?;
+///             server.send_to(&buf[..n], peer).await?;
+///         }
+///         # #[allow(unreachable_code)]
+///         std::io::Result::Ok(())
+///     });
+///
+///     let client = UdpSocket::bind("127.0.0.1:0").await?;
+///     client.connect(address).await?;
+///     client.send(b"hello").await?;
+///     let mut buf = [0; 2048];
+///     let n = client.recv(&mut buf).await?;
+///     assert_eq!(&buf[..n], b"hello");
+///     std::io::Result::Ok(())
+/// })
+/// # .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct UdpSocket {
+    io: Io,
+}
+
+/// How an address is read here.
+const INET: fn(RawAddress) -> io::Result<SocketAddr> = RawAddress::to_inet;
+
+impl UdpSocket {
+    pub(super) fn from_io(io: Io) -> Self {
+        Self { io }
+    }
+
+    pub(super) fn io(&self) -> &Io {
+        &self.io
+    }
+
+    /// Sends a datagram to the peer that the socket is connected to, and returns its length.
+    ///
+    /// It waits only for room in the kernel's buffer.
+    ///
+    /// # Errors
+    ///
+    /// EDESTADDRREQ without [`connect`](Self::connect); EMSGSIZE when it is longer than 65,507 bytes
+    /// (IPv4); `ConnectionRefused` because of a datagram sent before, in which case this one was not
+    /// sent. See [`UdpSocket`].
+    ///
+    /// # Panics
+    ///
+    /// See [`UdpSocket`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropped early, it sent nothing.
+    ///
+    /// # Examples
+    ///
+    /// See [`UdpSocket`].
+    #[track_caller]
+    pub fn send<'a>(&'a self, buf: &'a [u8]) -> Send<'a> {
+        Send::new(&self.io, buf)
+    }
+
+    /// Receives a datagram from the peer that the socket is connected to, or from anybody if it is
+    /// not, and says how many bytes lie in `buf`.
+    ///
+    /// Bytes that do not fit into `buf` are lost, without an error.
+    ///
+    /// # Errors
+    ///
+    /// `ConnectionRefused` when nobody listens at the peer's port; see [`UdpSocket`].
+    ///
+    /// # Panics
+    ///
+    /// See [`UdpSocket`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a datagram is taken only in the poll that returns it.
+    ///
+    /// # Examples
+    ///
+    /// See [`UdpSocket`].
+    #[track_caller]
+    pub fn recv<'a>(&'a self, buf: &'a mut [u8]) -> Recv<'a> {
+        Recv::new(&self.io, buf, Mode::Take)
+    }
+
+    /// Sends a datagram to an address and returns its length.
+    ///
+    /// A name is looked up first, and only the first of its addresses is used.
+    ///
+    /// # Errors
+    ///
+    /// EMSGSIZE when it is longer than 65,507 bytes (IPv4), `NetworkUnreachable`,
+    /// `PermissionDenied` (EACCES: a broadcast address without
+    /// [`set_broadcast`](Self::set_broadcast)); those of [`lookup_host`](crate::lookup_host). See
+    /// [`UdpSocket`].
+    ///
+    /// # Panics
+    ///
+    /// See [`UdpSocket`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropped early, it sent nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use wakeful_net::UdpSocket;
+    /// # wakeful::block_on(async {
+    /// # let server = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # let port = server.local_addr()?.port();
+    /// let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// assert_eq!(socket.send_to(b"hello", ("127.0.0.1", port)).await?, 5);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn send_to<'a, A: ToSocketAddrs>(&'a self, buf: &'a [u8], target: A) -> SendTo<'a> {
+        SendTo::new(self, buf, target)
+    }
+
+    /// Receives a datagram and says how many bytes lie in `buf` and who sent it.
+    ///
+    /// Bytes that do not fit into `buf` are lost, without an error.
+    ///
+    /// # Errors
+    ///
+    /// See [`UdpSocket`].
+    ///
+    /// # Panics
+    ///
+    /// See [`UdpSocket`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a datagram is taken only in the poll that returns it.
+    ///
+    /// # Examples
+    ///
+    /// See [`UdpSocket`].
+    #[track_caller]
+    pub fn recv_from<'a>(&'a self, buf: &'a mut [u8]) -> RecvFrom<'a, SocketAddr> {
+        RecvFrom::new(&self.io, buf, Mode::Take, INET)
+    }
+
+    /// Copies the next datagram without taking it; else as [`recv`](Self::recv).
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Panics
+    ///
+    /// See [`UdpSocket`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it takes nothing.
+    #[track_caller]
+    pub fn peek<'a>(&'a self, buf: &'a mut [u8]) -> Recv<'a> {
+        Recv::new(&self.io, buf, Mode::Peek)
+    }
+
+    /// Copies the next datagram without taking it; else as [`recv_from`](Self::recv_from).
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_from`](Self::recv_from).
+    ///
+    /// # Panics
+    ///
+    /// See [`UdpSocket`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it takes nothing.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use wakeful_net::UdpSocket;
+    /// # wakeful::block_on(async {
+    /// # let socket = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # let client = UdpSocket::bind("127.0.0.1:0").await?;
+    /// # client.send_to(b"hello", socket.local_addr()?).await?;
+    /// let mut kind = [0; 1];
+    /// let (_, peer) = socket.peek_from(&mut kind).await?;
+    /// let mut buf = vec![0; if kind[0] == b'h' { 16 } else { 4096 }];
+    /// assert_eq!(socket.recv_from(&mut buf).await?, (5, peer));
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn peek_from<'a>(&'a self, buf: &'a mut [u8]) -> RecvFrom<'a, SocketAddr> {
+        RecvFrom::new(&self.io, buf, Mode::Peek, INET)
+    }
+
+    /// Says who sent the next datagram, without taking it.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_from`](Self::recv_from).
+    ///
+    /// # Panics
+    ///
+    /// See [`UdpSocket`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it takes nothing.
+    #[track_caller]
+    pub fn peek_sender(&self) -> PeekSender<'_> {
+        let peek = RecvFrom::new(&self.io, &mut [], Mode::Peek, INET);
+        PeekSender(peek.during("UdpSocket::peek_sender"))
+    }
+
+    /// Sends a datagram to the connected peer if the kernel takes one now.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when the kernel is not known to take anything; else as [`send`](Self::send).
+    pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
+        datagram::try_send(&self.io, buf)
+    }
+
+    /// Sends a datagram to an address if the kernel takes one now.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when the kernel is not known to take anything; else as
+    /// [`send_to`](Self::send_to).
+    pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
+        datagram::try_send_to(&self.io, buf, &target.into())
+    }
+
+    /// Receives a datagram that is there now.
+    ///
+    /// It relies on what the runtime has been told so far, so wait for
+    /// [`readable`](Self::readable) before the first call.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when nothing is known to be there; else as [`recv`](Self::recv).
+    pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        datagram::try_recv(&self.io, buf, Mode::Take)
+    }
+
+    /// Receives a datagram that is there now, and says who sent it.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Self::try_recv).
+    ///
+    /// # Examples
+    ///
+    /// See [`readable`](Self::readable).
+    pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        datagram::try_recv_from(&self.io, buf, Mode::Take, INET)
+    }
+
+    /// Copies a datagram that is there now, without taking it.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Self::try_recv).
+    pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        datagram::try_recv(&self.io, buf, Mode::Peek)
+    }
+
+    /// Copies a datagram that is there now, without taking it, and says who sent it.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Self::try_recv).
+    pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        datagram::try_recv_from(&self.io, buf, Mode::Peek, INET)
+    }
+
+    /// Says who sent the datagram that is there now, without taking it.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Self::try_recv).
+    pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
+        self.try_peek_from(&mut []).map(|(_, sender)| sender)
+    }
+
+    /// Polls for room and sends a datagram to the connected peer, for use in hand-written futures.
+    ///
+    /// Every task that polled is woken. A future that holds [`send`](Self::send) is better off:
+    /// dropping it takes its waker away.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[track_caller]
+    pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        datagram::poll_send(&self.io, cx, buf)
+    }
+
+    /// Polls for room and sends a datagram to an address; as [`poll_send`](Self::poll_send).
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](Self::send_to).
+    #[track_caller]
+    pub fn poll_send_to(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+        target: SocketAddr,
+    ) -> Poll<io::Result<usize>> {
+        datagram::poll_send_to_once(&self.io, cx, buf, &target.into())
+    }
+
+    /// Polls for a datagram, for use in hand-written futures.
+    ///
+    /// Where tokio has a `ReadBuf` this has a slice and says how many bytes of it were filled.
+    /// Every task that polled is woken. A future that holds [`recv`](Self::recv) is better off:
+    /// dropping it takes its waker away.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    #[track_caller]
+    pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        datagram::poll_recv(&self.io, cx, buf, Mode::Take)
+    }
+
+    /// Polls for a datagram and its sender; as [`poll_recv`](Self::poll_recv).
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_from`](Self::recv_from).
+    #[track_caller]
+    pub fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        datagram::poll_recv_from(&self.io, cx, buf, Mode::Take, INET)
+    }
+
+    /// Polls for a datagram without taking it; as [`poll_recv`](Self::poll_recv).
+    ///
+    /// # Errors
+    ///
+    /// As [`peek`](Self::peek).
+    #[track_caller]
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        datagram::poll_recv(&self.io, cx, buf, Mode::Peek)
+    }
+
+    /// Polls for a datagram and its sender without taking it; as [`poll_recv`](Self::poll_recv).
+    ///
+    /// # Errors
+    ///
+    /// As [`peek_from`](Self::peek_from).
+    #[track_caller]
+    pub fn poll_peek_from(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        datagram::poll_recv_from(&self.io, cx, buf, Mode::Peek, INET)
+    }
+
+    /// Polls for the sender of the next datagram; as [`poll_recv`](Self::poll_recv).
+    ///
+    /// # Errors
+    ///
+    /// As [`peek_sender`](Self::peek_sender).
+    #[track_caller]
+    pub fn poll_peek_sender(&self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddr>> {
+        self.poll_peek_from(cx, &mut [])
+            .map_ok(|(_, sender)| sender)
+    }
+
+    /// Returns the address that the socket is bound to, with the real port if 0 was asked for.
+    ///
+    /// # Errors
+    ///
+    /// As getsockname(2); none in practice.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        sys::local_addr(self.io.get_ref().as_fd())?.to_inet()
+    }
+
+    /// Returns the address that the socket is connected to.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` (ENOTCONN) when it is not.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        sys::peer_addr(self.io.get_ref().as_fd())?.to_inet()
+    }
+
+    /// Reads and clears the socket's pending error (`SO_ERROR`), such as the `ConnectionRefused`
+    /// that the next operation would return.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        sys::take_error(self.io.get_ref().as_fd())
+    }
+
+    /// Takes over a socket of the standard library and makes it non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// let std = std::net::UdpSocket::bind("127.0.0.1:0")?;
+    /// let socket = wakeful_net::UdpSocket::from_std(std)?;
+    /// let std = socket.into_std()?; // still non-blocking
+    /// # drop(std); std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
+        adopt(socket, Family::Udp).map(Self::from_io)
+    }
+
+    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// None so far; tokio's signature.
+    pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
+        Ok(OwnedFd::from(self).into())
+    }
+}
+
+/// The future of [`UdpSocket::peek_sender`].
+#[derive(Debug)]
+#[must_use = "futures do nothing unless polled or awaited"]
+pub struct PeekSender<'a>(RecvFrom<'a, SocketAddr>);
+
+impl Future for PeekSender<'_> {
+    type Output = io::Result<SocketAddr>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map_ok(|(_, sender)| sender)
+    }
+}
+
+impl TryFrom<std::net::UdpSocket> for UdpSocket {
+    type Error = io::Error;
+
+    /// As [`UdpSocket::from_std`].
+    fn try_from(socket: std::net::UdpSocket) -> io::Result<Self> {
+        Self::from_std(socket)
+    }
+}
+
+impl From<UdpSocket> for OwnedFd {
+    fn from(socket: UdpSocket) -> Self {
+        socket.io.into_inner().into_fd()
+    }
+}
+
+impl IntoRawFd for UdpSocket {
+    fn into_raw_fd(self) -> RawFd {
+        OwnedFd::from(self).into_raw_fd()
+    }
+}
+
+impl AsFd for UdpSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        expose(&self.io)
+    }
+}
+
+impl AsRawFd for UdpSocket {
+    fn as_raw_fd(&self) -> RawFd {
+        expose(&self.io).as_raw_fd()
+    }
+}

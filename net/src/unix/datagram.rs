@@ -1,0 +1,572 @@
+//! `UnixDatagram`: datagrams within this machine, and what it is made from and into.
+//!
+//! The counterpart of `udp`; what happens is in `crate::datagram`. Binding and connecting never
+//! wait, so they are plain functions here, as in tokio. Sending to an address is in
+//! `unix::send_to`.
+
+use std::future::Future;
+use std::io;
+use std::net::Shutdown;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixDatagram as StdUnixDatagram;
+use std::panic::Location;
+use std::path::Path;
+use std::task::{Context, Poll};
+
+use socket2::{Domain, Type};
+use wakeful::io::Interest;
+
+use super::{SendTo, SocketAddr};
+use crate::address::RawAddress;
+use crate::datagram::{self, Family, Io, Mode, adopt, create, expose, register};
+use crate::datagram::{Recv, RecvFrom, Send, Wait, WaitReady};
+use crate::error::context;
+use crate::outside;
+use crate::sys;
+
+/// A Unix datagram socket.
+///
+/// Datagrams are moved whole: one send is one datagram, one receive takes one, and an empty one is a
+/// datagram, too. Unlike UDP's none is lost or overtaken: a sender waits while the receiver's queue
+/// is full.
+///
+/// What is said about `&self`, panics and cancel safety of [`UdpSocket`](crate::UdpSocket)'s methods
+/// holds here, too. The file of a bound socket stays when the socket is gone; see
+/// [`unix`](crate::unix). Descriptors and credentials that a peer sends along are not received; the
+/// kernel closes them.
+///
+/// # Errors
+///
+/// `ConnectionRefused` (ECONNREFUSED) when the receiver's socket is closed, `NotFound` (ENOENT) when
+/// there is no file, EMSGSIZE when a datagram does not fit into the sender's buffer (some 200 KiB by
+/// default). `Interrupted` and (but for the `try_` methods) `WouldBlock` never appear.
+///
+/// # Panics
+///
+/// Operations panic when polled on a thread that does not run the socket's runtime.
+///
+/// # Examples
+///
+/// ```
+/// use wakeful_net::UnixDatagram;
+///
+/// wakeful::block_on(async {
+///     let name = format!("\0wakeful-datagrams-{}", std::process::id());
+///     let server = UnixDatagram::bind(&name)?;
+///     let client = UnixDatagram::unbound()?;
+///     client.connect(&name)?;
+///     client.send(b"hello").await?;
+///
+///     let mut buf = [0; 64];
+///     let (n, peer) = server.recv_from(&mut buf).await?;
+///     assert_eq!(&buf[..n], b"hello");
+///     assert!(peer.is_unnamed()); // so it cannot be answered
+///     std::io::Result::Ok(())
+/// })
+/// # .unwrap();
+/// ```
+#[derive(Debug)]
+pub struct UnixDatagram {
+    io: Io,
+}
+
+/// How an address is read here.
+const UNIX: fn(RawAddress) -> io::Result<SocketAddr> = RawAddress::to_unix;
+
+impl UnixDatagram {
+    fn from_io(io: Io) -> Self {
+        Self { io }
+    }
+
+    /// Makes a socket at a path, or under an abstract name if the path begins with a NUL byte.
+    ///
+    /// # Errors
+    ///
+    /// As [`UnixListener::bind`](crate::UnixListener::bind).
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime; no file is made then.
+    #[track_caller]
+    pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<Self> {
+        outside::refuse("UnixDatagram::bind", Location::caller());
+        let path = path.as_ref();
+        SocketAddr::from_user(path)
+            .and_then(|address| address.to_kernel())
+            .and_then(|address| {
+                let socket = create(Domain::UNIX)?;
+                socket.bind(&address)?;
+                register(socket, Family::Unix)
+            })
+            .map(Self::from_io)
+            .map_err(|err| context("bind", path.display(), err))
+    }
+
+    /// Makes a socket without a name: it can send to others but not be answered.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, or when it cannot be registered with epoll.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn unbound() -> io::Result<Self> {
+        register(create(Domain::UNIX)?, Family::Unix).map(Self::from_io)
+    }
+
+    /// Makes two sockets that are connected to each other.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, ENFILE, or when they cannot be registered with epoll.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// let (near, far) = wakeful_net::UnixDatagram::pair()?;
+    /// near.send(b"hello").await?;
+    /// let mut buf = [0; 16];
+    /// assert_eq!(far.recv(&mut buf).await?, 5);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    #[track_caller]
+    pub fn pair() -> io::Result<(Self, Self)> {
+        let kind = Type::DGRAM.nonblocking().cloexec();
+        let (near, far) = socket2::Socket::pair_raw(Domain::UNIX, kind, None)?;
+        let near = Self::from_io(register(near, Family::Unix)?);
+        let far = Self::from_io(register(far, Family::Unix)?);
+        Ok((near, far))
+    }
+
+    /// Sets where [`send`](Self::send) sends to. Connecting again replaces the address.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when nothing is there; `ConnectionRefused` when no socket is open there;
+    /// `PermissionDenied` without the right to write to it; `InvalidInput` for a path that cannot be
+    /// an address. The message names the path; see [`SocketError`](crate::SocketError) for the
+    /// errno.
+    pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
+        let path = path.as_ref();
+        SocketAddr::from_user(path)
+            .and_then(|address| address.to_kernel())
+            .and_then(|address| sys::connect(self.io.get_ref().as_fd(), &address))
+            .map_err(|err| context("connect", path.display(), err))
+    }
+
+    /// Sends a datagram to the socket that this one is connected to, and returns its length.
+    ///
+    /// It waits while the receiver's queue (`net.unix.max_dgram_qlen`) is full.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` without [`connect`](Self::connect); `ConnectionRefused` when the peer has
+    /// closed its socket; `BrokenPipe` after [`shutdown`](Self::shutdown). See [`UnixDatagram`].
+    ///
+    /// # Panics
+    ///
+    /// See [`UnixDatagram`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropped early, it sent nothing.
+    #[track_caller]
+    pub fn send<'a>(&'a self, buf: &'a [u8]) -> Send<'a> {
+        Send::new(&self.io, buf)
+    }
+
+    /// Sends a datagram to the socket at a path, or under an abstract name if the path begins with a
+    /// NUL byte, and returns its length.
+    ///
+    /// It waits while the receiver's queue is full. Unless this socket is connected to the receiver,
+    /// no event tells when there is room again; then it tries again after 1 ms, 2 ms, 4 ms and so on
+    /// up to every 64 ms.
+    ///
+    /// # Errors
+    ///
+    /// `NotFound` when nothing is there; `ConnectionRefused` when no socket is open there;
+    /// `PermissionDenied`; `InvalidInput` for a path that cannot be an address. See
+    /// [`UnixDatagram`].
+    ///
+    /// # Panics
+    ///
+    /// See [`UnixDatagram`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropped early, it sent nothing.
+    #[track_caller]
+    pub fn send_to<'a, P: AsRef<Path>>(&'a self, buf: &'a [u8], target: P) -> SendTo<'a> {
+        SendTo::new(&self.io, buf, address_of(target.as_ref()))
+    }
+
+    /// As [`send_to`](Self::send_to), to an address, as [`recv_from`](Self::recv_from) gives it.
+    ///
+    /// # Errors
+    ///
+    /// As [`send_to`](Self::send_to); `InvalidInput` when the address is unnamed.
+    ///
+    /// # Panics
+    ///
+    /// See [`UnixDatagram`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: dropped early, it sent nothing.
+    #[track_caller]
+    pub fn send_to_addr<'a>(&'a self, buf: &'a [u8], target: &SocketAddr) -> SendTo<'a> {
+        SendTo::new(&self.io, buf, target.to_kernel())
+    }
+
+    /// Receives a datagram and says how many bytes lie in `buf`.
+    ///
+    /// Bytes that do not fit into `buf` are lost, without an error. `Ok(0)` is an empty datagram, or
+    /// means that [`shutdown`](Self::shutdown) has ended receiving.
+    ///
+    /// # Errors
+    ///
+    /// See [`UnixDatagram`].
+    ///
+    /// # Panics
+    ///
+    /// See [`UnixDatagram`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a datagram is taken only in the poll that returns it.
+    #[track_caller]
+    pub fn recv<'a>(&'a self, buf: &'a mut [u8]) -> Recv<'a> {
+        Recv::new(&self.io, buf, Mode::Take)
+    }
+
+    /// Receives a datagram and says how many bytes lie in `buf` and who sent it; else as
+    /// [`recv`](Self::recv).
+    ///
+    /// The address is unnamed unless the sender has bound its socket.
+    ///
+    /// # Errors
+    ///
+    /// See [`UnixDatagram`].
+    ///
+    /// # Panics
+    ///
+    /// See [`UnixDatagram`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a datagram is taken only in the poll that returns it.
+    ///
+    /// # Examples
+    ///
+    /// See [`UnixDatagram`].
+    #[track_caller]
+    pub fn recv_from<'a>(&'a self, buf: &'a mut [u8]) -> RecvFrom<'a, SocketAddr> {
+        RecvFrom::new(&self.io, buf, Mode::Take, UNIX)
+    }
+
+    /// Sends a datagram to the connected socket if it takes one now.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when it is not known to take anything; else as [`send`](Self::send).
+    pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
+        datagram::try_send(&self.io, buf)
+    }
+
+    /// Sends a datagram to the socket at a path, or under an abstract name, if it takes one now.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when the receiver's queue or this socket's buffer is full. Do not wait for
+    /// [`writable`](Self::writable) then: it knows nothing of a receiver to which this socket is not
+    /// connected. [`send_to`](Self::send_to) does. Else as there.
+    pub fn try_send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
+        datagram::try_send_to(&self.io, buf, &address_of(target.as_ref())?)
+    }
+
+    /// Receives a datagram that is there now.
+    ///
+    /// It relies on what the runtime has been told so far, so wait for
+    /// [`readable`](Self::readable) before the first call.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when nothing is known to be there; else as [`recv`](Self::recv).
+    pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        datagram::try_recv(&self.io, buf, Mode::Take)
+    }
+
+    /// Receives a datagram that is there now, and says who sent it.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_recv`](Self::try_recv).
+    pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
+        datagram::try_recv_from(&self.io, buf, Mode::Take, UNIX)
+    }
+
+    /// Polls for room and sends a datagram to the connected socket, for use in hand-written futures.
+    ///
+    /// Every task that polled is woken. A future that holds [`send`](Self::send) is better off:
+    /// dropping it takes its waker away.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    #[track_caller]
+    pub fn poll_send(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        datagram::poll_send(&self.io, cx, buf)
+    }
+
+    /// Polls for a datagram, for use in hand-written futures.
+    ///
+    /// Where tokio has a `ReadBuf` this has a slice and says how many bytes of it were filled.
+    /// Every task that polled is woken. A future that holds [`recv`](Self::recv) is better off:
+    /// dropping it takes its waker away.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    #[track_caller]
+    pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        datagram::poll_recv(&self.io, cx, buf, Mode::Take)
+    }
+
+    /// Polls for a datagram and its sender; as [`poll_recv`](Self::poll_recv).
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_from`](Self::recv_from).
+    #[track_caller]
+    pub fn poll_recv_from(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<(usize, SocketAddr)>> {
+        datagram::poll_recv_from(&self.io, cx, buf, Mode::Take, UNIX)
+    }
+
+    /// Waits until there is something to receive: a datagram or an error.
+    ///
+    /// It may return although [`try_recv`](Self::try_recv) then says `WouldBlock`, as when another
+    /// task was faster.
+    ///
+    /// # Errors
+    ///
+    /// When the socket's runtime has ended.
+    ///
+    /// # Panics
+    ///
+    /// See [`UnixDatagram`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    #[track_caller]
+    pub fn readable(&self) -> Wait<'_> {
+        Wait::readable(&self.io)
+    }
+
+    /// Waits until something can be sent, or an error waits to be told.
+    ///
+    /// # Errors
+    ///
+    /// When the socket's runtime has ended.
+    ///
+    /// # Panics
+    ///
+    /// See [`UnixDatagram`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    #[track_caller]
+    pub fn writable(&self) -> Wait<'_> {
+        Wait::writable(&self.io)
+    }
+
+    /// Waits for any readiness in `interest` and says what there is.
+    ///
+    /// # Errors
+    ///
+    /// When the socket's runtime has ended.
+    ///
+    /// # Panics
+    ///
+    /// See [`UnixDatagram`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe.
+    #[track_caller]
+    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
+        WaitReady::new(&self.io, interest)
+    }
+
+    /// Polls for something to receive, for use in hand-written futures.
+    ///
+    /// Every task that polled is woken. A future that holds [`readable`](Self::readable) is better
+    /// off: dropping it takes its waker away.
+    ///
+    /// # Errors
+    ///
+    /// As [`readable`](Self::readable).
+    #[track_caller]
+    pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        datagram::poll_ready(&self.io, Interest::READABLE, cx)
+    }
+
+    /// Polls for room to send; as [`poll_recv_ready`](Self::poll_recv_ready).
+    ///
+    /// # Errors
+    ///
+    /// As [`writable`](Self::writable).
+    #[track_caller]
+    pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        datagram::poll_ready(&self.io, Interest::WRITABLE, cx)
+    }
+
+    /// Runs an I/O call of your own if the socket is ready for it.
+    ///
+    /// The call must act on this socket, must not block, and must return `WouldBlock` only when the
+    /// kernel said so, since that makes the runtime wait for the next event.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when the socket is not known to be ready; else what the call returns.
+    pub fn try_io<R>(
+        &self,
+        interest: Interest,
+        call: impl FnOnce() -> io::Result<R>,
+    ) -> io::Result<R> {
+        self.io.try_io(interest, |_socket| call())
+    }
+
+    /// Runs an I/O call of your own whenever the socket is ready, until it does not say
+    /// `WouldBlock`; see [`try_io`](Self::try_io) for what it has to keep to.
+    ///
+    /// # Errors
+    ///
+    /// What the call returns.
+    ///
+    /// # Cancel safety
+    ///
+    /// As safe as the call: no readiness is lost.
+    #[track_caller]
+    pub fn async_io<R>(
+        &self,
+        interest: Interest,
+        mut call: impl FnMut() -> io::Result<R>,
+    ) -> impl Future<Output = io::Result<R>> {
+        self.io.async_io(interest, move |_socket| call())
+    }
+
+    /// Ends one or both directions of this socket at once.
+    ///
+    /// After `Shutdown::Read` receives return what had come, then `Ok(0)`; after `Shutdown::Write`
+    /// sends fail with `BrokenPipe`. The peer is not told.
+    ///
+    /// # Errors
+    ///
+    /// As shutdown(2); none in practice.
+    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        self.io.get_ref().options().shutdown(how)
+    }
+
+    /// Returns the address that the socket is bound to, or that it is unnamed.
+    ///
+    /// # Errors
+    ///
+    /// As getsockname(2); none in practice.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        sys::local_addr(self.io.get_ref().as_fd())?.to_unix()
+    }
+
+    /// Returns the address that the socket is connected to.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` (ENOTCONN) when it is not.
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        sys::peer_addr(self.io.get_ref().as_fd())?.to_unix()
+    }
+
+    /// Reads and clears the socket's pending error (`SO_ERROR`).
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        sys::take_error(self.io.get_ref().as_fd())
+    }
+
+    /// Takes over a socket of the standard library and makes it non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    ///
+    /// # Panics
+    ///
+    /// Outside a runtime.
+    #[track_caller]
+    pub fn from_std(socket: StdUnixDatagram) -> io::Result<Self> {
+        adopt(socket, Family::Unix).map(Self::from_io)
+    }
+
+    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    ///
+    /// # Errors
+    ///
+    /// None so far; tokio's signature.
+    pub fn into_std(self) -> io::Result<StdUnixDatagram> {
+        Ok(OwnedFd::from(self).into())
+    }
+}
+
+/// The address that a user's path stands for; its error names the path.
+fn address_of(path: &Path) -> io::Result<socket2::SockAddr> {
+    SocketAddr::from_user(path)
+        .and_then(|address| address.to_kernel())
+        .map_err(|err| context("send to", path.display(), err))
+}
+
+impl TryFrom<StdUnixDatagram> for UnixDatagram {
+    type Error = io::Error;
+
+    /// As [`UnixDatagram::from_std`].
+    fn try_from(socket: StdUnixDatagram) -> io::Result<Self> {
+        Self::from_std(socket)
+    }
+}
+
+impl From<UnixDatagram> for OwnedFd {
+    fn from(socket: UnixDatagram) -> Self {
+        socket.io.into_inner().into_fd()
+    }
+}
+
+impl IntoRawFd for UnixDatagram {
+    fn into_raw_fd(self) -> RawFd {
+        OwnedFd::from(self).into_raw_fd()
+    }
+}
+
+impl AsFd for UnixDatagram {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        expose(&self.io)
+    }
+}
+
+impl AsRawFd for UnixDatagram {
+    fn as_raw_fd(&self) -> RawFd {
+        expose(&self.io).as_raw_fd()
+    }
+}
