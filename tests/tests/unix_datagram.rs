@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram as StdUnixDatagram;
+use std::time::Duration;
 
 use futures_lite::future::poll_once;
 use wakeful::io::Interest;
@@ -142,7 +143,8 @@ fn a_connected_sender_waits_until_the_receiver_has_room() {
     });
 }
 
-/// No event tells a sender that is not connected when the receiver has room again.
+/// No event tells a sender that is not connected when the receiver has room again, and those about
+/// its own buffer come after every attempt.
 #[test]
 fn a_sender_that_is_not_connected_does_not_wait_for_ever_for_a_full_receiver() {
     run(async {
@@ -154,8 +156,12 @@ fn a_sender_that_is_not_connected_does_not_wait_for_ever_for_a_full_receiver() {
         let full = sender.try_send_to(b"x", &name).unwrap_err();
         assert_eq!(full.kind(), ErrorKind::WouldBlock);
         let late = wakeful::spawn(async move { sender.send_to(b"late", target).await });
-        settle().await;
+        let before = wakeful::metrics().polls;
+        wakeful::time::sleep(Duration::from_millis(30)).await;
         assert!(!late.is_finished());
+        // It pauses 1, 2, 4, 8, 16 ms between its attempts.
+        let polls = wakeful::metrics().polls - before;
+        assert!((3..30).contains(&polls), "polled {polls} times");
         let mut buf = [0; 8];
         for _ in 0..queued {
             assert_eq!(receiver.recv(&mut buf).await.unwrap(), 1);

@@ -33,7 +33,7 @@ pub use send::Send;
 pub use wait::{Wait, WaitReady};
 
 pub(crate) use recv::{poll_recv, poll_recv_from, try_recv, try_recv_from};
-pub(crate) use send::{poll_send, poll_send_to, poll_send_to_once, try_send, try_send_to};
+pub(crate) use send::{poll_send, poll_send_to_once, try_send, try_send_to};
 pub(crate) use wait::poll_ready;
 
 use std::io;
@@ -181,7 +181,7 @@ pub(crate) fn expose(io: &Io) -> BorrowedFd<'_> {
 
 /// Waits until the socket is ready and moves one datagram.
 #[inline]
-fn poll_io<R: Received>(
+pub(crate) fn poll_io<R: Received>(
     readiness: &mut Readiness<'_, Socket>,
     cx: &mut Context<'_>,
     mut call: impl FnMut(&Socket) -> io::Result<R>,

@@ -54,17 +54,7 @@ pub(crate) fn try_send(io: &Io, buf: &[u8]) -> io::Result<usize> {
     try_io(io, Interest::WRITABLE, |socket| socket.send(buf))
 }
 
-/// Waits for room and sends one datagram to an address.
-pub(crate) fn poll_send_to(
-    readiness: &mut Readiness<'_, Socket>,
-    cx: &mut Context<'_>,
-    buf: &[u8],
-    target: &SockAddr,
-) -> Poll<io::Result<usize>> {
-    poll_io(readiness, cx, |socket| socket.send_to(buf, target))
-}
-
-/// The same, without a future to keep.
+/// Polls for room and sends one datagram to an address, without a future to keep.
 #[track_caller]
 pub(crate) fn poll_send_to_once(
     io: &Io,

@@ -10,7 +10,7 @@ use wakeful::io::{Interest, Readiness};
 
 use super::UdpSocket;
 use super::bind::no_address;
-use crate::datagram::{Socket, poll_send_to};
+use crate::datagram::{Socket, poll_io};
 use crate::lookup::{LookupHost, ToSocketAddrs, lookup_host};
 
 /// The future of [`UdpSocket::send_to`].
@@ -47,7 +47,9 @@ impl Future for SendTo<'_> {
         loop {
             match &mut this.target {
                 Target::Known(target) => {
-                    return poll_send_to(&mut this.readiness, cx, this.buf, target);
+                    return poll_io(&mut this.readiness, cx, |socket| {
+                        socket.send_to(this.buf, target)
+                    });
                 }
                 Target::Asked(lookup) => {
                     let mut addresses = ready!(Pin::new(lookup).poll(cx))?;

@@ -186,8 +186,8 @@ impl UnixDatagram {
     /// NUL byte, and returns its length.
     ///
     /// It waits while the receiver's queue is full. Unless this socket is connected to the receiver,
-    /// no event tells when there is room again; then it tries again after 1 ms, 2 ms, 4 ms and so on
-    /// up to every 64 ms.
+    /// no event tells when there is room again; so it tries again after 1 ms, 2 ms, 4 ms and so on up
+    /// to every 64 ms.
     ///
     /// # Errors
     ///
@@ -286,7 +286,7 @@ impl UnixDatagram {
     ///
     /// `WouldBlock` when the receiver's queue or this socket's buffer is full. Do not wait for
     /// [`writable`](Self::writable) then: it knows nothing of a receiver to which this socket is not
-    /// connected. [`send_to`](Self::send_to) does. Else as there.
+    /// connected, and returns at once. [`send_to`](Self::send_to) pauses. Else as there.
     pub fn try_send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
         datagram::try_send_to(&self.io, buf, &address_of(target.as_ref())?)
     }

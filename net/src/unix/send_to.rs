@@ -1,8 +1,10 @@
 //! The future of `UnixDatagram::send_to`.
 //!
-//! `EAGAIN` has two meanings here. This socket's own buffer is full: epoll tells when it no longer
-//! is. Or the receiver's queue is full: epoll tells that only to a socket that is connected to the
-//! receiver. sendto(2) does not say which, so the future waits for the event *and* for a timer.
+//! When the receiver's queue is full, epoll is of no help to a socket that is not connected to it:
+//! no event tells when there is room, and freeing the datagram that was refused makes the kernel say
+//! at once that there is room in the *sender's* buffer. Who believed that would try again for ever
+//! without a pause. So the future waits for the event until it has been refused once, and from then
+//! on for a timer.
 //!
 //! Source: unix(7).
 
@@ -10,14 +12,14 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::SockAddr;
 use wakeful::io::{Interest, Readiness};
 use wakeful::time::{Sleep, sleep};
 
-use crate::datagram::{Io, Socket, poll_send_to};
+use crate::datagram::{Io, Socket, poll_io};
 
 /// The first pause before the receiver is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -33,7 +35,7 @@ pub struct SendTo<'a> {
     buf: &'a [u8],
     /// Where to; or why there is no such address, until it is told.
     target: Result<SockAddr, Option<io::Error>>,
-    /// Runs from the first `EAGAIN` on.
+    /// Runs once the datagram has been refused.
     timer: Option<Pin<Box<Sleep>>>,
     /// How long it runs the next time.
     pause: Duration,
@@ -66,24 +68,32 @@ impl Future for SendTo<'_> {
             }
         };
         loop {
-            if let Some(timer) = &mut this.timer
-                && timer.as_mut().poll(cx).is_ready()
-            {
-                this.timer = None;
-                this.pause = (this.pause * 2).min(LONGEST_PAUSE);
-                match this.io.get_ref().send_to(this.buf, target) {
-                    Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
-                    result => return Poll::Ready(result),
+            if let Some(timer) = &mut this.timer {
+                ready!(timer.as_mut().poll(cx));
+                let sent = this.io.get_ref().send_to(this.buf, target);
+                if !is_refusal(&sent) {
+                    return Poll::Ready(sent);
+                }
+            } else {
+                let mut refused = false;
+                let sent = poll_io(&mut this.readiness, cx, |socket| {
+                    let sent = socket.send_to(this.buf, target);
+                    refused |= is_refusal(&sent);
+                    sent
+                });
+                if sent.is_ready() || !refused {
+                    return sent;
                 }
             }
-            // After the timer, so that the task's record names this operation and not the timer.
-            match poll_send_to(&mut this.readiness, cx, this.buf, target) {
-                Poll::Ready(result) => return Poll::Ready(result),
-                Poll::Pending if this.timer.is_some() => return Poll::Pending,
-                Poll::Pending => this.timer = Some(Box::pin(sleep(this.pause))),
-            }
+            this.timer = Some(Box::pin(sleep(this.pause)));
+            this.pause = (this.pause * 2).min(LONGEST_PAUSE);
         }
     }
+}
+
+/// Whether the kernel did not take the datagram now.
+fn is_refusal(sent: &io::Result<usize>) -> bool {
+    matches!(sent, Err(err) if err.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl fmt::Debug for SendTo<'_> {
