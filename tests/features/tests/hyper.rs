@@ -1,0 +1,243 @@
+//! Feature `hyper`: hyper's own client and server talk over our streams, on our executor and timer.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Timer, Write};
+use hyper::service::service_fn;
+use hyper::{Request, Response, client, server};
+use wakeful::hyper::{WakefulExecutor, WakefulTimer};
+use wakeful::io::AsyncRead;
+use wakeful::runtime::Builder;
+use wakeful_feature_tests::{fd_pair, pattern, run, tcp_pair};
+use wakeful_net::UnixStream;
+
+/// Sends a request's body back and counts; an `Rc` makes sure that nothing here is `Send`.
+async fn echo(
+    request: Request<Incoming>,
+    served: Rc<Cell<u32>>,
+) -> Result<Response<Full<Bytes>>, hyper::Error> {
+    let body = request.into_body().collect().await?.to_bytes();
+    served.set(served.get() + 1);
+    Ok(Response::new(Full::new(body)))
+}
+
+fn request(body: Vec<u8>) -> Request<Full<Bytes>> {
+    Request::post("http://localhost/")
+        .body(body.into())
+        .unwrap()
+}
+
+#[test]
+fn http_1_goes_back_and_forth_over_tcp_unix_and_foreign_descriptors() {
+    async fn exchange<S, C>(server: S, client: C)
+    where
+        S: Read + Write + Unpin + 'static,
+        C: Read + Write + Unpin + 'static,
+    {
+        let served = Rc::new(Cell::new(0));
+        let count = Rc::clone(&served);
+        let service = service_fn(move |request| echo(request, Rc::clone(&count)));
+        let serving = wakeful::spawn(async move {
+            server::conn::http1::Builder::new()
+                .timer(WakefulTimer)
+                .serve_connection(server, service)
+                .await
+        });
+        let (mut sender, connection) = client::conn::http1::handshake(client).await.unwrap();
+        let connection = wakeful::spawn(connection);
+        // The second is more than the kernel's buffers and one read take.
+        for body in [pattern(10), pattern(4 << 20), Vec::new()] {
+            let answer = sender.send_request(request(body.clone())).await.unwrap();
+            let received = answer.into_body().collect().await.unwrap().to_bytes();
+            assert!(received == body);
+        }
+        drop(sender);
+        connection.await.unwrap().unwrap();
+        serving.await.unwrap().unwrap();
+        assert_eq!(served.get(), 3);
+    }
+    run(async {
+        let (server, client) = tcp_pair().await;
+        exchange(server, client).await;
+        let (server, client) = UnixStream::pair().unwrap();
+        exchange(server, client).await;
+        let (server, client) = fd_pair();
+        exchange(server, client).await;
+    });
+}
+
+#[test]
+fn http_2_runs_its_tasks_on_the_executor_though_they_are_not_send() {
+    run(async {
+        let (server, client) = tcp_pair().await;
+        let served = Rc::new(Cell::new(0));
+        let count = Rc::clone(&served);
+        let service = service_fn(move |request| echo(request, Rc::clone(&count)));
+        let serving = wakeful::spawn(async move {
+            server::conn::http2::Builder::new(WakefulExecutor)
+                .timer(WakefulTimer)
+                .keep_alive_interval(Duration::from_secs(10))
+                .serve_connection(server, service)
+                .await
+        });
+        let (sender, connection) = client::conn::http2::handshake(WakefulExecutor, client)
+            .await
+            .unwrap();
+        let connection = wakeful::spawn(connection);
+        let tasks: Vec<_> = (0..50)
+            .map(|n| {
+                let mut sender = sender.clone();
+                let body = pattern(n * 10_000);
+                wakeful::spawn(async move {
+                    let answer = sender.send_request(request(body.clone())).await.unwrap();
+                    answer.into_body().collect().await.unwrap().to_bytes() == body
+                })
+            })
+            .collect();
+        drop(sender);
+        for task in tasks {
+            assert!(task.await.unwrap());
+        }
+        connection.await.unwrap().unwrap();
+        serving.await.unwrap().unwrap();
+        assert_eq!(served.get(), 50);
+    });
+}
+
+#[test]
+fn hypers_time_outs_follow_the_runtimes_clock() {
+    let runtime = Builder::new().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let (server, _silent) = UnixStream::pair().unwrap();
+        let service = service_fn(async |_: Request<Incoming>| {
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+        });
+        let begin = wakeful::time::Instant::now();
+        let serving = wakeful::spawn(async move {
+            server::conn::http1::Builder::new()
+                .timer(WakefulTimer)
+                .header_read_timeout(Duration::from_secs(30))
+                .serve_connection(server, service)
+                .await
+        });
+        // The clock does not jump by itself while a socket is waited for.
+        wakeful::task::yield_now().await;
+        wakeful::time::advance(Duration::from_secs(29)).await;
+        wakeful::task::yield_now().await;
+        assert!(!serving.is_finished());
+        wakeful::time::advance(Duration::from_secs(2)).await;
+        let error = serving.await.unwrap().unwrap_err();
+        assert!(error.is_timeout(), "{error}");
+        assert_eq!(begin.elapsed(), Duration::from_secs(31));
+    });
+}
+
+#[test]
+fn the_timer_sleeps_and_is_reset_on_the_runtimes_clock() {
+    let runtime = Builder::new().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let timer = WakefulTimer;
+        let begin = timer.now();
+        timer.sleep(Duration::from_secs(3)).await;
+        assert_eq!(timer.now() - begin, Duration::from_secs(3));
+        timer.sleep_until(begin + Duration::from_secs(10)).await;
+        assert_eq!(timer.now() - begin, Duration::from_secs(10));
+        let mut sleep = timer.sleep(Duration::from_secs(1));
+        let before = &raw const *sleep;
+        timer.reset(&mut sleep, begin + Duration::from_secs(100));
+        assert!(
+            std::ptr::addr_eq(before, &raw const *sleep),
+            "a new one was made"
+        );
+        sleep.await;
+        assert_eq!(timer.now() - begin, Duration::from_secs(100));
+    });
+}
+
+#[test]
+fn a_foreign_sleep_is_replaced_when_it_is_reset() {
+    struct Never;
+    impl Future for Never {
+        type Output = ();
+        fn poll(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<()> {
+            Poll::Pending
+        }
+    }
+    impl hyper::rt::Sleep for Never {}
+    run(async {
+        let mut sleep: Pin<Box<dyn hyper::rt::Sleep>> = Box::pin(Never);
+        WakefulTimer.reset(&mut sleep, Instant::now());
+        sleep.await;
+    });
+}
+
+/// Reads once into memory that was never written.
+async fn read_once(stream: &mut (impl Read + Unpin), room: usize) -> Vec<u8> {
+    let mut memory = vec![MaybeUninit::uninit(); room];
+    let mut buf = ReadBuf::uninit(&mut memory);
+    poll_fn(|cx| Pin::new(&mut *stream).poll_read(cx, buf.unfilled()))
+        .await
+        .unwrap();
+    buf.filled().to_vec()
+}
+
+#[test]
+fn a_read_takes_no_more_than_there_is_room_for() {
+    run(async {
+        let (mut here, there) = UnixStream::pair().unwrap();
+        there.write_all(b"abcdef").await.unwrap();
+        assert_eq!(read_once(&mut here, 4).await, b"abcd");
+        assert_eq!(read_once(&mut here, 0).await, b"");
+        assert_eq!(read_once(&mut here, 4).await, b"ef");
+        drop(there);
+        assert_eq!(read_once(&mut here, 4).await, b"");
+    });
+}
+
+#[test]
+fn a_stream_may_read_from_another_one_while_it_is_read() {
+    /// Lets another stream go first, by way of hyper's trait, and then reads.
+    struct After(UnixStream, UnixStream);
+    impl AsyncRead for After {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: &mut [u8],
+        ) -> Poll<std::io::Result<usize>> {
+            let mut memory = [0; 8];
+            let mut inner = ReadBuf::new(&mut memory);
+            if Read::poll_read(Pin::new(&mut self.0), cx, inner.unfilled())?.is_pending() {
+                return Poll::Pending;
+            }
+            assert_eq!(inner.filled(), b"first");
+            AsyncRead::poll_read(Pin::new(&mut self.1), cx, buf)
+        }
+    }
+    impl Read for After {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            buf: ReadBufCursor<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            wakeful::hyper::poll_read(self, cx, buf)
+        }
+    }
+    run(async {
+        let (one, first) = UnixStream::pair().unwrap();
+        let (two, second) = UnixStream::pair().unwrap();
+        first.write_all(b"first").await.unwrap();
+        second.write_all(b"second").await.unwrap();
+        assert_eq!(read_once(&mut After(one, two), 64).await, b"second");
+    });
+}

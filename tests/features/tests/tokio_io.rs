@@ -1,0 +1,218 @@
+//! Feature `tokio-io`: tokio's readers and writers on every stream of ours, without tokio's runtime.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use tokio::io::{
+    AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf, copy,
+    copy_bidirectional,
+};
+use wakeful_feature_tests::{fd_pair, pattern, run, tcp_pair};
+use wakeful_net::UnixStream;
+
+/// More than the kernel takes at once, so that both sides have to wait.
+const MUCH: usize = 2 << 20;
+
+/// Sends, ends its direction, and returns what comes back.
+async fn send_and_receive(
+    mut reader: impl AsyncRead + Unpin,
+    mut writer: impl AsyncWrite + Unpin,
+    bytes: &[u8],
+) -> Vec<u8> {
+    let mut received = Vec::new();
+    {
+        let sending = async {
+            writer.write_all(bytes).await.unwrap();
+            writer.shutdown().await.unwrap();
+        };
+        let receiving = reader.read_to_end(&mut received);
+        join(sending, receiving).await.1.unwrap();
+    }
+    received
+}
+
+/// Sends everything back, and the end, too.
+async fn echo(mut reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite + Unpin) {
+    copy(&mut reader, &mut writer).await.unwrap();
+    writer.shutdown().await.unwrap();
+}
+
+/// Both, in one task.
+async fn join<A: Future, B: Future>(left: A, right: B) -> (A::Output, B::Output) {
+    let (mut left, mut right) = (pin!(left), pin!(right));
+    let (mut first, mut second) = (None, None);
+    poll_fn(|cx| {
+        if first.is_none()
+            && let Poll::Ready(output) = left.as_mut().poll(cx)
+        {
+            first = Some(output);
+        }
+        if second.is_none()
+            && let Poll::Ready(output) = right.as_mut().poll(cx)
+        {
+            second = Some(output);
+        }
+        if first.is_some() && second.is_some() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+    (first.unwrap(), second.unwrap())
+}
+
+#[test]
+fn tcp_streams_echo_by_reference_and_in_halves() {
+    run(async {
+        let bytes = pattern(MUCH);
+        let (server, client) = tcp_pair().await;
+        let (_, received) = join(
+            echo(&server, &server),
+            send_and_receive(&client, &client, &bytes),
+        )
+        .await;
+        assert!(received == bytes);
+
+        let (server, mut client) = tcp_pair().await;
+        let (server_reads, server_writes) = server.into_split();
+        let (client_reads, client_writes) = client.split();
+        let (_, received) = join(
+            echo(server_reads, server_writes),
+            send_and_receive(client_reads, client_writes, &bytes),
+        )
+        .await;
+        assert!(received == bytes);
+    });
+}
+
+#[test]
+fn unix_streams_echo_by_reference_and_in_halves() {
+    run(async {
+        let bytes = pattern(MUCH);
+        let (server, client) = UnixStream::pair().unwrap();
+        let (_, received) = join(
+            echo(&server, &server),
+            send_and_receive(&client, &client, &bytes),
+        )
+        .await;
+        assert!(received == bytes);
+
+        let (server, mut client) = UnixStream::pair().unwrap();
+        let (server_reads, server_writes) = server.into_split();
+        let (client_reads, client_writes) = client.split();
+        let (_, received) = join(
+            echo(server_reads, server_writes),
+            send_and_receive(client_reads, client_writes, &bytes),
+        )
+        .await;
+        assert!(received == bytes);
+    });
+}
+
+#[test]
+fn a_proxy_of_tokio_joins_two_of_our_streams() {
+    run(async {
+        let (mut inner, server) = UnixStream::pair().unwrap();
+        let (mut outer, client) = tcp_pair().await;
+        let proxy = wakeful::spawn(async move { copy_bidirectional(&mut outer, &mut inner).await });
+        let bytes = pattern(MUCH);
+        let (_, received) = join(
+            echo(&server, &server),
+            send_and_receive(&client, &client, &bytes),
+        )
+        .await;
+        assert!(received == bytes);
+        assert_eq!(proxy.await.unwrap().unwrap(), (MUCH as u64, MUCH as u64));
+    });
+}
+
+#[test]
+fn lines_are_read_out_of_a_descriptor_of_others() {
+    run(async {
+        let (server, mut client) = fd_pair();
+        client.write_all(b"one\ntwo\n").await.unwrap();
+        client.shutdown().await.unwrap(); // flushes; only dropping it ends it
+        let mut lines = BufReader::new(server).lines();
+        assert_eq!(lines.next_line().await.unwrap().unwrap(), "one");
+        assert_eq!(lines.next_line().await.unwrap().unwrap(), "two");
+        drop(client);
+        assert_eq!(lines.next_line().await.unwrap(), None);
+    });
+}
+
+#[test]
+fn several_buffers_are_one_transfer() {
+    run(async {
+        let (mut server, mut client) = tcp_pair().await;
+        assert!(AsyncWrite::is_write_vectored(&client));
+        let parts = [IoSlice::new(b"head"), IoSlice::new(b"body")];
+        let sent = AsyncWriteExt::write_vectored(&mut client, &parts).await;
+        assert_eq!(sent.unwrap(), 8);
+        let mut received = [0; 8];
+        AsyncReadExt::read_exact(&mut server, &mut received)
+            .await
+            .unwrap();
+        assert_eq!(&received, b"headbody");
+    });
+}
+
+/// Reads once.
+async fn read(stream: &UnixStream, buf: &mut ReadBuf<'_>) {
+    poll_fn(|cx| AsyncRead::poll_read(Pin::new(&mut &*stream), cx, buf))
+        .await
+        .unwrap();
+}
+
+#[test]
+fn a_read_keeps_what_the_buffer_holds_and_fills_it_to_the_end() {
+    run(async {
+        let (here, there) = UnixStream::pair().unwrap();
+        there.write_all(b"abcdef").await.unwrap();
+        let mut memory = [MaybeUninit::uninit(); 5];
+        let mut buf = ReadBuf::uninit(&mut memory);
+        buf.put_slice(b"x");
+        read(&here, &mut buf).await;
+        assert_eq!(buf.filled(), b"xabcd");
+        // It is full: that is no end of the stream, and takes nothing.
+        read(&here, &mut buf).await;
+        buf.clear();
+        read(&here, &mut buf).await;
+        assert_eq!(buf.filled(), b"ef");
+        drop(there);
+        buf.clear();
+        read(&here, &mut buf).await;
+        assert_eq!(buf.filled(), b"");
+    });
+}
+
+#[test]
+fn a_large_buffer_is_not_initialised_whole_for_a_small_message() {
+    run(async {
+        let (here, there) = UnixStream::pair().unwrap();
+        there.write_all(b"small").await.unwrap();
+        let mut memory = vec![MaybeUninit::uninit(); 1 << 20];
+        let mut buf = ReadBuf::uninit(&mut memory);
+        read(&here, &mut buf).await;
+        assert_eq!(buf.filled(), b"small");
+        assert_eq!(buf.initialized().len(), 16 * 1024);
+    });
+}
+
+#[test]
+fn a_buffer_that_is_initialised_is_used_whole() {
+    run(async {
+        let (here, there) = UnixStream::pair().unwrap();
+        let bytes = pattern(100_000);
+        there.write_all(&bytes).await.unwrap();
+        let mut memory = vec![0; bytes.len()];
+        let mut buf = ReadBuf::new(&mut memory);
+        read(&here, &mut buf).await;
+        assert!(buf.filled() == bytes);
+    });
+}
