@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
@@ -584,6 +584,28 @@ fn an_interest_in_one_direction_is_told_of_no_other() {
         assert!(fd.try_ready(Interest::WRITABLE).is_none());
         there.write_all(b"x").unwrap();
         assert!(fd.readable().await.unwrap().ready().is_readable());
+    });
+}
+
+#[test]
+fn an_interest_in_errors_is_told_of_errors_alone() {
+    runtime().block_on(async {
+        let there = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let here = UdpSocket::bind("127.0.0.1:0").unwrap();
+        here.set_nonblocking(true).unwrap();
+        here.connect(there.local_addr().unwrap()).unwrap();
+        there.connect(here.local_addr().unwrap()).unwrap();
+        let fd = AsyncFd::new(here).unwrap();
+        let wakes = Wakes::new();
+        let mut error = fd.ready(Interest::ERROR);
+        assert!(poll_with(&mut error, &wakes.waker()).is_pending());
+        there.send(b"a message is no error").unwrap();
+        fd.readable().await.unwrap().retain_ready();
+        assert!(poll_with(&mut error, &wakes.waker()).is_pending());
+        drop(there);
+        // Nobody is there any more, says the kernel of this side (ECONNREFUSED).
+        fd.get_ref().send(b"anybody?").unwrap();
+        assert_eq!(error.await.unwrap().ready(), Ready::ERROR);
     });
 }
 

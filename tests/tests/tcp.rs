@@ -460,7 +460,38 @@ fn ready_says_what_there_is() {
     });
 }
 
+#[test]
+fn a_socket_keeps_the_options_it_was_given_before_it_was_a_stream() {
+    let v4 = TcpSocket::new_v4().unwrap();
+    assert_eq!(v4.linger().unwrap(), None);
+    v4.set_zero_linger().unwrap();
+    assert_eq!(v4.linger().unwrap(), Some(Duration::ZERO));
+    v4.set_tos_v4(96).unwrap();
+    assert_eq!(v4.tos_v4().unwrap(), 96);
+    // Not every machine speaks IPv6.
+    if let Ok(v6) = TcpSocket::new_v6() {
+        v6.set_tclass_v6(96).unwrap();
+        assert_eq!(v6.tclass_v6().unwrap(), 96);
+    }
+}
+
 // --- halves --------------------------------------------------------------------------------------
+
+#[test]
+fn a_stream_is_whole_again_after_the_last_use_of_its_borrowed_halves() {
+    run(async {
+        let (mut server, client) = tcp_pair().await;
+        let (reader, writer) = server.split();
+        client.write_all(b"ping").await.unwrap();
+        let mut buf = [0; 4];
+        reader.read_exact(&mut buf).await.unwrap();
+        writer.write_all(&buf).await.unwrap();
+        // The halves are still in scope here: a `Drop` of theirs would make this an error.
+        let whole: &mut TcpStream = &mut server;
+        whole.write_all(b"pong").await.unwrap();
+        client.read_exact(&mut [0; 8]).await.unwrap();
+    });
+}
 
 #[test]
 fn borrowed_halves_carry_both_directions_and_end_nothing() {

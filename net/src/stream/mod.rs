@@ -35,7 +35,7 @@ mod write;
 
 pub use read::{Peek, Read, ReadExact, ReadVectored};
 pub use ready::{Wait, WaitReady};
-pub use split::{ReadSide, WriteSide};
+pub use split::{Closing, ReadSide, WriteSide};
 pub use write::{Write, WriteAll, WriteVectored};
 
 pub(crate) use read::{try_read, try_read_vectored};

@@ -1,9 +1,9 @@
 //! The two directions of one stream, to be used by two tasks or by two parts of one.
 //!
-//! Made by `split` (`R` is a reference) and `into_split` (`R` is an `Arc`) of the streams. A side
-//! is nothing but a way to reach the stream: the kernel keeps the directions apart, and the reactor
-//! keeps a list of waiters for each. [`tcp`](crate::tcp) and [`unix`](crate::unix) give the four
-//! combinations the names that tokio has for them (`ReadHalf`, `OwnedReadHalf`, ...).
+//! Made by `split` (`R` is a reference) and `into_split` (`R` is an `Arc`, or [`Closing`]) of the
+//! streams. A side is nothing but a way to reach the stream: the kernel keeps the directions apart,
+//! and the reactor keeps a list of waiters for each. [`tcp`](crate::tcp) and [`unix`](crate::unix)
+//! give the four combinations the names that tokio has for them (`ReadHalf`, `OwnedReadHalf`, ...).
 
 use std::fmt;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -86,32 +86,33 @@ pub struct ReadSide<R>(R);
 /// })
 /// # .unwrap();
 /// ```
-pub struct WriteSide<R: Deref<Target: Splittable>> {
-    stream: R,
-    /// Set for owned halves until `forget` or `reunite`.
+pub struct WriteSide<R>(R);
+
+/// How an owned write half holds its stream: the last thing it does is to end its direction.
+///
+/// This, and not [`WriteSide`], has the `Drop`, because whatever has one keeps its borrow to the end
+/// of the block: then a stream could not be used again in the block in which it was split.
+#[derive(Debug)]
+pub struct Closing<S: Splittable> {
+    stream: Arc<S>,
+    /// Until `forget` or `reunite`.
     shutdown_on_drop: bool,
 }
 
 /// Borrows a stream in two directions.
 pub(crate) fn split<S: Splittable>(stream: &S) -> (ReadSide<&S>, WriteSide<&S>) {
-    (
-        ReadSide(stream),
-        WriteSide {
-            stream,
-            shutdown_on_drop: false,
-        },
-    )
+    (ReadSide(stream), WriteSide(stream))
 }
 
 /// Gives each direction of a stream an owner.
-pub(crate) fn into_split<S: Splittable>(stream: S) -> (ReadSide<Arc<S>>, WriteSide<Arc<S>>) {
+pub(crate) fn into_split<S: Splittable>(stream: S) -> (ReadSide<Arc<S>>, WriteSide<Closing<S>>) {
     let stream = Arc::new(stream);
     (
         ReadSide(Arc::clone(&stream)),
-        WriteSide {
+        WriteSide(Closing {
             stream,
             shutdown_on_drop: true,
-        },
+        }),
     )
 }
 
@@ -122,9 +123,9 @@ pub(crate) fn into_split<S: Splittable>(stream: S) -> (ReadSide<Arc<S>>, WriteSi
 )]
 pub(crate) fn reunite<S: Splittable>(
     read: ReadSide<Arc<S>>,
-    write: WriteSide<Arc<S>>,
-) -> Result<S, (ReadSide<Arc<S>>, WriteSide<Arc<S>>)> {
-    if !Arc::ptr_eq(&read.0, &write.stream) {
+    write: WriteSide<Closing<S>>,
+) -> Result<S, (ReadSide<Arc<S>>, WriteSide<Closing<S>>)> {
+    if !Arc::ptr_eq(&read.0, &write.0.stream) {
         return Err((read, write));
     }
     write.forget();
@@ -227,39 +228,39 @@ impl<R: Deref<Target: Splittable>> ReadSide<R> {
 impl<R: Deref<Target: Splittable>> WriteSide<R> {
     #[inline]
     pub(super) fn io(&self) -> &Io {
-        self.stream.io()
+        self.0.io()
     }
 
     /// Writes some bytes and says how many. Cancel safe: dropped early, it wrote nothing.
     #[inline]
     #[track_caller]
     pub fn write<'a>(&'a self, buf: &'a [u8]) -> Write<'a> {
-        Write::new(self.stream.io(), buf)
+        Write::new(self.0.io(), buf)
     }
 
     /// Writes some bytes out of several buffers. Cancel safe: dropped early, it wrote nothing.
     #[track_caller]
     pub fn write_vectored<'a, 'b>(&'a self, bufs: &'a [IoSlice<'b>]) -> WriteVectored<'a, 'b> {
-        WriteVectored::new(self.stream.io(), bufs)
+        WriteVectored::new(self.0.io(), bufs)
     }
 
     /// Writes everything. Not cancel safe: dropped early, it wrote an unknown part.
     #[inline]
     #[track_caller]
     pub fn write_all<'a>(&'a self, buf: &'a [u8]) -> WriteAll<'a> {
-        WriteAll::new(self.stream.io(), buf)
+        WriteAll::new(self.0.io(), buf)
     }
 
     /// Waits until something can be written. Cancel safe.
     #[track_caller]
     pub fn writable(&self) -> Wait<'_> {
-        Wait::writable(self.stream.io())
+        Wait::writable(self.0.io())
     }
 
     /// Waits for any readiness in `interest` and says what there is. Cancel safe.
     #[track_caller]
     pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
-        WaitReady::new(self.stream.io(), interest)
+        WaitReady::new(self.0.io(), interest)
     }
 
     /// Writes what the kernel takes now, without waiting.
@@ -269,7 +270,7 @@ impl<R: Deref<Target: Splittable>> WriteSide<R> {
     /// `WouldBlock` when the kernel is not known to take anything; else as `write`.
     #[inline]
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
-        try_write(self.stream.io(), buf)
+        try_write(self.0.io(), buf)
     }
 
     /// Writes what the kernel takes now out of several buffers, without waiting.
@@ -278,7 +279,7 @@ impl<R: Deref<Target: Splittable>> WriteSide<R> {
     ///
     /// `WouldBlock` when the kernel is not known to take anything; else as `write`.
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        try_write_vectored(self.stream.io(), bufs)
+        try_write_vectored(self.0.io(), bufs)
     }
 
     /// Ends the outgoing direction: the peer reads everything that was written, then the end of the
@@ -288,16 +289,7 @@ impl<R: Deref<Target: Splittable>> WriteSide<R> {
     ///
     /// `NotConnected` when the peer has reset the connection.
     pub fn shutdown(&self) -> io::Result<()> {
-        self.stream
-            .io()
-            .get_ref()
-            .options()
-            .shutdown(Shutdown::Write)
-    }
-
-    /// Drops the half without ending the outgoing direction.
-    pub fn forget(mut self) {
-        self.shutdown_on_drop = false;
+        self.0.io().get_ref().options().shutdown(Shutdown::Write)
     }
 
     /// Returns the address of this end.
@@ -306,7 +298,7 @@ impl<R: Deref<Target: Splittable>> WriteSide<R> {
     ///
     /// As getsockname(2).
     pub fn local_addr(&self) -> io::Result<<R::Target as Splittable>::Address> {
-        self.stream.local()
+        self.0.local()
     }
 
     /// Returns the address of the other end.
@@ -315,14 +307,29 @@ impl<R: Deref<Target: Splittable>> WriteSide<R> {
     ///
     /// As getpeername(2): `NotConnected` after a reset.
     pub fn peer_addr(&self) -> io::Result<<R::Target as Splittable>::Address> {
-        self.stream.peer()
+        self.0.peer()
     }
 }
 
-impl<R: Deref<Target: Splittable>> Drop for WriteSide<R> {
+impl<S: Splittable> WriteSide<Closing<S>> {
+    /// Drops the half without ending the outgoing direction.
+    pub fn forget(mut self) {
+        self.0.shutdown_on_drop = false;
+    }
+}
+
+impl<S: Splittable> Deref for Closing<S> {
+    type Target = S;
+
+    fn deref(&self) -> &S {
+        &self.stream
+    }
+}
+
+impl<S: Splittable> Drop for Closing<S> {
     fn drop(&mut self) {
         if self.shutdown_on_drop
-            && let Err(_gone) = self.shutdown()
+            && let Err(_gone) = self.io().get_ref().options().shutdown(Shutdown::Write)
         {
             // The peer has left or reset the connection: nothing is left to be ended.
         }
@@ -335,9 +342,9 @@ impl<R: Deref> AsRef<R::Target> for ReadSide<R> {
     }
 }
 
-impl<R: Deref<Target: Splittable>> AsRef<R::Target> for WriteSide<R> {
+impl<R: Deref> AsRef<R::Target> for WriteSide<R> {
     fn as_ref(&self) -> &R::Target {
-        &self.stream
+        &self.0
     }
 }
 
@@ -347,8 +354,8 @@ impl<R: Deref<Target: fmt::Debug>> fmt::Debug for ReadSide<R> {
     }
 }
 
-impl<R: Deref<Target: Splittable + fmt::Debug>> fmt::Debug for WriteSide<R> {
+impl<R: Deref<Target: fmt::Debug>> fmt::Debug for WriteSide<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("WriteHalf").field(&&*self.stream).finish()
+        f.debug_tuple("WriteHalf").field(&&*self.0).finish()
     }
 }

@@ -21,7 +21,7 @@ pub use listener::{Accept, Incoming, TcpListener};
 pub use socket::TcpSocket;
 pub use stream::TcpStream;
 
-use crate::stream::{ReadSide, WriteSide};
+use crate::stream::{Closing, ReadSide, WriteSide};
 
 /// The reading half of a borrowed [`TcpStream`], made by [`TcpStream::split`].
 pub type ReadHalf<'a> = ReadSide<&'a TcpStream>;
@@ -34,7 +34,7 @@ pub type OwnedReadHalf = ReadSide<Arc<TcpStream>>;
 
 /// The owned writing half of a [`TcpStream`], made by [`TcpStream::into_split`]; dropping it ends
 /// the outgoing direction.
-pub type OwnedWriteHalf = WriteSide<Arc<TcpStream>>;
+pub type OwnedWriteHalf = WriteSide<Closing<TcpStream>>;
 
 /// Two halves that do not belong to the same [`TcpStream`]; gives them back.
 #[derive(Debug)]

@@ -190,6 +190,15 @@ impl TcpSocket {
         self.socket.set_linger(linger)
     }
 
+    /// As [`TcpStream::set_zero_linger`](super::TcpStream::set_zero_linger).
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2); none in practice.
+    pub fn set_zero_linger(&self) -> io::Result<()> {
+        self.set_linger(Some(Duration::ZERO))
+    }
+
     /// Returns what [`set_linger`](Self::set_linger) set.
     ///
     /// # Errors
@@ -216,6 +225,46 @@ impl TcpSocket {
     /// As getsockopt(2); none in practice.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.socket.tcp_nodelay()
+    }
+
+    /// Sets the type of service of IPv4 packets (`IP_TOS`).
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2): `InvalidInput` or EOPNOTSUPP on a socket for IPv6 only.
+    ///
+    /// See ip(7).
+    pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
+        self.socket.set_tos_v4(tos)
+    }
+
+    /// Returns what [`set_tos_v4`](Self::set_tos_v4) set.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2); none in practice.
+    pub fn tos_v4(&self) -> io::Result<u32> {
+        self.socket.tos_v4()
+    }
+
+    /// Sets the traffic class of IPv6 packets (`IPV6_TCLASS`).
+    ///
+    /// # Errors
+    ///
+    /// As setsockopt(2): ENOPROTOOPT on a socket for IPv4.
+    ///
+    /// See ipv6(7).
+    pub fn set_tclass_v6(&self, class: u32) -> io::Result<()> {
+        self.socket.set_tclass_v6(class)
+    }
+
+    /// Returns what [`set_tclass_v6`](Self::set_tclass_v6) set.
+    ///
+    /// # Errors
+    ///
+    /// As getsockopt(2): ENOPROTOOPT on a socket for IPv4.
+    pub fn tclass_v6(&self) -> io::Result<u32> {
+        self.socket.tclass_v6()
     }
 
     /// Returns the address that the socket is bound to.

@@ -38,7 +38,7 @@ pub use send_to::SendTo;
 pub use socket::UnixSocket;
 pub use stream::UnixStream;
 
-use crate::stream::{ReadSide, WriteSide};
+use crate::stream::{Closing, ReadSide, WriteSide};
 
 /// The reading half of a borrowed [`UnixStream`], made by [`UnixStream::split`].
 pub type ReadHalf<'a> = ReadSide<&'a UnixStream>;
@@ -51,7 +51,7 @@ pub type OwnedReadHalf = ReadSide<Arc<UnixStream>>;
 
 /// The owned writing half of a [`UnixStream`], made by [`UnixStream::into_split`]; dropping it ends
 /// the outgoing direction.
-pub type OwnedWriteHalf = WriteSide<Arc<UnixStream>>;
+pub type OwnedWriteHalf = WriteSide<Closing<UnixStream>>;
 
 /// Two halves that do not belong to the same [`UnixStream`]; gives them back.
 #[derive(Debug)]

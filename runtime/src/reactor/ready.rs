@@ -37,6 +37,10 @@ impl Interest {
     /// Waiting for exceptional conditions, such as out-of-band data.
     pub const PRIORITY: Interest = Interest(Ready::PRIORITY.0 | Ready::READ_CLOSED.0 | ALWAYS);
 
+    /// Waiting for errors alone: an asynchronous error of a socket, a message in its error queue.
+    /// They end every other wait as well.
+    pub const ERROR: Interest = Interest(ALWAYS);
+
     /// Combines two interests, like `|`.
     #[must_use]
     pub const fn add(self, other: Interest) -> Interest {
@@ -67,10 +71,11 @@ impl Interest {
         Ready(self.0)
     }
 
-    /// Whether whoever waits belongs to the readers of the source.
+    /// Whether whoever waits belongs to the readers of the source, as do those who wait for errors
+    /// alone: these wake readers and writers.
     #[inline]
     pub(crate) const fn reads(self) -> bool {
-        self.0 & (Ready::READABLE.0 | Ready::PRIORITY.0) != 0
+        self.0 & (Ready::READABLE.0 | Ready::PRIORITY.0) != 0 || !self.is_writable()
     }
 
     pub(crate) const fn to_epoll(self) -> u32 {

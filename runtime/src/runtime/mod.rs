@@ -6,6 +6,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -152,6 +153,10 @@ impl Runtime {
         self.core.executor.records(self.core.timers.clock.now_ns())
     }
 }
+
+// A panic leaves the runtime between two polls, as tasks that panic do all the time.
+impl UnwindSafe for Runtime {}
+impl RefUnwindSafe for Runtime {}
 
 impl Core {
     /// Looks at the kernel: for no time while there is work, else until something happens.
