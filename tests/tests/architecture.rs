@@ -488,7 +488,13 @@ fn what_one_thread_owns_has_no_locks_and_no_atomics() {
 #[test]
 fn unsafe_stands_in_the_modules_of_system_calls_and_in_one_line_elsewhere() {
     let mut elsewhere = Vec::new();
-    for package in ["runtime", "net", "echo-server", "examples"] {
+    for package in [
+        "runtime",
+        "net",
+        "echo-server",
+        "examples",
+        "examples/flavors",
+    ] {
         let root = workspace().join(package).join("src");
         for file in rust_files(&root) {
             let in_sys = package != "echo-server"
@@ -507,7 +513,7 @@ fn unsafe_stands_in_the_modules_of_system_calls_and_in_one_line_elsewhere() {
 
 #[test]
 fn each_library_denies_unsafe_and_names_its_exceptions() {
-    for package in ["runtime", "net"] {
+    for package in ["runtime", "net", "examples/flavors"] {
         let root = fs::read_to_string(workspace().join(package).join("src/lib.rs")).unwrap();
         assert!(root.contains("#![deny(unsafe_code)]"), "{package}");
         let exceptions = root.matches("unsafe_code,").count();
@@ -655,7 +661,15 @@ fn other_systems_are_told_why_they_are_refused() {
 
 #[test]
 fn every_file_begins_with_what_it_is_for() {
-    for package in ["runtime", "net", "echo-server", "examples", "tests"] {
+    let packages = [
+        "runtime",
+        "net",
+        "echo-server",
+        "examples",
+        "examples/flavors",
+        "tests",
+    ];
+    for package in packages {
         for folder in ["src", "tests", "examples"] {
             let root = workspace().join(package).join(folder);
             if !root.is_dir() {
