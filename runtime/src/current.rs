@@ -25,6 +25,7 @@ use crate::busy_poll::BusyPoll;
 use crate::executor::Executor;
 use crate::reactor::Reactor;
 use crate::reactor::ready::{Interest, Ready};
+use crate::reactor::seen::Seen;
 use crate::registry;
 use crate::remote::{Message, Remote};
 use crate::slab::Key;
@@ -47,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) busy_poll: BusyPoll,
     /// The source of the process's signal eventfd, once somebody waits for a signal.
     pub(crate) signals: Cell<Option<Key>>,
+    /// What its listeners know of that source.
+    pub(crate) signals_seen: Seen,
     /// Messages taken from the inbox.
     pub(crate) messages: Cell<u64>,
 }
@@ -57,6 +60,8 @@ thread_local! {
     /// [`Entered`] puts back what it found.
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<Core>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
+    /// The id of the runtime in `CURRENT`: whose thread this is, in one load.
+    static CURRENT_ID: Cell<RuntimeId> = const { Cell::new(RuntimeId::NONE) };
     /// How many runtimes are entered on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// Levels whose guards went before one above them: what each gives back when its turn comes.
@@ -82,6 +87,18 @@ pub(crate) fn get() -> Option<Rc<Core>> {
         .try_with(|current| current.borrow().clone())
         .ok()
         .flatten()
+}
+
+/// Whether the runtime with this id is the one on this thread.
+#[inline]
+pub(crate) fn is(id: RuntimeId) -> bool {
+    CURRENT_ID.get() == id
+}
+
+/// Exchanges the thread's runtime; the old one is dropped by the caller, outside of every borrow.
+fn replace(core: Previous) -> Previous {
+    CURRENT_ID.set(core.as_ref().map_or(RuntimeId::NONE, |core| core.id));
+    CURRENT.with(|current| current.replace(core))
 }
 
 /// As [`get`], for operations that cannot do without.
@@ -126,7 +143,7 @@ pub(crate) fn explain_absence(id: RuntimeId, operation: &str, location: &Locatio
 
 /// Makes a runtime the thread's own until the guard is dropped.
 pub(crate) fn enter(core: &Rc<Core>) -> Entered {
-    let previous = CURRENT.with(|current| current.replace(Some(Rc::clone(core))));
+    let previous = replace(Some(Rc::clone(core)));
     let depth = DEPTH.get() + 1;
     DEPTH.set(depth);
     Entered { previous, depth }
@@ -183,9 +200,7 @@ fn leave(mut depth: usize, mut previous: Previous) {
         }
     }
     DEPTH.set(depth);
-    // The old value is dropped only after the borrow that `replace` takes.
-    let left = CURRENT.with(|current| current.replace(previous));
-    drop(left);
+    drop(replace(previous));
 }
 
 /// Marks this thread as blocked in `block_on` until the guard is dropped.

@@ -18,6 +18,8 @@ use super::guard::AsyncFdReadyGuard;
 use super::readiness::Readiness;
 use super::{Interest, Ready};
 use crate::current;
+use crate::reactor::Readiness as Known;
+use crate::reactor::seen::Seen;
 use crate::slab::Key;
 use crate::task::id::RuntimeId;
 
@@ -27,6 +29,8 @@ pub(super) struct Registration {
     pub(super) runtime: RuntimeId,
     pub(super) key: Key,
     pub(super) fd: RawFd,
+    /// What operations on this handle know of the source's readiness.
+    pub(super) seen: Seen,
     /// Whether dropping has to tell the kernel, or `close(2)` does. Written by
     /// `mark_duplicated`, read by `drop`; no other memory depends on it.
     explicit: AtomicBool,
@@ -138,6 +142,7 @@ impl<T: AsFd> AsyncFd<T> {
                 runtime: core.id,
                 key,
                 fd: fd.as_raw_fd(),
+                seen: Seen::default(),
                 explicit: AtomicBool::new(explicit),
             })
         });
@@ -246,19 +251,31 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// On a thread that is not running the descriptor's runtime.
     #[track_caller]
-    #[inline]
+    #[inline(always)]
     pub fn try_ready(&self, interest: Interest) -> Option<AsyncFdReadyGuard<'_, T>> {
         let registration = &self.registration;
-        let readiness = current::with(|core| {
+        let mut known = registration.seen.get().of(interest);
+        // Believed as long as nothing has disproved it, so it need not be asked for again.
+        if known.ready.is_empty() || !current::is(registration.runtime) {
+            self.look(Location::caller());
+            known = registration.seen.get().of(interest);
+        }
+        (!known.ready.is_empty()).then(|| AsyncFdReadyGuard::new(self, interest, known))
+    }
+
+    /// Asks the reactor for news.
+    #[cold]
+    fn look(&self, location: &Location<'_>) {
+        let registration = &self.registration;
+        let looked = current::with(|core| {
             core.owns(registration.runtime)
-                .then(|| core.reactor.readiness(registration.key, interest))
+                .then(|| core.reactor.look(registration.key, &registration.seen))
         });
-        let Some(readiness) = readiness.flatten() else {
-            let operation = "AsyncFd::try_ready";
-            current::explain_absence(registration.runtime, operation, Location::caller());
-            return None;
-        };
-        (!readiness.ready.is_empty()).then(|| AsyncFdReadyGuard::new(self, interest, readiness))
+        if looked.flatten().is_none() {
+            current::explain_absence(registration.runtime, "AsyncFd::try_ready", location);
+            // Nothing is ready once the runtime has ended.
+            registration.seen.set(Known::NOTHING);
+        }
     }
 
     /// Waits until the descriptor is readable, from inside a `poll` function.

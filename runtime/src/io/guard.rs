@@ -1,7 +1,6 @@
 //! What one holds between "it is ready" and "it was not, after all".
 //!
-//! Made by [`Readiness`](super::Readiness); calls the reactor to clear what an operation has
-//! disproved. The guard remembers the source's event count, so that news which came in the meantime
+//! Made by [`Readiness`](super::Readiness); notes with the handle what an operation has disproved. The guard remembers the source's event count, so that news which came in the meantime
 //! is never cleared with the old.
 
 use std::fmt;
@@ -9,7 +8,6 @@ use std::io;
 use std::os::fd::AsFd;
 
 use super::{AsyncFd, Interest, Ready};
-use crate::current;
 use crate::reactor::Readiness;
 
 /// A descriptor that was ready a moment ago.
@@ -109,14 +107,9 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
 
     #[inline]
     fn clear(&mut self, what: Ready) {
-        let registration = self.fd.registration();
         self.readiness.ready = self.readiness.ready - what;
-        current::with(|core| {
-            if core.owns(registration.runtime) {
-                core.reactor
-                    .clear(registration.key, self.readiness.events, what);
-            }
-        });
+        let seen = &self.fd.registration().seen;
+        seen.clear(self.readiness.events, what);
     }
 }
 

@@ -15,10 +15,10 @@ use std::task::{Context, Poll};
 
 use super::async_fd::Registration;
 use super::guard::AsyncFdReadyGuard;
-use super::{AsyncFd, Interest};
+use super::{AsyncFd, Interest, Ready};
 use crate::current::{self, Core};
 use crate::reactor::waiters::WaiterId;
-use crate::reactor::{Polled, Readiness as Ready, runtime_is_gone};
+use crate::reactor::{Polled, Readiness as Known, runtime_is_gone};
 use crate::task::record::Wait;
 use crate::task::yield_after_turn;
 use crate::waker::clone_own;
@@ -52,7 +52,8 @@ pub struct Readiness<'a, T: AsFd> {
 
 /// What the quick look, in which nothing foreign runs, has found.
 enum Looked {
-    Ready(Ready),
+    /// The handle has seen what.
+    Ready,
     /// The waker is in place.
     Waiting,
     /// The waker has yet to be stored.
@@ -97,12 +98,12 @@ impl<'a, T: AsFd> Readiness<'a, T> {
 
     #[inline]
     fn look(&mut self, core: &Core, cx: &Context<'_>) -> Looked {
-        let Registration { key, fd, .. } = *self.fd.registration();
-        let (waiter, waker) = (&mut self.waiter, cx.waker());
+        let Registration { key, fd, seen, .. } = self.fd.registration();
+        let (interest, waiter, waker) = (self.interest, &mut self.waiter, cx.waker());
         let reactor = &core.reactor;
-        let looked = match reactor.poll_ready(key, self.interest, waiter, waker, clone_own) {
-            Polled::Ready(_) if !core.executor.charge() => return Looked::Yield,
-            Polled::Ready(ready) => return Looked::Ready(ready),
+        let looked = match reactor.poll_ready(*key, seen, interest, waiter, waker, clone_own) {
+            Polled::Ready if !core.executor.charge() => return Looked::Yield,
+            Polled::Ready => return Looked::Ready,
             Polled::Gone => return Looked::Gone,
             Polled::Waiting => Looked::Waiting,
             Polled::Store(waiter) => Looked::Store(waiter),
@@ -111,7 +112,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
             operation: self.operation,
             location: self.location,
             since_ns: core.timers.loop_now_ns(),
-            fd,
+            fd: *fd,
         });
         looked
     }
@@ -136,13 +137,14 @@ impl<'a, T: AsFd> Readiness<'a, T> {
 
     #[inline]
     fn poll_guard(&mut self, cx: &Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-        match self.poll_readiness(cx) {
-            Poll::Ready(Ok(ready)) => {
-                Poll::Ready(Ok(AsyncFdReadyGuard::new(self.fd, self.interest, ready)))
-            }
-            Poll::Ready(Err(gone)) => Poll::Ready(Err(gone)),
-            Poll::Pending => Poll::Pending,
-        }
+        self.poll_readiness(cx)
+            .map_ok(|()| AsyncFdReadyGuard::new(self.fd, self.interest, self.seen()))
+    }
+
+    /// What the handle knows of the directions that this waits for.
+    #[inline]
+    fn seen(&self) -> Known {
+        self.fd.registration().seen.get().of(self.interest)
     }
 
     /// As awaiting, without a guard: for operations that wait first and ask
@@ -152,23 +154,25 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     ///
     /// When the runtime has ended.
     #[inline]
-    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<super::Ready>> {
+    pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         self.poll_readiness(cx)
-            .map_ok(|readiness| readiness.ready & super::Ready::ALL)
+            .map_ok(|()| self.seen().ready & Ready::ALL)
     }
 
+    /// Ready means that the handle has seen what is ready: so small an answer comes back in
+    /// registers.
     #[inline]
-    fn poll_readiness(&mut self, cx: &Context<'_>) -> Poll<io::Result<Ready>> {
+    fn poll_readiness(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let runtime = self.fd.registration().runtime;
         let looked = current::with(|core| core.owns(runtime).then(|| self.look(core, cx)));
         match looked.flatten() {
-            Some(Looked::Ready(ready)) => {
+            Some(Looked::Ready) => {
                 // Waiting in both directions, it may have been woken by one of them only.
                 if self.waiting && self.interest.reads() && self.interest.is_writable() {
                     self.forget();
                 }
                 self.waiting = false;
-                return Poll::Ready(Ok(ready));
+                return Poll::Ready(Ok(()));
             }
             Some(Looked::Waiting) => {}
             Some(Looked::Store(waiter)) => {

@@ -1,7 +1,7 @@
 //! The reactor: turns kernel events into wakes.
 //!
 //! Called by the loop in `Runtime::block_on` (`turn`) and by [`crate::io::AsyncFd`] (`add`,
-//! `poll_ready`, `clear`, `remove`). It knows descriptors and `std::task::Waker`, never tasks.
+//! `poll_ready`, `look`, `remove`). It knows descriptors and `std::task::Waker`, never tasks.
 //!
 //! Every descriptor is registered once, edge-triggered, for all it will ever be asked. From then on
 //! the kernel says only what *changed*, and the reactor remembers it per source:
@@ -18,7 +18,7 @@
 //!
 //! **No edge is lost.** An edge matters only between the operation that met EAGAIN and the moment
 //! its waker is stored. Both happen on this thread with no turn in between, unless the user holds a
-//! ready guard across an `.await`; for that case every source counts its events and `clear` is
+//! ready guard across an `.await`; for that case every source counts its events and a clear is
 //! refused when the count has moved on (the count is 32 bits wide: tokio #8331 shows what 8 do).
 //!
 //! Keeps I3 (wakers leave in a vector and are woken outside the borrow), I4 (the token of an event
@@ -39,18 +39,21 @@ use crate::sys::epoll::{Epoll, Events, Wait};
 use crate::task::record::Cause;
 
 pub(crate) mod ready;
+pub(crate) mod seen;
 pub(crate) mod waiters;
 
 use ready::{Interest, Ready};
+use seen::Seen;
 use waiters::{WaiterId, Waiters};
 
 /// What the reactor knows of one descriptor.
 #[derive(Debug)]
 struct Source {
     fd: RawFd,
-    /// What the kernel has said and nothing has disproved.
+    /// What the kernel has said and nothing has disproved, as far as the handle has told: see
+    /// [`Seen`].
     ready: Ready,
-    /// How many events have come, so that a clear can tell whether it is out of date.
+    /// How many events have come, so that both can tell which of them knows more.
     events: u32,
     readers: Waiters,
     writers: Waiters,
@@ -60,8 +63,25 @@ struct Source {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Readiness {
     pub(crate) ready: Ready,
-    /// The source's event count at that moment; given back to [`Reactor::clear`].
+    /// The source's event count at that moment; given back to [`Seen::clear`].
     pub(crate) events: u32,
+}
+
+impl Readiness {
+    /// What a handle knows before it has looked.
+    pub(crate) const NOTHING: Readiness = Readiness {
+        ready: Ready::EMPTY,
+        events: 0,
+    };
+
+    /// The part that ends a wait for `interest`.
+    #[inline]
+    pub(crate) fn of(self, interest: Interest) -> Self {
+        Readiness {
+            ready: self.ready & interest.mask(),
+            ..self
+        }
+    }
 }
 
 /// Whether a turn has made its system call.
@@ -75,7 +95,8 @@ pub(crate) enum Turned {
 /// What [`Reactor::poll_ready`] found.
 #[must_use]
 pub(crate) enum Polled {
-    Ready(Readiness),
+    /// The handle has seen what is ready.
+    Ready,
     /// The waker is in place.
     Waiting,
     /// The waker is not in place: call [`Reactor::store`] before returning `Pending`.
@@ -180,25 +201,22 @@ impl Reactor {
         WaiterId(next)
     }
 
-    /// What is known to be ready now, of what `interest` asks for; nothing, when the source is gone.
+    /// Brings a handle up to date; it keeps what it has when the source is gone.
     #[inline]
-    pub(crate) fn readiness(&self, key: Key, interest: Interest) -> Readiness {
-        match self.state.borrow().sources.get(key) {
-            Some(source) => source.readiness(interest),
-            None => Readiness {
-                ready: Ready::EMPTY,
-                events: 0,
-            },
+    pub(crate) fn look(&self, key: Key, seen: &Seen) {
+        if let Some(source) = self.state.borrow_mut().sources.get_mut(key) {
+            source.reconcile(seen);
         }
     }
 
-    /// As [`readiness`](Self::readiness); when nothing is ready, `waker` is to be stored for the
-    /// next event. Runs no foreign code: `clone` makes a copy of a waker of ours, or declines, and
-    /// then the caller has to come back with [`store`](Self::store).
+    /// What is known to be ready now, of what `interest` asks for, or that one has to wait: then
+    /// `waker` is to be stored for the next event. Runs no foreign code: `clone` makes a copy of a
+    /// waker of ours, or declines, and then the caller has to come back with [`store`](Self::store).
     #[inline]
     pub(crate) fn poll_ready(
         &self,
         key: Key,
+        seen: &Seen,
         interest: Interest,
         waiter: &mut Option<WaiterId>,
         waker: &Waker,
@@ -208,14 +226,10 @@ impl Reactor {
         let Some(source) = state.sources.get_mut(key) else {
             return Polled::Gone;
         };
-        let readiness = source.readiness(interest);
+        let readiness = source.reconcile(seen).of(interest);
         if !readiness.ready.is_empty() {
-            return Polled::Ready(readiness);
+            return Polled::Ready;
         }
-        if waiter.is_some_and(|waiter| source.knows(interest, waiter, waker)) {
-            return Polled::Waiting;
-        }
-        let waiter = *waiter.get_or_insert_with(|| self.next_waiter());
         // Nearly always: one direction, nobody else there, and a waker of ours.
         let both = interest.reads() && interest.is_writable();
         let side = source.side(interest.reads());
@@ -223,8 +237,13 @@ impl Reactor {
             && side.is_empty()
             && let Some(clone) = clone(waker)
         {
+            let waiter = *waiter.get_or_insert_with(|| self.next_waiter());
             side.store_first(waiter, clone);
             self.waiting.set(self.waiting.get() + 1);
+            return Polled::Waiting;
+        }
+        let waiter = *waiter.get_or_insert_with(|| self.next_waiter());
+        if source.knows(interest, waiter, waker) {
             return Polled::Waiting;
         }
         Polled::Store(waiter)
@@ -262,23 +281,12 @@ impl Reactor {
         removed
     }
 
-    /// Drops cached readiness, unless an event has come since `seen` was read.
-    #[inline]
-    pub(crate) fn clear(&self, key: Key, seen: u32, what: Ready) {
-        if let Some(source) = self.state.borrow_mut().sources.get_mut(key)
-            && source.events == seen
-        {
-            source.ready = source.ready - what;
-        }
-    }
-
     /// Presets cached readiness: the next operation is tried without waiting for an event. Those
     /// who wait already come back to be woken.
     pub(crate) fn assume(&self, key: Key, what: Ready) -> Vec<(Waker, Cause)> {
         let mut woken = Vec::new();
         if let Some(source) = self.state.borrow_mut().sources.get_mut(key) {
-            source.ready |= what;
-            source.take_waiters(what, &mut woken);
+            source.receive(what, &mut woken);
         }
         self.forget_waiting(woken.len());
         woken
@@ -365,12 +373,20 @@ impl Reactor {
 }
 
 impl Source {
+    /// Exchanges news with the handle; see [`Seen`].
     #[inline]
-    fn readiness(&self, interest: Interest) -> Readiness {
-        Readiness {
-            ready: self.ready & interest.mask(),
-            events: self.events,
+    fn reconcile(&mut self, seen: &Seen) -> Readiness {
+        let mut known = seen.get();
+        if known.events == self.events {
+            self.ready = known.ready;
+        } else {
+            known = Readiness {
+                ready: self.ready,
+                events: self.events,
+            };
+            seen.set(known);
         }
+        known
     }
 
     /// Those who wait to read, or those who wait to write.

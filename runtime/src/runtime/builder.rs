@@ -198,6 +198,7 @@ impl Builder {
             remote,
             busy_poll: BusyPoll::new(self.busy_poll),
             signals: Default::default(),
+            signals_seen: Default::default(),
             messages: Default::default(),
         };
         Ok(Runtime::from_core(core, self.event_interval))

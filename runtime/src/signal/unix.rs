@@ -190,14 +190,13 @@ impl Signal {
                 return Poll::Ready(Some(()));
             }
             let (interest, waker) = (Interest::READABLE, cx.waker());
-            let waiter = &mut Some(self.waiter);
-            match core
-                .reactor
-                .poll_ready(self.source, interest, waiter, waker, clone_own)
-            {
+            let (seen, waiter) = (&core.signals_seen, &mut Some(self.waiter));
+            let reactor = &core.reactor;
+            match reactor.poll_ready(self.source, seen, interest, waiter, waker, clone_own) {
                 // Some signal, perhaps not ours: the count decides, read again after the clear.
-                Polled::Ready(ready) => {
-                    core.reactor.clear(self.source, ready.events, ready.ready);
+                Polled::Ready => {
+                    let known = seen.get();
+                    seen.clear(known.events, known.ready);
                     continue;
                 }
                 Polled::Store(waiter) => core.reactor.store(self.source, interest, waiter, waker),

@@ -22,6 +22,9 @@ use crate::slab::Key;
 pub(crate) struct RuntimeId(u64);
 
 impl RuntimeId {
+    /// No runtime's id: serial numbers do not get that far.
+    pub(crate) const NONE: RuntimeId = RuntimeId(u64::MAX);
+
     pub(crate) fn new(serial: u64, place: u16) -> Self {
         RuntimeId(serial << 16 | u64::from(place))
     }
