@@ -25,7 +25,10 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "sync",
         ],
     ),
-    ("numbers and flags", &["task::id", "reactor::ready"]),
+    (
+        "numbers and flags",
+        &["task::id", "reactor::ready", "reactor::seen"],
+    ),
     (
         "what a task is made of",
         &["task::error", "task::record", "task::cell"],
@@ -474,7 +477,9 @@ fn what_one_thread_owns_has_no_locks_and_no_atomics() {
             ]
             .iter()
             .any(|single| file == Path::new(single));
-        if !single {
+        // It lies in the handle, which other threads may hold; its header says what follows.
+        let handle = file == Path::new("reactor/seen.rs");
+        if !single || handle {
             continue;
         }
         for token in tokens(&code(&root.join(&file))) {

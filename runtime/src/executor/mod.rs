@@ -28,7 +28,7 @@
 //! wake and costs a reference count, its atomic instructions, and every proof in this file.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, Waker};
@@ -57,6 +57,48 @@ struct Root {
     yielded: Cell<bool>,
     /// Raised by each `block_on`, so that a waker of an earlier one wakes nobody.
     generation: Cell<u32>,
+}
+
+impl Root {
+    fn wake(&self, generation: u16, cause: Cause, counters: &mut Counters) {
+        if generation != self.generation.get() as u16 {
+            counters.wakes_stale += 1;
+        } else if self.woken.replace(true) {
+            counters.wakes_coalesced += 1;
+        } else {
+            counters.wakes[cause.kind()] += 1;
+        }
+    }
+}
+
+/// Wakes this runtime's own tasks and root; made by [`Executor::waking`].
+///
+/// The reactor's events come in batches, and so do the wakes: without a vector in between, a borrow
+/// per task and a look for panics, which none of ours can raise.
+pub(crate) struct Waking<'a, D> {
+    tasks: RefMut<'a, Tasks>,
+    root: &'a Root,
+    place: u16,
+    dress: D,
+}
+
+impl<D: Dress> Waking<'_, D> {
+    /// Wakes one of ours; gives somebody else's waker back.
+    #[inline]
+    pub(crate) fn wake(&mut self, waker: Waker, cause: Cause) -> Option<Waker> {
+        let word = match self.dress.word(&waker) {
+            Some(word) if word.place() == self.place => word,
+            _ => return Some(waker),
+        };
+        let _dropping_ours_does_nothing = ManuallyDrop::new(waker);
+        if word.index() == WakeWord::ROOT {
+            let counters = &mut self.tasks.counters;
+            self.root.wake(word.generation(), cause, counters);
+        } else {
+            self.tasks.wake(word, cause);
+        }
+        None
+    }
 }
 
 pub(crate) struct Executor {
@@ -163,12 +205,18 @@ impl Executor {
 
     fn wake_root(&self, generation: u16) {
         let counters = &mut self.tasks.borrow_mut().counters;
-        if generation != self.root.generation.get() as u16 {
-            counters.wakes_stale += 1;
-        } else if self.root.woken.replace(true) {
-            counters.wakes_coalesced += 1;
-        } else {
-            counters.wakes[self.cause.get().kind()] += 1;
+        self.root.wake(generation, self.cause.get(), counters);
+    }
+
+    /// Begins to wake many at once, under one borrow: until the value is dropped, nothing else can
+    /// be done with the executor.
+    #[inline]
+    pub(crate) fn waking<D: Dress>(&self, dress: D) -> Waking<'_, D> {
+        Waking {
+            tasks: self.tasks.borrow_mut(),
+            root: &self.root,
+            place: self.runtime.place(),
+            dress,
         }
     }
 

@@ -56,8 +56,8 @@ enum Looked {
     Ready,
     /// The waker is in place.
     Waiting,
-    /// The waker has yet to be stored.
-    Store(WaiterId),
+    /// The waker may have yet to be stored.
+    Crowded,
     /// The budget is used up.
     Yield,
     Gone,
@@ -106,7 +106,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
             Polled::Ready => return Looked::Ready,
             Polled::Gone => return Looked::Gone,
             Polled::Waiting => Looked::Waiting,
-            Polled::Store(waiter) => Looked::Store(waiter),
+            Polled::Crowded => Looked::Crowded,
         };
         core.executor.note_wait(Wait {
             operation: self.operation,
@@ -167,32 +167,55 @@ impl<'a, T: AsFd> Readiness<'a, T> {
         let looked = current::with(|core| core.owns(runtime).then(|| self.look(core, cx)));
         match looked.flatten() {
             Some(Looked::Ready) => {
-                // Waiting in both directions, it may have been woken by one of them only.
-                if self.waiting && self.interest.reads() && self.interest.is_writable() {
-                    self.forget();
+                if self.waiting {
+                    self.woken();
                 }
-                self.waiting = false;
-                return Poll::Ready(Ok(()));
+                Poll::Ready(Ok(()))
             }
-            Some(Looked::Waiting) => {}
-            Some(Looked::Store(waiter)) => {
+            Some(Looked::Waiting) => {
+                self.waiting = self.waiter != Some(WaiterId::ANONYMOUS);
+                Poll::Pending
+            }
+            looked => self.poll_rarely(looked, cx),
+        }
+    }
+
+    /// The wait is over.
+    #[inline]
+    fn woken(&mut self) {
+        // Waiting in both directions, it may have been woken by one of them only.
+        if self.interest.is_both() {
+            self.forget();
+        }
+        self.waiting = false;
+    }
+
+    /// The rest of a poll, apart so that the usual one has few registers to save.
+    #[cold]
+    fn poll_rarely(&mut self, looked: Option<Looked>, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let Registration { runtime, key, .. } = *self.fd.registration();
+        match looked {
+            Some(Looked::Crowded) => {
                 if let Some(core) = current::get() {
-                    let key = self.fd.registration().key;
-                    core.reactor.store(key, self.interest, waiter, cx.waker());
+                    let (reactor, waker) = (&core.reactor, cx.waker());
+                    let store = reactor.poll_crowded(key, self.interest, &mut self.waiter, waker);
+                    if let Some(waiter) = store {
+                        reactor.store(key, self.interest, waiter, waker);
+                    }
                 }
+                self.waiting = self.waiter != Some(WaiterId::ANONYMOUS);
+                Poll::Pending
             }
             Some(Looked::Yield) => {
                 yield_after_turn(cx);
-                return Poll::Pending;
+                Poll::Pending
             }
-            Some(Looked::Gone) => return Poll::Ready(Err(runtime_is_gone())),
             None => {
                 current::explain_absence(runtime, self.operation, self.location);
-                return Poll::Ready(Err(runtime_is_gone()));
+                Poll::Ready(Err(runtime_is_gone()))
             }
+            Some(_) => Poll::Ready(Err(runtime_is_gone())),
         }
-        self.waiting = self.waiter != Some(WaiterId::ANONYMOUS);
-        Poll::Pending
     }
 
     /// Takes this operation off the source's list. On another thread it stays there until the next

@@ -21,7 +21,8 @@
 //! ready guard across an `.await`; for that case every source counts its events and a clear is
 //! refused when the count has moved on (the count is 32 bits wide: tokio #8331 shows what 8 do).
 //!
-//! Keeps I3 (wakers leave in a vector and are woken outside the borrow), I4 (the token of an event
+//! Keeps I3 (other people's wakers leave in a vector and are woken outside the borrow; to wake a task
+//! of ours is to queue a number), I4 (the token of an event
 //! is index and generation; what finds no source wakes nobody) and I6 (whoever waits is either in
 //! `Waiters` or has been woken; `remove` wakes those that are left).
 //!
@@ -99,8 +100,8 @@ pub(crate) enum Polled {
     Ready,
     /// The waker is in place.
     Waiting,
-    /// The waker is not in place: call [`Reactor::store`] before returning `Pending`.
-    Store(WaiterId),
+    /// Somebody is there already, perhaps the same waker: ask [`Reactor::poll_crowded`].
+    Crowded,
     /// The source was removed, or the runtime is ending.
     Gone,
 }
@@ -126,8 +127,8 @@ pub(crate) struct Reactor {
     /// Where epoll lives: shared with other threads, which may deregister and wake but never wait.
     remote: Arc<Remote>,
     state: RefCell<State>,
-    /// Wakers on their way from `State` to being woken; kept for its capacity.
-    woken: Cell<Vec<(Waker, Cause)>>,
+    /// Other people's wakers on their way from `State` to being woken; kept for its capacity.
+    strangers: Cell<Vec<(Waker, Cause)>>,
     next_waiter: Cell<u32>,
     /// How many operations wait for a descriptor now. The paused clock asks.
     waiting: Cell<usize>,
@@ -143,7 +144,7 @@ impl Reactor {
                 events: Events::with_capacity(events_per_turn),
                 closed: false,
             }),
-            woken: Cell::new(Vec::new()),
+            strangers: Cell::new(Vec::new()),
             next_waiter: Cell::new(0),
             waiting: Cell::new(0),
             counters: Cell::new(Counters::default()),
@@ -211,7 +212,7 @@ impl Reactor {
 
     /// What is known to be ready now, of what `interest` asks for, or that one has to wait: then
     /// `waker` is to be stored for the next event. Runs no foreign code: `clone` makes a copy of a
-    /// waker of ours, or declines, and then the caller has to come back with [`store`](Self::store).
+    /// waker of ours, or declines.
     #[inline]
     pub(crate) fn poll_ready(
         &self,
@@ -231,22 +232,35 @@ impl Reactor {
             return Polled::Ready;
         }
         // Nearly always: one direction, nobody else there, and a waker of ours.
-        let both = interest.reads() && interest.is_writable();
-        let side = source.side(interest.reads());
-        if !both
-            && side.is_empty()
+        if !interest.is_both()
             && let Some(clone) = clone(waker)
         {
             let waiter = *waiter.get_or_insert_with(|| self.next_waiter());
-            side.store_first(waiter, clone);
-            self.waiting.set(self.waiting.get() + 1);
-            return Polled::Waiting;
+            if source.side(interest.reads()).store_first(waiter, clone) {
+                self.waiting.set(self.waiting.get() + 1);
+                return Polled::Waiting;
+            }
         }
+        Polled::Crowded
+    }
+
+    /// The rest of [`poll_ready`](Self::poll_ready), when it is not as simple as that: gives the
+    /// number with which to call [`store`](Self::store), or nothing when the waker is in place.
+    /// Apart, because it takes many registers, which the usual case would have to save.
+    #[cold]
+    pub(crate) fn poll_crowded(
+        &self,
+        key: Key,
+        interest: Interest,
+        waiter: &mut Option<WaiterId>,
+        waker: &Waker,
+    ) -> Option<WaiterId> {
+        let state = self.state.borrow();
+        let source = state.sources.get(key)?;
         let waiter = *waiter.get_or_insert_with(|| self.next_waiter());
-        if source.knows(interest, waiter, waker) {
-            return Polled::Waiting;
-        }
-        Polled::Store(waiter)
+        let read = !interest.reads() || source.readers.knows(waiter, waker);
+        let written = !interest.is_writable() || source.writers.knows(waiter, waker);
+        (!read || !written).then_some(waiter)
     }
 
     /// Stores one clone of the waker per direction asked for, in place of what the same operation
@@ -286,14 +300,18 @@ impl Reactor {
     pub(crate) fn assume(&self, key: Key, what: Ready) -> Vec<(Waker, Cause)> {
         let mut woken = Vec::new();
         if let Some(source) = self.state.borrow_mut().sources.get_mut(key) {
-            source.receive(what, &mut woken);
+            source.receive(what, |waker, cause| woken.push((waker, cause)));
         }
         self.forget_waiting(woken.len());
         woken
     }
 
     /// One look at the kernel: waits as long as `wait` allows, remembers what became ready, and
-    /// hands every waker concerned to `wake`, outside of every borrow.
+    /// wakes whom it concerns.
+    ///
+    /// `wake_own` wakes the runtime's own tasks on the spot, which runs no foreign code, and gives
+    /// other people's wakers back. Those are handed to `wake_strangers` outside of every borrow;
+    /// `wake_own`, and whatever it has borrowed, is gone by then.
     ///
     /// # Errors
     ///
@@ -302,7 +320,8 @@ impl Reactor {
     pub(crate) fn turn(
         &self,
         wait: Wait,
-        wake: impl FnOnce(std::vec::Drain<'_, (Waker, Cause)>),
+        mut wake_own: impl FnMut(Waker, Cause) -> Option<Waker>,
+        wake_strangers: impl FnOnce(std::vec::Drain<'_, (Waker, Cause)>),
     ) -> io::Result<Turned> {
         let mut counters = self.counters.get();
         counters.turns += 1;
@@ -313,7 +332,8 @@ impl Reactor {
         }
         counters.waits += 1;
         counters.parks += u64::from(wait != Wait::Poll);
-        let mut woken = self.woken.take();
+        let mut strangers = self.strangers.take();
+        let mut woken = 0;
         {
             let mut state = self.state.borrow_mut();
             let State {
@@ -331,16 +351,22 @@ impl Reactor {
                     counters.events_stale += 1;
                     continue;
                 };
-                source.receive(Ready::from_epoll(event.flags), &mut woken);
+                source.receive(Ready::from_epoll(event.flags), |waker, cause| {
+                    woken += 1;
+                    if let Some(stranger) = wake_own(waker, cause) {
+                        strangers.push((stranger, cause));
+                    }
+                });
             }
         }
+        drop(wake_own);
         self.counters.set(counters);
-        self.forget_waiting(woken.len());
-        if !woken.is_empty() {
-            wake(woken.drain(..));
+        self.forget_waiting(woken);
+        if !strangers.is_empty() {
+            wake_strangers(strangers.drain(..));
         }
         // A nested turn is impossible, so nothing was put back in the meantime.
-        self.woken.set(woken);
+        self.strangers.set(strangers);
         Ok(Turned::Asked)
     }
 
@@ -399,29 +425,17 @@ impl Source {
         }
     }
 
+    /// Takes in one event; those who wait for any of it go to `wake`.
     #[inline]
-    fn knows(&self, interest: Interest, waiter: WaiterId, waker: &Waker) -> bool {
-        (!interest.reads() || self.readers.knows(waiter, waker))
-            && (!interest.is_writable() || self.writers.knows(waiter, waker))
-    }
-
-    /// Takes in one event; those whom it concerns move to `woken`.
-    #[inline]
-    fn receive(&mut self, ready: Ready, woken: &mut Vec<(Waker, Cause)>) {
+    fn receive(&mut self, ready: Ready, mut wake: impl FnMut(Waker, Cause)) {
         self.ready |= ready;
         self.events = self.events.wrapping_add(1);
-        self.take_waiters(ready, woken);
-    }
-
-    /// Moves those who wait for any of `ready` to `woken`.
-    #[inline]
-    fn take_waiters(&mut self, ready: Ready, woken: &mut Vec<(Waker, Cause)>) {
         let cause = Cause::io(self.fd, ready);
         if ready.intersects(Interest::READABLE.mask()) || ready.is_priority() {
-            self.readers.take_all(|waker| woken.push((waker, cause)));
+            self.readers.take_all(|waker| wake(waker, cause));
         }
         if ready.intersects(Interest::WRITABLE.mask()) {
-            self.writers.take_all(|waker| woken.push((waker, cause)));
+            self.writers.take_all(|waker| wake(waker, cause));
         }
     }
 }

@@ -78,6 +78,12 @@ impl Interest {
         self.0 & (Ready::READABLE.0 | Ready::PRIORITY.0) != 0 || !self.is_writable()
     }
 
+    /// Whether whoever waits stands on both sides.
+    #[inline]
+    pub(crate) const fn is_both(self) -> bool {
+        self.reads() && self.is_writable()
+    }
+
     pub(crate) const fn to_epoll(self) -> u32 {
         let mut flags = 0;
         if self.is_readable() {

@@ -84,17 +84,20 @@ impl Waiters {
             || self.more.iter().flat_map(|more| more.iter()).any(knows)
     }
 
-    /// Stores the only waiter.
+    /// Stores the only waiter; declines when somebody is there.
     #[inline]
-    pub(crate) fn store_first(&mut self, id: WaiterId, waker: Waker) {
-        debug_assert!(self.is_empty());
-        self.first = Some(Waiter { id, waker });
+    pub(crate) fn store_first(&mut self, id: WaiterId, waker: Waker) -> bool {
+        let first = self.is_empty();
+        if first {
+            self.first = Some(Waiter { id, waker });
+        }
+        first
     }
 
     /// Stores a waiter, in place of the same operation's earlier waker if there is one.
     pub(crate) fn store(&mut self, id: WaiterId, waker: Waker) -> Displaced {
         if self.is_empty() {
-            self.store_first(id, waker);
+            self.first = Some(Waiter { id, waker });
             return Displaced::default();
         }
         let more = self.more.get_or_insert_default();

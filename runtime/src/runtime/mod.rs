@@ -163,9 +163,12 @@ impl Core {
     #[inline]
     fn turn(&self) {
         let wait = self.how_long();
-        let turned = self
-            .reactor
-            .turn(wait, |woken| self.executor.wake_all(woken, Ours));
+        let mut waking = self.executor.waking(Ours);
+        let turned = self.reactor.turn(
+            wait,
+            move |waker, cause| waking.wake(waker, cause),
+            |strangers| self.executor.wake_all(strangers, Ours),
+        );
         if wait != Wait::Poll {
             self.remote.inbox().unpark();
         }

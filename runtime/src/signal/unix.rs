@@ -199,7 +199,12 @@ impl Signal {
                     seen.clear(known.events, known.ready);
                     continue;
                 }
-                Polled::Store(waiter) => core.reactor.store(self.source, interest, waiter, waker),
+                Polled::Crowded => {
+                    let store = reactor.poll_crowded(self.source, interest, waiter, waker);
+                    if let Some(waiter) = store {
+                        reactor.store(self.source, interest, waiter, waker);
+                    }
+                }
                 Polled::Waiting => {}
                 Polled::Gone => return Poll::Ready(None),
             }
