@@ -18,8 +18,7 @@ use super::guard::AsyncFdReadyGuard;
 use super::readiness::Readiness;
 use super::{Interest, Ready};
 use crate::current;
-use crate::reactor::Readiness as Known;
-use crate::reactor::seen::Seen;
+use crate::reactor::seen::{Known, Seen};
 use crate::slab::Key;
 use crate::task::id::RuntimeId;
 

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use super::{AsyncFd, Interest, Ready};
-use crate::reactor::Readiness;
+use crate::reactor::seen::Known;
 
 /// A descriptor that was ready a moment ago.
 ///
@@ -19,16 +19,16 @@ use crate::reactor::Readiness;
 pub struct AsyncFdReadyGuard<'a, T: AsFd> {
     fd: &'a AsyncFd<T>,
     interest: Interest,
-    readiness: Readiness,
+    known: Known,
 }
 
 impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
     #[inline]
-    pub(super) fn new(fd: &'a AsyncFd<T>, interest: Interest, readiness: Readiness) -> Self {
+    pub(super) fn new(fd: &'a AsyncFd<T>, interest: Interest, known: Known) -> Self {
         AsyncFdReadyGuard {
             fd,
             interest,
-            readiness,
+            known,
         }
     }
 
@@ -36,7 +36,7 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
     #[must_use]
     #[inline]
     pub fn ready(&self) -> Ready {
-        self.readiness.ready & Ready::ALL
+        self.known.ready & Ready::ALL
     }
 
     /// The descriptor.
@@ -83,7 +83,7 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
     /// readiness stays.
     #[inline]
     pub fn short_transfer(&mut self) {
-        if !self.readiness.ready.intersects(Ready::LASTING) {
+        if !self.known.ready.intersects(Ready::LASTING) {
             self.clear(self.interest.mask());
         }
     }
@@ -107,9 +107,9 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
 
     #[inline]
     fn clear(&mut self, what: Ready) {
-        self.readiness.ready = self.readiness.ready - what;
+        self.known.ready = self.known.ready - what;
         let seen = &self.fd.registration().seen;
-        seen.clear(self.readiness.events, what);
+        seen.clear(self.known.events, what);
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) mod seen;
 pub(crate) mod waiters;
 
 use ready::{Interest, Ready};
-use seen::Seen;
+use seen::{Known, Seen};
 use waiters::{WaiterId, Waiters};
 
 /// What the reactor knows of one descriptor.
@@ -58,31 +58,6 @@ struct Source {
     events: u32,
     readers: Waiters,
     writers: Waiters,
-}
-
-/// What an operation learns when it need not wait.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Readiness {
-    pub(crate) ready: Ready,
-    /// The source's event count at that moment; given back to [`Seen::clear`].
-    pub(crate) events: u32,
-}
-
-impl Readiness {
-    /// What a handle knows before it has looked.
-    pub(crate) const NOTHING: Readiness = Readiness {
-        ready: Ready::EMPTY,
-        events: 0,
-    };
-
-    /// The part that ends a wait for `interest`.
-    #[inline]
-    pub(crate) fn of(self, interest: Interest) -> Self {
-        Readiness {
-            ready: self.ready & interest.mask(),
-            ..self
-        }
-    }
 }
 
 /// Whether a turn has made its system call.
@@ -401,12 +376,12 @@ impl Reactor {
 impl Source {
     /// Exchanges news with the handle; see [`Seen`].
     #[inline]
-    fn reconcile(&mut self, seen: &Seen) -> Readiness {
+    fn reconcile(&mut self, seen: &Seen) -> Known {
         let mut known = seen.get();
         if known.events == self.events {
             self.ready = known.ready;
         } else {
-            known = Readiness {
+            known = Known {
                 ready: self.ready,
                 events: self.events,
             };

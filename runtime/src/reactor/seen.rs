@@ -21,8 +21,32 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Readiness;
-use super::ready::Ready;
+use super::ready::{Interest, Ready};
+
+/// What one side knows of a source's readiness.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    pub(crate) ready: Ready,
+    /// How many events that is the sum of; given back to [`Seen::clear`].
+    pub(crate) events: u32,
+}
+
+impl Known {
+    /// What a handle knows before it has looked.
+    pub(crate) const NOTHING: Known = Known {
+        ready: Ready::EMPTY,
+        events: 0,
+    };
+
+    /// The part that ends a wait for `interest`.
+    #[inline]
+    pub(crate) fn of(self, interest: Interest) -> Self {
+        Known {
+            ready: self.ready & interest.mask(),
+            ..self
+        }
+    }
+}
 
 /// A source's readiness as last seen:
 ///
@@ -34,17 +58,17 @@ pub(crate) struct Seen(AtomicU64);
 
 impl Seen {
     #[inline]
-    pub(crate) fn get(&self) -> Readiness {
+    pub(crate) fn get(&self) -> Known {
         let bits = self.0.load(Ordering::Relaxed);
-        Readiness {
+        Known {
             ready: Ready::from_bits(bits as u8),
             events: (bits >> 32) as u32,
         }
     }
 
     #[inline]
-    pub(crate) fn set(&self, readiness: Readiness) {
-        let bits = u64::from(readiness.events) << 32 | u64::from(readiness.ready.to_bits());
+    pub(crate) fn set(&self, known: Known) {
+        let bits = u64::from(known.events) << 32 | u64::from(known.ready.to_bits());
         self.0.store(bits, Ordering::Relaxed);
     }
 
@@ -54,7 +78,7 @@ impl Seen {
     pub(crate) fn clear(&self, events: u32, what: Ready) {
         let now = self.get();
         if now.events == events {
-            self.set(Readiness {
+            self.set(Known {
                 ready: now.ready - what,
                 events,
             });
