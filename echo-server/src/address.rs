@@ -1,4 +1,5 @@
-//! Reads an address as a person writes it: `127.0.0.1:8080`, `tcp://[::1]:8080`, `unix:///path`.
+//! Reads an address as a person writes it: `127.0.0.1:8080`, `tcp://[::1]:8080`, `unix:///path`,
+//! `udp://127.0.0.1:8080`.
 //!
 //! Called by [`crate::args`]; nothing is looked up or opened here, that is the job of
 //! [`crate::listen`]. A name is kept as a name until then, so that an unknown host is a start-up
@@ -11,14 +12,16 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 /// What every message about a bad address ends with.
-const ALLOWED: &str = "allowed are HOST:PORT, tcp://HOST:PORT, tcp://[IPV6]:PORT and unix:///PATH, \
-                       with a port from 0 to 65535 (0 lets the system choose)";
+const ALLOWED: &str = "allowed are HOST:PORT, tcp://HOST:PORT, tcp://[IPV6]:PORT, udp://HOST:PORT and \
+                       unix:///PATH, with a port from 0 to 65535 (0 lets the system choose)";
 
 /// Somewhere to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Address {
     /// A TCP port; `host` is an IP literal (IPv6 without its brackets) or a name.
     Tcp { host: String, port: u16 },
+    /// A UDP port; `host` as above.
+    Udp { host: String, port: u16 },
     /// A Unix stream socket, by the path of its file.
     Unix(PathBuf),
 }
@@ -50,16 +53,16 @@ impl Address {
             ));
         };
         match text.split_once("://") {
-            None => parse_tcp(text),
-            Some(("tcp", rest)) => parse_tcp(rest),
-            Some(("udp", _)) => Err(format!("udp:// is not served yet; {ALLOWED}")),
+            None => parse_port(text).map(|(host, port)| Address::Tcp { host, port }),
+            Some(("tcp", rest)) => parse_port(rest).map(|(host, port)| Address::Tcp { host, port }),
+            Some(("udp", rest)) => parse_port(rest).map(|(host, port)| Address::Udp { host, port }),
             Some((scheme, _)) => Err(format!("there is no scheme '{scheme}'; {ALLOWED}")),
         }
     }
 }
 
 /// Reads `host:port` or `[ipv6]:port`.
-fn parse_tcp(text: &str) -> Result<Address, String> {
+fn parse_port(text: &str) -> Result<(String, u16), String> {
     let Some((host, port)) = text.rsplit_once(':') else {
         return Err(format!("the port is missing; {ALLOWED}"));
     };
@@ -85,10 +88,7 @@ fn parse_tcp(text: &str) -> Result<Address, String> {
         Ok(number) if port.bytes().all(|byte| byte.is_ascii_digit()) => number,
         _ => return Err(format!("'{port}' is not a port; {ALLOWED}")),
     };
-    Ok(Address::Tcp {
-        host: host.to_owned(),
-        port,
-    })
+    Ok((host.to_owned(), port))
 }
 
 fn is_ipv6(text: &str) -> bool {
@@ -99,10 +99,18 @@ fn is_ipv6(text: &str) -> bool {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Address::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
-            Address::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Address::Tcp { host, port } => write_port(f, "tcp", host, *port),
+            Address::Udp { host, port } => write_port(f, "udp", host, *port),
             Address::Unix(path) => write!(f, "unix://{}", printable(path.as_os_str())),
         }
+    }
+}
+
+fn write_port(f: &mut fmt::Formatter<'_>, scheme: &str, host: &str, port: u16) -> fmt::Result {
+    if host.contains(':') {
+        write!(f, "{scheme}://[{host}]:{port}")
+    } else {
+        write!(f, "{scheme}://{host}:{port}")
     }
 }
 
@@ -136,6 +144,13 @@ mod tests {
         assert_eq!(parse("[::1]:65535"), tcp("::1", 65535));
         assert_eq!(parse("tcp://[fe80::1%lo]:1"), tcp("fe80::1%lo", 1));
         assert_eq!(
+            parse("udp://[::1]:53"),
+            Ok(Address::Udp {
+                host: "::1".to_owned(),
+                port: 53
+            })
+        );
+        assert_eq!(
             parse("unix:///tmp/a:b"),
             Ok(Address::Unix("/tmp/a:b".into()))
         );
@@ -158,7 +173,8 @@ mod tests {
             "[x]:1",
             "[]:1",
             "unix://",
-            "udp://127.0.0.1:1",
+            "udp://127.0.0.1",
+            "udp:///path",
             "http://a:1",
             "-1",
         ] {
@@ -166,11 +182,6 @@ mod tests {
             assert!(message.contains("0 to 65535"), "{bad}: {message}");
             assert!(!message.contains('\n'), "{bad}: {message}");
         }
-        assert!(
-            parse("udp://127.0.0.1:1")
-                .expect_err("udp")
-                .contains("udp:// is not served yet")
-        );
     }
 
     #[test]
@@ -186,6 +197,8 @@ mod tests {
         for text in [
             "tcp://127.0.0.1:8080",
             "tcp://[::1]:0",
+            "udp://127.0.0.1:8080",
+            "udp://[::1]:0",
             "unix:///tmp/echo.sock",
         ] {
             assert_eq!(parse(text).expect(text).to_string(), text);

@@ -18,6 +18,7 @@ use crate::address::Address;
     version,
     after_help = "Examples:\n  echo-server                                  then: nc 127.0.0.1 8080\n  \
                   echo-server tcp://127.0.0.1:5000 unix:///tmp/echo.sock\n  \
+                  echo-server udp://127.0.0.1:5000             then: nc -u 127.0.0.1 5000\n  \
                   echo-server '[::1]:0' --stats 1s -v\n\n\
                   Signals:\n  SIGINT, SIGTERM  end gracefully; a second one ends at once\n  \
                   SIGUSR1          list counters and tasks on stderr\n\n\
@@ -30,8 +31,8 @@ pub(crate) struct Args {
         value_name = "ADDR",
         value_parser = address(),
         allow_negative_numbers = true,
-        help = "Where to listen: HOST:PORT, tcp://HOST:PORT, tcp://[IPV6]:PORT or unix:///PATH, \
-                with a port from 0 to 65535; several are served at once \
+        help = "Where to listen: HOST:PORT, tcp://HOST:PORT, tcp://[IPV6]:PORT, udp://HOST:PORT or \
+                unix:///PATH, with a port from 0 to 65535; several are served at once \
                 [default: tcp://127.0.0.1:8080]"
     )]
     positional: Vec<Address>,
@@ -63,12 +64,13 @@ pub(crate) struct Args {
           value_parser = clap::value_parser!(u32).range(1..=65_535))]
     pub(crate) backlog: u32,
 
-    /// The most that one read takes, 1 to 65535 bytes; longer input is more reads
+    /// The most that one read takes, 1 to 65535 bytes; longer input is more reads. A datagram is
+    /// always taken whole
     #[arg(long, value_name = "BYTES", default_value_t = 65_535,
           value_parser = clap::value_parser!(u32).range(1..=65_535))]
     pub(crate) buffer_size: u32,
 
-    /// Run N threads, 1 to 256, each with a runtime and listeners (SO_REUSEPORT) of its own
+    /// Run N threads, 1 to 256, each with a runtime and sockets (SO_REUSEPORT) of its own
     #[arg(long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=256))]
     pub(crate) threads: u32,
@@ -198,7 +200,7 @@ mod tests {
         for (arguments, allowed) in [
             (&["-1"][..], "0 to 65535"),
             (&["127.0.0.1:65536"], "0 to 65535"),
-            (&["udp://127.0.0.1:1"], "not served yet"),
+            (&["udp://127.0.0.1"], "0 to 65535"),
             (&["--grace", "5"], "500ms"),
             (&["--idle-timeout", "0s"], "longer than zero"),
             (&["--stats", "x"], "500ms"),

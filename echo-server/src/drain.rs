@@ -2,7 +2,8 @@
 //!
 //! Run by [`crate::team`] on every thread, after SIGINT or SIGTERM:
 //!
-//! 1. What waits in the listening queues is accepted, then the listeners close.
+//! 1. What waits in the listening queues is accepted, then the listeners close. What waits in the
+//!    queues of datagram sockets is returned, then those close.
 //! 2. A connection that has been [`QUIET`] for a moment, with nothing owed to its peer, ends: its
 //!    receiving side is shut down. That is all it takes, because shutdown(2) speaks to the handler
 //!    in words it knows already: it still reads and returns what the kernel holds, then sees the
@@ -38,7 +39,11 @@ pub(crate) async fn drain(server: &Server, grace: Duration) -> usize {
     accept_the_last(server).await;
     server.stop_accepting();
     // `timeout` also copes with a grace of a thousand years, which no sum of instants would.
-    let in_time = timeout(grace, finish_connections(server, LAST_CALL.min(grace / 2))).await;
+    let finish = async {
+        server.datagrams_done().await;
+        finish_connections(server, LAST_CALL.min(grace / 2)).await;
+    };
+    let in_time = timeout(grace, finish).await;
     server.drained.ring();
     match in_time {
         Ok(()) => 0,

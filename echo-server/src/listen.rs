@@ -1,4 +1,4 @@
-//! Opens the listening sockets, and accepts from them.
+//! Opens the sockets that clients reach the server at, and accepts from those that listen.
 //!
 //! [`bind`] is called by [`crate::program`] at start-up and turns every [`Address`] into sockets
 //! that belong to no runtime yet, so that they can be handed to any thread; [`Listener`] is such a
@@ -6,18 +6,19 @@
 
 use std::fmt;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener as StdTcpListener};
+use std::net::{SocketAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::Path;
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, sockopt};
 use tracing::{debug, warn};
-use wakeful_net::{SocketError, TcpListener, TcpSocket, UnixListener, lookup_host};
+use wakeful_net::{SocketError, TcpListener, TcpSocket, UdpSocket, UnixListener, lookup_host};
 
 use crate::address::Address;
 use crate::stream::{Peer, Stream};
 use crate::unix_socket::{SocketFile, make_way};
 
-/// A listening socket with the address that clients use.
+/// A socket with the address that clients use.
 #[derive(Debug)]
 pub(crate) struct Socket {
     kind: Kind,
@@ -29,6 +30,7 @@ pub(crate) struct Socket {
 enum Kind {
     Tcp(StdTcpListener),
     Unix(StdUnixListener),
+    Udp(StdUdpSocket),
 }
 
 /// All that is listened on.
@@ -97,7 +99,11 @@ pub(crate) async fn bind(
     bound.per_thread.resize_with(threads as usize, Vec::new);
     for address in addresses {
         let outcome = match address {
-            Address::Tcp { host, port } => bind_tcp(&mut bound, host, *port, backlog).await,
+            Address::Tcp { host, port } => {
+                let one = |bound: &mut _, address| bind_tcp(bound, address, backlog);
+                bind_all(&mut bound, host, *port, one).await
+            }
+            Address::Udp { host, port } => bind_all(&mut bound, host, *port, bind_udp).await,
             Address::Unix(path) => bind_unix(&mut bound, path, backlog).await,
         };
         outcome.map_err(|error| BindError {
@@ -119,9 +125,14 @@ fn plain(error: io::Error) -> io::Error {
     }
 }
 
-/// Listens on every address that `host` stands for: `localhost` is usually both 127.0.0.1 and
+/// Binds sockets to every address that `host` stands for: `localhost` is usually both 127.0.0.1 and
 /// `[::1]`, and a client may try either.
-async fn bind_tcp(bound: &mut Bound, host: &str, port: u16, backlog: u32) -> io::Result<()> {
+async fn bind_all(
+    bound: &mut Bound,
+    host: &str,
+    port: u16,
+    bind_one: impl Fn(&mut Bound, SocketAddr) -> io::Result<()>,
+) -> io::Result<()> {
     let mut found: Vec<SocketAddr> = Vec::new();
     for address in lookup_host((host, port)).await? {
         if !found.contains(&address) {
@@ -131,7 +142,7 @@ async fn bind_tcp(bound: &mut Bound, host: &str, port: u16, backlog: u32) -> io:
     let mut missing = None;
     let mut bound_any = false;
     for &address in &found {
-        match bind_tcp_to(bound, address, backlog).map_err(plain) {
+        match bind_one(bound, address).map_err(plain) {
             Ok(()) => bound_any = true,
             // A name may have an address that this machine lacks, such as [::1] without IPv6.
             Err(error) if found.len() > 1 && is_missing(&error) => {
@@ -154,7 +165,7 @@ fn is_missing(error: &io::Error) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(unsupported)
 }
 
-fn bind_tcp_to(bound: &mut Bound, mut address: SocketAddr, backlog: u32) -> io::Result<()> {
+fn bind_tcp(bound: &mut Bound, mut address: SocketAddr, backlog: u32) -> io::Result<()> {
     let shared = bound.per_thread.len() > 1;
     for (thread, sockets) in bound.per_thread.iter_mut().enumerate() {
         let socket = match address {
@@ -182,6 +193,33 @@ fn bind_tcp_to(bound: &mut Bound, mut address: SocketAddr, backlog: u32) -> io::
     Ok(())
 }
 
+/// Binds datagram sockets. As with TCP, the first one binds alone and then shares its port.
+fn bind_udp(bound: &mut Bound, mut address: SocketAddr) -> io::Result<()> {
+    let shared = bound.per_thread.len() > 1;
+    for (thread, sockets) in bound.per_thread.iter_mut().enumerate() {
+        let family = match address {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = socket_with(family, SocketType::DGRAM, flags, Some(ipproto::UDP))?;
+        if shared && thread > 0 {
+            sockopt::set_socket_reuseport(&socket, true)?;
+        }
+        rustix::net::bind(&socket, &address)?;
+        if shared && thread == 0 {
+            sockopt::set_socket_reuseport(&socket, true)?;
+        }
+        let socket = StdUdpSocket::from(socket);
+        address = socket.local_addr()?;
+        sockets.push(Socket {
+            kind: Kind::Udp(socket),
+            name: format!("udp://{address}"),
+        });
+    }
+    Ok(())
+}
+
 /// Listens on a Unix socket. All threads accept from the same one.
 async fn bind_unix(bound: &mut Bound, path: &Path, backlog: u32) -> io::Result<()> {
     make_way(path).await?;
@@ -199,6 +237,15 @@ async fn bind_unix(bound: &mut Bound, path: &Path, backlog: u32) -> io::Result<(
     Ok(())
 }
 
+/// A socket on a runtime.
+#[derive(Debug)]
+pub(crate) enum Open {
+    /// To be served by [`crate::accept`].
+    Listener(Listener),
+    /// To be served by [`crate::datagrams`].
+    Datagrams(UdpSocket),
+}
+
 /// A listening socket on a runtime.
 #[derive(Debug)]
 pub(crate) enum Listener {
@@ -210,12 +257,13 @@ pub(crate) enum Listener {
 
 impl Socket {
     /// Registers the socket with the current runtime; gives back its name as well.
-    pub(crate) fn open(self) -> io::Result<(Listener, String)> {
-        let listener = match self.kind {
-            Kind::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
-            Kind::Unix(listener) => Listener::Unix(UnixListener::from_std(listener)?),
+    pub(crate) fn open(self) -> io::Result<(Open, String)> {
+        let open = match self.kind {
+            Kind::Tcp(socket) => Open::Listener(Listener::Tcp(TcpListener::from_std(socket)?)),
+            Kind::Unix(socket) => Open::Listener(Listener::Unix(UnixListener::from_std(socket)?)),
+            Kind::Udp(socket) => Open::Datagrams(UdpSocket::from_std(socket)?),
         };
-        Ok((listener, self.name))
+        Ok((open, self.name))
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `listen`, `unix_socket` | listening sockets |
 //! | `team` | one server per thread |
 //! | `server`, `accept` | how a client becomes a task |
+//! | `datagrams` | the echo of UDP: one task per socket |
 //! | `connections`, `connection`, `stream` | what is known of each client |
 //! | **`echo`**, `patience` | **the echo itself**, and its time limits |
 //! | `drain` | the graceful end |
@@ -33,6 +34,7 @@ mod args;
 mod bell;
 mod connection;
 mod connections;
+mod datagrams;
 mod drain;
 mod echo;
 mod limits;

@@ -111,7 +111,12 @@ pub(crate) fn write(server: &Server) {
         .iter()
         .filter_map(|one| Some((one.task()?, one)))
         .collect();
+    let datagrams: HashMap<task::Id, _> = server.datagrams().into_iter().collect();
     for record in task::records() {
+        if let Some(socket) = datagrams.get(&record.id) {
+            info!(target: REPORT, "{record}; serves {socket}");
+            continue;
+        }
         match served.get(&record.id) {
             Some(peer) => info!(
                 target: REPORT,

@@ -9,14 +9,15 @@ use std::io;
 use std::rc::Rc;
 
 use tracing::{debug, info, warn};
-use wakeful::task::JoinHandle;
+use wakeful::task::{self, JoinHandle};
 
 use crate::accept::accept;
 use crate::bell::Bell;
 use crate::connection::{Connection, Lost};
 use crate::connections::Connections;
+use crate::datagrams::{self, Datagrams};
 use crate::echo::echo;
-use crate::listen::Socket;
+use crate::listen::{Open, Socket};
 use crate::patience::Patience;
 use crate::stream::{Peer, Stream};
 
@@ -41,6 +42,10 @@ pub(crate) struct Server {
     pub(crate) counters: Counters,
     /// The tasks that accept.
     accepting: RefCell<Vec<JoinHandle<()>>>,
+    /// The datagram sockets, and the tasks that serve them.
+    datagrams: RefCell<Vec<(Rc<Datagrams>, JoinHandle<()>)>>,
+    /// Rings when the end begins.
+    pub(crate) closing: Bell,
     /// Set when the end has begun; see [`crate::drain`].
     ending: Cell<bool>,
     /// Rings when the drain is over.
@@ -81,13 +86,25 @@ impl Server {
             connections: Rc::new(Connections::new(options.max_connections)),
             counters: Counters::default(),
             accepting: RefCell::default(),
+            datagrams: RefCell::default(),
+            closing: Bell::default(),
             ending: Cell::new(false),
             drained: Bell::default(),
         });
         for socket in sockets {
-            let (listener, name) = socket.open()?;
-            let task = wakeful::spawn(accept(listener, name.into(), Rc::clone(&server)));
-            server.accepting.borrow_mut().push(task);
+            let (open, name) = socket.open()?;
+            match open {
+                Open::Listener(listener) => {
+                    let task = wakeful::spawn(accept(listener, name.into(), Rc::clone(&server)));
+                    server.accepting.borrow_mut().push(task);
+                }
+                Open::Datagrams(socket) => {
+                    let socket = Rc::new(Datagrams::new(socket, name));
+                    let echo = datagrams::echo(Rc::clone(&socket), Rc::clone(&server));
+                    let task = wakeful::spawn(echo);
+                    server.datagrams.borrow_mut().push((socket, task));
+                }
+            }
         }
         Ok(server)
     }
@@ -127,11 +144,34 @@ impl Server {
         }
     }
 
-    /// Closes the listening sockets: from now on new clients are refused.
+    /// Closes the listening sockets: from now on new clients are refused. Those who serve datagrams
+    /// are told to come to an end.
     pub(crate) fn stop_accepting(&self) {
         self.ending.set(true);
         for task in self.accepting.take() {
             task.abort();
         }
+        self.closing.ring();
+    }
+
+    /// Whether the end has begun.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.get()
+    }
+
+    /// Waits until those who serve datagrams have ended.
+    pub(crate) async fn datagrams_done(&self) {
+        for (socket, task) in self.datagrams.take() {
+            if let Err(error) = task.await {
+                warn!(via = %socket.name(), %error, "the task of a socket failed");
+            }
+        }
+    }
+
+    /// The datagram sockets with the tasks that serve them.
+    pub(crate) fn datagrams(&self) -> Vec<(task::Id, Rc<Datagrams>)> {
+        let sockets = self.datagrams.borrow();
+        let both = |(socket, task): &(Rc<_>, JoinHandle<()>)| (task.id(), Rc::clone(socket));
+        sockets.iter().map(both).collect()
     }
 }

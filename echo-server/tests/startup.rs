@@ -60,7 +60,7 @@ fn bad_usage_ends_with_2_and_names_what_is_allowed() {
         (&["65536"], "0 to 65535"),
         (&["x"], "0 to 65535"),
         (&["http://127.0.0.1:80"], "unix://"),
-        (&["udp://127.0.0.1:80"], "not served yet"),
+        (&["udp://127.0.0.1"], "port is missing"),
         (&["--grace", "soon"], "500ms"),
         (&["--buffer-size", "65536"], "1..=65535"),
         (&["--no-such-flag"], "--help"),

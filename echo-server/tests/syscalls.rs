@@ -10,7 +10,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Shutdown, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -49,8 +49,9 @@ impl Traced {
             .arg(&file)
             .args(options);
         command.arg(PROGRAM).arg("127.0.0.1:0").args(arguments);
+        let further = arguments.iter().filter(|one| one.contains("://")).count();
         Traced {
-            server: Server::launch(command, 1),
+            server: Server::launch(command, 1 + further),
             file,
             _directory: directory,
         }
@@ -431,4 +432,72 @@ fn sockets_at(port: u16) -> Vec<u64> {
         .filter(|fields| fields[1].ends_with(&local))
         .filter_map(|fields| fields[9].parse().ok())
         .collect()
+}
+
+/// A UDP client of the server's second address.
+fn udp_client(traced: &Traced) -> UdpSocket {
+    let address = traced.server.names[1].strip_prefix("udp://").unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client
+}
+
+#[test]
+fn no_error_ends_the_echo_of_datagrams() {
+    if !can_trace() {
+        return;
+    }
+    for (call, error) in [
+        ("recvfrom", "ECONNREFUSED"),
+        ("recvfrom", "EHOSTUNREACH"),
+        ("recvfrom", "ENOMEM"),
+        ("recvfrom", "EAGAIN"),
+        ("sendto", "ECONNREFUSED"),
+        ("sendto", "EPERM"),
+        ("sendto", "ENOBUFS"),
+        ("sendto", "EINTR"),
+    ] {
+        let fault = format!("error={error}:when=2+3");
+        let traced = Traced::start_with_fault(call, &fault, &["udp://127.0.0.1:0"]);
+        let client = udp_client(&traced);
+        // An answer may be lost to the error: the next question gets one.
+        client
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
+        let mut answers = 0;
+        let mut back = [0; 64];
+        for number in 0..100_u8 {
+            client.send(&[number]).unwrap();
+            answers += usize::from(client.recv(&mut back).is_ok());
+            if answers == 6 {
+                break;
+            }
+        }
+        assert_eq!(answers, 6, "{call} {error}: {}", traced.server.log());
+        traced.end_after_faults(2);
+    }
+}
+
+#[test]
+fn a_datagram_that_the_kernel_does_not_take_now_is_sent_later_and_none_is_passed_over() {
+    if !can_trace() {
+        return;
+    }
+    let fault = "error=EAGAIN:when=3";
+    let traced = Traced::start_with_fault("sendto", fault, &["udp://127.0.0.1:0"]);
+    let client = udp_client(&traced);
+    let mut back = [0; 64];
+    for number in 0..2_u8 {
+        client.send(&[number]).unwrap();
+        assert_eq!(client.recv(&mut back).unwrap(), 1);
+    }
+    // There was room all the time, so no event says so; the one of the next datagram does.
+    for number in 2..4_u8 {
+        client.send(&[number]).unwrap();
+    }
+    for number in 2..4 {
+        assert_eq!((client.recv(&mut back).unwrap(), back[0]), (1, number));
+    }
+    traced.end_after_faults(1);
 }

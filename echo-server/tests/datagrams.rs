@@ -1,0 +1,205 @@
+//! `udp://`: every datagram goes back whole to its sender, whatever becomes of the others.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod support;
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Instant;
+
+use rustix::process::Signal;
+use support::*;
+
+/// The UDP address that the server printed in that place.
+fn address(server: &Server, place: usize) -> SocketAddr {
+    let name = server.names[place].strip_prefix("udp://").unwrap();
+    name.parse().unwrap()
+}
+
+/// A client of that address alone.
+fn client(address: SocketAddr) -> UdpSocket {
+    let local = if address.is_ipv4() {
+        "127.0.0.1:0"
+    } else {
+        "[::1]:0"
+    };
+    let client = UdpSocket::bind(local).unwrap();
+    client.connect(address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client
+}
+
+#[track_caller]
+fn assert_answers(client: &UdpSocket, message: &[u8]) {
+    client.send(message).unwrap();
+    let mut back = vec![0; 65_536];
+    let length = client.recv(&mut back).expect("an answer");
+    assert!(
+        back[..length] == *message,
+        "{length} of {} bytes",
+        message.len()
+    );
+}
+
+#[test]
+fn datagrams_of_every_size_come_back_whole() {
+    // A small read buffer is for streams: a datagram cut off would be lost.
+    let mut server = Server::start_on(&["udp://127.0.0.1:0", "--buffer-size", "16"], 1);
+    let client = client(address(&server, 0));
+    for size in [0, 1, 2, 15, 16, 17, 512, 1472, 9000, 65_506, 65_507] {
+        assert_answers(&client, &noise(size, size as u64));
+    }
+    server.assert_ends_well();
+}
+
+#[test]
+fn several_addresses_of_all_kinds_are_served_at_once() {
+    let mut server = Server::start_on(
+        &[
+            "udp://127.0.0.1:0",
+            "127.0.0.1:0",
+            "--bind",
+            "udp://127.0.0.1:0",
+        ],
+        3,
+    );
+    let (first, second) = (client(address(&server, 0)), client(address(&server, 2)));
+    for round in 0..20 {
+        assert_answers(&first, &noise(100, round));
+        assert_answers(&second, &noise(200, round));
+        assert_echo(&mut connect_to(server.address_of(1)), b"a stream");
+    }
+    server.assert_ends_well();
+}
+
+#[test]
+fn a_name_stands_for_all_its_addresses() {
+    let mut server = Server::start_on(&["udp://localhost:0"], 1);
+    assert_answers(&client(address(&server, 0)), b"by name");
+    server.assert_ends_well();
+}
+
+#[test]
+fn each_client_gets_its_own_datagrams_and_those_that_vanish_do_no_harm() {
+    let mut server = Server::start_on(&["udp://127.0.0.1:0"], 1);
+    let address = address(&server, 0);
+    let clients: Vec<UdpSocket> = (0..50).map(|_| client(address)).collect();
+    for _ in 0..300 {
+        // Gone before the answer comes: its port is closed by then.
+        drop(client(address).send(b"and gone"));
+    }
+    for (number, one) in clients.iter().enumerate() {
+        one.send(&noise(300, number as u64)).unwrap();
+    }
+    for (number, one) in clients.iter().enumerate() {
+        let mut back = [0; 512];
+        let length = one.recv(&mut back).unwrap();
+        assert!(
+            back[..length] == *noise(300, number as u64),
+            "client {number}"
+        );
+    }
+    server.assert_ends_well();
+}
+
+#[test]
+fn what_had_arrived_before_the_signal_is_answered() {
+    let mut server = Server::start_on(&["udp://127.0.0.1:0"], 1);
+    let client = client(address(&server, 0));
+    assert_answers(&client, b"it runs");
+    // Stopped, it cannot answer any of these before it sees the signal.
+    server.signal(Signal::STOP);
+    for number in 0..100_u8 {
+        client.send(&[number; 32]).unwrap();
+    }
+    server.signal(Signal::TERM);
+    server.signal(Signal::CONT);
+    assert_eq!(server.wait().code(), Some(0));
+    let mut back = [0; 64];
+    for number in 0..100 {
+        assert_eq!(client.recv(&mut back).expect("an answer"), 32);
+        assert_eq!(back[0], number);
+    }
+    assert!(server.log().contains("finishing"), "{}", server.log());
+}
+
+#[test]
+fn a_flood_that_never_ends_does_not_keep_the_server_alive() {
+    let mut server = Server::start_on(&["udp://127.0.0.1:0", "-q", "--grace", "300ms"], 1);
+    let address = address(&server, 0);
+    let flood = std::thread::spawn(move || {
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let end = Instant::now() + PATIENCE;
+        let refused = || client.connect(address).and_then(|()| client.send(&[7; 64]));
+        while Instant::now() < end {
+            if refused().is_err() {
+                return; // the port is closed
+            }
+        }
+        panic!("the port was never closed");
+    });
+    server.assert_ends_well();
+    flood.join().unwrap();
+}
+
+#[test]
+fn statistics_and_the_report_tell_of_datagrams() {
+    let mut server = Server::start_on(&["udp://127.0.0.1:0", "--stats", "100ms"], 1);
+    let client = client(address(&server, 0));
+    for _ in 0..3 {
+        assert_answers(&client, &[1; 100]);
+    }
+    wait_until("a line with messages", || {
+        server
+            .log_lines("stats")
+            .iter()
+            .any(|line| !line.contains("messages_per_s=0"))
+    });
+    server.signal(Signal::USR1);
+    server.wait_for_log("messages=3");
+    server.wait_for_log("bytes=300");
+    let told = format!(
+        "serves {}: 3 datagrams received, 3 sent back",
+        server.names[0]
+    );
+    server.wait_for_log(&told);
+    server.wait_for_log("UdpSocket::readable");
+    server.assert_ends_well();
+}
+
+#[test]
+fn threads_share_the_port_and_all_clients_are_answered() {
+    let mut server = Server::start_on(&["udp://127.0.0.1:0", "--threads", "3"], 1);
+    assert_eq!(status(server.pid(), "Threads"), 3);
+    let address = address(&server, 0);
+    for number in 0..60 {
+        assert_answers(&client(address), &noise(400, number));
+    }
+    server.signal(Signal::USR1);
+    wait_until("three reports", || {
+        server.log_lines("datagrams received").len() == 3
+    });
+    let idle = server.log_lines(" 0 datagrams received").len();
+    assert!(idle < 2, "the kernel spreads the clients: {}", server.log());
+    server.assert_ends_well();
+}
+
+#[test]
+fn a_port_in_use_is_one_line_and_a_tcp_port_is_not_in_the_way() {
+    let mut first = Server::start_on(&["127.0.0.1:0"], 1);
+    let port = first.address().port();
+    let mut second = Server::start_on(&[&format!("udp://127.0.0.1:{port}")], 1);
+    let output = std::process::Command::new(PROGRAM)
+        .arg(format!("udp://127.0.0.1:{port}"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stderr).unwrap();
+    let told = text.lines().last().unwrap();
+    assert!(
+        told.contains(&format!("udp://127.0.0.1:{port}: Address already in use")),
+        "{text}"
+    );
+    first.assert_ends_well();
+    second.assert_ends_well();
+}
