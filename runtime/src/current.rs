@@ -294,10 +294,7 @@ impl Core {
             match message {
                 Message::Wake(word) => self.executor.wake(word),
                 Message::Abort(key) => self.executor.abort(key),
-                Message::Detach(key) => self.executor.detach(Id {
-                    runtime: self.id,
-                    key,
-                }),
+                Message::Detach(key) => self.executor.detach(key),
                 Message::RemoveSource(key) => self.remove_source(key),
                 Message::RemoveTimer(key) => {
                     let waker = self.timers.disarm(key);

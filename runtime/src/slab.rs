@@ -125,25 +125,6 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The value in the slot when its generation ends in these 16 bits, with its full key: as much
-    /// of a check as fits into a waker.
-    #[inline]
-    pub(crate) fn get_short_mut(&mut self, index: u32, generation: u16) -> Option<(Key, &mut T)> {
-        match self.slots.get_mut(index as usize) {
-            Some(Slot::Occupied {
-                generation: full,
-                value,
-            }) if *full as u16 == generation => Some((
-                Key {
-                    index,
-                    generation: *full,
-                },
-                value,
-            )),
-            _ => None,
-        }
-    }
-
     /// Takes the value out; the key finds nothing from now on.
     #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
@@ -194,35 +175,6 @@ impl<T> Slab<T> {
             Slot::Occupied { value, .. } => Some(value),
             Slot::Vacant { .. } => None,
         }
-    }
-
-    /// The key of the value in the slot.
-    #[inline]
-    pub(crate) fn key_of(&self, index: u32) -> Option<Key> {
-        match self.slots.get(index as usize) {
-            Some(Slot::Occupied { generation, .. }) => Some(Key {
-                index,
-                generation: *generation,
-            }),
-            _ => None,
-        }
-    }
-
-    /// Every value with its key, by index.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key, &T)> {
-        self.slots
-            .iter()
-            .zip(0u32..)
-            .filter_map(|(slot, index)| match slot {
-                Slot::Occupied { generation, value } => Some((
-                    Key {
-                        index,
-                        generation: *generation,
-                    },
-                    value,
-                )),
-                Slot::Vacant { .. } => None,
-            })
     }
 
     /// Takes out the last value by position; `None` when the slab is empty.
@@ -336,7 +288,6 @@ mod tests {
                     prop_assert_eq!(slab.get(*key), model.get(key));
                 }
             }
-            prop_assert_eq!(slab.iter().count(), model.len());
         }
     }
 }

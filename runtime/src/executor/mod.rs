@@ -47,7 +47,7 @@ mod tasks;
 use panics::{Panics, Unhandled};
 use poll_times::PollTimes;
 pub(crate) use tasks::Counters;
-use tasks::{Ended, Last, Next, Output, Tasks};
+use tasks::{Ended, Last, Output, Running, Tasks};
 
 /// The root future's share of what a slot has.
 #[derive(Debug)]
@@ -109,8 +109,6 @@ pub(crate) struct Executor {
     running: Cell<Option<WakeWord>>,
     /// What a wake that happens now is put down to.
     cause: Cell<Cause>,
-    /// Noted by the leaf operation that last returned `Pending` in the current poll.
-    wait: Cell<Option<Wait>>,
     /// I/O operations the current poll may still make before it has to yield.
     budget: Cell<u32>,
     io_budget: u32,
@@ -131,18 +129,14 @@ pub(crate) enum Join {
     Finished(BoxedCell),
     /// The waker is stored (it was already, or has just been).
     Waiting,
+    /// The waker is to be stored, by [`Executor::store_joiner`].
+    Store,
     /// The task and its output are gone: its runtime has ended.
     Gone,
     /// It has ended, but the poll's budget is used up.
     Yield,
     /// A task waits for itself.
     Itself,
-}
-
-/// What became of a task that was run.
-enum Polled {
-    Pending(BoxedCell),
-    Ended(BoxedCell, Ending),
 }
 
 impl Executor {
@@ -163,7 +157,6 @@ impl Executor {
             },
             running: Cell::new(None),
             cause: Cell::new(Cause::THREAD),
-            wait: Cell::new(None),
             budget: Cell::new(io_budget),
             io_budget,
             yielded_wakers: RefCell::new(Vec::new()),
@@ -180,14 +173,15 @@ impl Executor {
     pub(crate) fn spawn(
         &self,
         cell: BoxedCell,
-        name: Option<&str>,
         spawned_at: &'static Location<'static>,
     ) -> Result<Id, BoxedCell> {
-        let key = self.tasks.borrow_mut().insert(cell, name, spawned_at)?;
-        Ok(Id {
-            runtime: self.runtime,
-            key,
-        })
+        let key = self.tasks.borrow_mut().insert(cell, spawned_at)?;
+        Ok(self.id_of(key))
+    }
+
+    /// Names a task that was just spawned.
+    pub(crate) fn name(&self, key: Key, name: &str) {
+        self.tasks.borrow_mut().name(key, name);
     }
 
     /// Puts a task into the run queue unless it is there already; or marks the root woken.
@@ -260,61 +254,76 @@ impl Executor {
     /// Polls tasks from the run queue, at most `limit` of them (I8).
     #[inline]
     pub(crate) fn tick(&self, limit: u32, dress: impl Dress) {
-        let mut next = match limit {
-            0 => return,
-            _ => self.tasks.borrow_mut().take_next(),
-        };
-        for last in (0..limit).map(|polled| polled + 1 == limit) {
-            let Some(Next { key, cell, aborted }) = next else {
-                break;
+        let (mut left, mut running) = (limit, Running::NOBODY);
+        // Around all polls of a tick instead of each.
+        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
+            self.run(&mut left, &mut running, dress);
+        })) {
+            // The one whose poll has panicked is still out of its slot.
+            let Some(mut cell) = running.cell.take() else {
+                unreachable!("nothing but a poll may panic here");
             };
-            next = match self.run(key, cell, aborted, dress) {
-                // One borrow puts a task back and takes the next one.
-                Polled::Pending(cell) => {
-                    let mut tasks = self.tasks.borrow_mut();
-                    tasks.put_back(key, cell, self.wait.take());
-                    if last { None } else { tasks.take_next() }
-                }
-                Polled::Ended(cell, ending) => {
-                    self.finish(key, cell, ending, dress);
-                    if last {
-                        None
-                    } else {
-                        self.tasks.borrow_mut().take_next()
-                    }
-                }
-            };
+            cell.as_mut().fail(self.id_of(running.key), payload);
+            self.finish(running.key, cell, Ending::Panicked, dress);
         }
         self.leave_poll();
     }
 
+    /// Polls until `left` is zero or nobody is scheduled. Unwinds when a poll does; whose it was is
+    /// in `running` then.
+    fn run(&self, left: &mut u32, running: &mut Running, dress: impl Dress) {
+        let mut more = *left > 0 && self.tasks.borrow_mut().take_next(running);
+        while more {
+            *left -= 1;
+            more = match self.poll(running, dress) {
+                // One borrow puts a task back and takes the next one.
+                Poll::Pending => {
+                    let mut tasks = self.tasks.borrow_mut();
+                    tasks.put_back(running);
+                    *left > 0 && tasks.take_next(running)
+                }
+                Poll::Ready(ending) => {
+                    if let Some(cell) = running.cell.take() {
+                        self.finish(running.key, cell, ending, dress);
+                    }
+                    *left > 0 && self.tasks.borrow_mut().take_next(running)
+                }
+            };
+        }
+    }
+
     #[inline]
-    fn run(&self, key: Key, mut cell: BoxedCell, aborted: bool, dress: impl Dress) -> Polled {
-        let id = Id {
-            runtime: self.runtime,
-            key,
-        };
+    fn poll(&self, running: &mut Running, dress: impl Dress) -> Poll<Ending> {
+        let key = running.key;
         let word = WakeWord::new(self.runtime, key.generation, key.index);
         self.enter_poll(word, Cause::task(key.index));
-        if aborted {
-            let ending = cell.as_mut().cancel(id);
-            return Polled::Ended(cell, ending);
+        let Some(cell) = &mut running.cell else {
+            unreachable!("a scheduled task is in its slot");
+        };
+        let cell = cell.as_mut();
+        if running.aborted {
+            return Poll::Ready(cell.cancel(self.id_of(key)));
         }
         // Dropping one of our wakers does nothing, so the call that would do it is spared.
         let waker = ManuallyDrop::new(dress.waker(word));
         let mut cx = Context::from_waker(&waker);
         let polled = match &self.poll_times {
-            None => cell.as_mut().poll(id, &mut cx),
+            None => cell.poll(&mut cx),
             Some(times) => {
                 let started = times.start();
-                let polled = cell.as_mut().poll(id, &mut cx);
+                let polled = cell.poll(&mut cx);
                 self.measure(times, times.stop(started), key);
                 polled
             }
         };
-        match polled {
-            Poll::Pending => Polled::Pending(cell),
-            Poll::Ready(ending) => Polled::Ended(cell, ending),
+        polled
+    }
+
+    #[inline]
+    fn id_of(&self, key: Key) -> Id {
+        Id {
+            runtime: self.runtime,
+            key,
         }
     }
 
@@ -322,7 +331,6 @@ impl Executor {
     fn enter_poll(&self, word: WakeWord, cause: Cause) {
         self.running.set(Some(word));
         self.cause.set(cause);
-        self.wait.set(None);
         self.budget.set(self.io_budget);
     }
 
@@ -339,25 +347,32 @@ impl Executor {
         self.contain("the hook for slow polls", || times.record(took, who));
     }
 
+    #[inline]
     fn finish(&self, key: Key, cell: BoxedCell, ending: Ending, dress: impl Dress) {
+        let word = |joiner: &Waker| self.own_word(joiner, dress);
         // Not in the head of the `match`, which would hold the borrow while joiners are woken.
-        let ended = self.tasks.borrow_mut().end(key, cell, ending);
+        let ended = self.tasks.borrow_mut().end(key, cell, ending, word);
         match ended {
-            Ended::Wake(joiner) => {
-                self.wake_all(joiner.map(|joiner| (joiner, Cause::task(key.index))), dress);
-            }
-            Ended::Drop(cell, unhandled) => self.discard(cell, unhandled),
+            Ended::Done => {}
+            Ended::Drop(cell) if ending == Ending::ReturnedPlain => drop(cell),
+            Ended::Wake(joiner) => self.wake_all([(joiner, Cause::task(key.index))], dress),
+            Ended::Drop(cell) => self.discard(cell),
+            Ended::Report(cell, unhandled) => self.report(cell, unhandled),
         }
     }
 
-    /// Drops a cell that nobody will ask for any more, reporting the panic it may hold.
+    /// Reports a panic that nobody will hear of.
+    #[cold]
+    fn report(&self, cell: BoxedCell, unhandled: Unhandled) {
+        self.panics.report(unhandled, cell.panic_text());
+        self.discard(cell);
+    }
+
+    /// Drops a cell that nobody will ask for any more.
     ///
     /// An output may hold the handle of another task whose output holds another, and so on: those
     /// are laid aside and dropped one after the other, so that no chain is too long for the stack.
-    fn discard(&self, cell: BoxedCell, unhandled: Option<Unhandled>) {
-        if let Some(unhandled) = unhandled {
-            self.panics.report(unhandled, cell.panic_text());
-        }
+    fn discard(&self, cell: BoxedCell) {
         if self.discarding.replace(true) {
             self.discarded.borrow_mut().push(cell);
             return;
@@ -392,6 +407,7 @@ impl Executor {
 
     /// Wakes each waker, putting its wake down to its cause. A waker is foreign code: should one
     /// panic, that is reported and the others are woken all the same.
+    #[inline(never)]
     pub(crate) fn wake_all(
         &self,
         wakers: impl IntoIterator<Item = (Waker, Cause)>,
@@ -416,49 +432,68 @@ impl Executor {
     /// runtime, which lead back here.
     #[inline]
     fn wake_one(&self, waker: Waker, dress: impl Dress) {
-        match dress.word(&waker) {
-            Some(word) if word.place() == self.runtime.place() => {
+        match self.own_word(&waker, dress) {
+            Some(word) => {
                 let _dropping_ours_does_nothing = ManuallyDrop::new(waker);
                 self.wake(word);
             }
-            _ => waker.wake(),
+            None => waker.wake(),
         }
     }
 
-    /// Looks for the output of a task on behalf of its `JoinHandle`.
-    pub(crate) fn poll_join(&self, id: Id, waker: &Waker) -> Join {
+    /// The word of a waker that stands for one of this runtime's tasks or its root.
+    #[inline]
+    fn own_word(&self, waker: &Waker, dress: impl Dress) -> Option<WakeWord> {
+        dress
+            .word(waker)
+            .filter(|word| word.place() == self.runtime.place())
+    }
+
+    /// Looks for the output of a task on behalf of its `JoinHandle`. Runs no foreign code.
+    #[inline]
+    pub(crate) fn poll_join(&self, id: Id, waker: &Waker, dress: impl Dress) -> Join {
         // The key is that of the slot's tenant, so the index is enough to tell who runs.
         let running = self.running.get().map(WakeWord::index);
-        let looked = self
-            .tasks
-            .borrow_mut()
-            .look_for_output(id.key, waker, || self.charge());
+        let clone = |waker: &Waker| dress.word(waker).map(|word| dress.waker(word));
+        let looked =
+            self.tasks
+                .borrow_mut()
+                .look_for_output(id.key, waker, || self.charge(), clone);
         match looked {
-            Output::Ready(cell) => return Join::Finished(cell),
-            Output::NotNow => return Join::Yield,
-            Output::Gone => return Join::Gone,
-            Output::Awaited => return Join::Waiting,
-            Output::Later if running == Some(id.key.index) => return Join::Itself,
-            Output::Later => {}
+            Output::Ready(cell) => Join::Finished(cell),
+            Output::NotNow => Join::Yield,
+            Output::Gone => Join::Gone,
+            Output::Awaited | Output::Later if running == Some(id.key.index) => Join::Itself,
+            Output::Awaited => Join::Waiting,
+            Output::Later => Join::Store,
         }
-        // Cloning and dropping wakers is foreign code (I3), which may even have finished the task;
-        // but only `tick` finishes tasks, and we are inside a poll.
-        let replaced = {
-            let waker = waker.clone();
-            self.tasks.borrow_mut().set_joiner(id.key, waker)
-        };
+    }
+
+    /// Stores whom the end of a task wakes. Cloning and dropping wakers is foreign code (I3), which
+    /// may even have finished the task; but only `tick` finishes tasks, and we are inside a poll.
+    #[cold]
+    pub(crate) fn store_joiner(&self, key: Key, waker: &Waker) {
+        let waker = waker.clone();
+        let replaced = self.tasks.borrow_mut().set_joiner(key, waker);
         drop(replaced);
-        Join::Waiting
+    }
+
+    /// The `JoinHandle` is gone. `false`: there is more to do than to remember that, and
+    /// [`detach`](Self::detach) does it. Runs no foreign code.
+    #[inline]
+    pub(crate) fn detach_unfinished(&self, key: Key) -> bool {
+        self.tasks.borrow_mut().detach_unfinished(key)
     }
 
     /// The `JoinHandle` is gone: the output, when there is one, is dropped here and now.
-    pub(crate) fn detach(&self, id: Id) {
-        let detached = self.tasks.borrow_mut().detach(id.key);
+    pub(crate) fn detach(&self, key: Key) {
+        let detached = self.tasks.borrow_mut().detach(key);
         match detached {
+            Ended::Done => {}
             // Foreign code, and perhaps on behalf of another thread: nobody here waits for its panic.
-            Ended::Wake(Some(joiner)) => self.drop_foreign(joiner, "the drop of a waker"),
-            Ended::Wake(None) => {}
-            Ended::Drop(cell, unhandled) => self.discard(cell, unhandled),
+            Ended::Wake(joiner) => self.drop_foreign(joiner, "the drop of a waker"),
+            Ended::Drop(cell) => self.discard(cell),
+            Ended::Report(cell, unhandled) => self.report(cell, unhandled),
         }
     }
 
@@ -538,9 +573,11 @@ impl Executor {
     }
 
     /// Notes on what the current poll is about to wait.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn note_wait(&self, wait: Wait) {
-        self.wait.set(Some(wait));
+        if let Some(word) = self.running.get() {
+            self.tasks.borrow_mut().note_wait(word.index(), wait);
+        }
     }
 
     /// Sets what the following wakes are put down to.

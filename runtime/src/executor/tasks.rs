@@ -4,34 +4,65 @@
 //! no borrow is held, and inside of one no foreign code runs (I3). So this is plain bookkeeping, and
 //! what it cannot do itself (wake a joiner, drop an output) it hands out as a value.
 //!
-//! Keeps I2: the flag `SCHEDULED` is set where a key is queued and cleared where it is popped, and
+//! The table is a slab, with the rules of [`Slab`](crate::slab::Slab): whoever has a [`Key`] finds its
+//! own task or nothing. It is one of its own because its slots fill a line of the cache each, and
+//! because one link serves both lists that a slot can be in:
+//!
+//! ```text
+//!  free list    vacant slots, last in, first out
+//!  run queue    slots whose task is scheduled; also that of a task which has ended there (woken in
+//!               its own last poll): nothing is left of it but the slot, which is vacated when popped
+//! ```
+//!
+//! Keeps I2: the flag `SCHEDULED` is set where a slot is queued and cleared where it is popped, and
 //! nowhere else.
 
 use std::collections::HashMap;
+use std::mem::{self, ManuallyDrop};
 use std::panic::Location;
 use std::task::Waker;
 use std::time::Duration;
 
 use super::panics::Unhandled;
-use super::queue::RunQueue;
-use crate::slab::{Key, Slab};
+use super::queue::{self, Linked, RunQueue};
+use crate::slab::Key;
 use crate::task::cell::{BoxedCell, Ending};
 use crate::task::id::{Id, RuntimeId, WakeWord};
 use crate::task::record::{Cause, TaskRecord, TaskState, Wait, Waiting};
 
 /// A task's slot. The executor writes every field; nobody else sees one.
 struct Slot {
-    /// The future or its output; `None` for the length of a poll.
+    /// The future or its output; `None` for the length of a poll, and in a vacant slot.
     cell: Option<BoxedCell>,
     /// Who awaits the handle.
     joiner: Option<Waker>,
-    // From here on: the record.
+    /// Where the task was spawned. For the record, as what follows.
     spawned_at: &'static Location<'static>,
     polls: u64,
-    /// Noted by the leaf operation that made the last poll return `Pending`.
-    wait: Option<Wait>,
-    last_wake: Cause,
+    /// The last wake, in parts: whole, it would not fit.
+    wake_value: u32,
+    wake_kind: u16,
     flags: Flags,
+    /// Raised when the slot is vacated, so that old keys find nothing.
+    generation: u32,
+    /// The next slot in the list in which this one is, or [`queue::NONE`].
+    next: u32,
+}
+
+const _: () = assert!(size_of::<Slot>() == 64);
+
+impl Slot {
+    #[inline(always)]
+    fn woken_by(&mut self, cause: Cause) {
+        (self.wake_kind, self.wake_value) = cause.parts();
+    }
+}
+
+impl Linked for Slot {
+    #[inline(always)]
+    fn next(&mut self) -> &mut u32 {
+        &mut self.next
+    }
 }
 
 /// The state bits of a slot.
@@ -39,18 +70,22 @@ struct Slot {
 struct Flags(u8);
 
 impl Flags {
-    /// Its key is in the run queue (I2).
+    /// It is in the run queue or its waiting room (I2).
     const SCHEDULED: u8 = 1;
-    /// Its cell is out being polled.
-    const RUNNING: u8 = 2;
     /// A `JoinHandle` exists that may ask for the output.
-    const JOINABLE: u8 = 4;
-    /// The cell holds the output; no wake has any effect from here on.
-    const FINISHED: u8 = 8;
+    const JOINABLE: u8 = 2;
+    /// The cell holds the output, or is gone; no wake has any effect from here on.
+    const FINISHED: u8 = 4;
     /// To be cancelled instead of polled, next time its turn comes.
-    const ABORTED: u8 = 16;
+    const ABORTED: u8 = 8;
     /// It has a name, in [`Tasks::names`].
-    const NAMED: u8 = 32;
+    const NAMED: u8 = 16;
+    /// It has ended with a panic.
+    const PANICKED: u8 = 32;
+    /// On what it waits stands in [`Tasks::waits`].
+    const NOTED: u8 = 64;
+    /// There is no task; the slot is in the free list, or retired.
+    const VACANT: u8 = 128;
 
     #[inline]
     fn has(self, any: u8) -> bool {
@@ -70,8 +105,13 @@ impl Flags {
 
 /// All that is borrowed together: one look-up and one borrow per operation.
 pub(super) struct Tasks {
-    slots: Slab<Slot>,
+    slots: Vec<Slot>,
+    /// The slot vacated last, or [`queue::NONE`].
+    free: u32,
     queue: RunQueue,
+    /// On what each task waits, by index. Beside the slots, because a task may wait without us
+    /// knowing on what; and not in the task's allocation, which is with whoever polls.
+    waits: Vec<Option<Wait>>,
     /// Names are rare, so a task without one pays nothing for them.
     names: HashMap<Key, Box<str>>,
     /// Set when the runtime ends: nothing can be spawned any more.
@@ -83,7 +123,7 @@ pub(super) struct Tasks {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) spawned: u64,
-    pub(crate) alive: u64,
+    pub(crate) ended: u64,
     pub(crate) polls: u64,
     pub(crate) root_polls: u64,
     pub(crate) wakes: [u64; Cause::KINDS],
@@ -93,20 +133,36 @@ pub(crate) struct Counters {
     pub(crate) panics_unhandled: u64,
 }
 
-/// What `take_next` hands out.
-pub(super) struct Next {
+/// The task that is out of its slot to be polled.
+pub(super) struct Running {
     pub(super) key: Key,
-    pub(super) cell: BoxedCell,
+    /// `None` between two polls.
+    pub(super) cell: Option<BoxedCell>,
     pub(super) aborted: bool,
 }
 
-/// What is left to do, outside the borrow, once a task has ended.
+impl Running {
+    pub(super) const NOBODY: Running = Running {
+        key: Key {
+            index: queue::NONE,
+            generation: 0,
+        },
+        cell: None,
+        aborted: false,
+    };
+}
+
+/// What is left to do, outside the borrow, once a task has ended or its handle is gone.
 #[must_use]
 pub(super) enum Ended {
+    /// Nothing.
+    Done,
     /// Whoever awaited the task, to be woken, or dropped when it only let go.
-    Wake(Option<Waker>),
+    Wake(Waker),
     /// Nobody will join.
-    Drop(BoxedCell, Option<Unhandled>),
+    Drop(BoxedCell),
+    /// Nor will anybody hear of its panic.
+    Report(BoxedCell, Unhandled),
 }
 
 /// What [`Tasks::look_for_output`] found.
@@ -135,77 +191,133 @@ pub(super) struct Last {
 impl Tasks {
     pub(super) fn new(seed: Option<u64>) -> Self {
         Tasks {
-            slots: Slab::new(),
+            slots: Vec::new(),
+            free: queue::NONE,
             queue: RunQueue::new(seed),
+            waits: Vec::new(),
             names: HashMap::new(),
             closed: false,
             counters: Counters::default(),
         }
     }
 
+    #[inline(always)]
+    fn get(&self, key: Key) -> Option<&Slot> {
+        let slot = self.slots.get(key.index as usize)?;
+        (slot.generation == key.generation).then_some(slot)
+    }
+
+    #[inline(always)]
+    fn get_mut(&mut self, key: Key) -> Option<&mut Slot> {
+        let slot = self.slots.get_mut(key.index as usize)?;
+        (slot.generation == key.generation).then_some(slot)
+    }
+
     /// Gives a cell a slot and a place in the run queue; gives it back once the table is closed.
+    #[inline]
     pub(super) fn insert(
         &mut self,
         cell: BoxedCell,
-        name: Option<&str>,
         spawned_at: &'static Location<'static>,
     ) -> Result<Key, BoxedCell> {
         if self.closed {
             return Err(cell);
         }
-        let named = if name.is_some() { Flags::NAMED } else { 0 };
-        let key = self.slots.insert(Slot {
+        let index = self.free;
+        let key = match self.slots.get_mut(index as usize) {
+            Some(slot) => {
+                self.free = mem::replace(&mut slot.next, queue::NONE);
+                slot.cell = Some(cell);
+                slot.spawned_at = spawned_at;
+                slot.polls = 0;
+                slot.flags = Flags(Flags::SCHEDULED | Flags::JOINABLE);
+                slot.woken_by(Cause::SPAWN);
+                let generation = slot.generation;
+                Key { index, generation }
+            }
+            None => self.insert_new(cell, spawned_at),
+        };
+        self.queue.push(&mut self.slots, key.index);
+        self.counters.spawned += 1;
+        Ok(key)
+    }
+
+    #[cold]
+    fn insert_new(&mut self, cell: BoxedCell, spawned_at: &'static Location<'static>) -> Key {
+        let index = u32::try_from(self.slots.len())
+            .ok()
+            .filter(|index| *index != queue::NONE);
+        let index = index.expect("a runtime holds at most 2^32 - 1 tasks");
+        let (wake_kind, wake_value) = Cause::SPAWN.parts();
+        self.slots.push(Slot {
             cell: Some(cell),
             joiner: None,
             spawned_at,
             polls: 0,
-            wait: None,
-            last_wake: Cause::SPAWN,
-            flags: Flags(Flags::SCHEDULED | Flags::JOINABLE | named),
+            wake_value,
+            wake_kind,
+            flags: Flags(Flags::SCHEDULED | Flags::JOINABLE),
+            generation: 0,
+            next: queue::NONE,
         });
-        self.queue.push(key);
-        if let Some(name) = name {
+        Key {
+            index,
+            generation: 0,
+        }
+    }
+
+    /// Names a task.
+    pub(super) fn name(&mut self, key: Key, name: &str) {
+        if let Some(slot) = self.get_mut(key) {
+            slot.flags.set(Flags::NAMED);
             self.names.insert(key, name.into());
         }
-        self.counters.spawned += 1;
-        self.counters.alive += 1;
-        self.counters.wakes[Cause::SPAWN.kind()] += 1;
-        Ok(key)
     }
 
     /// Puts a task into the run queue unless it is there already or has ended (I2).
-    #[inline]
+    #[inline(always)]
     pub(super) fn wake(&mut self, word: WakeWord, cause: Cause) {
-        let Some((key, slot)) = self.slots.get_short_mut(word.index(), word.generation()) else {
-            self.counters.wakes_stale += 1;
-            return;
+        let index = word.index();
+        let slot = match self.slots.get_mut(index as usize) {
+            Some(slot) if slot.generation as u16 == word.generation() => slot,
+            _ => {
+                self.counters.wakes_stale += 1;
+                return;
+            }
         };
-        if slot.flags.has(Flags::SCHEDULED | Flags::FINISHED) {
+        if slot
+            .flags
+            .has(Flags::SCHEDULED | Flags::FINISHED | Flags::VACANT)
+        {
             self.counters.wakes_coalesced += 1;
             return;
         }
         slot.flags.set(Flags::SCHEDULED);
-        slot.last_wake = cause;
-        self.queue.push(key);
+        slot.woken_by(cause);
+        self.queue.push(&mut self.slots, index);
         self.counters.wakes[cause.kind()] += 1;
     }
 
     /// As [`wake`](Self::wake), into the queue's waiting room: until the next turn is over.
     #[inline]
     pub(super) fn wake_after_turn(&mut self, word: WakeWord) {
-        if let Some((key, slot)) = self.slots.get_short_mut(word.index(), word.generation())
-            && !slot.flags.has(Flags::SCHEDULED)
+        let index = word.index();
+        if let Some(slot) = self.slots.get_mut(index as usize)
+            && slot.generation as u16 == word.generation()
+            && !slot
+                .flags
+                .has(Flags::SCHEDULED | Flags::FINISHED | Flags::VACANT)
         {
             slot.flags.set(Flags::SCHEDULED);
-            slot.last_wake = Cause::YIELD;
-            self.queue.push_yielded(key);
+            slot.woken_by(Cause::YIELD);
+            self.queue.push_yielded(&mut self.slots, index);
             self.counters.wakes[Cause::YIELD.kind()] += 1;
         }
     }
 
     #[inline]
     pub(super) fn admit_yielded(&mut self) {
-        self.queue.admit_yielded();
+        self.queue.admit_yielded(&mut self.slots);
     }
 
     /// Whether anybody is in the run queue or its waiting room.
@@ -214,163 +326,249 @@ impl Tasks {
         !self.queue.is_empty()
     }
 
-    /// Takes the cell of the next task in the queue out of its slot.
+    /// Takes the cell of the next task in the queue out of its slot. `false`: nobody is scheduled.
     #[inline(always)]
-    pub(super) fn take_next(&mut self) -> Option<Next> {
+    pub(super) fn take_next(&mut self, running: &mut Running) -> bool {
         loop {
-            let key = self.queue.pop()?;
-            // A task that woke itself in its last poll left its key behind.
-            let Some(slot) = self.slots.get_mut(key) else {
-                continue;
+            let Some((index, slot)) = self.queue.pop(&mut self.slots) else {
+                return false;
             };
-            slot.flags.clear(Flags::SCHEDULED);
-            if let Some(cell) = slot.cell.take_if(|_| !slot.flags.has(Flags::FINISHED)) {
-                slot.flags.set(Flags::RUNNING);
-                slot.polls += 1;
-                self.counters.polls += 1;
-                let aborted = slot.flags.has(Flags::ABORTED);
-                return Some(Next { key, cell, aborted });
+            let flags = slot.flags;
+            slot.flags.clear(Flags::SCHEDULED | Flags::NOTED);
+            if flags.has(Flags::FINISHED) {
+                self.leave_behind(index);
+                continue;
             }
+            slot.polls += 1;
+            let generation = slot.generation;
+            running.key = Key { index, generation };
+            running.aborted = flags.has(Flags::ABORTED);
+            running.cell = slot.cell.take();
+            self.counters.polls += 1;
+            return true;
+        }
+    }
+
+    /// A task that woke itself in its last poll was in the queue: nothing to poll, and when nobody
+    /// will join it, nothing left of it but its slot.
+    #[cold]
+    fn leave_behind(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get(index as usize)
+            && !slot.flags.has(Flags::JOINABLE)
+        {
+            self.vacate(index);
         }
     }
 
     /// Puts a cell back into its slot after a poll that returned `Pending`.
     #[inline(always)]
-    pub(super) fn put_back(&mut self, key: Key, cell: BoxedCell, wait: Option<Wait>) {
-        let slot = self
-            .slots
-            .get_mut(key)
-            .expect("a running task keeps its slot");
-        slot.flags.clear(Flags::RUNNING);
-        slot.wait = wait;
-        slot.cell = Some(cell);
+    pub(super) fn put_back(&mut self, running: &mut Running) {
+        // A task keeps its slot while it is polled, so its index is enough.
+        self.slots[running.key.index as usize].cell = running.cell.take();
     }
 
-    /// Frees a slot.
-    fn remove(&mut self, key: Key) -> Option<Slot> {
-        let slot = self.slots.remove(key)?;
+    /// Notes on what a task that is being polled is about to wait.
+    #[inline(always)]
+    pub(super) fn note_wait(&mut self, index: u32, wait: Wait) {
+        let index = index as usize;
+        let Some(slot) = self.slots.get_mut(index) else {
+            return;
+        };
+        slot.flags.set(Flags::NOTED);
+        if index >= self.waits.len() {
+            self.make_room_for_waits();
+        }
+        self.waits[index] = Some(wait);
+    }
+
+    #[cold]
+    fn make_room_for_waits(&mut self) {
+        self.waits.resize(self.slots.len(), None);
+    }
+
+    /// Forgets a task that has ended and for which nobody will ask again.
+    #[inline]
+    fn forget(&mut self, key: Key) {
+        let slot = &mut self.slots[key.index as usize];
         if slot.flags.has(Flags::NAMED) {
             self.names.remove(&key);
         }
-        Some(slot)
+        if slot.flags.has(Flags::SCHEDULED) {
+            slot.flags.clear(Flags::JOINABLE);
+        } else {
+            self.vacate(key.index);
+        }
+    }
+
+    /// Makes a slot free that is in no list.
+    #[inline]
+    fn vacate(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        slot.flags = Flags(Flags::VACANT);
+        // The last generation is never handed out: a slot that has reached it is retired.
+        slot.generation += 1;
+        if slot.generation < u32::MAX {
+            slot.next = mem::replace(&mut self.free, index);
+        }
     }
 
     /// A task has ended: its output stays in the slot when a handle exists, else the slot is free.
-    pub(super) fn end(&mut self, key: Key, cell: BoxedCell, ending: Ending) -> Ended {
-        self.counters.alive -= 1;
+    #[inline]
+    pub(super) fn end(
+        &mut self,
+        key: Key,
+        cell: BoxedCell,
+        ending: Ending,
+        word: impl Fn(&Waker) -> Option<WakeWord>,
+    ) -> Ended {
+        self.counters.ended += 1;
+        let slot = &mut self.slots[key.index as usize];
+        slot.flags.set(Flags::FINISHED);
         if ending == Ending::Panicked {
+            slot.flags.set(Flags::PANICKED);
             self.counters.panics += 1;
         }
-        let slot = self
-            .slots
-            .get_mut(key)
-            .expect("a running task keeps its slot");
-        slot.flags.clear(Flags::RUNNING);
-        slot.flags.set(Flags::FINISHED);
-        slot.wait = None;
+        if !slot.flags.has(Flags::JOINABLE) {
+            return self.leave(key, cell);
+        }
         slot.cell = Some(cell);
-        if slot.flags.has(Flags::JOINABLE) {
-            return Ended::Wake(slot.joiner.take());
-        }
-        match self.remove_finished(key) {
-            Some((cell, unhandled)) => Ended::Drop(cell, unhandled),
-            None => Ended::Wake(None),
+        let Some(joiner) = slot.joiner.take() else {
+            return Ended::Done;
+        };
+        match word(&joiner) {
+            // Nearly always: another task of ours, which can be woken in this very borrow.
+            Some(word) if word.index() != WakeWord::ROOT => {
+                let _dropping_ours_does_nothing = ManuallyDrop::new(joiner);
+                self.wake(word, Cause::task(key.index));
+                Ended::Done
+            }
+            _ => Ended::Wake(joiner),
         }
     }
 
-    /// Frees the slot of a task that has ended and that nobody will join.
-    fn remove_finished(&mut self, key: Key) -> Option<(BoxedCell, Option<Unhandled>)> {
-        let name = self.names.get(&key).map(ToString::to_string);
-        let slot = self.remove(key)?;
-        let cell = slot.cell?;
-        let unhandled = cell.panic_text().map(|_| Unhandled {
-            name,
-            spawned_at: slot.spawned_at,
-        });
-        if unhandled.is_some() {
-            self.counters.panics_unhandled += 1;
+    /// Forgets a task that has ended and that nobody will join.
+    #[inline]
+    fn leave(&mut self, key: Key, cell: BoxedCell) -> Ended {
+        if self.slots[key.index as usize].flags.has(Flags::PANICKED) {
+            return self.leave_panicked(key, cell);
         }
-        Some((cell, unhandled))
+        self.forget(key);
+        Ended::Drop(cell)
     }
 
-    /// Looks for a task's output. `charge` is asked before one is taken.
+    #[cold]
+    fn leave_panicked(&mut self, key: Key, cell: BoxedCell) -> Ended {
+        self.counters.panics_unhandled += 1;
+        let unhandled = Unhandled {
+            name: self.names.get(&key).map(ToString::to_string),
+            spawned_at: self.slots[key.index as usize].spawned_at,
+        };
+        self.forget(key);
+        Ended::Report(cell, unhandled)
+    }
+
+    /// Looks for a task's output. `charge` is asked before one is taken; `clone` clones wakers of ours.
+    #[inline]
     pub(super) fn look_for_output(
         &mut self,
         key: Key,
         waker: &Waker,
         charge: impl FnOnce() -> bool,
+        clone: impl Fn(&Waker) -> Option<Waker>,
     ) -> Output {
-        let Some(slot) = self.slots.get(key) else {
+        let Some(slot) = self.get_mut(key) else {
             return Output::Gone;
         };
         if slot.flags.has(Flags::FINISHED) {
             if !charge() {
                 return Output::NotNow;
             }
-            return match self.remove(key).and_then(|slot| slot.cell) {
-                Some(cell) => Output::Ready(cell),
-                None => Output::Gone,
-            };
+            let cell = slot.cell.take();
+            self.forget(key);
+            return cell.map_or(Output::Gone, Output::Ready);
         }
         match &slot.joiner {
-            Some(joiner) if joiner.will_wake(waker) => Output::Awaited,
-            _ => Output::Later,
+            Some(joiner) if joiner.will_wake(waker) => return Output::Awaited,
+            Some(_) => return Output::Later,
+            None => slot.joiner = clone(waker),
+        }
+        match slot.joiner {
+            Some(_) => Output::Awaited,
+            None => Output::Later,
         }
     }
 
     /// Sets whom the end of a task wakes; gives back the waker that is left over.
     pub(super) fn set_joiner(&mut self, key: Key, waker: Waker) -> Option<Waker> {
-        match self.slots.get_mut(key) {
+        match self.get_mut(key) {
             Some(slot) => slot.joiner.replace(waker),
             None => Some(waker),
         }
     }
 
+    /// Nobody will ask for the output any more. `false`: there is more to do than to remember that,
+    /// and [`detach`](Self::detach) does it.
+    #[inline]
+    pub(super) fn detach_unfinished(&mut self, key: Key) -> bool {
+        match self.get_mut(key) {
+            Some(slot) if slot.joiner.is_none() && !slot.flags.has(Flags::FINISHED) => {
+                slot.flags.clear(Flags::JOINABLE);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Nobody will ask for the output any more.
     pub(super) fn detach(&mut self, key: Key) -> Ended {
-        let Some(slot) = self.slots.get_mut(key) else {
-            return Ended::Wake(None);
+        let Some(slot) = self.get_mut(key) else {
+            return Ended::Done;
         };
         slot.flags.clear(Flags::JOINABLE);
-        let joiner = slot.joiner.take();
-        let finished = slot.flags.has(Flags::FINISHED);
-        match finished.then(|| self.remove_finished(key)).flatten() {
-            Some((cell, unhandled)) => Ended::Drop(cell, unhandled),
-            None => Ended::Wake(joiner),
+        // Who awaited a task that has ended was woken, and is not kept.
+        if let Some(joiner) = slot.joiner.take() {
+            return Ended::Wake(joiner);
+        }
+        if !slot.flags.has(Flags::FINISHED) {
+            return Ended::Done;
+        }
+        match slot.cell.take() {
+            Some(cell) => self.leave(key, cell),
+            None => Ended::Done,
         }
     }
 
     /// Schedules a task to be cancelled when its turn comes.
     pub(super) fn abort(&mut self, key: Key) {
-        let Some(slot) = self.slots.get_mut(key) else {
+        let Some(slot) = self.get_mut(key) else {
             return;
         };
         if slot.flags.has(Flags::FINISHED | Flags::ABORTED) {
             return;
         }
         slot.flags.set(Flags::ABORTED);
+        slot.woken_by(Cause::ABORT);
         if !slot.flags.has(Flags::SCHEDULED) {
             slot.flags.set(Flags::SCHEDULED);
-            self.queue.push(key);
+            self.queue.push(&mut self.slots, key.index);
         }
-        slot.last_wake = Cause::ABORT;
         self.counters.wakes[Cause::ABORT.kind()] += 1;
     }
 
     pub(super) fn is_finished(&self, key: Key) -> bool {
-        self.slots
-            .get(key)
+        self.get(key)
             .is_none_or(|slot| slot.flags.has(Flags::FINISHED))
     }
 
     /// The full key of the task in a slot.
     pub(super) fn key_of(&self, index: u32) -> Option<Key> {
-        self.slots.key_of(index)
+        let generation = self.slots.get(index as usize)?.generation;
+        Some(Key { index, generation })
     }
 
     /// A task's name and where it was spawned, for a warning.
     pub(super) fn who(&self, key: Key) -> (Option<String>, Option<&'static Location<'static>>) {
-        let spawned_at = self.slots.get(key).map(|slot| slot.spawned_at);
+        let spawned_at = self.get(key).map(|slot| slot.spawned_at);
         (self.names.get(&key).map(ToString::to_string), spawned_at)
     }
 
@@ -381,12 +579,13 @@ impl Tasks {
 
     /// Takes out one task after the other until none is left.
     pub(super) fn take_last(&mut self) -> Option<Last> {
-        let slot = self.slots.drain_one()?;
-        let panicked = slot
-            .cell
-            .as_ref()
-            .is_some_and(|cell| cell.panic_text().is_some());
-        let unhandled = panicked.then_some(Unhandled {
+        let slot = loop {
+            match self.slots.pop()? {
+                vacant if vacant.flags.has(Flags::VACANT) => {}
+                slot => break slot,
+            }
+        };
+        let unhandled = slot.flags.has(Flags::PANICKED).then_some(Unhandled {
             name: None,
             spawned_at: slot.spawned_at,
         });
@@ -399,27 +598,42 @@ impl Tasks {
 
     /// Forgets what is left once every task was taken out.
     pub(super) fn clear(&mut self) {
-        self.counters.alive = 0;
+        self.counters.ended = self.counters.spawned;
+        self.free = queue::NONE;
         self.queue.clear();
         self.names.clear();
+        self.waits = Vec::new();
     }
 
     /// Every task as it is now.
     pub(super) fn records(&self, runtime: RuntimeId, now_ns: u64) -> Vec<TaskRecord> {
-        let records = self.slots.iter();
-        records
-            .map(|(key, slot)| self.record(runtime, key, slot, now_ns))
+        let slots = self.slots.iter().zip(0..);
+        let tasks = slots.filter(|(slot, _)| {
+            // Of one that has ended without a handle only the slot is left.
+            !slot.flags.has(Flags::VACANT)
+                && (slot.flags.has(Flags::JOINABLE) || !slot.flags.has(Flags::FINISHED))
+        });
+        tasks
+            .map(|(slot, index)| {
+                let generation = slot.generation;
+                self.record(runtime, Key { index, generation }, slot, now_ns)
+            })
             .collect()
     }
 
     fn record(&self, runtime: RuntimeId, key: Key, slot: &Slot, now_ns: u64) -> TaskRecord {
         let state = match slot.flags {
             flags if flags.has(Flags::FINISHED) => TaskState::Finished,
-            flags if flags.has(Flags::RUNNING) => TaskState::Running,
+            _ if slot.cell.is_none() => TaskState::Running,
             flags if flags.has(Flags::SCHEDULED) => TaskState::Scheduled,
             _ => TaskState::Waiting,
         };
-        let waiting = slot.wait.map(|wait| Waiting {
+        let waits = slot.flags.has(Flags::NOTED) && !slot.flags.has(Flags::FINISHED);
+        let wait = match waits {
+            true => self.waits.get(key.index as usize).copied().flatten(),
+            false => None,
+        };
+        let waiting = wait.map(|wait| Waiting {
             operation: wait.operation,
             location: wait.location,
             fd: (wait.fd >= 0).then_some(wait.fd),
@@ -432,7 +646,7 @@ impl Tasks {
             state,
             polls: slot.polls,
             waiting,
-            last_wake: slot.last_wake.unpack(),
+            last_wake: Cause::from_parts(slot.wake_kind, slot.wake_value).unpack(),
         }
     }
 }

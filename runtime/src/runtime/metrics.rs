@@ -109,7 +109,7 @@ impl Metrics {
             times.and_then(|times| times.quantile(share))
         };
         Metrics {
-            tasks_alive: tasks.alive,
+            tasks_alive: tasks.spawned - tasks.ended,
             tasks_spawned: tasks.spawned,
             polls: tasks.polls,
             root_polls: tasks.root_polls,

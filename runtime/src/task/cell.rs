@@ -8,7 +8,7 @@
 //!              +-----+
 //!              v     |          take_output
 //!  spawn --> Running ------> Finished(Ok | Err) -----------> Taken
-//!                    poll: Ready, poll or drop panicked, cancel
+//!                    poll: Ready, fail, cancel
 //! ```
 //!
 //! Leaving `Running` drops the future in place, at once, on the runtime's thread: a task that has
@@ -17,6 +17,7 @@
 //! `dyn Any`, which checks its type.
 
 use std::any::Any;
+use std::mem::needs_drop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -33,15 +34,22 @@ pub(crate) type BoxedCell = Pin<Box<dyn AnyCell>>;
 #[must_use = "a panic has to reach a joiner or stderr"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
+    /// Its output may need to be dropped.
     Returned,
+    /// Dropping its output does nothing, and so runs nothing foreign.
+    ReturnedPlain,
     Cancelled,
     Panicked,
 }
 
 /// What the executor can do with a task.
 pub(crate) trait AnyCell {
-    /// Polls the future once. Never unwinds.
-    fn poll(self: Pin<&mut Self>, id: Id, cx: &mut Context<'_>) -> Poll<Ending>;
+    /// Polls the future once. When that unwinds, [`fail`](Self::fail) has to follow.
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending>;
+
+    /// Records that a panic ended the task. The future, or an output that was just stored, is
+    /// dropped by this; should that panic as well, the first panic is the one reported.
+    fn fail(self: Pin<&mut Self>, id: Id, payload: Payload);
 
     /// Drops the future before it has finished. Never unwinds.
     fn cancel(self: Pin<&mut Self>, id: Id) -> Ending;
@@ -63,13 +71,37 @@ pin_project! {
 }
 
 impl<F: Future + 'static> Cell<F> {
+    #[inline]
     pub(crate) fn boxed(future: F) -> BoxedCell {
-        Box::pin(Cell::Running { future })
+        // Allocated first and then written: else the future is made on the stack and copied, in
+        // pieces that wait for each other.
+        let boxed: Box<Cell<F>> = Box::write(Box::new_uninit(), Cell::Running { future });
+        Box::into_pin(boxed)
+    }
+}
+
+impl<F: Future + 'static> AnyCell for Cell<F>
+where
+    F::Output: 'static,
+{
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending> {
+        let StageProjection::Running { future } = self.as_mut().project() else {
+            unreachable!("a finished task was polled");
+        };
+        match future.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(output) => {
+                self.set(Cell::Finished { output: Ok(output) });
+                Poll::Ready(if needs_drop::<F::Output>() {
+                    Ending::Returned
+                } else {
+                    Ending::ReturnedPlain
+                })
+            }
+        }
     }
 
-    /// Records that a panic ended the task. The future, or an output that was just stored, is
-    /// dropped by this; should that panic as well, the first panic is the one reported.
-    fn fail(mut self: Pin<&mut Self>, id: Id, payload: Payload) -> Ending {
+    fn fail(mut self: Pin<&mut Self>, id: Id, payload: Payload) {
         let mut failed = Some(Cell::Finished {
             output: Err(JoinError::panicked(id, payload)),
         });
@@ -82,28 +114,6 @@ impl<F: Future + 'static> Cell<F> {
         if let Err(second) = stored {
             drop_quietly(second);
         }
-        Ending::Panicked
-    }
-}
-
-impl<F: Future + 'static> AnyCell for Cell<F>
-where
-    F::Output: 'static,
-{
-    fn poll(mut self: Pin<&mut Self>, id: Id, cx: &mut Context<'_>) -> Poll<Ending> {
-        let polled = catch_unwind(AssertUnwindSafe(|| {
-            let StageProjection::Running { future } = self.as_mut().project() else {
-                unreachable!("a finished task was polled");
-            };
-            match future.poll(cx) {
-                Poll::Ready(output) => {
-                    self.set(Cell::Finished { output: Ok(output) });
-                    Poll::Ready(Ending::Returned)
-                }
-                Poll::Pending => Poll::Pending,
-            }
-        }));
-        polled.unwrap_or_else(|payload| Poll::Ready(self.fail(id, payload)))
     }
 
     fn cancel(mut self: Pin<&mut Self>, id: Id) -> Ending {
@@ -114,7 +124,10 @@ where
         }));
         match cancelled {
             Ok(()) => Ending::Cancelled,
-            Err(payload) => self.fail(id, payload),
+            Err(payload) => {
+                self.fail(id, payload);
+                Ending::Panicked
+            }
         }
     }
 

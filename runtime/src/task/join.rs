@@ -19,6 +19,7 @@ use crate::remote::Message;
 use crate::slab::Key;
 use crate::task::id::RuntimeId;
 use crate::task::record::Wait;
+use crate::waker::Ours;
 
 /// A handle that gives the output of a task.
 ///
@@ -116,20 +117,32 @@ impl<T: 'static> Future for JoinHandle<T> {
             !self.done,
             "a JoinHandle was polled after it had given its output"
         );
-        let id = self.id;
-        let Some(core) = current::get_if(id.runtime) else {
-            current::explain_absence(id.runtime, "JoinHandle::poll", Location::caller());
-            self.done = true;
-            return Poll::Ready(Err(JoinError::cancelled(id)));
-        };
-        match core.executor.poll_join(id, cx.waker()) {
-            Join::Waiting => {
-                core.executor.note_wait(Wait {
-                    operation: "JoinHandle",
-                    location: Location::caller(),
-                    since_ns: core.timers.loop_now_ns(),
-                    fd: -1,
-                });
+        let (id, location) = (self.id, Location::caller());
+        let looked = current::with(|core| {
+            let owns = core.owns(id.runtime);
+            owns.then(|| {
+                let joined = core.executor.poll_join(id, cx.waker(), Ours);
+                if let Join::Waiting | Join::Store = joined {
+                    core.executor.note_wait(Wait {
+                        operation: "JoinHandle",
+                        location,
+                        since_ns: core.timers.loop_now_ns(),
+                        fd: -1,
+                    });
+                }
+                joined
+            })
+        });
+        let joined = looked.flatten().unwrap_or_else(|| {
+            current::explain_absence(id.runtime, "JoinHandle::poll", location);
+            Join::Gone
+        });
+        match joined {
+            Join::Waiting => Poll::Pending,
+            Join::Store => {
+                if let Some(core) = current::get() {
+                    core.executor.store_joiner(id.key, cx.waker());
+                }
                 Poll::Pending
             }
             Join::Yield => {
@@ -159,10 +172,21 @@ impl<T> Drop for JoinHandle<T> {
         if self.done {
             return;
         }
-        match current::get_if(self.id.runtime) {
-            Some(core) => core.executor.detach(self.id),
-            None => current::send(self.id.runtime, Message::Detach(self.id.key)),
+        let id = self.id;
+        let quietly =
+            current::with(|core| core.owns(id.runtime) && core.executor.detach_unfinished(id.key));
+        if quietly != Some(true) {
+            detach(id);
         }
+    }
+}
+
+/// What is left when the task has ended, has been awaited, or lives elsewhere.
+#[cold]
+fn detach(id: Id) {
+    match current::get_if(id.runtime) {
+        Some(core) => core.executor.detach(id.key),
+        None => current::send(id.runtime, Message::Detach(id.key)),
     }
 }
 

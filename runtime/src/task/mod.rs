@@ -55,15 +55,12 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    spawn_named(future, None, Location::caller())
+    spawn_at(future, Location::caller())
 }
 
 #[track_caller]
-fn spawn_named<F>(
-    future: F,
-    name: Option<&str>,
-    location: &'static Location<'static>,
-) -> JoinHandle<F::Output>
+#[inline]
+fn spawn_at<F>(future: F, location: &'static Location<'static>) -> JoinHandle<F::Output>
 where
     F: Future + 'static,
     F::Output: 'static,
@@ -72,7 +69,7 @@ where
     let mut cell = Some(cell);
     let spawned = current::with(|core| {
         let cell = cell.take().expect("the closure runs once");
-        (core.id, core.executor.spawn(cell, name, location))
+        (core.id, core.executor.spawn(cell, location))
     });
     match spawned {
         Some((_, Ok(id))) => JoinHandle::new(id),
@@ -87,6 +84,23 @@ where
             unreachable!("`expect` has panicked")
         }
     }
+}
+
+#[track_caller]
+fn spawn_named<F>(
+    future: F,
+    name: Option<&str>,
+    location: &'static Location<'static>,
+) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    let task = spawn_at(future, location);
+    if let Some(name) = name {
+        current::with(|core| core.executor.name(task.id().key, name));
+    }
+    task
 }
 
 /// Configures a task before it is spawned.

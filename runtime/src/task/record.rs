@@ -88,6 +88,17 @@ impl Cause {
         (self.0 >> 56) as usize & (Self::KINDS - 1)
     }
 
+    /// The upper and the lower half, for a place that has no room for the zeros between them.
+    #[inline]
+    pub(crate) const fn parts(self) -> (u16, u32) {
+        ((self.0 >> 48) as u16, self.0 as u32)
+    }
+
+    /// The inverse of [`parts`](Self::parts).
+    pub(crate) fn from_parts(kind: u16, value: u32) -> Self {
+        Cause(u64::from(kind) << 48 | u64::from(value))
+    }
+
     /// The cause in words.
     pub(crate) fn unpack(self) -> WakeCause {
         match self {
