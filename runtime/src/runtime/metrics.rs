@@ -113,7 +113,7 @@ impl Metrics {
             tasks_spawned: tasks.spawned,
             polls: tasks.polls,
             root_polls: tasks.root_polls,
-            wakes_by_spawn: wakes(Cause::SPAWN),
+            wakes_by_spawn: tasks.spawned,
             wakes_by_io: wakes(Cause::IO),
             wakes_by_timer: wakes(Cause::TIMER),
             wakes_by_task: wakes(Cause::TASK),
