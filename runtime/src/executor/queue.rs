@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn who_yielded_waits_for_the_turn() {
         let (mut queue, mut slots) = (RunQueue::new(None), [NONE; 4]);
-        let mut pop =
+        let pop =
             |queue: &mut RunQueue, slots: &mut [u32; 4]| queue.pop(slots).map(|(index, _)| index);
         queue.push_yielded(&mut slots, 1);
         queue.push_yielded(&mut slots, 3);
