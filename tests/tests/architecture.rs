@@ -74,6 +74,8 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "io::async_fd",
             "io::fd_stream",
             "io::futures_io",
+            "io::copy",
+            "io::duplex",
             "io::guard",
             "io::readiness",
             "io::tokio_io",

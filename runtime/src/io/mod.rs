@@ -1,9 +1,11 @@
-//! Waiting for descriptors, and the traits of byte streams.
+//! Waiting for descriptors ([`AsyncFd`]); byte streams, and what can be done with any of them.
 //!
 //! Everything that `wakeful-net` does is done through this module, so another crate can do as much
 //! for pipes, inotify, netlink or a device.
 
 mod async_fd;
+mod copy;
+mod duplex;
 mod fd_stream;
 #[cfg(feature = "futures-io")]
 mod futures_io;
@@ -15,6 +17,8 @@ mod traits;
 
 pub use crate::reactor::ready::{Interest, Ready};
 pub use async_fd::{AsyncFd, AsyncIo};
+pub use copy::{Copy, CopyBidirectional, copy, copy_bidirectional};
+pub use duplex::{DuplexStream, duplex};
 pub use guard::{AsyncFdReadyGuard, TryIoError};
 pub use readiness::Readiness;
 pub use traits::{AsyncRead, AsyncWrite};

@@ -1,6 +1,7 @@
 //! Byte streams: the two traits that generic code names.
 //!
-//! Implemented by the sockets of `wakeful-net`. They are here because generic code needs a word for "anything that can
+//! Implemented by [`DuplexStream`](super::DuplexStream) and the sockets of `wakeful-net`, used by
+//! [`copy`](super::copy()). They are here because generic code needs a word for "anything that can
 //! be read" and the default dependencies contain no trait crate. Their shape is that of
 //! `futures-io`, a filled slice and a count, so the opt-in features translate one call into one
 //! call. tokio's `ReadBuf` was the alternative: it can read into memory that was never written, at
