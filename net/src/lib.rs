@@ -69,6 +69,7 @@ mod error;
 mod listen;
 mod lookup;
 mod outside;
+mod serve;
 mod socket;
 pub mod stream;
 #[expect(unsafe_code, reason = "system calls are made here and nowhere else")]
@@ -80,6 +81,7 @@ pub mod unix;
 pub use error::SocketError;
 pub use listen::{AcceptError, accept_error};
 pub use lookup::{LookupHost, SocketAddrs, ToSocketAddrs, lookup_host};
+pub use serve::{Listener, Serve, serve};
 pub use tcp::{TcpListener, TcpSocket, TcpStream};
 pub use udp::UdpSocket;
 pub use unix::{UnixDatagram, UnixListener, UnixSocket, UnixStream};

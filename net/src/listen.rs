@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use wakeful::io::{AsyncFdReadyGuard, Interest, Readiness};
 
 use crate::address::RawAddress;
+use crate::connect::Begun;
 use crate::socket::{Io, Socket, create};
 use crate::sys;
 
@@ -112,14 +113,14 @@ pub(crate) fn poll_accept(
     }
 }
 
-/// The same for callers that hold no future.
-#[track_caller]
-pub(crate) fn poll_accept_once(io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
+/// The same for callers that hold no future; `name` and `caller` are for the task's record.
+pub(crate) fn poll_accept_once(
+    io: &Io,
+    (name, caller): Begun,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<Accepted>> {
     loop {
-        let name = io
-            .get_ref()
-            .name("TcpListener::poll_accept", "UnixListener::poll_accept");
-        let readiness = io.ready(Interest::READABLE).during(name);
+        let readiness = io.ready(Interest::READABLE).during(name).at(caller);
         let mut guard = ready!(readiness.poll_anonymously(cx))?;
         if let Some(result) = attempt(&mut guard) {
             return Poll::Ready(result);

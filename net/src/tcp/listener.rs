@@ -7,6 +7,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -14,6 +15,7 @@ use futures_core::Stream;
 use wakeful::io::Readiness;
 
 use super::TcpStream;
+use crate::connect::Begun;
 use crate::listen::{Accepted, incoming, poll_accept, poll_accept_once};
 use crate::socket::{Family, Io, Socket, adopt, duplicate, expose, register_connected};
 use crate::sys;
@@ -92,7 +94,16 @@ impl TcpListener {
     /// On a thread that does not run the listener's runtime.
     #[track_caller]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        poll_accept_once(&self.io, cx).map(connected)
+        self.poll_accept_for(("TcpListener::poll_accept", Location::caller()), cx)
+    }
+
+    /// The same, on behalf of an operation of another name that was begun elsewhere.
+    pub(crate) fn poll_accept_for(
+        &self,
+        begun: Begun,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        poll_accept_once(&self.io, begun, cx).map(connected)
     }
 
     /// Returns the connections as a stream that never ends, without their peers' addresses

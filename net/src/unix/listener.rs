@@ -14,6 +14,7 @@ use futures_core::Stream;
 use wakeful::io::Readiness;
 
 use super::{SocketAddr, UnixStream};
+use crate::connect::Begun;
 use crate::error::context;
 use crate::listen::{
     Accepted, DEFAULT_BACKLOG, bind_and_listen, incoming, poll_accept, poll_accept_once,
@@ -148,7 +149,16 @@ impl UnixListener {
     /// On a thread that does not run the listener's runtime.
     #[track_caller]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
-        poll_accept_once(&self.io, cx).map(connected)
+        self.poll_accept_for(("UnixListener::poll_accept", Location::caller()), cx)
+    }
+
+    /// The same, on behalf of an operation of another name that was begun elsewhere.
+    pub(crate) fn poll_accept_for(
+        &self,
+        begun: Begun,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
+        poll_accept_once(&self.io, begun, cx).map(connected)
     }
 
     /// Returns the connections as a stream that never ends.
