@@ -6,39 +6,35 @@
 //! cargo run -p wakeful-examples --example echo -- "[::1]:7777"     # another address
 //! ```
 //!
-//! A task per connection, in plain `async` code. For the limits, signals and log of a real server
+//! A task per connection, in plain `async` code; Ctrl-C lets them finish. For the limits, signals and log of a real server
 //! see the program `echo-server`, which is written in the same way.
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use wakeful::time::sleep;
+use wakeful::signal::ctrl_c;
 use wakeful_examples::{address, finish};
-use wakeful_net::{TcpListener, TcpStream};
+use wakeful_net::{TcpListener, TcpStream, serve};
 
 fn main() -> ExitCode {
-    finish(wakeful::block_on(serve()))
+    finish(wakeful::block_on(run()))
 }
 
-async fn serve() -> io::Result<()> {
+async fn run() -> io::Result<()> {
     let listener = TcpListener::bind(address(1, "127.0.0.1:8080")).await?;
     println!("listening on {}", listener.local_addr()?);
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => drop(wakeful::spawn(async move {
-                match echo(stream).await {
-                    Ok(bytes) => println!("{peer}: {bytes} bytes"),
-                    Err(error) => eprintln!("{peer}: {error}"),
-                }
-            })),
-            // Out of descriptors, most likely: the clients wait, and so do we.
-            Err(error) => {
-                eprintln!("accept: {error}");
-                sleep(Duration::from_millis(100)).await;
-            }
-        }
+    let cut_off = serve(listener, async |stream, peer| match echo(stream).await {
+        Ok(bytes) => println!("{peer}: {bytes} bytes"),
+        Err(error) => eprintln!("{peer}: {error}"),
+    })
+    // Out of descriptors, most likely: the clients wait, and so does the server.
+    .on_error(|error| eprintln!("accept: {error}"))
+    .shutdown(ctrl_c())
+    .await?;
+    if cut_off > 0 {
+        eprintln!("cut off in the middle of something: {cut_off}");
     }
+    Ok(())
 }
 
 /// Sends everything back until the client has finished; returns how much that was.

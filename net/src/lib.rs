@@ -1,4 +1,4 @@
-//! TCP and Unix sockets for the Wakeful runtime.
+//! TCP, UDP and Unix sockets for the Wakeful runtime.
 //!
 //! This package stands on the public parts of `wakeful` only (`AsyncFd`, `spawn_blocking`, `sleep`,
 //! `timeout`), so whatever it does, a crate of yours can do for another kind of descriptor.
@@ -34,9 +34,12 @@
 //! # What is where
 //!
 //! ```text
-//! tcp, unix      what users call: listeners, streams, sockets before they are either
+//! serve            accepts from a listener and spawns a task for each connection
+//!   |
+//! tcp, udp, unix   what users call: listeners, streams, datagrams, sockets before they are either
 //!   |  |
 //!   |  +-- stream    read, write, peek, wait: named futures, once for both families; the halves
+//!   |  +-- datagram  the same for datagrams
 //!   |  +-- listen    accept, and what its errors mean to a server
 //!   |  +-- connect   one attempt to connect
 //!   +----- lookup    names to addresses, without blocking the thread

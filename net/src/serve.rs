@@ -31,7 +31,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use wakeful::task::AbortHandle;
+use wakeful::task::{self, AbortHandle};
 use wakeful::time::{Sleep, sleep};
 
 use crate::connect::Begun;
@@ -80,6 +80,8 @@ impl Listener for UnixListener {
 }
 
 /// Accepts connections and runs `handler` on each, in a task of its own.
+///
+/// In the records of the runtime these tasks are spawned where this function was called.
 ///
 /// The future that it returns serves for as long as it is polled. Without a
 /// [`shutdown`](Serve::shutdown) that is for ever. The methods of [`Serve`] set limits.
@@ -351,7 +353,7 @@ where
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok((stream, peer))) => {
                     *this.next_pause = SHORTEST_PAUSE;
-                    this.open.spawn(this.handler, stream, peer);
+                    this.open.spawn(this.handler, stream, peer, this.caller);
                 }
                 Poll::Ready(Err(err)) => match accept_error(&err) {
                     AcceptError::Skip => {}
@@ -408,8 +410,13 @@ impl Open {
         drop(self.waker.replace(Some(waker)));
     }
 
-    fn spawn<H, S, A>(self: &Rc<Self>, handler: &Rc<H>, stream: S, peer: A)
-    where
+    fn spawn<H, S, A>(
+        self: &Rc<Self>,
+        handler: &Rc<H>,
+        stream: S,
+        peer: A,
+        caller: &'static Location<'static>,
+    ) where
         H: AsyncFn(S, A) + 'static,
         S: 'static,
         A: 'static,
@@ -425,12 +432,15 @@ impl Open {
             place,
         };
         let handler = Rc::clone(handler);
-        let task = wakeful::spawn(async move {
+        let task = task::Builder::new().spawned_at(caller).spawn(async move {
             // Dropped after the connection, which the handler has taken.
             let _seat = seat;
             handler(stream, peer).await;
         });
-        self.tasks.borrow_mut()[place] = Some(task.abort_handle());
+        // It gives none: the `Result` is tokio's.
+        if let Ok(task) = task {
+            self.tasks.borrow_mut()[place] = Some(task.abort_handle());
+        }
     }
 
     /// Aborts all that are still there and says how many.

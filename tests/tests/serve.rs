@@ -6,9 +6,11 @@ use std::cell::{Cell, RefCell};
 use std::future::{pending, ready};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_lite::future::poll_once;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wakeful::Shutdown;
 use wakeful::task::{JoinHandle, records};
@@ -220,7 +222,9 @@ fn after_the_grace_connections_are_cut_off_and_gone_when_the_server_returns() {
         let server = server
             .grace(Duration::from_millis(5))
             .shutdown(shutdown.begun());
-        let server = wakeful::spawn(server);
+        let gone = Rc::clone(&dropped);
+        // Looks in the very poll in which the server returns.
+        let server = wakeful::spawn(async move { (server.await.unwrap(), gone.get()) });
         let mut clients = Vec::new();
         for _ in 0..3 {
             let client = TcpStream::connect(address).await.unwrap();
@@ -228,8 +232,7 @@ fn after_the_grace_connections_are_cut_off_and_gone_when_the_server_returns() {
             clients.push(client);
         }
         shutdown.begin();
-        assert_eq!(end_of(server).await, 3);
-        assert_eq!(dropped.get(), 3);
+        assert_eq!(server.await.unwrap(), (3, 3));
         for client in &clients {
             assert_eq!(client.read(&mut [0; 4]).await.unwrap(), 0);
         }
@@ -273,16 +276,20 @@ fn a_limit_of_nobody_is_a_mistake() {
 }
 
 #[test]
-fn the_record_of_the_server_s_task_names_the_line_that_made_it() {
+fn the_records_of_the_server_and_its_connections_name_the_line_that_made_it() {
     run(async {
-        let (listener, _) = server().await;
+        let (listener, address) = server().await;
         let line = line!() + 1;
         let server = serve(listener, echo_all);
         let server = wakeful::spawn(server);
+        let _client = client(address).await;
         settle().await;
         let records = records();
-        let record = records.iter().find(|record| record.id == server.id());
-        let waiting = record.unwrap().waiting.unwrap();
+        let (mut own, mut connections): (Vec<_>, Vec<_>) =
+            records.iter().partition(|record| record.id == server.id());
+        let connection = connections.pop().unwrap().spawned_at;
+        assert_eq!((connection.file(), connection.line()), (file!(), line));
+        let waiting = own.pop().unwrap().waiting.unwrap();
         assert_eq!(
             (waiting.operation, waiting.location.line()),
             ("serve", line)
@@ -323,6 +330,32 @@ fn a_shortage_of_descriptors_pauses_accepting_and_nothing_else() {
             // Nobody connects: the pause alone brings it back.
             assert_eq!(waiting.read(&mut [0; 4]).await.unwrap(), 1);
             assert_eq!(told.borrow().len(), 1);
+            server.abort();
+        });
+    });
+}
+
+#[test]
+fn a_connection_that_leaves_ends_the_pause() {
+    alone("a_connection_that_leaves_ends_the_pause", || {
+        run(async {
+            let (listener, address) = server().await;
+            let server = wakeful::spawn(serve(listener, echo_all));
+            let open = client(address).await;
+            let waiting = TcpStream::connect(address).await.unwrap();
+            // No number is free but those that the open connection gives back.
+            let lowest = std::fs::File::open("/dev/null").unwrap().as_raw_fd();
+            let mut limit = getrlimit(Resource::Nofile);
+            limit.current = Some(u64::try_from(lowest).unwrap());
+            setrlimit(Resource::Nofile, limit).unwrap();
+            waiting.write_all(b"?").await.unwrap();
+            sleep(Duration::from_millis(80)).await; // by now the pause is 80 ms long
+            drop(open);
+            for _ in 0..4 {
+                settle().await;
+            }
+            let answered = poll_once(waiting.read(&mut [0; 4])).await;
+            assert_eq!(answered.expect("at once").unwrap(), 1);
             server.abort();
         });
     });

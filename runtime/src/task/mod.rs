@@ -117,6 +117,8 @@ where
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Builder<'a> {
     name: Option<&'a str>,
+    /// `None` is where `spawn` is called.
+    spawned_at: Option<&'static Location<'static>>,
 }
 
 impl<'a> Builder<'a> {
@@ -130,6 +132,14 @@ impl<'a> Builder<'a> {
     #[must_use]
     pub fn name(mut self, name: &'a str) -> Self {
         self.name = Some(name);
+        self
+    }
+
+    /// Gives the place in the source at which the task is said to have been spawned: for functions
+    /// that spawn on behalf of their callers, later than they were called.
+    #[must_use]
+    pub fn spawned_at(mut self, location: &'static Location<'static>) -> Self {
+        self.spawned_at = Some(location);
         self
     }
 
@@ -148,7 +158,8 @@ impl<'a> Builder<'a> {
         F: Future + 'static,
         F::Output: 'static,
     {
-        Ok(spawn_named(future, self.name, Location::caller()))
+        let location = self.spawned_at.unwrap_or_else(Location::caller);
+        Ok(spawn_named(future, self.name, location))
     }
 }
 
