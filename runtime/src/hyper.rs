@@ -13,7 +13,7 @@
 //!     .serve_connection(io, service)
 //! ```
 //!
-//! `examples/ecosystem/src/bin/hyper.rs` is a whole server.
+//! `examples/ecosystem/src/bin/http.rs` is a whole server.
 
 use std::cell::Cell;
 use std::future::Future;

@@ -1,0 +1,77 @@
+//! An axum router on Wakeful.
+//!
+//! ```text
+//! cargo run --bin router
+//! curl http://127.0.0.1:8002/hello/you              # in a second terminal
+//! ```
+//!
+//! axum asks that handlers be `Send`, wherever they run. That costs an `Arc` instead of an `Rc`; what
+//! they await may be Wakeful's own, because its sleeps, handles and sockets are plain data and so
+//! `Send`. `axum::serve` belongs to tokio; hyper's connection builder takes the router just as well.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::routing::{get, post};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use serde_json::{Value, json};
+use wakeful::hyper::{WakefulExecutor, WakefulTimer};
+use wakeful::time::{sleep, timeout};
+
+/// How long a client may take to begin, and to send the head of a request.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn main() -> ExitCode {
+    let router = router();
+    wakeful_ecosystem::serve("127.0.0.1:8002", move |stream| {
+        let service = TowerToHyperService::new(router.clone());
+        async move {
+            timeout(PATIENCE, stream.readable()).await??;
+            let mut builder = auto::Builder::new(WakefulExecutor);
+            builder
+                .http1()
+                .timer(WakefulTimer)
+                .header_read_timeout(PATIENCE);
+            builder.http2().timer(WakefulTimer);
+            builder.serve_connection(stream, service).await
+        }
+    })
+}
+
+fn router() -> Router {
+    Router::new()
+        .route("/", get(async || "Hello from axum on Wakeful\n"))
+        .route("/hello/{name}", get(hello))
+        .route("/sum", post(sum))
+        .route("/later", get(later))
+        // A handler that asks for the whole body gets so much of it, or the client is refused.
+        .layer(DefaultBodyLimit::max(1 << 20))
+        .with_state(Arc::new(AtomicU64::new(0)))
+}
+
+async fn hello(State(visits): State<Arc<AtomicU64>>, Path(name): Path<String>) -> Json<Value> {
+    let visit = visits.fetch_add(1, Ordering::Relaxed) + 1;
+    Json(json!({ "hello": name, "visit": visit }))
+}
+
+/// Adds up the numbers of a JSON array; axum answers anything else with 400 or 422.
+async fn sum(Json(numbers): Json<Vec<f64>>) -> Json<f64> {
+    Json(numbers.iter().sum())
+}
+
+/// Others are served while it sleeps.
+async fn later(body: Bytes) -> Bytes {
+    sleep(Duration::from_millis(50)).await;
+    if body.is_empty() {
+        Bytes::from_static(b"later\n")
+    } else {
+        body
+    }
+}

@@ -1,0 +1,73 @@
+//! An echo server behind TLS, on futures-rustls.
+//!
+//! ```text
+//! openssl req -x509 -newkey ed25519 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem
+//! cargo run --bin tls -- 127.0.0.1:8004 cert.pem key.pem
+//! openssl s_client -quiet -connect 127.0.0.1:8004   # in a second terminal
+//! ```
+//!
+//! Feature `futures-io` is what it needs: futures-rustls takes any futures-io stream and is one itself.
+
+use std::error::Error;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_rustls::TlsAcceptor;
+use futures_rustls::rustls::ServerConfig;
+use futures_rustls::rustls::crypto::ring;
+use futures_rustls::rustls::pki_types::pem::PemObject;
+use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use futures_util::io::{AsyncReadExt, AsyncWriteExt};
+use wakeful::time::timeout;
+use wakeful_net::TcpStream;
+
+/// How long the handshake may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    let mut paths = std::env::args().skip(2);
+    let (Some(certificate), Some(key), None) = (paths.next(), paths.next(), paths.next()) else {
+        eprintln!("usage: tls ADDRESS CERTIFICATE.pem KEY.pem");
+        return ExitCode::FAILURE;
+    };
+    let acceptor = match configure(&certificate, &key) {
+        Ok(config) => TlsAcceptor::from(Arc::new(config)),
+        Err(error) => {
+            eprintln!("error: {certificate}, {key}: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    wakeful_ecosystem::serve("127.0.0.1:8004", move |stream| {
+        echo(acceptor.clone(), stream)
+    })
+}
+
+fn configure(certificate: &str, key: &str) -> Result<ServerConfig, Box<dyn Error>> {
+    let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<_, _>>()?;
+    let key = PrivateKeyDer::from_pem_file(key)?;
+    // ring builds wherever a C compiler is; rustls's default, aws-lc, asks for more.
+    let provider = Arc::new(ring::default_provider());
+    Ok(ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?)
+}
+
+async fn echo(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let mut stream = timeout(PATIENCE, acceptor.accept(stream)).await??;
+    let mut buffer = vec![0; 16 * 1024]; // as much as a TLS record holds
+    loop {
+        let n = stream.read(&mut buffer).await?;
+        if n == 0 {
+            // Says good-bye in TLS's own words, so that the peer can tell the end from a cut.
+            return Ok(stream.close().await?);
+        }
+        stream.write_all(&buffer[..n]).await?;
+        // rustls keeps records back until it is told to pass them on.
+        stream.flush().await?;
+    }
+}

@@ -1,0 +1,57 @@
+//! `router` and curl.
+
+use crate::support::{Program, client};
+
+fn start() -> Program {
+    Program::start(env!("CARGO_BIN_EXE_router"), &[])
+}
+
+#[test]
+fn curl_is_routed_and_told_what_was_wrong() {
+    let server = start();
+    let curl = |path: &str, arguments: &[&str]| {
+        let url = format!("http://{}{path}", server.address);
+        let all = [&["-sS", "-w", " %{http_code}", &url], arguments].concat();
+        client("curl", &all, b"")
+    };
+    let json = |text| ["--json", text];
+    assert_eq!(curl("/", &[]), "Hello from axum on Wakeful\n 200");
+    assert_eq!(curl("/hello/you", &[]), r#"{"hello":"you","visit":1} 200"#);
+    let again = curl("/hello/%C3%A4", &["--http2-prior-knowledge"]);
+    assert_eq!(again, r#"{"hello":"ä","visit":2} 200"#);
+    assert_eq!(curl("/sum", &json("[1, 2.5, -3]")), "0.5 200");
+    assert!(curl("/sum", &json("[1,")).ends_with(" 400"));
+    assert!(curl("/sum", &json("{}")).ends_with(" 422"));
+    assert!(curl("/sum", &["--data", "1"]).ends_with(" 415"));
+    assert!(curl("/sum", &[]).ends_with(" 405"));
+    assert!(curl("/nowhere", &[]).ends_with(" 404"));
+    server.comes_to_rest();
+}
+
+#[test]
+fn a_hundred_clients_wait_together_for_a_handler_that_sleeps() {
+    let server = start();
+    let url = format!("http://{}/later?[1-200]", server.address);
+    let arguments = [
+        "-sS",
+        "--parallel",
+        "--parallel-immediate",
+        "--parallel-max",
+        "100",
+        &url,
+    ];
+    assert_eq!(client("curl", &arguments, b""), "later\n".repeat(200));
+    server.comes_to_rest();
+}
+
+#[test]
+fn clients_that_vanish_before_they_are_answered_concern_nobody_else() {
+    let server = start();
+    server.vanish(b"GET /later HTTP/1.1\r\nhost: x\r\n\r\n");
+    server.vanish(
+        b"POST /sum HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+          content-length: 9\r\n\r\n[1,",
+    );
+    let url = format!("http://{}/later", server.address);
+    assert_eq!(client("curl", &["-sS", &url], b""), "later\n");
+}

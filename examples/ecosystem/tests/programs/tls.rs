@@ -1,0 +1,140 @@
+//! `tls` and `openssl s_client`, `tls` and Python's `ssl`, which is OpenSSL as well.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::support::{Program, client, folder, python};
+
+/// A server with a new certificate for localhost, and where the certificate is.
+fn start(test: &str) -> (Program, PathBuf) {
+    let folder = folder(test);
+    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    let request = "req -x509 -newkey ed25519 -nodes -days 2 -subj /CN=localhost \
+        -addext subjectAltName=DNS:localhost";
+    let arguments: Vec<_> = request
+        .split_whitespace()
+        .chain(["-keyout", key.to_str().unwrap()])
+        .chain(["-out", certificate.to_str().unwrap()])
+        .collect();
+    client("openssl", &arguments, b"");
+    let paths = [certificate.to_str().unwrap(), key.to_str().unwrap()];
+    let server = Program::start(env!("CARGO_BIN_EXE_tls"), &paths);
+    (server, certificate)
+}
+
+/// A connection that has done its handshake and can be read and written; run once per client.
+const CONNECT: &str = r#"
+import os, socket, ssl, struct, sys, threading
+port, certificate = int(sys.argv[1]), sys.argv[2]
+context = ssl.create_default_context(cafile=certificate)
+
+def connect():
+    raw = socket.create_connection(("127.0.0.1", port), timeout=60)
+    return context.wrap_socket(raw, server_hostname="localhost")
+
+def receive(tls, length):
+    data = b""
+    while len(data) < length:
+        part = tls.recv(65536)
+        assert part, "it ended early"
+        data += part
+    return data
+"#;
+
+impl Program {
+    fn run_ssl(&self, certificate: &std::path::Path, program: &str) -> String {
+        let port = self.address.port().to_string();
+        let program = format!("{CONNECT}{program}");
+        python(&program, &[&port, certificate.to_str().unwrap()])
+    }
+}
+
+#[test]
+fn openssl_verifies_the_server_and_gets_its_lines_back() {
+    for version in ["-tls1_2", "-tls1_3"] {
+        let (server, certificate) = start(&format!("s_client{version}"));
+        let mut openssl = Command::new("timeout")
+            .args([
+                "60",
+                "openssl",
+                "s_client",
+                "-quiet",
+                "-no_ign_eof",
+                version,
+            ])
+            .args(["-verify_return_error", "-verify_hostname", "localhost"])
+            .args(["-CAfile", certificate.to_str().unwrap()])
+            .args(["-connect", &server.address.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdin = openssl.stdin.take().unwrap();
+        let mut stdout = BufReader::new(openssl.stdout.take().unwrap());
+        for line in ["one\n", "and two\n"] {
+            stdin.write_all(line.as_bytes()).unwrap();
+            let mut echoed = String::new();
+            stdout.read_line(&mut echoed).unwrap();
+            assert_eq!(echoed, line, "{version}");
+        }
+        drop(stdin); // it says good-bye and ends
+        assert!(openssl.wait().unwrap().success());
+        server.comes_to_rest();
+    }
+}
+
+#[test]
+fn a_hundred_clients_get_their_bytes_back_at_once() {
+    let (server, certificate) = start("hundred");
+    let said = server.run_ssl(
+        &certificate,
+        r#"
+done = []
+everybody = threading.Barrier(100)
+
+def talk(n):
+    data = os.urandom(50_000 + n)
+    with connect() as tls:
+        everybody.wait(60)
+        tls.sendall(data)
+        assert receive(tls, len(data)) == data
+        tls.unwrap()  # waits for the server's good-bye
+    done.append(n)
+
+threads = [threading.Thread(target=talk, args=(n,)) for n in range(100)]
+for thread in threads: thread.start()
+for thread in threads: thread.join(60)
+print(len(done))
+"#,
+    );
+    assert_eq!(said, "100\n");
+    server.comes_to_rest();
+}
+
+#[test]
+fn clients_that_vanish_in_the_handshake_or_after_it_concern_nobody_else() {
+    let (server, certificate) = start("vanish");
+    server.vanish(b"");
+    // The head of a record with a ClientHello in it, and the first bytes of that.
+    server.vanish(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03half");
+    server.vanish(b"GET / HTTP/1.1\r\n\r\n");
+    let said = server.run_ssl(
+        &certificate,
+        r#"
+clients = [connect() for _ in range(50)]
+for n, tls in enumerate(clients):
+    tls.sendall(b"x" * 10_000)
+    if n % 2:
+        # No good-bye, but a reset.
+        tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    tls.close()
+with connect() as tls:
+    tls.sendall(b"still there?")
+    print(receive(tls, 12).decode())
+"#,
+    );
+    assert_eq!(said, "still there?\n");
+    server.comes_to_rest();
+}

@@ -1,0 +1,104 @@
+//! `websocket` and the Python package websockets.
+
+use crate::support::{Program, python};
+
+fn start() -> Program {
+    Program::start(env!("CARGO_BIN_EXE_websocket"), &[])
+}
+
+impl Program {
+    fn run_websockets(&self, program: &str) -> String {
+        let program = format!("import asyncio, sys, websockets\n{program}\nasyncio.run(main())");
+        python(&program, &[&format!("ws://{}", self.address)])
+    }
+}
+
+#[test]
+fn texts_and_bytes_come_back_and_pings_are_answered() {
+    let server = start();
+    let said = server.run_websockets(
+        r#"
+async def main():
+    async with websockets.connect(sys.argv[1]) as socket:
+        for message in ["", "hello", "ä" * 100_000, b"", bytes(range(256)) * 400]:
+            await socket.send(message)
+            assert await socket.recv() == message
+        # In fragments, and with a ping between.
+        await socket.send(["in ", "three ", "parts"])
+        assert await socket.recv() == "in three parts"
+        await asyncio.wait_for(await socket.ping(), 30)
+    print(socket.close_code)
+"#,
+    );
+    assert_eq!(said, "1000\n", "a close that was confirmed");
+    server.comes_to_rest();
+}
+
+#[test]
+fn a_hundred_clients_talk_at_once() {
+    let server = start();
+    let said = server.run_websockets(
+        r#"
+async def talk(n):
+    async with websockets.connect(sys.argv[1], open_timeout=30) as socket:
+        for turn in range(10):
+            message = f"client {n}, turn {turn} " + "x" * n
+            await socket.send(message)
+            assert await socket.recv() == message
+            await asyncio.sleep(0)
+    return 1
+
+async def main():
+    print(sum(await asyncio.gather(*(talk(n) for n in range(100)))))
+"#,
+    );
+    assert_eq!(said, "100\n");
+    server.comes_to_rest();
+}
+
+#[test]
+fn a_message_beyond_the_limit_ends_its_connection() {
+    let server = start();
+    let said = server.run_websockets(
+        r#"
+async def main():
+    async with websockets.connect(sys.argv[1], max_size=None) as socket:
+        try:
+            await socket.send("x" * (2 << 20))
+            await socket.recv()
+        except (websockets.ConnectionClosed, ConnectionError):
+            print("closed")
+"#,
+    );
+    assert_eq!(said, "closed\n");
+    server.comes_to_rest();
+}
+
+#[test]
+fn clients_that_vanish_in_the_middle_of_a_message_concern_nobody_else() {
+    let server = start();
+    server.vanish(b"");
+    server.vanish(b"GET / HTTP/1.1\r\nupgrade: websocket\r\n");
+    let handshake = "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    server.vanish(handshake.as_bytes());
+    // A frame that announces 100 bytes and brings 4.
+    let half = [handshake.as_bytes(), b"\x81\xe4\0\0\0\0half"].concat();
+    server.vanish(&half);
+    let said = server.run_websockets(
+        r#"
+async def leave(n):
+    socket = await websockets.connect(sys.argv[1], open_timeout=30)
+    await socket.send("x" * 50_000)
+    socket.transport.abort()
+
+async def main():
+    await asyncio.gather(*(leave(n) for n in range(100)))
+    async with websockets.connect(sys.argv[1]) as socket:
+        await socket.send("still there?")
+        print(await socket.recv())
+"#,
+    );
+    assert_eq!(said, "still there?\n");
+    server.comes_to_rest();
+}
