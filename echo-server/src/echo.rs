@@ -44,15 +44,23 @@ pub(crate) async fn echo(peer: &Connection, server: &Server) -> Result<(), Lost>
             };
             trace!(%peer, message = %escaped(message), "received");
             server.counters.count(message);
-            let taken = peer.try_write(message)?;
-            message[taken..].to_vec() // usually empty, which costs nothing
+            match peer.try_write(message)? {
+                taken if taken == message.len() => continue,
+                taken => message[taken..].to_vec(),
+            }
         };
 
-        // The peer is slow: give it the rest as fast as it takes it, before reading any more.
-        let mut rest = late.as_slice();
-        while !rest.is_empty() {
-            server.patience.for_output(peer.writable()).await?;
-            rest = &rest[peer.try_write(rest)?..];
-        }
+        // Boxed, so that only the slow carry what being slow takes, not every connection at rest.
+        Box::pin(give(late, peer, server)).await?;
     }
+}
+
+/// The peer is slow: gives it the rest as fast as it takes it, before anything more is read.
+async fn give(late: Vec<u8>, peer: &Connection, server: &Server) -> Result<(), Lost> {
+    let mut rest = late.as_slice();
+    while !rest.is_empty() {
+        server.patience.for_output(peer.writable()).await?;
+        rest = &rest[peer.try_write(rest)?..];
+    }
+    Ok(())
 }

@@ -85,18 +85,25 @@ pub(crate) struct Within<'a, F> {
 impl<T, F: Future<Output = io::Result<T>> + Unpin> Future for Within<'_, F> {
     type Output = io::Result<T>;
 
+    #[inline(always)] // 24 of 750 instructions per message
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let this = &mut *self;
         if let Poll::Ready(outcome) = Pin::new(&mut this.wait).poll(cx) {
             return Poll::Ready(outcome);
         }
-        let Some(limit) = this.patience.limit(this.direction) else {
-            return Poll::Pending;
-        };
-        let alarm = this.alarm.get_or_insert_with(|| Box::pin(sleep(limit)));
+        match this.patience.limit(this.direction) {
+            None => Poll::Pending,
+            Some(limit) => this.poll_alarm(limit, cx),
+        }
+    }
+}
+
+impl<F> Within<'_, F> {
+    fn poll_alarm<T>(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(limit)));
         alarm
             .as_mut()
             .poll(cx)
-            .map(|()| Err(this.direction.missed()))
+            .map(|()| Err(self.direction.missed()))
     }
 }

@@ -4,12 +4,10 @@
 //! is written once, without type parameters. Called by [`crate::connection`].
 
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
+use wakeful_net::stream::Wait;
 use wakeful_net::{TcpStream, UnixStream};
 
 use crate::address::printable;
@@ -26,19 +24,19 @@ pub(crate) enum Stream {
 impl Stream {
     /// Waits until reading would get somewhere.
     #[track_caller]
-    pub(crate) fn readable(&self) -> impl Future<Output = io::Result<()>> + Unpin {
+    pub(crate) fn readable(&self) -> Wait<'_> {
         match self {
-            Stream::Tcp(stream) => OneOf::Tcp(stream.readable()),
-            Stream::Unix(stream) => OneOf::Unix(stream.readable()),
+            Stream::Tcp(stream) => stream.readable(),
+            Stream::Unix(stream) => stream.readable(),
         }
     }
 
     /// Waits until writing would get somewhere.
     #[track_caller]
-    pub(crate) fn writable(&self) -> impl Future<Output = io::Result<()>> + Unpin {
+    pub(crate) fn writable(&self) -> Wait<'_> {
         match self {
-            Stream::Tcp(stream) => OneOf::Tcp(stream.writable()),
-            Stream::Unix(stream) => OneOf::Unix(stream.writable()),
+            Stream::Tcp(stream) => stream.writable(),
+            Stream::Unix(stream) => stream.writable(),
         }
     }
 
@@ -63,28 +61,6 @@ impl Stream {
         match self {
             Stream::Tcp(stream) => stream.shutdown(how),
             Stream::Unix(stream) => stream.shutdown(how),
-        }
-    }
-}
-
-/// The wait of one kind of socket or of the other.
-#[derive(Debug)]
-enum OneOf<T, U> {
-    Tcp(T),
-    Unix(U),
-}
-
-impl<O, T, U> Future for OneOf<T, U>
-where
-    T: Future<Output = O> + Unpin,
-    U: Future<Output = O> + Unpin,
-{
-    type Output = O;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<O> {
-        match &mut *self {
-            OneOf::Tcp(wait) => Pin::new(wait).poll(cx),
-            OneOf::Unix(wait) => Pin::new(wait).poll(cx),
         }
     }
 }

@@ -61,7 +61,7 @@ thread_local! {
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<Core>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
     /// The id of the runtime in `CURRENT`: whose thread this is, in one load.
-    static CURRENT_ID: Cell<RuntimeId> = const { Cell::new(RuntimeId::NONE) };
+    static CURRENT_ID: Cell<Option<RuntimeId>> = const { Cell::new(None) };
     /// How many runtimes are entered on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// Levels whose guards went before one above them: what each gives back when its turn comes.
@@ -92,12 +92,12 @@ pub(crate) fn get() -> Option<Rc<Core>> {
 /// Whether the runtime with this id is the one on this thread.
 #[inline]
 pub(crate) fn is(id: RuntimeId) -> bool {
-    CURRENT_ID.get() == id
+    CURRENT_ID.get() == Some(id)
 }
 
 /// Exchanges the thread's runtime; the old one is dropped by the caller, outside of every borrow.
 fn replace(core: Previous) -> Previous {
-    CURRENT_ID.set(core.as_ref().map_or(RuntimeId::NONE, |core| core.id));
+    CURRENT_ID.set(core.as_ref().map(|core| core.id));
     CURRENT.with(|current| current.replace(core))
 }
 

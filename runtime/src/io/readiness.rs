@@ -44,7 +44,7 @@ pub struct Readiness<'a, T: AsFd> {
     fd: &'a AsyncFd<T>,
     interest: Interest,
     /// Given by the reactor when it has to wait for the first time.
-    waiter: Option<WaiterId>,
+    waiter: WaiterId,
     /// Its waker is stored with the source.
     waiting: bool,
     operation: &'static str,
@@ -75,7 +75,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
         Readiness {
             fd,
             interest,
-            waiter: None,
+            waiter: WaiterId::UNNUMBERED,
             waiting: false,
             operation,
             location,
@@ -132,7 +132,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
         mut self,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-        self.waiter = Some(WaiterId::ANONYMOUS);
+        self.waiter = WaiterId::ANONYMOUS;
         self.poll_guard(cx)
     }
 
@@ -174,7 +174,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
                 Poll::Ready(Ok(()))
             }
             Some(Looked::Waiting) => {
-                self.waiting = self.waiter != Some(WaiterId::ANONYMOUS);
+                self.waiting = self.waiter != WaiterId::ANONYMOUS;
                 Poll::Pending
             }
             looked => self.poll_rarely(looked, cx),
@@ -204,7 +204,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
                         reactor.store(key, self.interest, waiter, waker);
                     }
                 }
-                self.waiting = self.waiter != Some(WaiterId::ANONYMOUS);
+                self.waiting = self.waiter != WaiterId::ANONYMOUS;
                 Poll::Pending
             }
             Some(Looked::Yield) => {
@@ -224,10 +224,8 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     #[cold]
     fn forget(&self) {
         let registration = self.fd.registration();
-        if let Some(core) = current::get_if(registration.runtime)
-            && let Some(waiter) = self.waiter
-        {
-            drop(core.reactor.forget(registration.key, waiter));
+        if let Some(core) = current::get_if(registration.runtime) {
+            drop(core.reactor.forget(registration.key, self.waiter));
         }
     }
 }

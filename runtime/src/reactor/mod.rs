@@ -171,10 +171,24 @@ impl Reactor {
     }
 
     /// A number for an operation that is about to wait.
+    #[inline]
     pub(crate) fn next_waiter(&self) -> WaiterId {
-        let next = self.next_waiter.get().wrapping_add(1).max(1);
+        let next = match self.next_waiter.get().wrapping_add(1) {
+            // Neither of the two that mean something else.
+            u32::MAX => 1,
+            next => next,
+        };
         self.next_waiter.set(next);
         WaiterId(next)
+    }
+
+    /// Gives an operation a number at its first wait.
+    #[inline]
+    fn number(&self, waiter: &mut WaiterId) -> WaiterId {
+        if *waiter == WaiterId::UNNUMBERED {
+            *waiter = self.next_waiter();
+        }
+        *waiter
     }
 
     /// Brings a handle up to date; it keeps what it has when the source is gone.
@@ -194,7 +208,7 @@ impl Reactor {
         key: Key,
         seen: &Seen,
         interest: Interest,
-        waiter: &mut Option<WaiterId>,
+        waiter: &mut WaiterId,
         waker: &Waker,
         clone: impl FnOnce(&Waker) -> Option<Waker>,
     ) -> Polled {
@@ -210,7 +224,7 @@ impl Reactor {
         if !interest.is_both()
             && let Some(clone) = clone(waker)
         {
-            let waiter = *waiter.get_or_insert_with(|| self.next_waiter());
+            let waiter = self.number(waiter);
             if source.side(interest.reads()).store_first(waiter, clone) {
                 self.waiting.set(self.waiting.get() + 1);
                 return Polled::Waiting;
@@ -227,12 +241,12 @@ impl Reactor {
         &self,
         key: Key,
         interest: Interest,
-        waiter: &mut Option<WaiterId>,
+        waiter: &mut WaiterId,
         waker: &Waker,
     ) -> Option<WaiterId> {
         let state = self.state.borrow();
         let source = state.sources.get(key)?;
-        let waiter = *waiter.get_or_insert_with(|| self.next_waiter());
+        let waiter = self.number(waiter);
         let read = !interest.reads() || source.readers.knows(waiter, waker);
         let written = !interest.is_writable() || source.writers.knows(waiter, waker);
         (!read || !written).then_some(waiter)

@@ -15,6 +15,8 @@ impl WaiterId {
     /// The `poll_*` functions, which are no futures and so have no identity: here the waker itself
     /// tells one waiter from another.
     pub(crate) const ANONYMOUS: WaiterId = WaiterId(0);
+    /// An operation that has not had to wait yet, and so needs no number.
+    pub(crate) const UNNUMBERED: WaiterId = WaiterId(u32::MAX);
 }
 
 /// Anonymous waiters kept per direction. A combinator that makes a new waker for each poll would

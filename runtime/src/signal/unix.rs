@@ -190,7 +190,7 @@ impl Signal {
                 return Poll::Ready(Some(()));
             }
             let (interest, waker) = (Interest::READABLE, cx.waker());
-            let (seen, waiter) = (&core.signals_seen, &mut Some(self.waiter));
+            let (seen, waiter) = (&core.signals_seen, &mut self.waiter);
             let reactor = &core.reactor;
             match reactor.poll_ready(self.source, seen, interest, waiter, waker, clone_own) {
                 // Some signal, perhaps not ours: the count decides, read again after the clear.

@@ -13,26 +13,26 @@
 //! so handles carry the full `Id`.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::task::Waker;
 
 use crate::slab::Key;
 
 /// Names one runtime, for ever; the low 16 bits are its place in the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct RuntimeId(u64);
+pub(crate) struct RuntimeId(NonZeroU64);
 
 impl RuntimeId {
-    /// No runtime's id: serial numbers do not get that far.
-    pub(crate) const NONE: RuntimeId = RuntimeId(u64::MAX);
-
+    /// Serial numbers begin with one, so that `None` needs no room of its own.
     pub(crate) fn new(serial: u64, place: u16) -> Self {
-        RuntimeId(serial << 16 | u64::from(place))
+        let bits = NonZeroU64::new(serial << 16 | u64::from(place));
+        RuntimeId(bits.expect("serial numbers begin with one"))
     }
 
     /// Where the registry keeps this runtime's inbox.
     #[inline]
     pub(crate) fn place(self) -> u16 {
-        self.0 as u16
+        self.0.get() as u16
     }
 }
 
