@@ -128,8 +128,12 @@ impl<T> Slab<T> {
     /// Takes the value out; the key finds nothing from now on.
     #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
-        self.get(key)?;
-        self.remove_index(key.index)
+        match self.slots.get_mut(key.index as usize) {
+            Some(Slot::Occupied { generation, .. }) if *generation == key.generation => {
+                self.remove_index(key.index)
+            }
+            _ => None,
+        }
     }
 
     /// The value in the slot, whatever its generation: for callers that keep indices in step

@@ -188,7 +188,7 @@ impl Executor {
     ///
     /// The word may be stale in every part: then nobody, or somebody else, is polled once more than
     /// necessary.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn wake(&self, word: WakeWord) {
         if word.index() == WakeWord::ROOT {
             self.wake_root(word.generation());
@@ -197,6 +197,7 @@ impl Executor {
         self.tasks.borrow_mut().wake(word, self.cause.get());
     }
 
+    #[cold]
     fn wake_root(&self, generation: u16) {
         let counters = &mut self.tasks.borrow_mut().counters;
         self.root.wake(generation, self.cause.get(), counters);
@@ -307,7 +308,7 @@ impl Executor {
         // Dropping one of our wakers does nothing, so the call that would do it is spared.
         let waker = ManuallyDrop::new(dress.waker(word));
         let mut cx = Context::from_waker(&waker);
-        let polled = match &self.poll_times {
+        match &self.poll_times {
             None => cell.poll(&mut cx),
             Some(times) => {
                 let started = times.start();
@@ -315,8 +316,7 @@ impl Executor {
                 self.measure(times, times.stop(started), key);
                 polled
             }
-        };
-        polled
+        }
     }
 
     #[inline]

@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::Instant;
@@ -17,6 +17,7 @@ use crate::remote::Message;
 use crate::slab::Key;
 use crate::task::id::RuntimeId;
 use crate::task::record::Wait;
+use crate::waker::clone_own;
 
 /// Waits for the given time. [`Duration::MAX`] waits for ever.
 ///
@@ -135,29 +136,34 @@ impl Sleep {
         let Some((runtime, key)) = self.armed.take() else {
             return;
         };
-        match current::get_if(runtime) {
-            Some(core) => drop(core.timers.disarm(key)),
+        let disarmed = current::with(|core| core.owns(runtime).then(|| core.timers.disarm(key)));
+        match disarmed.flatten() {
+            // Foreign code, and so outside of every borrow (I3).
+            Some(waker) => drop(waker),
             None => current::send(runtime, Message::RemoveTimer(key)),
         }
     }
 
     /// Arms the timer, or hands it the waker of the task it has moved to.
-    fn wait(&mut self, core: &Core, cx: &Context<'_>) {
-        let waker = cx.waker().clone();
+    #[cold]
+    fn wait(&mut self, core: &Core, waker: Waker) {
         match self.armed {
             Some((_, key)) => drop(core.timers.rearm(key, waker)),
             None => {
                 let deadline_ns = core.timers.clock.ns_of(self.deadline.into_std());
-                self.armed = core
-                    .timers
-                    .arm(deadline_ns, waker)
-                    .map(|key| (core.id, key));
+                self.arm(core, deadline_ns, waker);
             }
         }
     }
 
     #[inline]
-    fn look(&self, core: &Core, cx: &Context<'_>) -> Looked {
+    fn arm(&mut self, core: &Core, deadline_ns: u64, waker: Waker) {
+        let key = core.timers.arm(deadline_ns, waker);
+        self.armed = key.map(|key| (core.id, key));
+    }
+
+    #[inline]
+    fn look(&mut self, core: &Core, cx: &Context<'_>) -> Looked {
         let looked = match self.armed {
             Some((runtime, _)) if !core.owns(runtime) => return Looked::Elsewhere(runtime),
             Some((_, key)) => match core.timers.poll(key, cx.waker()) {
@@ -167,15 +173,22 @@ impl Sleep {
                 Armed::Waiting => Looked::Waiting,
                 Armed::Replace => Looked::Arm,
             },
-            // The loop's time is never ahead of the clock, so this is never early; and what has
-            // become due since the last turn fires in the next. So does what has no budget.
-            None if core.timers.loop_now_ns()
-                >= core.timers.clock.ns_of(self.deadline.into_std())
-                && core.executor.charge() =>
-            {
-                return Looked::Fired;
+            None => {
+                let deadline_ns = core.timers.clock.ns_of(self.deadline.into_std());
+                // The loop's time is never ahead of the clock, so this is never early; and what has
+                // become due since the last turn fires in the next. So does what has no budget.
+                if core.timers.loop_now_ns() >= deadline_ns && core.executor.charge() {
+                    return Looked::Fired;
+                }
+                // Nearly always a waker of ours, whose clone runs nothing foreign.
+                match clone_own(cx.waker()) {
+                    Some(waker) => {
+                        self.arm(core, deadline_ns, waker);
+                        Looked::Waiting
+                    }
+                    None => Looked::Arm,
+                }
             }
-            None => Looked::Arm,
         };
         core.executor.note_wait(Wait {
             operation: self.operation,
@@ -208,8 +221,9 @@ impl Future for Sleep {
             }
             Some(Looked::Waiting) => {}
             Some(Looked::Arm) => {
+                let waker = cx.waker().clone();
                 let core = current::expect("Sleep::poll");
-                self.wait(&core, cx);
+                self.wait(&core, waker);
             }
             Some(Looked::Elsewhere(runtime)) => {
                 current::explain_absence(runtime, self.operation, self.location);

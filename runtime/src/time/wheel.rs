@@ -181,21 +181,28 @@ impl Wheel {
     }
 
     /// Arms a timer. A deadline in the past is due at the next [`expire`](Wheel::expire).
+    #[inline]
     pub(crate) fn insert(&mut self, deadline: u64, waker: Waker) -> Key {
         let sequence = self.sequence;
         self.sequence += 1;
+        let place = self.place(deadline);
+        let next = self.slots[place].head;
         let key = self.timers.insert(Timer {
             deadline,
             sequence,
             waker,
             prev: NONE,
-            next: NONE,
+            next,
         });
-        self.link(key.index, deadline);
+        self.lead(place, key.index, deadline);
+        if next != NONE {
+            self.timer_mut(next).prev = key.index;
+        }
         key
     }
 
     /// Cancels a timer and gives its waker back. `None`: it has expired or was removed before.
+    #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> Option<Waker> {
         let Timer {
             deadline,
@@ -205,23 +212,33 @@ impl Wheel {
             ..
         } = self.timers.remove(key)?;
         let place = self.place(deadline);
-        match prev {
-            NONE => self.slots[place].head = next,
-            prev => self.timer_mut(prev).next = next,
+        if prev != NONE {
+            self.timer_mut(prev).next = next;
         }
         if next != NONE {
             self.timer_mut(next).prev = prev;
         }
-
         let slot = &mut self.slots[place];
+        if prev == NONE {
+            slot.head = next;
+        }
         slot.count -= 1;
-        if slot.count == 0 {
+        if slot.count <= HANDFUL {
+            self.look_again(place, deadline);
+        }
+        Some(waker)
+    }
+
+    /// Puts a slot right from which a timer has gone and which holds no more than a handful.
+    #[inline]
+    fn look_again(&mut self, place: usize, gone: u64) {
+        let Slot { floor, count, .. } = self.slots[place];
+        if count == 0 {
             self.clear(place);
-        } else if slot.count == HANDFUL || (slot.count < HANDFUL && slot.floor == deadline) {
+        } else if count == HANDFUL || floor == gone {
             // The list has just become short enough to look, or its earliest is gone (W3).
             self.slots[place].floor = self.least(place);
         }
-        Some(waker)
     }
 
     /// Whether the timer is still to come: neither expired nor removed.
@@ -338,17 +355,24 @@ impl Wheel {
     fn link(&mut self, index: u32, deadline: u64) {
         debug_assert_ne!(index, NONE);
         let place = self.place(deadline);
-        let slot = &mut self.slots[place];
-        let next = mem::replace(&mut slot.head, index);
-        slot.floor = slot.floor.min(deadline);
-        slot.count += 1;
-        self.occupied[place / SLOTS] |= 1 << (place % SLOTS);
+        let next = self.slots[place].head;
+        self.lead(place, index, deadline);
         if next != NONE {
             self.timer_mut(next).prev = index;
         }
         let timer = self.timer_mut(index);
         timer.prev = NONE;
         timer.next = next;
+    }
+
+    /// Makes a timer the first of its slot.
+    #[inline]
+    fn lead(&mut self, place: usize, index: u32, deadline: u64) {
+        let slot = &mut self.slots[place];
+        slot.head = index;
+        slot.floor = slot.floor.min(deadline);
+        slot.count += 1;
+        self.occupied[place / SLOTS] |= 1 << (place % SLOTS);
     }
 
     /// Makes a slot empty; its timers are somebody else's business.
@@ -358,6 +382,7 @@ impl Wheel {
     }
 
     /// Index in `slots` of the slot for a deadline. What is past belongs into the tick of `now`.
+    #[inline]
     fn place(&self, deadline: u64) -> usize {
         let deadline = deadline.max(self.now);
         let level = level_of(self.now, deadline);
