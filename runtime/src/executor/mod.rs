@@ -216,18 +216,23 @@ impl Executor {
     }
 
     /// Asks for the running future to be polled again, but not before the reactor has had its turn.
-    pub(crate) fn yield_after_turn(&self, waker: &Waker, word: Option<WakeWord>) {
+    /// `false`: the word is not that of the running future, and nothing was done.
+    #[inline]
+    pub(crate) fn yield_after_turn(&self, word: Option<WakeWord>) -> bool {
         let Some(word) = word.filter(|word| Some(*word) == self.running.get()) else {
-            // Not the waker of the running task: a combinator's own. It is woken after the turn.
-            let waker = waker.clone();
-            self.yielded_wakers.borrow_mut().push(waker);
-            return;
+            return false;
         };
         if word.index() == WakeWord::ROOT {
             self.root.yielded.set(true);
-            return;
+        } else {
+            self.tasks.borrow_mut().wake_after_turn(word);
         }
-        self.tasks.borrow_mut().wake_after_turn(word);
+        true
+    }
+
+    /// Keeps the waker of a combinator, to be woken after the turn.
+    pub(crate) fn wake_after_turn(&self, waker: Waker) {
+        self.yielded_wakers.borrow_mut().push(waker);
     }
 
     /// Lets what yielded queue up again. The loop calls it after each turn.

@@ -390,14 +390,20 @@ impl Tasks {
     #[inline]
     fn forget(&mut self, key: Key) {
         let slot = &mut self.slots[key.index as usize];
-        if slot.flags.has(Flags::NAMED) {
-            self.names.remove(&key);
-        }
-        if slot.flags.has(Flags::SCHEDULED) {
+        let flags = slot.flags;
+        if flags.has(Flags::SCHEDULED) {
             slot.flags.clear(Flags::JOINABLE);
         } else {
             self.vacate(key.index);
         }
+        if flags.has(Flags::NAMED) {
+            self.forget_name(key);
+        }
+    }
+
+    #[cold]
+    fn forget_name(&mut self, key: Key) {
+        self.names.remove(&key);
     }
 
     /// Makes a slot free that is in no list.

@@ -7,7 +7,7 @@
 //!            poll: Pending
 //!              +-----+
 //!              v     |          take_output
-//!  spawn --> Running ------> Finished(Ok | Err) -----------> Taken
+//!  spawn --> Running ------> Finished(Ok | Err) -----------> Finished(None)
 //!                    poll: Ready, fail, cancel
 //! ```
 //!
@@ -65,8 +65,8 @@ pin_project! {
     #[project = StageProjection]
     pub(crate) enum Cell<F: Future> {
         Running { #[pin] future: F },
-        Finished { output: Result<F::Output, JoinError> },
-        Taken,
+        // `None` once it was taken.
+        Finished { output: Option<Result<F::Output, JoinError>> },
     }
 }
 
@@ -77,6 +77,13 @@ impl<F: Future + 'static> Cell<F> {
         // pieces that wait for each other.
         let boxed: Box<Cell<F>> = Box::write(Box::new_uninit(), Cell::Running { future });
         Box::into_pin(boxed)
+    }
+
+    #[inline]
+    fn finished(output: Result<F::Output, JoinError>) -> Self {
+        Cell::Finished {
+            output: Some(output),
+        }
     }
 }
 
@@ -91,7 +98,7 @@ where
         match future.poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(output) => {
-                self.set(Cell::Finished { output: Ok(output) });
+                self.set(Cell::finished(Ok(output)));
                 Poll::Ready(if needs_drop::<F::Output>() {
                     Ending::Returned
                 } else {
@@ -102,9 +109,7 @@ where
     }
 
     fn fail(mut self: Pin<&mut Self>, id: Id, payload: Payload) {
-        let mut failed = Some(Cell::Finished {
-            output: Err(JoinError::panicked(id, payload)),
-        });
+        let mut failed = Some(Cell::finished(Err(JoinError::panicked(id, payload))));
         // An assignment whose drop of the old value unwinds has nevertheless stored the new one.
         let stored = catch_unwind(AssertUnwindSafe(|| {
             if let Some(failed) = failed.take() {
@@ -118,9 +123,7 @@ where
 
     fn cancel(mut self: Pin<&mut Self>, id: Id) -> Ending {
         let cancelled = catch_unwind(AssertUnwindSafe(|| {
-            self.set(Cell::Finished {
-                output: Err(JoinError::cancelled(id)),
-            });
+            self.set(Cell::finished(Err(JoinError::cancelled(id))));
         }));
         match cancelled {
             Ok(()) => Ending::Cancelled,
@@ -135,29 +138,20 @@ where
         let Some(place) = place.downcast_mut::<Option<Result<F::Output, JoinError>>>() else {
             unreachable!("a handle asks for the output type of its own task");
         };
-        if let StageProjection::Finished { .. } = self.as_mut().project()
-            && let Some(output) = take_finished(self)
-        {
-            *place = Some(output);
+        // The output is not pinned, so it may move.
+        if let StageProjection::Finished { output } = self.as_mut().project() {
+            *place = output.take();
         }
     }
 
     fn panic_text(&self) -> Option<String> {
         match self {
-            Cell::Finished { output: Err(error) } if error.is_panic() => Some(error.to_string()),
+            Cell::Finished {
+                output: Some(Err(error)),
+            } if error.is_panic() => Some(error.to_string()),
             _ => None,
         }
     }
-}
-
-/// Swaps a finished cell for an empty one. The output is not pinned, so it may move.
-fn take_finished<F: Future>(mut cell: Pin<&mut Cell<F>>) -> Option<Result<F::Output, JoinError>> {
-    let StageProjection::Finished { output } = cell.as_mut().project() else {
-        return None;
-    };
-    let output = std::mem::replace(output, Err(JoinError::cancelled(None)));
-    cell.set(Cell::Taken);
-    Some(output)
 }
 
 /// Drops what may panic while being dropped; a second panic has nobody left to hear it.

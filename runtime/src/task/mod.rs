@@ -237,11 +237,21 @@ impl Future for YieldNow {
 }
 
 /// Arranges for the task to be polled again after the next turn.
+#[inline]
 pub(crate) fn yield_after_turn(cx: &Context<'_>) {
+    let word = waker::word_of(cx.waker());
+    if current::with(|core| core.executor.yield_after_turn(word)) != Some(true) {
+        yield_of_another(cx);
+    }
+}
+
+/// As [`yield_after_turn`] with a waker that is not the running task's.
+#[cold]
+fn yield_of_another(cx: &Context<'_>) {
     match current::get() {
-        Some(core) if core.executor.is_polling() => core
-            .executor
-            .yield_after_turn(cx.waker(), waker::word_of(cx.waker())),
+        Some(core) if core.executor.is_polling() => {
+            core.executor.wake_after_turn(cx.waker().clone());
+        }
         // Another executor polls, with this thread's runtime entered or not: there may never be a
         // turn after which to wake it, so this is the best that can be done.
         _ => cx.waker().wake_by_ref(),
