@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
@@ -101,4 +102,81 @@ fn a_restarted_server_gets_its_port_back() {
         assert_eq!(again.address.to_string(), address);
         again.assert_serves();
     });
+}
+
+#[test]
+fn compare_writes_tables_plots_and_raw_numbers_and_publishes_them() {
+    let folder = Folder::new("compare");
+    let page = folder.0.join("PAGE.md");
+    let markers = [
+        "<!-- flavors compare: begin -->",
+        "<!-- flavors compare: end -->",
+    ];
+    fs::write(
+        &page,
+        format!("before\n{}\nold\n{}\nafter\n", markers[0], markers[1]),
+    )
+    .unwrap();
+    let out = folder.0.join("out");
+    let (out, page) = (out.to_str().unwrap(), page.to_str().unwrap());
+    let output = run(&[
+        "compare",
+        "--quick",
+        "--models",
+        "blocking,async",
+        "--out",
+        out,
+        "--publish",
+        page,
+        "--remark",
+        "From a test",
+    ]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("async: 10 clients"), "progress: {stderr}");
+    let table = fs::read_to_string(folder.0.join("out/table.md")).unwrap();
+    // A model that cannot serve a load is shown, with how many it did serve.
+    let rows: Vec<&str> = table
+        .lines()
+        .filter(|line| line.starts_with("| `blocking`"))
+        .collect();
+    assert!(rows[0].contains(" of 10*"), "{table}");
+    assert!(rows[1].contains("*serves 0 of 10*"), "{table}");
+    let row = table
+        .lines()
+        .find(|line| line.starts_with("| `async`"))
+        .unwrap();
+    assert!(!row.contains("wrong"), "{row}");
+    // Both published and written.
+    let published = fs::read_to_string(page).unwrap();
+    assert!(published.starts_with("before\n") && published.ends_with("after\n"));
+    assert!(
+        published.contains(&table)
+            && !published.contains("old")
+            && published.contains("From a test")
+    );
+    let plots: Vec<_> = published
+        .lines()
+        .filter(|line| line.starts_with("!["))
+        .collect();
+    assert_eq!(plots.len(), 8);
+    for plot in plots {
+        let (caption, file) = plot[2..].trim_end_matches(')').split_once("](").unwrap();
+        let svg = fs::read_to_string(folder.0.join(file)).unwrap();
+        let svg = svg.replace("&apos;", "'");
+        for text in [caption, "async", "blocking"] {
+            assert!(svg.contains(text), "{file} does not say {text}");
+        }
+    }
+    // Drawing again from the raw numbers gives the same.
+    let again = folder.0.join("again");
+    let output = run(&[
+        "compare",
+        "--from",
+        folder.0.join("flavors/raw.json").to_str().unwrap(),
+        "--out",
+        again.to_str().unwrap(),
+    ]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(fs::read_to_string(again.join("table.md")).unwrap(), table);
 }
