@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use ::hyper::rt;
 
-use crate::io::{AsyncFd, AsyncRead, AsyncWrite};
+use crate::io::{AsyncFd, AsyncRead, AsyncWrite, DuplexStream};
 use crate::task::spawn;
 use crate::time;
 
@@ -34,6 +34,22 @@ use crate::time;
 /// # Panics
 ///
 /// `execute` panics when there is no runtime on the thread.
+///
+/// # Examples
+///
+/// ```
+/// use std::rc::Rc;
+/// use hyper::rt::Executor;
+/// use wakeful::hyper::WakefulExecutor;
+///
+/// wakeful::block_on(async {
+///     let shared = Rc::new(());
+///     let kept = Rc::clone(&shared);
+///     WakefulExecutor.execute(async move { drop(kept) });
+///     wakeful::task::yield_now().await;
+///     assert_eq!(Rc::strong_count(&shared), 1);
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WakefulExecutor;
 
@@ -53,6 +69,22 @@ where
 /// # Panics
 ///
 /// Its methods panic when there is no runtime on the thread.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use hyper::rt::Timer;
+/// use wakeful::hyper::WakefulTimer;
+///
+/// let runtime = wakeful::runtime::Builder::new().start_paused(true).build()?;
+/// runtime.block_on(async {
+///     let begin = WakefulTimer.now();
+///     WakefulTimer.sleep(Duration::from_secs(3600)).await;
+///     assert_eq!(WakefulTimer.now() - begin, Duration::from_secs(3600));
+/// });
+/// # std::io::Result::Ok(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WakefulTimer;
 
@@ -80,24 +112,55 @@ impl rt::Timer for WakefulTimer {
 // hyper wants it `Send + Sync`; ours is, being a deadline and a number.
 impl rt::Sleep for time::Sleep {}
 
-/// Enough for one read: hyper asks for 8 KiB at first, and for more while reads fill that.
+/// The most that one read takes. hyper asks for 8 KiB at first, and for more while reads fill that.
 const SCRATCH: usize = 64 * 1024;
 
 thread_local! {
-    /// Where bytes lie between the kernel and hyper's buffer. Empty before the first read, and while
-    /// one is under way.
+    /// Where bytes lie between the kernel and hyper's buffer. Empty before the first read, and while one
+    /// is under way.
     static LENT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Reads into hyper's buffer by means of our [`AsyncRead`]; for streams of yours that have it.
 ///
-/// hyper's buffer is memory that was never written, and its only safe way in is `put_slice`, so the
-/// bytes are read into a buffer of the thread (64 KiB, made by the first read) and copied: a copy out
-/// of the cache costs less than filling hyper's buffer with zeros before each read would.
+/// hyper's buffer is memory that was never written, and the only safe way to say how much of it was
+/// filled is `put_slice`. So the bytes are read into a buffer of the thread and copied. It is made by
+/// the first read and lent to each: a buffer on the stack would be filled with zeros every time.
 ///
 /// # Errors
 ///
 /// Those of `stream`.
+///
+/// # Examples
+///
+/// ```
+/// use std::io;
+/// use std::pin::Pin;
+/// use std::task::{Context, Poll};
+///
+/// struct Zeros;
+///
+/// impl wakeful::io::AsyncRead for Zeros {
+///     fn poll_read(
+///         self: Pin<&mut Self>,
+///         _cx: &mut Context<'_>,
+///         buf: &mut [u8],
+///     ) -> Poll<io::Result<usize>> {
+///         buf.fill(0);
+///         Poll::Ready(Ok(buf.len()))
+///     }
+/// }
+///
+/// impl hyper::rt::Read for Zeros {
+///     fn poll_read(
+///         self: Pin<&mut Self>,
+///         cx: &mut Context<'_>,
+///         buf: hyper::rt::ReadBufCursor<'_>,
+///     ) -> Poll<io::Result<()>> {
+///         wakeful::hyper::poll_read(self, cx, buf)
+///     }
+/// }
+/// ```
 pub fn poll_read<T: AsyncRead + ?Sized>(
     stream: Pin<&mut T>,
     cx: &mut Context<'_>,
@@ -173,11 +236,15 @@ macro_rules! writes {
 }
 
 reads! {
+    [] DuplexStream []
+    [] &DuplexStream []
     [T: AsFd] AsyncFd<T> [for<'a> &'a T: io::Read]
     [T: AsFd] &AsyncFd<T> [for<'a> &'a T: io::Read]
 }
 
 writes! {
+    [] DuplexStream []
+    [] &DuplexStream []
     [T: AsFd] AsyncFd<T> [for<'a> &'a T: io::Write]
     [T: AsFd] &AsyncFd<T> [for<'a> &'a T: io::Write]
 }

@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::{AsyncFd, AsyncRead, AsyncWrite};
+use super::{AsyncFd, AsyncRead, AsyncWrite, DuplexStream};
 
 /// Hands the calls of `futures_io::AsyncRead` on to our `AsyncRead` of the same type.
 macro_rules! reads {
@@ -73,11 +73,15 @@ macro_rules! writes {
 }
 
 reads! {
+    [] DuplexStream []
+    [] &DuplexStream []
     [T: AsFd] AsyncFd<T> [for<'a> &'a T: Read]
     [T: AsFd] &AsyncFd<T> [for<'a> &'a T: Read]
 }
 
 writes! {
+    [] DuplexStream []
+    [] &DuplexStream []
     [T: AsFd] AsyncFd<T> [for<'a> &'a T: Write]
     [T: AsFd] &AsyncFd<T> [for<'a> &'a T: Write]
 }

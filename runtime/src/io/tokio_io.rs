@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::ReadBuf;
 
-use super::{AsyncFd, AsyncRead, AsyncWrite};
+use super::{AsyncFd, AsyncRead, AsyncWrite, DuplexStream};
 
 /// Memory that was never written is filled with zeros before it is read into, because that needs no
 /// `unsafe`; at most so much of it at a time, lest a large empty buffer be filled for a small message.
@@ -129,11 +129,15 @@ macro_rules! writes {
 }
 
 reads! {
+    [] DuplexStream []
+    [] &DuplexStream []
     [T: AsFd] AsyncFd<T> [for<'a> &'a T: Read]
     [T: AsFd] &AsyncFd<T> [for<'a> &'a T: Read]
 }
 
 writes! {
+    [] DuplexStream []
+    [] &DuplexStream []
     [T: AsFd] AsyncFd<T> [for<'a> &'a T: Write]
     [T: AsFd] &AsyncFd<T> [for<'a> &'a T: Write]
 }

@@ -8,6 +8,7 @@ use futures_util::future::join;
 use futures_util::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, copy,
 };
+use wakeful::io::duplex;
 use wakeful_feature_tests::{fd_pair, pattern, run, tcp_pair};
 use wakeful_net::{TcpStream, UnixStream};
 
@@ -122,6 +123,20 @@ fn descriptors_of_others_are_streams() {
         assert!(received == bytes);
         drop(client);
         assert_eq!((&server).read(&mut [0; 8]).await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn streams_in_memory_echo_too() {
+    run(async {
+        let bytes = pattern(100_000);
+        let (server, client) = duplex(1000);
+        let (_, received) = join(
+            echo(&server, &server),
+            send_and_receive(&client, &client, &bytes),
+        )
+        .await;
+        assert!(received == bytes);
     });
 }
 

@@ -17,7 +17,7 @@ use hyper::rt::{Read, ReadBuf, ReadBufCursor, Timer, Write};
 use hyper::service::service_fn;
 use hyper::{Request, Response, client, server};
 use wakeful::hyper::{WakefulExecutor, WakefulTimer};
-use wakeful::io::AsyncRead;
+use wakeful::io::{AsyncRead, duplex};
 use wakeful::runtime::Builder;
 use wakeful_feature_tests::{fd_pair, pattern, run, tcp_pair};
 use wakeful_net::UnixStream;
@@ -39,7 +39,7 @@ fn request(body: Vec<u8>) -> Request<Full<Bytes>> {
 }
 
 #[test]
-fn http_1_goes_back_and_forth_over_tcp_unix_and_foreign_descriptors() {
+fn http_1_goes_back_and_forth_over_every_kind_of_stream() {
     async fn exchange<S, C>(server: S, client: C)
     where
         S: Read + Write + Unpin + 'static,
@@ -73,6 +73,8 @@ fn http_1_goes_back_and_forth_over_tcp_unix_and_foreign_descriptors() {
         let (server, client) = UnixStream::pair().unwrap();
         exchange(server, client).await;
         let (server, client) = fd_pair();
+        exchange(server, client).await;
+        let (server, client) = duplex(1000);
         exchange(server, client).await;
     });
 }

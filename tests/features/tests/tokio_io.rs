@@ -12,6 +12,7 @@ use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf, copy,
     copy_bidirectional,
 };
+use wakeful::io::duplex;
 use wakeful_feature_tests::{fd_pair, pattern, run, tcp_pair};
 use wakeful_net::UnixStream;
 
@@ -109,6 +110,20 @@ fn unix_streams_echo_by_reference_and_in_halves() {
         let (_, received) = join(
             echo(server_reads, server_writes),
             send_and_receive(client_reads, client_writes, &bytes),
+        )
+        .await;
+        assert!(received == bytes);
+    });
+}
+
+#[test]
+fn streams_in_memory_echo_too() {
+    run(async {
+        let bytes = pattern(100_000);
+        let (server, client) = duplex(1000);
+        let (_, received) = join(
+            echo(&server, &server),
+            send_and_receive(&client, &client, &bytes),
         )
         .await;
         assert!(received == bytes);
