@@ -32,6 +32,13 @@ pub(crate) const ECHO_SERVER: Contestant = Contestant {
     arguments: &["127.0.0.1:0"],
 };
 
+/// The same, which looks again for a while before it sleeps.
+pub(crate) const BUSY: Contestant = Contestant {
+    name: "echo-server, busy poll",
+    program: None,
+    arguments: &["127.0.0.1:0", "--busy-poll", "100us"],
+};
+
 /// Wakeful as its README uses it.
 pub(crate) const MINIMAL: Contestant = server("wakeful minimal", "server-wakeful");
 
@@ -102,7 +109,21 @@ pub(crate) const RUNTIMES: [Runtime; 8] = [
 /// Something with a name, to be selected by it.
 pub(crate) trait Named: Copy {
     fn name(&self) -> &'static str;
+
+    /// Whether it takes part in every round. The others are variants of somebody who does, or far
+    /// from the best: a few rounds place them well enough.
+    fn in_every_round(&self) -> bool {
+        !SELDOM.contains(&self.name())
+    }
 }
+
+/// Who takes part in every third round only.
+const SELDOM: [&str; 4] = [
+    "tokio LocalSet",
+    "tokio LocalRuntime",
+    "compio polling",
+    "thread per connection",
+];
 
 impl Named for Contestant {
     fn name(&self) -> &'static str {

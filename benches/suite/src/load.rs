@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use bench_load::Report;
 
+use crate::patience::{LIMIT, within};
 use crate::programs::Programs;
 use crate::server::Server;
 
@@ -41,7 +42,7 @@ impl Load {
     ///
     /// What the load generator complained of.
     pub(crate) fn report(self) -> io::Result<Report> {
-        let output = self.0.wait_with_output()?;
+        let output = within(LIMIT, self.0.id(), || self.0.wait_with_output())?;
         if !output.status.success() {
             let complaint = String::from_utf8_lossy(&output.stderr);
             return Err(io::Error::other(complaint.trim().to_owned()));

@@ -18,6 +18,9 @@ pub(crate) struct Machine {
     pub(crate) memory_gib: u64,
     pub(crate) kernel: String,
     pub(crate) rustc: String,
+    /// The commit, and whether anything was changed since.
+    #[serde(default)]
+    pub(crate) revision: String,
     /// Settings of the release profile that were changed from outside.
     pub(crate) profile: Vec<String>,
     /// How busy it was with other things, before anything was measured: processes that ran or wanted
@@ -52,6 +55,12 @@ impl Machine {
         let load = fs::read_to_string("/proc/loadavg")?;
         let lock = fs::read_to_string(benches.join("Cargo.lock"))?;
         let rustc = Command::new("rustc").arg("--version").output()?;
+        // Without git, or outside of a repository, the versions have to do.
+        let revision = Command::new("git")
+            .args(["describe", "--always", "--dirty", "--exclude=*"])
+            .current_dir(benches)
+            .output();
+        let revision = revision.map_or_else(|_| Vec::new(), |output| output.stdout);
         let kilobytes: u64 = value(&memory, "MemTotal:")
             .split_whitespace()
             .next()
@@ -66,6 +75,7 @@ impl Machine {
                 .trim()
                 .to_owned(),
             rustc: String::from_utf8_lossy(&rustc.stdout).trim().to_owned(),
+            revision: String::from_utf8_lossy(&revision).trim().to_owned(),
             profile: env::vars()
                 .filter(|(name, _)| {
                     name.starts_with("CARGO_PROFILE_RELEASE") || name == "RUSTFLAGS"

@@ -9,6 +9,8 @@
 //!            |--> record    every single number, with its round
 //!      --> results    one JSON file per part; medians and ratios of the same round
 //!            |--> markdown, plots        all that there are results of
+//!            |--> targets                what was aimed at, against what was measured
+//!            |--> publish                the same for the pages in docs/, when asked to
 //! ```
 //!
 //! Ratios are taken between runs of the same round, seconds apart, and the median is taken of the
@@ -27,12 +29,15 @@ mod load;
 mod machine;
 mod markdown;
 mod parts;
+mod patience;
 mod plots;
 mod programs;
+mod publish;
 mod record;
 mod results;
 mod server;
 mod stage;
+mod targets;
 
 use parts::Part;
 use programs::Programs;
@@ -65,6 +70,11 @@ struct Args {
     /// Measure nothing; draw tables and plots again from the raw numbers
     #[arg(long)]
     draw: bool,
+
+    /// Afterwards, put plots and tables into docs/performance, and every figure of
+    /// docs/PERFORMANCE.md and README.md anew
+    #[arg(long)]
+    publish: bool,
 }
 
 fn main() -> ExitCode {
@@ -102,6 +112,11 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     markdown::write(&directory, &all)?;
     plots::draw(&directory, &all)?;
     eprintln!("written to {}", directory.display());
+    if args.publish {
+        let root = benches.parent().ok_or("benches/ is in no folder")?;
+        publish::publish(&directory, root, &all)?;
+        eprintln!("published to docs/ and README.md");
+    }
     Ok(complete)
 }
 

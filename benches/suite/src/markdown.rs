@@ -10,6 +10,7 @@ use crate::parts::{Metric, Plot};
 use crate::plots;
 use crate::record::{Row, Series};
 use crate::results::Results;
+use crate::targets;
 
 /// Writes `RESULTS.md`, with all parts that there are results of.
 ///
@@ -23,7 +24,9 @@ pub(crate) fn write(directory: &Path, all: &[Results]) -> io::Result<()> {
         text += "\nWritten by `cargo run --release --manifest-path benches/Cargo.toml`; how to read \
                  it: benches/README.md. Every cell is the median over the rounds; ± is the median \
                  distance from it, where there were three rounds or more. Ratios are medians of the \
-                 ratios within each round.\n\n";
+                 ratios within each round. – means that it was not measured, or failed.\n\n";
+        text += &targets::table(&targets::judge(all));
+        text += "\n";
         text += &format!(
             "Machine: {}, {} cores, {} GiB; Linux {}; {}.  \nVersions: {}.\n",
             machine.cpu,
@@ -131,7 +134,7 @@ fn table(
     for row in series.rows() {
         let mut line = format!("| {}", label(&row));
         for name in names {
-            let cell = cell(&row, name).unwrap_or_default();
+            let cell = cell(&row, name).unwrap_or_else(|| "–".to_owned());
             // Writing to a string cannot fail.
             write!(line, " | {cell}").unwrap_or_default();
         }
@@ -140,7 +143,8 @@ fn table(
     }
 }
 
-fn label(row: &Row) -> String {
+/// What a row is called.
+pub(crate) fn label(row: &Row) -> String {
     if row.x == 0.0 {
         row.case.clone()
     } else {

@@ -214,7 +214,10 @@ fn line_panel(cell: &Area<'_>, case: &str, axes: &Axes, lines: &[Line<'_>]) -> D
     let most = |of: fn((f64, f64)) -> f64| all().map(of).fold(0.0, f64::max);
     let (x_from, x_to) = (least(|point| point.0), most(|point| point.0));
     let (y_from, y_to) = (least(|point| point.1), most(|point| point.1));
-    let x_range = (x_from * 0.8..x_to * 1.25).log_scale();
+    let (x_from, x_to) = (x_from * 0.8, x_to * 1.25);
+    let x_range = (x_from..x_to)
+        .log_scale()
+        .with_key_points(ticks(x_from, x_to));
     let mut chart = ChartBuilder::on(cell);
     chart
         .caption(case, (FONT, 15))
@@ -225,7 +228,10 @@ fn line_panel(cell: &Area<'_>, case: &str, axes: &Axes, lines: &[Line<'_>]) -> D
     let style = (FONT, 12);
     // Two kinds of axis are two types, and so the same drawing twice.
     if axes.log {
-        let y_range = (y_from * 0.7..y_to * 1.4).log_scale();
+        let (y_from, y_to) = (y_from * 0.7, y_to * 1.4);
+        let y_range = (y_from..y_to)
+            .log_scale()
+            .with_key_points(ticks(y_from, y_to));
         let mut context = chart.build_cartesian_2d(x_range, y_range)?;
         let mut mesh = context.configure_mesh();
         mesh.x_label_formatter(&labels).y_label_formatter(&labels);
@@ -263,6 +269,19 @@ fn line_panel(cell: &Area<'_>, case: &str, axes: &Axes, lines: &[Line<'_>]) -> D
     Ok(())
 }
 
+/// Where a logarithmic axis is labelled: at 1, 2, 5, 10, ..; in fewer places where it spans many
+/// decades, and in more where it spans less than one.
+fn ticks(from: f64, to: f64) -> Vec<f64> {
+    let steps: &[f64] = match (to / from).log10() {
+        ..0.7 => &[1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0],
+        0.7..3.5 => &[1.0, 2.0, 5.0],
+        _ => &[1.0],
+    };
+    let decades = from.log10().floor() as i32..=to.log10().ceil() as i32;
+    let all = decades.flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade)));
+    all.filter(|tick| (from..=to).contains(tick)).collect()
+}
+
 /// Ours is drawn thicker, the floor thicker than the rivals.
 fn stroke(name: &str) -> ShapeStyle {
     let width = match name {
@@ -293,6 +312,13 @@ fn legend(area: &Area<'_>, names: &[String]) -> Drawn {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_logarithmic_axis_has_a_few_labels_whatever_it_spans() {
+        assert_eq!(ticks(0.8, 62.5), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
+        assert_eq!(ticks(8.0, 1_250_000.0).len(), 6);
+        assert!(ticks(3.1, 4.4).len() >= 2);
+    }
 
     #[test]
     fn an_axis_ends_at_the_largest_value_that_is_not_far_above_the_others() {

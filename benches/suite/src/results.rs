@@ -35,7 +35,16 @@ impl Results {
     pub(crate) fn save(&self, directory: &Path) -> io::Result<()> {
         fs::create_dir_all(directory)?;
         let file = directory.join(self.part.name()).with_extension("json");
-        fs::write(file, serde_json::to_string_pretty(self)? + "\n")
+        // One number per line, so that a change of the file can be read.
+        let lines: Result<Vec<String>, _> =
+            self.samples.iter().map(serde_json::to_string).collect();
+        let empty = Results {
+            samples: Vec::new(),
+            ..self.clone()
+        };
+        let text = serde_json::to_string_pretty(&empty)?;
+        let samples = format!("\"samples\": [\n{}\n]", lines?.join(",\n"));
+        fs::write(file, text.replace("\"samples\": []", &samples) + "\n")
     }
 
     /// Reads the files of all parts that have one.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::contest::Contestant;
+use crate::patience::within;
 use crate::programs::Programs;
 
 /// A running server. Dropping it ends it.
@@ -21,7 +22,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
 }
 
-/// After a signal, until it is taken for hanging.
+/// After its start, or after a signal, until it is taken for hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Server {
@@ -59,14 +60,15 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         let mut child = bench_common::pinned(cores, || command.spawn())?;
-        match listening(&mut child) {
+        match within(PATIENCE, child.id(), || listening(&mut child)) {
             Ok(address) => Ok(Server {
                 pid: watched(child.id(), tool)?,
                 child,
                 address,
             }),
             Err(error) => {
-                child.kill()?;
+                // It may have ended by itself.
+                child.kill().ok();
                 child.wait()?;
                 Err(error)
             }

@@ -62,9 +62,14 @@ impl Run<'_> {
             contestant: self.contestant.to_owned(),
             metric: metric.to_owned(),
             round: self.round,
-            value,
+            value: six_digits(value),
         });
     }
+}
+
+/// As many as anybody may want to see; the rest would only fill the files.
+fn six_digits(value: f64) -> f64 {
+    format!("{value:.5e}").parse().unwrap_or(value)
 }
 
 impl Stage {
@@ -138,7 +143,8 @@ impl Stage {
         selected.copied().collect()
     }
 
-    /// Has every contestant do every task, `rounds` times. Those who are compared run right after
+    /// Has every contestant do every task, `rounds` times (some less often, see
+    /// [`Named::in_every_round`]). Those who are compared run right after
     /// each other; who comes first changes from round to round. A failure is written down, and the
     /// others go on.
     pub(crate) fn in_turns<C: Named, T>(
@@ -151,8 +157,10 @@ impl Stage {
         mut run: impl FnMut(&T, &C, &mut Run<'_>) -> io::Result<()>,
     ) {
         gathered.rounds = rounds;
-        let total = u64::from(rounds) * (tasks.len() * contestants.len()) as u64;
-        let bar = progress(title, total);
+        let takes_part = |one: &C, round: u32| round.is_multiple_of(3) || one.in_every_round();
+        let runs = (0..rounds)
+            .flat_map(|round| contestants.iter().filter(move |one| takes_part(one, round)));
+        let bar = progress(title, (runs.count() * tasks.len()) as u64);
         for round in 0..rounds {
             if !io::stderr().is_terminal() {
                 eprintln!("{title}: round {} of {rounds}", round + 1);
@@ -160,6 +168,9 @@ impl Stage {
             for task in tasks {
                 for turn in 0..contestants.len() {
                     let contestant = &contestants[(turn + round as usize) % contestants.len()];
+                    if !takes_part(contestant, round) {
+                        continue;
+                    }
                     let name = contestant.name();
                     bar.set_message(name);
                     let mut one = Run {

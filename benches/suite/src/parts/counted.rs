@@ -57,7 +57,7 @@ pub(crate) fn syscalls(stage: &Stage, gathered: &mut Gathered) -> io::Result<()>
     let kind = Kind {
         program: "strace",
         arguments: &["-c", "-f", "-o"],
-        few_many: stage.either((500, 2500), (2000, 10_000)),
+        few_many: stage.either((500, 2500), (1000, 6000)),
         read: read_strace,
     };
     kind.measure(stage, gathered, |run, title, counts| {
@@ -80,7 +80,7 @@ pub(crate) fn instructions(stage: &Stage, gathered: &mut Gathered) -> io::Result
     let callgrind = Kind {
         program: "valgrind",
         arguments: &["--tool=callgrind", "--callgrind-out-file"],
-        few_many: stage.either((500, 1500), (2000, 6000)),
+        few_many: stage.either((500, 1500), (1000, 5000)),
         read: read_callgrind,
     };
     callgrind.measure(stage, gathered, |run, title, counts| {

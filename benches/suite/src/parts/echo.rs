@@ -1,11 +1,8 @@
 //! Messages there and back: every combination of clients, size and depth; and few clients alone.
 
-use std::io;
-use std::process::Command;
-
 use bench_load::Report;
 
-use crate::contest::{Contestant, ECHO_SERVER, SERVERS};
+use crate::contest::{BUSY, ECHO_SERVER, SERVERS};
 use crate::stage::{Gathered, Run, Stage};
 
 /// A cell of the grid.
@@ -80,29 +77,17 @@ pub(crate) fn add(run: &mut Run<'_>, case: &str, x: f64, report: &Report) {
     }
 }
 
-const BUSY: Contestant = Contestant {
-    name: "echo-server, busy poll",
-    program: None,
-    arguments: &["127.0.0.1:0", "--busy-poll", "50us"],
-};
-
 /// One and two clients: here the time goes into putting the core to sleep and waking it.
-pub(crate) fn latency(stage: &Stage, gathered: &mut Gathered) -> io::Result<()> {
+pub(crate) fn latency(stage: &Stage, gathered: &mut Gathered) {
     gathered.note(
         "Both cores are mostly asleep; what is measured is how the kernel puts them to sleep and \
-         wakes them. \"Busy poll\" is `--busy-poll 50us`: the server asks for events for a while before it sleeps.",
+         wakes them. \"Busy poll\" is `--busy-poll 100us`: the server looks again for that long before \
+         it sleeps, while traffic keeps coming that quickly.",
     );
     let mut contestants = stage.selected(&SERVERS);
-    let help = Command::new(&stage.programs.echo_server)
-        .arg("--help")
-        .output()?;
-    if String::from_utf8_lossy(&help.stdout).contains("--busy-poll") {
-        let after = contestants.iter().position(|one| *one == ECHO_SERVER);
-        contestants.insert(after.map_or(0, |place| place + 1), BUSY);
-    } else {
-        gathered.note("This `echo-server` has no `--busy-poll` yet, so it is not measured.");
-    }
-    let (rounds, millis) = (stage.rounds(1, 7), stage.either(100, 500));
+    let after = contestants.iter().position(|one| *one == ECHO_SERVER);
+    contestants.insert(after.map_or(0, |place| place + 1), BUSY);
+    let (rounds, millis) = (stage.rounds(1, 7), stage.either(100, 400));
     stage.in_turns(
         "latency",
         rounds,
@@ -112,9 +97,12 @@ pub(crate) fn latency(stage: &Stage, gathered: &mut Gathered) -> io::Result<()> 
         |clients, one, run| {
             let load = format!("echo --clients {clients} --millis {millis} --warm-up 100");
             let report = stage.visit(one, &load)?;
-            add(run, &format!("64 B, {clients} clients"), 0.0, &report);
+            let case = match clients {
+                1 => "64 B, 1 client".to_owned(),
+                more => format!("64 B, {more} clients"),
+            };
+            add(run, &case, 0.0, &report);
             Ok(())
         },
     );
-    Ok(())
 }

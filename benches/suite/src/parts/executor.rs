@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use crate::contest::{RUNTIMES, Runtime};
+use crate::patience::{LIMIT, within};
 use crate::stage::{Gathered, Run, Stage};
 
 /// The works of the micro-benchmarks, and what they are called in the results.
@@ -37,8 +38,8 @@ pub(crate) fn micro(stage: &Stage, gathered: &mut Gathered) {
          io_uring: it has nothing else.",
     );
     let runtimes = stage.selected(&RUNTIMES);
-    let millis = stage.either(15, 60);
-    let (rounds, works) = (stage.rounds(1, 9), WORKS.map(|(work, _)| work));
+    let millis = stage.either(15, 50);
+    let (rounds, works) = (stage.rounds(1, 7), WORKS.map(|(work, _)| work));
     stage.in_turns(
         "micro",
         rounds,
@@ -177,7 +178,7 @@ fn output(stage: &Stage, program: &str, arguments: &[&str]) -> io::Result<String
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let child = bench_common::pinned(&[stage.server_core], || command.spawn())?;
-    let output = child.wait_with_output()?;
+    let output = within(LIMIT, child.id(), || child.wait_with_output())?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
         let first = complaint.lines().find(|line| !line.is_empty());

@@ -1,6 +1,6 @@
 //! What a message costs as the number of connections grows, with and without idle ones beside.
 
-use crate::contest::{Contestant, SERVERS};
+use crate::contest::{Contestant, MINIMAL, Named, SERVERS};
 use crate::parts::echo;
 use crate::record::Sample;
 use crate::stage::{Gathered, Stage};
@@ -15,7 +15,7 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
     let contestants: Vec<Contestant> = stage
         .selected(&SERVERS)
         .into_iter()
-        .filter(|one| !one.name.starts_with("tokio Local") && !one.name.contains("thread per"))
+        .filter(|one| one.in_every_round() && *one != MINIMAL && one.name != "raw epoll 64K")
         .collect();
     let (sizes, beside): (&[u64], _) =
         stage.either((&[10, 1000], 3000), (&[10, 100, 1000, 10_000], 15_000));
@@ -38,7 +38,7 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
             .collect::<Vec<_>>()
             .join(", "),
     ));
-    let (rounds, millis) = (stage.rounds(1, 3), stage.either(100, 600));
+    let (rounds, millis) = (stage.rounds(1, 4), stage.either(100, 400));
     stage.in_turns(
         "growth",
         rounds,

@@ -1,6 +1,6 @@
 //! Connections at rest: what they cost in memory, and whether the server rests as well.
 
-use crate::contest::SERVERS;
+use crate::contest::{BUSY, SERVERS};
 use crate::stage::{Gathered, Stage};
 
 pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
@@ -10,8 +10,9 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
          one message of 64 bytes, minus that before them, divided by {count}. The kernel's memory for \
          the sockets is not in it. Then the server is watched while nothing happens.",
     ));
-    let contestants = stage.selected(&SERVERS);
-    let (rounds, millis) = (stage.rounds(1, 3), stage.either(100, 1000));
+    let mut contestants = stage.selected(&SERVERS);
+    contestants.push(BUSY);
+    let (rounds, millis) = (stage.rounds(1, 1), stage.either(100, 1000));
     stage.in_turns(
         "memory",
         rounds,

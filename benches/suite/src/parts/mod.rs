@@ -200,7 +200,7 @@ impl Part {
             Part::Curves => executor::curves(stage, gathered),
             Part::Allocations => executor::allocations(stage, gathered),
             Part::Echo => echo::measure(stage, gathered),
-            Part::Latency => echo::latency(stage, gathered)?,
+            Part::Latency => echo::latency(stage, gathered),
             Part::Connections => connections::measure(stage, gathered),
             Part::Memory => memory::measure(stage, gathered),
             Part::Syscalls => counted::syscalls(stage, gathered)?,

@@ -31,7 +31,7 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
         Threads("1", "echo-server, 1 thread"),
         Threads("2", "echo-server, 2 threads"),
     ];
-    let (rounds, millis) = (stage.rounds(1, 7), stage.either(150, 1000));
+    let (rounds, millis) = (stage.rounds(1, 7), stage.either(150, 800));
     stage.in_turns(
         "threads",
         rounds,
