@@ -147,7 +147,8 @@ impl Connecting {
                 self.state = State::InProgress(self.register(socket)?);
             }
             Some(libc::EAGAIN) if self.family == Family::Unix => {
-                self.state = State::Pausing(socket, Box::pin(sleep(self.pause)));
+                let pause = sleep(self.pause).during(self.name).at(self.caller);
+                self.state = State::Pausing(socket, Box::pin(pause));
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
             }
             Some(_) => called?,

@@ -39,6 +39,9 @@ use crate::listen::{AcceptError, accept_error};
 use crate::tcp::{TcpListener, TcpStream};
 use crate::unix::{self, UnixListener, UnixStream};
 
+/// What the record of the server's task shows.
+const NAME: &str = "serve";
+
 /// How long connections may take to finish unless told.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -292,7 +295,8 @@ where
                     };
                     let this = self.as_mut().project();
                     *this.listener = None;
-                    *this.phase = Phase::Draining(Box::pin(sleep(*this.grace)), ended);
+                    let grace = sleep(*this.grace).during(NAME).at(this.caller);
+                    *this.phase = Phase::Draining(Box::pin(grace), ended);
                 }
                 Phase::Draining(grace, err) => {
                     if this.open.count() == 0 {
@@ -349,7 +353,7 @@ where
                 }
                 *this.pause = None;
             }
-            match listener.poll_next(("serve", this.caller), cx) {
+            match listener.poll_next((NAME, this.caller), cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Ok((stream, peer))) => {
                     *this.next_pause = SHORTEST_PAUSE;
@@ -365,7 +369,8 @@ where
                             tell(&err);
                         }
                         this.open.one_left.set(false);
-                        *this.pause = Some(Box::pin(sleep(*this.next_pause)));
+                        let pause = sleep(*this.next_pause).during(NAME).at(this.caller);
+                        *this.pause = Some(Box::pin(pause));
                         *this.next_pause = (*this.next_pause * 2).min(LONGEST_PAUSE);
                     }
                 },

@@ -20,7 +20,7 @@ use wakeful::task::{
     self, Id, JoinHandle, TaskRecord, TaskState, WakeCause, records, spawn_blocking, yield_now,
 };
 use wakeful::time::{Duration, advance, interval, sleep, sleep_until, timeout};
-use wakeful_net::{TcpListener, TcpSocket, TcpStream, UnixStream};
+use wakeful_net::{TcpListener, TcpSocket, TcpStream, UnixDatagram, UnixSocket, UnixStream};
 use wakeful_tests::trace::{Trace, alone, my_waker, pair, paused, runtime, secs, settle, stderr};
 
 /// The record of one task.
@@ -164,6 +164,37 @@ fn a_task_that_waits_for_a_connection_says_which_one_and_where_it_was_begun() {
         .await;
         let number = waiting.unwrap().2;
         assert_waits(waiting, "TcpSocket::connect", line!() - 4, number);
+        task.abort();
+    });
+}
+
+#[test]
+fn a_task_that_pauses_before_it_tries_a_unix_socket_again_names_what_it_tries() {
+    runtime().block_on(async {
+        let name = format!("\0wakeful-records-{}", std::process::id());
+        let socket = UnixSocket::new_stream().unwrap();
+        socket.bind(&name).unwrap();
+        let _listener = socket.listen(0).unwrap();
+        let _queued = UnixStream::connect(&name).await.unwrap();
+        let target = name.clone();
+        let (waiting, task) = waits_on(async move {
+            drop(UnixStream::connect(target).await); // the queue is full
+        })
+        .await;
+        assert_waits(waiting, "UnixStream::connect", line!() - 3, None);
+        task.abort();
+
+        let name = format!("{name}-datagrams");
+        let _receiver = UnixDatagram::bind(&name).unwrap();
+        let sender = UnixDatagram::unbound().unwrap();
+        while sender.try_send_to(b"x", &name).is_ok() {}
+        // The kernel says that there is room in the sender's buffer, which is of no use.
+        sender.writable().await.unwrap();
+        let (waiting, task) = waits_on(async move {
+            drop(sender.send_to(b"x", &name).await);
+        })
+        .await;
+        assert_waits(waiting, "UnixDatagram::send_to", line!() - 3, None);
         task.abort();
     });
 }

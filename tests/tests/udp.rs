@@ -357,9 +357,9 @@ fn a_group_can_be_joined_heard_and_left() {
         assert_eq!(twice.unwrap_err().kind(), ErrorKind::AddrInUse);
 
         let (sender, address) = bound().await;
-        let loopback = socket2::SockRef::from(&sender);
-        loopback.set_multicast_if_v4(&Ipv4Addr::LOCALHOST).unwrap();
-        drop(loopback);
+        socket2::SockRef::from(&sender)
+            .set_multicast_if_v4(&Ipv4Addr::LOCALHOST)
+            .unwrap();
         sender.send_to(b"all", (group, port)).await.unwrap();
         let mut buf = [0; 8];
         assert_eq!(socket.recv_from(&mut buf).await.unwrap(), (3, address));

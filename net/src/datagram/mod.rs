@@ -1,8 +1,8 @@
 //! The operations of a datagram socket, one implementation for UDP and Unix.
 //!
 //! `UdpSocket` and `UnixDatagram` start them; each is a named future in `recv`, `send` or `wait`.
-//! All go through [`poll_io`] (a future that waits), [`poll_io_once`] (the `poll_*` methods) or
-//! [`try_io`] (never waits), and those end in [`attempt`], where the rules of edge-triggered
+//! All go through `poll_io` (a future that waits), `poll_io_once` (the `poll_*` methods) or
+//! `try_io` (never waits), and those end in `attempt`, where the rules of edge-triggered
 //! readiness are kept. They are simpler than a stream's:
 //!
 //! ```text

@@ -11,6 +11,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -20,6 +21,9 @@ use wakeful::io::{Interest, Readiness};
 use wakeful::time::{Sleep, sleep};
 
 use crate::datagram::{Io, Socket, poll_io};
+
+/// What the record of a waiting task shows.
+const NAME: &str = "UnixDatagram::send_to";
 
 /// The first pause before the receiver is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -31,6 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 #[must_use = "futures do nothing unless polled or awaited"]
 pub struct SendTo<'a> {
     io: &'a Io,
+    caller: &'static Location<'static>,
     readiness: Readiness<'a, Socket>,
     buf: &'a [u8],
     /// Where to; or why there is no such address, until it is told.
@@ -46,7 +51,8 @@ impl<'a> SendTo<'a> {
     pub(super) fn new(io: &'a Io, buf: &'a [u8], target: io::Result<SockAddr>) -> Self {
         Self {
             io,
-            readiness: io.ready(Interest::WRITABLE).during("UnixDatagram::send_to"),
+            caller: Location::caller(),
+            readiness: io.ready(Interest::WRITABLE).during(NAME),
             buf,
             target: target.map_err(Some),
             timer: None,
@@ -85,7 +91,8 @@ impl Future for SendTo<'_> {
                     return sent;
                 }
             }
-            this.timer = Some(Box::pin(sleep(this.pause)));
+            let timer = sleep(this.pause).during(NAME).at(this.caller);
+            this.timer = Some(Box::pin(timer));
             this.pause = (this.pause * 2).min(LONGEST_PAUSE);
         }
     }

@@ -158,7 +158,9 @@ impl<'a> Builder<'a> {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let location = self.spawned_at.unwrap_or_else(Location::caller);
+        // Not inside a closure, which would be its own caller.
+        let here = Location::caller();
+        let location = self.spawned_at.unwrap_or(here);
         Ok(spawn_named(future, self.name, location))
     }
 }

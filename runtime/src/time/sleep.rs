@@ -105,6 +105,19 @@ impl Sleep {
         }
     }
 
+    /// Names the operation in the record of the task that waits, for futures that pause in the course
+    /// of something else: `"UnixStream::connect"`.
+    pub fn during(mut self, operation: &'static str) -> Self {
+        self.operation = operation;
+        self
+    }
+
+    /// Gives another place in the source for that record: where the user called.
+    pub fn at(mut self, location: &'static Location<'static>) -> Self {
+        self.location = location;
+        self
+    }
+
     /// Says where the wait that begins now was asked for.
     pub(super) fn relocate(&mut self, location: &'static Location<'static>) {
         self.location = location;
