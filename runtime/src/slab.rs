@@ -181,6 +181,14 @@ impl<T> Slab<T> {
         }
     }
 
+    /// Every value, by index.
+    pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| match slot {
+            Slot::Occupied { value, .. } => Some(value),
+            Slot::Vacant { .. } => None,
+        })
+    }
+
     /// Takes out the last value by position; `None` when the slab is empty.
     ///
     /// For the end of a runtime, and only there: trailing slots go with it, and with them the

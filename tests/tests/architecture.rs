@@ -69,6 +69,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "hyper",
             "task",
             "task::join",
+            "task::join_set",
             "task::spawn_blocking",
             "io",
             "io::async_fd",

@@ -474,6 +474,17 @@ impl Executor {
         }
     }
 
+    /// As [`poll_join`](Self::poll_join), for one who does not wait and is not charged.
+    pub(crate) fn try_join(&self, key: Key) -> Join {
+        let noop = Waker::noop();
+        let mut tasks = self.tasks.borrow_mut();
+        match tasks.look_for_output(key, noop, || true, |_| None) {
+            Output::Ready(cell) => Join::Finished(cell),
+            Output::Gone => Join::Gone,
+            Output::NotNow | Output::Awaited | Output::Later => Join::Waiting,
+        }
+    }
+
     /// Stores whom the end of a task wakes. Cloning and dropping wakers is foreign code (I3), which
     /// may even have finished the task; but only `tick` finishes tasks, and we are inside a poll.
     #[cold]

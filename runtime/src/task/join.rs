@@ -94,6 +94,30 @@ impl<T> JoinHandle<T> {
     pub fn id(&self) -> Id {
         self.id
     }
+
+    /// Takes the output if the task has ended; never waits and is not charged.
+    #[track_caller]
+    pub(super) fn try_join(&mut self) -> Option<Result<T, JoinError>>
+    where
+        T: 'static,
+    {
+        let id = self.id;
+        let looked = current::with(|core| {
+            let owns = core.owns(id.runtime);
+            owns.then(|| core.executor.try_join(id.key))
+        });
+        let joined = looked.flatten().unwrap_or_else(|| {
+            current::explain_absence(id.runtime, "joining", Location::caller());
+            Join::Gone
+        });
+        let output = match joined {
+            Join::Finished(cell) => output_of::<Result<T, JoinError>>(cell),
+            Join::Gone => None,
+            _ => return None,
+        };
+        self.done = true;
+        Some(output.unwrap_or_else(|| Err(JoinError::cancelled(id))))
+    }
 }
 
 #[track_caller]

@@ -16,12 +16,14 @@ pub(crate) mod cell;
 pub(crate) mod error;
 pub(crate) mod id;
 mod join;
+pub mod join_set;
 pub(crate) mod record;
 mod spawn_blocking;
 
 pub use error::JoinError;
 pub use id::Id;
 pub use join::{AbortHandle, JoinHandle};
+pub use join_set::JoinSet;
 pub use record::{TaskRecord, TaskState, Waiting, WakeCause};
 pub use spawn_blocking::spawn_blocking;
 

@@ -45,7 +45,18 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let core = current::expect("spawn_blocking");
+    let future = collect(closure, "spawn_blocking");
+    spawn_named(future, Some("spawn_blocking"), Location::caller())
+}
+
+/// Hands a closure to the pool; the future gives its result.
+#[track_caller]
+pub(super) fn collect<F, R>(closure: F, operation: &str) -> Collect<R>
+where
+    F: FnOnce() -> R + Send + 'static,
+    R: Send + 'static,
+{
+    let core = current::expect(operation);
     let transfer = Arc::new(Transfer::default());
     let delivery = Arc::clone(&transfer);
     let submitted = core.blocking.submit(Box::new(move || {
@@ -59,14 +70,10 @@ where
     if let Err(error) = submitted {
         transfer.put(Err(Box::new(NotStarted(error))));
     }
-    spawn_named(
-        Collect {
-            transfer,
-            _awaited: core.blocking.await_one(),
-        },
-        Some("spawn_blocking"),
-        Location::caller(),
-    )
+    Collect {
+        transfer,
+        _awaited: core.blocking.await_one(),
+    }
 }
 
 /// Where the result changes threads.
@@ -117,7 +124,7 @@ impl<R> Transfer<R> {
 }
 
 /// The waiting task's future.
-struct Collect<R> {
+pub(super) struct Collect<R> {
     transfer: Arc<Transfer<R>>,
     /// For as long as the task has not ended.
     _awaited: Awaited,
