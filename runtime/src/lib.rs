@@ -57,6 +57,7 @@ mod executor;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 pub mod io;
+mod macros;
 mod reactor;
 mod registry;
 mod remote;

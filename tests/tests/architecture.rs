@@ -95,6 +95,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     (
         "the loop, the builder, handles for other threads",
         &[
+            "macros",
             "runtime",
             "runtime::builder",
             "runtime::handle",

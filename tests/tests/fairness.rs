@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use wakeful::io::{AsyncFd, Interest};
+use wakeful::io::{AsyncFd, Interest, copy, duplex};
 use wakeful::runtime::{Builder, Runtime};
 use wakeful::spawn;
-use wakeful::task::yield_now;
+use wakeful::task::{consume_budget, yield_now};
 use wakeful::time::{Instant, advance, interval, sleep, sleep_until, timeout};
 use wakeful_tests::trace::{Trace, my_waker, pair, paused, runtime, secs, settle};
 
@@ -431,6 +431,27 @@ fn joins_of_tasks_that_have_ended_count_as_operations() {
         None => pending().await,
     });
     assert_eq!(joins, IO_BUDGET);
+}
+
+#[test]
+fn transfers_in_memory_and_steps_of_a_computation_count_as_operations() {
+    let runtime = runtime();
+    let (a, b) = duplex(1_000);
+    let writes = {
+        let a = Rc::new(a);
+        operations_before_others(&runtime, async move || a.write_all(b"x").await.unwrap())
+    };
+    let reads = {
+        let b = Rc::new(b);
+        operations_before_others(&runtime, async move || {
+            b.read(&mut [0; 1]).await.unwrap();
+        })
+    };
+    let steps = operations_before_others(&runtime, consume_budget);
+    let copies = operations_before_others(&runtime, async || {
+        copy(&mut &b"all of it"[..], &mut Vec::new()).await.unwrap();
+    });
+    assert_eq!([writes, reads, steps, copies], [IO_BUDGET; 4]);
 }
 
 #[test]

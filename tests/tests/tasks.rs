@@ -59,6 +59,18 @@ fn a_task_that_wakes_itself_while_it_runs_is_polled_exactly_once_more() {
 }
 
 #[test]
+fn a_local_spawn_is_a_spawn_and_knows_its_caller() {
+    let runtime = runtime();
+    runtime.block_on(async {
+        let task = task::spawn_local(async { Rc::new(42) });
+        let record = task::records().pop().unwrap();
+        assert_eq!(record.id, task.id());
+        assert_eq!(record.spawned_at.line(), line!() - 3);
+        assert_eq!(*task.await.unwrap(), 42);
+    });
+}
+
+#[test]
 fn a_woken_task_runs_once_however_often_it_was_woken() {
     let runtime = runtime();
     let polls = Rc::new(Cell::new(0));

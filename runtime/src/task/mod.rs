@@ -60,6 +60,21 @@ where
     spawn_at(future, Location::caller())
 }
 
+/// The same as [`spawn`], under the name that it has in tokio: no task here has to be `Send`, and
+/// there is no `LocalSet` to run it in.
+///
+/// # Panics
+///
+/// When there is no runtime on this thread.
+#[track_caller]
+pub fn spawn_local<F>(future: F) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    spawn_at(future, Location::caller())
+}
+
 #[track_caller]
 #[inline]
 fn spawn_at<F>(future: F, location: &'static Location<'static>) -> JoinHandle<F::Output>
@@ -233,6 +248,48 @@ impl Future for YieldNow {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if std::mem::replace(&mut self.yielded, true) {
+            return Poll::Ready(());
+        }
+        yield_after_turn(cx);
+        Poll::Pending
+    }
+}
+
+/// Takes one operation off the task's I/O budget; when that is used up, lets everybody else go first.
+///
+/// For a loop that calls only what never waits: it yields as often as one that does I/O, and no more
+/// than that. See [`Builder::io_budget`](crate::runtime::Builder::io_budget).
+///
+/// # Cancel safety
+///
+/// Safe: there is nothing to lose.
+///
+/// # Examples
+///
+/// ```
+/// wakeful::block_on(async {
+///     let mut sum = 0u64;
+///     for n in 0..10_000 {
+///         sum += n; // a step that takes about as long as a read or a write
+///         wakeful::task::consume_budget().await;
+///     }
+///     assert_eq!(sum, 49_995_000);
+/// });
+/// ```
+pub fn consume_budget() -> ConsumeBudget {
+    ConsumeBudget(())
+}
+
+/// The future of [`consume_budget`].
+#[must_use = "futures do nothing unless awaited"]
+#[derive(Debug)]
+pub struct ConsumeBudget(());
+
+impl Future for ConsumeBudget {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if current::with(|core| core.executor.charge()).unwrap_or(true) {
             return Poll::Ready(());
         }
         yield_after_turn(cx);
