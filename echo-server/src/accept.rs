@@ -36,7 +36,7 @@ use crate::listen::Listener;
 use crate::server::Server;
 
 /// Accepts clients from `listener`, which has the address `via`, and never returns.
-pub(crate) async fn accept(listener: Listener, via: Rc<str>, server: Rc<Server>) {
+pub(crate) async fn accept(listener: Listener, via: Rc<String>, server: Rc<Server>) {
     let mut trouble = Trouble::default();
     loop {
         let mut client = pin!(listener.accept());

@@ -95,7 +95,7 @@ impl Server {
             let (open, name) = socket.open()?;
             match open {
                 Open::Listener(listener) => {
-                    let task = wakeful::spawn(accept(listener, name.into(), Rc::clone(&server)));
+                    let task = wakeful::spawn(accept(listener, Rc::new(name), Rc::clone(&server)));
                     server.accepting.borrow_mut().push(task);
                 }
                 Open::Datagrams(socket) => {
@@ -110,7 +110,7 @@ impl Server {
     }
 
     /// Gives a client a task of its own.
-    pub(crate) fn welcome(self: &Rc<Server>, stream: Stream, peer: Peer, via: &Rc<str>) {
+    pub(crate) fn welcome(self: &Rc<Server>, stream: Stream, peer: Peer, via: &Rc<String>) {
         self.counters.accepted.set(self.counters.accepted.get() + 1);
         let seat = self
             .connections
