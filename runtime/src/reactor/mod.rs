@@ -442,3 +442,100 @@ impl std::fmt::Debug for Reactor {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What may happen to a source and its handle, in any order.
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        /// The kernel tells of these.
+        Event(u8),
+        /// An operation begins: it looks first, as every poll does.
+        Look,
+        /// It ends, having disproved these.
+        Clear(u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let ready = 0..=Ready::ALL.to_bits();
+        prop_oneof![
+            ready.clone().prop_map(Step::Event),
+            Just(Step::Look),
+            ready.prop_map(Step::Clear),
+        ]
+    }
+
+    proptest! {
+        /// Against a source that is cleared at once: what the two know together is never less, so no
+        /// edge is lost (I6); and it is the same whenever no event came between a clear and the next
+        /// look, so in the usual course no operation is tried in vain.
+        #[test]
+        fn a_handle_that_clears_for_itself_loses_no_news(steps in prop::collection::vec(step(), 0..60)) {
+            let mut source = Source {
+                fd: 0,
+                ready: Ready::EMPTY,
+                events: 0,
+                readers: Waiters::default(),
+                writers: Waiters::default(),
+            };
+            let seen = Seen::default();
+            let (mut eager, mut eager_events) = (Ready::EMPTY, 0);
+            // What the operation in progress began with.
+            let mut began = seen.get();
+            // Cleared since the last look; and then met by an event, so that the clear is forgotten.
+            let (mut cleared, mut forgotten) = (false, false);
+            for step in steps {
+                match step {
+                    Step::Event(bits) => {
+                        let ready = Ready::from_bits(bits);
+                        source.receive(ready, |_, _| {});
+                        eager |= ready;
+                        eager_events += 1;
+                        forgotten |= cleared;
+                    }
+                    Step::Look => {
+                        began = source.reconcile(&seen);
+                        prop_assert!(began.ready.contains(eager), "{:?} lacks some of {eager:?}", began.ready);
+                        prop_assert_eq!(began.events, eager_events);
+                        if !forgotten {
+                            prop_assert_eq!(began.ready, eager);
+                        }
+                        // What was believed too long is disproved by the next operation.
+                        forgotten = began.ready != eager;
+                        cleared = false;
+                    }
+                    Step::Clear(bits) => {
+                        let what = Ready::from_bits(bits);
+                        seen.clear(began.events, what);
+                        if eager_events == began.events {
+                            eager = eager - what;
+                            cleared = true;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn news_is_not_cleared_with_what_was_seen_before() {
+        let seen = Seen::default();
+        let old = Known {
+            ready: Ready::READABLE,
+            events: 1,
+        };
+        let new = Known {
+            ready: Ready::READABLE,
+            events: 2,
+        };
+        seen.set(new);
+        seen.clear(old.events, Ready::READABLE);
+        assert_eq!(seen.get().ready, Ready::READABLE);
+        seen.clear(new.events, Ready::READABLE);
+        assert_eq!(seen.get().ready, Ready::EMPTY);
+    }
+}
