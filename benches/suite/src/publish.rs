@@ -14,7 +14,7 @@ use std::path::Path;
 
 use crate::contest::{BUSY, ECHO_SERVER, FLOOR, MINIMAL, RUNTIMES, TOKIO};
 use crate::markdown::{known, label, number};
-use crate::parts::{Metric, Part, Plot};
+use crate::parts::{CLIENTS, Metric, Part, Plot};
 use crate::plots;
 use crate::record::{Row, Series};
 use crate::results::Results;
@@ -412,7 +412,13 @@ impl Pages<'_> {
             (Show::Median, "") => String::new(),
             (Show::Median, unit) => format!(" ({unit})"),
         };
-        let titles: Vec<String> = rows.iter().map(label).collect();
+        let title = |row: &Row| match known_as.plot {
+            Plot::Lines(what) | Plot::Ratio(_, what) if what == CLIENTS => {
+                format!("{}, {} {what}", row.case, number(row.x))
+            }
+            _ => label(row),
+        };
+        let titles: Vec<String> = rows.iter().map(title).collect();
         let mut text = format!("{}{unit}:\n\n{}", known_as.title, head(&titles));
         for name in series.contestants(&known()) {
             let cells = rows.iter().map(|row| show.cell(&series, row, &name));

@@ -23,7 +23,7 @@ pub(crate) struct Server {
 }
 
 /// After its start, or after a signal, until it is taken for hanging.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Server {
     /// Starts a contestant on `cores`, under a tool if `tool` names one with its arguments, and

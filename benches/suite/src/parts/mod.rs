@@ -94,7 +94,8 @@ const CPU: Metric = metric("cpu", "Server CPU, user and kernel, per message", "�
 const P50: Metric = metric("p50", "Round trip, median", "µs");
 const P99: Metric = metric("p99", "Round trip, 99 %", "µs");
 const P999: Metric = metric("p999", "Round trip, 99.9 %", "µs");
-const CLIENTS: &str = "clients";
+/// What the number of connections that exchange messages is called.
+pub(crate) const CLIENTS: &str = "clients";
 
 impl Part {
     /// The parts of this list, or all of them if it is empty, in their order.
