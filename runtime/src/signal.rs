@@ -27,6 +27,17 @@ pub mod unix;
 ///
 /// Safe; but a signal that comes between two calls is not seen by the second. To miss none, keep a
 /// [`unix::Signal`].
+///
+/// # Examples
+///
+/// ```no_run
+/// wakeful::block_on(async {
+///     println!("Ctrl-C ends this");
+///     wakeful::signal::ctrl_c().await?;
+///     println!("goodbye");
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
 #[track_caller]
 pub fn ctrl_c() -> impl Future<Output = io::Result<()>> {
     let listener = unix::signal(unix::SignalKind::interrupt());

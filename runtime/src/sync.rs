@@ -2,8 +2,11 @@
 //!
 //! Used by everything that hands something from one thread to another: [`crate::remote`],
 //! [`crate::blocking`], `task::spawn_blocking` and `runtime::handle`. Under `cfg(loom)` a test named
-//! `loom_models` beside each of them runs it once for every interleaving that the memory model
+//! `loom_models` beside each of these runs it once for every interleaving that the memory model
 //! allows; the command is in `.ci/run`, section `loom`.
+//!
+//! Used as well by what is shared between threads but is a single lock and nothing beside it, so that
+//! there is nothing to model: `shutdown`, `io::duplex` and `task::join_set`.
 //!
 //! Not here, because a model would prove nothing about them: `Arc`, whose count is `std`'s affair;
 //! statics, which outlive the single run of a model; and atomics that nobody waits for.

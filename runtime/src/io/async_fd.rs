@@ -219,6 +219,31 @@ impl<T: AsFd> AsyncFd<T> {
     /// Waits until a read would not block: data, end of stream, or an error.
     ///
     /// Errors, panics and cancel safety as [`ready`](Self::ready).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::io::{Read, Write};
+    /// use std::os::unix::net::UnixStream;
+    /// use wakeful::io::AsyncFd;
+    ///
+    /// wakeful::block_on(async {
+    ///     let (here, mut there) = UnixStream::pair()?;
+    ///     here.set_nonblocking(true)?;
+    ///     let here = AsyncFd::new(here)?;
+    ///     there.write_all(b"hi")?;
+    ///     let mut buffer = [0; 8];
+    ///     let n = loop {
+    ///         let mut guard = here.readable().await?;
+    ///         // `Err`: it would block after all. The guard has seen to it that the next wait waits.
+    ///         if let Ok(result) = guard.try_io(|fd| fd.get_ref().read(&mut buffer)) {
+    ///             break result?;
+    ///         }
+    ///     };
+    ///     assert_eq!(&buffer[..n], b"hi");
+    ///     std::io::Result::Ok(())
+    /// }).unwrap();
+    /// ```
     #[track_caller]
     #[inline]
     pub fn readable(&self) -> Readiness<'_, T> {

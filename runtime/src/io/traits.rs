@@ -97,6 +97,42 @@ pub trait AsyncRead {
 /// - `Ready(Err(error))`: nothing was taken. Never `WouldBlock`, never `Interrupted`.
 ///
 /// A call that returned `Pending` may be forgotten, and the next may bring other bytes.
+///
+/// # Examples
+///
+/// ```
+/// use std::io;
+/// use std::pin::Pin;
+/// use std::task::{Context, Poll};
+/// use wakeful::io::AsyncWrite;
+///
+/// struct Count(u64);
+///
+/// impl AsyncWrite for Count {
+///     fn poll_write(
+///         mut self: Pin<&mut Self>,
+///         _cx: &mut Context<'_>,
+///         buf: &[u8],
+///     ) -> Poll<io::Result<usize>> {
+///         self.0 += buf.len() as u64;
+///         Poll::Ready(Ok(buf.len()))
+///     }
+///
+///     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+///         Poll::Ready(Ok(()))
+///     }
+///
+///     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+///         Poll::Ready(Ok(()))
+///     }
+/// }
+///
+/// wakeful::block_on(async {
+///     let mut count = Count(0);
+///     wakeful::io::copy(&mut &b"five."[..], &mut count).await.unwrap();
+///     assert_eq!(count.0, 5);
+/// });
+/// ```
 pub trait AsyncWrite {
     /// Writes from `buf`, or arranges for the task to be woken when there is room.
     ///

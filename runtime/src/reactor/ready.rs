@@ -22,6 +22,16 @@ use crate::sys::epoll::Epoll;
 /// The directions in which one may wait for a descriptor; combined with `|`.
 ///
 /// Kept as the set of what would end the wait, so that asking "is it ready?" is one `&`.
+///
+/// # Examples
+///
+/// ```
+/// use wakeful::io::Interest;
+///
+/// let both = Interest::READABLE | Interest::WRITABLE;
+/// assert!(both.is_readable() && both.is_writable());
+/// assert!(!Interest::READABLE.is_writable());
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Interest(u8);
 

@@ -38,6 +38,19 @@ impl Handle {
     /// # Panics
     ///
     /// When there is none; [`try_current`](Self::try_current) does not.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wakeful::runtime::Handle;
+    /// use wakeful::task::spawn_blocking;
+    ///
+    /// wakeful::block_on(async {
+    ///     let here = Handle::current();
+    ///     let there = spawn_blocking(move || here.spawn(|| async { 42 }).wait().unwrap());
+    ///     assert_eq!(there.await.unwrap(), 42);
+    /// });
+    /// ```
     #[must_use]
     #[track_caller]
     pub fn current() -> Self {

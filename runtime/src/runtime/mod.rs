@@ -112,6 +112,15 @@ impl Runtime {
     }
 
     /// Spawns a task from outside of `block_on`; it runs in the next one.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = wakeful::runtime::Runtime::new()?;
+    /// let task = runtime.spawn(async { 42 });
+    /// assert_eq!(runtime.block_on(task).unwrap(), 42);
+    /// # std::io::Result::Ok(())
+    /// ```
     #[track_caller]
     pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
     where
@@ -134,6 +143,22 @@ impl Runtime {
     /// # Panics
     ///
     /// Dropping guards in another order than the reverse of their making panics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::os::unix::net::UnixStream;
+    /// use wakeful::io::AsyncFd;
+    ///
+    /// let runtime = wakeful::runtime::Runtime::new()?;
+    /// let entered = runtime.enter();
+    /// let (here, _there) = UnixStream::pair()?;
+    /// here.set_nonblocking(true)?;
+    /// let here = AsyncFd::new(here)?; // would panic without a runtime
+    /// drop(entered);
+    /// runtime.block_on(async { here.writable().await.map(drop) })?;
+    /// # std::io::Result::Ok(())
+    /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
         EnterGuard {
             _entered: current::enter(&self.core),
@@ -148,6 +173,18 @@ impl Runtime {
     }
 
     /// Every task as it is now.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let runtime = wakeful::runtime::Runtime::new()?;
+    /// runtime.spawn(std::future::pending::<()>());
+    /// runtime.block_on(wakeful::task::yield_now());
+    /// for task in runtime.tasks() {
+    ///     println!("{} {:?} waits: {:?}", task.id, task.state, task.waiting);
+    /// }
+    /// # std::io::Result::Ok(())
+    /// ```
     #[must_use]
     pub fn tasks(&self) -> Vec<TaskRecord> {
         self.core.executor.records(self.core.timers.clock.now_ns())
@@ -314,6 +351,16 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// # Panics
 ///
 /// When there is no runtime on this thread.
+///
+/// # Examples
+///
+/// ```
+/// wakeful::block_on(async {
+///     wakeful::spawn(async {}).await.unwrap();
+///     let metrics = wakeful::metrics();
+///     assert_eq!(metrics.tasks_spawned, 1);
+/// });
+/// ```
 #[must_use]
 #[track_caller]
 pub fn metrics() -> Metrics {

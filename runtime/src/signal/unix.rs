@@ -119,6 +119,21 @@ impl fmt::Debug for SignalKind {
 ///
 /// When there is no runtime on this thread.
 ///
+/// # Examples
+///
+/// ```no_run
+/// use wakeful::signal::unix::{SignalKind, signal};
+///
+/// wakeful::block_on(async {
+///     // Made before anything is begun, so that no signal is missed.
+///     let mut hangup = signal(SignalKind::hangup())?;
+///     while hangup.recv().await.is_some() {
+///         println!("reading the configuration again");
+///     }
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
+///
 /// See `sigaction(2)`.
 #[track_caller]
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {

@@ -16,6 +16,17 @@ pub(crate) struct NotStarted(pub(crate) io::Error);
 /// The error of awaiting a task that panicked or was cancelled.
 ///
 /// A task is cancelled by [`abort`](super::JoinHandle::abort) or by the end of its runtime.
+///
+/// # Examples
+///
+/// ```
+/// wakeful::block_on(async {
+///     let error = wakeful::spawn(async { panic!("by accident") }).await.unwrap_err();
+///     assert!(error.is_panic() && !error.is_cancelled());
+///     let payload = error.into_panic();
+///     assert_eq!(payload.downcast_ref(), Some(&"by accident"));
+/// });
+/// ```
 #[non_exhaustive]
 // In a box of its own: it is rare, and every output shares its place with it. The room is worth 32
 // bytes per task, and fewer words to move: 40 instructions per await.

@@ -34,6 +34,21 @@ use crate::waker::Ours;
 /// # Cancel safety
 ///
 /// Safe: the output stays with the task until it is taken.
+///
+/// # Examples
+///
+/// ```
+/// use std::future::pending;
+///
+/// wakeful::block_on(async {
+///     let task = wakeful::spawn(async { 6 * 7 });
+///     assert_eq!(task.await.unwrap(), 42);
+///
+///     let task = wakeful::spawn(pending::<()>());
+///     task.abort();
+///     assert!(task.await.unwrap_err().is_cancelled());
+/// });
+/// ```
 pub struct JoinHandle<T> {
     id: Id,
     /// The output was taken, or there never was a task.

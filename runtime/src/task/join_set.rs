@@ -280,6 +280,27 @@ impl<T: 'static> JoinSet<T> {
 
     /// As [`join_next`](Self::join_next), with the number of the task. That of one that panicked or
     /// was aborted is in the error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::collections::HashMap;
+    /// use wakeful::task::JoinSet;
+    ///
+    /// wakeful::block_on(async {
+    ///     let (mut set, mut names) = (JoinSet::new(), HashMap::new());
+    ///     for name in ["good", "bad"] {
+    ///         let task = set.spawn(async move { assert_eq!(name, "good") });
+    ///         names.insert(task.id(), name);
+    ///     }
+    ///     while let Some(joined) = set.join_next_with_id().await {
+    ///         match joined {
+    ///             Ok((id, ())) => assert_eq!(names[&id], "good"),
+    ///             Err(error) => assert_eq!(names[&error.id().unwrap()], "bad"),
+    ///         }
+    ///     }
+    /// });
+    /// ```
     #[track_caller]
     pub fn join_next_with_id(&mut self) -> JoinNextWithId<'_, T> {
         JoinNextWithId {
@@ -308,6 +329,22 @@ impl<T: 'static> JoinSet<T> {
 
     /// As [`join_next`](Self::join_next), from inside a `poll` function. Only the task of the last
     /// call is woken.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::future::poll_fn;
+    /// use wakeful::task::JoinSet;
+    ///
+    /// wakeful::block_on(async {
+    ///     let mut set = JoinSet::new();
+    ///     set.spawn(async { 42 });
+    ///     let joined = poll_fn(|cx| set.poll_join_next(cx)).await;
+    ///     assert_eq!(joined.unwrap().unwrap(), 42);
+    ///     // None is left, so this is ready at once.
+    ///     assert!(poll_fn(|cx| set.poll_join_next(cx)).await.is_none());
+    /// });
+    /// ```
     #[track_caller]
     pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
         let wait = ("JoinSet::poll_join_next", Location::caller());

@@ -187,6 +187,16 @@ impl<'a> Builder<'a> {
 /// # Panics
 ///
 /// Outside of a task; [`try_id`] does not.
+///
+/// # Examples
+///
+/// ```
+/// wakeful::block_on(async {
+///     let task = wakeful::spawn(async { wakeful::task::id() });
+///     let id = task.id();
+///     assert_eq!(task.await.unwrap(), id);
+/// });
+/// ```
 #[must_use]
 #[track_caller]
 pub fn id() -> Id {
@@ -207,6 +217,27 @@ pub fn try_id() -> Option<Id> {
 /// # Panics
 ///
 /// When there is no runtime on this thread.
+///
+/// # Examples
+///
+/// ```
+/// use wakeful::task;
+///
+/// wakeful::block_on(async {
+///     let sleeper = task::Builder::new().name("sleeper").spawn(async {
+///         wakeful::time::sleep(std::time::Duration::from_secs(60)).await;
+///     })?;
+///     task::yield_now().await;
+///     let records = task::records();
+///     let record = records.iter().find(|record| record.id == sleeper.id());
+///     let record = record.expect("it is alive");
+///     assert_eq!(record.name.as_deref(), Some("sleeper"));
+///     let waiting = record.waiting.as_ref().expect("it waits");
+///     assert_eq!(waiting.operation, "sleep");
+///     println!("{} since {:?}", waiting.location, waiting.elapsed);
+///     std::io::Result::Ok(())
+/// }).unwrap();
+/// ```
 #[must_use]
 #[track_caller]
 pub fn records() -> Vec<TaskRecord> {

@@ -40,6 +40,22 @@ pub fn interval(period: Duration) -> Interval {
 /// # Panics
 ///
 /// When `period` is zero.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use wakeful::time::{Instant, interval_at};
+///
+/// let runtime = wakeful::runtime::Builder::new().start_paused(true).build().unwrap();
+/// runtime.block_on(async {
+///     let start = Instant::now();
+///     let mut interval = interval_at(start + Duration::from_secs(60), Duration::from_secs(10));
+///     interval.tick().await;
+///     interval.tick().await;
+///     assert_eq!(start.elapsed(), Duration::from_secs(70));
+/// });
+/// ```
 #[track_caller]
 pub fn interval_at(start: Instant, period: Duration) -> Interval {
     assert!(
@@ -159,6 +175,25 @@ impl Interval {
     }
 
     /// Sets what it does about missed ticks.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wakeful::time::{Instant, MissedTickBehavior, interval, sleep};
+    ///
+    /// let runtime = wakeful::runtime::Builder::new().start_paused(true).build().unwrap();
+    /// runtime.block_on(async {
+    ///     let start = Instant::now();
+    ///     let mut interval = interval(Duration::from_secs(10));
+    ///     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    ///     interval.tick().await;
+    ///     sleep(Duration::from_secs(35)).await; // busy: three ticks are missed
+    ///     interval.tick().await; // the one of 10, late
+    ///     interval.tick().await;
+    ///     assert_eq!(start.elapsed(), Duration::from_secs(40));
+    /// });
+    /// ```
     pub fn set_missed_tick_behavior(&mut self, behavior: MissedTickBehavior) {
         self.missed = behavior;
     }

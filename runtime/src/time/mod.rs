@@ -35,6 +35,20 @@ pub use timeout::{Timeout, timeout, timeout_at};
 /// # Panics
 ///
 /// When it is stopped already, or there is no runtime on this thread.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use wakeful::time::{Instant, pause, sleep};
+///
+/// wakeful::block_on(async {
+///     pause();
+///     let start = Instant::now();
+///     sleep(Duration::from_secs(3_600)).await; // takes no time: nobody else has anything to do
+///     assert_eq!(start.elapsed(), Duration::from_secs(3_600));
+/// });
+/// ```
 #[track_caller]
 pub fn pause() {
     let core = current::expect("time::pause");

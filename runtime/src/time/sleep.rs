@@ -55,6 +55,19 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// # Cancel safety
 ///
 /// Safe: dropping it cancels the timer.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use wakeful::time::{Instant, sleep_until};
+///
+/// wakeful::block_on(async {
+///     let deadline = Instant::now() + Duration::from_millis(1);
+///     sleep_until(deadline).await;
+///     assert!(Instant::now() >= deadline);
+/// });
+/// ```
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     if current::with(|_| ()).is_none() {
@@ -138,6 +151,24 @@ impl Sleep {
     /// Moves the deadline, forward or back; a sleep that was ready waits again.
     ///
     /// The task is not woken by this: poll the sleep again for the new deadline to count.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::pin::pin;
+    /// use std::time::Duration;
+    /// use wakeful::time::{Instant, sleep};
+    ///
+    /// let runtime = wakeful::runtime::Builder::new().start_paused(true).build().unwrap();
+    /// runtime.block_on(async {
+    ///     let start = Instant::now();
+    ///     let mut idle = pin!(sleep(Duration::from_secs(10)));
+    ///     sleep(Duration::from_secs(7)).await; // something happens
+    ///     idle.as_mut().reset(Instant::now() + Duration::from_secs(10));
+    ///     idle.await;
+    ///     assert_eq!(start.elapsed(), Duration::from_secs(17));
+    /// });
+    /// ```
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
         self.disarm();
         self.deadline = deadline;

@@ -56,6 +56,25 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 /// # Errors
 ///
 /// [`Elapsed`] when the deadline came first.
+///
+/// # Cancel safety
+///
+/// As the future's.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use wakeful::time::{Instant, sleep, timeout_at};
+///
+/// let runtime = wakeful::runtime::Builder::new().start_paused(true).build().unwrap();
+/// runtime.block_on(async {
+///     let deadline = Instant::now() + Duration::from_secs(5);
+///     assert!(timeout_at(deadline, sleep(Duration::from_secs(3))).await.is_ok());
+///     assert!(timeout_at(deadline, sleep(Duration::from_secs(3))).await.is_err());
+///     assert!(Instant::now() >= deadline);
+/// });
+/// ```
 #[track_caller]
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout {
