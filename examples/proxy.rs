@@ -6,22 +6,21 @@
 //! nc 127.0.0.1 8081
 //! ```
 //!
-//! Three things are easy to get wrong, and right here:
+//! Three things are easy to get wrong. The first two are done by `wakeful::io::copy_bidirectional`:
 //!
 //! - **Half close.** When one side has finished sending, the other is told so, and may still answer:
 //!   the two directions end independently.
 //! - **Backpressure.** A direction reads no more before it has written what it read. When one side is
-//!   slow, the other is slowed down by TCP itself, and the proxy holds one buffer per direction,
-//!   however much is sent.
+//!   slow, the other is slowed down by TCP itself, and the proxy holds one buffer at most per direction,
+//!   however much is sent; while nothing is sent, none.
 //! - **Failure.** When one side breaks off, the other gets a reset, not the end of the stream, which
 //!   would say that this was all there is.
 
 use std::io;
-use std::net::Shutdown;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use futures_lite::future::try_zip;
+use wakeful::io::copy_bidirectional;
 use wakeful::time::sleep;
 use wakeful_examples::{address, finish};
 use wakeful_net::{TcpListener, TcpStream};
@@ -65,7 +64,7 @@ async fn relay(client: &TcpStream, target: &str) -> io::Result<(u64, u64)> {
     // Small packets are passed on as they come; whoever sent them did not want to wait.
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    try_zip(pass_on(client, &server), pass_on(&server, client))
+    copy_bidirectional(&mut &*client, &mut &server)
         .await
         .inspect_err(|_| {
             reset_when_closed(client);
@@ -76,19 +75,4 @@ async fn relay(client: &TcpStream, target: &str) -> io::Result<(u64, u64)> {
 fn reset_when_closed(stream: &TcpStream) {
     // Whatever is wrong with the stream, it is about to be closed.
     stream.set_zero_linger().ok();
-}
-
-/// One direction: reads until the end of the stream, and passes that on as well.
-async fn pass_on(from: &TcpStream, to: &TcpStream) -> io::Result<u64> {
-    let mut buffer = vec![0; 16 * 1024];
-    let mut bytes = 0;
-    loop {
-        let n = from.read(&mut buffer).await?;
-        if n == 0 {
-            to.shutdown(Shutdown::Write)?;
-            return Ok(bytes);
-        }
-        to.write_all(&buffer[..n]).await?;
-        bytes += n as u64;
-    }
 }
