@@ -304,6 +304,32 @@ fn sockets_go_to_the_standard_library_and_back() {
     });
 }
 
+/// Handles are data: they may be sent to any thread and dropped there, only not used.
+#[test]
+fn sockets_are_send_and_may_be_dropped_elsewhere() {
+    fn is_send_and_sync<T: Send + Sync>(_: &T) {}
+    run(async {
+        let (a, b) = pair().await;
+        is_send_and_sync(&a);
+        let mut buf = [0; 1];
+        is_send_and_sync(&a.recv(&mut buf));
+        is_send_and_sync(&a.send_to(b"x", "127.0.0.1:9"));
+        let before = wakeful::metrics().sources;
+        std::thread::spawn(move || drop(a)).join().unwrap();
+        settle().await;
+        assert_eq!(wakeful::metrics().sources, before - 1);
+        let used = std::thread::spawn(move || {
+            wakeful::block_on(async { b.send(b"x").await }) // by a runtime that is not its own
+        });
+        let panic = used.join().unwrap_err();
+        let text = panic.downcast_ref::<String>().unwrap();
+        assert!(
+            text.starts_with("UdpSocket::send at tests/tests/udp.rs:"),
+            "{text}"
+        );
+    });
+}
+
 #[test]
 fn options_are_set_and_read() {
     run(async {
