@@ -38,7 +38,7 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
             .collect::<Vec<_>>()
             .join(", "),
     ));
-    let (rounds, millis) = (stage.rounds(1, 4), stage.either(100, 400));
+    let (rounds, millis) = (stage.rounds(1, 3), stage.either(100, 500));
     stage.in_turns(
         "growth",
         rounds,
