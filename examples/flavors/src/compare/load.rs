@@ -138,17 +138,20 @@ pub(crate) fn run_rounds(address: SocketAddr, clients: usize, rounds: Rounds) ->
                 for round in 0..rounds.number {
                     sleep_until(begin + rounds.period * round).await;
                     if !client.ask().await.unwrap_or(false) {
-                        return;
+                        break;
                     }
                     answered.set(answered.get() + 1);
                 }
+                // It stays connected, and makes room for nobody.
+                client
             }));
         }
         let patience = rounds.period * rounds.number + PATIENCE;
+        let mut finished = Vec::new();
         for task in &mut tasks {
-            let deadline = begin + patience;
-            if timeout_at(deadline, &mut *task).await.is_err() {
-                task.abort();
+            match timeout_at(begin + patience, &mut *task).await {
+                Ok(client) => finished.push(client),
+                Err(_elapsed) => task.abort(),
             }
         }
         io::Result::Ok(())

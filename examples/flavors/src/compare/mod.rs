@@ -160,6 +160,8 @@ fn measure(args: &Compare) -> io::Result<Comparison> {
     } else {
         Plan::full()
     };
+    // Before this process leaves all cores but one.
+    let machine = Machine::this();
     let cores = Cores::take();
     let counts = process::can_count();
     fs::create_dir_all(&args.out)?;
@@ -180,7 +182,7 @@ fn measure(args: &Compare) -> io::Result<Comparison> {
         fs::remove_file(args.out.join("strace.txt")).ok();
     }
     Ok(Comparison {
-        machine: Machine::this(),
+        machine,
         method: Method {
             quick: args.quick,
             warm_up_seconds: plan.times.warm_up.as_secs_f64(),

@@ -76,7 +76,7 @@ fn draw(file: &str, caption: &str, found: &Comparison, root: &Root<'_>) -> io::R
             root,
             caption,
             "CPU seconds per 100,000 requests",
-            false,
+            true,
             |cell| cell.cpu_per_100_000(),
         ),
         "switches.svg" => lines(
@@ -241,7 +241,8 @@ fn lines(
             decades.extend(decades.last().map(|last| last * 10.0));
         }
         let y = (low..high).log_scale().with_key_points(decades);
-        line_chart(builder.build_cartesian_2d(x, y)?, unit, &series)?;
+        let unit = format!("{unit} (logarithmic)");
+        line_chart(builder.build_cartesian_2d(x, y)?, &unit, &series)?;
     } else {
         let y: std::ops::Range<f64> = 0.0..(most * 1.08).max(f64::MIN_POSITIVE);
         line_chart(builder.build_cartesian_2d(x, y)?, unit, &series)?;
@@ -364,6 +365,7 @@ fn bars(
         .caption(caption, text(TITLE))
         .margin(12)
         .x_label_area_size(34)
+        .top_x_label_area_size(if groups.len() > 1 { 28 } else { 0 })
         .y_label_area_size(78)
         .build_cartesian_2d(0.0..all.len() as f64, 0.0..high)?;
     let chart: &mut ChartContext<'_, SVGBackend<'_>, Cartesian2d<RangedCoordf64, RangedCoordf64>> =
@@ -413,10 +415,10 @@ fn bars(
 fn bar_legend(root: &Root<'_>, groups: &[&str]) -> Drawn {
     let mut x = 120;
     for (group, name) in groups.iter().enumerate() {
-        let corners = [(x, 44), (x + 14, 58)];
+        let corners = [(x, 46), (x + 14, 60)];
         root.draw(&Rectangle::new(corners, shade("blocking", group).filled()))?;
         let style = anchored(TEXT, HPos::Left, VPos::Center);
-        root.draw(&Text::new((*name).to_owned(), (x + 20, 51), style))?;
+        root.draw(&Text::new((*name).to_owned(), (x + 20, 53), style))?;
         x += 60 + 8 * i32::try_from(name.len())?;
     }
     Ok(())
