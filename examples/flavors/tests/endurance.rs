@@ -200,6 +200,17 @@ fn without_descriptors_clients_wait_and_nothing_spins() {
 }
 
 #[test]
+fn sigterm_ends_a_server_that_is_short_of_descriptors() {
+    models_for_many(|model| {
+        let mut server = model.start_with_descriptors(40);
+        let clients: Vec<Client> = (0..60).map(|_| server.connect()).collect();
+        wait_until("the shortage", || server.log().contains("accept: "));
+        server.assert_ends_well();
+        drop(clients);
+    });
+}
+
+#[test]
 fn system_calls_that_signals_interrupt_are_made_again() {
     every_model(|model| {
         let mut server = model.start();
@@ -261,7 +272,8 @@ fn sigterm_ends_a_server_with_clients_after_their_answers() {
     every_model(|model| {
         let mut server = model.start();
         let mut client = server.connect();
-        let value = text(300_000);
+        // More than the kernel takes while nobody reads.
+        let (value, gets) = (text(1 << 20), 9);
         client.put("k", &value);
         let mut half = None;
         if !(model.is("blocking") || model.is("busy-wait")) {
@@ -269,10 +281,10 @@ fn sigterm_ends_a_server_with_clients_after_their_answers() {
             other.send(&[9, 0, 0]);
             half = Some(other);
         }
-        client.send(&Message::get("k").to_frame().repeat(3));
+        client.send(&Message::get("k").to_frame().repeat(gets));
         assert!(client.answer().value == value);
         server.signal(Signal::TERM);
-        for _ in 0..2 {
+        for _ in 1..gets {
             assert!(client.answer().value == value);
         }
         client.assert_end();

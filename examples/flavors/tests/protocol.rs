@@ -371,7 +371,7 @@ fn two_hundred_clients_at_once_get_their_own_answers() {
         if model.is("threads") {
             assert_eq!(server.status("Threads"), 201);
         } else {
-            // io_uring's own workers, if it has any, are no threads of the process's.
+            // Also with io_uring: it waits for sockets as epoll does, and needs no worker threads.
             assert_eq!(server.status("Threads"), 1);
         }
     });

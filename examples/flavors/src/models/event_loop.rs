@@ -217,6 +217,7 @@ impl Server {
             client.stream.shutdown(Shutdown::Read).ok();
         }
         self.cut_off = Some(Instant::now() + GRACE);
+        self.accept_again = None;
         Ok(epoll::delete(&self.epoll, self.listener)?)
     }
 }

@@ -204,8 +204,16 @@ impl Ring {
             match unsafe { self.ring.submission().push(&entry) } {
                 Ok(()) => return Ok(()),
                 // The queue is full: the kernel takes what is in it, which makes room.
-                Err(_full) => self.ring.submit()?,
-            };
+                Err(_full) => match self.ring.submit() {
+                    Ok(_submitted) => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => {
+                        // It never became an entry: its buffer is nobody's but ours.
+                        self.in_flight.remove(&id);
+                        return Err(error);
+                    }
+                },
+            }
         }
     }
 }
