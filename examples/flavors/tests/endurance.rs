@@ -203,10 +203,14 @@ fn without_descriptors_clients_wait_and_nothing_spins() {
 fn sigterm_ends_a_server_that_is_short_of_descriptors() {
     models_for_many(|model| {
         let mut server = model.start_with_descriptors(40);
+        // One that takes the whole grace, so that the next attempt to accept falls into it.
+        let mut slow = server.connect();
+        slow.put("large", &text(1 << 20));
+        slow.send(&Message::get("large").to_frame().repeat(60));
         let clients: Vec<Client> = (0..60).map(|_| server.connect()).collect();
         wait_until("the shortage", || server.log().contains("accept: "));
         server.assert_ends_well();
-        drop(clients);
+        drop((slow, clients));
     });
 }
 
