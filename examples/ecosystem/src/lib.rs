@@ -1,26 +1,29 @@
-//! What the programs share: an address from the command line, and a task for each connection.
+//! What the programs share: an address from the command line, a task for each connection, and an end.
 
 use std::error::Error;
-use std::future::Future;
 use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use wakeful_net::{AcceptError, TcpListener, TcpStream, accept_error};
+use wakeful::signal;
+use wakeful_net::{TcpListener, TcpStream};
 
-/// Serves on the address that the command line gives, or on `default`, until the process is ended.
+/// How many clients are served at once; more wait until one has left.
+const CONNECTIONS: usize = 1000;
+
+/// How long they have to finish after Ctrl-C.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What a connection may end with: any error, which is printed and concerns nobody else.
+pub type Ended = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// Serves on the address that the command line gives, or on `default`, until Ctrl-C.
 ///
-/// `handle` makes the future of one connection. It becomes a task of its own and need not be `Send`;
-/// its error is printed and concerns nobody else.
-pub fn serve<H, F>(default: &str, handle: H) -> ExitCode
-where
-    H: Fn(TcpStream) -> F,
-    F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + 'static,
-{
-    let address = std::env::args()
-        .nth(1)
-        .unwrap_or_else(|| default.to_owned());
-    match wakeful::block_on(accept(&address, handle)) {
+/// `handle` is called in a task of its own for each connection; nothing of it has to be `Send`.
+pub fn serve(default: &str, handle: impl AsyncFn(TcpStream) -> Ended + 'static) -> ExitCode {
+    let address = std::env::args().nth(1);
+    let address = address.unwrap_or_else(|| default.to_owned());
+    match wakeful::block_on(listen(&address, handle)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -29,36 +32,30 @@ where
     }
 }
 
-async fn accept<H, F>(address: &str, handle: H) -> io::Result<()>
-where
-    H: Fn(TcpStream) -> F,
-    F: Future<Output = Result<(), Box<dyn Error + Send + Sync>>> + 'static,
-{
+async fn listen(
+    address: &str,
+    handle: impl AsyncFn(TcpStream) -> Ended + 'static,
+) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => match accept_error(&error) {
-                AcceptError::Fatal => return Err(error),
-                // Out of descriptors, most likely: the clients wait, and so do we.
-                _ => {
-                    eprintln!("accept: {error}");
-                    wakeful::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
+    let server = wakeful_net::serve(listener, async move |stream: TcpStream, peer| {
+        let ended = async {
+            // Answers are written whole: waiting to fill a segment would only delay them.
+            stream.set_nodelay(true)?;
+            handle(stream).await
         };
-        // Answers are small and written whole: waiting to fill a segment would only delay them.
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = ended.await {
             eprintln!("{peer}: {error}");
-            continue;
         }
-        let connection = handle(stream);
-        drop(wakeful::spawn(async move {
-            if let Err(error) = connection.await {
-                eprintln!("{peer}: {error}");
-            }
-        }));
+    });
+    let server = server
+        .max_connections(CONNECTIONS)
+        .on_error(|error| eprintln!("clients have to wait: {error}"))
+        .shutdown(signal::ctrl_c())
+        .grace(GRACE);
+    let cut_off = server.await?;
+    if cut_off > 0 {
+        eprintln!("{cut_off} connections were cut off");
     }
+    Ok(())
 }

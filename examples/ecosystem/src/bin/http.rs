@@ -9,7 +9,6 @@
 //! service nor its state has to be `Send`.
 
 use std::cell::Cell;
-use std::error::Error;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,6 +20,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::server::conn::auto;
 use wakeful::hyper::{WakefulExecutor, WakefulTimer};
 use wakeful::time::timeout;
+use wakeful_ecosystem::{Ended, serve};
 use wakeful_net::TcpStream;
 
 /// How long a client may take to begin, and to send the head of a request.
@@ -29,15 +29,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn main() -> ExitCode {
     // All connections are on this thread, so a plain counter is shared.
     let answered = Rc::new(Cell::new(0));
-    wakeful_ecosystem::serve("127.0.0.1:8001", move |stream| {
+    serve("127.0.0.1:8001", move |stream| {
         connection(stream, Rc::clone(&answered))
     })
 }
 
-async fn connection(
-    stream: TcpStream,
-    answered: Rc<Cell<u64>>,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn connection(stream: TcpStream, answered: Rc<Cell<u64>>) -> Ended {
     // The builder looks at the first bytes to tell HTTP/2 from HTTP/1; who sends none is let go.
     timeout(PATIENCE, stream.readable()).await??;
 

@@ -24,13 +24,15 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use wakeful::hyper::{WakefulExecutor, WakefulTimer};
 use wakeful::time::{sleep, timeout};
+use wakeful_ecosystem::serve;
+use wakeful_net::TcpStream;
 
 /// How long a client may take to begin, and to send the head of a request.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     let router = router();
-    wakeful_ecosystem::serve("127.0.0.1:8002", move |stream| {
+    serve("127.0.0.1:8002", move |stream: TcpStream| {
         let service = TowerToHyperService::new(router.clone());
         async move {
             timeout(PATIENCE, stream.readable()).await??;

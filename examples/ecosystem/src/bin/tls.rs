@@ -20,6 +20,7 @@ use futures_rustls::rustls::pki_types::pem::PemObject;
 use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_util::io::{AsyncReadExt, AsyncWriteExt};
 use wakeful::time::timeout;
+use wakeful_ecosystem::{Ended, serve};
 use wakeful_net::TcpStream;
 
 /// How long the handshake may take.
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    wakeful_ecosystem::serve("127.0.0.1:8004", move |stream| {
+    serve("127.0.0.1:8004", move |stream| {
         echo(acceptor.clone(), stream)
     })
 }
@@ -54,10 +55,7 @@ fn configure(certificate: &str, key: &str) -> Result<ServerConfig, Box<dyn Error
         .with_single_cert(chain, key)?)
 }
 
-async fn echo(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn echo(acceptor: TlsAcceptor, stream: TcpStream) -> Ended {
     let mut stream = timeout(PATIENCE, acceptor.accept(stream)).await??;
     let mut buffer = vec![0; 16 * 1024]; // as much as a TLS record holds
     loop {

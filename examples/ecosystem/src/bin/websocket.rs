@@ -7,7 +7,6 @@
 //!
 //! Feature `futures-io` is what it needs: async-tungstenite takes any futures-io stream.
 
-use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,16 +14,17 @@ use async_tungstenite::accept_async_with_config;
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use futures_util::StreamExt;
 use wakeful::time::timeout;
+use wakeful_ecosystem::{Ended, serve};
 use wakeful_net::TcpStream;
 
 /// How long a client may take to ask for a WebSocket.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
-    wakeful_ecosystem::serve("127.0.0.1:8003", connection)
+    serve("127.0.0.1:8003", connection)
 }
 
-async fn connection(stream: TcpStream) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn connection(stream: TcpStream) -> Ended {
     // Larger messages end the connection: nobody can make us keep more than this.
     let config = WebSocketConfig::default()
         .max_message_size(Some(1 << 20))

@@ -157,6 +157,16 @@ fn who_asks_and_does_not_read_is_not_remembered_without_end() {
 }
 
 #[test]
+fn ctrl_c_ends_the_program_with_clients_at_rest_too() {
+    let server = start();
+    let mut silent = server.connect();
+    silent.write_all(b"PING\r\n").unwrap();
+    silent.read_exact(&mut [0; 7]).unwrap();
+    assert!(server.interrupt().success());
+    assert_eq!(rest(silent), b"");
+}
+
+#[test]
 fn clients_that_vanish_in_the_middle_of_a_command_concern_nobody_else() {
     let server = start();
     server.vanish(b"");

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,8 +16,6 @@ pub(crate) struct Program {
     child: Child,
     pub(crate) address: SocketAddr,
     complaints: Arc<Mutex<Vec<String>>>,
-    /// How many descriptors it has open when nobody is connected.
-    at_rest: usize,
 }
 
 impl Program {
@@ -45,19 +43,21 @@ impl Program {
         stdout.read_line(&mut line).unwrap();
         let address = line.trim_end().strip_prefix("listening on ");
         let address = address.unwrap_or_else(|| panic!("{line:?}; {complaints:?}"));
-        let mut program = Program {
+        Program {
             child,
             address: address.parse().unwrap(),
             complaints,
-            at_rest: 0,
-        };
-        program.at_rest = program.descriptors();
-        program
+        }
     }
 
-    fn descriptors(&self) -> usize {
+    /// How many sockets it has open; one of them is the listener.
+    fn sockets(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.child.id());
-        std::fs::read_dir(folder).unwrap().count()
+        let links = std::fs::read_dir(folder).unwrap();
+        links
+            .filter_map(|link| std::fs::read_link(link.unwrap().path()).ok())
+            .filter(|target| target.to_string_lossy().starts_with("socket:"))
+            .count()
     }
 
     /// Resident memory in bytes.
@@ -72,13 +72,20 @@ impl Program {
     /// Waits until the program has closed every connection, and sees that no task panicked.
     pub(crate) fn comes_to_rest(&self) {
         let deadline = Instant::now() + PATIENCE;
-        while self.descriptors() > self.at_rest {
+        while self.sockets() > 1 {
             assert!(Instant::now() < deadline, "connections stay open");
             thread::sleep(Duration::from_millis(5));
         }
         let complaints = self.complaints.lock().unwrap();
         let panicked = complaints.iter().find(|line| line.contains("panicked"));
         assert_eq!(panicked, None);
+    }
+
+    /// Sends SIGINT, as Ctrl-C does, and waits for the end.
+    pub(crate) fn interrupt(mut self) -> ExitStatus {
+        let id = self.child.id().to_string();
+        client("kill", &["-INT", &id], b"");
+        self.child.wait().unwrap()
     }
 
     pub(crate) fn connect(&self) -> TcpStream {

@@ -13,12 +13,12 @@ mod resp;
 mod store;
 
 use std::cell::RefCell;
-use std::error::Error;
 use std::process::ExitCode;
 use std::rc::Rc;
 
 use resp::{Parsed, Reply};
 use store::Store;
+use wakeful_ecosystem::{Ended, serve};
 use wakeful_net::TcpStream;
 
 /// Answers are collected up to here, so that a pipeline costs one write and not one per command. At
@@ -28,15 +28,12 @@ const ANSWERS: usize = 64 * 1024;
 fn main() -> ExitCode {
     // One thread, so no lock: a task that has it borrowed does not wait for anything.
     let store = Rc::new(RefCell::new(Store::default()));
-    wakeful_ecosystem::serve("127.0.0.1:6380", move |stream| {
+    serve("127.0.0.1:6380", move |stream| {
         connection(stream, Rc::clone(&store))
     })
 }
 
-async fn connection(
-    stream: TcpStream,
-    store: Rc<RefCell<Store>>,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+async fn connection(stream: TcpStream, store: Rc<RefCell<Store>>) -> Ended {
     // What has come and is not a whole command yet stays at the front.
     let mut received = Vec::new();
     let mut chunk = vec![0; 16 * 1024];
