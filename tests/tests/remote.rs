@@ -204,6 +204,26 @@ fn a_task_woken_twice_in_a_row_from_elsewhere_is_polled_once() {
 }
 
 #[test]
+fn what_was_woken_between_two_block_ons_runs_while_the_next_one_yields_once() {
+    let runtime = runtime();
+    let polls = Rc::new(Cell::new(0));
+    let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
+    runtime.spawn({
+        let (polls, waker) = (Rc::clone(&polls), Rc::clone(&waker));
+        poll_fn(move |cx| {
+            polls.set(polls.get() + 1);
+            *waker.borrow_mut() = Some(cx.waker().clone());
+            Poll::<()>::Pending
+        })
+    });
+    runtime.block_on(yield_now());
+    assert_eq!(polls.get(), 1);
+    waker.take().unwrap().wake();
+    runtime.block_on(yield_now());
+    assert_eq!(polls.get(), 2);
+}
+
+#[test]
 fn a_wake_between_two_block_ons_is_kept_for_the_next() {
     let runtime = runtime();
     let polls = Rc::new(Cell::new(0));

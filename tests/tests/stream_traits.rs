@@ -57,6 +57,21 @@ async fn talk(
 }
 
 #[test]
+fn closing_a_stream_that_the_peer_has_reset_is_no_error() {
+    run(async {
+        let (mut near, far) = tcp_pair().await;
+        far.set_zero_linger().unwrap();
+        drop(far);
+        let reset = near.read(&mut [0]).await.unwrap_err();
+        assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
+        shutdown(&mut near).await.unwrap();
+        // The method that says more says so.
+        let gone = near.shutdown(std::net::Shutdown::Write).unwrap_err();
+        assert_eq!(gone.kind(), ErrorKind::NotConnected);
+    });
+}
+
+#[test]
 fn every_stream_speaks_the_traits_by_value_and_by_reference() {
     run(async {
         let (a, b) = tcp_pair().await;

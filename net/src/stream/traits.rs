@@ -118,9 +118,13 @@ fn poll_write_vectored(
     })
 }
 
-/// Ends the outgoing direction; a socket does that without waiting.
+/// Ends the outgoing direction; a socket does that without waiting. After a reset there is nothing
+/// left to end: who closes a stream has what he wants then, and tokio's streams see it so, too.
 fn shutdown(io: &Io) -> Poll<io::Result<()>> {
-    Poll::Ready(io.get_ref().options().shutdown(Shutdown::Write))
+    Poll::Ready(match io.get_ref().options().shutdown(Shutdown::Write) {
+        Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+        result => result,
+    })
 }
 
 // --- TcpStream -----------------------------------------------------------------------------------

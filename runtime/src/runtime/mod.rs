@@ -94,6 +94,8 @@ impl Runtime {
         let core = &*self.core;
         let root = core.executor.begin_root();
         let waker = waker_for(root);
+        // What was woken while nobody ran comes before what the future begins.
+        core.drain_inbox();
         loop {
             if core.executor.take_root_woken() {
                 let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
