@@ -488,12 +488,23 @@ where
 {
     #[track_caller]
     fn from_iter<I: IntoIterator<Item = F>>(futures: I) -> Self {
-        let location = Location::caller();
         let mut set = JoinSet::new();
-        for future in futures {
-            set.insert(future, None, location);
-        }
+        set.extend(futures);
         set
+    }
+}
+
+/// Spawns each future, in order.
+impl<F> Extend<F> for JoinSet<F::Output>
+where
+    F: Future<Output: 'static> + 'static,
+{
+    #[track_caller]
+    fn extend<I: IntoIterator<Item = F>>(&mut self, futures: I) {
+        let location = Location::caller();
+        for future in futures {
+            self.insert(future, None, location);
+        }
     }
 }
 
