@@ -466,6 +466,20 @@ fn a_waker_that_joins_at_once_does_so_as_soon_as_the_task_has_really_ended() {
 }
 
 #[test]
+fn a_waker_that_panics_does_not_cost_the_task_its_output() {
+    block_on(async {
+        let mut set = JoinSet::new();
+        set.spawn(async { "whole" });
+        let bad_waker = Hooks::new().on_wake(|| panic!("a bad waker")).waker();
+        let mut cx = Context::from_waker(&bad_waker);
+        assert!(set.poll_join_next(&mut cx).is_pending());
+        settle().await;
+        assert_eq!(set.join_next().await.unwrap().unwrap(), "whole");
+        assert_eq!(wakeful::metrics().panics_unhandled, 1);
+    });
+}
+
+#[test]
 fn a_place_is_used_again_and_old_notices_find_nobody() {
     paused().block_on(async {
         let mut set = JoinSet::new();

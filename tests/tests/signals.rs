@@ -82,6 +82,8 @@ fn every_named_kind_has_its_number_and_can_be_listened_for() {
                 ] {
                     assert_eq!(kind.as_raw_value(), number.as_raw());
                     assert_eq!(kind, SignalKind::from_raw(number.as_raw()));
+                    assert_eq!(kind, SignalKind::from(number.as_raw()));
+                    assert_eq!(i32::from(kind), number.as_raw());
                     let mut listener = signal(kind).unwrap();
                     raise(number);
                     assert_eq!(listener.recv().await, Some(()), "{kind:?}");

@@ -396,7 +396,7 @@ impl Executor {
     }
 
     /// Runs a user's code; a panic is reported, not passed on.
-    fn contain(&self, what: &'static str, foreign: impl FnOnce()) {
+    pub(crate) fn contain(&self, what: &'static str, foreign: impl FnOnce()) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
             self.count_panic();
             self.panics.report_payload(what, payload.as_ref());

@@ -101,6 +101,18 @@ impl SignalKind {
     }
 }
 
+impl From<i32> for SignalKind {
+    fn from(signal: i32) -> Self {
+        SignalKind(signal)
+    }
+}
+
+impl From<SignalKind> for i32 {
+    fn from(kind: SignalKind) -> Self {
+        kind.0
+    }
+}
+
 impl fmt::Debug for SignalKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SignalKind({})", self.0)

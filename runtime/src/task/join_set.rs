@@ -34,7 +34,7 @@ use super::{AbortHandle, Id, JoinError, JoinHandle, spawn_named, yield_after_tur
 use crate::current;
 use crate::slab::{Key, Slab};
 use crate::sync::{Mutex, MutexGuard};
-use crate::wait_list::note_wait;
+use crate::wait_list::{note_wait, wake_all};
 
 /// Holds tasks of one output type and gives their outputs in the order in which they end.
 ///
@@ -107,7 +107,11 @@ impl Drop for Notice {
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
-            waker.wake();
+            // The task is at its end, and a waker that panics is not to become its panic.
+            match current::get() {
+                Some(core) => core.executor.contain("a waker", || waker.wake()),
+                None => wake_all([waker]),
+            }
         }
     }
 }
