@@ -1,0 +1,280 @@
+//! Counts, prints, and keeps the pages at what was counted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crate::Result;
+use crate::list::{List, Tokio, root};
+use crate::run::{Outcome, Verdict};
+
+/// Of the tests that count, so many in a hundred must pass.
+const AT_LEAST: usize = 95;
+
+/// How many tests there are of which sort.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Count {
+    /// They pass.
+    pub passed: usize,
+    /// They count: those that pass, those that fail, and those excluded for a reason that counts.
+    pub counted: usize,
+    /// They are excluded for a reason that does not count.
+    pub not_counted: usize,
+    /// tokio itself does not run them here.
+    pub ignored: usize,
+}
+
+impl Count {
+    fn add(&mut self, outcome: &Outcome, name: &str, list: &List) {
+        for verdict in outcome.tests.values() {
+            match verdict {
+                Verdict::Passed | Verdict::PassedAlone => {
+                    self.passed += 1;
+                    self.counted += 1;
+                }
+                Verdict::Failed => self.counted += 1,
+                Verdict::Ignored => self.ignored += 1,
+                Verdict::Excluded(index) if reason(list, name, *index).counts => self.counted += 1,
+                Verdict::Excluded(_) => self.not_counted += 1,
+            }
+        }
+    }
+
+    fn percent(self) -> String {
+        let tenths = (self.passed * 1000).checked_div(self.counted).unwrap_or(0);
+        format!("{}.{} %", tenths / 10, tenths % 10)
+    }
+}
+
+fn reason<'a>(list: &'a List, file: &str, index: usize) -> &'a crate::list::Reason {
+    let file = list.file(file).expect("its exclusion came from there");
+    &list.reasons[&file.exclude[index].reason]
+}
+
+/// What a whole run has found.
+#[derive(Debug)]
+pub struct Report<'a> {
+    list: &'a List,
+    tokio: &'a Tokio,
+    outcomes: &'a BTreeMap<String, Outcome>,
+    /// Of files about what Wakeful implements.
+    own: Count,
+    /// Of files about tokio's runtime-independent parts.
+    independent: Count,
+}
+
+impl<'a> Report<'a> {
+    /// Counts.
+    #[must_use]
+    pub fn new(
+        list: &'a List,
+        tokio: &'a Tokio,
+        outcomes: &'a BTreeMap<String, Outcome>,
+    ) -> Report<'a> {
+        let (mut own, mut independent) = (Count::default(), Count::default());
+        for (name, outcome) in outcomes {
+            if list.runtime_independent.contains(name) {
+                independent.add(outcome, name, list);
+            } else {
+                own.add(outcome, name, list);
+            }
+        }
+        Report {
+            list,
+            tokio,
+            outcomes,
+            own,
+            independent,
+        }
+    }
+
+    fn all(&self) -> Count {
+        Count {
+            passed: self.own.passed + self.independent.passed,
+            counted: self.own.counted + self.independent.counted,
+            not_counted: self.own.not_counted + self.independent.not_counted,
+            ignored: self.own.ignored + self.independent.ignored,
+        }
+    }
+
+    /// One line for the screen.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let all = self.all();
+        format!(
+            "{} of {} pass ({}); of these {} of {} in files about what Wakeful implements ({}); \
+             {} not counted, {} ignored by tokio",
+            all.passed,
+            all.counted,
+            all.percent(),
+            self.own.passed,
+            self.own.counted,
+            self.own.percent(),
+            all.not_counted,
+            all.ignored,
+        )
+    }
+
+    /// What must not be, a line of text each.
+    #[must_use]
+    pub fn errors(&self) -> Vec<String> {
+        let mut errors = Vec::new();
+        for (name, outcome) in self.outcomes {
+            errors.extend(outcome.errors.iter().cloned());
+            for (test, verdict) in &outcome.tests {
+                if *verdict == Verdict::Failed {
+                    errors.push(format!("{name}: {test} fails, and is not in excluded.toml"));
+                }
+            }
+        }
+        let all = self.all();
+        if all.passed * 100 < all.counted * AT_LEAST {
+            errors.push(format!(
+                "only {} pass; at least {AT_LEAST} % must",
+                all.percent()
+            ));
+        }
+        errors
+    }
+
+    /// Writes the pages' marked sections, or only compares them.
+    ///
+    /// # Errors
+    ///
+    /// When a page cannot be read or written, or, comparing, when it says something else.
+    pub fn pages(&self, write: bool) -> Result<()> {
+        let top = root().ancestors().nth(2).ok_or("no repository around it")?;
+        page(&top.join("README.md"), &self.for_readme(), write)?;
+        page(&top.join("docs/TOKIO-TESTS.md"), &self.for_docs(), write)
+    }
+
+    fn for_readme(&self) -> String {
+        let all = self.all();
+        format!(
+            "{} of {} tests of tokio {} pass on Wakeful, unchanged ({}). {} of {} are in files about what\n\
+             Wakeful implements, the others in files about tokio's channels, locks, macros and I/O utilities,\n\
+             which are tokio's own here and run on Wakeful's tasks. {} more tests of these files are not\n\
+             counted, because they ask for what Wakeful leaves out by purpose, above all the multi-thread\n\
+             scheduler. Each exclusion and its reason: [tokio's tests](docs/TOKIO-TESTS.md).\n",
+            all.passed,
+            all.counted,
+            self.tokio.version,
+            all.percent(),
+            self.own.passed,
+            self.own.counted,
+            all.not_counted,
+        )
+    }
+
+    fn for_docs(&self) -> String {
+        let mut text = format!(
+            "Measured with tokio {}, {} of its test files taken:\n\n\
+             | files about | pass | of | | not counted |\n|---|---:|---:|---:|---:|\n",
+            self.tokio.version,
+            self.outcomes.len(),
+        );
+        for (what, count) in [
+            ("what Wakeful implements", self.own),
+            ("tokio's runtime-independent parts", self.independent),
+            ("both", self.all()),
+        ] {
+            let Count {
+                passed,
+                counted,
+                not_counted,
+                ..
+            } = count;
+            text += &format!(
+                "| {what} | {passed} | {counted} | {} | {not_counted} |\n",
+                count.percent()
+            );
+        }
+        text += "\n## Tests that count and do not pass\n\nThe test ...\n\n";
+        text += &self.exclusions(true);
+        text += "\n## Tests that are not counted\n\nThe test ...\n\n";
+        text += &self.exclusions(false);
+        text += "\n## Files that are not taken\n\nThe file ...\n\n";
+        for group in &self.list.not_taken {
+            text += &format!("- {}: {}.\n", group.reason, quoted(&group.files));
+        }
+        text
+    }
+
+    fn exclusions(&self, counts: bool) -> String {
+        let mut by_reason: BTreeMap<&str, BTreeMap<&str, Vec<String>>> = BTreeMap::new();
+        for (file, outcome) in self.outcomes {
+            for (test, verdict) in &outcome.tests {
+                if let Verdict::Excluded(index) = verdict
+                    && let Some(special) = self.list.file(file)
+                {
+                    let reason = special.exclude[*index].reason.as_str();
+                    let files = by_reason.entry(reason).or_default();
+                    files.entry(file).or_default().push(test.clone());
+                }
+            }
+        }
+        let mut text = String::new();
+        for (name, files) in by_reason {
+            let reason = &self.list.reasons[name];
+            if reason.counts != counts {
+                continue;
+            }
+            let number: usize = files.values().map(Vec::len).sum();
+            text += &format!("- {} ({number})\n", reason.text);
+            for (file, tests) in files {
+                // Modules that are out as a whole are named once.
+                let whole = |module: &str| tests.iter().filter(|it| it.starts_with(module)).count();
+                let mut names = Vec::new();
+                for test in &tests {
+                    match test.split_once("::") {
+                        Some((module, _)) if whole(module) > 20 => {
+                            let name = format!("{module}::*");
+                            if names.last() != Some(&name) {
+                                names.push(name);
+                            }
+                        }
+                        _ => names.push(test.clone()),
+                    }
+                }
+                text += &format!("  - {file}: {}\n", quoted(&names));
+            }
+        }
+        text
+    }
+}
+
+fn quoted(names: &[String]) -> String {
+    let mut text = String::new();
+    for (index, name) in names.iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        write!(text, "{comma}`{name}`").expect("a String takes everything");
+    }
+    text
+}
+
+const BEGIN: &str = "<!-- begin: written by tests/tokio -->\n";
+const END: &str = "<!-- end: written by tests/tokio -->\n";
+
+fn page(path: &Path, section: &str, write: bool) -> Result<()> {
+    let text = fs::read_to_string(path)?;
+    let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
+        let (there, after) = rest.split_once(END)?;
+        Some((before, there, after))
+    });
+    let (before, there, after) =
+        parts.ok_or_else(|| format!("{} has no marked section", path.display()))?;
+    if there == section {
+        return Ok(());
+    }
+    if !write {
+        return Err(format!(
+            "{} differs from what was measured; it should say:\n{section}",
+            path.display()
+        )
+        .into());
+    }
+    fs::write(path, format!("{before}{BEGIN}{section}{END}{after}"))?;
+    println!("{} written", path.display());
+    Ok(())
+}

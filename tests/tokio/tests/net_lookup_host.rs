@@ -1,0 +1,1 @@
+include!(concat!(env!("OUT_DIR"), "/net_lookup_host.rs"));
