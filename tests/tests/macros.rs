@@ -64,7 +64,7 @@ mod unit {
 
 mod result {
     wakeful::main! {
-        #[expect(clippy::unnecessary_wraps, reason = "that is what is tested")]
+        #[inline(never)]
         async fn main() -> std::io::Result<()> {
             wakeful::spawn(async {}).await?;
             Err(std::io::ErrorKind::AddrInUse.into())
