@@ -144,7 +144,10 @@ impl Pages<'_> {
                     any,
                 ) + &self.table(Part::Latency, "p50", &Show::Median, any)
             }
-            "threads" => self.part(Part::Threads, "rate", &[Show::Median], any),
+            "threads" => {
+                self.part(Part::Threads, "rate", &[Show::Median], any)
+                    + &self.table(Part::Threads, "cpu", &Show::Median, any)
+            }
             "growth" => {
                 self.part(Part::Growth, "cpu", &[Show::Median], any)
                     + &self.part(Part::Growth, "p50", &[Show::Median], any)
