@@ -497,14 +497,15 @@ fn a_stream_is_whole_again_after_the_last_use_of_its_borrowed_halves() {
 fn borrowed_halves_carry_both_directions_and_end_nothing() {
     run(async {
         let (mut server, client) = tcp_pair().await;
-        let (reader, writer) = server.split();
-        client.write_all(b"ping").await.unwrap();
         let mut buf = [0; 4];
-        reader.read_exact(&mut buf).await.unwrap();
-        writer.write_all(&buf).await.unwrap();
-        client.read_exact(&mut buf).await.unwrap();
-        assert_eq!(reader.peer_addr().unwrap(), client.local_addr().unwrap());
-        drop(writer);
+        {
+            let (reader, writer) = server.split();
+            client.write_all(b"ping").await.unwrap();
+            reader.read_exact(&mut buf).await.unwrap();
+            writer.write_all(&buf).await.unwrap();
+            client.read_exact(&mut buf).await.unwrap();
+            assert_eq!(reader.peer_addr().unwrap(), client.local_addr().unwrap());
+        }
         let mut read = pin!(client.read(&mut buf));
         settle().await;
         assert!(
