@@ -43,7 +43,7 @@ use crate::waker::clone_own;
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     let location = Location::caller();
-    Sleep::new(deadline_in(duration, "time::sleep"), "sleep", location)
+    Sleep::new(deadline_in(duration, "time::sleep"), &"sleep", location)
 }
 
 /// Waits until the given instant; one that has passed is ready at once.
@@ -73,7 +73,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     if current::with(|_| ()).is_none() {
         current::expect("time::sleep_until");
     }
-    Sleep::new(deadline, "sleep_until", Location::caller())
+    Sleep::new(deadline, &"sleep_until", Location::caller())
 }
 
 /// The instant `duration` from now on the clock of this thread's runtime.
@@ -99,7 +99,11 @@ pub struct Sleep {
     deadline: Instant,
     /// The timer, from the first poll that had to wait until it fires.
     armed: Option<(RuntimeId, Key)>,
-    operation: &'static str,
+    /// Once [`Timers::expired_ns`](super::timers::Timers::expired_ns) has come this far, the armed
+    /// timer has fired for sure.
+    fired_at_ns: u64,
+    // A reference to the text, because that is half as large.
+    operation: &'static &'static str,
     location: &'static Location<'static>,
 }
 
@@ -107,12 +111,13 @@ impl Sleep {
     #[inline]
     pub(super) fn new(
         deadline: Instant,
-        operation: &'static str,
+        operation: &'static &'static str,
         location: &'static Location<'static>,
     ) -> Self {
         Sleep {
             deadline,
             armed: None,
+            fired_at_ns: 0,
             operation,
             location,
         }
@@ -203,6 +208,10 @@ impl Sleep {
     #[inline]
     fn arm(&mut self, core: &Core, deadline_ns: u64, waker: Waker) {
         let key = core.timers.arm(deadline_ns, waker);
+        // One that is due when it is armed (for want of budget) fires in the next turn: for that one,
+        // the wheel has to be asked.
+        let late = deadline_ns <= core.timers.expired_ns();
+        self.fired_at_ns = if late { u64::MAX } else { deadline_ns };
         self.armed = key.map(|key| (core.id, key));
     }
 
@@ -210,6 +219,8 @@ impl Sleep {
     fn look(&mut self, core: &Core, cx: &Context<'_>) -> Looked {
         let looked = match self.armed {
             Some((runtime, _)) if !core.owns(runtime) => return Looked::Elsewhere(runtime),
+            // Without a look into the wheel, which is far away in memory by then.
+            Some(_) if core.timers.expired_ns() >= self.fired_at_ns => return Looked::Fired,
             Some((_, key)) => match core.timers.poll(key, cx.waker()) {
                 // It has been through a turn, so it costs nothing of the budget: a deadline beside
                 // a future that uses up every poll's budget has to be heard.

@@ -17,6 +17,8 @@ pub(crate) struct Timers {
     wheel: RefCell<Wheel>,
     /// The clock as the loop read it last: free to ask, and never ahead of the real one.
     loop_now_ns: Cell<u64>,
+    /// The time up to which every timer has been expired that was armed by then.
+    expired_ns: Cell<u64>,
     fired: Cell<u64>,
     /// Wakers on their way from the wheel to being woken; kept for its capacity.
     expired: Cell<Vec<Waker>>,
@@ -41,6 +43,7 @@ impl Timers {
             clock,
             wheel: RefCell::new(Wheel::new()),
             loop_now_ns: Cell::new(0),
+            expired_ns: Cell::new(0),
             fired: Cell::new(0),
             expired: Cell::new(Vec::new()),
             closed: Cell::new(false),
@@ -109,14 +112,20 @@ impl Timers {
     /// Hands the wakers of all timers that are due to `wake`, outside of every borrow.
     pub(crate) fn expire(&self, wake: impl FnOnce(&mut dyn Iterator<Item = (Waker, Cause)>)) {
         let mut expired = self.expired.take();
-        self.wheel
-            .borrow_mut()
-            .expire(self.loop_now_ns.get(), &mut expired);
+        let now_ns = self.loop_now_ns.get();
+        self.wheel.borrow_mut().expire(now_ns, &mut expired);
+        self.expired_ns.set(now_ns);
         self.fired.set(self.fired.get() + expired.len() as u64);
         if !expired.is_empty() {
             wake(&mut expired.drain(..).map(|waker| (waker, Cause::TIMER)));
         }
         self.expired.set(expired);
+    }
+
+    /// Every timer with a deadline up to this time has expired, unless it was armed since.
+    #[inline]
+    pub(crate) fn expired_ns(&self) -> u64 {
+        self.expired_ns.get()
     }
 
     pub(crate) fn armed(&self) -> usize {
