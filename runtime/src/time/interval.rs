@@ -63,7 +63,7 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
         "time::interval: the period must not be zero"
     );
     Interval {
-        sleep: Sleep::new(start, &"Interval::tick", Location::caller()),
+        sleep: Sleep::new(start, "Interval::tick", Location::caller()),
         period,
         missed: MissedTickBehavior::Burst,
     }

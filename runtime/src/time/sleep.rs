@@ -43,7 +43,7 @@ use crate::waker::clone_own;
 #[track_caller]
 pub fn sleep(duration: Duration) -> Sleep {
     let location = Location::caller();
-    Sleep::new(deadline_in(duration, "time::sleep"), &"sleep", location)
+    Sleep::new(deadline_in(duration, "time::sleep"), "sleep", location)
 }
 
 /// Waits until the given instant; one that has passed is ready at once.
@@ -73,7 +73,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     if current::with(|_| ()).is_none() {
         current::expect("time::sleep_until");
     }
-    Sleep::new(deadline, &"sleep_until", Location::caller())
+    Sleep::new(deadline, "sleep_until", Location::caller())
 }
 
 /// The instant `duration` from now on the clock of this thread's runtime.
@@ -102,8 +102,7 @@ pub struct Sleep {
     /// Once [`Timers::expired_ns`](super::timers::Timers::expired_ns) has come this far, the armed
     /// timer has fired for sure.
     fired_at_ns: u64,
-    // A reference to the text, because that is half as large.
-    operation: &'static &'static str,
+    operation: &'static str,
     location: &'static Location<'static>,
 }
 
@@ -111,7 +110,7 @@ impl Sleep {
     #[inline]
     pub(super) fn new(
         deadline: Instant,
-        operation: &'static &'static str,
+        operation: &'static str,
         location: &'static Location<'static>,
     ) -> Self {
         Sleep {

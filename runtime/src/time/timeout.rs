@@ -47,7 +47,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
     let deadline = deadline_in(duration, "time::timeout");
     Timeout {
         future: future.into_future(),
-        sleep: Sleep::new(deadline, &"timeout", location),
+        sleep: Sleep::new(deadline, "timeout", location),
     }
 }
 
@@ -79,7 +79,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout {
         future: future.into_future(),
-        sleep: Sleep::new(deadline, &"timeout_at", Location::caller()),
+        sleep: Sleep::new(deadline, "timeout_at", Location::caller()),
     }
 }
 
