@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -204,6 +205,20 @@ fn a_read_takes_no_more_than_there_is_room_for() {
         assert_eq!(read_once(&mut here, 4).await, b"ef");
         drop(there);
         assert_eq!(read_once(&mut here, 4).await, b"");
+    });
+}
+
+#[test]
+fn several_buffers_are_one_transfer() {
+    run(async {
+        let (here, mut there) = UnixStream::pair().unwrap();
+        assert!(Write::is_write_vectored(&there));
+        let parts = [IoSlice::new(b"head"), IoSlice::new(b"body")];
+        let sent = poll_fn(|cx| Write::poll_write_vectored(Pin::new(&mut there), cx, &parts)).await;
+        assert_eq!(sent.unwrap(), 8);
+        let mut received = [0; 8];
+        here.read_exact(&mut received).await.unwrap();
+        assert_eq!(&received, b"headbody");
     });
 }
 
