@@ -26,7 +26,8 @@
 //! The modules in the order of their imports, which never point the other way:
 //!
 //! ```text
-//!  sys, sync, slab      system calls; locks; values under generational keys
+//!  sys, sync, slab,     system calls; locks; values under generational keys;
+//!  budget               how much one poll may do
 //!  task::{id,cell,..}   what a task is made of
 //!  remote, registry     what other threads see of a runtime
 //!  reactor, timers,     events and time into wakes; threads for calls that block;
@@ -51,6 +52,7 @@ compile_error!(
 compile_error!("Wakeful needs 64-bit pointers: its wakers are 64-bit numbers.");
 
 mod blocking;
+mod budget;
 mod busy_poll;
 mod current;
 mod executor;

@@ -66,7 +66,7 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
 /// Notes in the record of the running task on what it is about to wait.
 pub(crate) fn note_wait(operation: &'static str, location: &'static Location<'static>) {
     current::with(|core| {
-        core.executor.note_wait(Wait {
+        core.executor.note_wait(|| Wait {
             operation,
             location,
             since_ns: core.timers.loop_now_ns(),

@@ -23,6 +23,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "sys::signal",
             "slab",
             "sync",
+            "budget",
         ],
     ),
     (

@@ -45,7 +45,6 @@ pub(crate) use traits::poll_peek;
 pub(crate) use write::{try_write, try_write_vectored};
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use wakeful::io::{AsyncFdReadyGuard, Interest, Readiness};
@@ -61,7 +60,7 @@ fn poll_transfer(
     mut call: impl FnMut(&Socket) -> io::Result<Transfer>,
 ) -> Poll<io::Result<usize>> {
     loop {
-        let mut guard = ready!(Pin::new(&mut *readiness).poll(cx))?;
+        let mut guard = ready!(readiness.poll_try(cx))?;
         if let Some(result) = attempt(&mut guard, &mut call) {
             return Poll::Ready(result);
         }

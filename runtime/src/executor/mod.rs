@@ -34,6 +34,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use crate::budget;
 use crate::slab::Key;
 use crate::task::cell::{BoxedCell, Ending, drop_quietly};
 use crate::task::id::{Dress, Id, RuntimeId, WakeWord};
@@ -109,8 +110,6 @@ pub(crate) struct Executor {
     running: Cell<Option<WakeWord>>,
     /// What a wake that happens now is put down to.
     cause: Cell<Cause>,
-    /// I/O operations the current poll may still make before it has to yield.
-    budget: Cell<u32>,
     io_budget: u32,
     /// Wakers that are not ours, of futures that yielded inside another executor's combinator.
     yielded_wakers: RefCell<Vec<Waker>>,
@@ -157,7 +156,6 @@ impl Executor {
             },
             running: Cell::new(None),
             cause: Cell::new(Cause::THREAD),
-            budget: Cell::new(io_budget),
             io_budget,
             yielded_wakers: RefCell::new(Vec::new()),
             discarding: Cell::new(false),
@@ -336,7 +334,7 @@ impl Executor {
     fn enter_poll(&self, word: WakeWord, cause: Cause) {
         self.running.set(Some(word));
         self.cause.set(cause);
-        self.budget.set(self.io_budget);
+        budget::refill(self.io_budget);
     }
 
     #[inline]
@@ -578,19 +576,13 @@ impl Executor {
     /// and the caller has to yield.
     #[inline]
     pub(crate) fn charge(&self) -> bool {
-        match self.budget.get().checked_sub(1) {
-            Some(left) => {
-                self.budget.set(left);
-                true
-            }
-            // Between polls there is nobody to be fair to.
-            None => self.running.get().is_none(),
-        }
+        // Between polls there is nobody to be fair to.
+        budget::spend() || self.running.get().is_none()
     }
 
     /// Notes on what the current poll is about to wait.
     #[inline(always)]
-    pub(crate) fn note_wait(&self, wait: Wait) {
+    pub(crate) fn note_wait(&self, wait: impl FnOnce() -> Wait) {
         if let Some(word) = self.running.get() {
             self.tasks.borrow_mut().note_wait(word.index(), wait);
         }

@@ -369,7 +369,7 @@ impl Tasks {
 
     /// Notes on what a task that is being polled is about to wait.
     #[inline(always)]
-    pub(super) fn note_wait(&mut self, index: u32, wait: Wait) {
+    pub(super) fn note_wait(&mut self, index: u32, wait: impl FnOnce() -> Wait) {
         let index = index as usize;
         let Some(slot) = self.slots.get_mut(index) else {
             return;
@@ -378,7 +378,8 @@ impl Tasks {
         if index >= self.waits.len() {
             self.make_room_for_waits();
         }
-        self.waits[index] = Some(wait);
+        // Made only now, in its place.
+        self.waits[index] = Some(wait());
     }
 
     #[cold]

@@ -235,7 +235,7 @@ impl Signal {
                 Polled::Waiting => {}
                 Polled::Gone => return Poll::Ready(None),
             }
-            core.executor.note_wait(Wait {
+            core.executor.note_wait(|| Wait {
                 operation: "Signal::recv",
                 location,
                 since_ns: core.timers.loop_now_ns(),

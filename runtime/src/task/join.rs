@@ -162,7 +162,7 @@ impl<T: 'static> Future for JoinHandle<T> {
             owns.then(|| {
                 let joined = core.executor.poll_join(id, cx.waker(), Ours);
                 if let Join::Waiting | Join::Store = joined {
-                    core.executor.note_wait(Wait {
+                    core.executor.note_wait(|| Wait {
                         operation: "JoinHandle",
                         location,
                         since_ns: core.timers.loop_now_ns(),

@@ -244,7 +244,7 @@ impl Sleep {
                 }
             }
         };
-        core.executor.note_wait(Wait {
+        core.executor.note_wait(|| Wait {
             operation: self.operation,
             location: self.location,
             since_ns: core.timers.loop_now_ns(),
