@@ -418,6 +418,26 @@ fn timers_that_are_due_count_as_operations() {
 }
 
 #[test]
+fn a_due_timer_without_budget_waits_for_the_turn_however_often_it_is_polled() {
+    let builder = Builder::new().io_budget(1).start_paused(true);
+    builder.build().unwrap().block_on(async {
+        // Time has been expired up to here, so nobody can mistake "due" for "fired".
+        sleep(secs(1)).await;
+        let mut second = None;
+        poll_fn(|cx| {
+            assert!(Pin::new(&mut sleep(secs(0))).poll(cx).is_ready());
+            let second = second.insert(sleep(secs(0)));
+            assert!(Pin::new(&mut *second).poll(cx).is_pending());
+            assert!(Pin::new(second).poll(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        second.unwrap().await;
+        assert_eq!(wakeful::metrics().timers_armed, 0);
+    });
+}
+
+#[test]
 fn joins_of_tasks_that_have_ended_count_as_operations() {
     let runtime = runtime();
     let mut ended: Vec<_> = (0..1_000).map(|_| runtime.spawn(ready(()))).collect();
