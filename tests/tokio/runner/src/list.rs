@@ -83,7 +83,8 @@ pub enum How {
     Fails,
     /// It is run, alone, and must not end by itself within a second, or must fail.
     Hangs,
-    /// It is not run: it expects a panic, and would pass by the panic of what is missing.
+    /// It is not run: it would pass by the panic of what is missing, or passes by chance, when a signal
+    /// arrives late enough.
     Unrun,
 }
 
