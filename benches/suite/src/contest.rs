@@ -5,6 +5,8 @@ use plotters::style::RGBColor;
 
 /// The one that says what the kernel alone costs.
 pub(crate) const FLOOR: &str = "raw epoll";
+/// The same program with a larger buffer, so that the two together show how much is noise.
+pub(crate) const FLOOR_TWIN: &str = "raw epoll 64K";
 /// The rival that everybody asks about.
 pub(crate) const TOKIO: &str = "tokio current-thread";
 
@@ -47,7 +49,7 @@ pub(crate) const MINIMAL: Contestant = server("wakeful minimal", "server-wakeful
 pub(crate) const SERVERS: [Contestant; 11] = [
     server(FLOOR, "server-raw-epoll"),
     Contestant {
-        name: "raw epoll 64K",
+        name: FLOOR_TWIN,
         program: Some("server-raw-epoll"),
         arguments: &["--buffer", "65535"],
     },
@@ -144,7 +146,7 @@ pub(crate) fn colour(name: &str) -> RGBColor {
         "wakeful minimal" | "echo-server, 2 threads" => RGBColor(240, 130, 120),
         "echo-server, busy poll" => RGBColor(250, 90, 160),
         FLOOR => RGBColor(30, 30, 30),
-        "raw epoll 64K" => RGBColor(140, 140, 140),
+        FLOOR_TWIN => RGBColor(140, 140, 140),
         TOKIO => RGBColor(20, 80, 180),
         "tokio LocalSet" => RGBColor(90, 150, 225),
         "tokio LocalRuntime" => RGBColor(150, 200, 240),

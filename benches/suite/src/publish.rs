@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::contest::{BUSY, ECHO_SERVER, FLOOR, MINIMAL, RUNTIMES, TOKIO};
+use crate::contest::{BUSY, ECHO_SERVER, FLOOR, FLOOR_TWIN, MINIMAL, RUNTIMES, TOKIO};
 use crate::markdown::{known, label, number};
 use crate::parts::{CLIENTS, Metric, Part, Plot};
 use crate::plots;
@@ -106,6 +106,7 @@ impl Pages<'_> {
         Some(match name {
             "run" => self.run(),
             "missing" => self.missing(),
+            "noise" => self.noise(),
             "all" => self.everything(),
             "targets" => targets::table(&targets::judge(self.all)),
             "verdict" => self.verdict(),
@@ -238,6 +239,30 @@ impl Pages<'_> {
                 "Not in this run's figures:\n\n{}{}",
                 failures.concat(),
                 absent.concat()
+            ),
+        }
+    }
+
+    /// How far two programs are apart that do the same, in a sentence.
+    fn noise(&self) -> String {
+        let samples = self.of(Part::Echo).map_or(&[][..], |echo| &echo.samples);
+        let series = Series::new(samples, "rate");
+        // With larger messages the size of the buffer matters.
+        let rows = series.rows().into_iter();
+        let rows = rows.filter(|row| !row.case.starts_with("16384"));
+        let ratios: Vec<f64> = rows
+            .filter_map(|row| series.ratio(&row, FLOOR_TWIN, FLOOR))
+            .collect();
+        let least = ratios.iter().copied().reduce(f64::min);
+        let most = ratios.iter().copied().reduce(f64::max);
+        match least.zip(most) {
+            None => NOT_MEASURED.to_owned(),
+            Some((least, most)) => format!(
+                "In this run `{FLOOR_TWIN}` had between {least:.2} and {most:.2} times the throughput \
+                 of `{FLOOR}`, the same program but for the size of its buffer, which makes no \
+                 difference to messages as small as in these {} cells. Ratios of throughput or CPU \
+                 within that range say nothing about a runtime.\n",
+                ratios.len()
             ),
         }
     }

@@ -129,7 +129,7 @@ impl<'a> Judge<'a> {
             .filter_map(|name| Some((series.median(&row, name)?, *name)));
         let best = rivals.min_by(|one, other| one.0.total_cmp(&other.0));
         let compared = ours.zip(best).map(|(ours, (theirs, name))| {
-            format!(", {:.2} times fewer than {name}", theirs / ours)
+            format!("; {name} needs {:.2} times as many", theirs / ours)
         });
         verdict(
             "P1",
@@ -604,7 +604,7 @@ mod tests {
         assert_eq!(of(&met, "P1").met, Some(true));
         assert_eq!(
             of(&met, "P1").measured,
-            "250, 3.20 times fewer than monoio epoll"
+            "250; monoio epoll needs 3.20 times as many"
         );
         assert_eq!(of(&judge(&[with(301.0)]), "P1").met, Some(false));
     }
