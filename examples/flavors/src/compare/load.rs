@@ -39,6 +39,8 @@ pub(crate) struct Load {
 /// How long.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
+    /// At most so long until every client has had its first answer.
+    pub(crate) begin: Duration,
     pub(crate) warm_up: Duration,
     pub(crate) measured: Duration,
 }
@@ -48,6 +50,9 @@ pub(crate) struct Times {
 struct Tally {
     counts: Cell<bool>,
     stop: Cell<bool>,
+    /// Clients that have had their first answer.
+    begun: Cell<usize>,
+    /// Clients that have had one while it counted.
     served: Cell<usize>,
     wrong: Cell<u64>,
     /// Nanoseconds, of each request that counts.
@@ -67,6 +72,12 @@ pub(crate) fn run(server: &Server, load: Load, times: Times) -> io::Result<resul
         for (number, stream) in clients.into_iter().enumerate() {
             let client = Client::new(number, wakeful_net::TcpStream::from_std(stream)?);
             tasks.push(wakeful::spawn(ask_until_stopped(client, Rc::clone(&tally))));
+        }
+        // Not before everybody has been accepted: where a thread accepts beside a thousand that are
+        // busy, it takes its time, and that is not what is measured here.
+        let latest = Instant::now() + times.begin;
+        while tally.begun.get() < load.clients && Instant::now() < latest {
+            sleep(Duration::from_millis(5)).await;
         }
         sleep(times.warm_up).await;
         let (before, own_before) = (server.look()?, process::cpu(std::process::id())?);
@@ -173,7 +184,7 @@ impl Rounds {
 }
 
 async fn ask_until_stopped(mut client: Client, tally: Rc<Tally>) {
-    let mut is_first = true;
+    let (mut has_begun, mut is_first) = (false, true);
     while !tally.stop.get() {
         let begin = Instant::now();
         match client.ask().await {
@@ -185,6 +196,9 @@ async fn ask_until_stopped(mut client: Client, tally: Rc<Tally>) {
                 tally.wrong.set(tally.wrong.get() + 1);
                 return;
             }
+        }
+        if !std::mem::replace(&mut has_begun, true) {
+            tally.begun.set(tally.begun.get() + 1);
         }
         if tally.counts.get() {
             let time = u64::try_from(begin.elapsed().as_nanos()).unwrap_or(u64::MAX);

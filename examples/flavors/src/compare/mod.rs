@@ -67,6 +67,7 @@ impl Plan {
         });
         Plan {
             times: Times {
+                begin: Duration::from_secs(2),
                 warm_up: Duration::from_millis(300),
                 measured: Duration::from_secs(2),
             },
@@ -83,6 +84,7 @@ impl Plan {
     fn quick() -> Plan {
         let mut plan = Plan::full();
         plan.times = Times {
+            begin: Duration::from_millis(200),
             warm_up: Duration::from_millis(50),
             measured: Duration::from_millis(150),
         };
