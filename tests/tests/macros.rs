@@ -26,11 +26,6 @@ wakeful::test! {
         sleep(secs(0)).await;
         panic!("on purpose");
     }
-
-    #[ignore = "it would fail"]
-    async fn an_ignored_test_does_not_run() {
-        panic!("it runs");
-    }
 }
 
 wakeful::test! {
