@@ -85,7 +85,7 @@ pub(crate) struct Within<'a, F> {
 impl<T, F: Future<Output = io::Result<T>> + Unpin> Future for Within<'_, F> {
     type Output = io::Result<T>;
 
-    #[inline(always)] // 24 of 750 instructions per message
+    #[inline(always)] // a call per poll otherwise; see docs/TRIED.md for what that costs
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let this = &mut *self;
         if let Poll::Ready(outcome) = Pin::new(&mut this.wait).poll(cx) {

@@ -6,7 +6,7 @@
 //!
 //! One number per thread, because a thread polls one task at a time. It stands beside the runtime,
 //! not in it, so that an operation that can run at once pays with one load and one store: with the
-//! way through the runtime, a write took 75 instructions to learn that it may go ahead, now 14.
+//! way through the runtime, a write took some 75 instructions to learn that it may go ahead, now about 14.
 
 use std::cell::Cell;
 

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Per echoed message this leaves two looks at the source (woken: what is ready? and: wait again)
-//! of the five that reading, clearing, writing and waiting would make, 110 of 850 instructions.
+//! of the five that reading, clearing, writing and waiting would make: 767 instructions instead of 843
+//! when it was introduced (docs/TRIED.md has the commands).
 //!
 //! Atomic only because a handle is `Sync`. Every access is relaxed, which on the usual machines is
 //! an ordinary load or store: the handle is used on its runtime's thread, and should another thread
