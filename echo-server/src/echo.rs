@@ -29,9 +29,11 @@ use crate::server::Server;
 ///
 /// The error that ended the connection; the server as a whole is not affected.
 pub(crate) async fn echo(peer: &Connection, server: &Server) -> Result<(), Lost> {
+    // One wait for all messages: making it anew each time costs more than a glance at the socket.
+    let mut input = server.patience.for_input(peer.readable());
     loop {
         // Sleep until there is something to read. An idle connection spends its life here.
-        server.patience.for_input(peer.readable()).await?;
+        (&mut input).await?;
 
         // Read it and send it back at once. A socket nearly always takes the answer at once, and
         // then this is all: one recv(2), one send(2), nothing copied, nothing kept.

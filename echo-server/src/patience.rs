@@ -7,7 +7,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use wakeful::time::{Sleep, sleep};
@@ -70,7 +70,8 @@ impl Direction {
     }
 }
 
-/// A wait with an optional limit. See [`Patience`].
+/// A wait with an optional limit. See [`Patience`]. Once over, it may be awaited again, as the waits
+/// of streams may: for the next time, with the whole limit.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
 pub(crate) struct Within<'a, F> {
@@ -89,6 +90,7 @@ impl<T, F: Future<Output = io::Result<T>> + Unpin> Future for Within<'_, F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let this = &mut *self;
         if let Poll::Ready(outcome) = Pin::new(&mut this.wait).poll(cx) {
+            this.alarm = None;
             return Poll::Ready(outcome);
         }
         match this.patience.limit(this.direction) {
@@ -101,9 +103,8 @@ impl<T, F: Future<Output = io::Result<T>> + Unpin> Future for Within<'_, F> {
 impl<F> Within<'_, F> {
     fn poll_alarm<T>(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(limit)));
-        alarm
-            .as_mut()
-            .poll(cx)
-            .map(|()| Err(self.direction.missed()))
+        ready!(alarm.as_mut().poll(cx));
+        self.alarm = None;
+        Poll::Ready(Err(self.direction.missed()))
     }
 }

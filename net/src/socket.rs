@@ -60,8 +60,14 @@ impl Socket {
     pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<Transfer> {
         match self.family {
             Family::Tcp => sys::recv(self.as_fd(), buf),
-            Family::Unix => sys::recv_vectored(self.as_fd(), &mut [IoSliceMut::new(buf)]),
+            Family::Unix => self.recv_message(buf),
         }
+    }
+
+    /// Apart, because building a message takes registers that a TCP stream would have to save.
+    #[inline(never)]
+    fn recv_message(&self, buf: &mut [u8]) -> io::Result<Transfer> {
+        sys::recv_vectored(self.as_fd(), &mut [IoSliceMut::new(buf)])
     }
 
     #[inline]

@@ -60,9 +60,30 @@ pub(crate) fn uninterrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::R
 }
 
 /// Makes a system call that answers with a count or a descriptor, and turns -1 into errno.
+///
+/// What happens when it fails is a function of its own, so that the usual call, which does not, has
+/// no loop around it and fewer registers to save.
 #[inline]
 fn made(mut call: impl FnMut() -> isize) -> io::Result<usize> {
-    uninterrupted(|| usize::try_from(call()).map_err(|_negative| io::Error::last_os_error()))
+    match usize::try_from(call()) {
+        Ok(result) => Ok(result),
+        Err(_negative) => made_after_all(call),
+    }
+}
+
+/// The rest of [`made`], after a call that has just failed.
+#[cold]
+#[inline(never)]
+fn made_after_all(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+    loop {
+        match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::EINTR) => {}
+            error => return Err(error),
+        }
+        if let Ok(result) = usize::try_from(call()) {
+            return Ok(result);
+        }
+    }
 }
 
 /// Receives into one buffer. See recv(2).

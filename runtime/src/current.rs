@@ -23,6 +23,7 @@ use std::task::Waker;
 use crate::blocking::Pool;
 use crate::busy_poll::BusyPoll;
 use crate::executor::Executor;
+use crate::news;
 use crate::reactor::Reactor;
 use crate::reactor::ready::{Interest, Ready};
 use crate::reactor::seen::Seen;
@@ -98,6 +99,7 @@ pub(crate) fn is(id: RuntimeId) -> bool {
 /// Exchanges the thread's runtime; the old one is dropped by the caller, outside of every borrow.
 fn replace(core: Previous) -> Previous {
     CURRENT_ID.set(core.as_ref().map(|core| core.id));
+    news::forget();
     CURRENT.with(|current| current.replace(core))
 }
 
@@ -314,8 +316,8 @@ impl Core {
     }
 
     /// Presets what a source is taken to be ready for and wakes whoever waited for that.
-    pub(crate) fn assume_ready(&self, key: Key, ready: Ready) {
-        let woken = self.reactor.assume(key, ready);
+    pub(crate) fn assume_ready(&self, key: Key, seen: &Seen, ready: Ready) {
+        let woken = self.reactor.assume(key, seen, ready);
         if !woken.is_empty() {
             self.executor.wake_all(woken, Ours);
         }

@@ -28,7 +28,8 @@
 //! ```text
 //!  sys, sync, slab,     system calls; locks; values under generational keys;
 //!  budget               how much one poll may do
-//!  task::{id,cell,..}   what a task is made of
+//!  task::{id,cell,..},  what a task is made of
+//!  news                 and what the poll in progress was woken by
 //!  remote, registry     what other threads see of a runtime
 //!  reactor, timers,     events and time into wakes; threads for calls that block;
 //!  blocking, busy_poll  whether to park
@@ -60,6 +61,7 @@ mod executor;
 pub mod hyper;
 pub mod io;
 mod macros;
+mod news;
 mod reactor;
 mod registry;
 mod remote;

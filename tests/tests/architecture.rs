@@ -32,7 +32,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ),
     (
         "what a task is made of",
-        &["task::error", "task::record", "task::cell"],
+        &["task::error", "task::record", "task::cell", "news"],
     ),
     (
         "what other threads see of a runtime",

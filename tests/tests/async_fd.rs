@@ -17,7 +17,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use wakeful::io::{AsyncFd, AsyncFdReadyGuard, Interest, Ready};
-use wakeful::runtime::{Handle, Runtime};
+use wakeful::runtime::{Builder, Handle, Runtime};
 use wakeful::spawn;
 use wakeful::task::yield_now;
 use wakeful_tests::trace::{
@@ -926,6 +926,110 @@ fn an_event_of_a_closed_source_does_not_touch_the_next_tenant_of_its_slot() {
             drop((readable, duplicate));
         });
     });
+}
+
+#[test]
+fn a_descriptor_with_the_number_of_a_closed_one_does_not_hear_of_its_events() {
+    // Descriptor numbers belong to the whole process.
+    let test = "a_descriptor_with_the_number_of_a_closed_one_does_not_hear_of_its_events";
+    alone(test, || {
+        runtime().block_on(async {
+            let (here, mut there) = pair();
+            there.write_all(b"x").unwrap();
+            let mut old = Some(AsyncFd::new(here).unwrap());
+            // Kept, so that only the event wakes this task, and only by the descriptor's number.
+            let mut waited = false;
+            spawn(poll_fn(move |cx| {
+                if !waited {
+                    waited = true;
+                    let fd = old.as_ref().unwrap();
+                    assert!(fd.poll_read_ready(cx).is_pending());
+                    return Poll::Pending;
+                }
+                // Woken by the first event of the old descriptor; the new one has had none.
+                let number = old.take().unwrap().as_raw_fd();
+                let (here, _there) = pair();
+                let new = AsyncFd::new(here).unwrap();
+                assert_eq!(new.as_raw_fd(), number, "the number was given again");
+                let mut readable = new.readable();
+                assert!(poll_with(&mut readable, cx.waker()).is_pending());
+                assert!(poll_with(&mut readable, cx.waker()).is_pending());
+                Poll::Ready(())
+            }))
+            .await
+            .unwrap();
+        });
+    });
+}
+
+#[test]
+fn an_event_of_one_runtime_is_not_taken_for_one_of_another() {
+    let (first, second) = (runtime(), Rc::new(runtime()));
+    let (here, mut there) = pair();
+    let here: &'static UnixStream = Box::leak(Box::new(here));
+    let in_second = second.block_on(async { AsyncFd::new(here.as_fd()).unwrap() });
+    let in_first = first.block_on(async { AsyncFd::new(here.as_fd()).unwrap() });
+    there.write_all(b"x").unwrap();
+    let mut waited = false;
+    let woken = poll_fn(move |cx| {
+        if !waited {
+            waited = true;
+            assert!(in_first.poll_read_ready(cx).is_pending());
+            return Poll::Pending;
+        }
+        // The same descriptor, but the other runtime has not had its first turn yet.
+        let _entered = second.enter();
+        let mut readable = in_second.readable();
+        assert!(poll_with(&mut readable, cx.waker()).is_pending());
+        assert!(poll_with(&mut readable, cx.waker()).is_pending());
+        Poll::Ready(())
+    });
+    first.block_on(async { spawn(woken).await.unwrap() });
+}
+
+#[test]
+fn an_event_that_is_long_ago_is_not_taken_for_the_next_one() {
+    // A wake carries the low eight bits of the count of events: after 256 more they are the same.
+    for queued in 250..=262 {
+        let runtime = Builder::new().event_interval(1).build().unwrap();
+        runtime.block_on(async {
+            let (fd, mut there) = source();
+            first_event(&fd).await;
+            let (fd, woken) = (Rc::new(fd), Rc::new(Cell::new(0)));
+            let waits = spawn({
+                let (fd, woken) = (Rc::clone(&fd), Rc::clone(&woken));
+                async move {
+                    loop {
+                        fd.readable().await.unwrap().clear_ready();
+                        woken.set(woken.get() + 1);
+                    }
+                }
+            });
+            settle().await;
+            // The first byte wakes it, to be polled behind all of these: one poll per turn, and in each
+            // turn but the last another event.
+            for _ in 1..queued {
+                let mut there = there.try_clone().unwrap();
+                spawn(async move { there.write_all(b"x").unwrap() });
+            }
+            let takes_all = Rc::clone(&fd);
+            let taken = spawn(async move {
+                let mut buffer = [0; 512];
+                let take = |mut here: &UnixStream| here.read(&mut buffer);
+                let taken = takes_all.try_io(Interest::READABLE, take).unwrap();
+                let mut guard = takes_all.ready(Interest::READABLE).await.unwrap();
+                guard.clear_ready();
+                taken
+            });
+            assert_eq!(taken.await.unwrap(), queued - 1);
+            settle().await;
+            assert_eq!(woken.get(), 0, "{queued}: nothing was left for it");
+            there.write_all(b"x").unwrap();
+            settle().await;
+            assert_eq!(woken.get(), 1, "{queued}: and then there was");
+            waits.abort();
+        });
+    }
 }
 
 #[test]

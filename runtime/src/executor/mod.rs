@@ -35,6 +35,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::budget;
+use crate::news;
 use crate::slab::Key;
 use crate::task::cell::{BoxedCell, Ending, drop_quietly};
 use crate::task::id::{Dress, Id, RuntimeId, WakeWord};
@@ -117,6 +118,8 @@ pub(crate) struct Executor {
     discarding: Cell<bool>,
     /// What the drops of an output have detached, to be dropped after it.
     discarded: RefCell<Vec<BoxedCell>>,
+    /// How many turns ago the oldest in the run queue may have been woken.
+    queued_turns: Cell<u32>,
     pub(crate) panics: Panics,
     pub(crate) poll_times: Option<PollTimes>,
 }
@@ -160,6 +163,7 @@ impl Executor {
             yielded_wakers: RefCell::new(Vec::new()),
             discarding: Cell::new(false),
             discarded: RefCell::new(Vec::new()),
+            queued_turns: Cell::new(0),
             panics,
             poll_times,
         }
@@ -259,6 +263,7 @@ impl Executor {
     #[inline]
     pub(crate) fn tick(&self, limit: u32, dress: impl Dress) {
         let (mut left, mut running) = (limit, Running::NOBODY);
+        running.long_queued = self.queued_turns.get() > news::TURNS_AT_MOST;
         // Around all polls of a tick instead of each.
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
             self.run(&mut left, &mut running, dress);
@@ -271,6 +276,11 @@ impl Executor {
             self.finish(running.key, cell, Ending::Panicked, dress);
         }
         self.leave_poll();
+        let queued_turns = match self.tasks.borrow().any_ready() {
+            true => self.queued_turns.get().saturating_add(1),
+            false => 0,
+        };
+        self.queued_turns.set(queued_turns);
     }
 
     /// Polls until `left` is zero or nobody is scheduled. Unwinds when a poll does; whose it was is
@@ -300,7 +310,11 @@ impl Executor {
     fn poll(&self, running: &mut Running, dress: impl Dress) -> Poll<Ending> {
         let key = running.key;
         let word = WakeWord::new(self.runtime, key.generation, key.index);
-        self.enter_poll(word, Cause::task(key.index));
+        let woken_by = match running.long_queued {
+            true => Cause::THREAD,
+            false => running.woken_by,
+        };
+        self.enter_poll(word, Cause::task(key.index), woken_by);
         let Some(cell) = &mut running.cell else {
             unreachable!("a scheduled task is in its slot");
         };
@@ -331,9 +345,10 @@ impl Executor {
     }
 
     #[inline]
-    fn enter_poll(&self, word: WakeWord, cause: Cause) {
+    fn enter_poll(&self, word: WakeWord, cause: Cause, woken_by: Cause) {
         self.running.set(Some(word));
         self.cause.set(cause);
+        news::set(woken_by);
         budget::refill(self.io_budget);
     }
 
@@ -546,7 +561,7 @@ impl Executor {
                 self.0.leave_poll();
             }
         }
-        self.enter_poll(word, Cause::ROOT);
+        self.enter_poll(word, Cause::ROOT, Cause::ROOT);
         self.tasks.borrow_mut().counters.root_polls += 1;
         let _leave = Leave(self);
         poll()

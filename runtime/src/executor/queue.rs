@@ -130,7 +130,13 @@ impl RunQueue {
     /// Whether anybody wants to be polled, at once or after the next turn.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        self.ready.head == NONE && self.yielded.head == NONE && self.drawn.is_empty()
+        !self.any_ready() && self.yielded.head == NONE
+    }
+
+    /// Whether anybody wants to be polled before the next turn.
+    #[inline]
+    pub(super) fn any_ready(&self) -> bool {
+        self.ready.head != NONE || !self.drawn.is_empty()
     }
 
     pub(super) fn clear(&mut self) {

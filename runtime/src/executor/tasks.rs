@@ -39,10 +39,7 @@ struct Slot {
     /// Where the task was spawned. For the record, as what follows.
     spawned_at: &'static Location<'static>,
     polls: u64,
-    /// The last wake, in parts: whole, it would not fit.
-    wake_value: u32,
-    wake_kind: u16,
-    flags: Flags,
+    state: State,
     /// Raised when the slot is vacated, so that old keys find nothing.
     generation: u32,
     /// The next slot in the list in which this one is, or [`queue::NONE`].
@@ -51,13 +48,6 @@ struct Slot {
 
 const _: () = assert!(size_of::<Slot>() == 64);
 
-impl Slot {
-    #[inline(always)]
-    fn woken_by(&mut self, cause: Cause) {
-        (self.wake_kind, self.wake_value) = cause.parts();
-    }
-}
-
 impl Linked for Slot {
     #[inline(always)]
     fn next(&mut self) -> &mut u32 {
@@ -65,11 +55,11 @@ impl Linked for Slot {
     }
 }
 
-/// The state bits of a slot.
+/// The state bits of a slot, in the low byte of what woke the task last.
 #[derive(Clone, Copy)]
-struct Flags(u8);
+struct State(u64);
 
-impl Flags {
+impl State {
     /// It is in the run queue or its waiting room (I2).
     const SCHEDULED: u8 = 1;
     /// A `JoinHandle` exists that may ask for the output.
@@ -87,19 +77,32 @@ impl Flags {
     /// There is no task; the slot is in the free list, or retired.
     const VACANT: u8 = 128;
 
-    #[inline]
+    /// Just spawned.
+    const NEW: State = State(Cause::SPAWN.to_bits() | (Self::SCHEDULED | Self::JOINABLE) as u64);
+
+    #[inline(always)]
     fn has(self, any: u8) -> bool {
-        self.0 & any != 0
+        self.0 as u8 & any != 0
     }
 
-    #[inline]
+    #[inline(always)]
     fn set(&mut self, flags: u8) {
-        self.0 |= flags;
+        self.0 |= u64::from(flags);
     }
 
-    #[inline]
+    #[inline(always)]
     fn clear(&mut self, flags: u8) {
-        self.0 &= !flags;
+        self.0 &= !u64::from(flags);
+    }
+
+    #[inline(always)]
+    fn woken_by(&mut self, cause: Cause) {
+        self.0 = u64::from(self.0 as u8) | cause.to_bits();
+    }
+
+    #[inline(always)]
+    fn last_wake(self) -> Cause {
+        Cause::from_bits(self.0)
     }
 }
 
@@ -138,6 +141,11 @@ pub(super) struct Running {
     pub(super) key: Key,
     /// `None` between two polls.
     pub(super) cell: Option<BoxedCell>,
+    pub(super) woken_by: Cause,
+    /// Woken too long ago for the cause to be [news].
+    ///
+    /// [news]: crate::news
+    pub(super) long_queued: bool,
     pub(super) aborted: bool,
 }
 
@@ -148,6 +156,8 @@ impl Running {
             generation: 0,
         },
         cell: None,
+        woken_by: Cause::THREAD,
+        long_queued: false,
         aborted: false,
     };
 }
@@ -230,8 +240,7 @@ impl Tasks {
                 slot.cell = Some(cell);
                 slot.spawned_at = spawned_at;
                 slot.polls = 0;
-                slot.flags = Flags(Flags::SCHEDULED | Flags::JOINABLE);
-                slot.woken_by(Cause::SPAWN);
+                slot.state = State::NEW;
                 let generation = slot.generation;
                 Key { index, generation }
             }
@@ -248,15 +257,12 @@ impl Tasks {
             .ok()
             .filter(|index| *index != queue::NONE);
         let index = index.expect("a runtime holds at most 2^32 - 1 tasks");
-        let (wake_kind, wake_value) = Cause::SPAWN.parts();
         self.slots.push(Slot {
             cell: Some(cell),
             joiner: None,
             spawned_at,
             polls: 0,
-            wake_value,
-            wake_kind,
-            flags: Flags(Flags::SCHEDULED | Flags::JOINABLE),
+            state: State::NEW,
             generation: 0,
             next: queue::NONE,
         });
@@ -269,7 +275,7 @@ impl Tasks {
     /// Names a task.
     pub(super) fn name(&mut self, key: Key, name: &str) {
         if let Some(slot) = self.get_mut(key) {
-            slot.flags.set(Flags::NAMED);
+            slot.state.set(State::NAMED);
             self.names.insert(key, name.into());
         }
     }
@@ -286,14 +292,14 @@ impl Tasks {
             }
         };
         if slot
-            .flags
-            .has(Flags::SCHEDULED | Flags::FINISHED | Flags::VACANT)
+            .state
+            .has(State::SCHEDULED | State::FINISHED | State::VACANT)
         {
             self.counters.wakes_coalesced += 1;
             return;
         }
-        slot.flags.set(Flags::SCHEDULED);
-        slot.woken_by(cause);
+        slot.state.set(State::SCHEDULED);
+        slot.state.woken_by(cause);
         self.queue.push(&mut self.slots, index);
         self.counters.wakes[cause.kind()] += 1;
     }
@@ -305,11 +311,11 @@ impl Tasks {
         if let Some(slot) = self.slots.get_mut(index as usize)
             && slot.generation as u16 == word.generation()
             && !slot
-                .flags
-                .has(Flags::SCHEDULED | Flags::FINISHED | Flags::VACANT)
+                .state
+                .has(State::SCHEDULED | State::FINISHED | State::VACANT)
         {
-            slot.flags.set(Flags::SCHEDULED);
-            slot.woken_by(Cause::YIELD);
+            slot.state.set(State::SCHEDULED);
+            slot.state.woken_by(Cause::YIELD);
             self.queue.push_yielded(&mut self.slots, index);
             self.counters.wakes[Cause::YIELD.kind()] += 1;
         }
@@ -326,6 +332,12 @@ impl Tasks {
         !self.queue.is_empty()
     }
 
+    /// Whether anybody is in the run queue and has not yielded.
+    #[inline]
+    pub(super) fn any_ready(&self) -> bool {
+        self.queue.any_ready()
+    }
+
     /// Takes the cell of the next task in the queue out of its slot. `false`: nobody is scheduled.
     #[inline(always)]
     pub(super) fn take_next(&mut self, running: &mut Running) -> bool {
@@ -333,16 +345,17 @@ impl Tasks {
             let Some((index, slot)) = self.queue.pop(&mut self.slots) else {
                 return false;
             };
-            let flags = slot.flags;
-            slot.flags.clear(Flags::SCHEDULED | Flags::NOTED);
-            if flags.has(Flags::FINISHED) {
+            let state = slot.state;
+            slot.state.clear(State::SCHEDULED | State::NOTED);
+            if state.has(State::FINISHED) {
                 self.leave_behind(index);
                 continue;
             }
             slot.polls += 1;
             let generation = slot.generation;
             running.key = Key { index, generation };
-            running.aborted = flags.has(Flags::ABORTED);
+            running.woken_by = state.last_wake();
+            running.aborted = state.has(State::ABORTED);
             running.cell = slot.cell.take();
             self.counters.polls += 1;
             return true;
@@ -354,7 +367,7 @@ impl Tasks {
     #[cold]
     fn leave_behind(&mut self, index: u32) {
         if let Some(slot) = self.slots.get(index as usize)
-            && !slot.flags.has(Flags::JOINABLE)
+            && !slot.state.has(State::JOINABLE)
         {
             self.vacate(index);
         }
@@ -374,12 +387,14 @@ impl Tasks {
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        slot.flags.set(Flags::NOTED);
+        slot.state.set(State::NOTED);
         if index >= self.waits.len() {
             self.make_room_for_waits();
         }
         // Made only now, in its place.
-        self.waits[index] = Some(wait());
+        if let Some(place) = self.waits.get_mut(index) {
+            *place = Some(wait());
+        }
     }
 
     #[cold]
@@ -391,13 +406,13 @@ impl Tasks {
     #[inline]
     fn forget(&mut self, key: Key) {
         let slot = &mut self.slots[key.index as usize];
-        let flags = slot.flags;
-        if flags.has(Flags::SCHEDULED) {
-            slot.flags.clear(Flags::JOINABLE);
+        let state = slot.state;
+        if state.has(State::SCHEDULED) {
+            slot.state.clear(State::JOINABLE);
         } else {
             self.vacate(key.index);
         }
-        if flags.has(Flags::NAMED) {
+        if state.has(State::NAMED) {
             self.forget_name(key);
         }
     }
@@ -411,7 +426,7 @@ impl Tasks {
     #[inline]
     fn vacate(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
-        slot.flags = Flags(Flags::VACANT);
+        slot.state = State(u64::from(State::VACANT));
         // The last generation is never handed out: a slot that has reached it is retired.
         slot.generation += 1;
         if slot.generation < u32::MAX {
@@ -430,12 +445,12 @@ impl Tasks {
     ) -> Ended {
         self.counters.ended += 1;
         let slot = &mut self.slots[key.index as usize];
-        slot.flags.set(Flags::FINISHED);
+        slot.state.set(State::FINISHED);
         if ending == Ending::Panicked {
-            slot.flags.set(Flags::PANICKED);
+            slot.state.set(State::PANICKED);
             self.counters.panics += 1;
         }
-        if !slot.flags.has(Flags::JOINABLE) {
+        if !slot.state.has(State::JOINABLE) {
             return self.leave(key, cell);
         }
         slot.cell = Some(cell);
@@ -456,7 +471,7 @@ impl Tasks {
     /// Forgets a task that has ended and that nobody will join.
     #[inline]
     fn leave(&mut self, key: Key, cell: BoxedCell) -> Ended {
-        if self.slots[key.index as usize].flags.has(Flags::PANICKED) {
+        if self.slots[key.index as usize].state.has(State::PANICKED) {
             return self.leave_panicked(key, cell);
         }
         self.forget(key);
@@ -486,7 +501,7 @@ impl Tasks {
         let Some(slot) = self.get_mut(key) else {
             return Output::Gone;
         };
-        if slot.flags.has(Flags::FINISHED) {
+        if slot.state.has(State::FINISHED) {
             if !charge() {
                 return Output::NotNow;
             }
@@ -518,8 +533,8 @@ impl Tasks {
     #[inline]
     pub(super) fn detach_unfinished(&mut self, key: Key) -> bool {
         match self.get_mut(key) {
-            Some(slot) if slot.joiner.is_none() && !slot.flags.has(Flags::FINISHED) => {
-                slot.flags.clear(Flags::JOINABLE);
+            Some(slot) if slot.joiner.is_none() && !slot.state.has(State::FINISHED) => {
+                slot.state.clear(State::JOINABLE);
                 true
             }
             _ => false,
@@ -531,12 +546,12 @@ impl Tasks {
         let Some(slot) = self.get_mut(key) else {
             return Ended::Done;
         };
-        slot.flags.clear(Flags::JOINABLE);
+        slot.state.clear(State::JOINABLE);
         // Who awaited a task that has ended was woken, and is not kept.
         if let Some(joiner) = slot.joiner.take() {
             return Ended::Wake(joiner);
         }
-        if !slot.flags.has(Flags::FINISHED) {
+        if !slot.state.has(State::FINISHED) {
             return Ended::Done;
         }
         match slot.cell.take() {
@@ -550,13 +565,13 @@ impl Tasks {
         let Some(slot) = self.get_mut(key) else {
             return;
         };
-        if slot.flags.has(Flags::FINISHED | Flags::ABORTED) {
+        if slot.state.has(State::FINISHED | State::ABORTED) {
             return;
         }
-        slot.flags.set(Flags::ABORTED);
-        slot.woken_by(Cause::ABORT);
-        if !slot.flags.has(Flags::SCHEDULED) {
-            slot.flags.set(Flags::SCHEDULED);
+        slot.state.set(State::ABORTED);
+        slot.state.woken_by(Cause::ABORT);
+        if !slot.state.has(State::SCHEDULED) {
+            slot.state.set(State::SCHEDULED);
             self.queue.push(&mut self.slots, key.index);
         }
         self.counters.wakes[Cause::ABORT.kind()] += 1;
@@ -564,7 +579,7 @@ impl Tasks {
 
     pub(super) fn is_finished(&self, key: Key) -> bool {
         self.get(key)
-            .is_none_or(|slot| slot.flags.has(Flags::FINISHED))
+            .is_none_or(|slot| slot.state.has(State::FINISHED))
     }
 
     /// The full key of the task in a slot.
@@ -588,11 +603,11 @@ impl Tasks {
     pub(super) fn take_last(&mut self) -> Option<Last> {
         let slot = loop {
             match self.slots.pop()? {
-                vacant if vacant.flags.has(Flags::VACANT) => {}
+                vacant if vacant.state.has(State::VACANT) => {}
                 slot => break slot,
             }
         };
-        let unhandled = slot.flags.has(Flags::PANICKED).then_some(Unhandled {
+        let unhandled = slot.state.has(State::PANICKED).then_some(Unhandled {
             name: None,
             spawned_at: slot.spawned_at,
         });
@@ -617,8 +632,8 @@ impl Tasks {
         let slots = self.slots.iter().zip(0..);
         let tasks = slots.filter(|(slot, _)| {
             // Of one that has ended without a handle only the slot is left.
-            !slot.flags.has(Flags::VACANT)
-                && (slot.flags.has(Flags::JOINABLE) || !slot.flags.has(Flags::FINISHED))
+            !slot.state.has(State::VACANT)
+                && (slot.state.has(State::JOINABLE) || !slot.state.has(State::FINISHED))
         });
         tasks
             .map(|(slot, index)| {
@@ -629,13 +644,13 @@ impl Tasks {
     }
 
     fn record(&self, runtime: RuntimeId, key: Key, slot: &Slot, now_ns: u64) -> TaskRecord {
-        let state = match slot.flags {
-            flags if flags.has(Flags::FINISHED) => TaskState::Finished,
+        let state = match slot.state {
+            state if state.has(State::FINISHED) => TaskState::Finished,
             _ if slot.cell.is_none() => TaskState::Running,
-            flags if flags.has(Flags::SCHEDULED) => TaskState::Scheduled,
+            state if state.has(State::SCHEDULED) => TaskState::Scheduled,
             _ => TaskState::Waiting,
         };
-        let waits = slot.flags.has(Flags::NOTED) && !slot.flags.has(Flags::FINISHED);
+        let waits = slot.state.has(State::NOTED) && !slot.state.has(State::FINISHED);
         let wait = match waits {
             true => self.waits.get(key.index as usize).copied().flatten(),
             false => None,
@@ -653,7 +668,7 @@ impl Tasks {
             state,
             polls: slot.polls,
             waiting,
-            last_wake: Cause::from_parts(slot.wake_kind, slot.wake_value).unpack(),
+            last_wake: slot.state.last_wake().unpack(),
         }
     }
 }

@@ -18,6 +18,7 @@ use super::guard::AsyncFdReadyGuard;
 use super::readiness::Readiness;
 use super::{Interest, Ready};
 use crate::current;
+use crate::news;
 use crate::reactor::seen::{Known, Seen};
 use crate::slab::Key;
 use crate::task::id::RuntimeId;
@@ -137,6 +138,7 @@ impl<T: AsFd> AsyncFd<T> {
         let fd = inner.as_fd();
         let added = current::with(|core| -> io::Result<Registration> {
             let key = core.reactor.add(fd, interest)?;
+            news::forget();
             Ok(Registration {
                 runtime: core.id,
                 key,
@@ -170,7 +172,7 @@ impl<T: AsFd> AsyncFd<T> {
     /// socket, for example, has room to write.
     pub fn assume_ready(&self, ready: Ready) {
         if let Some(core) = current::get_if(self.registration.runtime) {
-            core.assume_ready(self.registration.key, ready);
+            core.assume_ready(self.registration.key, &self.registration.seen, ready);
         }
     }
 
@@ -280,11 +282,11 @@ impl<T: AsFd> AsyncFd<T> {
         let registration = &self.registration;
         let mut known = registration.seen.get().of(interest);
         // Believed as long as nothing has disproved it, so it need not be asked for again.
-        if known.ready.is_empty() || !current::is(registration.runtime) {
+        if known.ready().is_empty() || !current::is(registration.runtime) {
             self.look(Location::caller());
             known = registration.seen.get().of(interest);
         }
-        (!known.ready.is_empty()).then(|| AsyncFdReadyGuard::new(self, interest, known))
+        (!known.ready().is_empty()).then(|| AsyncFdReadyGuard::new(self, interest, known))
     }
 
     /// Asks the reactor for news.

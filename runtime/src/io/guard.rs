@@ -36,7 +36,7 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
     #[must_use]
     #[inline]
     pub fn ready(&self) -> Ready {
-        self.known.ready & Ready::ALL
+        self.known.ready() & Ready::ALL
     }
 
     /// The descriptor.
@@ -83,7 +83,7 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
     /// readiness stays.
     #[inline]
     pub fn short_transfer(&mut self) {
-        if !self.known.ready.intersects(Ready::LASTING) {
+        if !self.known.ready().intersects(Ready::LASTING) {
             self.clear(self.interest.mask());
         }
     }
@@ -107,9 +107,9 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
 
     #[inline]
     fn clear(&mut self, what: Ready) {
-        self.known.ready = self.known.ready - what;
+        self.known = self.known.without(what);
         let seen = &self.fd.registration().seen;
-        seen.clear(self.known.events, what);
+        seen.clear(self.known, what);
     }
 }
 

@@ -18,6 +18,7 @@ use super::guard::AsyncFdReadyGuard;
 use super::{AsyncFd, Interest, Ready};
 use crate::budget;
 use crate::current::{self, Core};
+use crate::news;
 use crate::reactor::seen::Known;
 use crate::reactor::waiters::WaiterId;
 use crate::reactor::{Polled, runtime_is_gone};
@@ -139,8 +140,34 @@ impl<'a, T: AsFd> Readiness<'a, T> {
 
     #[inline(always)]
     fn poll_guard(&mut self, cx: &Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
-        self.poll_readiness(cx)
+        self.poll_once(cx)
             .map_ok(|()| AsyncFdReadyGuard::new(self.fd, self.interest, self.seen()))
+    }
+
+    #[inline(always)]
+    fn poll_once(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        match self.hear() {
+            true => Poll::Ready(Ok(())),
+            false => self.poll_readiness(cx),
+        }
+    }
+
+    /// Whether the event that woke this poll is the one for which this waits: then the reactor need
+    /// not be asked.
+    #[inline]
+    fn hear(&mut self) -> bool {
+        // In both directions it may have been woken by one of them only.
+        if !self.waiting || self.interest.is_both() {
+            return false;
+        }
+        let registration = self.fd.registration();
+        let heard = current::is(registration.runtime)
+            && news::hear(registration.fd, &registration.seen)
+                .is_some_and(|ready| ready.intersects(self.interest.mask()))
+            && budget::spend();
+        // The event has taken its waker.
+        self.waiting = !heard;
+        heard
     }
 
     /// What the handle knows of the directions that this waits for.
@@ -166,7 +193,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     #[inline(always)] // 60 of 800 instructions per message of a handler that reads and writes
     pub fn poll_try(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         let seen = self.seen();
-        if !seen.ready.is_empty()
+        if !seen.ready().is_empty()
             && !self.waiting
             && current::is(self.fd.registration().runtime)
             && budget::spend()
@@ -184,8 +211,8 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     /// When the runtime has ended.
     #[inline]
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        self.poll_readiness(cx)
-            .map_ok(|()| self.seen().ready & Ready::ALL)
+        self.poll_once(cx)
+            .map_ok(|()| self.seen().ready() & Ready::ALL)
     }
 
     /// Ready means that the handle has seen what is ready: so small an answer comes back in

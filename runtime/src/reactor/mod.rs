@@ -53,9 +53,7 @@ struct Source {
     fd: RawFd,
     /// What the kernel has said and nothing has disproved, as far as the handle has told: see
     /// [`Seen`].
-    ready: Ready,
-    /// How many events have come, so that both can tell which of them knows more.
-    events: u32,
+    known: Known,
     readers: Waiters,
     writers: Waiters,
 }
@@ -142,8 +140,7 @@ impl Reactor {
         }
         let key = state.sources.insert(Source {
             fd: fd.as_raw_fd(),
-            ready: Ready::EMPTY,
-            events: 0,
+            known: Known::NOTHING,
             readers: Waiters::default(),
             writers: Waiters::default(),
         });
@@ -216,8 +213,7 @@ impl Reactor {
         let Some(source) = state.sources.get_mut(key) else {
             return Polled::Gone;
         };
-        let readiness = source.reconcile(seen).of(interest);
-        if !readiness.ready.is_empty() {
+        if source.reconcile(seen).ready().intersects(interest.mask()) {
             return Polled::Ready;
         }
         // Nearly always: one direction, nobody else there, and a waker of ours.
@@ -225,7 +221,10 @@ impl Reactor {
             && let Some(clone) = clone(waker)
         {
             let waiter = self.number(waiter);
-            if source.side(interest.reads()).store_first(waiter, clone) {
+            if source
+                .side(!interest.is_writable())
+                .store_first(waiter, clone)
+            {
                 self.waiting.set(self.waiting.get() + 1);
                 return Polled::Waiting;
             }
@@ -286,10 +285,14 @@ impl Reactor {
 
     /// Presets cached readiness: the next operation is tried without waiting for an event. Those
     /// who wait already come back to be woken.
-    pub(crate) fn assume(&self, key: Key, what: Ready) -> Vec<(Waker, Cause)> {
+    pub(crate) fn assume(&self, key: Key, seen: &Seen, what: Ready) -> Vec<(Waker, Cause)> {
         let mut woken = Vec::new();
         if let Some(source) = self.state.borrow_mut().sources.get_mut(key) {
-            source.receive(what, |waker, cause| woken.push((waker, cause)));
+            // No event, so it does not count as one.
+            let known = source.reconcile(seen).with(what);
+            source.known = known;
+            seen.set(known);
+            source.take_waiters(what, |waker, cause| woken.push((waker, cause)));
         }
         self.forget_waiting(woken.len());
         woken
@@ -391,17 +394,13 @@ impl Source {
     /// Exchanges news with the handle; see [`Seen`].
     #[inline]
     fn reconcile(&mut self, seen: &Seen) -> Known {
-        let mut known = seen.get();
-        if known.events == self.events {
-            self.ready = known.ready;
+        let known = seen.get();
+        if known.is_as_recent_as(self.known) {
+            self.known = known;
         } else {
-            known = Known {
-                ready: self.ready,
-                events: self.events,
-            };
-            seen.set(known);
+            seen.set(self.known);
         }
-        known
+        self.known
     }
 
     /// Those who wait to read, or those who wait to write.
@@ -416,10 +415,14 @@ impl Source {
 
     /// Takes in one event; those who wait for any of it go to `wake`.
     #[inline]
-    fn receive(&mut self, ready: Ready, mut wake: impl FnMut(Waker, Cause)) {
-        self.ready |= ready;
-        self.events = self.events.wrapping_add(1);
-        let cause = Cause::io(self.fd, ready);
+    fn receive(&mut self, ready: Ready, wake: impl FnMut(Waker, Cause)) {
+        self.known = self.known.after(ready);
+        self.take_waiters(ready, wake);
+    }
+
+    #[inline]
+    fn take_waiters(&mut self, ready: Ready, mut wake: impl FnMut(Waker, Cause)) {
+        let cause = Cause::io(self.fd, ready, self.known.events());
         if ready.intersects(Interest::READABLE.mask()) || ready.is_priority() {
             self.readers.take_all(|waker| wake(waker, cause));
         }
@@ -452,8 +455,12 @@ mod tests {
     /// What may happen to a source and its handle, in any order.
     #[derive(Clone, Copy, Debug)]
     enum Step {
-        /// The kernel tells of these.
-        Event(u8),
+        /// The kernel tells of these, so many times.
+        Events(u8, usize),
+        /// The task is polled, and the operation finds its event in what has woken it.
+        Hear,
+        /// The task is polled, and nobody asks what has woken it.
+        Ignore,
         /// An operation begins: it looks first, as every poll does.
         Look,
         /// It ends, having disproved these.
@@ -462,8 +469,12 @@ mod tests {
 
     fn step() -> impl Strategy<Value = Step> {
         let ready = 0..=Ready::ALL.to_bits();
+        // 256 is where the count in a wake's cause begins anew.
+        let count = prop_oneof![8 => Just(1), 1 => 254..258usize];
         prop_oneof![
-            ready.clone().prop_map(Step::Event),
+            (ready.clone(), count).prop_map(|(ready, count)| Step::Events(ready, count)),
+            Just(Step::Hear),
+            Just(Step::Ignore),
             Just(Step::Look),
             ready.prop_map(Step::Clear),
         ]
@@ -477,44 +488,66 @@ mod tests {
         fn a_handle_that_clears_for_itself_loses_no_news(steps in prop::collection::vec(step(), 0..60)) {
             let mut source = Source {
                 fd: 0,
-                ready: Ready::EMPTY,
-                events: 0,
+                known: Known::NOTHING,
                 readers: Waiters::default(),
                 writers: Waiters::default(),
             };
             let seen = Seen::default();
             let (mut eager, mut eager_events) = (Ready::EMPTY, 0);
+            // What has come since the operation in progress began: it cannot have disproved that.
+            let mut since = Ready::EMPTY;
             // What the operation in progress began with.
             let mut began = seen.get();
             // Cleared since the last look; and then met by an event, so that the clear is forgotten.
             let (mut cleared, mut forgotten) = (false, false);
+            // The first event since the last poll: the others find the task scheduled.
+            let mut woken_by: Option<(Cause, u32)> = None;
             for step in steps {
                 match step {
-                    Step::Event(bits) => {
+                    Step::Events(bits, count) => {
                         let ready = Ready::from_bits(bits);
-                        source.receive(ready, |_, _| {});
+                        for _ in 0..count {
+                            source.receive(ready, |_, _| {});
+                            eager_events += 1;
+                            let cause = Cause::io(source.fd, ready, eager_events);
+                            woken_by.get_or_insert((cause, eager_events));
+                        }
                         eager |= ready;
-                        eager_events += 1;
+                        since |= ready;
                         forgotten |= cleared;
                     }
+                    Step::Hear => {
+                        // As the executor: what is too long ago is no news.
+                        let recent = woken_by.take().filter(|(_, count)| {
+                            eager_events - count <= crate::news::TURNS_AT_MOST
+                        });
+                        crate::news::set(recent.map_or(Cause::THREAD, |(cause, _)| cause));
+                        crate::news::hear(source.fd, &seen);
+                        (began, since) = (seen.get(), Ready::EMPTY);
+                        if began.events() == eager_events {
+                            prop_assert!(began.ready().contains(eager), "{began:?} lacks some of {eager:?}");
+                            forgotten = began.ready() != eager;
+                        }
+                    }
+                    Step::Ignore => woken_by = None,
                     Step::Look => {
-                        began = source.reconcile(&seen);
-                        prop_assert!(began.ready.contains(eager), "{:?} lacks some of {eager:?}", began.ready);
-                        prop_assert_eq!(began.events, eager_events);
+                        (began, since) = (source.reconcile(&seen), Ready::EMPTY);
+                        prop_assert!(began.ready().contains(eager), "{began:?} lacks some of {eager:?}");
+                        prop_assert_eq!(began.events(), eager_events);
                         if !forgotten {
-                            prop_assert_eq!(began.ready, eager);
+                            prop_assert_eq!(began.ready(), eager);
                         }
                         // What was believed too long is disproved by the next operation.
-                        forgotten = began.ready != eager;
+                        forgotten = began.ready() != eager;
                         cleared = false;
                     }
                     Step::Clear(bits) => {
                         let what = Ready::from_bits(bits);
-                        seen.clear(began.events, what);
-                        if eager_events == began.events {
-                            eager = eager - what;
-                            cleared = true;
-                        }
+                        seen.clear(began, what);
+                        eager = (eager - what) | since;
+                        cleared = true;
+                        // The source, which knows more, is not told.
+                        forgotten |= eager_events != began.events();
                     }
                 }
             }
@@ -524,18 +557,12 @@ mod tests {
     #[test]
     fn news_is_not_cleared_with_what_was_seen_before() {
         let seen = Seen::default();
-        let old = Known {
-            ready: Ready::READABLE,
-            events: 1,
-        };
-        let new = Known {
-            ready: Ready::READABLE,
-            events: 2,
-        };
+        let old = Known::NOTHING.after(Ready::READABLE);
+        let new = old.after(Ready::READABLE);
         seen.set(new);
-        seen.clear(old.events, Ready::READABLE);
-        assert_eq!(seen.get().ready, Ready::READABLE);
-        seen.clear(new.events, Ready::READABLE);
-        assert_eq!(seen.get().ready, Ready::EMPTY);
+        seen.clear(old, Ready::READABLE);
+        assert_eq!(seen.get().ready(), Ready::READABLE);
+        seen.clear(new, Ready::READABLE);
+        assert_eq!(seen.get().ready(), Ready::EMPTY);
     }
 }

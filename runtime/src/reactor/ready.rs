@@ -38,6 +38,9 @@ pub struct Interest(u8);
 /// What ends a wait in any direction.
 const ALWAYS: u8 = Ready::ERROR.0;
 
+/// Whoever waits stands on both sides. No flag of [`Ready`], so nothing ever matches it.
+const BOTH_SIDES: u8 = 0x80;
+
 impl Interest {
     /// Waiting to read: data, a closed peer, an error.
     pub const READABLE: Interest =
@@ -54,7 +57,11 @@ impl Interest {
     /// Combines two interests, like `|`.
     #[must_use]
     pub const fn add(self, other: Interest) -> Interest {
-        Interest(self.0 | other.0)
+        let both = Interest(self.0 | other.0);
+        if both.reads() && both.is_writable() {
+            return Interest(both.0 | BOTH_SIDES);
+        }
+        both
     }
 
     /// Says whether reading is among them.
@@ -91,7 +98,7 @@ impl Interest {
     /// Whether whoever waits stands on both sides.
     #[inline]
     pub(crate) const fn is_both(self) -> bool {
-        self.reads() && self.is_writable()
+        self.0 & BOTH_SIDES != 0
     }
 
     pub(crate) const fn to_epoll(self) -> u32 {
@@ -148,14 +155,21 @@ impl Ready {
 
     #[inline]
     pub(crate) const fn from_epoll(flags: u32) -> Ready {
-        // The five flags in the low byte are the kernel's own bits (see the assertion below);
-        // EPOLLRDHUP is moved down beside them, and two flags mean a second thing each.
+        // The five flags in the low byte are the kernel's own bits (see the assertion below).
         let same = flags & 0x1f;
+        // Nearly always.
+        if flags & !Ready::BOTH == 0 {
+            return Ready(same as u8);
+        }
+        // EPOLLRDHUP is moved down beside them, and two flags mean a second thing each.
         let read_closed = flags >> 8 & 0x20;
         let hung_up = (flags & 0x10) << 1;
         let urgent = (flags & 0x02) << 5;
         Ready((same | read_closed | hung_up | urgent) as u8)
     }
+
+    /// Data and room, and nothing out of the ordinary.
+    const BOTH: u32 = (Self::READABLE.0 | Self::WRITABLE.0) as u32;
 
     #[inline]
     pub(crate) const fn to_bits(self) -> u8 {

@@ -24,65 +24,82 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::ready::{Interest, Ready};
 
-/// What one side knows of a source's readiness.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Known {
-    pub(crate) ready: Ready,
-    /// How many events that is the sum of; given back to [`Seen::clear`].
-    pub(crate) events: u32,
-}
+/// What one side knows of a source's readiness, in one word:
+///
+/// ```text
+///  count of events that it is the sum of : 32 | (0) : 24 | ready : 8
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known(u64);
 
 impl Known {
-    /// What a handle knows before it has looked.
-    pub(crate) const NOTHING: Known = Known {
-        ready: Ready::EMPTY,
-        events: 0,
-    };
+    /// What is known before the first event.
+    pub(crate) const NOTHING: Known = Known(0);
+
+    #[inline]
+    pub(crate) fn ready(self) -> Ready {
+        Ready::from_bits(self.0 as u8)
+    }
+
+    #[inline]
+    pub(crate) fn events(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Whether no event lies between the two.
+    #[inline]
+    pub(crate) fn is_as_recent_as(self, other: Known) -> bool {
+        self.events() == other.events()
+    }
+
+    /// With one more event.
+    #[inline]
+    pub(crate) fn after(self, ready: Ready) -> Self {
+        Known(self.0.wrapping_add(1 << 32)).with(ready)
+    }
+
+    /// With something more, which no event has said.
+    #[inline]
+    pub(crate) fn with(self, what: Ready) -> Self {
+        Known(self.0 | u64::from(what.to_bits()))
+    }
+
+    /// With something disproved.
+    #[inline]
+    pub(crate) fn without(self, what: Ready) -> Self {
+        Known(self.0 & !u64::from(what.to_bits()))
+    }
 
     /// The part that ends a wait for `interest`.
     #[inline]
     pub(crate) fn of(self, interest: Interest) -> Self {
-        Known {
-            ready: self.ready & interest.mask(),
-            ..self
-        }
+        let others = !interest.mask().to_bits();
+        Known(self.0 & !u64::from(others))
     }
 }
 
-/// A source's readiness as last seen:
-///
-/// ```text
-///  count of events : 32 | (0) : 24 | ready : 8
-/// ```
+/// A source's readiness as last seen.
 #[derive(Debug, Default)]
 pub(crate) struct Seen(AtomicU64);
 
 impl Seen {
     #[inline]
     pub(crate) fn get(&self) -> Known {
-        let bits = self.0.load(Ordering::Relaxed);
-        Known {
-            ready: Ready::from_bits(bits as u8),
-            events: (bits >> 32) as u32,
-        }
+        Known(self.0.load(Ordering::Relaxed))
     }
 
     #[inline]
     pub(crate) fn set(&self, known: Known) {
-        let bits = u64::from(known.events) << 32 | u64::from(known.ready.to_bits());
-        self.0.store(bits, Ordering::Relaxed);
+        self.0.store(known.0, Ordering::Relaxed);
     }
 
-    /// Notes that an operation has disproved `what`, unless news has been seen since the operation
-    /// began, at `events`.
+    /// Notes that an operation which began with `known` has disproved `what`, unless news has been
+    /// seen since.
     #[inline]
-    pub(crate) fn clear(&self, events: u32, what: Ready) {
+    pub(crate) fn clear(&self, known: Known, what: Ready) {
         let now = self.get();
-        if now.events == events {
-            self.set(Known {
-                ready: now.ready - what,
-                events,
-            });
+        if now.is_as_recent_as(known) {
+            self.set(now.without(what));
         }
     }
 }

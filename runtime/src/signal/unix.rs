@@ -223,7 +223,7 @@ impl Signal {
                 // Some signal, perhaps not ours: the count decides, read again after the clear.
                 Polled::Ready => {
                     let known = seen.get();
-                    seen.clear(known.events, known.ready);
+                    seen.clear(known, known.ready());
                     continue;
                 }
                 Polled::Crowded => {

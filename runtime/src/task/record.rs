@@ -45,8 +45,11 @@ pub enum WakeCause {
 /// A [`WakeCause`] in one word, which is how it is kept and copied on every wake:
 ///
 /// ```text
-///  kind : 8 | ready : 8 | (0) : 16 | descriptor or slot : 32
+///  kind : 8 | ready : 8 | event : 8 | descriptor or slot : 32 | (0) : 8
 /// ```
+///
+/// `event` is the low part of the source's count of events with this one; see [`crate::news`]. The
+/// zeros are where a task's slot keeps its flags, so that both are loaded and stored as one.
 ///
 /// As an enum it is copied in overlapping pieces, and a load that spans two recent stores waits for
 /// both to reach the cache.
@@ -68,13 +71,34 @@ impl Cause {
     /// The kind of [`Cause::task`].
     pub(crate) const TASK: Cause = Cause::new(7, 0, 0);
 
-    const fn new(kind: u8, ready: u8, value: u32) -> Self {
-        Cause((kind as u64) << 56 | (ready as u64) << 48 | value as u64)
+    #[inline]
+    const fn new(kind: u8, details: u16, value: u32) -> Self {
+        Cause((kind as u64) << 56 | (details as u64) << 40 | (value as u64) << 8)
     }
 
     #[inline]
-    pub(crate) fn io(fd: RawFd, ready: Ready) -> Self {
-        Cause::new(6, ready.to_bits(), fd as u32)
+    pub(crate) fn io(fd: RawFd, ready: Ready, event: u32) -> Self {
+        let details = u16::from_be_bytes([ready.to_bits(), event as u8]);
+        Cause::new(6, details, fd as u32)
+    }
+
+    /// What was ready, when this is the event of `fd` that came after the one with this count, as far
+    /// as the low part of the count tells.
+    #[inline]
+    pub(crate) fn event_after(self, fd: RawFd, event: u32) -> Option<Ready> {
+        let next = event.wrapping_add(1) as u8;
+        let is = self.0 >> 56 == Cause::IO.0 >> 56
+            && self.value() == fd as u32
+            && (self.0 >> 40) as u8 == next;
+        is.then_some(self.ready())
+    }
+
+    fn ready(self) -> Ready {
+        Ready::from_bits((self.0 >> 48) as u8)
+    }
+
+    fn value(self) -> u32 {
+        (self.0 >> 8) as u32
     }
 
     #[inline]
@@ -88,15 +112,16 @@ impl Cause {
         (self.0 >> 56) as usize & (Self::KINDS - 1)
     }
 
-    /// The upper and the lower half, for a place that has no room for the zeros between them.
+    /// The word; its low eight bits are zero.
     #[inline]
-    pub(crate) const fn parts(self) -> (u16, u32) {
-        ((self.0 >> 48) as u16, self.0 as u32)
+    pub(crate) const fn to_bits(self) -> u64 {
+        self.0
     }
 
-    /// The inverse of [`parts`](Self::parts).
-    pub(crate) fn from_parts(kind: u16, value: u32) -> Self {
-        Cause(u64::from(kind) << 48 | u64::from(value))
+    /// The inverse of [`to_bits`](Self::to_bits); the low eight bits do not count.
+    #[inline]
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Cause(bits & !0xff)
     }
 
     /// The cause in words.
@@ -107,13 +132,11 @@ impl Cause {
             Cause::ROOT => WakeCause::Root,
             Cause::YIELD => WakeCause::Yield,
             Cause::ABORT => WakeCause::Abort,
-            Cause(bits) if self.kind() == Cause::IO.kind() => WakeCause::Io {
-                fd: bits as RawFd,
-                ready: Ready::from_bits((bits >> 48) as u8),
+            _ if self.kind() == Cause::IO.kind() => WakeCause::Io {
+                fd: self.value() as RawFd,
+                ready: self.ready(),
             },
-            Cause(bits) if self.kind() == Cause::TASK.kind() => {
-                WakeCause::Task { slot: bits as u32 }
-            }
+            _ if self.kind() == Cause::TASK.kind() => WakeCause::Task { slot: self.value() },
             _ => WakeCause::Thread,
         }
     }
