@@ -238,14 +238,7 @@ impl Drop for BlockOnGuard {
 /// Wakes the task a waker stands for, from whatever thread.
 #[inline]
 pub(crate) fn wake(word: WakeWord) {
-    let own = with(|core| {
-        let own = core.id.place() == word.place();
-        if own {
-            core.executor.wake(word);
-        }
-        own
-    });
-    if own != Some(true) {
+    if with(|core| core.executor.wake(word)) != Some(true) {
         wake_elsewhere(word);
     }
 }
@@ -294,7 +287,9 @@ impl Core {
         self.executor.set_cause(Cause::THREAD);
         for message in messages {
             match message {
-                Message::Wake(word) => self.executor.wake(word),
+                Message::Wake(word) => {
+                    self.executor.wake(word);
+                }
                 Message::Abort(key) => self.executor.abort(key),
                 Message::Detach(key) => self.executor.detach(key),
                 Message::RemoveSource(key) => self.remove_source(key),

@@ -19,25 +19,47 @@
 //! per four billion reuses. Rejected: a pointer as the number (what a stale one does is undefined
 //! behaviour, see RUSTSEC-2024-0019), and the `slab` crate (its keys carry no generation).
 
+use std::fmt;
+
 /// Names one value in one [`Slab`], for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key {
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
-}
+///
+/// One word and not two halves: a load of the whole that follows stores of the halves waits until
+/// both have reached the cache, and keys are made and passed on all the time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Key(u64);
 
 impl Key {
-    /// Packs the key into the 64 bits that epoll carries for us.
+    #[inline]
+    pub(crate) const fn new(index: u32, generation: u32) -> Self {
+        Key((index as u64) << 32 | generation as u64)
+    }
+
+    #[inline]
+    pub(crate) const fn index(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    #[inline]
+    pub(crate) const fn generation(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// The 64 bits that epoll carries for us.
+    #[inline]
     pub(crate) fn to_bits(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.index)
+        self.0
     }
 
     /// The inverse of [`to_bits`](Self::to_bits).
+    #[inline]
     pub(crate) fn from_bits(bits: u64) -> Self {
-        Key {
-            index: bits as u32,
-            generation: (bits >> 32) as u32,
-        }
+        Key(bits)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({}.{})", self.index(), self.generation())
     }
 }
 
@@ -89,7 +111,7 @@ impl<T> Slab<T> {
             };
             self.free = next;
             *slot = Slot::Occupied { generation, value };
-            return Key { index, generation };
+            return Key::new(index, generation);
         }
         let index = u32::try_from(self.slots.len())
             .ok()
@@ -99,16 +121,13 @@ impl<T> Slab<T> {
             generation: 0,
             value,
         });
-        Key {
-            index,
-            generation: 0,
-        }
+        Key::new(index, 0)
     }
 
     #[inline]
     pub(crate) fn get(&self, key: Key) -> Option<&T> {
-        match self.slots.get(key.index as usize) {
-            Some(Slot::Occupied { generation, value }) if *generation == key.generation => {
+        match self.slots.get(key.index() as usize) {
+            Some(Slot::Occupied { generation, value }) if *generation == key.generation() => {
                 Some(value)
             }
             _ => None,
@@ -117,8 +136,8 @@ impl<T> Slab<T> {
 
     #[inline]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
-        match self.slots.get_mut(key.index as usize) {
-            Some(Slot::Occupied { generation, value }) if *generation == key.generation => {
+        match self.slots.get_mut(key.index() as usize) {
+            Some(Slot::Occupied { generation, value }) if *generation == key.generation() => {
                 Some(value)
             }
             _ => None,
@@ -128,9 +147,9 @@ impl<T> Slab<T> {
     /// Takes the value out; the key finds nothing from now on.
     #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
-        match self.slots.get_mut(key.index as usize) {
-            Some(Slot::Occupied { generation, .. }) if *generation == key.generation => {
-                self.remove_index(key.index)
+        match self.slots.get_mut(key.index() as usize) {
+            Some(Slot::Occupied { generation, .. }) if *generation == key.generation() => {
+                self.remove_index(key.index())
             }
             _ => None,
         }
@@ -216,10 +235,7 @@ mod tests {
 
     #[test]
     fn a_key_survives_packing() {
-        let key = Key {
-            index: 0xdead_beef,
-            generation: 0x0123_4567,
-        };
+        let key = Key::new(0xdead_beef, 0x0123_4567);
         assert_eq!(Key::from_bits(key.to_bits()), key);
     }
 
@@ -230,8 +246,8 @@ mod tests {
         let second = slab.insert("second");
         slab.remove(first);
         slab.remove(second);
-        assert_eq!(slab.insert("third").index, second.index);
-        assert_eq!(slab.insert("fourth").index, first.index);
+        assert_eq!(slab.insert("third").index(), second.index());
+        assert_eq!(slab.insert("fourth").index(), first.index());
     }
 
     #[test]
@@ -245,18 +261,9 @@ mod tests {
             generation: u32::MAX,
             value: "last",
         });
-        let last = Key {
-            index: 0,
-            generation: u32::MAX,
-        };
+        let last = Key::new(0, u32::MAX);
         assert_eq!(slab.remove(last), Some("last"));
-        assert_eq!(
-            slab.insert("next"),
-            Key {
-                index: 1,
-                generation: 0
-            }
-        );
+        assert_eq!(slab.insert("next"), Key::new(1, 0));
         assert_eq!(slab.get(last), None);
     }
 

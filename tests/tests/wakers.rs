@@ -281,6 +281,42 @@ fn a_handle_that_moved_to_another_waker_wakes_that_one_and_lets_the_first_go() {
 }
 
 #[test]
+fn a_handle_that_moves_between_a_stranger_and_our_own_wakes_the_last_and_lets_the_first_go() {
+    runtime().block_on(async {
+        let stranger = Wakes::new();
+        let (strangers, own) = (stranger.waker(), my_waker().await);
+        let mut task = spawn(settle());
+        assert!(poll_with(&mut task, &strangers).is_pending());
+        assert_eq!(stranger.alive(), 2, "its own and the stored clone");
+        assert!(poll_with(&mut task, &own).is_pending());
+        assert_eq!(stranger.alive(), 1);
+        settle().await;
+        settle().await;
+        assert_eq!(stranger.count(), 0);
+        assert!(poll_with(&mut task, &own).is_ready());
+
+        let mut task = spawn(settle());
+        assert!(poll_with(&mut task, &own).is_pending());
+        assert!(poll_with(&mut task, &strangers).is_pending());
+        settle().await;
+        settle().await;
+        assert_eq!((stranger.count(), stranger.alive()), (1, 1));
+        assert!(poll_with(&mut task, &own).is_ready());
+
+        let next = spawn(async { 7 });
+        assert_eq!(
+            next.await.unwrap(),
+            7,
+            "the slot's next tenant has no part in it"
+        );
+        let mut task = spawn(pending::<()>());
+        assert!(poll_with(&mut task, &strangers).is_pending());
+        drop(task);
+        assert_eq!((stranger.count(), stranger.alive()), (1, 1));
+    });
+}
+
+#[test]
 fn what_is_dropped_while_it_waits_lets_its_waker_go() {
     let runtime = runtime();
     runtime.block_on(async {

@@ -11,7 +11,7 @@
 //!     |                   |  +--- wake (while it runs)  |                        |
 //!     |                   +---------------- wake, abort |------------------------+
 //!     |                                                 v
-//!     |<-------------------------------- finish: nobody holds the JoinHandle
+//!     |<-------------------------------- end: nobody holds the JoinHandle
 //!     |                                                 |
 //!     |        poll_join, detach                        v
 //!     +<-------------------------------- finished: the output waits in the slot
@@ -31,13 +31,14 @@ use std::any::Any;
 use std::cell::{Cell, RefCell, RefMut};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
 use crate::budget;
 use crate::news;
 use crate::slab::Key;
-use crate::task::cell::{BoxedCell, Ending, drop_quietly};
+use crate::task::cell::{AnyCell, BoxedCell, Ending, drop_quietly};
+use crate::task::error::Payload;
 use crate::task::id::{Dress, Id, RuntimeId, WakeWord};
 use crate::task::record::{Cause, TaskRecord, Wait};
 
@@ -49,29 +50,7 @@ mod tasks;
 use panics::{Panics, Unhandled};
 use poll_times::PollTimes;
 pub(crate) use tasks::Counters;
-use tasks::{Ended, Last, Output, Running, Tasks};
-
-/// The root future's share of what a slot has.
-#[derive(Debug)]
-struct Root {
-    woken: Cell<bool>,
-    /// Woken after the next turn.
-    yielded: Cell<bool>,
-    /// Raised by each `block_on`, so that a waker of an earlier one wakes nobody.
-    generation: Cell<u32>,
-}
-
-impl Root {
-    fn wake(&self, generation: u16, cause: Cause, counters: &mut Counters) {
-        if generation != self.generation.get() as u16 {
-            counters.wakes_stale += 1;
-        } else if self.woken.replace(true) {
-            counters.wakes_coalesced += 1;
-        } else {
-            counters.wakes[cause.kind()] += 1;
-        }
-    }
-}
+use tasks::{Detached, Ended, Last, Output, Tasks};
 
 /// Wakes this runtime's own tasks and root; made by [`Executor::waking`].
 ///
@@ -79,8 +58,6 @@ impl Root {
 /// per task and a look for panics, which none of ours can raise.
 pub(crate) struct Waking<'a, D> {
     tasks: RefMut<'a, Tasks>,
-    root: &'a Root,
-    place: u16,
     dress: D,
 }
 
@@ -88,27 +65,21 @@ impl<D: Dress> Waking<'_, D> {
     /// Wakes one of ours; gives somebody else's waker back.
     #[inline]
     pub(crate) fn wake(&mut self, waker: Waker, cause: Cause) -> Option<Waker> {
-        let word = match self.dress.word(&waker) {
-            Some(word) if word.place() == self.place => word,
-            _ => return Some(waker),
-        };
-        let _dropping_ours_does_nothing = ManuallyDrop::new(waker);
-        if word.index() == WakeWord::ROOT {
-            let counters = &mut self.tasks.counters;
-            self.root.wake(word.generation(), cause, counters);
-        } else {
-            self.tasks.wake(word, cause);
+        match self.dress.word(&waker) {
+            Some(word) if self.tasks.wake(word, cause) => {
+                let _dropping_ours_does_nothing = ManuallyDrop::new(waker);
+                None
+            }
+            _ => Some(waker),
         }
-        None
     }
 }
 
 pub(crate) struct Executor {
     runtime: RuntimeId,
     tasks: RefCell<Tasks>,
-    root: Root,
-    /// Which word is being polled now; `None` between polls.
-    running: Cell<Option<WakeWord>>,
+    /// Which word is being polled now; [`WakeWord::NOBODY`] between polls.
+    running: Cell<WakeWord>,
     /// What a wake that happens now is put down to.
     cause: Cell<Cause>,
     io_budget: u32,
@@ -151,13 +122,8 @@ impl Executor {
     ) -> Self {
         Executor {
             runtime,
-            tasks: RefCell::new(Tasks::new(seed)),
-            root: Root {
-                woken: Cell::new(false),
-                yielded: Cell::new(false),
-                generation: Cell::new(0),
-            },
-            running: Cell::new(None),
+            tasks: RefCell::new(Tasks::new(runtime, seed)),
+            running: Cell::new(WakeWord::NOBODY),
             cause: Cell::new(Cause::THREAD),
             io_budget,
             yielded_wakers: RefCell::new(Vec::new()),
@@ -172,6 +138,7 @@ impl Executor {
     /// Gives a future a slot and a place in the run queue.
     ///
     /// On a runtime that is ending the cell comes back, to be dropped by the caller.
+    #[inline(always)]
     pub(crate) fn spawn(
         &self,
         cell: BoxedCell,
@@ -186,23 +153,15 @@ impl Executor {
         self.tasks.borrow_mut().name(key, name);
     }
 
-    /// Puts a task into the run queue unless it is there already; or marks the root woken.
-    ///
-    /// The word may be stale in every part: then nobody, or somebody else, is polled once more than
-    /// necessary.
+    /// Wakes a task or the root, see [`Tasks::wake`]; `false`: the word is one of another runtime.
     #[inline(always)]
-    pub(crate) fn wake(&self, word: WakeWord) {
-        if word.index() == WakeWord::ROOT {
-            self.wake_root(word.generation());
-            return;
+    pub(crate) fn wake(&self, word: WakeWord) -> bool {
+        let mut tasks = self.tasks.borrow_mut();
+        match self.cause.get() {
+            // Worked out only now, because most polls wake nobody.
+            Cause::WHOEVER_RUNS => tasks.wake(word, Cause::task(self.running.get().index())),
+            cause => tasks.wake(word, cause),
         }
-        self.tasks.borrow_mut().wake(word, self.cause.get());
-    }
-
-    #[cold]
-    fn wake_root(&self, generation: u16) {
-        let counters = &mut self.tasks.borrow_mut().counters;
-        self.root.wake(generation, self.cause.get(), counters);
     }
 
     /// Begins to wake many at once, under one borrow: until the value is dropped, nothing else can
@@ -211,8 +170,6 @@ impl Executor {
     pub(crate) fn waking<D: Dress>(&self, dress: D) -> Waking<'_, D> {
         Waking {
             tasks: self.tasks.borrow_mut(),
-            root: &self.root,
-            place: self.runtime.place(),
             dress,
         }
     }
@@ -221,14 +178,10 @@ impl Executor {
     /// `false`: the word is not that of the running future, and nothing was done.
     #[inline]
     pub(crate) fn yield_after_turn(&self, word: Option<WakeWord>) -> bool {
-        let Some(word) = word.filter(|word| Some(*word) == self.running.get()) else {
+        let Some(word) = word.filter(|word| *word == self.running.get()) else {
             return false;
         };
-        if word.index() == WakeWord::ROOT {
-            self.root.yielded.set(true);
-        } else {
-            self.tasks.borrow_mut().wake_after_turn(word);
-        }
+        self.tasks.borrow_mut().wake_after_turn(word);
         true
     }
 
@@ -241,9 +194,6 @@ impl Executor {
     #[inline]
     pub(crate) fn admit_yielded(&self, dress: impl Dress) {
         self.tasks.borrow_mut().admit_yielded();
-        if self.root.yielded.take() {
-            self.root.woken.set(true);
-        }
         if !self.yielded_wakers.borrow().is_empty() {
             let wakers = self.yielded_wakers.take();
             self.wake_all(wakers.into_iter().map(|waker| (waker, Cause::YIELD)), dress);
@@ -253,27 +203,15 @@ impl Executor {
     /// Whether a poll is due before anything else happens.
     #[inline]
     pub(crate) fn has_work(&self) -> bool {
-        self.root.woken.get()
-            || self.root.yielded.get()
-            || self.tasks.borrow().any_scheduled()
-            || !self.yielded_wakers.borrow().is_empty()
+        self.tasks.borrow().any_scheduled() || !self.yielded_wakers.borrow().is_empty()
     }
 
     /// Polls tasks from the run queue, at most `limit` of them (I8).
     #[inline]
     pub(crate) fn tick(&self, limit: u32, dress: impl Dress) {
-        let (mut left, mut running) = (limit, Running::NOBODY);
-        running.long_queued = self.queued_turns.get() > news::TURNS_AT_MOST;
-        // Around all polls of a tick instead of each.
-        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
-            self.run(&mut left, &mut running, dress);
-        })) {
-            // The one whose poll has panicked is still out of its slot.
-            let Some(mut cell) = running.cell.take() else {
-                unreachable!("nothing but a poll may panic here");
-            };
-            cell.as_mut().fail(self.id_of(running.key), payload);
-            self.finish(running.key, cell, Ending::Panicked, dress);
+        match &self.poll_times {
+            None => self.run(limit, dress, |_, poll| poll()),
+            Some(times) => self.run(limit, dress, |word, poll| self.measure(times, word, poll)),
         }
         self.leave_poll();
         let queued_turns = match self.tasks.borrow().any_ready() {
@@ -283,56 +221,87 @@ impl Executor {
         self.queued_turns.set(queued_turns);
     }
 
-    /// Polls until `left` is zero or nobody is scheduled. Unwinds when a poll does; whose it was is
-    /// in `running` then.
-    fn run(&self, left: &mut u32, running: &mut Running, dress: impl Dress) {
-        let mut more = *left > 0 && self.tasks.borrow_mut().take_next(running);
-        while more {
-            *left -= 1;
-            more = match self.poll(running, dress) {
-                // One borrow puts a task back and takes the next one.
-                Poll::Pending => {
-                    let mut tasks = self.tasks.borrow_mut();
-                    tasks.put_back(running);
-                    *left > 0 && tasks.take_next(running)
-                }
-                Poll::Ready(ending) => {
-                    if let Some(cell) = running.cell.take() {
-                        self.finish(running.key, cell, ending, dress);
+    /// A tick, each poll of which is made through `poll`.
+    // Not inlined: the loop around it would leave it no registers.
+    #[inline(never)]
+    fn run(
+        &self,
+        limit: u32,
+        dress: impl Dress,
+        poll: impl Fn(WakeWord, &mut dyn FnMut() -> Poll<Ending>) -> Poll<Ending>,
+    ) {
+        let (mut left, mut polled) = (limit, None);
+        // Woken too long ago for the cause to be [news](crate::news).
+        let long_queued = self.queued_turns.get() > news::TURNS_AT_MOST;
+        // Around all polls of a tick instead of each.
+        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
+            self.cause.set(Cause::WHOEVER_RUNS);
+            let mut tasks = self.tasks.borrow_mut();
+            while left > 0
+                && let Some(next) = tasks.take_next()
+            {
+                drop(tasks);
+                left -= 1;
+                let woken_by = match long_queued {
+                    true => Cause::THREAD,
+                    false => next.woken_by,
+                };
+                self.enter_poll(next.word, woken_by);
+                let cell = polled.insert(next.cell);
+                let poll = if next.aborted {
+                    self.cancel(next.word, cell.as_mut())
+                } else {
+                    // Dropping one of our wakers does nothing, so the call that would do it is spared.
+                    let waker = ManuallyDrop::new(dress.waker(next.word));
+                    let mut cx = Context::from_waker(&waker);
+                    poll(next.word, &mut || cell.as_mut().poll(&mut cx))
+                };
+                let Some(cell) = polled.take() else {
+                    unreachable!("it was put there before the poll");
+                };
+                let index = next.word.index();
+                // One borrow puts a task back, or ends it, and takes the next one.
+                tasks = self.tasks.borrow_mut();
+                match poll {
+                    Poll::Pending => tasks.put_back(index, cell),
+                    Poll::Ready(ending) => {
+                        let ended = tasks.end(index, cell, ending);
+                        if ended != Ended::Done {
+                            drop(tasks);
+                            self.settle(index, ended, dress);
+                            tasks = self.tasks.borrow_mut();
+                        }
                     }
-                    *left > 0 && self.tasks.borrow_mut().take_next(running)
                 }
-            };
+            }
+        })) {
+            self.fail(polled.take(), payload, dress);
         }
     }
 
-    #[inline]
-    fn poll(&self, running: &mut Running, dress: impl Dress) -> Poll<Ending> {
-        let key = running.key;
-        let word = WakeWord::new(self.runtime, key.generation, key.index);
-        let woken_by = match running.long_queued {
-            true => Cause::THREAD,
-            false => running.woken_by,
+    /// Drops the future of an aborted task, which never unwinds.
+    #[cold]
+    fn cancel(&self, word: WakeWord, cell: Pin<&mut dyn AnyCell>) -> Poll<Ending> {
+        Poll::Ready(cell.cancel(self.id_at(word.index())))
+    }
+
+    /// Ends the task whose poll has unwound.
+    #[cold]
+    fn fail(&self, polled: Option<BoxedCell>, payload: Payload, dress: impl Dress) {
+        let Some(mut cell) = polled else {
+            unreachable!("nothing but a poll may panic here");
         };
-        self.enter_poll(word, Cause::task(key.index), woken_by);
-        let Some(cell) = &mut running.cell else {
-            unreachable!("a scheduled task is in its slot");
-        };
-        let cell = cell.as_mut();
-        if running.aborted {
-            return Poll::Ready(cell.cancel(self.id_of(key)));
-        }
-        // Dropping one of our wakers does nothing, so the call that would do it is spared.
-        let waker = ManuallyDrop::new(dress.waker(word));
-        let mut cx = Context::from_waker(&waker);
-        match &self.poll_times {
-            None => cell.poll(&mut cx),
-            Some(times) => {
-                let started = times.start();
-                let polled = cell.poll(&mut cx);
-                self.measure(times, times.stop(started), key);
-                polled
-            }
+        let index = self.running.get().index();
+        cell.as_mut().fail(self.id_at(index), payload);
+        let ended = self.tasks.borrow_mut().end(index, cell, Ending::Panicked);
+        self.settle(index, ended, dress);
+    }
+
+    /// The number of the task in a slot.
+    fn id_at(&self, index: u32) -> Id {
+        match self.tasks.borrow().key_of(index) {
+            Some(key) => self.id_of(key),
+            None => unreachable!("a task keeps its slot while it is polled"),
         }
     }
 
@@ -345,37 +314,45 @@ impl Executor {
     }
 
     #[inline]
-    fn enter_poll(&self, word: WakeWord, cause: Cause, woken_by: Cause) {
-        self.running.set(Some(word));
-        self.cause.set(cause);
+    fn enter_poll(&self, word: WakeWord, woken_by: Cause) {
+        self.running.set(word);
         news::set(woken_by);
         budget::refill(self.io_budget);
     }
 
     #[inline]
     fn leave_poll(&self) {
-        self.running.set(None);
+        self.running.set(WakeWord::NOBODY);
         self.cause.set(Cause::THREAD);
     }
 
     /// Reports a poll that took long, when somebody asked to hear of it.
-    fn measure(&self, times: &PollTimes, took: Duration, key: Key) {
-        let who = || self.tasks.borrow().who(key);
+    #[cold]
+    fn measure(
+        &self,
+        times: &PollTimes,
+        word: WakeWord,
+        poll: &mut dyn FnMut() -> Poll<Ending>,
+    ) -> Poll<Ending> {
+        let started = times.start();
+        let polled = poll();
+        let took = times.stop(started);
+        let who = || self.tasks.borrow().who(word.index());
         // The hook is the user's: should it panic, the task that is out of its slot must come back.
         self.contain("the hook for slow polls", || times.record(took, who));
+        polled
     }
 
-    #[inline]
-    fn finish(&self, key: Key, cell: BoxedCell, ending: Ending, dress: impl Dress) {
-        let word = |joiner: &Waker| self.own_word(joiner, dress);
-        // Not in the head of the `match`, which would hold the borrow while joiners are woken.
-        let ended = self.tasks.borrow_mut().end(key, cell, ending, word);
+    /// Does what is left to do once a task has ended.
+    #[inline(never)]
+    fn settle(&self, index: u32, ended: Ended, dress: impl Dress) {
         match ended {
             Ended::Done => {}
-            Ended::Drop(cell) if ending == Ending::ReturnedPlain => drop(cell),
-            Ended::Wake(joiner) => self.wake_all([(joiner, Cause::task(key.index))], dress),
-            Ended::Drop(cell) => self.discard(cell),
-            Ended::Report(cell, unhandled) => self.report(cell, unhandled),
+            Ended::Awaited => {
+                let joiner = self.tasks.borrow_mut().take_stranger(index);
+                self.wake_all(joiner.map(|joiner| (joiner, Cause::task(index))), dress);
+            }
+            Ended::Detached => self.detach(self.id_at(index).key),
         }
     }
 
@@ -450,12 +427,11 @@ impl Executor {
     /// runtime, which lead back here.
     #[inline]
     fn wake_one(&self, waker: Waker, dress: impl Dress) {
-        match self.own_word(&waker, dress) {
-            Some(word) => {
+        match dress.word(&waker) {
+            Some(word) if self.wake(word) => {
                 let _dropping_ours_does_nothing = ManuallyDrop::new(waker);
-                self.wake(word);
             }
-            None => waker.wake(),
+            _ => waker.wake(),
         }
     }
 
@@ -467,31 +443,39 @@ impl Executor {
             .filter(|word| word.place() == self.runtime.place())
     }
 
-    /// Looks for the output of a task on behalf of its `JoinHandle`. Runs no foreign code.
+    /// Looks for the output of a task on behalf of its `JoinHandle`; `wait` says what is noted when there
+    /// is none yet. Runs no foreign code.
     #[inline]
-    pub(crate) fn poll_join(&self, id: Id, waker: &Waker, dress: impl Dress) -> Join {
-        // The key is that of the slot's tenant, so the index is enough to tell who runs.
-        let running = self.running.get().map(WakeWord::index);
-        let clone = |waker: &Waker| dress.word(waker).map(|word| dress.waker(word));
-        let looked =
-            self.tasks
-                .borrow_mut()
-                .look_for_output(id.key, waker, || self.charge(), clone);
-        match looked {
-            Output::Ready(cell) => Join::Finished(cell),
-            Output::NotNow => Join::Yield,
-            Output::Gone => Join::Gone,
-            Output::Awaited | Output::Later if running == Some(id.key.index) => Join::Itself,
+    pub(crate) fn poll_join(
+        &self,
+        id: Id,
+        waker: &Waker,
+        dress: impl Dress,
+        wait: impl FnOnce() -> Wait,
+    ) -> Join {
+        let word = self.own_word(waker, dress);
+        let mut tasks = self.tasks.borrow_mut();
+        let join = match tasks.look_for_output(id.key, waker, word, || self.charge()) {
+            Output::Ready(cell) => return Join::Finished(cell),
+            Output::NotNow => return Join::Yield,
+            Output::Gone => return Join::Gone,
             Output::Awaited => Join::Waiting,
             Output::Later => Join::Store,
+        };
+        let running = self.running.get().index();
+        // The key is that of the slot's tenant, so the index is enough to tell.
+        if running == id.key.index() {
+            return Join::Itself;
         }
+        tasks.note_wait(running, wait);
+        join
     }
 
     /// As [`poll_join`](Self::poll_join), for one who does not wait and is not charged.
     pub(crate) fn try_join(&self, key: Key) -> Join {
         let noop = Waker::noop();
         let mut tasks = self.tasks.borrow_mut();
-        match tasks.look_for_output(key, noop, || true, |_| None) {
+        match tasks.look_for_output(key, noop, None, || true) {
             Output::Ready(cell) => Join::Finished(cell),
             Output::Gone => Join::Gone,
             Output::NotNow | Output::Awaited | Output::Later => Join::Waiting,
@@ -501,9 +485,9 @@ impl Executor {
     /// Stores whom the end of a task wakes. Cloning and dropping wakers is foreign code (I3), which
     /// may even have finished the task; but only `tick` finishes tasks, and we are inside a poll.
     #[cold]
-    pub(crate) fn store_joiner(&self, key: Key, waker: &Waker) {
-        let waker = waker.clone();
-        let replaced = self.tasks.borrow_mut().set_joiner(key, waker);
+    pub(crate) fn store_joiner(&self, key: Key, waker: &Waker, dress: impl Dress) {
+        let (waker, word) = (waker.clone(), self.own_word(waker, dress));
+        let replaced = self.tasks.borrow_mut().set_joiner(key, waker, word);
         drop(replaced);
     }
 
@@ -518,11 +502,11 @@ impl Executor {
     pub(crate) fn detach(&self, key: Key) {
         let detached = self.tasks.borrow_mut().detach(key);
         match detached {
-            Ended::Done => {}
+            Detached::Done => {}
             // Foreign code, and perhaps on behalf of another thread: nobody here waits for its panic.
-            Ended::Wake(joiner) => self.drop_foreign(joiner, "the drop of a waker"),
-            Ended::Drop(cell) => self.discard(cell),
-            Ended::Report(cell, unhandled) => self.report(cell, unhandled),
+            Detached::Joiner(joiner) => self.drop_foreign(joiner, "the drop of a waker"),
+            Detached::Output(cell) => self.discard(cell),
+            Detached::Panicked(cell, unhandled) => self.report(cell, unhandled),
         }
     }
 
@@ -539,17 +523,13 @@ impl Executor {
 
     /// Starts a new root future: it is woken, and wakers of the previous one are stale.
     pub(crate) fn begin_root(&self) -> WakeWord {
-        let generation = self.root.generation.get().wrapping_add(1);
-        self.root.generation.set(generation);
-        self.root.woken.set(true);
-        self.root.yielded.set(false);
-        WakeWord::new(self.runtime, generation, WakeWord::ROOT)
+        self.tasks.borrow_mut().begin_root()
     }
 
     /// Whether the root was woken since it was last asked.
     #[inline]
     pub(crate) fn take_root_woken(&self) -> bool {
-        self.root.woken.take()
+        self.tasks.borrow_mut().take_root_woken()
     }
 
     /// Polls the root future through `poll`, with a task's budget and bookkeeping. The bookkeeping
@@ -561,7 +541,8 @@ impl Executor {
                 self.0.leave_poll();
             }
         }
-        self.enter_poll(word, Cause::ROOT, Cause::ROOT);
+        self.enter_poll(word, Cause::ROOT);
+        self.cause.set(Cause::ROOT);
         self.tasks.borrow_mut().counters.root_polls += 1;
         let _leave = Leave(self);
         poll()
@@ -578,13 +559,13 @@ impl Executor {
     }
 
     fn running_key(&self) -> Option<Key> {
-        let word = self.running.get()?;
-        self.tasks.borrow().key_of(word.index())
+        let index = self.running.get().index();
+        self.tasks.borrow().key_of(index)
     }
 
     /// Whether a task or the root future is being polled now.
     pub(crate) fn is_polling(&self) -> bool {
-        self.running.get().is_some()
+        self.running.get() != WakeWord::NOBODY
     }
 
     /// Takes one I/O operation off the budget of the current poll. `false`: the budget is used up,
@@ -592,15 +573,14 @@ impl Executor {
     #[inline]
     pub(crate) fn charge(&self) -> bool {
         // Between polls there is nobody to be fair to.
-        budget::spend() || self.running.get().is_none()
+        budget::spend() || !self.is_polling()
     }
 
     /// Notes on what the current poll is about to wait.
     #[inline(always)]
     pub(crate) fn note_wait(&self, wait: impl FnOnce() -> Wait) {
-        if let Some(word) = self.running.get() {
-            self.tasks.borrow_mut().note_wait(word.index(), wait);
-        }
+        let index = self.running.get().index();
+        self.tasks.borrow_mut().note_wait(index, wait);
     }
 
     /// Sets what the following wakes are put down to.
@@ -655,8 +635,9 @@ impl std::fmt::Debug for Executor {
 }
 
 /// Takes a finished task's output out of its cell.
-pub(crate) fn output_of<T: 'static>(mut cell: BoxedCell) -> Option<T> {
+#[inline]
+pub(crate) fn output_of<T: 'static>(cell: BoxedCell) -> Option<T> {
     let mut place: Option<T> = None;
-    cell.as_mut().take_output(&mut place as &mut dyn Any);
+    cell.give_output(&mut place as &mut dyn Any);
     place
 }

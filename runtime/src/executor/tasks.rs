@@ -34,8 +34,12 @@ use crate::task::record::{Cause, TaskRecord, TaskState, Wait, Waiting};
 struct Slot {
     /// The future or its output; `None` for the length of a poll, and in a vacant slot.
     cell: Option<BoxedCell>,
-    /// Who awaits the handle.
-    joiner: Option<Waker>,
+    /// Who awaits the handle, when that is one of ours, else [`WakeWord::NOBODY`]. Who else may stands
+    /// in [`Tasks::strangers`].
+    joiner: WakeWord,
+    /// What wakes the task. One comparison with the word of a waker says whether it is of this runtime,
+    /// of this slot and of its tenant.
+    word: WakeWord,
     /// Where the task was spawned. For the record, as what follows.
     spawned_at: &'static Location<'static>,
     polls: u64,
@@ -47,6 +51,29 @@ struct Slot {
 }
 
 const _: () = assert!(size_of::<Slot>() == 64);
+
+impl Slot {
+    /// Puts a cell into its empty slot.
+    #[inline(always)]
+    fn put_back(&mut self, cell: BoxedCell) {
+        let empty = self.cell.replace(cell);
+        debug_assert!(empty.is_none(), "one task in a slot");
+        // Not looked at, which an assignment would do.
+        let _there_is_nothing_to_drop = ManuallyDrop::new(empty);
+    }
+
+    /// Makes a slot free that is in no list, and puts it into that of the `free` ones.
+    #[inline(always)]
+    fn vacate(&mut self, index: u32, free: &mut u32) {
+        self.state = State(u64::from(State::VACANT));
+        self.word = self.word.next_generation();
+        self.generation += 1;
+        // The last generation is never handed out: a slot that has reached it is retired.
+        if self.generation < u32::MAX {
+            self.next = mem::replace(free, index);
+        }
+    }
+}
 
 impl Linked for Slot {
     #[inline(always)]
@@ -106,9 +133,20 @@ impl State {
     }
 }
 
+/// The root future's share of what a slot has.
+struct Root {
+    /// Of its wakers; another in each `block_on`, so that a waker of an earlier one wakes nobody.
+    word: WakeWord,
+    woken: bool,
+    /// Woken after the next turn.
+    yielded: bool,
+}
+
 /// All that is borrowed together: one look-up and one borrow per operation.
 pub(super) struct Tasks {
+    runtime: RuntimeId,
     slots: Vec<Slot>,
+    root: Root,
     /// The slot vacated last, or [`queue::NONE`].
     free: u32,
     queue: RunQueue,
@@ -117,6 +155,8 @@ pub(super) struct Tasks {
     waits: Vec<Option<Wait>>,
     /// Names are rare, so a task without one pays nothing for them.
     names: HashMap<Key, Box<str>>,
+    /// Joiners that are not ours, by the index of the task they wait for; empty as long as there are none.
+    strangers: Vec<Option<Waker>>,
     /// Set when the runtime ends: nothing can be spawned any more.
     closed: bool,
     pub(super) counters: Counters,
@@ -136,43 +176,38 @@ pub(crate) struct Counters {
     pub(crate) panics_unhandled: u64,
 }
 
-/// The task that is out of its slot to be polled.
-pub(super) struct Running {
-    pub(super) key: Key,
-    /// `None` between two polls.
-    pub(super) cell: Option<BoxedCell>,
+/// A task that has left its slot to be polled.
+pub(super) struct Next {
+    pub(super) word: WakeWord,
+    pub(super) cell: BoxedCell,
     pub(super) woken_by: Cause,
-    /// Woken too long ago for the cause to be [news].
-    ///
-    /// [news]: crate::news
-    pub(super) long_queued: bool,
+    /// To be cancelled instead.
     pub(super) aborted: bool,
 }
 
-impl Running {
-    pub(super) const NOBODY: Running = Running {
-        key: Key {
-            index: queue::NONE,
-            generation: 0,
-        },
-        cell: None,
-        woken_by: Cause::THREAD,
-        long_queued: false,
-        aborted: false,
-    };
-}
-
-/// What is left to do, outside the borrow, once a task has ended or its handle is gone.
+/// What is left to do, outside the borrow, once a task has ended.
 #[must_use]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
     /// Nothing.
     Done,
-    /// Whoever awaited the task, to be woken, or dropped when it only let go.
-    Wake(Waker),
+    /// Somebody who is not ours awaited it and is to be woken: see [`Tasks::take_stranger`].
+    Awaited,
+    /// Nobody will join; what is left in the slot is to be let go: see [`Tasks::detach`].
+    Detached,
+}
+
+/// What is left to do, outside the borrow, once a handle is gone.
+#[must_use]
+pub(super) enum Detached {
+    /// Nothing.
+    Done,
+    /// Whoever awaited the task has let go.
+    Joiner(Waker),
     /// Nobody will join.
-    Drop(BoxedCell),
+    Output(BoxedCell),
     /// Nor will anybody hear of its panic.
-    Report(BoxedCell, Unhandled),
+    Panicked(BoxedCell, Unhandled),
 }
 
 /// What [`Tasks::look_for_output`] found.
@@ -199,13 +234,20 @@ pub(super) struct Last {
 }
 
 impl Tasks {
-    pub(super) fn new(seed: Option<u64>) -> Self {
+    pub(super) fn new(runtime: RuntimeId, seed: Option<u64>) -> Self {
         Tasks {
+            runtime,
             slots: Vec::new(),
+            root: Root {
+                word: WakeWord::new(runtime, 0, WakeWord::ROOT),
+                woken: false,
+                yielded: false,
+            },
             free: queue::NONE,
             queue: RunQueue::new(seed),
             waits: Vec::new(),
             names: HashMap::new(),
+            strangers: Vec::new(),
             closed: false,
             counters: Counters::default(),
         }
@@ -213,18 +255,18 @@ impl Tasks {
 
     #[inline(always)]
     fn get(&self, key: Key) -> Option<&Slot> {
-        let slot = self.slots.get(key.index as usize)?;
-        (slot.generation == key.generation).then_some(slot)
+        let slot = self.slots.get(key.index() as usize)?;
+        (slot.generation == key.generation()).then_some(slot)
     }
 
     #[inline(always)]
     fn get_mut(&mut self, key: Key) -> Option<&mut Slot> {
-        let slot = self.slots.get_mut(key.index as usize)?;
-        (slot.generation == key.generation).then_some(slot)
+        let slot = self.slots.get_mut(key.index() as usize)?;
+        (slot.generation == key.generation()).then_some(slot)
     }
 
     /// Gives a cell a slot and a place in the run queue; gives it back once the table is closed.
-    #[inline]
+    #[inline(always)]
     pub(super) fn insert(
         &mut self,
         cell: BoxedCell,
@@ -237,16 +279,15 @@ impl Tasks {
         let key = match self.slots.get_mut(index as usize) {
             Some(slot) => {
                 self.free = mem::replace(&mut slot.next, queue::NONE);
-                slot.cell = Some(cell);
+                slot.put_back(cell);
                 slot.spawned_at = spawned_at;
                 slot.polls = 0;
                 slot.state = State::NEW;
-                let generation = slot.generation;
-                Key { index, generation }
+                Key::new(index, slot.generation)
             }
             None => self.insert_new(cell, spawned_at),
         };
-        self.queue.push(&mut self.slots, key.index);
+        self.queue.push(&mut self.slots, key.index());
         self.counters.spawned += 1;
         Ok(key)
     }
@@ -255,21 +296,19 @@ impl Tasks {
     fn insert_new(&mut self, cell: BoxedCell, spawned_at: &'static Location<'static>) -> Key {
         let index = u32::try_from(self.slots.len())
             .ok()
-            .filter(|index| *index != queue::NONE);
-        let index = index.expect("a runtime holds at most 2^32 - 1 tasks");
+            .filter(|index| *index < WakeWord::NOBODY.index());
+        let index = index.expect("a runtime holds at most 2^32 - 2 tasks");
         self.slots.push(Slot {
             cell: Some(cell),
-            joiner: None,
+            joiner: WakeWord::NOBODY,
+            word: WakeWord::new(self.runtime, 0, index),
             spawned_at,
             polls: 0,
             state: State::NEW,
             generation: 0,
             next: queue::NONE,
         });
-        Key {
-            index,
-            generation: 0,
-        }
+        Key::new(index, 0)
     }
 
     /// Names a task.
@@ -280,36 +319,71 @@ impl Tasks {
         }
     }
 
-    /// Puts a task into the run queue unless it is there already or has ended (I2).
+    /// Puts a task into the run queue unless it is there already or has ended (I2); or marks the root
+    /// woken. `false`: the word is one of another runtime.
+    ///
+    /// The word may be stale in every part: then nobody, or somebody else, is polled once more than
+    /// necessary.
     #[inline(always)]
-    pub(super) fn wake(&mut self, word: WakeWord, cause: Cause) {
+    pub(super) fn wake(&mut self, word: WakeWord, cause: Cause) -> bool {
         let index = word.index();
         let slot = match self.slots.get_mut(index as usize) {
-            Some(slot) if slot.generation as u16 == word.generation() => slot,
-            _ => {
-                self.counters.wakes_stale += 1;
-                return;
-            }
+            Some(slot) if slot.word == word => slot,
+            _ => return self.wake_no_task(word, cause),
         };
         if slot
             .state
             .has(State::SCHEDULED | State::FINISHED | State::VACANT)
         {
             self.counters.wakes_coalesced += 1;
-            return;
+            return true;
         }
         slot.state.set(State::SCHEDULED);
         slot.state.woken_by(cause);
         self.queue.push(&mut self.slots, index);
         self.counters.wakes[cause.kind()] += 1;
+        true
+    }
+
+    #[cold]
+    fn wake_no_task(&mut self, word: WakeWord, cause: Cause) -> bool {
+        if word == self.root.word {
+            if std::mem::replace(&mut self.root.woken, true) {
+                self.counters.wakes_coalesced += 1;
+            } else {
+                self.counters.wakes[cause.kind()] += 1;
+            }
+            return true;
+        }
+        let own = word.place() == self.runtime.place();
+        self.counters.wakes_stale += u64::from(own);
+        own
+    }
+
+    /// Begins a new root future: it is woken, and wakers of the one before it are stale.
+    pub(super) fn begin_root(&mut self) -> WakeWord {
+        self.root = Root {
+            word: self.root.word.next_generation(),
+            woken: true,
+            yielded: false,
+        };
+        self.root.word
+    }
+
+    /// Whether the root was woken since it was last asked.
+    #[inline]
+    pub(super) fn take_root_woken(&mut self) -> bool {
+        mem::take(&mut self.root.woken)
     }
 
     /// As [`wake`](Self::wake), into the queue's waiting room: until the next turn is over.
     #[inline]
     pub(super) fn wake_after_turn(&mut self, word: WakeWord) {
         let index = word.index();
-        if let Some(slot) = self.slots.get_mut(index as usize)
-            && slot.generation as u16 == word.generation()
+        if index == WakeWord::ROOT {
+            self.root.yielded = true;
+        } else if let Some(slot) = self.slots.get_mut(index as usize)
+            && slot.word == word
             && !slot
                 .state
                 .has(State::SCHEDULED | State::FINISHED | State::VACANT)
@@ -324,12 +398,13 @@ impl Tasks {
     #[inline]
     pub(super) fn admit_yielded(&mut self) {
         self.queue.admit_yielded(&mut self.slots);
+        self.root.woken |= mem::take(&mut self.root.yielded);
     }
 
-    /// Whether anybody is in the run queue or its waiting room.
+    /// Whether anybody is in the run queue or its waiting room, or the root would be.
     #[inline]
     pub(super) fn any_scheduled(&self) -> bool {
-        !self.queue.is_empty()
+        !self.queue.is_empty() || self.root.woken || self.root.yielded
     }
 
     /// Whether anybody is in the run queue and has not yielded.
@@ -338,27 +413,34 @@ impl Tasks {
         self.queue.any_ready()
     }
 
-    /// Takes the cell of the next task in the queue out of its slot. `false`: nobody is scheduled.
+    /// Takes the next task in the queue out of its slot.
     #[inline(always)]
-    pub(super) fn take_next(&mut self, running: &mut Running) -> bool {
+    pub(super) fn take_next(&mut self) -> Option<Next> {
         loop {
-            let Some((index, slot)) = self.queue.pop(&mut self.slots) else {
-                return false;
-            };
+            let (index, slot) = self.queue.pop(&mut self.slots)?;
             let state = slot.state;
             slot.state.clear(State::SCHEDULED | State::NOTED);
-            if state.has(State::FINISHED) {
-                self.leave_behind(index);
-                continue;
+            let mut aborted = false;
+            // Both in one look, because both are rare.
+            if state.has(State::FINISHED | State::ABORTED) {
+                if state.has(State::FINISHED) {
+                    self.leave_behind(index);
+                    continue;
+                }
+                aborted = true;
             }
+            let Some(cell) = slot.cell.take() else {
+                unreachable!("a scheduled task is in its slot");
+            };
             slot.polls += 1;
-            let generation = slot.generation;
-            running.key = Key { index, generation };
-            running.woken_by = state.last_wake();
-            running.aborted = state.has(State::ABORTED);
-            running.cell = slot.cell.take();
             self.counters.polls += 1;
-            return true;
+            let word = slot.word;
+            return Some(Next {
+                word,
+                cell,
+                woken_by: state.last_wake(),
+                aborted,
+            });
         }
     }
 
@@ -366,18 +448,18 @@ impl Tasks {
     /// will join it, nothing left of it but its slot.
     #[cold]
     fn leave_behind(&mut self, index: u32) {
-        if let Some(slot) = self.slots.get(index as usize)
+        if let Some(slot) = self.slots.get_mut(index as usize)
             && !slot.state.has(State::JOINABLE)
         {
-            self.vacate(index);
+            slot.vacate(index, &mut self.free);
         }
     }
 
-    /// Puts a cell back into its slot after a poll that returned `Pending`.
+    /// Puts a cell back into its slot after a poll that did not end the task.
     #[inline(always)]
-    pub(super) fn put_back(&mut self, running: &mut Running) {
+    pub(super) fn put_back(&mut self, index: u32, cell: BoxedCell) {
         // A task keeps its slot while it is polled, so its index is enough.
-        self.slots[running.key.index as usize].cell = running.cell.take();
+        self.slots[index as usize].put_back(cell);
     }
 
     /// Notes on what a task that is being polled is about to wait.
@@ -403,17 +485,17 @@ impl Tasks {
     }
 
     /// Forgets a task that has ended and for which nobody will ask again.
-    #[inline]
-    fn forget(&mut self, key: Key) {
-        let slot = &mut self.slots[key.index as usize];
-        let state = slot.state;
+    #[inline(always)]
+    fn forget(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        let (state, generation) = (slot.state, slot.generation);
         if state.has(State::SCHEDULED) {
             slot.state.clear(State::JOINABLE);
         } else {
-            self.vacate(key.index);
+            slot.vacate(index, &mut self.free);
         }
         if state.has(State::NAMED) {
-            self.forget_name(key);
+            self.forget_name(Key::new(index, generation));
         }
     }
 
@@ -422,81 +504,68 @@ impl Tasks {
         self.names.remove(&key);
     }
 
-    /// Makes a slot free that is in no list.
-    #[inline]
-    fn vacate(&mut self, index: u32) {
-        let slot = &mut self.slots[index as usize];
-        slot.state = State(u64::from(State::VACANT));
-        // The last generation is never handed out: a slot that has reached it is retired.
-        slot.generation += 1;
-        if slot.generation < u32::MAX {
-            slot.next = mem::replace(&mut self.free, index);
-        }
-    }
-
     /// A task has ended: its output stays in the slot when a handle exists, else the slot is free.
-    #[inline]
-    pub(super) fn end(
-        &mut self,
-        key: Key,
-        cell: BoxedCell,
-        ending: Ending,
-        word: impl Fn(&Waker) -> Option<WakeWord>,
-    ) -> Ended {
+    #[inline(always)]
+    pub(super) fn end(&mut self, index: u32, cell: BoxedCell, ending: Ending) -> Ended {
         self.counters.ended += 1;
-        let slot = &mut self.slots[key.index as usize];
+        let slot = &mut self.slots[index as usize];
+        let joinable = slot.state.has(State::JOINABLE);
         slot.state.set(State::FINISHED);
+        if !joinable && ending == Ending::ReturnedPlain {
+            self.forget(index);
+            // Nothing foreign is in it, so it may be dropped under the borrow.
+            drop(cell);
+            return Ended::Done;
+        }
+        slot.put_back(cell);
         if ending == Ending::Panicked {
             slot.state.set(State::PANICKED);
             self.counters.panics += 1;
         }
-        if !slot.state.has(State::JOINABLE) {
-            return self.leave(key, cell);
+        if !joinable {
+            return Ended::Detached;
         }
-        slot.cell = Some(cell);
-        let Some(joiner) = slot.joiner.take() else {
-            return Ended::Done;
-        };
-        match word(&joiner) {
+        let joiner = mem::replace(&mut slot.joiner, WakeWord::NOBODY);
+        if joiner != WakeWord::NOBODY {
             // Nearly always: another task of ours, which can be woken in this very borrow.
-            Some(word) if word.index() != WakeWord::ROOT => {
-                let _dropping_ours_does_nothing = ManuallyDrop::new(joiner);
-                self.wake(word, Cause::task(key.index));
-                Ended::Done
-            }
-            _ => Ended::Wake(joiner),
+            self.wake(joiner, Cause::task(index));
+        } else if self.has_stranger(index) {
+            return Ended::Awaited;
         }
+        Ended::Done
     }
 
     /// Forgets a task that has ended and that nobody will join.
-    #[inline]
-    fn leave(&mut self, key: Key, cell: BoxedCell) -> Ended {
-        if self.slots[key.index as usize].state.has(State::PANICKED) {
-            return self.leave_panicked(key, cell);
+    fn leave(&mut self, index: u32, cell: BoxedCell) -> Detached {
+        if self.slots[index as usize].state.has(State::PANICKED) {
+            return self.leave_panicked(index, cell);
         }
-        self.forget(key);
-        Ended::Drop(cell)
+        self.forget(index);
+        Detached::Output(cell)
     }
 
     #[cold]
-    fn leave_panicked(&mut self, key: Key, cell: BoxedCell) -> Ended {
+    fn leave_panicked(&mut self, index: u32, cell: BoxedCell) -> Detached {
         self.counters.panics_unhandled += 1;
+        let slot = &self.slots[index as usize];
+        let key = Key::new(index, slot.generation);
         let unhandled = Unhandled {
             name: self.names.get(&key).map(ToString::to_string),
-            spawned_at: self.slots[key.index as usize].spawned_at,
+            spawned_at: slot.spawned_at,
         };
-        self.forget(key);
-        Ended::Report(cell, unhandled)
+        self.forget(index);
+        Detached::Panicked(cell, unhandled)
     }
 
-    /// Looks for a task's output. `charge` is asked before one is taken; `clone` clones wakers of ours.
+    /// Looks for a task's output, on behalf of one who asks through `waker`; `word` is the number in
+    /// it, when it is one of ours. `charge` is asked before an output is taken.
     #[inline]
     pub(super) fn look_for_output(
         &mut self,
         key: Key,
         waker: &Waker,
+        word: Option<WakeWord>,
         charge: impl FnOnce() -> bool,
-        clone: impl Fn(&Waker) -> Option<Waker>,
     ) -> Output {
         let Some(slot) = self.get_mut(key) else {
             return Output::Gone;
@@ -506,35 +575,70 @@ impl Tasks {
                 return Output::NotNow;
             }
             let cell = slot.cell.take();
-            self.forget(key);
+            self.forget(key.index());
             return cell.map_or(Output::Gone, Output::Ready);
         }
-        match &slot.joiner {
-            Some(joiner) if joiner.will_wake(waker) => return Output::Awaited,
-            Some(_) => return Output::Later,
-            None => slot.joiner = clone(waker),
-        }
-        match slot.joiner {
-            Some(_) => Output::Awaited,
-            None => Output::Later,
+        match word {
+            // One of ours is stored at once, unless it takes the place of somebody else's.
+            Some(word) if !self.has_stranger(key.index()) => {
+                self.slots[key.index() as usize].joiner = word;
+                Output::Awaited
+            }
+            _ => self.look_among_strangers(key.index(), waker),
         }
     }
 
-    /// Sets whom the end of a task wakes; gives back the waker that is left over.
-    pub(super) fn set_joiner(&mut self, key: Key, waker: Waker) -> Option<Waker> {
-        match self.get_mut(key) {
-            Some(slot) => slot.joiner.replace(waker),
-            None => Some(waker),
+    /// Whether this very waker waits for the end of a task already.
+    #[cold]
+    fn look_among_strangers(&self, index: u32, waker: &Waker) -> Output {
+        match self.strangers.get(index as usize) {
+            Some(Some(stranger)) if stranger.will_wake(waker) => Output::Awaited,
+            _ => Output::Later,
         }
+    }
+
+    /// Whether somebody who is not ours awaits the task in a slot.
+    #[inline]
+    fn has_stranger(&self, index: u32) -> bool {
+        matches!(self.strangers.get(index as usize), Some(Some(_)))
+    }
+
+    /// Takes out who awaits a task and is not ours.
+    pub(super) fn take_stranger(&mut self, index: u32) -> Option<Waker> {
+        self.strangers.get_mut(index as usize)?.take()
+    }
+
+    /// Sets whom the end of a task wakes, `word` being the number in the waker when it is one of ours;
+    /// gives back the waker that is left over.
+    pub(super) fn set_joiner(
+        &mut self,
+        key: Key,
+        waker: Waker,
+        word: Option<WakeWord>,
+    ) -> Option<Waker> {
+        let Some(slot) = self.get_mut(key) else {
+            return Some(waker);
+        };
+        slot.joiner = word.unwrap_or(WakeWord::NOBODY);
+        if word.is_some() {
+            return self.take_stranger(key.index());
+        }
+        let index = key.index() as usize;
+        if index >= self.strangers.len() {
+            self.strangers.resize_with(self.slots.len(), || None);
+        }
+        self.strangers[index].replace(waker)
     }
 
     /// Nobody will ask for the output any more. `false`: there is more to do than to remember that,
     /// and [`detach`](Self::detach) does it.
     #[inline]
     pub(super) fn detach_unfinished(&mut self, key: Key) -> bool {
+        let stranger = self.has_stranger(key.index());
         match self.get_mut(key) {
-            Some(slot) if slot.joiner.is_none() && !slot.state.has(State::FINISHED) => {
+            Some(slot) if !stranger && !slot.state.has(State::FINISHED) => {
                 slot.state.clear(State::JOINABLE);
+                slot.joiner = WakeWord::NOBODY;
                 true
             }
             _ => false,
@@ -542,21 +646,22 @@ impl Tasks {
     }
 
     /// Nobody will ask for the output any more.
-    pub(super) fn detach(&mut self, key: Key) -> Ended {
+    pub(super) fn detach(&mut self, key: Key) -> Detached {
         let Some(slot) = self.get_mut(key) else {
-            return Ended::Done;
+            return Detached::Done;
         };
         slot.state.clear(State::JOINABLE);
-        // Who awaited a task that has ended was woken, and is not kept.
-        if let Some(joiner) = slot.joiner.take() {
-            return Ended::Wake(joiner);
+        slot.joiner = WakeWord::NOBODY;
+        if slot.state.has(State::FINISHED) {
+            return match slot.cell.take() {
+                Some(cell) => self.leave(key.index(), cell),
+                None => Detached::Done,
+            };
         }
-        if !slot.state.has(State::FINISHED) {
-            return Ended::Done;
-        }
-        match slot.cell.take() {
-            Some(cell) => self.leave(key, cell),
-            None => Ended::Done,
+        match self.take_stranger(key.index()) {
+            // Who awaited a task that goes on alone is not kept, nor woken.
+            Some(stranger) => Detached::Joiner(stranger),
+            None => Detached::Done,
         }
     }
 
@@ -572,7 +677,7 @@ impl Tasks {
         slot.state.woken_by(Cause::ABORT);
         if !slot.state.has(State::SCHEDULED) {
             slot.state.set(State::SCHEDULED);
-            self.queue.push(&mut self.slots, key.index);
+            self.queue.push(&mut self.slots, key.index());
         }
         self.counters.wakes[Cause::ABORT.kind()] += 1;
     }
@@ -585,13 +690,17 @@ impl Tasks {
     /// The full key of the task in a slot.
     pub(super) fn key_of(&self, index: u32) -> Option<Key> {
         let generation = self.slots.get(index as usize)?.generation;
-        Some(Key { index, generation })
+        Some(Key::new(index, generation))
     }
 
-    /// A task's name and where it was spawned, for a warning.
-    pub(super) fn who(&self, key: Key) -> (Option<String>, Option<&'static Location<'static>>) {
-        let spawned_at = self.get(key).map(|slot| slot.spawned_at);
-        (self.names.get(&key).map(ToString::to_string), spawned_at)
+    /// A task's name and where it was spawned, for a warning. It is asked about while it is polled, and
+    /// so it is in its slot still.
+    pub(super) fn who(&self, index: u32) -> (Option<String>, Option<&'static Location<'static>>) {
+        let Some(slot) = self.slots.get(index as usize) else {
+            return (None, None);
+        };
+        let name = self.names.get(&Key::new(index, slot.generation));
+        (name.map(ToString::to_string), Some(slot.spawned_at))
     }
 
     /// Takes no more tasks from now on.
@@ -611,9 +720,11 @@ impl Tasks {
             name: None,
             spawned_at: slot.spawned_at,
         });
+        // One of ours who waited is among those that end.
+        let joiner = self.take_stranger(self.slots.len() as u32);
         Some(Last {
             cell: slot.cell,
-            joiner: slot.joiner,
+            joiner,
             unhandled,
         })
     }
@@ -625,6 +736,7 @@ impl Tasks {
         self.queue.clear();
         self.names.clear();
         self.waits = Vec::new();
+        self.strangers = Vec::new();
     }
 
     /// Every task as it is now.
@@ -638,7 +750,7 @@ impl Tasks {
         tasks
             .map(|(slot, index)| {
                 let generation = slot.generation;
-                self.record(runtime, Key { index, generation }, slot, now_ns)
+                self.record(runtime, Key::new(index, generation), slot, now_ns)
             })
             .collect()
     }
@@ -652,7 +764,7 @@ impl Tasks {
         };
         let waits = slot.state.has(State::NOTED) && !slot.state.has(State::FINISHED);
         let wait = match waits {
-            true => self.waits.get(key.index as usize).copied().flatten(),
+            true => self.waits.get(key.index() as usize).copied().flatten(),
             false => None,
         };
         let waiting = wait.map(|wait| Waiting {

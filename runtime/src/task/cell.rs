@@ -6,7 +6,7 @@
 //! ```text
 //!            poll: Pending
 //!              +-----+
-//!              v     |          take_output
+//!              v     |          give_output
 //!  spawn --> Running ------> Finished(Ok | Err) -----------> Finished(None)
 //!                    poll: Ready, fail, cancel
 //! ```
@@ -54,8 +54,9 @@ pub(crate) trait AnyCell {
     /// Drops the future before it has finished. Never unwinds.
     fn cancel(self: Pin<&mut Self>, id: Id) -> Ending;
 
-    /// Moves the output into `place`, which has to be an `Option<Result<T, JoinError>>`.
-    fn take_output(self: Pin<&mut Self>, place: &mut dyn Any);
+    /// Moves the output into `place`, which has to be an `Option<Result<T, JoinError>>`, and frees the
+    /// cell: in one call, which knows its type.
+    fn give_output(self: Pin<Box<Self>>, place: &mut dyn Any);
 
     /// The text of the panic with which the task ended, when it did and it has one.
     fn panic_text(&self) -> Option<String>;
@@ -134,7 +135,7 @@ where
         }
     }
 
-    fn take_output(mut self: Pin<&mut Self>, place: &mut dyn Any) {
+    fn give_output(mut self: Pin<Box<Self>>, place: &mut dyn Any) {
         let Some(place) = place.downcast_mut::<Option<Result<F::Output, JoinError>>>() else {
             unreachable!("a handle asks for the output type of its own task");
         };

@@ -5,7 +5,7 @@
 //! ```text
 //!  RuntimeId  64 bits  serial : 48 | place in the registry : 16      never reused
 //!  Id        128 bits  RuntimeId | generation : 32 | slot : 32       never reused
-//!  WakeWord   64 bits  place : 16 | generation : 16 | slot : 32      may be reused
+//!  WakeWord   64 bits  generation : 16 | place : 16 | slot : 32      may be reused
 //! ```
 //!
 //! A stale `WakeWord` is at worst a spurious poll, and futures must bear those, so it may be short
@@ -45,9 +45,18 @@ pub struct Id {
     pub(crate) key: Key,
 }
 
+impl Id {
+    /// That of a task which could not be spawned because its runtime is ending: it finds nothing, since
+    /// no table hands out the last index.
+    pub(crate) fn of_nobody(runtime: RuntimeId) -> Self {
+        let key = Key::new(u32::MAX, u32::MAX);
+        Id { runtime, key }
+    }
+}
+
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.key.index, self.key.generation)
+        write!(f, "{}.{}", self.key.index(), self.key.generation())
     }
 }
 
@@ -65,13 +74,18 @@ impl WakeWord {
     /// The slot number that stands for the root future of `block_on`, which lives in no slot.
     pub(crate) const ROOT: u32 = u32::MAX;
 
+    /// Nobody's: no slot has its number.
+    pub(crate) const NOBODY: WakeWord = WakeWord(WakeWord::ROOT as u64 - 1);
+
     #[inline]
-    pub(crate) fn new(runtime: RuntimeId, generation: u32, index: u32) -> Self {
-        WakeWord(
-            u64::from(runtime.place()) << 48
-                | u64::from(generation as u16) << 32
-                | u64::from(index),
-        )
+    pub(crate) fn new(runtime: RuntimeId, generation: u16, index: u32) -> Self {
+        WakeWord(u64::from(generation) << 48 | u64::from(runtime.place()) << 32 | u64::from(index))
+    }
+
+    /// The word of the same slot in the next generation; after the last comes the first.
+    #[inline]
+    pub(crate) fn next_generation(self) -> Self {
+        WakeWord(self.0.wrapping_add(1 << 48))
     }
 
     #[inline]
@@ -87,13 +101,13 @@ impl WakeWord {
     /// The registry place of the runtime that owns the task.
     #[inline]
     pub(crate) fn place(self) -> u16 {
-        (self.0 >> 48) as u16
+        (self.0 >> 32) as u16
     }
 
     /// The low half of the slot's generation.
-    #[inline]
+    #[cfg(test)]
     pub(crate) fn generation(self) -> u16 {
-        (self.0 >> 32) as u16
+        (self.0 >> 48) as u16
     }
 
     #[inline]
@@ -119,9 +133,11 @@ mod tests {
     #[test]
     fn a_wake_word_gives_back_what_was_packed() {
         let runtime = RuntimeId::new(9, 0xfedc);
-        let word = WakeWord::from_bits(WakeWord::new(runtime, 0x1234_5678, 0x9abc_def0).to_bits());
+        let word = WakeWord::from_bits(WakeWord::new(runtime, 0xffff, 0x9abc_def0).to_bits());
         assert_eq!(word.place(), 0xfedc);
-        assert_eq!(word.generation(), 0x5678);
+        assert_eq!(word.generation(), 0xffff);
         assert_eq!(word.index(), 0x9abc_def0);
+        let first = WakeWord::new(runtime, 0, 0x9abc_def0);
+        assert_eq!(word.next_generation(), first);
     }
 }

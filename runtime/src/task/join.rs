@@ -16,8 +16,6 @@ use super::{Id, JoinError};
 use crate::current;
 use crate::executor::{Join, output_of};
 use crate::remote::Message;
-use crate::slab::Key;
-use crate::task::id::RuntimeId;
 use crate::task::record::Wait;
 use crate::waker::Ours;
 
@@ -51,31 +49,31 @@ use crate::waker::Ours;
 /// ```
 pub struct JoinHandle<T> {
     id: Id,
-    /// The output was taken, or there never was a task.
-    done: bool,
+    stage: Stage,
     // `fn() -> T`: a handle gives a `T` but holds none, so it is `Send` whatever `T` is.
     output: PhantomData<fn() -> T>,
+}
+
+/// What can be had from a handle.
+///
+/// A whole word, because handles are moved when they have just been made: a load of a word that
+/// follows a store of its first byte waits until that has reached the cache.
+#[repr(usize)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The task's output.
+    Joinable,
+    /// Nothing: the output was taken, or there never was a task.
+    Done,
 }
 
 impl<T> JoinHandle<T> {
     pub(crate) fn new(id: Id) -> Self {
         JoinHandle {
             id,
-            done: false,
+            stage: Stage::Joinable,
             output: PhantomData,
         }
-    }
-
-    /// The handle of a task that could not be spawned because its runtime is ending.
-    pub(crate) fn gone(runtime: RuntimeId) -> Self {
-        // A slab never hands out the last index, so this key finds nothing.
-        JoinHandle::new(Id {
-            runtime,
-            key: Key {
-                index: u32::MAX,
-                generation: u32::MAX,
-            },
-        })
     }
 
     /// Cancels the task at its next turn: its future is dropped instead of polled.
@@ -95,7 +93,7 @@ impl<T> JoinHandle<T> {
     #[must_use]
     #[track_caller]
     pub fn is_finished(&self) -> bool {
-        self.done || is_finished(self.id, "JoinHandle::is_finished")
+        self.stage == Stage::Done || is_finished(self.id, "JoinHandle::is_finished")
     }
 
     /// A handle that can abort the task and do nothing else.
@@ -130,7 +128,7 @@ impl<T> JoinHandle<T> {
             Join::Gone => None,
             _ => return None,
         };
-        self.done = true;
+        self.stage = Stage::Done;
         Some(output.unwrap_or_else(|| Err(JoinError::cancelled(id))))
     }
 }
@@ -153,23 +151,19 @@ impl<T: 'static> Future for JoinHandle<T> {
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(
-            !self.done,
+            self.stage != Stage::Done,
             "a JoinHandle was polled after it had given its output"
         );
         let (id, location) = (self.id, Location::caller());
         let looked = current::with(|core| {
             let owns = core.owns(id.runtime);
             owns.then(|| {
-                let joined = core.executor.poll_join(id, cx.waker(), Ours);
-                if let Join::Waiting | Join::Store = joined {
-                    core.executor.note_wait(|| Wait {
-                        operation: "JoinHandle",
-                        location,
-                        since_ns: core.timers.loop_now_ns(),
-                        fd: -1,
-                    });
-                }
-                joined
+                core.executor.poll_join(id, cx.waker(), Ours, || Wait {
+                    operation: "JoinHandle",
+                    location,
+                    since_ns: core.timers.loop_now_ns(),
+                    fd: -1,
+                })
             })
         });
         let joined = looked.flatten().unwrap_or_else(|| {
@@ -180,7 +174,7 @@ impl<T: 'static> Future for JoinHandle<T> {
             Join::Waiting => Poll::Pending,
             Join::Store => {
                 if let Some(core) = current::get() {
-                    core.executor.store_joiner(id.key, cx.waker());
+                    core.executor.store_joiner(id.key, cx.waker(), Ours);
                 }
                 Poll::Pending
             }
@@ -189,12 +183,12 @@ impl<T: 'static> Future for JoinHandle<T> {
                 Poll::Pending
             }
             Join::Finished(cell) => {
-                self.done = true;
+                self.stage = Stage::Done;
                 let output = output_of::<Result<T, JoinError>>(cell);
                 Poll::Ready(output.unwrap_or_else(|| Err(JoinError::cancelled(id))))
             }
             Join::Gone => {
-                self.done = true;
+                self.stage = Stage::Done;
                 Poll::Ready(Err(JoinError::cancelled(id)))
             }
             Join::Itself => {
@@ -208,7 +202,7 @@ impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> Drop for JoinHandle<T> {
     fn drop(&mut self) {
-        if self.done {
+        if self.stage == Stage::Done {
             return;
         }
         let id = self.id;

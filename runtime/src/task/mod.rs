@@ -82,23 +82,32 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    let cell = cell::Cell::boxed(future);
-    let mut cell = Some(cell);
-    let spawned = current::with(|core| {
-        let cell = cell.take().expect("the closure runs once");
-        (core.id, core.executor.spawn(cell, location))
-    });
-    match spawned {
-        Some((_, Ok(id))) => JoinHandle::new(id),
-        // The runtime is ending. The future is dropped here, and awaiting it says "cancelled".
-        Some((runtime, Err(refused))) => {
-            drop(refused);
-            JoinHandle::gone(runtime)
-        }
+    match spawn_cell(cell::Cell::boxed(future), location) {
+        Some(id) => JoinHandle::new(id),
         None => {
-            drop(cell);
             current::expect("spawn");
             unreachable!("`expect` has panicked")
+        }
+    }
+}
+
+/// What does not depend on the future's type; `None` without a runtime on this thread.
+#[inline(never)]
+fn spawn_cell(cell: cell::BoxedCell, location: &'static Location<'static>) -> Option<Id> {
+    let mut cell = Some(cell);
+    let spawned = current::with(|core| {
+        let cell = cell.take()?;
+        match core.executor.spawn(cell, location) {
+            Ok(id) => Some(Ok(id)),
+            Err(refused) => Some(Err((core.id, refused))),
+        }
+    });
+    match spawned.flatten()? {
+        Ok(id) => Some(id),
+        // The runtime is ending. The future is dropped here, and awaiting it says "cancelled".
+        Err((runtime, refused)) => {
+            drop(refused);
+            Some(Id::of_nobody(runtime))
         }
     }
 }

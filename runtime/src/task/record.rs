@@ -71,6 +71,9 @@ impl Cause {
     /// The kind of [`Cause::task`].
     pub(crate) const TASK: Cause = Cause::new(7, 0, 0);
 
+    /// Stands for [`Cause::task`] of whoever is being polled: no cause by itself.
+    pub(crate) const WHOEVER_RUNS: Cause = Cause(u64::MAX);
+
     #[inline]
     const fn new(kind: u8, details: u16, value: u32) -> Self {
         Cause((kind as u64) << 56 | (details as u64) << 40 | (value as u64) << 8)

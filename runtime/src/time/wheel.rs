@@ -194,9 +194,9 @@ impl Wheel {
             prev: NONE,
             next,
         });
-        self.lead(place, key.index, deadline);
+        self.lead(place, key.index(), deadline);
         if next != NONE {
-            self.timer_mut(next).prev = key.index;
+            self.timer_mut(next).prev = key.index();
         }
         key
     }
@@ -822,7 +822,7 @@ mod tests {
             let start = round * many * 1_000;
             let keys = Vec::from_iter((0..many).map(|nth| {
                 let key = wheel.insert(start + nth * 1_000, Waker::noop().clone());
-                assert!(u64::from(key.index) < many, "a freed slot is used again");
+                assert!(u64::from(key.index()) < many, "a freed slot is used again");
                 key
             }));
             for key in keys.iter().step_by(2) {
