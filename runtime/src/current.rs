@@ -238,14 +238,18 @@ impl Drop for BlockOnGuard {
 /// Wakes the task a waker stands for, from whatever thread.
 #[inline]
 pub(crate) fn wake(word: WakeWord) {
-    if with(|core| core.executor.wake(word)) != Some(true) {
-        wake_elsewhere(word);
+    if with(|core| core.executor.wake_task(word)) != Some(true) {
+        wake_no_task(word);
     }
 }
 
+/// The root, or whoever lives elsewhere. Looks anew and from the beginning, because what is kept for
+/// after a call needs a register that is saved and restored, by those that never come here as well.
 #[cold]
-fn wake_elsewhere(word: WakeWord) {
-    if let Some(remote) = registry::at(word.place()) {
+fn wake_no_task(word: WakeWord) {
+    if with(|core| core.executor.wake(word)) != Some(true)
+        && let Some(remote) = registry::at(word.place())
+    {
         // Refused by a runtime that is ending: then there is nobody left to wake.
         remote.send(Message::Wake(word)).ok();
     }

@@ -137,15 +137,20 @@ impl Executor {
 
     /// Gives a future a slot and a place in the run queue.
     ///
-    /// On a runtime that is ending the cell comes back, to be dropped by the caller.
+    /// The cell stays where it is when there is no slot: see [`make_room`](Self::make_room).
     #[inline(always)]
     pub(crate) fn spawn(
         &self,
-        cell: BoxedCell,
+        cell: &mut Option<BoxedCell>,
         spawned_at: &'static Location<'static>,
-    ) -> Result<Id, BoxedCell> {
+    ) -> Option<Id> {
         let key = self.tasks.borrow_mut().insert(cell, spawned_at)?;
-        Ok(self.id_of(key))
+        Some(self.id_of(key))
+    }
+
+    /// Sees to it that the next [`spawn`](Self::spawn) finds a slot; `false` on a runtime that is ending.
+    pub(crate) fn make_room(&self) -> bool {
+        self.tasks.borrow_mut().make_room()
     }
 
     /// Names a task that was just spawned.
@@ -154,13 +159,23 @@ impl Executor {
     }
 
     /// Wakes a task or the root, see [`Tasks::wake`]; `false`: the word is one of another runtime.
-    #[inline(always)]
+    #[inline]
     pub(crate) fn wake(&self, word: WakeWord) -> bool {
+        let cause = match self.cause.get() {
+            Cause::WHOEVER_RUNS => Cause::task(self.running.get().index()),
+            cause => cause,
+        };
+        self.tasks.borrow_mut().wake(word, cause)
+    }
+
+    /// Wakes a task; `false`: the word is no task's of this runtime.
+    #[inline(always)]
+    pub(crate) fn wake_task(&self, word: WakeWord) -> bool {
         let mut tasks = self.tasks.borrow_mut();
+        // Two calls, so that the usual one is compiled for its kind of cause.
         match self.cause.get() {
-            // Worked out only now, because most polls wake nobody.
-            Cause::WHOEVER_RUNS => tasks.wake(word, Cause::task(self.running.get().index())),
-            cause => tasks.wake(word, cause),
+            Cause::WHOEVER_RUNS => tasks.wake_task(word, Cause::task(self.running.get().index())),
+            cause => tasks.wake_task(word, cause),
         }
     }
 

@@ -265,50 +265,51 @@ impl Tasks {
         (slot.generation == key.generation()).then_some(slot)
     }
 
-    /// Gives a cell a slot and a place in the run queue; gives it back once the table is closed.
+    /// Gives a cell a slot and a place in the run queue. Leaves it where it is when no slot is free,
+    /// see [`make_room`](Self::make_room).
     #[inline(always)]
     pub(super) fn insert(
         &mut self,
-        cell: BoxedCell,
+        cell: &mut Option<BoxedCell>,
         spawned_at: &'static Location<'static>,
-    ) -> Result<Key, BoxedCell> {
-        if self.closed {
-            return Err(cell);
-        }
+    ) -> Option<Key> {
         let index = self.free;
-        let key = match self.slots.get_mut(index as usize) {
-            Some(slot) => {
-                self.free = mem::replace(&mut slot.next, queue::NONE);
-                slot.put_back(cell);
-                slot.spawned_at = spawned_at;
-                slot.polls = 0;
-                slot.state = State::NEW;
-                Key::new(index, slot.generation)
-            }
-            None => self.insert_new(cell, spawned_at),
-        };
-        self.queue.push(&mut self.slots, key.index());
+        let slot = self.slots.get_mut(index as usize)?;
+        if self.closed {
+            return None;
+        }
+        self.free = mem::replace(&mut slot.next, queue::NONE);
+        slot.put_back(cell.take()?);
+        slot.spawned_at = spawned_at;
+        slot.polls = 0;
+        slot.state = State::NEW;
+        let key = Key::new(index, slot.generation);
+        self.queue.push(&mut self.slots, index);
         self.counters.spawned += 1;
-        Ok(key)
+        Some(key)
     }
 
-    #[cold]
-    fn insert_new(&mut self, cell: BoxedCell, spawned_at: &'static Location<'static>) -> Key {
+    /// Makes a slot, so that one is free; `false` once the table is closed.
+    pub(super) fn make_room(&mut self) -> bool {
+        if self.closed {
+            return false;
+        }
         let index = u32::try_from(self.slots.len())
             .ok()
             .filter(|index| *index < WakeWord::NOBODY.index());
         let index = index.expect("a runtime holds at most 2^32 - 2 tasks");
         self.slots.push(Slot {
-            cell: Some(cell),
+            cell: None,
             joiner: WakeWord::NOBODY,
             word: WakeWord::new(self.runtime, 0, index),
-            spawned_at,
+            // Said anew by whoever is spawned here.
+            spawned_at: Location::caller(),
             polls: 0,
-            state: State::NEW,
+            state: State(u64::from(State::VACANT)),
             generation: 0,
-            next: queue::NONE,
+            next: mem::replace(&mut self.free, index),
         });
-        Key::new(index, 0)
+        true
     }
 
     /// Names a task.
@@ -319,17 +320,23 @@ impl Tasks {
         }
     }
 
-    /// Puts a task into the run queue unless it is there already or has ended (I2); or marks the root
-    /// woken. `false`: the word is one of another runtime.
+    /// Wakes a task or the root. `false`: the word is one of another runtime.
     ///
     /// The word may be stale in every part: then nobody, or somebody else, is polled once more than
     /// necessary.
     #[inline(always)]
     pub(super) fn wake(&mut self, word: WakeWord, cause: Cause) -> bool {
+        self.wake_task(word, cause) || self.wake_no_task(word, cause)
+    }
+
+    /// Puts a task into the run queue unless it is there already or has ended (I2). `false`: there is
+    /// no such task.
+    #[inline(always)]
+    pub(super) fn wake_task(&mut self, word: WakeWord, cause: Cause) -> bool {
         let index = word.index();
         let slot = match self.slots.get_mut(index as usize) {
             Some(slot) if slot.word == word => slot,
-            _ => return self.wake_no_task(word, cause),
+            _ => return false,
         };
         if slot
             .state
@@ -345,10 +352,11 @@ impl Tasks {
         true
     }
 
+    /// As [`wake`](Self::wake), for a word that is no task's: marks the root woken when it is its own.
     #[cold]
-    fn wake_no_task(&mut self, word: WakeWord, cause: Cause) -> bool {
+    pub(super) fn wake_no_task(&mut self, word: WakeWord, cause: Cause) -> bool {
         if word == self.root.word {
-            if std::mem::replace(&mut self.root.woken, true) {
+            if mem::replace(&mut self.root.woken, true) {
                 self.counters.wakes_coalesced += 1;
             } else {
                 self.counters.wakes[cause.kind()] += 1;

@@ -95,21 +95,25 @@ where
 #[inline(never)]
 fn spawn_cell(cell: cell::BoxedCell, location: &'static Location<'static>) -> Option<Id> {
     let mut cell = Some(cell);
-    let spawned = current::with(|core| {
-        let cell = cell.take()?;
-        match core.executor.spawn(cell, location) {
-            Ok(id) => Some(Ok(id)),
-            Err(refused) => Some(Err((core.id, refused))),
-        }
-    });
-    match spawned.flatten()? {
-        Ok(id) => Some(id),
-        // The runtime is ending. The future is dropped here, and awaiting it says "cancelled".
-        Err((runtime, refused)) => {
-            drop(refused);
-            Some(Id::of_nobody(runtime))
-        }
-    }
+    let spawned = current::with(|core| core.executor.spawn(&mut cell, location));
+    spawned
+        .flatten()
+        .or_else(|| spawn_into_new_slot(cell, location))
+}
+
+/// When no slot is free. Looks anew, so that the usual case keeps nothing for after a call.
+#[cold]
+fn spawn_into_new_slot(
+    mut cell: Option<cell::BoxedCell>,
+    location: &'static Location<'static>,
+) -> Option<Id> {
+    current::with(|core| match core.executor.make_room() {
+        true => core.executor.spawn(&mut cell, location),
+        // The runtime is ending. Awaiting the task says "cancelled".
+        false => Some(Id::of_nobody(core.id)),
+    })
+    .flatten()
+    // Outside of `with`, a future that has found no place is dropped here.
 }
 
 #[track_caller]
