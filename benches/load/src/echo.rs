@@ -48,7 +48,13 @@ struct Client {
     wants_room: bool,
 }
 
-pub(crate) fn run(plan: &Plan, echo: &Echo) -> io::Result<Report> {
+/// Opens the connections and measures, once or, with `--on-request`, as often as it is asked to;
+/// every report goes to `tell`.
+pub(crate) fn run(
+    plan: &Plan,
+    echo: &Echo,
+    mut tell: impl FnMut(&Report) -> io::Result<()>,
+) -> io::Result<()> {
     let pattern = Pattern::new();
     let size = echo.size as usize;
     let (active, idle) = (echo.clients as usize, echo.idle as usize);
@@ -81,18 +87,29 @@ pub(crate) fn run(plan: &Plan, echo: &Echo) -> io::Result<Report> {
         size: size as u64,
         epoll,
         buffer: vec![0; LONGEST],
-        left: echo.messages.unwrap_or(u64::MAX),
+        left: 0,
         on_the_way: 0,
         answered: 0,
         measuring: false,
         times: Times::new(),
         count: 0,
     };
-    let mut report = load.exchange(&mut clients, plan.pid, echo)?;
-    load.times.report(&mut report);
-    report.count = load.count;
-    report.idle = at_rest.len() as u64;
-    Ok(report)
+    let mut measure = || {
+        load.begin(echo);
+        let mut report = load.exchange(&mut clients, plan.pid, echo)?;
+        load.times.report(&mut report);
+        report.count = load.count;
+        report.idle = at_rest.len() as u64;
+        tell(&report)
+    };
+    if !echo.on_request {
+        return measure();
+    }
+    for request in io::stdin().lines() {
+        request?;
+        measure()?;
+    }
+    Ok(())
 }
 
 /// What all clients share.
@@ -114,6 +131,12 @@ struct Load {
 }
 
 impl Load {
+    /// Forgets the last measurement. Nothing is on the way then.
+    fn begin(&mut self, echo: &Echo) {
+        self.left = echo.messages.unwrap_or(u64::MAX);
+        (self.answered, self.count, self.times) = (0, 0, Times::new());
+    }
+
     fn exchange(
         &mut self,
         clients: &mut [Client],

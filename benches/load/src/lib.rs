@@ -60,6 +60,9 @@ pub struct Echo {
     /// Exchange exactly so many messages, all of them measured, instead of measuring for a time
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub messages: Option<u64>,
+    /// Measure once for every line on stdin, over the same connections, which rest in between
+    #[arg(long)]
+    pub on_request: bool,
 }
 
 /// Connections that live for one message.

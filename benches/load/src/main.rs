@@ -36,7 +36,7 @@ mod watch;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
-    match run(&Plan::parse()).and_then(|report| print(&report)) {
+    match run(&Plan::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench-load: {error}");
@@ -45,15 +45,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(plan: &Plan) -> io::Result<Report> {
+fn run(plan: &Plan) -> io::Result<()> {
     if !plan.server.ip().is_loopback() {
         return Err(io::Error::other("only loopback addresses are allowed"));
     }
     bench_common::raise_descriptor_limit()?;
     match &plan.mode {
-        Mode::Echo(echo) => echo::run(plan, echo),
-        Mode::Connections(connections) => churn::run(plan, connections),
-        Mode::Idle(idle) => rest::run(plan, idle),
+        Mode::Echo(echo) => echo::run(plan, echo, print),
+        Mode::Connections(connections) => print(&churn::run(plan, connections)?),
+        Mode::Idle(idle) => print(&rest::run(plan, idle)?),
     }
 }
 

@@ -2,9 +2,9 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a test may panic")]
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 
 use bench_load::Report;
@@ -61,6 +61,28 @@ fn an_honest_server_gets_a_report_of_exactly_what_was_asked() {
         assert_eq!(report.count, count, "{arguments}");
         assert!(report.p50_us > 0.0 && report.p50_us <= report.p999_us);
     }
+}
+
+#[test]
+fn on_request_every_line_gets_a_report_over_the_same_connections() {
+    let address = server(honest);
+    let mut load = Command::new(env!("CARGO_BIN_EXE_bench-load"))
+        .arg(address.to_string())
+        .args("echo --clients 3 --depth 2 --messages 50 --on-request".split(' '))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("loopback works");
+    let mut requests = load.stdin.take().unwrap();
+    let mut reports = BufReader::new(load.stdout.take().unwrap()).lines();
+    for _ in 0..3 {
+        writeln!(requests).unwrap();
+        let report: Report = serde_json::from_str(&reports.next().unwrap().unwrap()).unwrap();
+        assert_eq!(report.count, 50);
+    }
+    drop(requests);
+    assert!(reports.next().is_none());
+    assert!(load.wait().unwrap().success());
 }
 
 #[test]

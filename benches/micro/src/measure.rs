@@ -15,10 +15,12 @@ pub struct Measure {
     pub target: Duration,
     /// The core for the other thread, if there is one.
     pub helper: Option<usize>,
+    /// How often to do it at first: [`FIRST`], or what was enough the last time.
+    pub first: u64,
 }
 
-/// No work is slower than this allows for, and no clock so coarse.
-const FIRST: u64 = 2000;
+/// Few enough that the slowest work (some 100 microseconds each) does not take long.
+pub const FIRST: u64 = 1000;
 const MOST: u64 = 100_000_000;
 
 impl Visit for Measure {
@@ -27,9 +29,9 @@ impl Visit for Measure {
     fn visit<R: Rival>(self) -> Done {
         // What fires has its number given, and waits for much longer than it takes.
         if let Work::Fire(_) = self.work {
-            return self.work.run::<R>(FIRST, self.helper);
+            return self.work.run::<R>(self.first, self.helper);
         }
-        let mut n = FIRST;
+        let mut n = self.first;
         loop {
             let done = self.work.run::<R>(n, self.helper);
             // A work that has to do more than asked for (all of a million tasks) is long enough; and

@@ -109,8 +109,9 @@ impl Work {
                     timed(n, chain(&rt, n)).await
                 }
                 Work::Bulk => {
+                    let times = (n / BULK).max(1);
                     bulk(&rt, warm / BULK + 1).await;
-                    timed(n / BULK * BULK, bulk(&rt, n / BULK)).await
+                    timed(times * BULK, bulk(&rt, times)).await
                 }
                 Work::Await => {
                     spawn_await(&rt, warm).await;

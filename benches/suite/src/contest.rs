@@ -112,17 +112,18 @@ pub(crate) const RUNTIMES: [Runtime; 8] = [
 pub(crate) trait Named: Copy {
     fn name(&self) -> &'static str;
 
-    /// Whether it takes part in every round. The others are variants of somebody who does, or far
-    /// from the best: a few rounds place them well enough.
+    /// Whether it takes part in every round, or sitting. The others are variants of somebody who does,
+    /// or far from the best: a few rounds place them well enough.
     fn in_every_round(&self) -> bool {
         !SELDOM.contains(&self.name())
     }
 }
 
-/// Who takes part in every third round only.
-const SELDOM: [&str; 4] = [
+/// Who takes part in every third round, or sitting, only.
+const SELDOM: [&str; 5] = [
     "tokio LocalSet",
     "tokio LocalRuntime",
+    "smol",
     "compio polling",
     "thread per connection",
 ];

@@ -9,6 +9,16 @@ use crate::patience::{LIMIT, within};
 use crate::programs::Programs;
 use crate::server::Server;
 
+/// The load generator with its arguments, which are separated by spaces.
+pub(crate) fn command(programs: &Programs, server: &Server, arguments: &str) -> Command {
+    let mut command = Command::new(programs.own("bench-load"));
+    command
+        .arg(server.address.to_string())
+        .args(["--pid", &server.pid.to_string()])
+        .args(arguments.split_whitespace());
+    command
+}
+
 /// The load generator at work.
 #[derive(Debug)]
 pub(crate) struct Load(Child);
@@ -25,11 +35,8 @@ impl Load {
         arguments: &str,
         cores: &[usize],
     ) -> io::Result<Load> {
-        let mut command = Command::new(programs.own("bench-load"));
+        let mut command = command(programs, server, arguments);
         command
-            .arg(server.address.to_string())
-            .args(["--pid", &server.pid.to_string()])
-            .args(arguments.split_whitespace())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -4,8 +4,9 @@
 //! main --> programs   builds servers, load, micro-benchmarks and the real echo-server
 //!      --> parts      what is measured: one file per part
 //!            |--> contest   who takes part
-//!            |--> stage     rounds A B C, B C A, ..; server on one core, load on the other
+//!            |--> stage     who runs when; server on one core, load on the other
 //!            |      |--> server, load    processes: started, pinned, ended
+//!            |      |--> stand           one that measures whenever it is asked to
 //!            |--> record    every single number, with its round
 //!      --> results    one JSON file per part; medians and ratios of the same round
 //!            |--> markdown, plots        all that there are results of
@@ -13,8 +14,8 @@
 //!            |--> publish                the same for the pages in docs/, when asked to
 //! ```
 //!
-//! Ratios are taken between runs of the same round, seconds apart, and the median is taken of the
-//! ratios: so a machine that is slower for a minute is so for everybody.
+//! Ratios are taken between measurements of the same round, right after each other, and the median is
+//! taken of the ratios: so a machine that is slower for a moment is so for everybody.
 
 #![forbid(unsafe_code)]
 
@@ -37,6 +38,7 @@ mod record;
 mod results;
 mod server;
 mod stage;
+mod stand;
 mod targets;
 
 use parts::Part;
@@ -58,7 +60,7 @@ struct Args {
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART,..")]
     only: Vec<Part>,
 
-    /// Other than the usual number of rounds
+    /// Other than the usual number of rounds, or, where contestants stand side by side, of sittings
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
 

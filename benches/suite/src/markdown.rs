@@ -24,8 +24,15 @@ pub(crate) fn write(directory: &Path, all: &[Results]) -> io::Result<()> {
         text += "\nWritten by `cargo run --release --manifest-path benches/Cargo.toml`; how to read \
                  it: benches/README.md. Every cell is the median over the rounds; ± is the median \
                  distance from it, where there were three rounds or more. Ratios are medians of the \
-                 ratios within each round. – means that it was not measured, or failed.\n\n";
-        text += &targets::table(&targets::judge(all));
+                 ratios within each round, and behind them in brackets, where there were eight rounds or \
+                 more, is the interval in which the true one lies with 99 %. – means that it was not \
+                 measured, or failed.\n\n";
+        let verdicts = targets::judge(all);
+        text += &targets::table(&verdicts);
+        let cells = targets::cells_not_met(&verdicts);
+        if !cells.is_empty() {
+            text += &format!("\nCells in which a target is not met:\n\n{cells}");
+        }
         text += "\n";
         text += &format!(
             "Machine: {}, {} cores, {} GiB; Linux {}; {}.  \nVersions: {}.\n",
@@ -102,8 +109,8 @@ fn tables(text: &mut String, series: &Series<'_>, metric: &Metric) {
         *text += &format!("\nAs a ratio to {to}:\n\n");
         table(text, series, &names, |row, name| {
             series
-                .ratio(row, name, to)
-                .map(|ratio| format!("{ratio:.2}"))
+                .estimate(row, name, to)
+                .map(|ratio| ratio.to_string())
         });
     }
 }

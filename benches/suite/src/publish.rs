@@ -16,9 +16,9 @@ use crate::contest::{BUSY, ECHO_SERVER, FLOOR, FLOOR_TWIN, MINIMAL, RUNTIMES, TO
 use crate::markdown::{known, label, number};
 use crate::parts::{CLIENTS, Metric, Part, Plot};
 use crate::plots;
-use crate::record::{Row, Series};
+use crate::record::{Estimate, Row, Series};
 use crate::results::Results;
-use crate::targets::{self, Verdict};
+use crate::targets::{self, Outcome, Verdict};
 
 /// The pages with marks, from the root of the repository, and where the pictures are from there.
 const PAGES: [(&str, &str); 2] = [
@@ -110,6 +110,7 @@ impl Pages<'_> {
             "all" => self.everything(),
             "targets" => targets::table(&targets::judge(self.all)),
             "verdict" => self.verdict(),
+            "cells-not-met" => self.cells_not_met(),
             "headline" => self.headline(),
             "headline-executor" => self.headline_executor(),
             "instructions" => self.part(Part::Instructions, "instructions", &[Show::Median], any),
@@ -246,42 +247,70 @@ impl Pages<'_> {
     /// How far two programs are apart that do the same, in a sentence.
     fn noise(&self) -> String {
         let samples = self.of(Part::Echo).map_or(&[][..], |echo| &echo.samples);
-        let series = Series::new(samples, "rate");
-        // With larger messages the size of the buffer matters.
-        let rows = series.rows().into_iter();
-        let rows = rows.filter(|row| !row.case.starts_with("16384"));
-        let ratios: Vec<f64> = rows
-            .filter_map(|row| series.ratio(&row, FLOOR_TWIN, FLOOR))
-            .collect();
-        let least = ratios.iter().copied().reduce(f64::min);
-        let most = ratios.iter().copied().reduce(f64::max);
-        match least.zip(most) {
-            None => NOT_MEASURED.to_owned(),
-            Some((least, most)) => format!(
-                "In this run `{FLOOR_TWIN}` had between {least:.2} and {most:.2} times the throughput \
-                 of `{FLOOR}`, the same program but for the size of its buffer, which makes no \
-                 difference to messages as small as in these {} cells. Ratios of throughput or CPU \
-                 within that range say nothing about a runtime.\n",
-                ratios.len()
-            ),
-        }
+        let said = [("rate", "throughput"), ("cpu", "server CPU per message")].map(
+            |(metric, what)| {
+                let series = Series::new(samples, metric);
+                // Where more than the smaller buffer holds can be on the way, its size matters.
+                let alike = |row: &Row| !row.case.starts_with("16384") && row.case != "1024 B, 16 at once";
+                let rows = series.rows().into_iter().filter(alike);
+                let estimates: Vec<Estimate> = rows
+                    .filter_map(|row| series.estimate(&row, FLOOR_TWIN, FLOOR))
+                    .collect();
+                let of = |value: fn(&Estimate) -> f64| estimates.iter().map(value);
+                let least = of(|one| one.median).reduce(f64::min)?;
+                let most = of(|one| one.median).reduce(f64::max)?;
+                let one_in = |one: &&Estimate| one.low <= 1.0 && 1.0 <= one.high;
+                Some(format!(
+                    "between {least:.2} and {most:.2} times the {what} (the interval contains 1.00 in {} \
+                     of {} cells)",
+                    estimates.iter().filter(one_in).count(),
+                    estimates.len(),
+                ))
+            },
+        );
+        let [Some(rate), Some(cpu)] = said else {
+            return NOT_MEASURED.to_owned();
+        };
+        format!(
+            "In this run `{FLOOR_TWIN}` had {rate} and {cpu} of `{FLOOR}`, the same program but for the \
+             size of its buffer, in cells where that makes no difference: all that can be on the way on \
+             a connection fits into the smaller one.\n"
+        )
     }
 
     /// How many targets are met, in a sentence.
     fn verdict(&self) -> String {
         let verdicts = targets::judge(self.all);
-        let with = |met: Option<bool>| verdicts.iter().filter(move |one| one.met() == met);
+        let with =
+            |outcome: Option<Outcome>| verdicts.iter().filter(move |one| one.outcome() == outcome);
         let measured = verdicts.len() - with(None).count();
         if measured == 0 {
             return NOT_MEASURED.to_owned();
         }
-        let missed: Vec<String> = with(Some(false)).map(Verdict::what).collect();
-        let met = with(Some(true)).count();
-        let missed = match &missed[..] {
-            [] => String::new(),
-            missed => format!(" Missed: {}.", missed.join("; ")),
+        let named = |word: &str, outcome: Outcome| {
+            let names: Vec<String> = with(Some(outcome)).map(Verdict::what).collect();
+            match &names[..] {
+                [] => String::new(),
+                names => format!(" {word}: {}.", names.join("; ")),
+            }
         };
-        format!("Of {measured} targets that were measured, {met} are met.{missed}\n")
+        let met = with(Some(Outcome::Met)).count();
+        let missed = named("Missed", Outcome::Missed);
+        let undecided = named(
+            "Undecided, within the noise of this run",
+            Outcome::Undecided,
+        );
+        format!("Of {measured} targets that were measured, {met} are met.{missed}{undecided}\n")
+    }
+
+    /// The cells that are not.
+    fn cells_not_met(&self) -> String {
+        let verdicts = targets::judge(self.all);
+        let cells = targets::cells_not_met(&verdicts);
+        match cells.is_empty() {
+            true => "None.\n".to_owned(),
+            false => cells,
+        }
     }
 
     /// Servers side by side, one column per question.

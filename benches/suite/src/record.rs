@@ -1,9 +1,11 @@
-//! Every single number that was measured, and what is made of many: medians, spreads, ratios.
+//! Every single number that was measured, and what is made of many: medians, spreads, ratios, and how
+//! surely a ratio is known.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
 
 /// One number.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sample {
     /// What was done, such as `64 B, 1 at once`.
     pub(crate) case: String,
@@ -85,14 +87,98 @@ impl<'a> Series<'a> {
 
     /// The median, over the rounds, of the ratio to another contestant in the same round.
     pub(crate) fn ratio(&self, row: &Row, contestant: &str, to: &str) -> Option<f64> {
-        let others = self.values(row, to);
-        let values = self.values(row, contestant);
-        let ratios = values.iter().filter_map(|(round, value)| {
-            let (_, other) = others.iter().find(|(same, _)| same == round)?;
-            (*other != 0.0).then(|| value / other)
-        });
-        median(ratios)
+        Some(self.estimate(row, contestant, to)?.median)
     }
+
+    /// The same, and how surely it is known.
+    pub(crate) fn estimate(&self, row: &Row, contestant: &str, to: &str) -> Option<Estimate> {
+        let others: BTreeMap<u32, f64> = self.values(row, to).into_iter().collect();
+        let values = self.values(row, contestant).into_iter();
+        let ratios = values.filter_map(|(round, value)| {
+            let other = *others.get(&round)?;
+            (other != 0.0).then(|| value / other)
+        });
+        Estimate::of(ratios.collect())
+    }
+
+    /// The median of one contestant's own numbers, and how surely it is known.
+    pub(crate) fn estimate_own(&self, row: &Row, contestant: &str) -> Option<Estimate> {
+        let values = self.values(row, contestant).into_iter();
+        Estimate::of(values.map(|(_, value)| value).collect())
+    }
+}
+
+/// A median, and an interval in which the true one lies 99 times of a hundred.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Estimate {
+    pub(crate) median: f64,
+    /// From minus to plus infinity where the rounds are too few to say.
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+impl Estimate {
+    /// The interval that the sign test gives: each value lies above the true median with a
+    /// probability of one half, whatever the distribution, so how many do is binomial. It runs from
+    /// the k-th smallest to the k-th largest value, k as large as the probability allows. (Le Boudec,
+    /// Performance Evaluation of Computer and Communication Systems, theorem 2.1.)
+    ///
+    /// It takes the rounds to be independent of each other, which ratios within a round are.
+    fn of(mut values: Vec<f64>) -> Option<Estimate> {
+        values.sort_by(f64::total_cmp);
+        let median = median(values.iter().copied())?;
+        let (low, high) = match rank(values.len()) {
+            0 => (f64::NEG_INFINITY, f64::INFINITY),
+            k => (values[k - 1], values[values.len() - k]),
+        };
+        Some(Estimate { median, low, high })
+    }
+
+    /// The other way round: the median of `1 / ratio`.
+    pub(crate) fn inverse(self) -> Estimate {
+        let invert = |bound: f64| {
+            if bound.is_finite() {
+                1.0 / bound
+            } else {
+                -bound
+            }
+        };
+        Estimate {
+            median: 1.0 / self.median,
+            low: invert(self.high),
+            high: invert(self.low),
+        }
+    }
+}
+
+/// `0.98 [0.97, 0.99]`, without the interval where there is none.
+impl fmt::Display for Estimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2}", self.median)?;
+        if self.low.is_finite() {
+            write!(f, " [{:.2}, {:.2}]", self.low, self.high)?;
+        }
+        Ok(())
+    }
+}
+
+/// How far from either end of `count` sorted values the interval ends, counted from 1; 0 if even the
+/// ends are not far enough apart.
+fn rank(count: usize) -> usize {
+    const OUTSIDE: f64 = 0.01;
+    // The probability that exactly i of them are below the median, as a logarithm: it may be tiny.
+    let n = count as f64;
+    let mut exactly = n * 0.5_f64.ln();
+    let (mut below, mut k) = (0.0, 0);
+    while k < count {
+        below += exactly.exp();
+        if 2.0 * below > OUTSIDE {
+            break;
+        }
+        exactly += ((n - k as f64) / (k as f64 + 1.0)).ln();
+        k += 1;
+    }
+    k
 }
 
 fn unique<T: PartialEq>(all: impl Iterator<Item = T>) -> Vec<T> {
@@ -153,6 +239,27 @@ mod tests {
         assert_eq!(series.ratio(row, "one", "floor"), Some(2.0));
         assert_eq!(series.ratio(row, "one", "absent"), None);
         assert_eq!(series.median(row, "one"), Some(20.0));
+    }
+
+    #[test]
+    fn an_interval_ends_where_the_tables_of_the_sign_test_say() {
+        // Le Boudec's table for 99 %: none for 7, the ends for 8, the 4th for 20, the 37th for 100.
+        for (count, k) in [(0, 0), (7, 0), (8, 1), (20, 4), (100, 37)] {
+            assert_eq!(rank(count), k, "{count}");
+        }
+        // The normal approximation: 5,000 less 2.58 standard deviations of 50.
+        assert!((4865..4875).contains(&rank(10_000)), "{}", rank(10_000));
+    }
+
+    #[test]
+    fn an_estimate_is_the_same_from_either_side() {
+        let estimate = Estimate::of((1..=20).map(f64::from).collect()).unwrap();
+        assert_eq!(estimate.to_string(), "10.50 [4.00, 17.00]");
+        let other = estimate.inverse();
+        assert_eq!((other.low, other.high), (1.0 / 17.0, 0.25));
+        let few = Estimate::of(vec![2.0]).unwrap();
+        assert_eq!(few.to_string(), "2.00");
+        assert_eq!(few.inverse().to_string(), "0.50");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The results of one part, as they are kept in a file: raw numbers, and under which conditions they
 //! were taken.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -12,7 +13,7 @@ use crate::parts::Part;
 use crate::record::Sample;
 
 /// What one part has measured.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug)]
 pub(crate) struct Results {
     pub(crate) part: Part,
     pub(crate) quick: bool,
@@ -26,6 +27,30 @@ pub(crate) struct Results {
     pub(crate) samples: Vec<Sample>,
 }
 
+/// The same as it stands in the file.
+#[derive(Debug, Deserialize, Serialize)]
+struct File {
+    part: Part,
+    quick: bool,
+    rounds: u32,
+    took_seconds: u64,
+    machine: Machine,
+    notes: Vec<String>,
+    failures: Vec<String>,
+    series: Vec<Line>,
+}
+
+/// The numbers that differ in nothing but the round, one line of the file.
+#[derive(Debug, Deserialize, Serialize)]
+struct Line {
+    case: String,
+    x: f64,
+    contestant: String,
+    metric: String,
+    /// By round; null where it did not take part.
+    values: Vec<Option<f64>>,
+}
+
 impl Results {
     /// Writes the file of this part, in place of what it held.
     ///
@@ -35,16 +60,22 @@ impl Results {
     pub(crate) fn save(&self, directory: &Path) -> io::Result<()> {
         fs::create_dir_all(directory)?;
         let file = directory.join(self.part.name()).with_extension("json");
-        // One number per line, so that a change of the file can be read.
-        let lines: Result<Vec<String>, _> =
-            self.samples.iter().map(serde_json::to_string).collect();
-        let empty = Results {
-            samples: Vec::new(),
-            ..self.clone()
+        let lines = lines(&self.samples);
+        let lines: Result<Vec<String>, _> = lines.iter().map(serde_json::to_string).collect();
+        let head = File {
+            part: self.part,
+            quick: self.quick,
+            rounds: self.rounds,
+            took_seconds: self.took_seconds,
+            machine: self.machine.clone(),
+            notes: self.notes.clone(),
+            failures: self.failures.clone(),
+            series: Vec::new(),
         };
-        let text = serde_json::to_string_pretty(&empty)?;
-        let samples = format!("\"samples\": [\n{}\n]", lines?.join(",\n"));
-        fs::write(file, text.replace("\"samples\": []", &samples) + "\n")
+        let text = serde_json::to_string_pretty(&head)?;
+        // One line each, so that a change of the file can be read.
+        let series = format!("\"series\": [\n{}\n]", lines?.join(",\n"));
+        fs::write(file, text.replace("\"series\": []", &series) + "\n")
     }
 
     /// Reads the files of all parts that have one.
@@ -57,9 +88,103 @@ impl Results {
         for part in Part::all(&[]) {
             let file = directory.join(part.name()).with_extension("json");
             if file.exists() {
-                all.push(serde_json::from_str(&fs::read_to_string(file)?)?);
+                let file: File = serde_json::from_str(&fs::read_to_string(file)?)?;
+                all.push(file.into());
             }
         }
         Ok(all)
+    }
+}
+
+/// Puts those together that differ in nothing but the round, in the order of their first.
+fn lines(samples: &[Sample]) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut places = HashMap::new();
+    for sample in samples {
+        let Sample {
+            case,
+            x,
+            contestant,
+            metric,
+            round,
+            value,
+        } = sample;
+        let place = *places
+            .entry((case, x.to_bits(), contestant, metric))
+            .or_insert_with(|| {
+                lines.push(Line {
+                    case: case.clone(),
+                    x: *x,
+                    contestant: contestant.clone(),
+                    metric: metric.clone(),
+                    values: Vec::new(),
+                });
+                lines.len() - 1
+            });
+        let values = &mut lines[place].values;
+        let round = *round as usize;
+        values.resize(values.len().max(round + 1), None);
+        values[round] = Some(*value);
+    }
+    lines
+}
+
+impl From<File> for Results {
+    fn from(file: File) -> Results {
+        let mut samples = Vec::new();
+        for line in file.series {
+            for (round, value) in (0..).zip(line.values) {
+                samples.extend(value.map(|value| Sample {
+                    case: line.case.clone(),
+                    x: line.x,
+                    contestant: line.contestant.clone(),
+                    metric: line.metric.clone(),
+                    round,
+                    value,
+                }));
+            }
+        }
+        Results {
+            part: file.part,
+            quick: file.quick,
+            rounds: file.rounds,
+            took_seconds: file.took_seconds,
+            machine: file.machine,
+            notes: file.notes,
+            failures: file.failures,
+            samples,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_come_back_from_a_line_each_for_its_round() {
+        let sample = |round, value| Sample {
+            case: "a".to_owned(),
+            x: 0.0,
+            contestant: "one".to_owned(),
+            metric: "m".to_owned(),
+            round,
+            value,
+        };
+        let samples = [sample(0, 1.0), sample(2, 3.0)];
+        let series = lines(&samples);
+        assert_eq!(series.len(), 1);
+        assert_eq!(series[0].values, [Some(1.0), None, Some(3.0)]);
+        let file = File {
+            part: Part::Echo,
+            quick: true,
+            rounds: 3,
+            took_seconds: 0,
+            machine: Machine::default(),
+            notes: Vec::new(),
+            failures: Vec::new(),
+            series,
+        };
+        assert_eq!(Results::from(file).samples, samples);
     }
 }

@@ -1,4 +1,15 @@
 //! Where the runs take place: in rounds, in turns, each process on its core, with progress shown.
+//!
+//! ```text
+//! in_turns        A B C  B C A  ..             each letter a fresh process, which measures once
+//! side_by_side    sitting: start A B C         all stay, and rest unless they are asked
+//!                   ask: b a c  c a b  ..      hundreds of rounds of some milliseconds each
+//!                   end A B C
+//! ```
+//!
+//! The second is for what is decided by one or two hundredths. A virtual machine is as fast as its
+//! neighbours let it be, and that changes by a tenth or a third from one tenth of a second to the next:
+//! so those that are compared have to be measured within less, and very often.
 
 use std::io::{self, IsTerminal};
 use std::path::Path;
@@ -8,13 +19,14 @@ use bench_load::Report;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::contest::{Contestant, FLOOR, Named, TOKIO};
-use crate::load::Load;
+use crate::load::{self, Load};
 use crate::machine::Machine;
 use crate::parts::Part;
 use crate::programs::Programs;
 use crate::record::Sample;
 use crate::results::Results;
 use crate::server::Server;
+use crate::stand::Stand;
 
 /// Everything that the runs have in common.
 #[derive(Debug)]
@@ -49,6 +61,8 @@ impl Gathered {
 #[derive(Debug)]
 pub(crate) struct Run<'a> {
     pub(crate) round: u32,
+    /// Whether it is the last one of these processes, which then tell what they know of all rounds.
+    pub(crate) last: bool,
     contestant: &'static str,
     samples: &'a mut Vec<Sample>,
 }
@@ -132,6 +146,16 @@ impl Stage {
         self.rounds.unwrap_or(self.either(quick, full))
     }
 
+    /// So many sittings of so many seconds for each task, unless the user wants another number.
+    pub(crate) fn sittings(&self, title: &'static str, count: u32, seconds: f64) -> Sittings {
+        Sittings {
+            title,
+            count: self.rounds(1, count),
+            time: Duration::from_secs_f64(self.either(0.3, seconds)),
+            least: self.either(2, 3),
+        }
+    }
+
     /// Those that the user wants, and those that they are compared with.
     pub(crate) fn selected<C: Named>(&self, all: &[C]) -> Vec<C> {
         let wanted = |name: &str| {
@@ -157,9 +181,11 @@ impl Stage {
         mut run: impl FnMut(&T, &C, &mut Run<'_>) -> io::Result<()>,
     ) {
         gathered.rounds = rounds;
-        let takes_part = |one: &C, round: u32| round.is_multiple_of(3) || one.in_every_round();
-        let runs = (0..rounds)
-            .flat_map(|round| contestants.iter().filter(move |one| takes_part(one, round)));
+        let runs = (0..rounds).flat_map(|round| {
+            contestants
+                .iter()
+                .filter(move |one| takes_part(*one, round))
+        });
         let bar = progress(title, (runs.count() * tasks.len()) as u64);
         for round in 0..rounds {
             if !io::stderr().is_terminal() {
@@ -175,6 +201,7 @@ impl Stage {
                     bar.set_message(name);
                     let mut one = Run {
                         round,
+                        last: true,
                         contestant: name,
                         samples: &mut gathered.samples,
                     };
@@ -190,6 +217,80 @@ impl Stage {
         bar.finish_and_clear();
     }
 
+    /// Has all contestants measure each task side by side: they are started together (`start`), are
+    /// asked one after the other, in a new order each round, and what they answer is written down
+    /// (`read`), round after round for as long as [`Sittings`] says. Who fails leaves the sitting.
+    pub(crate) fn side_by_side<C: Named, T>(
+        &self,
+        sittings: Sittings,
+        tasks: &[T],
+        contestants: &[C],
+        gathered: &mut Gathered,
+        start: impl Fn(&T, &C) -> io::Result<Stand>,
+        read: impl Fn(&T, &C, &str, &mut Run<'_>) -> io::Result<()>,
+    ) {
+        let title = sittings.title;
+        let bar = progress(title, u64::from(sittings.count) * tasks.len() as u64);
+        let mut random = Random::default();
+        // Rounds are numbered through, per task.
+        let mut rounds = vec![0; tasks.len()];
+        for sitting in 0..sittings.count {
+            if !io::stderr().is_terminal() {
+                eprintln!("{title}: sitting {} of {}", sitting + 1, sittings.count);
+            }
+            for (task, number) in tasks.iter().zip(&mut rounds) {
+                let mut failed = |name: &str, error: io::Error| {
+                    let failure = format!("{title}, {name}: {error}");
+                    bar.suspend(|| eprintln!("{failure}"));
+                    gathered.failures.push(failure);
+                };
+                let mut stands: Vec<(&C, Stand)> = Vec::new();
+                for one in contestants.iter().filter(|one| takes_part(*one, sitting)) {
+                    bar.set_message(one.name());
+                    match start(task, one) {
+                        Ok(stand) => stands.push((one, stand)),
+                        Err(error) => failed(one.name(), error),
+                    }
+                }
+                bar.set_message("all");
+                let begun = Instant::now();
+                for round in 1.. {
+                    let last = round >= sittings.least && begun.elapsed() >= sittings.time;
+                    random.shuffle(&mut stands);
+                    let mut place = 0;
+                    while let Some((one, stand)) = stands.get_mut(place) {
+                        let mut run = Run {
+                            round: *number,
+                            last,
+                            contestant: one.name(),
+                            samples: &mut gathered.samples,
+                        };
+                        let answer = stand.ask();
+                        match answer.and_then(|answer| read(task, one, &answer, &mut run)) {
+                            Ok(()) => place += 1,
+                            Err(error) => {
+                                failed(one.name(), error);
+                                stands.remove(place);
+                            }
+                        }
+                    }
+                    *number += 1;
+                    if last || stands.is_empty() {
+                        break;
+                    }
+                }
+                for (one, stand) in stands {
+                    stand
+                        .end()
+                        .unwrap_or_else(|error| failed(one.name(), error));
+                }
+                bar.inc(1);
+            }
+        }
+        gathered.rounds = rounds.into_iter().max().unwrap_or(0);
+        bar.finish_and_clear();
+    }
+
     /// Starts a server on its core.
     pub(crate) fn server(&self, contestant: &Contestant) -> io::Result<Server> {
         Server::start(&self.programs, contestant, &[], &[], &[self.server_core])
@@ -200,12 +301,59 @@ impl Stage {
         Load::start(&self.programs, server, arguments, &[self.load_core])?.report()
     }
 
+    /// Starts a server on its core, and on the other one a load that waits to be asked.
+    pub(crate) fn stand(&self, contestant: &Contestant, arguments: &str) -> io::Result<Stand> {
+        let server = self.server(contestant)?;
+        let command = load::command(&self.programs, &server, arguments);
+        Stand::start(command, &[self.load_core], Some(server))
+    }
+
     /// Starts a server, puts one load on it, ends it.
     pub(crate) fn visit(&self, contestant: &Contestant, arguments: &str) -> io::Result<Report> {
         let server = self.server(contestant)?;
         let report = self.load(&server, arguments)?;
         server.stop()?;
         Ok(report)
+    }
+}
+
+/// How often contestants are set up side by side, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sittings {
+    /// What is being measured.
+    title: &'static str,
+    /// With fresh processes each time, so that what differs between processes of the same program
+    /// evens out, and what a bad minute spoils is not the whole of a task.
+    count: u32,
+    /// For each task.
+    time: Duration,
+    /// Rounds, however long they take.
+    least: u32,
+}
+
+fn takes_part(one: &impl Named, round: u32) -> bool {
+    round.is_multiple_of(3) || one.in_every_round()
+}
+
+/// The same sequence in every run (xorshift64), but without a period that anything else could have.
+#[derive(Debug)]
+struct Random(u64);
+
+impl Default for Random {
+    fn default() -> Random {
+        Random(0x9E37_79B9_7F4A_7C15)
+    }
+}
+
+impl Random {
+    /// Every order is as likely as every other (Fisher and Yates).
+    fn shuffle<T>(&mut self, all: &mut [T]) {
+        for place in (1..all.len()).rev() {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            all.swap(place, (self.0 >> 32) as usize % (place + 1));
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! The targets that Wakeful set itself, P1 to P11, held against the numbers: what was aimed at, what
 //! was measured, and whether that is met.
 //!
+//! Counts are compared as they are. A ratio of times is known only within an interval, and so there is
+//! a third answer beside met and missed: what this run cannot tell is undecided ([`Outcome`]).
+//!
 //! Everything is computed from the raw numbers by name, so a part that was not run shows up as "not
 //! measured", and nobody types a figure.
 
@@ -9,7 +12,7 @@ use std::fmt::Write as _;
 use crate::contest::{BUSY, ECHO_SERVER, FLOOR, RUNTIMES, TOKIO};
 use crate::markdown::number;
 use crate::parts::Part;
-use crate::record::{Row, Series};
+use crate::record::{Estimate, Row, Series};
 use crate::results::Results;
 
 /// One line of the table.
@@ -20,7 +23,44 @@ pub(crate) struct Verdict {
     target: &'static str,
     measured: String,
     /// `None` where nothing was measured.
-    met: Option<bool>,
+    outcome: Option<Outcome>,
+    /// Where a target is about many cells: those in which it is not met, a line each.
+    cells: Vec<String>,
+}
+
+/// What has become of a target. The later ones outweigh the earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Outcome {
+    /// The interval lies on the right side of the limit; or the median does, and no more than
+    /// [`NARROW`] of the interval lies beyond.
+    Met,
+    /// The interval lies on both sides.
+    Undecided,
+    /// All of the interval lies on the wrong side.
+    Missed,
+}
+
+/// By which part of itself a limit may lie within the interval of what is met.
+const NARROW: f64 = 0.01;
+
+impl Outcome {
+    fn of(met: bool) -> Outcome {
+        if met { Outcome::Met } else { Outcome::Missed }
+    }
+
+    fn at_least(estimate: Estimate, limit: f64) -> Outcome {
+        if estimate.high < limit {
+            Outcome::Missed
+        } else if estimate.median >= limit && estimate.low >= limit * (1.0 - NARROW) {
+            Outcome::Met
+        } else {
+            Outcome::Undecided
+        }
+    }
+
+    fn at_most(estimate: Estimate, limit: f64) -> Outcome {
+        Outcome::at_least(estimate.inverse(), 1.0 / limit)
+    }
 }
 
 /// Ratios to a rival that are nearer to one than this are noise, as PERFORMANCE.md says.
@@ -63,9 +103,10 @@ pub(crate) fn judge(all: &[Results]) -> Vec<Verdict> {
 pub(crate) fn table(verdicts: &[Verdict]) -> String {
     let mut text = String::from("| | what | target | measured | |\n|---|---|---|---|---|\n");
     for verdict in verdicts {
-        let met = match verdict.met {
-            Some(true) => "met",
-            Some(false) => "**missed**",
+        let met = match verdict.outcome {
+            Some(Outcome::Met) => "met",
+            Some(Outcome::Undecided) => "undecided",
+            Some(Outcome::Missed) => "**missed**",
             None => "not measured",
         };
         let Verdict {
@@ -81,9 +122,15 @@ pub(crate) fn table(verdicts: &[Verdict]) -> String {
     text
 }
 
+/// The cells in which a target is not met, as a list; nothing if there are none.
+pub(crate) fn cells_not_met(verdicts: &[Verdict]) -> String {
+    let lines = verdicts.iter().flat_map(|verdict| &verdict.cells);
+    lines.map(|line| format!("- {line}\n")).collect()
+}
+
 impl Verdict {
-    pub(crate) fn met(&self) -> Option<bool> {
-        self.met
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        self.outcome
     }
 
     /// The number of the target and what it is about.
@@ -104,8 +151,8 @@ fn row(case: &str, x: f64) -> Row {
 /// A ratio to somebody, and who that is.
 #[derive(Clone, Debug)]
 struct Against {
-    ratio: f64,
-    whom: String,
+    ratio: Estimate,
+    whom: &'static str,
 }
 
 impl<'a> Judge<'a> {
@@ -137,7 +184,10 @@ impl<'a> Judge<'a> {
             "at most 300",
             ours.map(|ours| {
                 let compared = compared.unwrap_or_default();
-                (format!("{}{compared}", number(ours)), ours <= 300.0)
+                (
+                    format!("{}{compared}", number(ours)),
+                    Outcome::of(ours <= 300.0),
+                )
             }),
         )
     }
@@ -152,28 +202,28 @@ impl<'a> Judge<'a> {
                 "at least 0.98",
                 &rate,
                 &floor,
-                |ratio| (ratio, ratio >= FLOOR_RATIO),
+                |ratio| (ratio, Outcome::at_least(ratio, FLOOR_RATIO)),
             ),
             cells(
                 "server CPU per message against raw epoll, every cell",
                 "at most 1.02",
                 &cpu,
                 &floor,
-                |ratio| (1.0 / ratio, ratio <= 1.0 / FLOOR_RATIO),
+                |ratio| (ratio.inverse(), Outcome::at_most(ratio, 1.0 / FLOOR_RATIO)),
             ),
             cells(
                 "throughput against every epoll rival, every cell",
                 "at least 0.97 (noise)",
                 &rate,
                 &EPOLL_RIVALS,
-                |ratio| (ratio, ratio >= NOISE),
+                |ratio| (ratio, Outcome::at_least(ratio, NOISE)),
             ),
             cells(
                 "server CPU per message against every epoll rival, every cell",
                 "at most 1.03 (noise)",
                 &cpu,
                 &EPOLL_RIVALS,
-                |ratio| (1.0 / ratio, ratio <= 1.0 / NOISE),
+                |ratio| (ratio.inverse(), Outcome::at_most(ratio, 1.0 / NOISE)),
             ),
             self.large_reads(&rate),
         ]
@@ -183,18 +233,13 @@ impl<'a> Judge<'a> {
         let rows = rate.rows().into_iter();
         let rows = rows.filter(|row| row.case == "16384 B, 16 at once");
         let ratios = rows
-            .filter_map(|row| Some((row.x, rate.ratio(&row, ECHO_SERVER.name, FLOOR)?)))
+            .filter_map(|row| Some((row.x, rate.estimate(&row, ECHO_SERVER.name, FLOOR)?)))
             .collect::<Vec<_>>();
-        let shown = ratios
-            .iter()
-            .map(|(clients, ratio)| format!("{ratio:.2} at {}", number(*clients)));
-        let shown = shown.collect::<Vec<_>>().join(", ");
-        let met = ratios.iter().all(|(_, ratio)| *ratio > 1.0);
         verdict(
             "P2",
             "throughput at 16 KiB, 16 at once, against raw epoll",
             "more than 1 (fewer, larger reads)",
-            (!ratios.is_empty()).then_some((shown, met)),
+            all_of(&ratios, |ratio| Outcome::at_least(ratio, 1.0)),
         )
     }
 
@@ -210,22 +255,22 @@ impl<'a> Judge<'a> {
                 "as raw epoll",
                 both.map(|(ours, floor)| {
                     let shown = format!("{}; raw epoll {}", number(ours), number(floor));
-                    (shown, ours <= floor * 1.02)
+                    (shown, Outcome::of(ours <= floor * 1.02))
                 }),
             ),
             verdict(
                 "P3",
                 "system calls per connection",
                 "at most 7.8",
-                connection.map(|ours| (number(ours), ours <= 7.8)),
+                connection.map(|ours| (number(ours), Outcome::of(ours <= 7.8))),
             ),
         ]
     }
 
     /// How many times as fast as `whom` Wakeful is at some work.
-    fn times_as_fast(&self, work: &str, whom: &str) -> Option<f64> {
+    fn times_as_fast(&self, work: &str, whom: &str) -> Option<Estimate> {
         let series = self.series(Part::Micro, "ns");
-        series.ratio(&row(work, 0.0), whom, RUNTIMES[0].name)
+        series.estimate(&row(work, 0.0), whom, RUNTIMES[0].name)
     }
 
     /// The rival that Wakeful is ahead of least, or behind most.
@@ -234,10 +279,10 @@ impl<'a> Judge<'a> {
         let all = rivals.filter_map(|rival| {
             Some(Against {
                 ratio: self.times_as_fast(work, rival.name)?,
-                whom: rival.name.to_owned(),
+                whom: rival.name,
             })
         });
-        all.min_by(|one, other| one.ratio.total_cmp(&other.ratio))
+        all.min_by(|one, other| one.ratio.median.total_cmp(&other.ratio.median))
     }
 
     fn executor(&self) -> Vec<Verdict> {
@@ -262,12 +307,13 @@ impl<'a> Judge<'a> {
                 "3 times as fast as tokio; not behind the best rival",
                 measured.map(|((ours, tokio), best)| {
                     let shown = format!(
-                        "{} ns; {tokio:.2} times as fast as tokio, {:.2} times {}",
+                        "{} ns; {tokio} times as fast as tokio, {} times {}",
                         number(ours),
                         best.ratio,
                         best.whom
                     );
-                    (shown, tokio >= 3.0 && best.ratio >= NOISE)
+                    let outcome = Outcome::at_least(tokio, 3.0);
+                    (shown, outcome.max(Outcome::at_least(best.ratio, NOISE)))
                 }),
             )
         });
@@ -283,8 +329,8 @@ impl<'a> Judge<'a> {
                 what,
                 target,
                 measured.map(|(ours, ratio)| {
-                    let shown = format!("{} ns; {ratio:.2} times as fast", number(ours));
-                    (shown, ratio >= 2.0)
+                    let shown = format!("{} ns; {ratio} times as fast", number(ours));
+                    (shown, Outcome::at_least(ratio, 2.0))
                 }),
             )
         };
@@ -334,7 +380,7 @@ impl<'a> Judge<'a> {
                 number(least),
                 number(most)
             );
-            (shown, exponent <= FLAT)
+            (shown, Outcome::of(exponent <= FLAT))
         });
         verdict(id, what, "flat but for caches: n to at most 0.2", measured)
     }
@@ -362,7 +408,7 @@ impl<'a> Judge<'a> {
                 let met = met && is(wake, 0.0) && is(timer, 0.0) && is(message, 0.0);
                 let shown = [spawn, joined, wake, timer, message];
                 let shown = shown.map(|count| format!("{count:.2}")).join(", ");
-                Some((shown, met))
+                Some((shown, Outcome::of(met)))
             }
             _ => None,
         };
@@ -371,7 +417,8 @@ impl<'a> Judge<'a> {
                 "P6",
                 "bytes per waiting task",
                 "at most 200",
-                count("bytes, waiting task").map(|bytes| (number(bytes), bytes <= 200.0)),
+                count("bytes, waiting task")
+                    .map(|bytes| (number(bytes), Outcome::of(bytes <= 200.0))),
             ),
             verdict(
                 "P6",
@@ -390,7 +437,7 @@ impl<'a> Judge<'a> {
             "P7",
             "resident bytes per idle connection",
             "at most 512",
-            bytes.map(|bytes| (number(bytes), bytes <= 512.0)),
+            bytes.map(|bytes| (number(bytes), Outcome::of(bytes <= 512.0))),
         )
     }
 
@@ -401,28 +448,26 @@ impl<'a> Judge<'a> {
             "P8",
             "wake from another thread, there and back",
             "not behind tokio (0.97)",
-            ratio.map(|ratio| (format!("{ratio:.2} times as fast"), ratio >= NOISE)),
+            ratio.map(|ratio| {
+                let shown = format!("{ratio} times as fast");
+                (shown, Outcome::at_least(ratio, NOISE))
+            }),
         )
     }
 
     fn growth(&self) -> Vec<Verdict> {
         let series = self.series(Part::Growth, "beside");
-        let ratios: Vec<(f64, f64)> = series
+        let ratios: Vec<(f64, Estimate)> = series
             .rows()
             .iter()
-            .filter_map(|row| Some((row.x, series.median(row, ECHO_SERVER.name)?)))
+            .filter_map(|row| Some((row.x, series.estimate_own(row, ECHO_SERVER.name)?)))
             .collect();
-        let shown = ratios
-            .iter()
-            .map(|(clients, ratio)| format!("{ratio:.2} at {}", number(*clients)));
-        let shown = shown.collect::<Vec<_>>().join(", ");
-        let met = ratios.iter().all(|(_, ratio)| *ratio <= 1.05);
         vec![
             verdict(
                 "P9",
                 "server CPU per message with idle connections beside, against none",
                 "at most 1.05",
-                (!ratios.is_empty()).then_some((shown, met)),
+                all_of(&ratios, |ratio| Outcome::at_most(ratio, 1.05)),
             ),
             self.flat(
                 "P9",
@@ -455,7 +500,7 @@ impl<'a> Judge<'a> {
                         number(switches),
                         number(cpu)
                     );
-                    (shown, switches < 0.5 && cpu < 10.0)
+                    (shown, Outcome::of(switches < 0.5 && cpu < 10.0))
                 }),
         )
     }
@@ -463,12 +508,12 @@ impl<'a> Judge<'a> {
     fn busy_poll(&self) -> Vec<Verdict> {
         let series = self.series(Part::Latency, "rate");
         let against = |what, case| {
-            let ratio = series.ratio(&row(case, 0.0), BUSY.name, TOKIO);
+            let ratio = series.estimate(&row(case, 0.0), BUSY.name, TOKIO);
             verdict(
                 "P11",
                 what,
                 "at least 2.5 times tokio's",
-                ratio.map(|ratio| (format!("{ratio:.2} times"), ratio >= 2.5)),
+                ratio.map(|ratio| (format!("{ratio} times"), Outcome::at_least(ratio, 2.5))),
             )
         };
         vec![
@@ -486,53 +531,87 @@ fn verdict(
     id: &'static str,
     what: &'static str,
     target: &'static str,
-    measured: Option<(String, bool)>,
+    measured: Option<(String, Outcome)>,
 ) -> Verdict {
-    let (measured, met) = measured.unzip();
+    let (measured, outcome) = measured.unzip();
     Verdict {
         id,
         what,
         target,
         measured: measured.unwrap_or_default(),
-        met,
+        outcome,
+        cells: Vec::new(),
     }
 }
 
-/// Every cell of the grid against everybody of a list. `judge` turns a ratio into a figure of which
-/// more is better, and says whether it will do.
+/// All ratios of a row, each with how many clients there were; the worst of them decides.
+fn all_of(
+    ratios: &[(f64, Estimate)],
+    judge: impl Fn(Estimate) -> Outcome,
+) -> Option<(String, Outcome)> {
+    let shown = ratios
+        .iter()
+        .map(|(clients, ratio)| format!("{ratio} at {}", number(*clients)));
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    let worst = ratios.iter().map(|(_, ratio)| judge(*ratio)).max()?;
+    Some((shown, worst))
+}
+
+/// Every cell of the grid against everybody of a list. `judge` turns a ratio into one of which more is
+/// better, and says whether it will do.
 fn cells(
     what: &'static str,
     target: &'static str,
     series: &Series<'_>,
     whom: &[&str],
-    judge: impl Fn(f64) -> (f64, bool),
+    judge: impl Fn(Estimate) -> (Estimate, Outcome),
 ) -> Verdict {
-    let (mut all, mut met) = (0, 0);
-    let mut worst: Option<(f64, f64, String)> = None;
+    let mut outcomes = Vec::new();
+    let mut not_met = Vec::new();
+    // Who is most surely behind: whose interval ends lowest.
+    let mut worst: Option<(Estimate, String)> = None;
     for row in series.rows() {
-        let ratios = whom
-            .iter()
-            .filter_map(|name| Some((series.ratio(&row, ECHO_SERVER.name, name)?, *name)));
-        let ratios: Vec<(f64, &str)> = ratios.collect();
-        let Some(&(ratio, name)) = ratios
-            .iter()
-            .min_by(|one, other| judge(one.0).0.total_cmp(&judge(other.0).0))
-        else {
-            continue;
-        };
-        all += 1;
-        let (goodness, good_enough) = judge(ratio);
-        met += usize::from(good_enough);
-        if worst.as_ref().is_none_or(|(least, ..)| goodness < *least) {
-            let place = format!("{}, {} clients, {name}", row.case, number(row.x));
-            worst = Some((goodness, ratio, place));
+        let mut of_cell = None;
+        for name in whom {
+            let Some(ratio) = series.estimate(&row, ECHO_SERVER.name, name) else {
+                continue;
+            };
+            let (goodness, outcome) = judge(ratio);
+            of_cell = of_cell.max(Some(outcome));
+            let clients = number(row.x);
+            let shown = format!("{ratio} ({}, {clients} clients, {name})", row.case);
+            if outcome != Outcome::Met {
+                let word = if outcome == Outcome::Missed {
+                    "missed"
+                } else {
+                    "undecided"
+                };
+                not_met.push(format!("{what}: {shown}: {word}"));
+            }
+            let lower = |(least, _): &(Estimate, String)| {
+                (goodness.high, goodness.median) < (least.high, least.median)
+            };
+            if worst.as_ref().is_none_or(lower) {
+                worst = Some((goodness, shown));
+            }
         }
+        outcomes.extend(of_cell);
     }
-    let measured = worst.map(|(_, ratio, place)| {
-        let shown = format!("{met} of {all} cells; worst {ratio:.2} ({place})");
-        (shown, met == all)
+    let count = |outcome| outcomes.iter().filter(|one| **one == outcome).count();
+    let overall = outcomes.iter().max().copied();
+    let measured = worst.zip(overall).map(|((_, worst), overall)| {
+        let undecided = match count(Outcome::Undecided) {
+            0 => String::new(),
+            some => format!(", {some} undecided"),
+        };
+        let (met, all) = (count(Outcome::Met), outcomes.len());
+        let shown = format!("met in {met} of {all} cells{undecided}; worst {worst}");
+        (shown, overall)
     });
-    verdict("P2", what, target, measured)
+    Verdict {
+        cells: not_met,
+        ..verdict("P2", what, target, measured)
+    }
 }
 
 /// By what factor the last value is above the first, and to which power of n that amounts.
@@ -580,7 +659,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_neither_met_nor_missed() {
         let verdicts = judge(&[]);
-        assert!(verdicts.iter().all(|one| one.met.is_none()));
+        assert!(verdicts.iter().all(|one| one.outcome.is_none()));
         for number in 1..=11 {
             of(&verdicts, &format!("P{number}"));
         }
@@ -601,30 +680,80 @@ mod tests {
             )
         };
         let met = judge(&[with(250.0)]);
-        assert_eq!(of(&met, "P1").met, Some(true));
+        assert_eq!(of(&met, "P1").outcome, Some(Outcome::Met));
         assert_eq!(
             of(&met, "P1").measured,
             "250; monoio epoll needs 3.20 times as many"
         );
-        assert_eq!(of(&judge(&[with(301.0)]), "P1").met, Some(false));
+        let above = judge(&[with(301.0)]);
+        assert_eq!(of(&above, "P1").outcome, Some(Outcome::Missed));
+    }
+
+    /// Ten rounds of one cell, in which the ratio to the floor goes from `least` on in steps.
+    fn cell(clients: f64, least: f64, step: f64) -> Vec<Sample> {
+        let sample = |contestant: &str, round: u32, value: f64| Sample {
+            case: "64 B, 1 at once".to_owned(),
+            x: clients,
+            contestant: contestant.to_owned(),
+            metric: "rate".to_owned(),
+            round,
+            value,
+        };
+        let rounds = 0..10_u32;
+        rounds
+            .flat_map(|round| {
+                let ours = 100.0 * (least + step * f64::from(round));
+                [
+                    sample(FLOOR, round, 100.0),
+                    sample(ECHO_SERVER.name, round, ours),
+                ]
+            })
+            .collect()
     }
 
     #[test]
-    fn one_cell_that_is_behind_is_named() {
-        let cell = |clients, ours| {
-            [
-                ("64 B, 1 at once", clients, FLOOR, "rate", 100.0),
-                ("64 B, 1 at once", clients, ECHO_SERVER.name, "rate", ours),
-            ]
-        };
-        let samples = [cell(1.0, 99.0), cell(50.0, 90.0)].concat();
-        let verdicts = judge(&[results(Part::Echo, &samples)]);
+    fn cells_that_are_behind_or_cannot_be_told_are_named() {
+        let mut results = results(Part::Echo, &[]);
+        results.samples = [
+            cell(1.0, 0.975, 0.002),
+            cell(50.0, 0.90, 0.002),
+            cell(500.0, 0.90, 0.02),
+        ]
+        .concat();
+        let verdicts = judge(&[results]);
         let verdict = of(&verdicts, "P2");
-        assert_eq!(verdict.met, Some(false));
+        assert_eq!(verdict.outcome, Some(Outcome::Missed));
         assert_eq!(
             verdict.measured,
-            "1 of 2 cells; worst 0.90 (64 B, 1 at once, 50 clients, raw epoll)"
+            "met in 1 of 3 cells, 1 undecided; \
+             worst 0.91 [0.90, 0.92] (64 B, 1 at once, 50 clients, raw epoll)"
         );
+        let cells = cells_not_met(&verdicts);
+        assert_eq!(cells.lines().count(), 2, "{cells}");
+        assert!(
+            cells
+                .contains("0.99 [0.90, 1.08] (64 B, 1 at once, 500 clients, raw epoll): undecided")
+        );
+    }
+
+    #[test]
+    fn an_interval_decides_when_it_lies_on_one_side() {
+        let between = |low, median, high| Estimate { median, low, high };
+        for (estimate, outcome) in [
+            (between(0.99, 1.0, 1.01), Outcome::Met),
+            (between(0.975, 0.99, 1.0), Outcome::Met),
+            (between(0.96, 0.99, 1.0), Outcome::Undecided),
+            (between(0.975, 0.979, 1.0), Outcome::Undecided),
+            (between(0.9, 0.95, 0.979), Outcome::Missed),
+            (
+                between(f64::NEG_INFINITY, 2.0, f64::INFINITY),
+                Outcome::Undecided,
+            ),
+        ] {
+            assert_eq!(Outcome::at_least(estimate, 0.98), outcome, "{estimate}");
+            let inverse = estimate.inverse();
+            assert_eq!(Outcome::at_most(inverse, 1.0 / 0.98), outcome, "{inverse}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use bench_micro::Name;
-use bench_micro::measure::Measure;
+use bench_micro::measure::{FIRST, Measure};
 use bench_micro::work::Work;
 use clap::Parser;
 use serde_json::json;
@@ -25,17 +25,36 @@ struct Args {
     /// The core for the second thread of the work `thread`
     #[arg(long)]
     helper_core: Option<usize>,
+    /// Measure once for every line on stdin, and do nothing in between
+    #[arg(long)]
+    on_request: bool,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    for work in args.works {
+    let mut works: Vec<(Work, u64)> = args.works.iter().map(|&work| (work, FIRST)).collect();
+    if !args.on_request {
+        return measure(&args, &mut works);
+    }
+    for request in io::stdin().lines() {
+        request?;
+        measure(&args, &mut works)?;
+    }
+    Ok(())
+}
+
+/// Measures every work once, and remembers how often is enough for the next time.
+fn measure(args: &Args, works: &mut [(Work, u64)]) -> Result<(), Box<dyn Error>> {
+    for (work, first) in works {
         let done = args.rival.accept(Measure {
-            work,
+            work: *work,
             target: Duration::from_millis(args.millis),
             helper: args.helper_core,
+            first: *first,
         });
         let nanoseconds = done.time.as_secs_f64() * 1e9 / done.count as f64;
+        let enough = args.millis as f64 * 1e6 / nanoseconds;
+        *first = (enough as u64).clamp(1, done.count);
         let line = json!({
             "work": work.to_string(),
             "count": done.count,

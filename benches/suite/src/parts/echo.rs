@@ -1,5 +1,7 @@
 //! Messages there and back: every combination of clients, size and depth; and few clients alone.
 
+use std::io;
+
 use bench_load::Report;
 
 use crate::contest::{BUSY, ECHO_SERVER, SERVERS};
@@ -13,17 +15,13 @@ struct Cell {
     depth: u32,
 }
 
-/// Bytes on the way at once from which on one run takes many seconds, and three rounds have to do.
-const HEAVY: u64 = 500_000_000;
-
 pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
     gathered.note(
         "Server on one core, load on the other, both busy most of the time: throughput is bounded \
          by the slower side, and the load costs about as much per message as the floor, so server \
          CPU per message is what tells servers apart. \"At once\" is how many messages each \
          connection has on the way. Servers read at most 16 KiB at once but for `raw epoll 64K` and \
-         `wakeful echo-server`, which have one shared buffer of 64 KiB. The largest cell, of 1.3 GB \
-         on the way, is measured in three rounds.",
+         `wakeful echo-server`, which have one shared buffer of 64 KiB.",
     );
     let clients: &[u32] = stage.either(&[1, 50], &[1, 50, 500, 5000]);
     let sizes: &[u32] = stage.either(&[64, 16_384], &[64, 1024, 16_384]);
@@ -40,33 +38,48 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
         }
     }
     let contestants = stage.selected(&SERVERS);
-    let rounds = stage.rounds(1, 5);
-    stage.in_turns("echo", rounds, &cells, &contestants, gathered, |cell, contestant, run| {
+    stage.side_by_side(
+        stage.sittings("echo", 3, 11.0),
+        &cells,
+        &contestants,
+        gathered,
+        |cell, one| stage.stand(one, &cell.load()),
+        |cell, _, answer, run| {
+            let case = format!("{} B, {} at once", cell.size, cell.depth);
+            read(run, &case, f64::from(cell.clients), answer)
+        },
+    );
+}
+
+impl Cell {
+    /// As short as can be: so that others are measured before the machine changes. But at least about
+    /// as long as it takes until every connection has had its turn.
+    fn load(self) -> String {
         let Cell {
             clients,
             size,
             depth,
-        } = *cell;
-        let on_the_way = u64::from(clients) * u64::from(size * depth);
-        if on_the_way >= HEAVY && run.round >= 3 {
-            return Ok(());
-        }
-        // Where much is on the way at once, one time around takes long; there have to be some.
-        let full = match on_the_way {
-            ..50_000_000 => 300,
-            50_000_000..HEAVY => 500,
-            _ => 1200,
+        } = self;
+        let messages = u64::from(clients) * u64::from(depth);
+        let millis = match messages * u64::from(size) {
+            500_000_000.. => 400,
+            50_000_000.. => 100,
+            5_000_000.. => 20,
+            _ if clients >= 5000 => 60,
+            _ if messages >= 500 || messages == 1 => 20,
+            _ => 10,
         };
-        let millis = stage.either(100, full);
-        let load = format!(
-            "echo --clients {clients} --size {size} --depth {depth} --millis {millis} --warm-up {}",
-            millis / 4
-        );
-        let report = stage.visit(contestant, &load)?;
-        let case = format!("{size} B, {depth} at once");
-        add(run, &case, f64::from(clients), &report);
-        Ok(())
-    });
+        let warm_up = millis / 4;
+        format!(
+            "echo --clients {clients} --size {size} --depth {depth} --millis {millis} --warm-up {warm_up}"
+        )
+    }
+}
+
+/// Writes down what a load answers that is asked again and again.
+pub(crate) fn read(run: &mut Run<'_>, case: &str, x: f64, answer: &str) -> io::Result<()> {
+    add(run, case, x, &serde_json::from_str(answer)?);
+    Ok(())
 }
 
 /// Writes down what every report of messages tells.
@@ -75,6 +88,14 @@ pub(crate) fn add(run: &mut Run<'_>, case: &str, x: f64, report: &Report) {
     for (metric, value) in [
         ("rate", count / report.seconds),
         ("cpu", report.server_cpu_seconds * 1e6 / count),
+    ] {
+        run.add(case, x, metric, value);
+    }
+    if !run.last {
+        return;
+    }
+    // The load keeps all round trips since it began.
+    for (metric, value) in [
         ("p50", report.p50_us),
         ("p99", report.p99_us),
         ("p999", report.p999_us),
@@ -95,22 +116,21 @@ pub(crate) fn latency(stage: &Stage, gathered: &mut Gathered) {
     let mut contestants = stage.selected(&SERVERS);
     let after = contestants.iter().position(|one| *one == ECHO_SERVER);
     contestants.insert(after.map_or(0, |place| place + 1), BUSY);
-    let (rounds, millis) = (stage.rounds(1, 5), stage.either(100, 400));
-    stage.in_turns(
-        "latency",
-        rounds,
+    stage.side_by_side(
+        stage.sittings("latency", 3, 10.0),
         &[1, 2],
         &contestants,
         gathered,
-        |clients, one, run| {
-            let load = format!("echo --clients {clients} --millis {millis} --warm-up 100");
-            let report = stage.visit(one, &load)?;
+        |clients, one| {
+            let load = format!("echo --clients {clients} --millis 20 --warm-up 5");
+            stage.stand(one, &load)
+        },
+        |clients, _, answer, run| {
             let case = match clients {
                 1 => "64 B, 1 client".to_owned(),
                 more => format!("64 B, {more} clients"),
             };
-            add(run, &case, 0.0, &report);
-            Ok(())
+            read(run, &case, 0.0, answer)
         },
     );
 }

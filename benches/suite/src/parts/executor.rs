@@ -1,6 +1,6 @@
 //! What the executors cost, without any socket: time, growth, allocations.
 //!
-//! Every run is a process of its own, which measures one runtime on the server's core.
+//! Every process measures one runtime, on the server's core.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::contest::{RUNTIMES, Runtime, TOKIO};
 use crate::patience::{LIMIT, within};
 use crate::stage::{Gathered, Run, Stage};
+use crate::stand::Stand;
 
 /// The works of the micro-benchmarks, and what they are called in the results.
 const WORKS: [(&str, &str); 11] = [
@@ -38,18 +39,19 @@ pub(crate) fn micro(stage: &Stage, gathered: &mut Gathered) {
          io_uring: it has nothing else.",
     );
     let runtimes = stage.selected(&RUNTIMES);
-    let millis = stage.either(15, 50);
-    let (rounds, works) = (stage.rounds(1, 7), WORKS.map(|(work, _)| work));
-    stage.in_turns(
-        "micro",
-        rounds,
-        &[()],
+    stage.side_by_side(
+        stage.sittings("micro", 3, 3.0),
+        &WORKS,
         &runtimes,
         gathered,
-        |(), runtime, run| {
-            for (title, nanoseconds) in times(stage, runtime, &works, millis)? {
-                run.add(title_of(&title), 0.0, "ns", nanoseconds);
-            }
+        |(work, _), runtime| {
+            let mut command = Command::new(stage.programs.own("bench-micro"));
+            command.args(arguments(stage, runtime, 5)).arg(work);
+            Stand::start(command, &[stage.server_core], None)
+        },
+        |(_, title), _, answer, run| {
+            let line: Line = serde_json::from_str(answer)?;
+            run.add(title, 0.0, "ns", line.nanoseconds_each);
             Ok(())
         },
     );
@@ -95,9 +97,10 @@ pub(crate) fn curves(stage: &Stage, gathered: &mut Gathered) {
                 return Ok(());
             }
             let ((work, title, _), size) = task;
-            for (_, nanoseconds) in times(stage, runtime, &[&format!("{work}:{size}")], millis)? {
-                run.add(title, *size as f64, "ns", nanoseconds);
-            }
+            let mut arguments = arguments(stage, runtime, millis);
+            arguments.push(format!("{work}:{size}"));
+            let line: Line = serde_json::from_str(&output(stage, "bench-micro", &arguments)?)?;
+            run.add(title, *size as f64, "ns", line.nanoseconds_each);
             Ok(())
         },
     );
@@ -122,7 +125,7 @@ pub(crate) fn allocations(stage: &Stage, gathered: &mut Gathered) {
 }
 
 fn count(stage: &Stage, runtime: &Runtime, run: &mut Run<'_>) -> io::Result<()> {
-    let output = output(stage, "bench-count", &[runtime.argument])?;
+    let output = output(stage, "bench-count", &[runtime.argument.to_owned()])?;
     let counts: BTreeMap<String, f64> = serde_json::from_str(&output)?;
     for (key, title) in [
         ("per_spawn", "allocations, spawn and finish"),
@@ -142,41 +145,19 @@ fn count(stage: &Stage, runtime: &Runtime, run: &mut Run<'_>) -> io::Result<()> 
 /// One line of the micro-benchmarks.
 #[derive(Deserialize)]
 struct Line {
-    work: String,
     nanoseconds_each: f64,
 }
 
-fn times(
-    stage: &Stage,
-    runtime: &Runtime,
-    works: &[&str],
-    millis: u32,
-) -> io::Result<Vec<(String, f64)>> {
+/// How the micro-benchmarks of one runtime are called, but for the work.
+fn arguments(stage: &Stage, runtime: &Runtime, millis: u32) -> Vec<String> {
     let (millis, helper) = (millis.to_string(), stage.load_core.to_string());
-    let mut arguments = vec![
-        runtime.argument,
-        "--millis",
-        &millis,
-        "--helper-core",
-        &helper,
-    ];
-    arguments.extend(works);
-    output(stage, "bench-micro", &arguments)?
-        .lines()
-        .map(|line| {
-            let line: Line = serde_json::from_str(line)?;
-            Ok((line.work, line.nanoseconds_each))
-        })
-        .collect()
-}
-
-fn title_of(work: &str) -> &str {
-    let found = WORKS.iter().find(|(name, _)| *name == work);
-    found.map_or(work, |(_, title)| title)
+    let runtime = runtime.argument.to_owned();
+    let [for_so_long, on] = ["--millis", "--helper-core"].map(str::to_owned);
+    vec![runtime, for_so_long, millis, on, helper]
 }
 
 /// Runs a program on the server's core.
-fn output(stage: &Stage, program: &str, arguments: &[&str]) -> io::Result<String> {
+fn output(stage: &Stage, program: &str, arguments: &[String]) -> io::Result<String> {
     let mut command = Command::new(stage.programs.own(program));
     command
         .args(arguments)

@@ -1,5 +1,7 @@
 //! What a message costs as the number of connections grows, with and without idle ones beside.
 
+use std::collections::HashMap;
+
 use crate::contest::{Contestant, MINIMAL, Named, SERVERS};
 use crate::parts::echo;
 use crate::record::Sample;
@@ -17,63 +19,78 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
         .into_iter()
         .filter(|one| one.in_every_round() && *one != MINIMAL && one.name != "raw epoll 64K")
         .collect();
+    // Each takes part twice: with idle connections beside, and without.
+    let contestants: Vec<Twice> = contestants
+        .into_iter()
+        .flat_map(|one| [false, true].map(|beside| Twice { one, beside }))
+        .collect();
     let (sizes, beside): (&[u64], _) =
         stage.either((&[10, 1000], 3000), (&[10, 100, 1000, 10_000], 15_000));
-    let mut tasks = Vec::new();
-    for &clients in sizes {
-        for idle in [0, beside] {
-            // Both ends of a connection are counted in different processes, each with its limit.
-            let room = stage.descriptors.saturating_sub(clients + RESERVE);
-            tasks.push((clients, idle.min(room)));
-        }
-    }
+    // Both ends of a connection are counted in different processes, each with its limit.
+    let idle = |clients: u64| beside.min(stage.descriptors.saturating_sub(clients + RESERVE));
     gathered.note(format!(
         "64 bytes, one message at once per connection. Beside them {beside} connections are open and \
          silent, or as many as the limit of {} descriptors per process allows: {}.",
         stage.descriptors,
-        tasks
+        sizes
             .iter()
-            .filter(|(_, idle)| *idle > 0)
-            .map(|(clients, idle)| format!("{idle} beside {clients}"))
+            .map(|&clients| format!("{} beside {clients}", idle(clients)))
             .collect::<Vec<_>>()
             .join(", "),
     ));
-    let (rounds, millis) = (stage.rounds(1, 3), stage.either(100, 500));
-    stage.in_turns(
-        "growth",
-        rounds,
-        &tasks,
+    // One sitting: opening 300,000 connections takes longer than the measurement.
+    stage.side_by_side(
+        stage.sittings("growth", 1, 24.0),
+        sizes,
         &contestants,
         gathered,
-        |task, one, run| {
-            let (clients, idle) = *task;
+        |&clients, twice| {
+            let idle = if twice.beside { idle(clients) } else { 0 };
+            let millis = (clients / 80).clamp(10, 100);
             let load = format!(
                 "echo --clients {clients} --idle {idle} --millis {millis} --warm-up {}",
-                millis / 3
+                millis / 4
             );
-            let report = stage.visit(one, &load)?;
-            let case = if idle == 0 { "none idle" } else { BESIDE };
-            echo::add(run, case, clients as f64, &report);
-            Ok(())
+            stage.stand(&twice.one, &load)
+        },
+        |&clients, twice, answer, run| {
+            let case = if twice.beside { BESIDE } else { "none idle" };
+            echo::read(run, case, clients as f64, answer)
         },
     );
     let beside = compare(&gathered.samples);
     gathered.samples.extend(beside);
 }
 
-/// For every run with idle connections: its CPU per message as a ratio to that of the same server
-/// without them, in the same round.
+/// A server, with or without idle connections.
+#[derive(Clone, Copy)]
+struct Twice {
+    one: Contestant,
+    beside: bool,
+}
+
+impl Named for Twice {
+    fn name(&self) -> &'static str {
+        self.one.name
+    }
+}
+
+/// For every measurement with idle connections: its CPU per message as a ratio to that of the same
+/// server without them, in the same round.
 fn compare(samples: &[Sample]) -> Vec<Sample> {
     let cpu = samples.iter().filter(|sample| sample.metric == "cpu");
     let (with, without): (Vec<&Sample>, Vec<&Sample>) =
         cpu.partition(|sample| sample.case == BESIDE);
+    let key = |one: &Sample| (one.round, one.x.to_bits(), one.contestant.clone());
+    let without: HashMap<_, f64> = without
+        .into_iter()
+        .map(|one| (key(one), one.value))
+        .collect();
     let ratio = |one: &Sample| {
-        let other = without.iter().find(|other| {
-            other.round == one.round && other.x == one.x && other.contestant == one.contestant
-        })?;
+        let other = without.get(&key(one))?;
         Some(Sample {
             metric: "beside".to_owned(),
-            value: one.value / other.value,
+            value: one.value / other,
             ..one.clone()
         })
     };
