@@ -31,20 +31,27 @@ const MAX_SLICES: usize = 1024;
 pub(crate) struct Transfer {
     /// How many bytes.
     pub(crate) bytes: usize,
-    /// Something moved, but less than was asked for: the kernel's buffer was empty (receive) or
-    /// full (send) at that moment, and a new edge will tell when it no longer is.
-    ///
-    /// Never set when nothing moved: an end of stream raises no further edge.
-    pub(crate) short: bool,
+    /// How many would have shown that there is no more to move.
+    asked: usize,
 }
 
 impl Transfer {
+    /// That fewer moved than asked for proves nothing.
     #[inline]
-    fn new(bytes: usize, asked: usize) -> Self {
+    fn inconclusive(self) -> Self {
         Self {
-            bytes,
-            short: 0 < bytes && bytes < asked,
+            asked: self.bytes,
+            ..self
         }
+    }
+
+    /// Something moved, but less than was asked for: the kernel's buffer was empty (receive) or
+    /// full (send) at that moment, and a new edge will tell when it no longer is.
+    ///
+    /// Never so when nothing moved: an end of stream raises no further edge.
+    #[inline]
+    pub(crate) fn is_short(self) -> bool {
+        0 < self.bytes && self.bytes < self.asked
     }
 }
 
@@ -96,10 +103,7 @@ pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Transfer> {
 #[inline]
 pub(crate) fn peek(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Transfer> {
     // What was peeked at is still there, so the source stays readable, however little it was.
-    recv_with(fd, buf, libc::MSG_PEEK).map(|moved| Transfer {
-        short: false,
-        ..moved
-    })
+    recv_with(fd, buf, libc::MSG_PEEK).map(Transfer::inconclusive)
 }
 
 #[inline]
@@ -110,7 +114,7 @@ fn recv_with(fd: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Resu
         // the kernel writes nothing beyond that and keeps no pointer.
         unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), asked, flags) }
     })?;
-    Ok(Transfer::new(bytes, asked))
+    Ok(Transfer { bytes, asked })
 }
 
 /// Receives into several buffers, one after another. See recvmsg(2).
@@ -118,7 +122,7 @@ fn recv_with(fd: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Resu
 /// This is also how a Unix stream receives into one buffer: a message that carried descriptors or
 /// credentials ends a receive early although more bytes wait behind it, and only recvmsg(2) tells
 /// (`MSG_CTRUNC`, because no room for them is offered; the kernel closes what it cannot deliver).
-/// Such a receive is not `short`.
+/// Such a receive is not short.
 #[inline]
 pub(crate) fn recv_vectored(
     fd: BorrowedFd<'_>,
@@ -136,11 +140,8 @@ pub(crate) fn recv_vectored(
         unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, 0) }
     })?;
     let cut = message.msg_flags & libc::MSG_CTRUNC != 0;
-    let moved = Transfer::new(bytes, asked);
-    Ok(Transfer {
-        short: moved.short && !cut,
-        ..moved
-    })
+    let moved = Transfer { bytes, asked };
+    Ok(if cut { moved.inconclusive() } else { moved })
 }
 
 /// Receives one datagram, or copies it without taking it, and tells who sent it. See recvfrom(2).
@@ -185,7 +186,7 @@ pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<Transfer> {
             )
         }
     })?;
-    Ok(Transfer::new(bytes, asked))
+    Ok(Transfer { bytes, asked })
 }
 
 /// Sends one datagram to an address, without `SIGPIPE`. See sendto(2).
@@ -209,7 +210,7 @@ pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Res
         // only reads them and keeps no pointer.
         unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) }
     })?;
-    Ok(Transfer::new(bytes, asked))
+    Ok(Transfer { bytes, asked })
 }
 
 /// How many bytes the kernel is asked for when it is given buffers of these lengths.
@@ -320,10 +321,41 @@ mod tests {
 
     #[test]
     fn a_transfer_is_short_only_when_something_but_not_everything_moved() {
-        assert!(!Transfer::new(0, 10).short);
-        assert!(Transfer::new(9, 10).short);
-        assert!(!Transfer::new(10, 10).short);
-        assert!(!Transfer::new(0, 0).short);
+        let is_short = |bytes, asked| Transfer { bytes, asked }.is_short();
+        assert!(!is_short(0, 10));
+        assert!(is_short(9, 10));
+        assert!(!is_short(10, 10));
+        assert!(!is_short(0, 0));
+        let moved = Transfer {
+            bytes: 9,
+            asked: 10,
+        };
+        assert!(!moved.inconclusive().is_short());
+    }
+
+    /// A system call that gives these answers, the last first: a number, or minus an error.
+    fn call(mut answers: Vec<isize>) -> impl FnMut() -> isize {
+        move || match answers.pop().expect("asked too often") {
+            error @ ..0 => {
+                // SAFETY: it may be called at any time.
+                let errno = unsafe { libc::__errno_location() };
+                // SAFETY: it points to a number of this thread, to which nothing refers.
+                unsafe { *errno = -error as libc::c_int };
+                -1
+            }
+            answer => answer,
+        }
+    }
+
+    #[test]
+    fn a_call_is_made_until_it_is_not_interrupted() {
+        let (interrupted, refused) = (-(libc::EINTR as isize), -(libc::EAGAIN as isize));
+        assert_eq!(made(call(vec![7])).unwrap(), 7);
+        assert_eq!(made(call(vec![7, interrupted, interrupted])).unwrap(), 7);
+        for answers in [vec![7, refused], vec![7, refused, interrupted]] {
+            let error = made(call(answers)).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
+        }
     }
 
     #[test]

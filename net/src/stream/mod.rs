@@ -89,7 +89,7 @@ fn attempt(
 ) -> Option<io::Result<usize>> {
     match guard.try_io(|io| call(io.get_ref())) {
         Ok(Ok(moved)) => {
-            if moved.short {
+            if moved.is_short() {
                 guard.short_transfer();
             }
             Some(Ok(moved.bytes))

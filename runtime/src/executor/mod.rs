@@ -36,6 +36,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::budget;
 use crate::news;
+use crate::reactor::WakeOwn;
 use crate::slab::Key;
 use crate::task::cell::{AnyCell, BoxedCell, Ending, drop_quietly};
 use crate::task::error::Payload;
@@ -61,10 +62,9 @@ pub(crate) struct Waking<'a, D> {
     dress: D,
 }
 
-impl<D: Dress> Waking<'_, D> {
-    /// Wakes one of ours; gives somebody else's waker back.
-    #[inline]
-    pub(crate) fn wake(&mut self, waker: Waker, cause: Cause) -> Option<Waker> {
+impl<D: Dress> WakeOwn for Waking<'_, D> {
+    #[inline(always)]
+    fn wake(&mut self, waker: Waker, cause: Cause) -> Option<Waker> {
         match self.dress.word(&waker) {
             Some(word) if self.tasks.wake(word, cause) => {
                 let _dropping_ours_does_nothing = ManuallyDrop::new(waker);
@@ -593,9 +593,20 @@ impl Executor {
 
     /// Notes on what the current poll is about to wait.
     #[inline(always)]
-    pub(crate) fn note_wait(&self, wait: impl FnOnce() -> Wait) {
+    pub(crate) fn note_wait(&self, wait: impl Fn() -> Wait) {
+        if !self.try_note_wait(&wait) {
+            self.tasks.borrow_mut().make_room_for_waits();
+            self.try_note_wait(wait);
+        }
+    }
+
+    /// As [`note_wait`](Self::note_wait), but `false` when there is no room yet, which happens once
+    /// per slot: for those who do the rest in a function of its own.
+    #[inline(always)]
+    pub(crate) fn try_note_wait(&self, wait: impl FnOnce() -> Wait) -> bool {
         let index = self.running.get().index();
-        self.tasks.borrow_mut().note_wait(index, wait);
+        // The root has no record, and between polls there is nobody to have one.
+        index >= WakeWord::NOBODY.index() || self.tasks.borrow_mut().note_wait(index, wait)
     }
 
     /// Sets what the following wakes are put down to.

@@ -470,25 +470,24 @@ impl Tasks {
         self.slots[index as usize].put_back(cell);
     }
 
-    /// Notes on what a task that is being polled is about to wait.
+    /// Notes on what a task that is being polled is about to wait; `false`: there is no room for it.
     #[inline(always)]
-    pub(super) fn note_wait(&mut self, index: u32, wait: impl FnOnce() -> Wait) {
+    pub(super) fn note_wait(&mut self, index: u32, wait: impl FnOnce() -> Wait) -> bool {
         let index = index as usize;
-        let Some(slot) = self.slots.get_mut(index) else {
-            return;
+        let Some(place) = self.waits.get_mut(index) else {
+            return false;
         };
-        slot.state.set(State::NOTED);
-        if index >= self.waits.len() {
-            self.make_room_for_waits();
-        }
         // Made only now, in its place.
-        if let Some(place) = self.waits.get_mut(index) {
-            *place = Some(wait());
+        *place = Some(wait());
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.state.set(State::NOTED);
         }
+        true
     }
 
+    /// Makes room for every task's note.
     #[cold]
-    fn make_room_for_waits(&mut self) {
+    pub(super) fn make_room_for_waits(&mut self) {
         self.waits.resize(self.slots.len(), None);
     }
 

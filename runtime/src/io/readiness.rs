@@ -59,7 +59,9 @@ enum Looked {
     Ready,
     /// The waker is in place.
     Waiting,
-    /// The waker may have yet to be stored.
+    /// The waker is in place, but on what this waits is not noted: there was no room.
+    Unnoted,
+    /// The waker may have yet to be stored, and on what this waits is not noted.
     Crowded,
     /// The budget is used up.
     Yield,
@@ -101,23 +103,28 @@ impl<'a, T: AsFd> Readiness<'a, T> {
 
     #[inline]
     fn look(&mut self, core: &Core, cx: &Context<'_>) -> Looked {
-        let Registration { key, fd, seen, .. } = self.fd.registration();
+        let Registration { key, seen, .. } = self.fd.registration();
         let (interest, waiter, waker) = (self.interest, &mut self.waiter, cx.waker());
         let reactor = &core.reactor;
-        let looked = match reactor.poll_ready(*key, seen, interest, waiter, waker, clone_own) {
-            Polled::Ready if !core.executor.charge() => return Looked::Yield,
-            Polled::Ready => return Looked::Ready,
-            Polled::Gone => return Looked::Gone,
-            Polled::Waiting => Looked::Waiting,
+        match reactor.poll_ready(*key, seen, interest, waiter, waker, clone_own) {
+            Polled::Ready if !core.executor.charge() => Looked::Yield,
+            Polled::Ready => Looked::Ready,
+            Polled::Gone => Looked::Gone,
+            Polled::Waiting if core.executor.try_note_wait(|| self.wait(core)) => Looked::Waiting,
+            Polled::Waiting => Looked::Unnoted,
             Polled::Crowded => Looked::Crowded,
-        };
-        core.executor.note_wait(|| Wait {
+        }
+    }
+
+    /// For the record of the task.
+    #[inline]
+    fn wait(&self, core: &Core) -> Wait {
+        Wait {
             operation: self.operation,
             location: self.location,
             since_ns: core.timers.loop_now_ns(),
-            fd: *fd,
-        });
-        looked
+            fd: self.fd.registration().fd,
+        }
     }
 
     /// Polls once for a `poll_*` function, which holds nothing between its calls: whoever polled is
@@ -251,8 +258,14 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     fn poll_rarely(&mut self, looked: Option<Looked>, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let Registration { runtime, key, .. } = *self.fd.registration();
         match looked {
+            Some(Looked::Unnoted) => {
+                current::with(|core| core.executor.note_wait(|| self.wait(core)));
+                self.waiting = self.waiter != WaiterId::ANONYMOUS;
+                Poll::Pending
+            }
             Some(Looked::Crowded) => {
                 if let Some(core) = current::get() {
+                    core.executor.note_wait(|| self.wait(&core));
                     let (reactor, waker) = (&core.reactor, cx.waker());
                     let store = reactor.poll_crowded(key, self.interest, &mut self.waiter, waker);
                     if let Some(waiter) = store {

@@ -238,6 +238,13 @@ impl Ready {
         self.0 & other.0 == other.0
     }
 
+    /// Whether it concerns those who wait to read, and those who wait to write.
+    #[inline]
+    pub(crate) const fn sides(self) -> (bool, bool) {
+        let readers = Interest::READABLE.0 | Interest::PRIORITY.0;
+        (self.0 & readers != 0, self.0 & Interest::WRITABLE.0 != 0)
+    }
+
     #[inline]
     pub(crate) const fn intersects(self, other: Ready) -> bool {
         self.0 & other.0 != 0

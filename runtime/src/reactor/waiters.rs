@@ -133,8 +133,19 @@ impl Waiters {
         Some(more.remove(position).waker)
     }
 
-    /// Takes out everybody, oldest first.
+    /// Takes out who came first.
     #[inline]
+    pub(crate) fn take_first(&mut self) -> Option<Waker> {
+        self.first.take().map(|first| first.waker)
+    }
+
+    /// Whether there may be others than the first.
+    #[inline]
+    pub(crate) fn are_many(&self) -> bool {
+        self.more.is_some()
+    }
+
+    /// Takes out everybody, oldest first.
     pub(crate) fn take_all(&mut self, mut each: impl FnMut(Waker)) {
         if let Some(first) = self.first.take() {
             each(first.waker);

@@ -202,12 +202,11 @@ impl Core {
     #[inline]
     fn turn(&self) {
         let wait = self.how_long();
-        let mut waking = self.executor.waking(Ours);
-        let turned = self.reactor.turn(
-            wait,
-            move |waker, cause| waking.wake(waker, cause),
-            |strangers| self.executor.wake_all(strangers, Ours),
-        );
+        let turned = self
+            .reactor
+            .turn(wait, self.executor.waking(Ours), |strangers| {
+                self.executor.wake_all(strangers, Ours)
+            });
         if wait != Wait::Poll {
             self.remote.inbox().unpark();
         }

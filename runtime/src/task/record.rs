@@ -75,14 +75,14 @@ impl Cause {
     pub(crate) const WHOEVER_RUNS: Cause = Cause(u64::MAX);
 
     #[inline]
-    const fn new(kind: u8, details: u16, value: u32) -> Self {
-        Cause((kind as u64) << 56 | (details as u64) << 40 | (value as u64) << 8)
+    const fn new(kind: u8, ready: u8, value: u32) -> Self {
+        Cause((kind as u64) << 56 | (ready as u64) << 48 | (value as u64) << 8)
     }
 
     #[inline]
     pub(crate) fn io(fd: RawFd, ready: Ready, event: u32) -> Self {
-        let details = u16::from_be_bytes([ready.to_bits(), event as u8]);
-        Cause::new(6, details, fd as u32)
+        let Cause(bits) = Cause::new(6, ready.to_bits(), fd as u32);
+        Cause(bits | u64::from(event as u8) << 40)
     }
 
     /// What was ready, when this is the event of `fd` that came after the one with this count, as far
