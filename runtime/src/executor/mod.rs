@@ -466,7 +466,7 @@ impl Executor {
         id: Id,
         waker: &Waker,
         dress: impl Dress,
-        wait: impl FnOnce() -> Wait,
+        wait: impl Fn() -> Wait,
     ) -> Join {
         let word = self.own_word(waker, dress);
         let mut tasks = self.tasks.borrow_mut();
@@ -594,10 +594,8 @@ impl Executor {
     /// Notes on what the current poll is about to wait.
     #[inline(always)]
     pub(crate) fn note_wait(&self, wait: impl Fn() -> Wait) {
-        if !self.try_note_wait(&wait) {
-            self.tasks.borrow_mut().make_room_for_waits();
-            self.try_note_wait(wait);
-        }
+        let index = self.running.get().index();
+        self.tasks.borrow_mut().note_wait(index, wait);
     }
 
     /// As [`note_wait`](Self::note_wait), but `false` when there is no room yet, which happens once
@@ -606,7 +604,7 @@ impl Executor {
     pub(crate) fn try_note_wait(&self, wait: impl FnOnce() -> Wait) -> bool {
         let index = self.running.get().index();
         // The root has no record, and between polls there is nobody to have one.
-        index >= WakeWord::NOBODY.index() || self.tasks.borrow_mut().note_wait(index, wait)
+        index >= WakeWord::NOBODY.index() || self.tasks.borrow_mut().try_note_wait(index, wait)
     }
 
     /// Sets what the following wakes are put down to.

@@ -470,9 +470,18 @@ impl Tasks {
         self.slots[index as usize].put_back(cell);
     }
 
-    /// Notes on what a task that is being polled is about to wait; `false`: there is no room for it.
+    /// Notes on what a task that is being polled is about to wait; the root has no record.
     #[inline(always)]
-    pub(super) fn note_wait(&mut self, index: u32, wait: impl FnOnce() -> Wait) -> bool {
+    pub(super) fn note_wait(&mut self, index: u32, wait: impl Fn() -> Wait) {
+        if !self.try_note_wait(index, &wait) {
+            self.make_room_for_waits();
+            self.try_note_wait(index, wait);
+        }
+    }
+
+    /// As [`note_wait`](Self::note_wait), but `false` when there is no room yet.
+    #[inline(always)]
+    pub(super) fn try_note_wait(&mut self, index: u32, wait: impl FnOnce() -> Wait) -> bool {
         let index = index as usize;
         let Some(place) = self.waits.get_mut(index) else {
             return false;
@@ -487,7 +496,7 @@ impl Tasks {
 
     /// Makes room for every task's note.
     #[cold]
-    pub(super) fn make_room_for_waits(&mut self) {
+    fn make_room_for_waits(&mut self) {
         self.waits.resize(self.slots.len(), None);
     }
 
