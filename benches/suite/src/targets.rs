@@ -571,31 +571,40 @@ fn cells(
     // Who is most surely behind: whose interval ends lowest.
     let mut worst: Option<(Estimate, String)> = None;
     for row in series.rows() {
-        let mut of_cell = None;
-        for name in whom {
-            let Some(ratio) = series.estimate(&row, ECHO_SERVER.name, name) else {
-                continue;
-            };
+        let ratios = whom.iter().filter_map(|name| {
+            let ratio = series.estimate(&row, ECHO_SERVER.name, name)?;
+            let shown = format!("{ratio} ({}, {} clients, {name})", row.case, number(row.x));
             let (goodness, outcome) = judge(ratio);
-            of_cell = of_cell.max(Some(outcome));
-            let clients = number(row.x);
-            let shown = format!("{ratio} ({}, {clients} clients, {name})", row.case);
-            if outcome != Outcome::Met {
-                let word = if outcome == Outcome::Missed {
-                    "missed"
-                } else {
-                    "undecided"
-                };
-                not_met.push(format!("{what}: {shown}: {word}"));
-            }
-            let lower = |(least, _): &(Estimate, String)| {
-                (goodness.high, goodness.median) < (least.high, least.median)
+            Some((goodness, outcome, shown))
+        });
+        let ratios: Vec<(Estimate, Outcome, String)> = ratios.collect();
+        let Some(outcome) = ratios.iter().map(|(_, outcome, _)| *outcome).max() else {
+            continue;
+        };
+        outcomes.push(outcome);
+        // Of those that decide the cell.
+        let decisive = ratios.into_iter().filter(|one| one.1 == outcome);
+        let lowest = decisive.min_by(|one, other| {
+            let ends = one.0.high.total_cmp(&other.0.high);
+            ends.then(one.0.median.total_cmp(&other.0.median))
+        });
+        let Some((goodness, _, shown)) = lowest else {
+            continue;
+        };
+        if outcome != Outcome::Met {
+            let word = match outcome {
+                Outcome::Missed => "missed",
+                _ => "undecided",
             };
-            if worst.as_ref().is_none_or(lower) {
-                worst = Some((goodness, shown));
-            }
+            let what = what.trim_end_matches(", every cell");
+            not_met.push(format!("{what}: {shown}: {word}"));
         }
-        outcomes.extend(of_cell);
+        let lower = |(least, _): &(Estimate, String)| {
+            (goodness.high, goodness.median) < (least.high, least.median)
+        };
+        if worst.as_ref().is_none_or(lower) {
+            worst = Some((goodness, shown));
+        }
     }
     let count = |outcome| outcomes.iter().filter(|one| **one == outcome).count();
     let overall = outcomes.iter().max().copied();
