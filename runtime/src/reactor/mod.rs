@@ -345,8 +345,8 @@ impl Reactor {
         {
             let mut state = self.state.borrow_mut();
             let count = self.epoll().wait(&mut state.events, wait)?;
-            let (events, stale) = state.take_in(count, &mut woken);
-            counters.events += events;
+            let (others, stale) = state.take_in(count, &mut woken);
+            counters.events += count as u64 - others;
             counters.events_stale += stale;
         }
         let Woken {
@@ -405,17 +405,17 @@ impl<W: WakeOwn> Woken<W> {
 }
 
 impl State {
-    /// Takes in the first `count` events. Says how many were those of sources, and how many of these
-    /// sources are gone.
+    /// Takes in the first `count` events. Says how many were none of a source, and of how many the
+    /// source is gone.
     // Not inlined: the loop of `block_on` around it would leave it no registers.
     #[inline(never)]
     fn take_in(&mut self, count: usize, woken: &mut Woken<impl WakeOwn>) -> (u64, u64) {
-        let (mut events, mut stale) = (0, 0);
+        let (mut others, mut stale) = (0, 0);
         for event in self.events.iter(count) {
             if event.token == REMOTE_TOKEN {
+                others += 1;
                 continue;
             }
-            events += 1;
             match self.sources.get_mut(Key::from_bits(event.token)) {
                 Some(source) => source.receive(Ready::from_epoll(event.flags), woken),
                 // It is gone: its descriptor lives on in a duplicate, or it was removed after the
@@ -423,7 +423,7 @@ impl State {
                 None => stale += 1,
             }
         }
-        (events, stale)
+        (others, stale)
     }
 }
 

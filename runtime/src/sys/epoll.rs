@@ -189,7 +189,8 @@ impl Events {
 
     /// The first `count` events, as the last [`Epoll::wait`] left them.
     pub(crate) fn iter(&self, count: usize) -> impl Iterator<Item = Event> {
-        self.buffer.iter().take(count).map(|event| Event {
+        let came = self.buffer.get(..count).unwrap_or(&self.buffer);
+        came.iter().map(|event| Event {
             token: event.u64,
             flags: event.events,
         })
