@@ -29,9 +29,9 @@ pub(crate) fn write(directory: &Path, all: &[Results]) -> io::Result<()> {
                  measured, or failed.\n\n";
         let verdicts = targets::judge(all);
         text += &targets::table(&verdicts);
-        let cells = targets::cells_not_met(&verdicts);
+        let cells = targets::cells_table(&verdicts);
         if !cells.is_empty() {
-            text += &format!("\nCells in which a target is not met:\n\n{cells}");
+            text += &format!("\nP2 in every cell, and who decides it:\n\n{cells}");
         }
         text += "\n";
         text += &format!(

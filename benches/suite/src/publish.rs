@@ -110,7 +110,7 @@ impl Pages<'_> {
             "all" => self.everything(),
             "targets" => targets::table(&targets::judge(self.all)),
             "verdict" => self.verdict(),
-            "cells-not-met" => self.cells_not_met(),
+            "cells" => self.cells(),
             "headline" => self.headline(),
             "headline-executor" => self.headline_executor(),
             "instructions" => self.part(Part::Instructions, "instructions", &[Show::Median], any),
@@ -303,13 +303,12 @@ impl Pages<'_> {
         format!("Of {measured} targets that were measured, {met} are met.{missed}{undecided}\n")
     }
 
-    /// The cells that are not.
-    fn cells_not_met(&self) -> String {
-        let verdicts = targets::judge(self.all);
-        let cells = targets::cells_not_met(&verdicts);
-        match cells.is_empty() {
-            true => "None.\n".to_owned(),
-            false => cells,
+    /// What decides the targets that are about many cells.
+    fn cells(&self) -> String {
+        let table = targets::cells_table(&targets::judge(self.all));
+        match table.is_empty() {
+            true => NOT_MEASURED.to_owned(),
+            false => table,
         }
     }
 

@@ -24,8 +24,17 @@ pub(crate) struct Verdict {
     measured: String,
     /// `None` where nothing was measured.
     outcome: Option<Outcome>,
-    /// Where a target is about many cells: those in which it is not met, a line each.
-    cells: Vec<String>,
+    /// Where a target is about many cells: what decides it in each.
+    cells: Vec<Cell>,
+}
+
+/// One cell of a target that is about many.
+#[derive(Debug)]
+struct Cell {
+    name: String,
+    outcome: Outcome,
+    /// The ratio, and to whom.
+    decisive: String,
 }
 
 /// What has become of a target. The later ones outweigh the earlier ones.
@@ -122,10 +131,35 @@ pub(crate) fn table(verdicts: &[Verdict]) -> String {
     text
 }
 
-/// The cells in which a target is not met, as a list; nothing if there are none.
-pub(crate) fn cells_not_met(verdicts: &[Verdict]) -> String {
-    let lines = verdicts.iter().flat_map(|verdict| &verdict.cells);
-    lines.map(|line| format!("- {line}\n")).collect()
+/// The targets that are about many cells: a row for each cell, a column for each target. Nothing if
+/// nothing was measured.
+pub(crate) fn cells_table(verdicts: &[Verdict]) -> String {
+    let columns: Vec<&Verdict> = verdicts
+        .iter()
+        .filter(|one| !one.cells.is_empty())
+        .collect();
+    let Some(first) = columns.first() else {
+        return String::new();
+    };
+    let titles = columns
+        .iter()
+        .map(|one| one.what.trim_end_matches(", every cell"));
+    let mut text = format!("| | {} |\n", titles.collect::<Vec<_>>().join(" | "));
+    text += &format!("|---|{}\n", "---|".repeat(columns.len()));
+    for row in &first.cells {
+        text += &format!("| {} |", row.name);
+        for column in &columns {
+            let cell = column.cells.iter().find(|cell| cell.name == row.name);
+            let shown = cell.map_or(String::new(), |cell| match cell.outcome {
+                Outcome::Met => cell.decisive.clone(),
+                Outcome::Undecided => format!("{}, undecided", cell.decisive),
+                Outcome::Missed => format!("{}, **missed**", cell.decisive),
+            });
+            text += &format!(" {shown} |");
+        }
+        text += "\n";
+    }
+    text
 }
 
 impl Verdict {
@@ -566,46 +600,41 @@ fn cells(
     whom: &[&str],
     judge: impl Fn(Estimate) -> (Estimate, Outcome),
 ) -> Verdict {
-    let mut outcomes = Vec::new();
-    let mut not_met = Vec::new();
+    let mut cells: Vec<Cell> = Vec::new();
     // Who is most surely behind: whose interval ends lowest.
     let mut worst: Option<(Estimate, String)> = None;
     for row in series.rows() {
         let ratios = whom.iter().filter_map(|name| {
             let ratio = series.estimate(&row, ECHO_SERVER.name, name)?;
-            let shown = format!("{ratio} ({}, {} clients, {name})", row.case, number(row.x));
             let (goodness, outcome) = judge(ratio);
-            Some((goodness, outcome, shown))
+            Some((goodness, outcome, format!("{ratio} {name}")))
         });
         let ratios: Vec<(Estimate, Outcome, String)> = ratios.collect();
         let Some(outcome) = ratios.iter().map(|(_, outcome, _)| *outcome).max() else {
             continue;
         };
-        outcomes.push(outcome);
-        // Of those that decide the cell.
         let decisive = ratios.into_iter().filter(|one| one.1 == outcome);
         let lowest = decisive.min_by(|one, other| {
             let ends = one.0.high.total_cmp(&other.0.high);
             ends.then(one.0.median.total_cmp(&other.0.median))
         });
-        let Some((goodness, _, shown)) = lowest else {
+        let Some((goodness, _, decisive)) = lowest else {
             continue;
         };
-        if outcome != Outcome::Met {
-            let word = match outcome {
-                Outcome::Missed => "missed",
-                _ => "undecided",
-            };
-            let what = what.trim_end_matches(", every cell");
-            not_met.push(format!("{what}: {shown}: {word}"));
-        }
+        let name = format!("{}, {} clients", row.case, number(row.x));
         let lower = |(least, _): &(Estimate, String)| {
             (goodness.high, goodness.median) < (least.high, least.median)
         };
         if worst.as_ref().is_none_or(lower) {
-            worst = Some((goodness, shown));
+            worst = Some((goodness, format!("{decisive}, {name}")));
         }
+        cells.push(Cell {
+            name,
+            outcome,
+            decisive,
+        });
     }
+    let outcomes: Vec<Outcome> = cells.iter().map(|cell| cell.outcome).collect();
     let count = |outcome| outcomes.iter().filter(|one| **one == outcome).count();
     let overall = outcomes.iter().max().copied();
     let measured = worst.zip(overall).map(|((_, worst), overall)| {
@@ -618,7 +647,7 @@ fn cells(
         (shown, overall)
     });
     Verdict {
-        cells: not_met,
+        cells,
         ..verdict("P2", what, target, measured)
     }
 }
@@ -735,14 +764,13 @@ mod tests {
         assert_eq!(
             verdict.measured,
             "met in 1 of 3 cells, 1 undecided; \
-             worst 0.91 [0.90, 0.92] (64 B, 1 at once, 50 clients, raw epoll)"
+             worst 0.91 [0.90, 0.92] raw epoll, 64 B, 1 at once, 50 clients"
         );
-        let cells = cells_not_met(&verdicts);
-        assert_eq!(cells.lines().count(), 2, "{cells}");
-        assert!(
-            cells
-                .contains("0.99 [0.90, 1.08] (64 B, 1 at once, 500 clients, raw epoll): undecided")
-        );
+        let table = cells_table(&verdicts);
+        let row = |name: &str| table.lines().find(|line| line.contains(name)).unwrap();
+        assert!(row(" 50 clients").contains("0.91 [0.90, 0.92] raw epoll, **missed**"));
+        assert!(row(" 500 clients").contains("0.99 [0.90, 1.08] raw epoll, undecided"));
+        assert!(row(" 1 clients").ends_with("raw epoll |"));
     }
 
     #[test]
