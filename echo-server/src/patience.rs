@@ -12,61 +12,61 @@ use std::time::Duration;
 
 use wakeful::time::{Sleep, sleep};
 
-/// The limits that apply to every connection.
-#[derive(Clone, Copy, Debug, Default)]
+/// The limits that apply to every connection, each ready to be asked for.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// `--idle-timeout`: nothing arrived.
-    pub(crate) idle: Option<Duration>,
-    /// `--write-timeout`: nothing was taken although data waited.
-    pub(crate) write: Option<Duration>,
+    input: Limit,
+    output: Limit,
+}
+
+/// The longest that one wait may last.
+#[derive(Clone, Copy, Debug)]
+struct Limit {
+    time: Option<Duration>,
+    /// What the peer has done when the time is over.
+    missed: &'static str,
 }
 
 impl Patience {
+    /// From `--idle-timeout` (nothing arrived) and `--write-timeout` (nothing was taken although data
+    /// waited).
+    pub(crate) fn new(idle: Option<Duration>, write: Option<Duration>) -> Self {
+        let shorter = match (idle, write) {
+            (Some(idle), Some(write)) => Some(idle.min(write)),
+            (idle, write) => idle.or(write),
+        };
+        Patience {
+            input: Limit {
+                time: idle,
+                missed: "it sent nothing for too long",
+            },
+            output: Limit {
+                time: shorter,
+                missed: "it took nothing for too long",
+            },
+        }
+    }
+
     /// Waits for something to read, at most for the idle timeout.
     pub(crate) fn for_input<F>(&self, wait: F) -> Within<'_, F> {
-        Within {
-            wait,
-            patience: self,
-            direction: Direction::Input,
-            alarm: None,
-        }
+        self.input.around(wait)
     }
 
     /// Waits until the peer takes something, at most for the shorter of the two timeouts: a peer
     /// that lets the server wait here is not being read from, so it cannot send anything either.
     /// Each byte it takes starts the time afresh.
     pub(crate) fn for_output<F>(&self, wait: F) -> Within<'_, F> {
+        self.output.around(wait)
+    }
+}
+
+impl Limit {
+    fn around<F>(&self, wait: F) -> Within<'_, F> {
         Within {
             wait,
-            patience: self,
-            direction: Direction::Output,
+            limit: self,
             alarm: None,
         }
-    }
-
-    fn limit(&self, direction: Direction) -> Option<Duration> {
-        match (direction, self.idle, self.write) {
-            (Direction::Output, Some(idle), Some(write)) => Some(idle.min(write)),
-            (Direction::Output, idle, write) => idle.or(write),
-            (Direction::Input, idle, _) => idle,
-        }
-    }
-}
-
-/// What a connection waits for.
-#[derive(Clone, Copy, Debug)]
-enum Direction {
-    Input,
-    Output,
-}
-
-impl Direction {
-    fn missed(self) -> io::Error {
-        let text = match self {
-            Direction::Input => "it sent nothing for too long",
-            Direction::Output => "it took nothing for too long",
-        };
-        io::Error::new(io::ErrorKind::TimedOut, text)
     }
 }
 
@@ -76,8 +76,7 @@ impl Direction {
 #[must_use = "futures do nothing unless awaited"]
 pub(crate) struct Within<'a, F> {
     wait: F,
-    patience: &'a Patience,
-    direction: Direction,
+    limit: &'a Limit,
     /// Armed when the wait turns out to be one. Boxed, so that the many connections without a
     /// limit do not carry the room for it.
     alarm: Option<Pin<Box<Sleep>>>,
@@ -93,18 +92,19 @@ impl<T, F: Future<Output = io::Result<T>> + Unpin> Future for Within<'_, F> {
             this.alarm = None;
             return Poll::Ready(outcome);
         }
-        match this.patience.limit(this.direction) {
+        match this.limit.time {
             None => Poll::Pending,
-            Some(limit) => this.poll_alarm(limit, cx),
+            Some(time) => this.poll_alarm(time, cx),
         }
     }
 }
 
 impl<F> Within<'_, F> {
-    fn poll_alarm<T>(&mut self, limit: Duration, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(limit)));
+    fn poll_alarm<T>(&mut self, time: Duration, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(time)));
         ready!(alarm.as_mut().poll(cx));
         self.alarm = None;
-        Poll::Ready(Err(self.direction.missed()))
+        let missed = io::Error::new(io::ErrorKind::TimedOut, self.limit.missed);
+        Poll::Ready(Err(missed))
     }
 }

@@ -97,10 +97,7 @@ fn options(args: &Args, limit: DescriptorLimit, bound: &Bound) -> Options {
     let options = Options {
         buffer_size: args.buffer_size as usize,
         max_connections: (in_all / threads).max(1),
-        patience: Patience {
-            idle: args.idle_timeout,
-            write: args.write_timeout,
-        },
+        patience: Patience::new(args.idle_timeout, args.write_timeout),
     };
     info!("{limit}; at most {in_all} connections");
     options
