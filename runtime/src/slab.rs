@@ -102,17 +102,31 @@ impl<T> Slab<T> {
     /// When 2^32 - 1 slots are in use.
     #[inline]
     pub(crate) fn insert(&mut self, value: T) -> Key {
-        self.len += 1;
-        let index = self.free;
-        if index != NONE {
-            let slot = &mut self.slots[index as usize];
-            let Slot::Vacant { generation, next } = *slot else {
-                unreachable!("slot {index} is on the free list but occupied");
-            };
-            self.free = next;
-            *slot = Slot::Occupied { generation, value };
-            return Key::new(index, generation);
+        match self.reuse(value) {
+            Ok(key) => key,
+            Err(value) => self.insert_new(value),
         }
+    }
+
+    /// As [`insert`](Self::insert), into a slot that was freed; gives the value back when there is
+    /// none.
+    #[inline]
+    pub(crate) fn reuse(&mut self, value: T) -> Result<Key, T> {
+        let index = self.free;
+        if index == NONE {
+            return Err(value);
+        }
+        let slot = &mut self.slots[index as usize];
+        let Slot::Vacant { generation, next } = *slot else {
+            unreachable!("slot {index} is on the free list but occupied");
+        };
+        self.len += 1;
+        self.free = next;
+        *slot = Slot::Occupied { generation, value };
+        Ok(Key::new(index, generation))
+    }
+
+    fn insert_new(&mut self, value: T) -> Key {
         let index = u32::try_from(self.slots.len())
             .ok()
             .filter(|index| *index != NONE);
@@ -121,6 +135,7 @@ impl<T> Slab<T> {
             generation: 0,
             value,
         });
+        self.len += 1;
         Key::new(index, 0)
     }
 

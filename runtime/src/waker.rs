@@ -10,6 +10,7 @@
 //! Sources: `std::task::RawWaker`, whose contract asks that the functions be callable from any
 //! thread and at any time.
 
+use std::mem::ManuallyDrop;
 use std::ptr;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
@@ -59,6 +60,22 @@ impl Dress for Ours {
 #[inline]
 pub(crate) fn clone_own(waker: &Waker) -> Option<Waker> {
     word_of(waker).map(waker_for)
+}
+
+/// Drops a waker, without the call through its table when it is one of ours: that does nothing.
+#[inline]
+pub(crate) fn let_go(waker: Waker) {
+    if word_of(&waker).is_some() {
+        let _nothing_to_drop = ManuallyDrop::new(waker);
+    } else {
+        drop_foreign(waker);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn drop_foreign(waker: Waker) {
+    drop(waker);
 }
 
 #[inline]

@@ -45,6 +45,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "reactor::waiters",
             "time::clock",
             "time::wheel",
+            "time::lobby",
             "time::timers",
             "blocking",
             "busy_poll",
@@ -192,7 +193,10 @@ fn strip(text: &str) -> String {
 
 /// Cuts out inline modules of unit tests, and with them their attribute.
 fn without_unit_tests(code: &str) -> String {
-    let Some(start) = code.find("#[cfg(test)]\nmod tests {") else {
+    // The second kind lends what it has to the tests of a module beside it.
+    let heads = ["mod tests {", "pub(super) mod tests {"];
+    let starts = heads.map(|head| code.find(&format!("#[cfg(test)]\n{head}")));
+    let Some(start) = starts.into_iter().flatten().min() else {
         return code.to_owned();
     };
     let open = start + code[start..].find('{').unwrap();
@@ -436,7 +440,7 @@ fn the_reactor_and_the_timers_know_wakers_and_no_tasks() {
     let imports = imports();
     for (module, used) in &imports {
         let bottom = module.starts_with("reactor")
-            || ["time::clock", "time::wheel", "time::timers"].contains(&&**module);
+            || ["time::clock", "time::wheel", "time::lobby", "time::timers"].contains(&&**module);
         if !bottom {
             continue;
         }

@@ -12,6 +12,8 @@ pub(crate) struct Clock {
     /// Time zero.
     base: Instant,
     mode: Cell<Mode>,
+    /// It has shown the system's time ever since.
+    never_paused: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +37,7 @@ impl Clock {
         Clock {
             base: Instant::now(),
             mode: Cell::new(mode),
+            never_paused: Cell::new(!paused),
         }
     }
 
@@ -62,6 +65,7 @@ impl Clock {
     /// Stops the clock; `false` when it stood still already.
     pub(crate) fn pause(&self) -> bool {
         let now_ns = self.now_ns();
+        self.never_paused.set(false);
         !matches!(
             self.mode.replace(Mode::Paused { now_ns }),
             Mode::Paused { .. }
@@ -111,15 +115,19 @@ impl Clock {
     }
 
     /// The time as an [`Instant`] of this clock.
+    #[inline]
     pub(crate) fn now(&self) -> Instant {
-        match self.mode.get() {
-            // Never paused: no need to go there and back.
-            Mode::Running {
-                at_ns: 0,
-                since_ns: 0,
-            } => Instant::now(),
-            _ => self.instant_at(self.now_ns()),
+        // No need to go there and back.
+        if self.never_paused.get() {
+            return Instant::now();
         }
+        self.now_by_mode()
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn now_by_mode(&self) -> Instant {
+        self.instant_at(self.now_ns())
     }
 }
 

@@ -79,16 +79,24 @@ impl Instant {
     #[must_use]
     #[inline]
     pub(crate) fn saturating_add(self, duration: Duration) -> Instant {
+        match self.checked_add(duration) {
+            Some(instant) => instant,
+            None => self.farthest(),
+        }
+    }
+
+    /// An instant so far away that it never comes.
+    #[cold]
+    #[inline(never)]
+    fn farthest(self) -> Instant {
         // 2^62 seconds are 146 billion years. Repeated halving finds an instant that can be held.
-        self.checked_add(duration).unwrap_or_else(|| {
-            let mut far = Duration::from_secs(1 << 62);
-            loop {
-                if let Some(instant) = self.checked_add(far) {
-                    return instant;
-                }
-                far /= 2;
+        let mut far = Duration::from_secs(1 << 62);
+        loop {
+            if let Some(instant) = self.checked_add(far) {
+                return instant;
             }
-        })
+            far /= 2;
+        }
     }
 }
 

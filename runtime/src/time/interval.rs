@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use super::sleep::Kind;
 use super::{Instant, Sleep};
 use crate::current;
 
@@ -63,7 +64,7 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
         "time::interval: the period must not be zero"
     );
     Interval {
-        sleep: Sleep::new(start, "Interval::tick", Location::caller()),
+        sleep: Sleep::new(start, Kind::Tick, Location::caller()),
         period,
         missed: MissedTickBehavior::Burst,
     }

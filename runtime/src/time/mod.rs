@@ -20,6 +20,7 @@ pub(crate) mod clock;
 pub mod error;
 mod instant;
 mod interval;
+mod lobby;
 mod sleep;
 mod timeout;
 pub(crate) mod timers;

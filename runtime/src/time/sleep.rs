@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::Instant;
@@ -17,7 +17,7 @@ use crate::remote::Message;
 use crate::slab::Key;
 use crate::task::id::RuntimeId;
 use crate::task::record::Wait;
-use crate::waker::clone_own;
+use crate::waker::{clone_own, let_go};
 
 /// Waits for the given time. [`Duration::MAX`] waits for ever.
 ///
@@ -41,9 +41,10 @@ use crate::waker::clone_own;
 /// });
 /// ```
 #[track_caller]
+#[inline]
 pub fn sleep(duration: Duration) -> Sleep {
     let location = Location::caller();
-    Sleep::new(deadline_in(duration, "time::sleep"), "sleep", location)
+    Sleep::new(deadline_in(duration, "time::sleep"), Kind::Sleep, location)
 }
 
 /// Waits until the given instant; one that has passed is ready at once.
@@ -73,17 +74,47 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     if current::with(|_| ()).is_none() {
         current::expect("time::sleep_until");
     }
-    Sleep::new(deadline, "sleep_until", Location::caller())
+    Sleep::new(deadline, Kind::SleepUntil, Location::caller())
 }
 
 /// The instant `duration` from now on the clock of this thread's runtime.
 #[track_caller]
+#[inline]
 pub(super) fn deadline_in(duration: Duration, operation: &str) -> Instant {
     match current::with(|core| core.timers.clock.now()) {
         Some(now) => Instant::from_std(now).saturating_add(duration),
-        None => {
-            current::expect(operation);
-            unreachable!("`expect` has panicked")
+        None => no_runtime(operation),
+    }
+}
+
+#[cold]
+#[inline(never)]
+#[track_caller]
+fn no_runtime(operation: &str) -> ! {
+    current::expect(operation);
+    unreachable!("`expect` has panicked")
+}
+
+/// Which function of this module made a [`Sleep`].
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Sleep,
+    SleepUntil,
+    Timeout,
+    TimeoutAt,
+    Tick,
+}
+
+impl Kind {
+    /// What a task's record says.
+    #[inline]
+    fn operation(self) -> &'static str {
+        match self {
+            Kind::Sleep => "sleep",
+            Kind::SleepUntil => "sleep_until",
+            Kind::Timeout => "timeout",
+            Kind::TimeoutAt => "timeout_at",
+            Kind::Tick => "Interval::tick",
         }
     }
 }
@@ -99,25 +130,25 @@ pub struct Sleep {
     deadline: Instant,
     /// The timer, from the first poll that had to wait until it fires.
     armed: Option<(RuntimeId, Key)>,
-    /// Once [`Timers::expired_ns`](super::timers::Timers::expired_ns) has come this far, the armed
-    /// timer has fired for sure.
-    fired_at_ns: u64,
-    operation: &'static str,
+    /// It was due already when it was armed (for want of budget), and fires in the next turn.
+    late: bool,
+    /// What the wait is called in the record of the task: mostly as its kind, which is one byte. A
+    /// text is copied in one load of 16 bytes, and one that was stored as two words a moment ago has
+    /// to wait for both stores to reach the cache: 3 of 53 ns per timer armed and dropped.
+    kind: Kind,
+    named: Option<&'static str>,
     location: &'static Location<'static>,
 }
 
 impl Sleep {
     #[inline]
-    pub(super) fn new(
-        deadline: Instant,
-        operation: &'static str,
-        location: &'static Location<'static>,
-    ) -> Self {
+    pub(super) fn new(deadline: Instant, kind: Kind, location: &'static Location<'static>) -> Self {
         Sleep {
             deadline,
             armed: None,
-            fired_at_ns: 0,
-            operation,
+            late: false,
+            kind,
+            named: None,
             location,
         }
     }
@@ -125,7 +156,7 @@ impl Sleep {
     /// Names the operation in the record of the task that waits, for futures that pause in the course
     /// of something else: `"UnixStream::connect"`.
     pub fn during(mut self, operation: &'static str) -> Self {
-        self.operation = operation;
+        self.named = Some(operation);
         self
     }
 
@@ -133,6 +164,14 @@ impl Sleep {
     pub fn at(mut self, location: &'static Location<'static>) -> Self {
         self.location = location;
         self
+    }
+
+    #[inline]
+    fn operation(&self) -> &'static str {
+        match self.named {
+            Some(named) => named,
+            None => self.kind.operation(),
+        }
     }
 
     /// Says where the wait that begins now was asked for.
@@ -184,42 +223,48 @@ impl Sleep {
         let Some((runtime, key)) = self.armed.take() else {
             return;
         };
-        let disarmed = current::with(|core| core.owns(runtime).then(|| core.timers.disarm(key)));
-        match disarmed.flatten() {
-            // Foreign code, and so outside of every borrow (I3).
-            Some(waker) => drop(waker),
-            None => current::send(runtime, Message::RemoveTimer(key)),
+        let quickly = |core: &Core| core.owns(runtime).then(|| core.timers.disarm_quickly(key));
+        match current::with(quickly).flatten().flatten() {
+            Some(waker) => let_go(waker),
+            None => disarm(runtime, key),
         }
     }
 
-    /// Arms the timer, or hands it the waker of the task it has moved to.
+    /// Arms the timer, or hands it the waker of the task it has moved to. Last in the poll, and for
+    /// what is not quickly done.
     #[cold]
-    fn wait(&mut self, core: &Core, waker: Waker) {
+    #[inline(never)]
+    fn wait(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let core = current::expect("Sleep::poll");
         match self.armed {
             Some((_, key)) => drop(core.timers.rearm(key, waker)),
             None => {
-                let deadline_ns = core.timers.clock.ns_of(self.deadline.into_std());
-                self.arm(core, deadline_ns, waker);
+                let key = core.timers.arm(self.deadline.into_std(), waker);
+                self.armed = key.map(|key| (core.id, key));
             }
         }
+        Poll::Pending
     }
 
-    #[inline]
-    fn arm(&mut self, core: &Core, deadline_ns: u64, waker: Waker) {
-        let key = core.timers.arm(deadline_ns, waker);
-        // One that is due when it is armed (for want of budget) fires in the next turn: for that one,
-        // the wheel has to be asked.
-        let late = deadline_ns <= core.timers.expired_ns();
-        self.fired_at_ns = if late { u64::MAX } else { deadline_ns };
-        self.armed = key.map(|key| (core.id, key));
+    #[cold]
+    #[inline(never)]
+    fn explain(&self, runtime: RuntimeId) -> Poll<()> {
+        let operation = self.operation();
+        current::explain_absence(runtime, operation, self.location);
+        panic!(
+            "{operation} at {}: the runtime that armed this timer has ended",
+            self.location
+        );
     }
 
     #[inline]
     fn look(&mut self, core: &Core, cx: &Context<'_>) -> Looked {
+        let deadline = self.deadline.into_std();
         let looked = match self.armed {
             Some((runtime, _)) if !core.owns(runtime) => return Looked::Elsewhere(runtime),
-            // Without a look into the wheel, which is far away in memory by then.
-            Some(_) if core.timers.expired_ns() >= self.fired_at_ns => return Looked::Fired,
+            // Without a look at the timer, which is far away in memory by then.
+            Some(_) if core.timers.expired_to() >= deadline && !self.late => return Looked::Fired,
             Some((_, key)) => match core.timers.poll(key, cx.waker()) {
                 // It has been through a turn, so it costs nothing of the budget: a deadline beside
                 // a future that uses up every poll's budget has to be heard.
@@ -228,16 +273,19 @@ impl Sleep {
                 Armed::Replace => Looked::Arm,
             },
             None => {
-                let deadline_ns = core.timers.clock.ns_of(self.deadline.into_std());
                 // The loop's time is never ahead of the clock, so this is never early; and what has
-                // become due since the last turn fires in the next. So does what has no budget.
-                if core.timers.loop_now_ns() >= deadline_ns && core.executor.charge() {
+                // become due since the last turn fires in the next. So does what has no budget: for
+                // that one, the timer has to be asked.
+                self.late = core.timers.loop_now() >= deadline;
+                if self.late && core.executor.charge() {
                     return Looked::Fired;
                 }
                 // Nearly always a waker of ours, whose clone runs nothing foreign.
-                match clone_own(cx.waker()) {
-                    Some(waker) => {
-                        self.arm(core, deadline_ns, waker);
+                let key = clone_own(cx.waker())
+                    .and_then(|waker| core.timers.arm_quickly(deadline, waker));
+                match key {
+                    Some(key) => {
+                        self.armed = Some((core.id, key));
                         Looked::Waiting
                     }
                     None => Looked::Arm,
@@ -245,12 +293,23 @@ impl Sleep {
             }
         };
         core.executor.note_wait(|| Wait {
-            operation: self.operation,
+            operation: self.operation(),
             location: self.location,
             since_ns: core.timers.loop_now_ns(),
             fd: -1,
         });
         looked
+    }
+}
+
+/// Cancels a timer that lives somewhere else, or has been armed for long, or has fired.
+#[inline(never)]
+fn disarm(runtime: RuntimeId, key: Key) {
+    let here = |core: &Core| core.owns(runtime).then(|| core.timers.disarm(key));
+    match current::with(here).flatten() {
+        // Foreign code, and so outside of every borrow (I3).
+        Some(waker) => drop(waker),
+        None => current::send(runtime, Message::RemoveTimer(key)),
     }
 }
 
@@ -269,28 +328,18 @@ impl Future for Sleep {
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match current::with(|core| self.look(core, cx)) {
+            Some(Looked::Waiting) => Poll::Pending,
             Some(Looked::Fired) => {
                 self.armed = None;
-                return Poll::Ready(());
+                Poll::Ready(())
             }
-            Some(Looked::Waiting) => {}
-            Some(Looked::Arm) => {
-                let waker = cx.waker().clone();
-                let core = current::expect("Sleep::poll");
-                self.wait(&core, waker);
-            }
-            Some(Looked::Elsewhere(runtime)) => {
-                current::explain_absence(runtime, self.operation, self.location);
-                panic!(
-                    "{} at {}: the runtime that armed this timer has ended",
-                    self.operation, self.location
-                );
-            }
+            Some(Looked::Arm) => self.wait(cx),
+            Some(Looked::Elsewhere(runtime)) => self.explain(runtime),
             None => {
                 current::expect("Sleep::poll");
+                Poll::Pending
             }
         }
-        Poll::Pending
     }
 }
 

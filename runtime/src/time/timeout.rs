@@ -9,7 +9,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use super::error::Elapsed;
-use super::sleep::deadline_in;
+use super::sleep::{Kind, deadline_in};
 use super::{Instant, Sleep};
 
 /// Gives a future at most the given time.
@@ -47,7 +47,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
     let deadline = deadline_in(duration, "time::timeout");
     Timeout {
         future: future.into_future(),
-        sleep: Sleep::new(deadline, "timeout", location),
+        sleep: Sleep::new(deadline, Kind::Timeout, location),
     }
 }
 
@@ -79,7 +79,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
 pub fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Timeout<F::IntoFuture> {
     Timeout {
         future: future.into_future(),
-        sleep: Sleep::new(deadline, "timeout_at", Location::caller()),
+        sleep: Sleep::new(deadline, Kind::TimeoutAt, Location::caller()),
     }
 }
 

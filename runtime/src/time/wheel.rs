@@ -1,9 +1,10 @@
 //! Keeps every armed timer and says which is due: a hierarchical timing wheel.
 //!
-//! Called by the rest of `time` (arm, cancel, change the waker) and by the runtime's loop
-//! ([`Wheel::next_deadline`] before the turn, [`Wheel::expire`] after it). Calls the slab and
-//! nothing else: no clock, no system call, no task. Time is a `u64` of nanoseconds since the
-//! runtime's start, and it is the caller who says what time it is.
+//! Called by the [`Lobby`](super::lobby::Lobby) that stands in front of it, where new timers wait
+//! until they are filed here; through that by the rest of `time` (cancel, change the waker) and by
+//! the runtime's loop ([`Wheel::next_deadline`] before the turn, [`Wheel::expire`] after it). Calls
+//! the slab and nothing else: no clock, no system call, no task. Time is a `u64` of nanoseconds
+//! since the runtime's start, and it is the caller who says what time it is.
 //!
 //! # Layout
 //!
@@ -54,7 +55,7 @@
 //!
 //! # Invariants
 //!
-//! - W1 A timer is linked in the slot that [`Wheel::place`] computes from its deadline and `now`,
+//! - W1 A timer that is filed is linked in the slot that [`Wheel::place`] computes from its deadline and `now`,
 //!   at any time between two calls. (Hence no timer stores where it is.)
 //! - W2 A bit of `occupied` is set if and only if the slot's list is not empty.
 //! - W3 `floor` is at most the earliest deadline in the slot, and equal to it when the slot holds
@@ -65,7 +66,7 @@
 //!
 //! # Cost, and what was rejected
 //!
-//! Arm and cancel are O(1) and touch a slot and two neighbours. Rejected: a binary heap and a
+//! Filing and cancelling are O(1) and touch a slot and two neighbours. Rejected: a binary heap and a
 //! `BTreeMap`, because nearly every timer of a server is a timeout that gets cancelled, and there
 //! a cancel is O(log n) (and a cache miss per step); one timerfd per timer, because it costs a
 //! descriptor and several system calls; a wheel without cascades (Linux since 4.8), because it
@@ -91,12 +92,14 @@ const SLOTS: usize = 1 << SLOT_BITS;
 /// Levels; together with the tick they cover every `u64`, so no deadline is out of range.
 const LEVELS: usize = 10;
 /// Up to this many timers in a slot its floor is kept exact by looking at each of them.
-const HANDFUL: u32 = 4;
+pub(super) const HANDFUL: u32 = 4;
 /// Room for expired timers that is kept from one call to the next; a larger burst gives its
 /// memory back.
 const BATCH_KEPT: usize = 1024;
 /// Ends a list. Never the index of a timer: the slab would have to hold 160 GB of them.
 const NONE: u32 = u32::MAX;
+/// In place of a link: the timer is in no list yet, but on the seat that its other link names.
+const UNFILED: u32 = u32::MAX - 1;
 
 const _: () = assert!(TICK_BITS + SLOT_BITS * LEVELS as u32 == u64::BITS);
 const _: () = assert!(mem::size_of::<Timer>() <= 40);
@@ -112,6 +115,14 @@ struct Timer {
     /// Neighbours in the slot's list, or `NONE`. Written by `link` and `remove`.
     prev: u32,
     next: u32,
+}
+
+/// A timer that was cancelled.
+#[must_use]
+pub(super) struct Removed {
+    pub(super) waker: Waker,
+    /// The seat that is to be given up, when it was not filed yet.
+    pub(super) seat: Option<u32>,
 }
 
 /// The list of the timers of one slot.
@@ -180,30 +191,44 @@ impl Wheel {
         self.len() == 0
     }
 
-    /// Arms a timer. A deadline in the past is due at the next [`expire`](Wheel::expire).
+    /// Takes a timer in, without saying yet when it is due: until it is filed it waits on a seat of
+    /// the lobby.
     #[inline]
-    pub(crate) fn insert(&mut self, deadline: u64, waker: Waker) -> Key {
+    pub(super) fn admit(&mut self, seat: u32, waker: Waker) -> Key {
+        let timer = self.unfiled(seat, waker);
+        self.timers.insert(timer)
+    }
+
+    /// As [`admit`](Self::admit), when that takes no memory; gives the waker back otherwise.
+    #[inline]
+    pub(super) fn admit_quickly(&mut self, seat: u32, waker: Waker) -> Option<Key> {
+        let timer = self.unfiled(seat, waker);
+        self.timers.reuse(timer).ok()
+    }
+
+    #[inline]
+    fn unfiled(&mut self, seat: u32, waker: Waker) -> Timer {
         let sequence = self.sequence;
         self.sequence += 1;
-        let place = self.place(deadline);
-        let next = self.slots[place].head;
-        let key = self.timers.insert(Timer {
-            deadline,
+        Timer {
+            deadline: u64::MAX,
             sequence,
             waker,
-            prev: NONE,
-            next,
-        });
-        self.lead(place, key.index(), deadline);
-        if next != NONE {
-            self.timer_mut(next).prev = key.index();
+            prev: seat,
+            next: UNFILED,
         }
-        key
+    }
+
+    /// Puts a timer that was taken in into its slot. A deadline in the past is due at the next
+    /// [`expire`](Wheel::expire).
+    pub(super) fn file(&mut self, index: u32, deadline: u64) {
+        self.timer_mut(index).deadline = deadline;
+        self.link(index, deadline);
     }
 
     /// Cancels a timer and gives its waker back. `None`: it has expired or was removed before.
     #[inline]
-    pub(crate) fn remove(&mut self, key: Key) -> Option<Waker> {
+    pub(super) fn remove(&mut self, key: Key) -> Option<Removed> {
         let Timer {
             deadline,
             waker,
@@ -211,6 +236,26 @@ impl Wheel {
             next,
             ..
         } = self.timers.remove(key)?;
+        let seat = (next == UNFILED).then_some(prev);
+        if seat.is_none() {
+            self.unlink(deadline, prev, next);
+        }
+        Some(Removed { waker, seat })
+    }
+
+    /// Cancels a timer that is not filed yet and gives up its seat. `None`: it is filed, or gone.
+    #[inline]
+    pub(super) fn remove_unfiled(&mut self, key: Key) -> Option<(Waker, u32)> {
+        match self.timers.get(key) {
+            Some(timer) if timer.next == UNFILED => {}
+            _ => return None,
+        }
+        let timer = self.timers.remove_index(key.index())?;
+        Some((timer.waker, timer.prev))
+    }
+
+    /// Takes a timer out of its slot's list.
+    fn unlink(&mut self, deadline: u64, prev: u32, next: u32) {
         let place = self.place(deadline);
         if prev != NONE {
             self.timer_mut(prev).next = next;
@@ -226,7 +271,6 @@ impl Wheel {
         if slot.count <= HANDFUL {
             self.look_again(place, deadline);
         }
-        Some(waker)
     }
 
     /// Puts a slot right from which a timer has gone and which holds no more than a handful.
@@ -239,12 +283,6 @@ impl Wheel {
             // The list has just become short enough to look, or its earliest is gone (W3).
             self.slots[place].floor = self.least(place);
         }
-    }
-
-    /// Whether the timer is still to come: neither expired nor removed.
-    #[cfg(test)]
-    pub(crate) fn is_armed(&self, key: Key) -> bool {
-        self.timers.get(key).is_some()
     }
 
     /// Whether the timer would wake the same task as `waker`. `None`: it is not armed.
@@ -287,11 +325,13 @@ impl Wheel {
     /// Removes every timer whose deadline is at most `now` and appends their wakers to `out`, by
     /// deadline, then by creation.
     ///
-    /// Time does not go back: a `now` before that of an earlier call counts as equal to it.
-    pub(crate) fn expire(&mut self, now: u64, out: &mut Vec<Waker>) {
+    /// Time does not go back: a `now` before that of an earlier call counts as equal to it. Says
+    /// whether the floor of a slot has been reached; when that expired nobody, the floor was wrong.
+    pub(crate) fn expire(&mut self, now: u64, out: &mut Vec<Waker>) -> bool {
         let now = now.max(self.now);
         let top = level_of(self.now, now);
         self.now = now;
+        let mut reached = false;
         for level in 0..=top {
             let last = if level < top {
                 SLOTS - 1
@@ -305,13 +345,23 @@ impl Wheel {
                 passed &= passed - 1;
                 // Only in the tick of `now` may nothing be due. It is then left as it is; on a
                 // higher level W1 demands that the slot be opened all the same.
-                if level > 0 || self.slots[place].floor <= now {
+                let due = self.slots[place].floor <= now;
+                if level > 0 || due {
+                    reached |= due;
                     self.open(place, out);
                 }
             }
         }
         if self.batch.capacity() > BATCH_KEPT {
             self.batch = Vec::new();
+        }
+        reached
+    }
+
+    /// Makes the floor of the first slot exact, so that [`next_deadline`](Wheel::next_deadline) is.
+    pub(super) fn sharpen(&mut self) {
+        if let Some(place) = self.first() {
+            self.slots[place].floor = self.least(place);
         }
     }
 
@@ -434,7 +484,7 @@ fn slot_of(time: u64, level: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
     use std::sync::{Arc, Mutex};
     use std::task::Wake;
@@ -445,7 +495,7 @@ mod tests {
 
     /// Wakers with names; what is woken is written down in order.
     #[derive(Clone, Default)]
-    struct Trace(Arc<Mutex<Vec<u64>>>);
+    pub(in super::super) struct Trace(Arc<Mutex<Vec<u64>>>);
 
     struct Named(u64, Trace);
 
@@ -456,25 +506,25 @@ mod tests {
     }
 
     impl Trace {
-        fn waker(&self, name: u64) -> Waker {
+        pub(in super::super) fn waker(&self, name: u64) -> Waker {
             Waker::from(Arc::new(Named(name, self.clone())))
         }
 
         /// Tells the time and says who was woken.
-        fn expire(&self, wheel: &mut Wheel, now: u64) -> Vec<u64> {
+        pub(in super::super) fn expire(&self, timers: &mut impl Keeper, now: u64) -> Vec<u64> {
             let mut out = Vec::new();
-            wheel.expire(now, &mut out);
+            timers.expire(now, &mut out);
             self.names(out)
         }
 
-        fn names(&self, wakers: impl IntoIterator<Item = Waker>) -> Vec<u64> {
+        pub(in super::super) fn names(&self, wakers: impl IntoIterator<Item = Waker>) -> Vec<u64> {
             wakers.into_iter().for_each(Waker::wake);
             mem::take(&mut self.0.lock().unwrap())
         }
     }
 
     /// The invariants of the header, checked by walking everything.
-    fn check(wheel: &Wheel) {
+    pub(in super::super) fn check(wheel: &Wheel, unfiled: usize) {
         let mut linked = 0;
         for (place, slot) in wheel.slots.iter().enumerate() {
             let (mut count, mut least, mut prev, mut next) = (0, u64::MAX, NONE, slot.head);
@@ -496,16 +546,92 @@ mod tests {
             );
             linked += count as usize;
         }
-        assert_eq!(linked, wheel.len(), "every timer is linked once");
+        assert_eq!(
+            linked + unfiled,
+            wheel.len(),
+            "every timer is linked once or waits to be filed"
+        );
+    }
+
+    /// What keeps timers and agrees with a sorted map: the wheel alone, and behind the lobby.
+    pub(in super::super) trait Keeper {
+        fn new() -> Self;
+        fn insert(&mut self, deadline: u64, waker: Waker) -> Key;
+        fn remove(&mut self, key: Key) -> Option<Waker>;
+        fn will_wake(&self, key: Key, waker: &Waker) -> Option<bool>;
+        fn replace_waker(&mut self, key: Key, waker: Waker) -> Waker;
+        fn next_deadline(&self) -> Option<u64>;
+        fn earliest(&self) -> Option<u64>;
+        fn expire(&mut self, now: u64, out: &mut Vec<Waker>);
+        fn take_all(&mut self, out: &mut Vec<Waker>);
+        fn len(&self) -> usize;
+        fn is_empty(&self) -> bool;
+        fn check(&self);
+
+        fn is_armed(&self, key: Key) -> bool {
+            self.will_wake(key, Waker::noop()).is_some()
+        }
+    }
+
+    impl Keeper for Wheel {
+        fn new() -> Self {
+            Wheel::new()
+        }
+
+        fn insert(&mut self, deadline: u64, waker: Waker) -> Key {
+            let key = self.admit(0, waker);
+            self.file(key.index(), deadline);
+            key
+        }
+
+        fn remove(&mut self, key: Key) -> Option<Waker> {
+            self.remove(key).map(|removed| removed.waker)
+        }
+
+        fn will_wake(&self, key: Key, waker: &Waker) -> Option<bool> {
+            self.will_wake(key, waker)
+        }
+
+        fn replace_waker(&mut self, key: Key, waker: Waker) -> Waker {
+            self.replace_waker(key, waker)
+        }
+
+        fn next_deadline(&self) -> Option<u64> {
+            self.next_deadline()
+        }
+
+        fn earliest(&self) -> Option<u64> {
+            self.earliest()
+        }
+
+        fn expire(&mut self, now: u64, out: &mut Vec<Waker>) {
+            self.expire(now, out);
+        }
+
+        fn take_all(&mut self, out: &mut Vec<Waker>) {
+            self.take_all(out);
+        }
+
+        fn len(&self) -> usize {
+            self.len()
+        }
+
+        fn is_empty(&self) -> bool {
+            self.is_empty()
+        }
+
+        fn check(&self) {
+            check(self, 0);
+        }
     }
 
     /// Times near and far alike: the shift makes every length of delay as likely as any other.
-    fn span() -> impl Strategy<Value = u64> {
+    pub(in super::super) fn span() -> impl Strategy<Value = u64> {
         (any::<u64>(), 0..=64u32).prop_map(|(bits, shift)| bits.checked_shr(shift).unwrap_or(0))
     }
 
     #[derive(Clone, Debug)]
-    enum Step {
+    pub(in super::super) enum Step {
         /// Arms this far ahead of now.
         Arm(u64),
         /// Arms this far behind now.
@@ -528,7 +654,7 @@ mod tests {
         AdvanceTo,
     }
 
-    fn step() -> impl Strategy<Value = Step> {
+    pub(in super::super) fn step() -> impl Strategy<Value = Step> {
         let one = any::<prop::sample::Index>;
         prop_oneof![
             6 => span().prop_map(Step::Arm),
@@ -548,8 +674,8 @@ mod tests {
     }
 
     /// A wheel and the sorted map that it has to agree with.
-    struct Pair {
-        wheel: Wheel,
+    pub(in super::super) struct Pair<W> {
+        wheel: W,
         trace: Trace,
         /// (deadline, order of creation) -> name
         model: BTreeMap<(u64, usize), u64>,
@@ -558,11 +684,11 @@ mod tests {
         now: u64,
     }
 
-    impl Pair {
-        fn new() -> Pair {
+    impl<W: Keeper> Pair<W> {
+        pub(in super::super) fn new() -> Pair<W> {
             let (model, keys) = (BTreeMap::new(), Vec::new());
             Pair {
-                wheel: Wheel::new(),
+                wheel: W::new(),
                 trace: Trace::default(),
                 model,
                 keys,
@@ -620,7 +746,7 @@ mod tests {
             );
         }
 
-        fn run(&mut self, step: Step) {
+        pub(in super::super) fn run(&mut self, step: Step) {
             let earliest = self.model.keys().next().copied();
             let pick = |nth: prop::sample::Index, len: usize| (len > 0).then(|| nth.index(len));
             let len = self.keys.len();
@@ -662,23 +788,28 @@ mod tests {
             );
             assert_eq!(self.wheel.len(), self.model.len());
             assert_eq!(self.wheel.is_empty(), self.model.is_empty());
-            check(&self.wheel);
+            self.wheel.check();
+        }
+
+        /// The end: all that are left come out in order.
+        pub(in super::super) fn end(mut self) {
+            let rest = Vec::from_iter(self.model.values().copied());
+            let mut out = Vec::new();
+            self.wheel.take_all(&mut out);
+            assert_eq!(self.trace.names(out), rest);
+            assert!(self.wheel.is_empty());
+            self.wheel.check();
         }
     }
 
     proptest! {
         #[test]
         fn the_wheel_agrees_with_a_sorted_map(steps in prop::collection::vec(step(), 1..120)) {
-            let mut pair = Pair::new();
+            let mut pair = Pair::<Wheel>::new();
             for step in steps {
                 pair.run(step);
             }
-            let rest = Vec::from_iter(pair.model.values().copied());
-            let mut out = Vec::new();
-            pair.wheel.take_all(&mut out);
-            prop_assert_eq!(pair.trace.names(out), rest);
-            prop_assert!(pair.wheel.is_empty());
-            check(&pair.wheel);
+            pair.end();
         }
 
         #[test]
@@ -855,7 +986,7 @@ mod tests {
         let mut wheel = Wheel::new();
         let keys = Vec::from_iter((0..4).map(|at| wheel.insert(at, Waker::from(waker.clone()))));
         let mut out = Vec::new();
-        out.extend(wheel.remove(keys[0]));
+        out.extend(Keeper::remove(&mut wheel, keys[0]));
         out.push(wheel.replace_waker(keys[1], Waker::from(waker.clone())));
         out.push(wheel.replace_waker(keys[0], Waker::from(waker.clone())));
         wheel.expire(2, &mut out);
