@@ -287,7 +287,7 @@ impl Stage {
                 bar.inc(1);
             }
         }
-        gathered.rounds = rounds.into_iter().max().unwrap_or(0);
+        gathered.rounds = rounds.into_iter().fold(gathered.rounds, u32::max);
         bar.finish_and_clear();
     }
 

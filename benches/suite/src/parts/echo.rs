@@ -39,7 +39,7 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
     }
     let contestants = stage.selected(&SERVERS);
     stage.side_by_side(
-        stage.sittings("echo", 3, 11.0),
+        stage.sittings("echo", 3, 10.0),
         &cells,
         &contestants,
         gathered,

@@ -22,11 +22,15 @@ const WORKS: [(&str, &str); 11] = [
     ("yield:1000", "wake oneself, among 1,000"),
     ("yield-now", "the runtime's own yield"),
     ("ping-pong", "ping-pong between two tasks"),
-    ("thread", "wake from another thread, there and back"),
     ("arm:0", "arm and drop a timer"),
+    ("thread", "wake from another thread, there and back"),
     ("arm:100000", "arm and drop a timer, beside 100,000"),
     ("fire:100000", "fire 100,000 timers, each"),
 ];
+
+/// From here on one measurement takes long, or tells little: two cores that wake each other are at the
+/// mercy of both their neighbours.
+const LONG: usize = 8;
 
 pub(crate) fn micro(stage: &Stage, gathered: &mut Gathered) {
     gathered.note(
@@ -39,22 +43,25 @@ pub(crate) fn micro(stage: &Stage, gathered: &mut Gathered) {
          io_uring: it has nothing else.",
     );
     let runtimes = stage.selected(&RUNTIMES);
-    stage.side_by_side(
-        stage.sittings("micro", 3, 3.0),
-        &WORKS,
-        &runtimes,
-        gathered,
-        |(work, _), runtime| {
-            let mut command = Command::new(stage.programs.own("bench-micro"));
-            command.args(arguments(stage, runtime, 5)).arg(work);
-            Stand::start(command, &[stage.server_core], None)
-        },
-        |(_, title), _, answer, run| {
-            let line: Line = serde_json::from_str(answer)?;
-            run.add(title, 0.0, "ns", line.nanoseconds_each);
-            Ok(())
-        },
-    );
+    let (short, long) = WORKS.split_at(LONG);
+    for (works, seconds) in [(short, 3.0), (long, 15.0)] {
+        stage.side_by_side(
+            stage.sittings("micro", 3, seconds),
+            works,
+            &runtimes,
+            gathered,
+            |(work, _), runtime| {
+                let mut command = Command::new(stage.programs.own("bench-micro"));
+                command.args(arguments(stage, runtime, 5)).arg(work);
+                Stand::start(command, &[stage.server_core], None)
+            },
+            |(_, title), _, answer, run| {
+                let line: Line = serde_json::from_str(answer)?;
+                run.add(title, 0.0, "ns", line.nanoseconds_each);
+                Ok(())
+            },
+        );
+    }
 }
 
 pub(crate) fn curves(stage: &Stage, gathered: &mut Gathered) {
