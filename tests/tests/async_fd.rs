@@ -966,9 +966,9 @@ fn a_descriptor_with_the_number_of_a_closed_one_does_not_hear_of_its_events() {
 fn an_event_of_one_runtime_is_not_taken_for_one_of_another() {
     let (first, second) = (runtime(), Rc::new(runtime()));
     let (here, mut there) = pair();
-    let here: &'static UnixStream = Box::leak(Box::new(here));
-    let in_second = second.block_on(async { AsyncFd::new(here.as_fd()).unwrap() });
-    let in_first = first.block_on(async { AsyncFd::new(here.as_fd()).unwrap() });
+    let here = Rc::new(here);
+    let in_second = second.block_on(async { AsyncFd::new(Rc::clone(&here)).unwrap() });
+    let in_first = first.block_on(async { AsyncFd::new(Rc::clone(&here)).unwrap() });
     there.write_all(b"x").unwrap();
     let mut waited = false;
     let woken = poll_fn(move |cx| {
