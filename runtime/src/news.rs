@@ -5,7 +5,7 @@
 //! [`Readiness`](crate::io::Readiness). Most polls of a server are the answer to one event of one
 //! descriptor, and the record of the task's last wake says which: descriptor, flags, and the low
 //! bits of the source's count of events. A handle whose own count is the one before takes the flags
-//! from there and is as far as its source (see [`Seen`](crate::reactor::seen::Seen)). Every other
+//! from there and is as far as its source (see [`Seen`]). Every other
 //! handle, and every other poll, looks at the source. This spares one of the two looks per echoed
 //! message.
 //!

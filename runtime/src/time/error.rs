@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-/// The time was up before the future was ready; see [`timeout`](super::timeout).
+/// The time was up before the future was ready; see [`timeout`](super::timeout()).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 

@@ -134,7 +134,7 @@ pub struct Sleep {
     late: bool,
     /// What the wait is called in the record of the task: mostly as its kind, which is one byte. A
     /// text is copied in one load of 16 bytes, and one that was stored as two words a moment ago has
-    /// to wait for both stores to reach the cache: 3 of 53 ns per timer armed and dropped.
+    /// to wait for both stores to reach the cache.
     kind: Kind,
     named: Option<&'static str>,
     location: &'static Location<'static>,

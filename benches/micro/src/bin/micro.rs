@@ -22,6 +22,9 @@ struct Args {
     /// For how long to measure each, in milliseconds
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     millis: u64,
+    /// So often and no more, instead of so long: to count instructions, as the difference of two counts
+    #[arg(long, conflicts_with_all = ["millis", "on_request"], value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    count: Option<u64>,
     /// The core for the second thread of the work `thread`
     #[arg(long)]
     helper_core: Option<usize>,
@@ -32,7 +35,8 @@ struct Args {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
-    let mut works: Vec<(Work, u64)> = args.works.iter().map(|&work| (work, FIRST)).collect();
+    let first = args.count.unwrap_or(FIRST);
+    let mut works: Vec<(Work, u64)> = args.works.iter().map(|&work| (work, first)).collect();
     if !args.on_request {
         return measure(&args, &mut works);
     }
@@ -48,7 +52,8 @@ fn measure(args: &Args, works: &mut [(Work, u64)]) -> Result<(), Box<dyn Error>>
     for (work, first) in works {
         let done = args.rival.accept(Measure {
             work: *work,
-            target: Duration::from_millis(args.millis),
+            // In no time at all, the first attempt is enough.
+            target: Duration::from_millis(args.count.map_or(args.millis, |_| 0)),
             helper: args.helper_core,
             first: *first,
         });
