@@ -64,10 +64,15 @@ impl Traced {
         Traced::start("fault", &["-e", &trace, "-e", &inject], arguments)
     }
 
+    /// What strace has written so far: it writes whole lines, each when its call has ended.
+    fn trace(&self) -> String {
+        fs::read_to_string(&self.file).expect("strace writes it")
+    }
+
     /// Ends the server, whose calls have met this many faults at least.
     fn end_after_faults(self, least: usize) {
         let (_, trace) = self.end_with_trace();
-        let faults = trace.matches("(INJECTED)").count();
+        let faults = faults(&trace);
         assert!(
             faults >= least,
             "only {faults} faults: the test has tested nothing: {trace}"
@@ -83,7 +88,7 @@ impl Traced {
         self.server.assert_ends_well();
         let mut trace = String::new();
         wait_until("the end of the trace", || {
-            trace = fs::read_to_string(&self.file).expect("strace writes it");
+            trace = self.trace();
             trace.lines().any(|line| line.contains("+++ exited"))
         });
         let mut calls = BTreeMap::new();
@@ -97,6 +102,11 @@ impl Traced {
         }
         (calls, trace)
     }
+}
+
+/// How many faults strace has put into the calls of this trace.
+fn faults(trace: &str) -> usize {
+    trace.matches("(INJECTED)").count()
 }
 
 /// The calls of one run with `few` and one with `many` repetitions: the difference, without
@@ -492,10 +502,11 @@ fn a_datagram_that_the_kernel_does_not_take_now_is_sent_later_and_none_is_passed
         client.send(&[number]).unwrap();
         assert_eq!(client.recv(&mut back).unwrap(), 1);
     }
-    // There was room all the time, so no event says so; the one of the next datagram does.
-    for number in 2..4_u8 {
-        client.send(&[number]).unwrap();
-    }
+    // There was room all the time, so no event says so; the one of the next datagram does, if it
+    // comes after the refusal: were both here before, one event would tell of both.
+    client.send(&[2]).unwrap();
+    wait_until("the refusal", || faults(&traced.trace()) == 1);
+    client.send(&[3]).unwrap();
     for number in 2..4 {
         assert_eq!((client.recv(&mut back).unwrap(), back[0]), (1, number));
     }
