@@ -232,7 +232,7 @@ fn earlier(a: Option<u64>, b: Option<u64>) -> Option<u64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::wheel::tests::{Keeper, Pair, Trace, check, span, step};
+    use super::super::wheel::tests::{Keeper, Pair, Trace, check, hundred, span, step};
     use super::*;
 
     /// A lobby and the clock by which it tells the wheel the time.
@@ -320,33 +320,8 @@ mod tests {
 
         /// Some of a hundred have moved on into the wheel, and some are still in the lobby.
         #[test]
-        fn at_most_one_wake_up_in_vain_precedes_the_first_expiry(
-            start in span(),
-            near in span(),
-            apart in 0..1_000_000_000u64,
-            order in Just(Vec::from_iter(0..100u64)).prop_shuffle(),
-            cancelled in 0..99usize,
-        ) {
-            let (trace, mut timers) = (Trace::default(), Timed::new());
-            prop_assert_eq!(trace.expire(&mut timers, start), []);
-            let deadline = |nth: u64| {
-                start.saturating_add(near).saturating_add(1 + nth * apart)
-            };
-            let arm = |&nth| (nth, timers.insert(deadline(nth), trace.waker(1)));
-            let mut keys = Vec::from_iter(order.iter().map(arm));
-            keys.sort_unstable();
-            for (_, key) in &keys[..cancelled] {
-                prop_assert!(timers.remove(*key).is_some());
-            }
-            let mut in_vain = 0;
-            loop {
-                let told = timers.next_deadline().unwrap();
-                if !trace.expire(&mut timers, told).is_empty() {
-                    break;
-                }
-                in_vain += 1;
-                prop_assert!(in_vain <= 1, "a second wake-up in vain");
-            }
+        fn at_most_one_wake_up_in_vain_precedes_the_first_expiry(hundred in hundred()) {
+            prop_assert!(hundred.wake_ups_in_vain::<Timed>() <= 1);
         }
     }
 
