@@ -2,14 +2,19 @@
 //! next one as soon as one has come back.
 //!
 //! ```text
-//!      open      warm up          measure            drain
-//!  ---------|--------------|===================|--------------> report
-//!           all send       count and time      nobody sends any more;
-//!                          what comes back     the rest must come back
+//!      open      warm up    drain        measure       drain
+//!  ---------|------------|~~~~~~~~~|===============|~~~~~~~~~> report
+//!           all send      the rest  all send        the rest
+//!                         comes back                comes back
 //! ```
 //!
-//! With `--messages` all of them are measured, and there is neither warm-up nor a time: this is for
-//! counting system calls and instructions.
+//! A measurement begins and ends with nothing on the way: what it counts was sent, answered and received
+//! within, and so was the work of both sides. Between two moments in full flight, the server would have
+//! worked for messages that come back later, and not for some that come back at first; with thousands
+//! on the way these are as many as come back in the whole time.
+//!
+//! With `--messages` their number ends the measurement instead of a time, and there is no warm-up: this
+//! is for counting system calls and instructions.
 //!
 //! One clock reading per event serves all messages that it completed. A message's time runs from
 //! when it was allowed to go (not from when the kernel took it) to its last byte.
@@ -89,16 +94,15 @@ pub(crate) fn run(
         buffer: vec![0; LONGEST],
         left: 0,
         on_the_way: 0,
-        answered: 0,
         measuring: false,
         times: Times::new(),
         count: 0,
     };
+    let mut so_far = Busy::default();
     let mut measure = || {
-        load.begin(echo);
-        let mut report = load.exchange(&mut clients, plan.pid, echo)?;
+        let mut report = load.measure(&mut clients, plan.pid, echo)?;
         load.times.report(&mut report);
-        report.count = load.count;
+        so_far.add(&mut report);
         report.idle = at_rest.len() as u64;
         tell(&report)
     };
@@ -112,6 +116,25 @@ pub(crate) fn run(
     Ok(())
 }
 
+/// How busy both sides have been, over all measurements so far.
+#[derive(Default)]
+struct Busy {
+    seconds: f64,
+    server: f64,
+    load: f64,
+}
+
+impl Busy {
+    /// Takes one measurement in, and writes to its report what has come out by now.
+    fn add(&mut self, report: &mut Report) {
+        self.seconds += report.seconds;
+        self.server += report.server_cpu_seconds;
+        self.load += report.load_cpu_seconds;
+        report.server_busy = self.server / self.seconds;
+        report.load_busy = self.load / self.seconds;
+    }
+}
+
 /// What all clients share.
 struct Load {
     pattern: Pattern,
@@ -122,45 +145,53 @@ struct Load {
     left: u64,
     /// How many messages are on the way, over all clients.
     on_the_way: u64,
-    /// How many messages have come back, measured or not.
-    answered: u64,
     /// Whether what comes back is counted now.
     measuring: bool,
+    /// Of all measurements.
     times: Times,
+    /// Of this measurement.
     count: u64,
 }
 
 impl Load {
-    /// Forgets the last measurement. Nothing is on the way then.
-    fn begin(&mut self, echo: &Echo) {
-        self.left = echo.messages.unwrap_or(u64::MAX);
-        (self.answered, self.count, self.times) = (0, 0, Times::new());
-    }
-
-    fn exchange(
+    /// Measures once; nothing is on the way before it, nor after.
+    fn measure(
         &mut self,
         clients: &mut [Client],
         server: Option<u32>,
         echo: &Echo,
     ) -> io::Result<Report> {
-        let mut report = Report::default();
-        // With a fixed number of messages the count ends the measurement, not the clock.
-        let (warm_up, window) = match echo.messages {
-            Some(_) => (Duration::ZERO, Duration::MAX),
-            None => (
-                Duration::from_millis(echo.warm_up),
-                Duration::from_millis(echo.millis),
-            ),
+        let (messages, time) = match echo.messages {
+            Some(messages) => (messages, Duration::MAX),
+            None => (u64::MAX, Duration::from_millis(echo.millis)),
         };
-        let mut start = Moment::now(server)?;
+        if echo.messages.is_none() && echo.warm_up > 0 {
+            let warm_up = Duration::from_millis(echo.warm_up);
+            self.burst(clients, echo.depth, u64::MAX, warm_up)?;
+        }
+        (self.measuring, self.count) = (true, 0);
+        let start = Moment::now(server)?;
+        self.burst(clients, echo.depth, messages, time)?;
+        let mut report = Report::default();
+        start.until(&Moment::now(server)?, &mut report);
+        self.measuring = false;
+        report.count = self.count;
+        Ok(report)
+    }
+
+    /// All clients exchange messages until so many have begun or so much time has passed, and then
+    /// until all have come back.
+    fn burst(
+        &mut self,
+        clients: &mut [Client],
+        depth: u32,
+        messages: u64,
+        time: Duration,
+    ) -> io::Result<()> {
+        self.left = messages;
         let begun = Instant::now();
-        let mut measured_from = begun;
-        self.measuring = warm_up.is_zero();
-        let at_once = u64::from(echo.clients) * u64::from(echo.depth);
-        let mut ended = false;
-        // One message each, then the rest of the depth: as in a real beginning.
         for client in clients.iter_mut() {
-            for _ in 0..echo.depth {
+            for _ in 0..depth {
                 self.allow(client, begun);
             }
             self.send(client)?;
@@ -172,18 +203,8 @@ impl Load {
             if ready.is_empty() {
                 return Err(misbehaved("has not sent anything back for a long time"));
             }
-            let now = Instant::now();
-            // Warm is who has had the time, and has seen as many messages as are on the way at once:
-            // with thousands of large ones that takes longer.
-            let warm = now - begun >= warm_up && self.answered >= at_once;
-            if !self.measuring && !ended && warm {
-                self.measuring = true;
-                start = Moment::now(server)?;
-                measured_from = now;
-            }
-            if self.measuring && now - measured_from >= window {
-                start.until(&Moment::now(server)?, &mut report);
-                (self.measuring, self.left, ended) = (false, 0, true);
+            if begun.elapsed() >= time {
+                self.left = 0;
             }
             for event in ready.iter() {
                 // Copied out of the packed struct before they are looked at.
@@ -195,10 +216,7 @@ impl Load {
                 self.send(client)?;
             }
         }
-        if !ended {
-            start.until(&Moment::now(server)?, &mut report);
-        }
-        Ok(report)
+        Ok(())
     }
 
     /// Lets the client begin one more message, if there is one left.
@@ -233,7 +251,6 @@ impl Load {
                 return Err(misbehaved("answered a message that was never sent"));
             };
             self.on_the_way -= 1;
-            self.answered += 1;
             if self.measuring {
                 self.times.add(now - begun);
                 self.count += 1;

@@ -51,10 +51,11 @@ pub struct Echo {
     /// How many further connections are open beside them, and silent
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=20_000))]
     pub idle: u32,
-    /// How long to measure, in milliseconds, unless `--messages` is given
+    /// How long messages may begin, in milliseconds, unless `--messages` is given; the measurement
+    /// ends when all have come back
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub millis: u64,
-    /// How long to send before measuring, in milliseconds
+    /// How long to exchange messages before measuring, in milliseconds
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub warm_up: u64,
     /// Exchange exactly so many messages, all of them measured, instead of measuring for a time
@@ -100,7 +101,7 @@ pub struct Report {
     pub count: u64,
     /// How long that took.
     pub seconds: f64,
-    /// Half of all round trips took at most so many microseconds.
+    /// Half of all round trips, in this and earlier measurements, took at most so many microseconds.
     pub p50_us: f64,
     /// 99 of 100 round trips took at most so many microseconds.
     pub p99_us: f64,
@@ -110,6 +111,10 @@ pub struct Report {
     pub server_cpu_seconds: f64,
     /// CPU time of the load generator meanwhile.
     pub load_cpu_seconds: f64,
+    /// The share of a core that the server has used, in this and earlier measurements.
+    pub server_busy: f64,
+    /// The same of the load generator.
+    pub load_busy: f64,
     /// How many idle connections were open beside.
     pub idle: u64,
     /// Resident memory of the server before the connections were opened, in bytes.

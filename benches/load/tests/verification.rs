@@ -5,7 +5,9 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use bench_load::Report;
 
@@ -63,26 +65,66 @@ fn an_honest_server_gets_a_report_of_exactly_what_was_asked() {
     }
 }
 
-#[test]
-fn on_request_every_line_gets_a_report_over_the_same_connections() {
-    let address = server(honest);
+/// A load that measures three times on request; its reports.
+fn three_reports(server: SocketAddr, arguments: &str) -> Vec<Report> {
     let mut load = Command::new(env!("CARGO_BIN_EXE_bench-load"))
-        .arg(address.to_string())
-        .args("echo --clients 3 --depth 2 --messages 50 --on-request".split(' '))
+        .arg(server.to_string())
+        .args(arguments.split(' '))
+        .arg("--on-request")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .expect("loopback works");
-    let mut requests = load.stdin.take().unwrap();
-    let mut reports = BufReader::new(load.stdout.take().unwrap()).lines();
-    for _ in 0..3 {
-        writeln!(requests).unwrap();
-        let report: Report = serde_json::from_str(&reports.next().unwrap().unwrap()).unwrap();
-        assert_eq!(report.count, 50);
-    }
+    let mut requests = load.stdin.take().expect("it is a pipe");
+    let mut lines = BufReader::new(load.stdout.take().expect("it is a pipe")).lines();
+    let mut report = || {
+        writeln!(requests).expect("it reads");
+        let line = lines.next().expect("it answers").expect("it writes text");
+        serde_json::from_str(&line).expect("it answers with a report")
+    };
+    let reports = Vec::from_iter((0..3).map(|_| report()));
     drop(requests);
-    assert!(reports.next().is_none());
-    assert!(load.wait().unwrap().success());
+    assert!(lines.next().is_none());
+    assert!(load.wait().expect("it ends").success());
+    reports
+}
+
+#[test]
+fn on_request_every_line_gets_a_report_over_the_same_connections() {
+    let arguments = "echo --clients 3 --depth 2 --messages 50";
+    let reports = three_reports(server(honest), arguments);
+    assert!(reports.iter().all(|report| report.count == 50));
+}
+
+#[test]
+fn round_trips_are_those_of_all_measurements() {
+    let address = server(|stream, buffer| {
+        echo(stream, buffer, |_answer, before| {
+            // The first message is the one that opens the connection.
+            if before == 64 {
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+    });
+    for report in three_reports(address, "echo --clients 1 --messages 10") {
+        assert!(report.p999_us >= 50_000.0, "{report:?}");
+    }
+}
+
+#[test]
+fn what_a_time_lets_begin_is_counted_when_it_comes_back() {
+    static ECHOED: AtomicU64 = AtomicU64::new(0);
+    let address = server(|stream, buffer| {
+        echo(stream, buffer, |answer, _before| {
+            ECHOED.fetch_add(answer.len() as u64, Ordering::Relaxed);
+        });
+    });
+    let arguments = "echo --clients 3 --depth 5 --millis 5 --warm-up 0";
+    let reports = three_reports(address, arguments);
+    let counted: u64 = reports.iter().map(|report| report.count).sum();
+    assert!(counted >= 3 * 3 * 5);
+    let opening = 3;
+    assert_eq!(ECHOED.load(Ordering::Relaxed), (opening + counted) * 64);
 }
 
 #[test]

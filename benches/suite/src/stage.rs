@@ -146,12 +146,12 @@ impl Stage {
         self.rounds.unwrap_or(self.either(quick, full))
     }
 
-    /// So many sittings of so many seconds for each task, unless the user wants another number.
-    pub(crate) fn sittings(&self, title: &'static str, count: u32, seconds: f64) -> Sittings {
+    /// So many sittings, unless the user wants another number, of so many seconds for each task.
+    pub(crate) fn sittings<S>(&self, title: &'static str, count: u32, seconds: S) -> Sittings<S> {
         Sittings {
             title,
             count: self.rounds(1, count),
-            time: Duration::from_secs_f64(self.either(0.3, seconds)),
+            seconds,
             least: self.either(2, 3),
         }
     }
@@ -220,9 +220,9 @@ impl Stage {
     /// Has all contestants measure each task side by side: they are started together (`start`), are
     /// asked one after the other, in a new order each round, and what they answer is written down
     /// (`read`), round after round for as long as [`Sittings`] says. Who fails leaves the sitting.
-    pub(crate) fn side_by_side<C: Named, T>(
+    pub(crate) fn side_by_side<C: Named, T, S: Fn(&T) -> f64>(
         &self,
-        sittings: Sittings,
+        sittings: Sittings<S>,
         tasks: &[T],
         contestants: &[C],
         gathered: &mut Gathered,
@@ -253,9 +253,10 @@ impl Stage {
                     }
                 }
                 bar.set_message("all");
+                let time = Duration::from_secs_f64(self.either(0.3, (sittings.seconds)(task)));
                 let begun = Instant::now();
                 for round in 1.. {
-                    let last = round >= sittings.least && begun.elapsed() >= sittings.time;
+                    let last = round >= sittings.least && begun.elapsed() >= time;
                     random.shuffle(&mut stands);
                     let mut place = 0;
                     while let Some((one, stand)) = stands.get_mut(place) {
@@ -319,14 +320,14 @@ impl Stage {
 
 /// How often contestants are set up side by side, and for how long.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sittings {
+pub(crate) struct Sittings<S> {
     /// What is being measured.
     title: &'static str,
     /// With fresh processes each time, so that what differs between processes of the same program
     /// evens out, and what a bad minute spoils is not the whole of a task.
     count: u32,
     /// For each task.
-    time: Duration,
+    seconds: S,
     /// Rounds, however long they take.
     least: u32,
 }

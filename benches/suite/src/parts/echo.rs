@@ -39,7 +39,7 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
     }
     let contestants = stage.selected(&SERVERS);
     stage.side_by_side(
-        stage.sittings("echo", 3, 10.0),
+        stage.sittings("echo", 3, |cell: &Cell| cell.seconds()),
         &cells,
         &contestants,
         gathered,
@@ -52,8 +52,8 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
 }
 
 impl Cell {
-    /// As short as can be: so that others are measured before the machine changes. But at least about
-    /// as long as it takes until every connection has had its turn.
+    /// For how long messages begin: as short as can be, so that others are measured before the machine
+    /// changes, but for most connections several times around.
     fn load(self) -> String {
         let Cell {
             clients,
@@ -62,17 +62,25 @@ impl Cell {
         } = self;
         let messages = u64::from(clients) * u64::from(depth);
         let millis = match messages * u64::from(size) {
-            500_000_000.. => 400,
             50_000_000.. => 100,
+            _ if clients >= 5000 => 100,
             5_000_000.. => 20,
-            _ if clients >= 5000 => 60,
-            _ if messages >= 500 || messages == 1 => 20,
+            _ if messages == 1 => 20,
             _ => 10,
         };
         let warm_up = millis / 4;
         format!(
             "echo --clients {clients} --size {size} --depth {depth} --millis {millis} --warm-up {warm_up}"
         )
+    }
+
+    /// How long the cell is measured in one sitting: with many clients a round takes longer.
+    fn seconds(self) -> f64 {
+        match self.clients {
+            5000.. => 25.0,
+            500.. => 20.0,
+            _ => 10.0,
+        }
     }
 }
 
@@ -94,13 +102,13 @@ pub(crate) fn add(run: &mut Run<'_>, case: &str, x: f64, report: &Report) {
     if !run.last {
         return;
     }
-    // The load keeps all round trips since it began.
+    // The load tells of all its measurements.
     for (metric, value) in [
         ("p50", report.p50_us),
         ("p99", report.p99_us),
         ("p999", report.p999_us),
-        ("server-busy", report.server_cpu_seconds / report.seconds),
-        ("load-busy", report.load_cpu_seconds / report.seconds),
+        ("server-busy", report.server_busy),
+        ("load-busy", report.load_busy),
     ] {
         run.add(case, x, metric, value);
     }
@@ -117,7 +125,7 @@ pub(crate) fn latency(stage: &Stage, gathered: &mut Gathered) {
     let after = contestants.iter().position(|one| *one == ECHO_SERVER);
     contestants.insert(after.map_or(0, |place| place + 1), BUSY);
     stage.side_by_side(
-        stage.sittings("latency", 3, 10.0),
+        stage.sittings("latency", 3, |_: &_| 10.0),
         &[1, 2],
         &contestants,
         gathered,

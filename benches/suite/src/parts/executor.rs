@@ -46,7 +46,7 @@ pub(crate) fn micro(stage: &Stage, gathered: &mut Gathered) {
     let (short, long) = WORKS.split_at(LONG);
     for (works, seconds) in [(short, 3.0), (long, 15.0)] {
         stage.side_by_side(
-            stage.sittings("micro", 3, seconds),
+            stage.sittings("micro", 3, |_: &_| seconds),
             works,
             &runtimes,
             gathered,

@@ -38,15 +38,16 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
             .collect::<Vec<_>>()
             .join(", "),
     ));
+    let seconds = |&clients: &u64| if clients > 1000 { 60.0 } else { 30.0 };
     // One sitting: opening 300,000 connections takes longer than the measurement.
     stage.side_by_side(
-        stage.sittings("growth", 1, 24.0),
+        stage.sittings("growth", 1, seconds),
         sizes,
         &contestants,
         gathered,
         |&clients, twice| {
             let idle = if twice.beside { idle(clients) } else { 0 };
-            let millis = (clients / 80).clamp(10, 100);
+            let millis = (clients / 50).max(10);
             let load = format!(
                 "echo --clients {clients} --idle {idle} --millis {millis} --warm-up {}",
                 millis / 4

@@ -58,6 +58,7 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
                 all.seconds += report.seconds / LOADS as f64;
                 all.server_cpu_seconds += report.server_cpu_seconds / LOADS as f64;
             }
+            all.server_busy = all.server_cpu_seconds / all.seconds;
             server.stop()?;
             echo::add(
                 run,
