@@ -1,10 +1,10 @@
 //! The system calls of this package: the only module that contains `unsafe`.
 //!
 //! Every call that moves a byte, takes a connection or starts one goes through here, called by
-//! `socket` (transfers), `listen` (accept) and `connect`. Three rules are kept in one place each:
+//! `socket` and `datagram` (transfers), `listen` (accept) and `connect`. Three rules are kept here:
 //!
-//! - A call that a signal interrupted is made again ([`uninterrupted`]), so `EINTR` never leaves
-//!   this module.
+//! - A call that a signal interrupted is made again ([`made`], or [`uninterrupted`] where `socket2` or
+//!   std makes the call), so `EINTR` never leaves this package.
 //! - Minus one becomes an [`io::Error`] from errno ([`made`]).
 //! - No call may raise `SIGPIPE`: everything that sends passes `MSG_NOSIGNAL`.
 //!

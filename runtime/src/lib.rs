@@ -28,7 +28,9 @@
 //! ```text
 //!  sys, sync, slab,     system calls; locks; values under generational keys;
 //!  budget               how much one poll may do
-//!  task::{id,cell,..},  what a task is made of
+//!  task::id, reactor::  whom a number names; what the kernel said
+//!  {ready,seen}         and a handle has seen
+//!  task::{cell,..},     what a task is made of,
 //!  news                 and what the poll in progress was woken by
 //!  remote, registry     what other threads see of a runtime
 //!  reactor, timers,     events and time into wakes; threads for calls that block;

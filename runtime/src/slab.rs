@@ -1,8 +1,9 @@
 //! Stores values under numbers that are never mistaken for one another: the generational slab.
 //!
-//! Tasks, I/O sources and timers each live in one of these. Everybody else holds a [`Key`]: the
-//! index of a slot and the generation the slot had when the value went in. Taking a value out
-//! raises the slot's generation, so an old key finds nothing instead of a stranger.
+//! I/O sources and timers each live in one of these, and tasks in a table of the same rules
+//! (`executor/tasks.rs`). Everybody else holds a [`Key`]: the index of a slot and the generation the
+//! slot had when the value went in. Taking a value out raises the slot's generation, so an old key
+//! finds nothing instead of a stranger.
 //!
 //! ```text
 //!  insert            remove

@@ -11,8 +11,9 @@
 //!    v
 //! system call --EAGAIN--> drop the readiness, ask again
 //!    | moved less than asked for ----> drop the readiness without a second call to see EAGAIN,
-//!    |                                 unless a FIN, hang-up or error has been seen: no further
-//!    |                                 edge would come for it (the guard knows)
+//!    |                                 unless a FIN, hang-up or error has been seen (no further
+//!    |                                 edge would come for it) or urgent data (a receive stops
+//!    |                                 before it, with more behind); the guard knows
 //!    | moved all, or 0 (end), or an error ----> keep it: the next call must run at once
 //!    v
 //! Ready

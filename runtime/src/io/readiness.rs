@@ -1,9 +1,21 @@
 //! The future that every socket operation waits with.
 //!
-//! Called by [`AsyncFd`] and by the named futures of `wakeful-net`; calls the reactor. It carries
-//! the name of the operation and the place where the user called it, so that a waiting task can say
-//! on what it waits, and a number of its own, so that it never displaces another waiter and leaves
-//! none behind.
+//! Called by [`AsyncFd`] and by the named futures of `wakeful-net`. It carries the name of the
+//! operation and the place where the user called it, so that a waiting task can say on what it waits,
+//! and a number of its own, so that it never displaces another waiter and leaves none behind.
+//!
+//! It asks the reactor only when nobody nearer knows:
+//!
+//! ```text
+//!  poll_try         seen ready, and not disproved since?  yes: try at once (who wants to try an
+//!    |                                                    operation; nearly every write)
+//!    v no
+//!  hear             has waited, and its next event woke   yes: that event says what is ready
+//!    |              this poll?                            (nearly every read that had to wait)
+//!    v no
+//!  poll_readiness   the reactor: is the source ready?     yes: the handle has seen it now
+//!                                                         no: the waker is stored, Pending
+//! ```
 
 use std::fmt;
 use std::future::Future;
@@ -197,7 +209,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     /// # Panics
     ///
     /// On a thread that is not running the descriptor's runtime.
-    #[inline(always)] // 60 of 800 instructions per message of a handler that reads and writes
+    #[inline(always)] // docs/TRIED.md has what this way saves per message
     pub fn poll_try(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         let seen = self.seen();
         if !seen.ready().is_empty()

@@ -1,13 +1,15 @@
 //! The reactor: turns kernel events into wakes.
 //!
-//! Called by the loop in `Runtime::block_on` (`turn`) and by [`crate::io::AsyncFd`] (`add`,
-//! `poll_ready`, `look`, `remove`). It knows descriptors and `std::task::Waker`, never tasks.
+//! Called by the loop in `Runtime::block_on` (`turn`), by [`crate::io::AsyncFd`] (`add`, `look`,
+//! `remove`) and by its future [`crate::io::Readiness`] (`poll_ready`, `store`, `forget`). It knows
+//! descriptors and `std::task::Waker`, never tasks.
 //!
 //! Every descriptor is registered once, edge-triggered, for all it will ever be asked. From then on
 //! the kernel says only what *changed*, and the reactor remembers it per source:
 //!
 //! ```text
-//!            event: remember, take the waiters, wake them once every borrow has ended
+//!            event: remember, take the waiters; queue tasks of ours, and wake other people's
+//!                 wakers once every borrow has ended
 //!                 +-------------------------------+
 //!                 |                               v
 //!  kernel --> [not ready] <------------------ [ready] --> operation runs at once, no turn needed
@@ -22,9 +24,9 @@
 //! refused when the count has moved on (the count is 32 bits wide: tokio #8331 shows what 8 do).
 //!
 //! Keeps I3 (other people's wakers leave in a vector and are woken outside the borrow; to wake a task
-//! of ours is to queue a number), I4 (the token of an event
-//! is index and generation; what finds no source wakes nobody) and I6 (whoever waits is either in
-//! `Waiters` or has been woken; `remove` wakes those that are left).
+//! of ours is to queue a number), I4 (the token of an event is index and generation; what finds no
+//! source wakes nobody) and I6 (whoever waits is either in `Waiters` or has been woken; `remove` gives
+//! back those that are left, to be woken).
 //!
 //! Sources: `epoll(7)`, section "Possible pitfalls and ways to avoid them".
 

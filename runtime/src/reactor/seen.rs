@@ -1,7 +1,8 @@
 //! What a handle has seen of its source's readiness, so that most questions need no look at the
 //! source.
 //!
-//! Kept by [`AsyncFd`](crate::io::AsyncFd), brought up to date by the reactor. Between two events
+//! Kept by [`AsyncFd`](crate::io::AsyncFd), brought up to date by the reactor, or by the event that
+//! woke the poll in progress ([`hear`](crate::news::hear)). Between two events
 //! readiness only shrinks, and only through the handle: an operation met EAGAIN, or moved less than
 //! it asked for. So the handle notes that by itself, and whether the source has news is told by the
 //! count of events that both remember:
@@ -12,8 +13,9 @@
 //! ```
 //!
 //! Per echoed message this leaves two looks at the source (woken: what is ready? and: wait again)
-//! of the five that reading, clearing, writing and waiting would make: 767 instructions instead of 843
-//! when it was introduced (docs/TRIED.md has the commands).
+//! of the five that reading, clearing, writing and waiting would make: 767 instructions instead of
+//! 843 when it was introduced (docs/TRIED.md has the commands). The first of the two is mostly
+//! spared as well, because [what woke the poll](crate::news) says what is ready.
 //!
 //! Atomic only because a handle is `Sync`. Every access is relaxed, which on the usual machines is
 //! an ordinary load or store: the handle is used on its runtime's thread, and should another thread

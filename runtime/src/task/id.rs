@@ -4,7 +4,7 @@
 //!
 //! ```text
 //!  RuntimeId  64 bits  serial : 48 | place in the registry : 16      never reused
-//!  Id        128 bits  RuntimeId | generation : 32 | slot : 32       never reused
+//!  Id        128 bits  RuntimeId | slot : 32 | generation : 32       never reused
 //!  WakeWord   64 bits  generation : 16 | place : 16 | slot : 32      may be reused
 //! ```
 //!

@@ -22,7 +22,7 @@ pub(crate) struct Timers {
     /// The time up to which every timer has been expired that was armed by then.
     expired_to: Cell<Instant>,
     fired: Cell<u64>,
-    /// Wakers on their way from the wheel to being woken; kept for its capacity.
+    /// Wakers on their way out of lobby and wheel to being woken; kept for its capacity.
     expired: Cell<Vec<Waker>>,
     closed: Cell<bool>,
 }

@@ -55,8 +55,8 @@
 //!
 //! # Invariants
 //!
-//! - W1 A timer that is filed is linked in the slot that [`Wheel::place`] computes from its deadline and `now`,
-//!   at any time between two calls. (Hence no timer stores where it is.)
+//! - W1 A timer that is filed is linked in the slot that [`Wheel::place`] computes from its deadline
+//!   and `now`, at any time between two calls. (Hence no timer stores where it is.)
 //! - W2 A bit of `occupied` is set if and only if the slot's list is not empty.
 //! - W3 `floor` is at most the earliest deadline in the slot, and equal to it when the slot holds
 //!   no more than `HANDFUL` timers.
