@@ -8,8 +8,8 @@
 //! the waker is the whole of the contract between the two: it can be cloned, sent to any thread and
 //! called at any time, even after the task or its runtime has ended. Wakeful's wakers can do that
 //! without a reference count, because they are numbers: the program prints one, and its `data` is
-//! the task's generation, the runtime's place and the task's slot in one word (all ones stand for the
-//! root future, which has no slot).
+//! the task's generation, the runtime's place and the task's slot in one word (all ones stand for
+//! the root future, which has no slot).
 
 use std::future::Future;
 use std::pin::Pin;

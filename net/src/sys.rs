@@ -3,8 +3,8 @@
 //! Every call that moves a byte, takes a connection or starts one goes through here, called by
 //! `socket` and `datagram` (transfers), `listen` (accept) and `connect`. Three rules are kept here:
 //!
-//! - A call that a signal interrupted is made again ([`made`], or [`uninterrupted`] where `socket2` or
-//!   std makes the call), so `EINTR` never leaves this package.
+//! - A call that a signal interrupted is made again ([`made`], or [`uninterrupted`] where `socket2`
+//!   or std makes the call), so `EINTR` never leaves this package.
 //! - Minus one becomes an [`io::Error`] from errno ([`made`]).
 //! - No call may raise `SIGPIPE`: everything that sends passes `MSG_NOSIGNAL`.
 //!

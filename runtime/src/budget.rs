@@ -5,8 +5,8 @@
 //! otherwise keep one task running for ever, and all others waiting.
 //!
 //! One number per thread, because a thread polls one task at a time. It stands beside the runtime,
-//! not in it, so that an operation that can run at once pays with one load and one store and need not
-//! find its runtime first (docs/TRIED.md has what that gains).
+//! not in it, so that an operation that can run at once pays with one load and one store and need
+//! not find its runtime first (docs/TRIED.md has what that gains).
 
 use std::cell::Cell;
 

@@ -19,6 +19,7 @@ use wakeful::runtime::{Builder, Runtime};
 use wakeful::spawn;
 use wakeful::task::{consume_budget, yield_now};
 use wakeful::time::{Instant, advance, interval, sleep, sleep_until, timeout};
+use wakeful_net::UdpSocket;
 use wakeful_tests::trace::{Trace, my_waker, pair, paused, runtime, secs, settle};
 
 /// Polls between two turns, as published.
@@ -472,6 +473,26 @@ fn transfers_in_memory_and_steps_of_a_computation_count_as_operations() {
         copy(&mut &b"all of it"[..], &mut Vec::new()).await.unwrap();
     });
     assert_eq!([writes, reads, steps, copies], [IO_BUDGET; 4]);
+}
+
+#[test]
+fn datagrams_that_are_moved_at_once_count_as_operations() {
+    let runtime = runtime();
+    let socket = runtime.block_on(UdpSocket::bind("127.0.0.1:0")).unwrap();
+    let itself = socket.local_addr().unwrap();
+    let socket = Rc::new(socket);
+    runtime.block_on(socket.writable()).unwrap();
+    let sends = {
+        let socket = Rc::clone(&socket);
+        operations_before_others(&runtime, async move || {
+            socket.send_to(b"x", itself).await.unwrap();
+        })
+    };
+    runtime.block_on(socket.readable()).unwrap();
+    let peeks = operations_before_others(&runtime, async move || {
+        socket.peek_from(&mut [0; 1]).await.unwrap();
+    });
+    assert_eq!([sends, peeks], [IO_BUDGET; 2]);
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The executor: runs tasks.
 //!
 //! Called by the loop in `Runtime::block_on` (`tick`), by wakers (`wake`) and by handles (`spawn`,
-//! `poll_join`, `abort`, `detach`). Calls nothing but the futures themselves, and wakers that are not
-//! ours. All tasks live in one slab; a slot's life, with the function that makes each step:
+//! `poll_join`, `abort`, `detach`). Calls nothing but the futures themselves, and wakers that are
+//! not ours. All tasks live in one slab; a slot's life, with the function that makes each step:
 //!
 //! ```text
 //!              spawn                     take_next              put_back

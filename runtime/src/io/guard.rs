@@ -1,8 +1,8 @@
 //! What one holds between "it is ready" and "it was not, after all".
 //!
-//! Made by [`Readiness`](super::Readiness) and [`AsyncFd::try_ready`]; notes with the handle what an
-//! operation has disproved. The guard remembers the source's event count, so that news which came in
-//! the meantime is never cleared with the old.
+//! Made by [`Readiness`](super::Readiness) and [`AsyncFd::try_ready`]; notes with the handle what
+//! an operation has disproved. The guard remembers the source's event count, so that news which
+//! came in the meantime is never cleared with the old.
 
 use std::fmt;
 use std::io;
