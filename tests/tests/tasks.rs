@@ -22,7 +22,8 @@ use wakeful::runtime::{Builder, OnPanic};
 use wakeful::spawn;
 use wakeful::task::{self, JoinHandle, yield_now};
 use wakeful_tests::trace::{
-    Trace, alone, my_waker, on_drop, panic_of, poll_once, runtime, settle, stderr, text_of,
+    Trace, alone, my_waker, on_drop, panic_of, poll_once, poll_with, runtime, settle, stderr,
+    text_of,
 };
 
 // --- wakes and polls ------------------------------------------------------------------------------
@@ -226,6 +227,33 @@ fn a_task_knows_its_own_id_and_nobody_else_has_one() {
 }
 
 #[test]
+fn an_output_that_is_dropped_after_its_task_takes_nobody_else_for_that_task() {
+    let runtime = runtime();
+    let (seen, done) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(false)));
+    let output = on_drop({
+        let (seen, done) = (Rc::clone(&seen), Rc::clone(&done));
+        move || {
+            // It gets the slot that has just become free.
+            let mut next = spawn(async move { done.set(true) });
+            assert!(poll_with(&mut next, Waker::noop()).is_pending());
+            seen.set(Some((task::try_id(), next.id())));
+        }
+    });
+    let ended = runtime.block_on(async {
+        let task = spawn(async move { output });
+        let id = task.id();
+        drop(task);
+        settle().await;
+        id
+    });
+    let (named, next) = seen.get().expect("it was dropped, and without a panic");
+    assert_eq!(next.to_string(), "0.1", "the slot of {ended}");
+    assert_eq!(named, None, "no task is polled any more");
+    assert!(done.get());
+    assert_eq!(runtime.metrics().panics, 0);
+}
+
+#[test]
 fn ids_are_shown_with_slot_and_generation_and_are_never_used_again() {
     runtime().block_on(async {
         let mut ids = Vec::new();
@@ -334,8 +362,11 @@ fn a_panic_that_nobody_joins_is_counted_and_reported_once() {
                 assert!(spawn(async { panic!("heard") }).await.is_err());
             });
             // The runtime goes first.
-            let rest = runtime.spawn(async { panic!("left behind") });
-            runtime.block_on(settle());
+            let rest = runtime.block_on(async {
+                let rest = task.spawn(async { panic!("left behind") });
+                settle().await;
+                rest
+            });
             let metrics = runtime.metrics();
             assert_eq!((metrics.panics, metrics.panics_unhandled), (4, 2));
             drop(runtime);
@@ -362,6 +393,7 @@ fn a_panic_that_nobody_joins_is_counted_and_reported_once() {
         second.ends_with("panicked with message \"too late\""),
         "{second}"
     );
+    assert!(third.starts_with(&named), "{third}");
     assert!(
         third.ends_with("panicked with message \"left behind\""),
         "{third}"

@@ -367,7 +367,14 @@ impl Executor {
                 let joiner = self.tasks.borrow_mut().take_stranger(index);
                 self.wake_all(joiner.map(|joiner| (joiner, Cause::task(index))), dress);
             }
-            Ended::Detached => self.detach(self.id_at(index).key),
+            Ended::Detached => {
+                let key = self.id_at(index).key;
+                // When the output is dropped, the slot may have its next tenant, who does not run.
+                self.running.set(WakeWord::NOBODY);
+                self.cause.set(Cause::task(index));
+                self.detach(key);
+                self.cause.set(Cause::WHOEVER_RUNS);
+            }
         }
     }
 

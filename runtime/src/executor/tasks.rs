@@ -732,12 +732,14 @@ impl Tasks {
                 slot => break slot,
             }
         };
+        let index = self.slots.len() as u32;
+        let name = self.names.remove(&Key::new(index, slot.generation));
         let unhandled = slot.state.has(State::PANICKED).then_some(Unhandled {
-            name: None,
+            name: name.map(String::from),
             spawned_at: slot.spawned_at,
         });
         // One of ours who waited is among those that end.
-        let joiner = self.take_stranger(self.slots.len() as u32);
+        let joiner = self.take_stranger(index);
         Some(Last {
             cell: slot.cell,
             joiner,
