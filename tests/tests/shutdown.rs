@@ -27,7 +27,7 @@ use wakeful::io::{AsyncFd, Interest, Ready};
 use wakeful::runtime::{Builder, Handle, RemoteJoinHandle};
 use wakeful::signal::unix::{SignalKind, signal};
 use wakeful::task::{JoinHandle, spawn_blocking, yield_now};
-use wakeful::time::sleep;
+use wakeful::time::{Sleep, sleep};
 use wakeful::{spawn, task};
 use wakeful_tests::trace::{
     Hooks, Trace, Wakes, alone, my_waker, on_drop, pair, panic_of, poll_with, runtime, secs,
@@ -432,6 +432,34 @@ fn a_sleep_that_outlives_its_runtime_says_so_when_it_is_polled() {
         );
         drop(hour);
     });
+}
+
+#[test]
+fn a_sleep_that_is_polled_while_its_runtime_ends_does_not_end_early() {
+    thread_local! {
+        static HOUR: RefCell<Option<Pin<Box<Sleep>>>> = const { RefCell::new(None) };
+        static TEXT: RefCell<Option<String>> = const { RefCell::new(None) };
+    }
+    // As an executor that polls in place when it is woken.
+    let polling = Hooks::new().on_wake(|| {
+        if let Some(mut hour) = HOUR.take() {
+            let text = panic_of(|| hour.as_mut().poll(&mut Context::from_waker(Waker::noop())));
+            TEXT.set(Some(text));
+        }
+    });
+    let runtime = runtime();
+    {
+        let _entered = runtime.enter();
+        let mut hour = Box::pin(sleep(secs(3600)));
+        assert!(poll_with(&mut hour, &polling.waker()).is_pending());
+        HOUR.set(Some(hour));
+    }
+    drop(runtime);
+    let text = TEXT.take().expect("it was woken by the end");
+    assert!(
+        text.contains("the runtime that armed this timer has ended"),
+        "{text}"
+    );
 }
 
 #[test]

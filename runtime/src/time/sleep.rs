@@ -124,7 +124,7 @@ impl Kind {
 /// # Panics
 ///
 /// Polling panics on a thread without a runtime, and, once armed, on one that is running another
-/// runtime than that which armed it.
+/// runtime than that which armed it, or when that one is ending.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
     deadline: Instant,
@@ -249,11 +249,17 @@ impl Sleep {
 
     #[cold]
     #[inline(never)]
-    fn explain(&self, runtime: RuntimeId) -> Poll<()> {
-        let operation = self.operation();
-        current::explain_absence(runtime, operation, self.location);
+    fn explain(&self, runtime: RuntimeId) -> ! {
+        current::explain_absence(runtime, self.operation(), self.location);
+        self.say_that_it_is_gone();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn say_that_it_is_gone(&self) -> ! {
         panic!(
-            "{operation} at {}: the runtime that armed this timer has ended",
+            "{} at {}: the runtime that armed this timer has ended",
+            self.operation(),
             self.location
         );
     }
@@ -271,6 +277,8 @@ impl Sleep {
                 Armed::Fired => return Looked::Fired,
                 Armed::Waiting => Looked::Waiting,
                 Armed::Replace => Looked::Arm,
+                Armed::Gone if !self.late => return Looked::Gone,
+                Armed::Gone => return Looked::Fired,
             },
             None => {
                 // The loop's time is never ahead of the clock, so this is never early; and what has
@@ -320,6 +328,8 @@ enum Looked {
     /// Arm it, or replace its waker.
     Arm,
     Elsewhere(RuntimeId),
+    /// It was armed by this runtime, which is ending.
+    Gone,
 }
 
 impl Future for Sleep {
@@ -335,6 +345,7 @@ impl Future for Sleep {
             }
             Some(Looked::Arm) => self.wait(cx),
             Some(Looked::Elsewhere(runtime)) => self.explain(runtime),
+            Some(Looked::Gone) => self.say_that_it_is_gone(),
             None => {
                 current::expect("Sleep::poll");
                 Poll::Pending

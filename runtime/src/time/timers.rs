@@ -37,6 +37,8 @@ pub(crate) enum Armed {
     Waiting,
     /// It is armed for another waker: call [`Timers::rearm`].
     Replace,
+    /// It was armed, but the runtime has ended: it will never expire.
+    Gone,
 }
 
 impl Timers {
@@ -97,6 +99,8 @@ impl Timers {
     #[inline]
     pub(crate) fn poll(&self, key: Key, waker: &Waker) -> Armed {
         match self.lobby.borrow().will_wake(key, waker) {
+            // Before the end nobody but its owner takes a timer out without firing it.
+            None if self.closed.get() => Armed::Gone,
             None => Armed::Fired,
             Some(true) => Armed::Waiting,
             Some(false) => Armed::Replace,
@@ -196,7 +200,9 @@ mod tests {
         let key = timers.arm(deadline, noop()).unwrap();
         assert!(timers.disarm_quickly(key).is_some());
         assert!(timers.arm_quickly(deadline, noop()).is_some());
-        assert_eq!(timers.shut_down().len(), 1);
+        let key = timers.arm(deadline, noop()).unwrap();
+        assert_eq!(timers.shut_down().len(), 2);
+        assert_eq!(timers.poll(key, Waker::noop()), Armed::Gone);
         assert!(timers.arm_quickly(deadline, noop()).is_none());
         assert!(timers.arm(deadline, noop()).is_none());
         assert_eq!(timers.armed(), 0);
