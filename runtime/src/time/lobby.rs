@@ -3,7 +3,8 @@
 //! Called by the runtime's timers; calls the wheel, which it stands in front of. Nearly every timer
 //! of a server is a time limit that is cancelled long before it is due. So a new timer only takes
 //! a seat here: one bit, and its deadline as the clock gave it, neither converted into nanoseconds
-//! nor sorted. Cancelling it clears the bit.
+//! nor sorted. Cancelling it clears the bit. (Its waker goes into the wheel's slab at once, so that
+//! its key means the same on a seat and in the wheel; only the place in there is left open.)
 //!
 //! ```text
 //!   arm ------> lobby: 64 seats --------------------> wheel -----> due
