@@ -65,6 +65,38 @@ fn what_arrived_before_the_signal_comes_back_even_from_the_listening_queue() {
 }
 
 #[test]
+fn a_listening_queue_longer_than_what_is_accepted_at_once_is_served_to_its_end() {
+    allow_many_descriptors();
+    let directory = Directory::new("queue");
+    let (unix, path) = directory.socket("echo.sock");
+    let mut server = Server::start_on(&["127.0.0.1:0", &unix, "--grace", "25s"], 2);
+    // Several times what one turn accepts, and far more than are polled between two looks at the
+    // kernel.
+    server.signal(Signal::STOP);
+    let mut clients: Vec<(TcpStream, UnixStream)> = (0..600)
+        .map(|_| {
+            let unix = UnixStream::connect(&path).unwrap();
+            unix.set_read_timeout(Some(PATIENCE)).unwrap();
+            (server.connect(), unix)
+        })
+        .collect();
+    for (tcp, unix) in &mut clients {
+        tcp.write_all(b"I was in time").unwrap();
+        unix.write_all(b"I was, too").unwrap();
+    }
+    server.signal(Signal::TERM);
+    server.signal(Signal::CONT);
+    for (tcp, unix) in &mut clients {
+        assert_receives(tcp, b"I was in time");
+        assert_end(tcp);
+        assert_receives(unix, b"I was, too");
+        assert_end(unix);
+    }
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.log_lines("cut off").is_empty(), "{}", server.log());
+}
+
+#[test]
 fn unix_clients_get_back_what_arrived_before_the_signal() {
     let directory = Directory::new("end");
     let (unix, path) = directory.socket("echo.sock");
