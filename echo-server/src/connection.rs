@@ -81,7 +81,18 @@ impl Connection {
     /// Sends as much as the peer takes now, and says how much that was; it may be 0.
     #[inline(always)] // called once per message, from one place that matters
     pub(crate) fn try_write(&self, bytes: &[u8]) -> Result<usize, Lost> {
-        match self.stream.try_write(bytes) {
+        self.note(self.stream.try_write(bytes))
+    }
+
+    /// As [`Connection::try_write`], but asks the kernel even if it has told of no room.
+    pub(crate) fn offer(&self, bytes: &[u8]) -> Result<usize, Lost> {
+        self.note(self.stream.offer(bytes))
+    }
+
+    /// What sending came to.
+    #[inline(always)]
+    fn note(&self, sent: io::Result<usize>) -> Result<usize, Lost> {
+        match sent {
             Ok(taken) => {
                 self.sent.set(self.sent.get() + taken as u64);
                 Ok(taken)

@@ -61,8 +61,79 @@ pub(crate) async fn echo(peer: &Connection, server: &Server) -> Result<(), Lost>
 async fn give(late: Vec<u8>, peer: &Connection, server: &Server) -> Result<(), Lost> {
     let mut rest = late.as_slice();
     while !rest.is_empty() {
-        server.patience.for_output(peer.writable()).await?;
-        rest = &rest[peer.try_write(rest)?..];
+        let taken = match server.patience.for_output(peer.writable()).await {
+            Ok(()) => peer.try_write(rest)?,
+            // The kernel tells of room only when it is a good part of its buffer, so nothing may
+            // have been told of a peer that takes little at a time: asked, the kernel knows.
+            Err(error) => match peer.offer(rest)? {
+                0 => return Err(error.into()),
+                taken => taken,
+            },
+        };
+        rest = &rest[taken..];
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read};
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use wakeful::runtime::Builder;
+    use wakeful::task::{JoinHandle, yield_now};
+    use wakeful::time::advance;
+    use wakeful_net::UnixStream;
+
+    use super::*;
+    use crate::patience::Patience;
+    use crate::server::Options;
+    use crate::stream::{Peer, Stream};
+
+    const LIMIT: Duration = Duration::from_secs(10);
+
+    fn spawn_give(peer: &Rc<Connection>, server: &Rc<Server>) -> JoinHandle<Result<(), Lost>> {
+        let (peer, server) = (Rc::clone(peer), Rc::clone(server));
+        wakeful::spawn(async move { give(vec![7; 3000], &peer, &server).await })
+    }
+
+    #[test]
+    fn who_takes_little_at_a_time_is_waited_for_and_who_takes_nothing_is_not() {
+        let runtime = Builder::new().start_paused(true).build().expect("epoll");
+        runtime.block_on(async {
+            let options = Options {
+                buffer_size: 1,
+                max_connections: 1,
+                patience: Patience::new(None, Some(LIMIT)),
+            };
+            let server = Server::start(options, Vec::new()).expect("it has no socket");
+            let (here, there) = std::os::unix::net::UnixStream::pair().expect("a pair");
+            there.set_nonblocking(true).expect("an open socket");
+            here.set_nonblocking(true).expect("an open socket");
+            let stream = Stream::Unix(UnixStream::from_std(here).expect("it can be watched"));
+            let peer = Rc::new(Connection::new(stream, Peer::Unix(None), Rc::default()));
+            peer.writable().await.expect("it is open");
+
+            // Full, of small pieces, each of which leaves room when it is taken. A few are far from
+            // what the kernel would tell of.
+            while peer.try_write(&[7; 1000]).expect("open") > 0 {}
+            let slow = spawn_give(&peer, &server);
+            (&there).read_exact(&mut [0; 4000]).expect("it was full");
+            yield_now().await;
+            assert!(
+                !slow.is_finished(),
+                "an event, which this test is not about"
+            );
+            advance(LIMIT).await;
+            slow.await.expect("no panic").expect("it took something");
+
+            while peer.offer(&[7; 1000]).expect("open") > 0 {}
+            let stuck = spawn_give(&peer, &server);
+            yield_now().await;
+            advance(LIMIT).await;
+            let lost = stuck.await.expect("no panic").expect_err("nothing");
+            assert_eq!(lost.error.kind(), ErrorKind::TimedOut);
+        });
+    }
 }

@@ -54,7 +54,7 @@ impl Patience {
 
     /// Waits until the peer takes something, at most for the shorter of the two timeouts: a peer
     /// that lets the server wait here is not being read from, so it cannot send anything either.
-    /// Each byte it takes starts the time afresh.
+    /// Whatever it takes starts the time afresh; see [`crate::echo`] for how that is found out.
     pub(crate) fn for_output<F>(&self, wait: F) -> Within<'_, F> {
         self.output.around(wait)
     }

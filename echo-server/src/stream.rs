@@ -6,7 +6,10 @@
 use std::fmt;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
 
+use rustix::io::retry_on_intr;
+use rustix::net::{SendFlags, send};
 use wakeful_net::stream::Wait;
 use wakeful_net::{TcpStream, UnixStream};
 
@@ -54,6 +57,16 @@ impl Stream {
             Stream::Tcp(stream) => stream.try_write(bytes),
             Stream::Unix(stream) => stream.try_write(bytes),
         }
+    }
+
+    /// Writes what fits, without waiting, and whether or not an event has said that anything does.
+    pub(crate) fn offer(&self, bytes: &[u8]) -> io::Result<usize> {
+        let socket = match self {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        };
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        retry_on_intr(|| send(socket, bytes, flags)).map_err(io::Error::from)
     }
 
     /// Ends one direction or both.
