@@ -289,6 +289,8 @@ impl Core {
         self.messages
             .set(self.messages.get() + messages.len() as u64);
         self.executor.set_cause(Cause::THREAD);
+        // What runs here may poll, and no event has woken it.
+        news::forget();
         for message in messages {
             match message {
                 Message::Wake(word) => {

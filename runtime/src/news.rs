@@ -9,13 +9,15 @@
 //! handle, and every other poll, looks at the source. This spares one of the two looks per echoed
 //! message.
 //!
-//! Three rules make sure that no handle ever believes to be ahead of its source, which would cost it
+//! Four rules make sure that no handle ever believes to be ahead of its source, which would cost it
 //! the next event:
 //!
-//! - A descriptor's number may come to mean another descriptor, and another runtime counts for
-//!   itself: whoever registers a descriptor, enters a runtime or leaves one [forgets](forget).
+//! - Another runtime counts for itself: whoever enters a runtime or leaves one [forgets](forget).
+//! - A descriptor's number may come to mean another descriptor: when one is registered, that goes
+//!   for everybody who is in the run queue, too, since a wait can be handed from task to task.
 //! - The low bits repeat after 256 events. A source has at most one per turn, so what a task was
-//!   woken by is not asked once it may have waited for its poll for [`TURNS_AT_MOST`].
+//!   woken by is not asked once it may have waited for its poll for [`TURNS_AT_MOST`]; and foreign
+//!   code that runs between the polls of tasks, a waker or what another thread has sent, finds none.
 //! - Nothing but an event raises the count.
 //!
 //! One word per thread beside the runtime, as the [budget](crate::budget), and for the same reason.

@@ -12,8 +12,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::mpsc;
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 
 use wakeful::io::{AsyncFd, AsyncFdReadyGuard, Interest, Ready};
@@ -960,6 +960,121 @@ fn a_descriptor_with_the_number_of_a_closed_one_does_not_hear_of_its_events() {
             .unwrap();
         });
     });
+}
+
+#[test]
+fn a_wait_that_goes_to_another_task_does_not_hear_what_that_one_was_woken_by() {
+    // Descriptor numbers belong to the whole process.
+    let test = "a_wait_that_goes_to_another_task_does_not_hear_what_that_one_was_woken_by";
+    alone(test, || {
+        runtime().block_on(async {
+            let (here, mut there) = pair();
+            there.write_all(b"x").unwrap();
+            let old = Rc::new(AsyncFd::new(here).unwrap());
+            type Wait = Pin<Box<dyn Future<Output = ()>>>;
+            let wait: Rc<RefCell<Option<Wait>>> = Rc::default();
+            // The event of the old descriptor wakes both. The first to be polled puts another one in
+            // its place and waits for that, and the second goes on with this wait.
+            let poll = |exchanges: bool| {
+                let (mut old, wait, mut waited) = (Some(Rc::clone(&old)), Rc::clone(&wait), false);
+                poll_fn(move |cx| {
+                    if !waited {
+                        waited = true;
+                        assert!(old.as_ref().unwrap().poll_read_ready(cx).is_pending());
+                        // The one that is polled first is the last to hold it.
+                        old.take_if(|_| !exchanges);
+                        return Poll::Pending;
+                    }
+                    if let Some(old) = old.take() {
+                        let number = old.as_raw_fd();
+                        drop(Rc::into_inner(old).expect("nobody else has it"));
+                        let (here, there) = pair();
+                        let new = AsyncFd::new(here).unwrap();
+                        assert_eq!(new.as_raw_fd(), number, "the number was given again");
+                        *wait.borrow_mut() = Some(Box::pin(async move {
+                            new.readable().await.unwrap().retain_ready();
+                            drop(there);
+                        }));
+                    }
+                    let mut wait = wait.borrow_mut();
+                    let wait = wait.as_mut().unwrap();
+                    assert!(wait.as_mut().poll(cx).is_pending(), "nothing was sent");
+                    Poll::Ready(())
+                })
+            };
+            let (first, second) = (spawn(poll(true)), spawn(poll(false)));
+            drop(old);
+            first.await.unwrap();
+            second.await.unwrap();
+        });
+    });
+}
+
+thread_local! {
+    static INLINE: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>> = const { RefCell::new(None) };
+}
+
+/// A waker that does not queue anybody, but polls on the spot.
+struct Inline;
+
+impl Wake for Inline {
+    fn wake(self: Arc<Self>) {
+        let future = INLINE.take();
+        let waker = Waker::from(self);
+        if let Some(mut future) = future
+            && poll_with(&mut future, &waker).is_pending()
+        {
+            INLINE.set(Some(future));
+        }
+    }
+}
+
+/// Reads once, and notes when that was less than there was room for.
+async fn take(fd: &Source) -> usize {
+    let mut guard = fd.readable().await.unwrap();
+    let taken = guard.try_io(|fd| fd.get_ref().read(&mut [0; 8]));
+    guard.short_transfer();
+    taken.unwrap().unwrap()
+}
+
+#[test]
+fn what_is_polled_between_the_polls_of_tasks_hears_nothing() {
+    // A wake carries the low eight bits of the count of events: after 256 more they are the same.
+    for rounds in 250..=262 {
+        runtime().block_on(async {
+            let (fd, mut there) = source();
+            there.write_all(b"x").unwrap();
+            let (trace, root) = (Trace::new(), my_waker().await);
+            let said = trace.clone();
+            // The last poll of a task is one that the first event has woken.
+            spawn(async move {
+                assert_eq!(take(&fd).await, 1);
+                let inline = async move {
+                    for _ in 1..rounds {
+                        there.write_all(b"x").unwrap();
+                        assert_eq!(take(&fd).await, 1);
+                    }
+                    // The last event is of another kind than the first.
+                    there.write_all(b"x").unwrap();
+                    there.shutdown(Shutdown::Write).unwrap();
+                    assert_eq!(take(&fd).await, 1);
+                    root.wake();
+                    assert_eq!(take(&fd).await, 0);
+                    said.say("the end");
+                };
+                INLINE.set(Some(Box::pin(inline)));
+                Waker::from(Arc::new(Inline)).wake();
+            });
+            let mut waited = false;
+            poll_fn(|_| match std::mem::replace(&mut waited, true) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            })
+            .await;
+            settle().await;
+            trace.expect(&["the end"]);
+        });
+    }
 }
 
 #[test]

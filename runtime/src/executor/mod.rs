@@ -89,7 +89,8 @@ pub(crate) struct Executor {
     discarding: Cell<bool>,
     /// What the drops of an output have detached, to be dropped after it.
     discarded: RefCell<Vec<BoxedCell>>,
-    /// How many turns ago the oldest in the run queue may have been woken.
+    /// How many turns ago the oldest in the run queue may have been woken; as many as there can be when
+    /// its cause does not count any more.
     queued_turns: Cell<u32>,
     pub(crate) panics: Panics,
     pub(crate) poll_times: Option<PollTimes>,
@@ -246,8 +247,6 @@ impl Executor {
         poll: impl Fn(WakeWord, &mut dyn FnMut() -> Poll<Ending>) -> Poll<Ending>,
     ) {
         let (mut left, mut polled) = (limit, None);
-        // Woken too long ago for the cause to be [news](crate::news).
-        let long_queued = self.queued_turns.get() > news::TURNS_AT_MOST;
         // Around all polls of a tick instead of each.
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
             self.cause.set(Cause::WHOEVER_RUNS);
@@ -257,7 +256,8 @@ impl Executor {
             {
                 drop(tasks);
                 left -= 1;
-                let woken_by = match long_queued {
+                // Any of these polls may end what the rest of the queue was told.
+                let woken_by = match self.queued_turns.get() > news::TURNS_AT_MOST {
                     true => Cause::THREAD,
                     false => next.woken_by,
                 };
@@ -333,6 +333,13 @@ impl Executor {
         self.running.set(word);
         news::set(woken_by);
         budget::refill(self.io_budget);
+    }
+
+    /// What has woken the poll in progress, and whoever is in the run queue, is no
+    /// [news](crate::news) from now on: a descriptor's number has come to mean another one.
+    pub(crate) fn forget_news(&self) {
+        news::forget();
+        self.queued_turns.set(u32::MAX);
     }
 
     #[inline]
@@ -453,7 +460,11 @@ impl Executor {
             Some(word) if self.wake(word) => {
                 let _dropping_ours_does_nothing = ManuallyDrop::new(waker);
             }
-            _ => waker.wake(),
+            _ => {
+                // It may poll on the spot, and that is no answer to what woke the last poll.
+                news::forget();
+                waker.wake();
+            }
         }
     }
 

@@ -18,7 +18,6 @@ use super::guard::AsyncFdReadyGuard;
 use super::readiness::Readiness;
 use super::{Interest, Ready};
 use crate::current;
-use crate::news;
 use crate::reactor::seen::{Known, Seen};
 use crate::slab::Key;
 use crate::task::id::RuntimeId;
@@ -138,7 +137,7 @@ impl<T: AsFd> AsyncFd<T> {
         let fd = inner.as_fd();
         let added = current::with(|core| -> io::Result<Registration> {
             let key = core.reactor.add(fd, interest)?;
-            news::forget();
+            core.executor.forget_news();
             Ok(Registration {
                 runtime: core.id,
                 key,
