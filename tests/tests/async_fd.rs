@@ -588,6 +588,32 @@ fn an_interest_in_one_direction_is_told_of_no_other() {
 }
 
 #[test]
+fn urgent_data_that_was_read_up_to_is_cleared_with_the_rest() {
+    runtime().block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut there = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (here, _) = listener.accept().unwrap();
+        here.set_nonblocking(true).unwrap();
+        let fd = AsyncFd::new(here).unwrap();
+        there.write_all(b"a").unwrap();
+        let sent = socket2::SockRef::from(&there).send_out_of_band(b"!");
+        assert_eq!(sent.unwrap(), 1);
+        let mut readable = fd.readable();
+        let mut taken = 0;
+        while taken < 1 {
+            let guard = (&mut readable).await.unwrap();
+            taken += guard.get_inner().read(&mut [0; 8]).unwrap();
+        }
+        let mut guard = (&mut readable).await.unwrap();
+        let nothing = guard.get_inner().read(&mut [0; 8]).unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+        guard.clear_ready();
+        settle().await;
+        assert!(poll_once(&mut readable).await.is_pending());
+    });
+}
+
+#[test]
 fn an_interest_in_errors_is_told_of_errors_alone() {
     runtime().block_on(async {
         let there = UdpSocket::bind("127.0.0.1:0").unwrap();

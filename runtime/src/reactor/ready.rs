@@ -238,6 +238,15 @@ impl Ready {
         self.0 & other.0 == other.0
     }
 
+    /// With the notes that nobody else knows of: when reading is disproved, so is that something lies
+    /// before or behind urgent data.
+    pub(crate) const fn with_notes(self) -> Ready {
+        match self.intersects(Ready::READABLE) {
+            true => Ready(self.0 | Ready::URGENT.0),
+            false => self,
+        }
+    }
+
     /// Whether it concerns those who wait to read, and those who wait to write.
     #[inline]
     pub(crate) const fn sides(self) -> (bool, bool) {
