@@ -614,6 +614,39 @@ fn urgent_data_that_was_read_up_to_is_cleared_with_the_rest() {
 }
 
 #[test]
+fn who_waits_for_errors_alone_learns_of_one_that_a_read_did_not_meet() {
+    runtime().block_on(async {
+        let there = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let here = UdpSocket::bind("127.0.0.1:0").unwrap();
+        here.set_nonblocking(true).unwrap();
+        here.connect(there.local_addr().unwrap()).unwrap();
+        // When a datagram is sent is told in the error queue, which no receive looks at.
+        let (socket, level, name) = (here.as_raw_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPING);
+        let stamps: libc::c_int = 1 << 8 | 1 << 4;
+        let size = size_of_val(&stamps) as libc::socklen_t;
+        let (value, set) = ((&raw const stamps).cast(), libc::setsockopt);
+        // SAFETY: `value` points to an integer that lives for the length of the call.
+        assert_eq!(unsafe { set(socket, level, name, value, size) }, 0);
+        let fd = Rc::new(AsyncFd::new(here).unwrap());
+        drop(fd.writable().await.unwrap());
+        let trace = Trace::new();
+        for interest in [Interest::READABLE, Interest::ERROR] {
+            let (fd, trace) = (Rc::clone(&fd), trace.clone());
+            spawn(async move {
+                let mut guard = fd.ready(interest).await.unwrap();
+                trace.say(format!("{:?}", guard.ready()));
+                let read = guard.try_io(|fd| fd.get_ref().recv(&mut [0; 8]));
+                assert!(read.is_err(), "nothing to receive");
+            });
+        }
+        settle().await;
+        fd.get_ref().send(b"x").unwrap();
+        settle().await;
+        trace.expect(&["ERROR", "ERROR"]);
+    });
+}
+
+#[test]
 fn an_interest_in_errors_is_told_of_errors_alone() {
     runtime().block_on(async {
         let there = UdpSocket::bind("127.0.0.1:0").unwrap();

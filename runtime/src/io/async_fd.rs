@@ -171,7 +171,8 @@ impl<T: AsFd> AsyncFd<T> {
     /// socket, for example, has room to write.
     pub fn assume_ready(&self, ready: Ready) {
         if let Some(core) = current::get_if(self.registration.runtime) {
-            core.assume_ready(self.registration.key, &self.registration.seen, ready);
+            let Registration { key, seen, .. } = &self.registration;
+            core.assume_ready(*key, seen, ready.with_trouble());
         }
     }
 

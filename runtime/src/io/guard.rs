@@ -37,7 +37,7 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
     #[must_use]
     #[inline]
     pub fn ready(&self) -> Ready {
-        self.known.ready() & Ready::ALL
+        self.known.ready().shown()
     }
 
     /// The descriptor.

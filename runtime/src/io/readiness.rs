@@ -61,6 +61,8 @@ pub struct Readiness<'a, T: AsFd> {
     waiter: WaiterId,
     /// Its waker is stored with the source.
     waiting: bool,
+    /// Room that is written, so that it and the three bytes before it take one store.
+    _room: u8,
     operation: &'static str,
     location: &'static Location<'static>,
 }
@@ -93,6 +95,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
             interest,
             waiter: WaiterId::UNNUMBERED,
             waiting: false,
+            _room: 0,
             operation,
             location,
         }
@@ -230,8 +233,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     /// When the runtime has ended.
     #[inline]
     pub fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        self.poll_once(cx)
-            .map_ok(|()| self.seen().ready() & Ready::ALL)
+        self.poll_once(cx).map_ok(|()| self.seen().ready().shown())
     }
 
     /// Ready means that the handle has seen what is ready: so small an answer comes back in

@@ -9,7 +9,8 @@
 //!  EPOLLOUT    WRITABLE                     a write will not block
 //!  EPOLLRDHUP  READ_CLOSED                  the peer sends no more; data may come before it
 //!  EPOLLHUP    READ_CLOSED | WRITE_CLOSED   both directions are at their end
-//!  EPOLLERR    ERROR                        wakes both directions: whoever comes first learns it
+//!  EPOLLERR    ERROR | TROUBLE              wakes both directions: whoever comes first learns it, but
+//!                                           for what lies in the error queue
 //! ```
 //!
 //! See `epoll_ctl(2)` for the flags.
@@ -33,72 +34,87 @@ use crate::sys::epoll::Epoll;
 /// assert!(!Interest::READABLE.is_writable());
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Interest(u8);
+pub struct Interest {
+    ends_with: u8,
+    /// Whoever waits stands on both sides.
+    both_sides: bool,
+}
 
 /// What ends a wait in any direction.
-const ALWAYS: u8 = Ready::ERROR.0;
-
-/// Whoever waits stands on both sides. No flag of [`Ready`], so nothing ever matches it.
-const BOTH_SIDES: u8 = 0x80;
+const ALWAYS: u8 = Ready::TROUBLE.0;
 
 impl Interest {
     /// Waiting to read: data, a closed peer, an error.
     pub const READABLE: Interest =
-        Interest(Ready::READABLE.0 | Ready::READ_CLOSED.0 | Ready::URGENT.0 | ALWAYS);
+        Interest::of(Ready::READABLE.0 | Ready::READ_CLOSED.0 | Ready::URGENT.0 | ALWAYS);
     /// Waiting to write: room, a closed peer, an error.
-    pub const WRITABLE: Interest = Interest(Ready::WRITABLE.0 | Ready::WRITE_CLOSED.0 | ALWAYS);
+    pub const WRITABLE: Interest = Interest::of(Ready::WRITABLE.0 | Ready::WRITE_CLOSED.0 | ALWAYS);
     /// Waiting for exceptional conditions, such as out-of-band data.
-    pub const PRIORITY: Interest = Interest(Ready::PRIORITY.0 | Ready::READ_CLOSED.0 | ALWAYS);
+    pub const PRIORITY: Interest = Interest::of(Ready::PRIORITY.0 | Ready::READ_CLOSED.0 | ALWAYS);
 
     /// Waiting for errors alone: an asynchronous error of a socket, a message in its error queue.
     /// They end every other wait as well.
-    pub const ERROR: Interest = Interest(ALWAYS);
+    pub const ERROR: Interest = Interest::of(Ready::ERROR.0);
+
+    const fn of(ready: u8) -> Interest {
+        Interest {
+            ends_with: ready,
+            both_sides: false,
+        }
+    }
+
+    /// Whether any of these would end the wait.
+    #[inline]
+    const fn ends_with(self, any: Ready) -> bool {
+        self.mask().intersects(any)
+    }
 
     /// Combines two interests, like `|`.
     #[must_use]
     pub const fn add(self, other: Interest) -> Interest {
-        let both = Interest(self.0 | other.0);
-        if both.reads() && both.is_writable() {
-            return Interest(both.0 | BOTH_SIDES);
-        }
+        let mut both = Interest::of(self.ends_with | other.ends_with);
+        both.both_sides = both.reads() && both.is_writable();
         both
     }
 
     /// Says whether reading is among them.
     #[must_use]
+    #[inline]
     pub const fn is_readable(self) -> bool {
-        self.0 & Ready::READABLE.0 != 0
+        self.ends_with(Ready::READABLE)
     }
 
     /// Says whether writing is among them.
     #[must_use]
+    #[inline]
     pub const fn is_writable(self) -> bool {
-        self.0 & Ready::WRITABLE.0 != 0
+        self.ends_with(Ready::WRITABLE)
     }
 
     /// Says whether exceptional conditions are among them.
     #[must_use]
+    #[inline]
     pub const fn is_priority(self) -> bool {
-        self.0 & Ready::PRIORITY.0 != 0
+        self.ends_with(Ready::PRIORITY)
     }
 
     /// What of the kernel's news satisfies the interest.
     #[inline]
     pub(crate) const fn mask(self) -> Ready {
-        Ready(self.0)
+        Ready(self.ends_with)
     }
 
     /// Whether whoever waits belongs to the readers of the source, as do those who wait for errors
     /// alone: these wake readers and writers.
     #[inline]
     pub(crate) const fn reads(self) -> bool {
-        self.0 & (Ready::READABLE.0 | Ready::PRIORITY.0) != 0 || !self.is_writable()
+        self.is_readable() || self.is_priority() || !self.is_writable()
     }
 
     /// Whether whoever waits stands on both sides.
     #[inline]
     pub(crate) const fn is_both(self) -> bool {
-        self.0 & BOTH_SIDES != 0
+        self.both_sides
     }
 
     pub(crate) const fn to_epoll(self) -> u32 {
@@ -165,7 +181,8 @@ impl Ready {
         let read_closed = flags >> 8 & 0x20;
         let hung_up = (flags & 0x10) << 1;
         let urgent = (flags & 0x02) << 5;
-        Ready((same | read_closed | hung_up | urgent) as u8)
+        let trouble = (flags & 0x08) << 4;
+        Ready((same | read_closed | hung_up | urgent | trouble) as u8)
     }
 
     /// Data and room, and nothing out of the ordinary.
@@ -184,11 +201,16 @@ impl Ready {
     /// direction at its end, an error, or urgent data, before which a receive stops although more
     /// lies behind it. Only the kernel's own EAGAIN disproves these.
     pub(crate) const LASTING: Ready =
-        Ready(Self::READ_CLOSED.0 | Self::WRITE_CLOSED.0 | Self::ERROR.0 | Self::URGENT.0);
+        Ready(Self::READ_CLOSED.0 | Self::WRITE_CLOSED.0 | Self::TROUBLE.0 | Self::URGENT.0);
 
     /// The readers' own note of urgent data, so that clearing it takes nothing from those who wait
     /// for [`PRIORITY`](Self::PRIORITY). Not shown to users.
     const URGENT: Ready = Ready(0x40);
+
+    /// The note of an error for all but those who wait for [`ERROR`](Self::ERROR) alone, so that
+    /// clearing it takes nothing from them: a message in the error queue is met by no receive. Shown to
+    /// users as `ERROR`.
+    const TROUBLE: Ready = Ready(0x80);
 
     /// Says whether nothing is ready.
     #[must_use]
@@ -238,20 +260,32 @@ impl Ready {
         self.0 & other.0 == other.0
     }
 
-    /// With the notes that nobody else knows of: when reading is disproved, so is that something lies
-    /// before or behind urgent data.
+    /// With every note of what is among them: all that a user means who says that it is over.
     pub(crate) const fn with_notes(self) -> Ready {
         match self.intersects(Ready::READABLE) {
-            true => Ready(self.0 | Ready::URGENT.0),
-            false => self,
+            true => Ready(self.with_trouble().0 | Ready::URGENT.0),
+            false => self.with_trouble(),
         }
+    }
+
+    /// With the note of an error, when that is among them.
+    #[inline]
+    pub(crate) const fn with_trouble(self) -> Ready {
+        Ready(self.0 | (self.0 & Ready::ERROR.0) << 4)
+    }
+
+    /// What users are shown of it.
+    #[inline]
+    pub(crate) const fn shown(self) -> Ready {
+        let error = (self.0 & Ready::TROUBLE.0) >> 4;
+        Ready((self.0 | error) & Ready::ALL.0)
     }
 
     /// Whether it concerns those who wait to read, and those who wait to write.
     #[inline]
     pub(crate) const fn sides(self) -> (bool, bool) {
-        let readers = Interest::READABLE.0 | Interest::PRIORITY.0;
-        (self.0 & readers != 0, self.0 & Interest::WRITABLE.0 != 0)
+        let readers = Interest::READABLE.add(Interest::PRIORITY);
+        (readers.ends_with(self), Interest::WRITABLE.ends_with(self))
     }
 
     #[inline]

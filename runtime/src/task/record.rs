@@ -137,7 +137,7 @@ impl Cause {
             Cause::ABORT => WakeCause::Abort,
             _ if self.kind() == Cause::IO.kind() => WakeCause::Io {
                 fd: self.value() as RawFd,
-                ready: self.ready(),
+                ready: self.ready().shown(),
             },
             _ if self.kind() == Cause::TASK.kind() => WakeCause::Task { slot: self.value() },
             _ => WakeCause::Thread,
