@@ -518,6 +518,42 @@ fn a_waker_may_do_anything_while_a_handle_stores_replaces_wakes_and_forgets_it()
 }
 
 #[test]
+fn what_comes_while_a_waker_is_cloned_to_wait_for_it_wakes_that_one() {
+    thread_local! {
+        static LENT: RefCell<Option<Rc<Runtime>>> = const { RefCell::new(None) };
+    }
+    let runtime = Rc::new(paused());
+    // Outside of `block_on`, where a clone may let the loop run.
+    let _entered = runtime.enter();
+    let running = |wakes: &Wakes| {
+        LENT.set(Some(Rc::clone(&runtime)));
+        let waker = wakes.waker();
+        let hooks = Hooks::new().on_wake(move || waker.wake_by_ref());
+        let run = || {
+            if let Some(runtime) = LENT.take() {
+                runtime.block_on(sleep(secs(2)));
+            }
+        };
+        hooks.on_clone(run).waker()
+    };
+
+    let (mut task, joins) = (spawn(async { 42 }), Wakes::new());
+    assert!(poll_with(&mut task, &running(&joins)).is_pending());
+    assert_eq!(joins.count(), 1, "it has ended");
+    assert!(matches!(
+        poll_with(&mut task, Waker::noop()),
+        Poll::Ready(Ok(42))
+    ));
+
+    let (mut second, before, after) = (sleep(secs(1)), Wakes::new(), Wakes::new());
+    assert!(poll_with(&mut second, &before.waker()).is_pending());
+    assert!(poll_with(&mut second, &running(&after)).is_pending());
+    assert_eq!((before.count(), after.count()), (1, 1), "it has fired");
+    assert!(poll_with(&mut second, Waker::noop()).is_ready());
+    drop(LENT.take());
+}
+
+#[test]
 fn a_waker_may_do_anything_while_a_yield_stores_and_wakes_it() {
     let calls = scene(|_| async move {
         let mut yielding = yield_now();

@@ -515,11 +515,15 @@ impl Executor {
         }
     }
 
-    /// Stores whom the end of a task wakes. Cloning and dropping wakers is foreign code (I3), which
-    /// may even have finished the task; but only `tick` finishes tasks, and we are inside a poll.
+    /// Stores whom the end of a task wakes; or wakes it, when the task has ended meanwhile: a clone is
+    /// foreign code (I3), and outside of `block_on` it may let the loop run.
     #[cold]
     pub(crate) fn store_joiner(&self, key: Key, waker: &Waker, dress: impl Dress) {
         let (waker, word) = (waker.clone(), self.own_word(waker, dress));
+        if self.is_finished(key) {
+            waker.wake();
+            return;
+        }
         let replaced = self.tasks.borrow_mut().set_joiner(key, waker, word);
         drop(replaced);
     }

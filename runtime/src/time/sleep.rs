@@ -238,7 +238,15 @@ impl Sleep {
         let waker = cx.waker().clone();
         let core = current::expect("Sleep::poll");
         match self.armed {
-            Some((_, key)) => drop(core.timers.rearm(key, waker)),
+            Some((_, key)) => {
+                let left_over = core.timers.rearm(key, waker);
+                // The clone is foreign code; outside of `block_on` it may let the loop run.
+                let fired = core.timers.poll(key, cx.waker()) == Armed::Fired;
+                drop(left_over);
+                if fired {
+                    cx.waker().wake_by_ref();
+                }
+            }
             None => {
                 let key = core.timers.arm(self.deadline.into_std(), waker);
                 self.armed = key.map(|key| (core.id, key));
