@@ -5,9 +5,15 @@
 //! [`Readiness`](crate::io::Readiness). Most polls of a server are the answer to one event of one
 //! descriptor, and the record of the task's last wake says which: descriptor, flags, and the low
 //! bits of the source's count of events. A handle whose own count is the one before takes the flags
-//! from there and is as far as its source (see [`Seen`]). Every other
-//! handle, and every other poll, looks at the source. This spares one of the two looks per echoed
-//! message.
+//! from there and is as far as its source (see [`Seen`]). Every other handle, and every other poll,
+//! looks at the source. This spares one of the two looks per echoed message.
+//!
+//! ```text
+//!  turn   Source::receive   counts the 7th event; the wake's cause is "fd 9, READABLE, 7"
+//!  tick   Executor::run     begins the task's poll, with that as its news
+//!  poll   hear              a handle of fd 9 that has seen 6 events takes READABLE: it has seen 7;
+//!                           one that has seen fewer, or is of another fd, has heard nothing
+//! ```
 //!
 //! Four rules make sure that no handle ever believes to be ahead of its source, which would cost it
 //! the next event:

@@ -180,7 +180,7 @@ fn panics_and_aborts_leave_nothing() {
 #[test]
 fn a_task_s_memory_is_free_the_moment_it_ends_whoever_holds_wakers_and_handles() {
     runtime().block_on(async {
-        // Once for the slab and the queues to have their size.
+        // Once for the table of tasks to have its size.
         for _ in 0..3 {
             spawn(settle()).await.unwrap();
         }
@@ -279,7 +279,7 @@ fn a_spawn_is_exactly_one_allocation() {
             let made = allocations(|| handles.extend((0..TASKS).map(|n| spawn(ready(n)))));
             (made, handles)
         };
-        // The first rounds grow the slab and the two halves of the queue to their size.
+        // The first rounds grow the table of tasks to its size.
         for _ in 0..2 {
             let (made, handles) = round();
             assert!((TASKS..TASKS + 100).contains(&made), "{made}");
