@@ -21,7 +21,9 @@ use wakeful::task::{
 };
 use wakeful::time::{Duration, advance, interval, sleep, sleep_until, timeout};
 use wakeful_net::{TcpListener, TcpSocket, TcpStream, UnixDatagram, UnixSocket, UnixStream};
-use wakeful_tests::trace::{Trace, alone, my_waker, pair, paused, runtime, secs, settle, stderr};
+use wakeful_tests::trace::{
+    Trace, alone, my_waker, on_drop, pair, paused, runtime, secs, settle, stderr,
+};
 
 /// The record of one task.
 #[track_caller]
@@ -376,6 +378,27 @@ async fn sleeper() -> (Id, Waker) {
     (task.id(), waker)
 }
 
+/// The slot of a task, as a cause names it.
+fn slot_of(id: Id) -> u32 {
+    let shown = id.to_string();
+    shown.split_once('.').unwrap().0.parse().unwrap()
+}
+
+#[test]
+fn a_wake_in_the_drop_of_an_output_is_its_tasks_and_the_next_one_is_not() {
+    runtime().block_on(async {
+        let (first, waker) = sleeper().await;
+        let (second, other) = sleeper().await;
+        let dropped = spawn(async move { on_drop(move || waker.wake()) });
+        let next = spawn(async move { other.wake() });
+        let slots = [slot_of(dropped.id()), slot_of(next.id())];
+        drop(dropped);
+        settle().await;
+        let causes = [first, second].map(|id| record(id).last_wake);
+        assert_eq!(causes, slots.map(|slot| WakeCause::Task { slot }));
+    });
+}
+
 #[test]
 fn a_record_says_what_woke_its_task_last() {
     let runtime = paused();
@@ -390,14 +413,7 @@ fn a_record_says_what_woke_its_task_last() {
             let waker = waker.clone();
             async move { waker.wake() }
         });
-        let slot: u32 = other
-            .id()
-            .to_string()
-            .split_once('.')
-            .unwrap()
-            .0
-            .parse()
-            .unwrap();
+        let slot = slot_of(other.id());
         other.await.unwrap();
         assert_eq!(cause(id), WakeCause::Task { slot });
         settle().await;
