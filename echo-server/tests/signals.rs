@@ -16,6 +16,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use support::*;
 
+/// A grace that no pause of the machine uses up, for tests in which nobody is to be cut off; shorter
+/// than [`PATIENCE`], so that the warning is seen if somebody is.
+const LONG: &str = "25s";
+
 #[test]
 fn both_signals_end_the_server_and_its_idle_clients_in_order() {
     for signal in [Signal::INT, Signal::TERM] {
@@ -40,7 +44,7 @@ fn both_signals_end_the_server_and_its_idle_clients_in_order() {
 
 #[test]
 fn what_arrived_before_the_signal_comes_back_even_from_the_listening_queue() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::start(&["--grace", LONG]);
     let mut known: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
     for client in &mut known {
         assert_echo(client, b"hello");
@@ -69,7 +73,7 @@ fn a_listening_queue_longer_than_what_is_accepted_at_once_is_served_to_its_end()
     allow_many_descriptors();
     let directory = Directory::new("queue");
     let (unix, path) = directory.socket("echo.sock");
-    let mut server = Server::start_on(&["127.0.0.1:0", &unix, "--grace", "25s"], 2);
+    let mut server = Server::start_on(&["127.0.0.1:0", &unix, "--grace", LONG], 2);
     // Several times what one turn accepts, and far more than are polled between two looks at the
     // kernel.
     server.signal(Signal::STOP);
@@ -100,7 +104,7 @@ fn a_listening_queue_longer_than_what_is_accepted_at_once_is_served_to_its_end()
 fn unix_clients_get_back_what_arrived_before_the_signal() {
     let directory = Directory::new("end");
     let (unix, path) = directory.socket("echo.sock");
-    let mut server = Server::start_on(&[&unix], 1);
+    let mut server = Server::start_on(&[&unix, "--grace", LONG], 1);
     let connect = || {
         let client = UnixStream::connect(&path).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -128,7 +132,7 @@ fn unix_clients_get_back_what_arrived_before_the_signal() {
 
 #[test]
 fn an_echo_in_flight_completes_although_the_client_reads_late() {
-    let mut server = Server::start(&[]);
+    let mut server = Server::start(&["--grace", LONG]);
     let message = noise(1 << 20, 11);
     let mut client = server.connect();
     let mut writer = client.try_clone().unwrap();
@@ -148,7 +152,7 @@ fn an_echo_in_flight_completes_although_the_client_reads_late() {
 
 #[test]
 fn busy_clients_are_stopped_between_two_messages() {
-    let mut server = Server::start(&["-q", "--grace", "1s"]);
+    let mut server = Server::start(&["-q", "--grace", LONG]);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         for seed in 0..4 {
