@@ -47,41 +47,39 @@ pub(crate) struct Args {
     pub(crate) max_connections: Option<NonZeroUsize>,
 
     /// Close a connection on which nothing arrived for DUR (such as 30s) [default: never]
-    #[arg(long, value_name = "DUR", value_parser = some_time)]
+    #[arg(long, value_name = "DUR", value_parser = some_time, allow_hyphen_values = true)]
     pub(crate) idle_timeout: Option<Duration>,
 
     /// Close a connection whose peer took nothing for DUR while data waited [default: never]
-    #[arg(long, value_name = "DUR", value_parser = some_time)]
+    #[arg(long, value_name = "DUR", value_parser = some_time, allow_hyphen_values = true)]
     pub(crate) write_timeout: Option<Duration>,
 
     /// On SIGINT or SIGTERM, finish what was received, for at most DUR
-    #[arg(long, value_name = "DUR", default_value = "5s", value_parser = duration)]
+    #[arg(long, value_name = "DUR", default_value = "5s", value_parser = duration,
+          allow_hyphen_values = true)]
     pub(crate) grace: Duration,
 
     /// How many clients may wait to be accepted, 1 to 65535 (the kernel caps it at
     /// net.core.somaxconn)
-    #[arg(long, value_name = "N", default_value_t = 4096,
-          value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = up_to(65_535))]
     pub(crate) backlog: u32,
 
     /// The most that one read takes, 1 to 65535 bytes; longer input is more reads. A datagram is
     /// always taken whole
-    #[arg(long, value_name = "BYTES", default_value_t = 65_535,
-          value_parser = clap::value_parser!(u32).range(1..=65_535))]
+    #[arg(long, value_name = "BYTES", default_value_t = 65_535, value_parser = up_to(65_535))]
     pub(crate) buffer_size: u32,
 
     /// Run N threads, 1 to 256, each with a runtime and sockets (SO_REUSEPORT) of its own
-    #[arg(long, value_name = "N", default_value_t = 1,
-          value_parser = clap::value_parser!(u32).range(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = up_to(256))]
     pub(crate) threads: u32,
 
     /// Look for work for up to DUR (such as 50us) before sleeping, while traffic keeps arriving
     /// within DUR: lower latency for more CPU; at rest it uses none [default: sleep at once]
-    #[arg(long, value_name = "DUR", value_parser = some_time)]
+    #[arg(long, value_name = "DUR", value_parser = some_time, allow_hyphen_values = true)]
     pub(crate) busy_poll: Option<Duration>,
 
     /// Print one line of figures on stderr every DUR
-    #[arg(long, value_name = "DUR", value_parser = some_time)]
+    #[arg(long, value_name = "DUR", value_parser = some_time, allow_hyphen_values = true)]
     pub(crate) stats: Option<Duration>,
 
     /// Log more: -v tells of every connection, -vv of every message
@@ -148,6 +146,14 @@ fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
         .map_err(|_| "allowed is a whole number from 1 on".to_owned())
 }
 
+/// A parser for a number from 1 to `most`. (clap's own names the range only to who gave a number.)
+fn up_to(most: u32) -> impl Fn(&str) -> Result<u32, String> + Clone {
+    move |text| match text.parse() {
+        Ok(number) if (1..=most).contains(&number) => Ok(number),
+        _ => Err(format!("allowed is a whole number in 1..={most}")),
+    }
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| {
         format!("{error}; allowed is a number with a unit: 500ms, 5s, 2m, 1h or 1m 30s")
@@ -209,6 +215,14 @@ mod tests {
             (&["--buffer-size", "65536"], "1..=65535"),
             (&["--backlog", "0"], "1..=65535"),
             (&["--threads", "0"], "1..=256"),
+            (&["--threads", "two"], "1..=256"),
+            (&["--buffer-size", "64k"], "1..=65535"),
+            (&["--backlog", "many"], "1..=65535"),
+            (&["--grace", "-1s"], "500ms"),
+            (&["--idle-timeout", "-1s"], "500ms"),
+            (&["--write-timeout", "-1s"], "500ms"),
+            (&["--busy-poll", "-1us"], "500ms"),
+            (&["--stats", "-1s"], "500ms"),
             (&["--max-connections", "0"], "from 1 on"),
             (
                 &["--max-connections", "1", "--threads", "2"],
