@@ -802,3 +802,26 @@ impl Tasks {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::cell::Cell;
+
+    #[test]
+    fn a_slot_whose_generations_are_used_up_is_retired() {
+        let mut tasks = Tasks::new(RuntimeId::new(1, 0), None);
+        let (here, mut cell) = (Location::caller(), Some(Cell::boxed(async {})));
+        assert!(tasks.make_room());
+        tasks.slots[0].generation = u32::MAX - 1;
+        let last = tasks.insert(&mut cell, here).unwrap();
+        assert!(tasks.detach_unfinished(last));
+        let next = tasks.take_next().unwrap();
+        assert!(tasks.end(0, next.cell, Ending::ReturnedPlain) == Ended::Done);
+        assert!(tasks.is_finished(last), "the key is nobody's any more");
+        cell = Some(Cell::boxed(async {}));
+        assert!(tasks.insert(&mut cell, here).is_none(), "no slot is free");
+        assert!(tasks.make_room());
+        assert_eq!(tasks.insert(&mut cell, here), Some(Key::new(1, 0)));
+    }
+}

@@ -190,6 +190,30 @@ impl std::fmt::Debug for Timers {
 mod tests {
     use super::*;
 
+    /// A waker that is the same everywhere, which the no-op one need not be.
+    struct Nothing;
+
+    impl std::task::Wake for Nothing {
+        fn wake(self: std::sync::Arc<Self>) {}
+    }
+
+    #[test]
+    fn what_has_become_due_since_the_last_turn_is_not_taken_for_expired() {
+        let timers = Timers::new(Clock::new(true));
+        let deadline = timers.clock.instant_at(7);
+        let waker = Waker::from(std::sync::Arc::new(Nothing));
+        let key = timers.arm(deadline, waker.clone()).unwrap();
+        let expire = || timers.expire(|due| assert_eq!(due.count(), 1));
+        assert!(timers.clock.advance_to(9));
+        expire();
+        assert!(timers.expired_to() < deadline);
+        assert_eq!(timers.poll(key, &waker), Armed::Waiting);
+        timers.refresh();
+        expire();
+        assert_eq!(timers.expired_to(), timers.clock.instant_at(9));
+        assert_eq!(timers.poll(key, &waker), Armed::Fired);
+    }
+
     #[test]
     fn after_the_end_no_timer_is_armed() {
         let timers = Timers::new(Clock::new(true));
