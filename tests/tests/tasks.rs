@@ -114,6 +114,26 @@ fn the_root_future_is_polled_once_however_often_it_was_woken() {
 }
 
 #[test]
+fn a_waker_of_an_earlier_root_future_does_not_poll_the_next() {
+    let runtime = runtime();
+    let earlier = runtime.block_on(my_waker());
+    let mut polls = 0;
+    runtime.block_on(async {
+        let mut task = spawn(async move {
+            earlier.wake();
+            settle().await;
+        });
+        let joined = poll_fn(|cx| {
+            polls += 1;
+            Pin::new(&mut task).poll(cx)
+        });
+        joined.await.unwrap();
+    });
+    assert_eq!(polls, 2, "at first, and when the task had ended");
+    assert_eq!(runtime.metrics().wakes_stale, 1);
+}
+
+#[test]
 fn a_spawned_task_is_polled_only_after_the_current_poll_has_ended() {
     let trace = Trace::new();
     runtime().block_on(async {
@@ -617,6 +637,35 @@ fn a_handle_dropped_in_any_state_detaches_the_task() {
         trace.expect(&["joined ran", "joined's output dropped"]);
     });
     assert!(runtime.tasks().is_empty());
+}
+
+#[test]
+fn a_handle_that_was_awaited_here_and_dropped_elsewhere_leaves_no_joiner_in_the_slot() {
+    runtime().block_on(async {
+        let task = spawn(pending::<()>());
+        let (abort, polls) = (task.abort_handle(), Rc::new(Cell::new(0)));
+        spawn({
+            let (polls, mut task) = (Rc::clone(&polls), Some(task));
+            poll_fn(move |cx| {
+                polls.set(polls.get() + 1);
+                if let Some(mut task) = task.take() {
+                    assert!(Pin::new(&mut task).poll(cx).is_pending());
+                    thread::spawn(move || drop(task)).join().unwrap();
+                }
+                Poll::<()>::Pending
+            })
+        });
+        settle().await;
+        abort.abort();
+        settle().await;
+        assert!(abort.is_finished());
+        // The next tenant of the slot, which ends before anybody awaits it.
+        let next = spawn(async {});
+        assert_eq!(next.id().to_string(), "0.1");
+        settle().await;
+        assert_eq!(polls.get(), 1);
+        next.await.unwrap();
+    });
 }
 
 #[test]
