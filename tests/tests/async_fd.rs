@@ -571,6 +571,45 @@ fn a_wait_for_either_direction_ends_with_the_first_and_forgets_the_other() {
 }
 
 #[test]
+fn a_task_that_one_direction_has_woken_forgets_the_other() {
+    runtime().block_on(async {
+        let (fd, mut there) = source();
+        first_event(&fd).await;
+        fill(&fd);
+        let task = spawn(async move {
+            let mut either = fd.ready(Interest::READABLE | Interest::WRITABLE);
+            assert!((&mut either).await.unwrap().ready().is_readable());
+            assert_eq!(wakeful::metrics().waiting, 0, "the writer's is forgotten");
+        });
+        settle().await;
+        there.write_all(b"x").unwrap();
+        task.await.unwrap();
+    });
+}
+
+#[test]
+fn a_task_that_an_event_of_another_kind_has_woken_waits_on() {
+    for interest in [Interest::PRIORITY, Interest::ERROR] {
+        let trace = Trace::new();
+        runtime().block_on(async {
+            let (fd, mut there) = source();
+            first_event(&fd).await;
+            let said = trace.clone();
+            let task = spawn(async move {
+                fd.ready(interest).await.unwrap().retain_ready();
+                said.say("ready");
+            });
+            settle().await;
+            there.write_all(b"x").unwrap();
+            settle().await;
+            trace.expect(&[]);
+            drop(there);
+            task.abort();
+        });
+    }
+}
+
+#[test]
 fn an_interest_in_one_direction_is_told_of_no_other() {
     runtime().block_on(async {
         let (here, mut there) = pair();
