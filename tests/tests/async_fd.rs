@@ -385,6 +385,38 @@ fn readiness_that_is_assumed_is_tried_and_at_worst_in_vain() {
 }
 
 #[test]
+fn readiness_that_is_assumed_does_not_count_as_an_event() {
+    // A wake carries the low eight bits of the count of events: after 256 more they are the same.
+    for times in 253..=258 {
+        runtime().block_on(async {
+            let (fd, mut there) = source();
+            first_event(&fd).await;
+            let fd = Rc::new(fd);
+            // The event wakes both; the first takes all there is and the second finds nothing.
+            let takes = Rc::clone(&fd);
+            spawn(async move {
+                assert_eq!(take(&takes).await, 1);
+                for _ in 0..times {
+                    takes.assume_ready(Ready::WRITABLE);
+                }
+            });
+            let trace = Trace::new();
+            let said = trace.clone();
+            let waits = spawn(async move {
+                fd.readable().await.unwrap().retain_ready();
+                said.say("readable");
+            });
+            settle().await;
+            there.write_all(b"x").unwrap();
+            settle().await;
+            trace.expect(&[]);
+            there.write_all(b"x").unwrap();
+            waits.await.unwrap();
+        });
+    }
+}
+
+#[test]
 fn readiness_that_is_assumed_wakes_who_waits_for_it() {
     runtime().block_on(async {
         let (fd, _there) = source();
@@ -607,6 +639,28 @@ fn a_task_that_an_event_of_another_kind_has_woken_waits_on() {
             task.abort();
         });
     }
+}
+
+#[test]
+fn an_event_is_heard_once_and_only_by_its_own_descriptor() {
+    runtime().block_on(async {
+        let ((first, mut there), (second, _quiet)) = (source(), source());
+        // Of each the same number of events.
+        first_event(&first).await;
+        first_event(&second).await;
+        let task = spawn(async move {
+            let (mut first, mut second) = (first.readable(), second.readable());
+            assert!(poll_once(&mut second).await.is_pending());
+            (&mut first).await.unwrap().clear_ready();
+            for _ in 0..2 {
+                assert!(poll_once(&mut second).await.is_pending(), "not its own");
+                assert!(poll_once(&mut first).await.is_pending(), "no other one");
+            }
+        });
+        settle().await;
+        there.write_all(b"x").unwrap();
+        task.await.unwrap();
+    });
 }
 
 #[test]

@@ -244,3 +244,19 @@ impl fmt::Display for TaskRecord {
         write!(f, ", last woken by: {}", self.last_wake)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_shows_what_the_kernel_has_said_and_no_notes_of_ours() {
+        let said = Ready::from_epoll((libc::EPOLLERR | libc::EPOLLPRI) as u32);
+        let ready = Ready::ERROR | Ready::PRIORITY;
+        assert_ne!(said, ready);
+        assert_eq!(
+            Cause::io(7, said, 1).unpack(),
+            WakeCause::Io { fd: 7, ready }
+        );
+    }
+}
