@@ -89,8 +89,8 @@ pub(crate) struct Executor {
     discarding: Cell<bool>,
     /// What the drops of an output have detached, to be dropped after it.
     discarded: RefCell<Vec<BoxedCell>>,
-    /// How many turns ago the oldest in the run queue may have been woken; as many as there can be when
-    /// its cause does not count any more.
+    /// How many turns ago the oldest in the run queue may have been woken; as many as there can be
+    /// when its cause does not count any more.
     queued_turns: Cell<u32>,
     pub(crate) panics: Panics,
     pub(crate) poll_times: Option<PollTimes>,

@@ -9,8 +9,8 @@
 //!  EPOLLOUT    WRITABLE                     a write will not block
 //!  EPOLLRDHUP  READ_CLOSED                  the peer sends no more; data may come before it
 //!  EPOLLHUP    READ_CLOSED | WRITE_CLOSED   both directions are at their end
-//!  EPOLLERR    ERROR | TROUBLE              wakes both directions: whoever comes first learns it, but
-//!                                           for what lies in the error queue
+//!  EPOLLERR    ERROR | TROUBLE              wakes both directions: whoever comes first learns it,
+//!                                           but for what lies in the error queue
 //! ```
 //!
 //! See `epoll_ctl(2)` for the flags.
@@ -208,8 +208,8 @@ impl Ready {
     const URGENT: Ready = Ready(0x40);
 
     /// The note of an error for all but those who wait for [`ERROR`](Self::ERROR) alone, so that
-    /// clearing it takes nothing from them: a message in the error queue is met by no receive. Shown to
-    /// users as `ERROR`.
+    /// clearing it takes nothing from them: a message in the error queue is met by no receive. Shown
+    /// to users as `ERROR`.
     const TROUBLE: Ready = Ready(0x80);
 
     /// Says whether nothing is ready.
