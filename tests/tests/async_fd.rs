@@ -715,7 +715,7 @@ fn who_waits_for_errors_alone_learns_of_one_that_a_read_did_not_meet() {
         here.connect(there.local_addr().unwrap()).unwrap();
         // When a datagram is sent is told in the error queue, which no receive looks at.
         let (socket, level, name) = (here.as_raw_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPING);
-        let stamps: libc::c_int = 1 << 8 | 1 << 4;
+        let stamps = libc::SOF_TIMESTAMPING_TX_SCHED | libc::SOF_TIMESTAMPING_SOFTWARE;
         let size = size_of_val(&stamps) as libc::socklen_t;
         let (value, set) = ((&raw const stamps).cast(), libc::setsockopt);
         // SAFETY: `value` points to an integer that lives for the length of the call.

@@ -61,8 +61,6 @@ pub struct Readiness<'a, T: AsFd> {
     waiter: WaiterId,
     /// Its waker is stored with the source.
     waiting: bool,
-    /// Room that is written, so that it and the three bytes before it take one store.
-    _room: u8,
     operation: &'static str,
     location: &'static Location<'static>,
 }
@@ -95,7 +93,6 @@ impl<'a, T: AsFd> Readiness<'a, T> {
             interest,
             waiter: WaiterId::UNNUMBERED,
             waiting: false,
-            _room: 0,
             operation,
             location,
         }

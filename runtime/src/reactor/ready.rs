@@ -36,7 +36,8 @@ use crate::sys::epoll::Epoll;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Interest {
     ends_with: u8,
-    /// Whoever waits stands on both sides.
+    /// Whoever waits stands on both sides. It follows from the rest, but every wait asks for it:
+    /// computing it takes 19 of 569 instructions per message of `echo-server`.
     both_sides: bool,
 }
 
