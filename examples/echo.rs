@@ -28,8 +28,8 @@ async fn run() -> io::Result<()> {
         Err(error) => eprintln!("{peer}: {error}"),
     })
     // Out of descriptors, most likely: the clients wait, and so does the server.
-    .on_error(|error| eprintln!("accept: {error}"))
-    .shutdown(ctrl_c())
+    .on_accept_error(|error| eprintln!("accept: {error}"))
+    .with_graceful_shutdown(ctrl_c())
     .await?;
     if cut_off > 0 {
         eprintln!("cut off in the middle of something: {cut_off}");

@@ -112,7 +112,7 @@ pub(crate) fn write(server: &Server) {
         .filter_map(|one| Some((one.task()?, one)))
         .collect();
     let datagrams: HashMap<task::Id, _> = server.datagrams().into_iter().collect();
-    for record in task::records() {
+    for record in task::dump() {
         if let Some(socket) = datagrams.get(&record.id) {
             info!(target: REPORT, "{record}; serves {socket}");
             continue;

@@ -19,7 +19,7 @@ const SLOW: Duration = Duration::from_millis(1);
 pub(crate) fn build(args: &Args) -> io::Result<Runtime> {
     // Measuring costs two clock readings per poll: only those who look at the times pay for them.
     let mut builder = Builder::new()
-        .measure_polls(args.stats.is_some())
+        .enable_metrics_poll_time_histogram(args.stats.is_some())
         .busy_poll(args.busy_poll.unwrap_or_default());
     if tracing::enabled!(Level::TRACE) {
         builder = builder.on_slow_poll(SLOW, tell_of_slow_poll);

@@ -13,7 +13,7 @@
 //!        +----------------+--neither: wait again
 //! ```
 //!
-//! The socket is registered *after* connect(2): one that has not begun to connect reports a hang-up
+//! The socket is registered *after* connect(2): one that has not call_site to connect reports a hang-up
 //! at once, and that would be taken for the answer.
 //!
 //! Sources: connect(2), unix(7).
@@ -40,7 +40,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
 /// The name of an operation and the place where it was called.
-pub(crate) type Begun = (&'static str, &'static Location<'static>);
+pub(crate) type CallSite = (&'static str, &'static Location<'static>);
 
 /// One attempt to connect.
 #[derive(Debug)]
@@ -74,7 +74,7 @@ impl Connecting {
         socket: socket2::Socket,
         address: SockAddr,
         family: Family,
-        (name, caller): Begun,
+        (name, caller): CallSite,
     ) -> Self {
         Self {
             address,
@@ -92,11 +92,11 @@ impl Connecting {
         socket: socket2::Socket,
         address: SockAddr,
         family: Family,
-        begun: Begun,
+        call_site: CallSite,
     ) -> Self {
         Self {
             exposed: true,
-            ..Self::new(socket, address, family, begun)
+            ..Self::new(socket, address, family, call_site)
         }
     }
 
@@ -147,7 +147,7 @@ impl Connecting {
                 self.state = State::InProgress(self.register(socket)?);
             }
             Some(libc::EAGAIN) if self.family == Family::Unix => {
-                let pause = sleep(self.pause).during(self.name).at(self.caller);
+                let pause = sleep(self.pause).operation(self.name).location(self.caller);
                 self.state = State::Pausing(socket, Box::pin(pause));
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
             }
@@ -167,7 +167,7 @@ impl Connecting {
     /// Waits until a socket is writable and says whether that means connected or failed.
     fn poll_outcome(&self, io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let writable = io.writable().during(self.name).at(self.caller);
+            let writable = io.writable().operation(self.name).location(self.caller);
             let mut guard = ready!(writable.poll_anonymously(cx))?;
             let fd = io.get_ref().as_fd();
             if let Some(err) = sys::take_error(fd)? {

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, ready};
 use wakeful::io::{AsyncFdReadyGuard, Interest, Readiness};
 
 use crate::address::RawAddress;
-use crate::connect::Begun;
+use crate::connect::CallSite;
 use crate::socket::{Io, Socket, create};
 use crate::sys;
 
@@ -116,11 +116,14 @@ pub(crate) fn poll_accept(
 /// The same for callers that hold no future; `name` and `caller` are for the task's record.
 pub(crate) fn poll_accept_once(
     io: &Io,
-    (name, caller): Begun,
+    (name, caller): CallSite,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<Accepted>> {
     loop {
-        let readiness = io.ready(Interest::READABLE).during(name).at(caller);
+        let readiness = io
+            .ready(Interest::READABLE)
+            .operation(name)
+            .location(caller);
         let mut guard = ready!(readiness.poll_anonymously(cx))?;
         if let Some(result) = attempt(&mut guard) {
             return Poll::Ready(result);
@@ -143,7 +146,7 @@ pub(crate) fn incoming(io: &Io) -> Readiness<'_, Socket> {
     let name = io
         .get_ref()
         .name("TcpListener::accept", "UnixListener::accept");
-    io.ready(Interest::READABLE).during(name)
+    io.ready(Interest::READABLE).operation(name)
 }
 
 /// Makes a socket, binds it and listens.

@@ -34,7 +34,7 @@ use pin_project_lite::pin_project;
 use wakeful::task::{self, AbortHandle};
 use wakeful::time::{Sleep, sleep};
 
-use crate::connect::Begun;
+use crate::connect::CallSite;
 use crate::listen::{AcceptError, accept_error};
 use crate::tcp::{TcpListener, TcpStream};
 use crate::unix::{self, UnixListener, UnixStream};
@@ -58,7 +58,7 @@ pub trait Listener {
     type Address: 'static;
     /// Polls for the next connection, on behalf of an operation begun elsewhere.
     #[doc(hidden)]
-    fn poll_next(&self, begun: Begun, cx: &mut Context<'_>) -> Poll<Next<Self>>;
+    fn poll_next(&self, call_site: CallSite, cx: &mut Context<'_>) -> Poll<Next<Self>>;
 }
 
 /// What [`Listener::poll_next`] gives.
@@ -68,8 +68,8 @@ impl Listener for TcpListener {
     type Stream = TcpStream;
     type Address = SocketAddr;
 
-    fn poll_next(&self, begun: Begun, cx: &mut Context<'_>) -> Poll<Next<Self>> {
-        self.poll_accept_for(begun, cx)
+    fn poll_next(&self, call_site: CallSite, cx: &mut Context<'_>) -> Poll<Next<Self>> {
+        self.poll_accept_for(call_site, cx)
     }
 }
 
@@ -77,8 +77,8 @@ impl Listener for UnixListener {
     type Stream = UnixStream;
     type Address = unix::SocketAddr;
 
-    fn poll_next(&self, begun: Begun, cx: &mut Context<'_>) -> Poll<Next<Self>> {
-        self.poll_accept_for(begun, cx)
+    fn poll_next(&self, call_site: CallSite, cx: &mut Context<'_>) -> Poll<Next<Self>> {
+        self.poll_accept_for(call_site, cx)
     }
 }
 
@@ -87,7 +87,7 @@ impl Listener for UnixListener {
 /// In the records of the runtime these tasks are spawned where this function was called.
 ///
 /// The future that it returns serves for as long as it is polled. Without a
-/// [`shutdown`](Serve::shutdown) that is for ever. The methods of [`Serve`] set limits.
+/// [`shutdown`](Serve::with_graceful_shutdown) that is for ever. The methods of [`Serve`] set limits.
 ///
 /// The handler gets the stream and the address of its peer and returns nothing: what is to happen
 /// with its errors only it can know. A handler that panics ends its connection, and the runtime
@@ -101,7 +101,7 @@ impl Listener for UnixListener {
 /// # Errors
 ///
 /// The error of a listener that is unusable, after the connections that were open have ended or the
-/// [`grace`](Serve::grace) is over. Else it returns how many connections were cut off.
+/// [`grace`](Serve::shutdown_timeout) is over. Else it returns how many connections were cut off.
 ///
 /// # Panics
 ///
@@ -129,8 +129,8 @@ impl Listener for UnixListener {
 ///         }
 ///     })
 ///     .max_connections(1000)
-///     .shutdown(shutdown.begun()) // in a program: signal::ctrl_c()
-///     .grace(Duration::from_secs(10));
+///     .with_graceful_shutdown(shutdown.cancelled()) // in a program: signal::ctrl_c()
+///     .shutdown_timeout(Duration::from_secs(10));
 ///     let server = wakeful::spawn(server);
 ///
 ///     let client = TcpStream::connect(address).await?;
@@ -138,7 +138,7 @@ impl Listener for UnixListener {
 ///     client.read_exact(&mut [0; 5]).await?;
 ///     drop(client);
 ///
-///     shutdown.begin();
+///     shutdown.cancel();
 ///     assert_eq!(server.await.unwrap()?, 0, "nobody was cut off");
 ///     std::io::Result::Ok(())
 /// })
@@ -224,20 +224,20 @@ impl<L, H, F> Serve<L, H, F> {
     /// Sets how long connections may take to finish once the end has begun; those that have not
     /// by then are cut off: their tasks are aborted. 5 seconds unless told; [`Duration::MAX`] waits
     /// for ever.
-    pub fn grace(mut self, grace: Duration) -> Self {
+    pub fn shutdown_timeout(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
     }
 
     /// Ends the server gracefully when `shutdown` is ready, whatever it gives: the listener is
     /// closed, which turns away those who still wait in its queue, and the connections have the
-    /// [`grace`](Self::grace) to finish.
+    /// [`grace`](Self::shutdown_timeout) to finish.
     ///
-    /// Any future will do: `wakeful::signal::ctrl_c()`, or [`Shutdown::begun`], which the handlers
+    /// Any future will do: `wakeful::signal::ctrl_c()`, or [`Shutdown::cancelled`], which the handlers
     /// can look at, too, to stop between two requests.
     ///
-    /// [`Shutdown::begun`]: wakeful::Shutdown::begun
-    pub fn shutdown<G: Future>(self, shutdown: G) -> Serve<L, H, G> {
+    /// [`Shutdown::cancelled`]: wakeful::Shutdown::cancelled
+    pub fn with_graceful_shutdown<G: Future>(self, shutdown: G) -> Serve<L, H, G> {
         Serve {
             shutdown,
             listener: self.listener,
@@ -262,11 +262,11 @@ impl<L, H, F> Serve<L, H, F> {
     /// # wakeful::block_on(async {
     /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
     /// wakeful_net::serve(listener, async |_stream, _peer| {})
-    ///     .on_error(|err| eprintln!("clients have to wait: {err}"))
+    ///     .on_accept_error(|err| eprintln!("clients have to wait: {err}"))
     ///     .await
     /// # }).unwrap();
     /// ```
-    pub fn on_error(mut self, tell: impl FnMut(&io::Error) + 'static) -> Self {
+    pub fn on_accept_error(mut self, tell: impl FnMut(&io::Error) + 'static) -> Self {
         self.on_error = Some(Box::new(tell));
         self
     }
@@ -295,7 +295,7 @@ where
                     };
                     let this = self.as_mut().project();
                     *this.listener = None;
-                    let grace = sleep(*this.grace).during(NAME).at(this.caller);
+                    let grace = sleep(*this.grace).operation(NAME).location(this.caller);
                     *this.phase = Phase::Draining(Box::pin(grace), ended);
                 }
                 Phase::Draining(grace, err) => {
@@ -369,7 +369,9 @@ where
                             tell(&err);
                         }
                         this.open.one_left.set(false);
-                        let pause = sleep(*this.next_pause).during(NAME).at(this.caller);
+                        let pause = sleep(*this.next_pause)
+                            .operation(NAME)
+                            .location(this.caller);
                         *this.pause = Some(Box::pin(pause));
                         *this.next_pause = (*this.next_pause * 2).min(LONGEST_PAUSE);
                     }

@@ -55,18 +55,20 @@ compile_error!(
 compile_error!("Wakeful needs 64-bit pointers: its wakers are 64-bit numbers.");
 
 mod blocking;
-mod budget;
 mod busy_poll;
-mod current;
+mod context;
+mod coop;
 mod executor;
 #[cfg(feature = "hyper")]
 pub mod hyper;
+mod id;
+mod inbox;
 pub mod io;
 mod macros;
 mod news;
 mod reactor;
+mod ready;
 mod registry;
-mod remote;
 pub mod runtime;
 pub mod shutdown;
 pub mod signal;
@@ -78,7 +80,9 @@ mod sync;
 )]
 mod sys;
 pub mod task;
+mod task_info;
 pub mod time;
+mod timer;
 mod wait_list;
 mod waker;
 

@@ -26,14 +26,14 @@
 //!   code that runs between the polls of tasks, a waker or what another thread has sent, finds none.
 //! - Nothing but an event raises the count.
 //!
-//! One word per thread beside the runtime, as the [budget](crate::budget), and for the same reason.
+//! One word per thread beside the runtime, as the [budget](crate::coop), and for the same reason.
 
 use std::cell::Cell;
 use std::os::fd::RawFd;
 
-use crate::reactor::ready::Ready;
 use crate::reactor::seen::Seen;
-use crate::task::record::Cause;
+use crate::ready::Ready;
+use crate::task_info::Cause;
 
 /// How many turns ago a task may have been woken for its cause to count.
 pub(crate) const TURNS_AT_MOST: u32 = 128;

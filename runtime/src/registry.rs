@@ -1,6 +1,6 @@
 //! Which runtimes are alive, so that a number can find its own from any thread.
 //!
-//! Called by wakers and handles off their runtime's thread, through [`crate::current`]. A waker has
+//! Called by wakers and handles off their runtime's thread, through [`crate::context`]. A waker has
 //! room for 16 bits of runtime; those are a place in this table. The place of a runtime that has
 //! ended is given to the next one: a waker that is older than that wakes a stranger's task, once,
 //! for nothing, which every future has to bear. Handles compare the whole [`RuntimeId`].
@@ -8,8 +8,8 @@
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::remote::Remote;
-use crate::task::id::RuntimeId;
+use crate::id::RuntimeId;
+use crate::inbox::Remote;
 
 struct Registry {
     places: Vec<Option<Arc<Remote>>>,

@@ -34,8 +34,8 @@ use crate::wait_list::{WaitList, note_wait, wake_all};
 
 /// Asks tasks to come to an end and waits until they have.
 ///
-/// Clones are one and the same, on any thread. A task holds a [`Guard`] for as long as the end has to
-/// wait for it, and looks at [`begun`](Self::begun) where it can stop.
+/// Clones are one and the same, on any thread. A task holds a [`Token`] for as long as the end has to
+/// wait for it, and looks at [`begun`](Self::cancelled) where it can stop.
 ///
 /// # Examples
 ///
@@ -49,10 +49,10 @@ use crate::wait_list::{WaitList, note_wait, wake_all};
 /// wakeful::block_on(async {
 ///     let shutdown = Shutdown::new();
 ///     for _ in 0..3 {
-///         let guard = shutdown.guard();
+///         let guard = shutdown.token();
 ///         wakeful::spawn(async move {
 ///             // Stops between two requests, not in the middle of one.
-///             while guard.run_until_begun(next_request()).await.is_some() {
+///             while guard.run_until_cancelled(next_request()).await.is_some() {
 ///                 sleep(Duration::from_millis(1)).await;
 ///             }
 ///         });
@@ -102,10 +102,10 @@ impl Shutdown {
         Self::default()
     }
 
-    /// Begins the end: [`begun`](Self::begun) is ready from now on, for everybody.
+    /// Begins the end: [`begun`](Self::cancelled) is ready from now on, for everybody.
     ///
     /// May be called from any thread, any number of times.
-    pub fn begin(&self) {
+    pub fn cancel(&self) {
         let mut state = self.shared.lock();
         state.begun = true;
         let waiting = state.for_begin.take();
@@ -115,7 +115,7 @@ impl Shutdown {
 
     /// Says whether the end has begun.
     #[must_use]
-    pub fn has_begun(&self) -> bool {
+    pub fn is_cancelled(&self) -> bool {
         self.shared.lock().begun
     }
 
@@ -125,9 +125,9 @@ impl Shutdown {
     ///
     /// Safe: there is nothing to lose.
     #[track_caller]
-    pub fn begun(&self) -> Begun {
-        Begun {
-            waiting: Waiting::new(self, For::Begin, "Shutdown::begun"),
+    pub fn cancelled(&self) -> Cancelled {
+        Cancelled {
+            waiting: Waiting::new(self, For::Begin, "Shutdown::cancelled"),
         }
     }
 
@@ -149,31 +149,34 @@ impl Shutdown {
     ///
     /// wakeful::block_on(async {
     ///     let shutdown = Shutdown::new();
-    ///     assert_eq!(shutdown.run_until_begun(async { 42 }).await, Some(42));
-    ///     shutdown.begin();
-    ///     assert_eq!(shutdown.run_until_begun(pending::<i32>()).await, None);
+    ///     assert_eq!(shutdown.run_until_cancelled(async { 42 }).await, Some(42));
+    ///     shutdown.cancel();
+    ///     assert_eq!(shutdown.run_until_cancelled(pending::<i32>()).await, None);
     /// });
     /// ```
     #[track_caller]
-    pub fn run_until_begun<F: IntoFuture>(&self, future: F) -> RunUntilBegun<F::IntoFuture> {
-        RunUntilBegun {
+    pub fn run_until_cancelled<F: IntoFuture>(
+        &self,
+        future: F,
+    ) -> RunUntilCancelled<F::IntoFuture> {
+        RunUntilCancelled {
             future: future.into_future(),
-            begun: self.begun(),
+            begun: self.cancelled(),
         }
     }
 
     /// Makes a guard: until it is dropped, the end is not complete.
     #[must_use = "the end does not wait for a guard that is dropped at once"]
-    pub fn guard(&self) -> Guard {
+    pub fn token(&self) -> Token {
         self.shared.lock().guards += 1;
-        Guard {
+        Token {
             shutdown: self.clone(),
         }
     }
 
     /// How many guards there are.
     #[must_use]
-    pub fn guards(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.shared.lock().guards
     }
 
@@ -183,9 +186,9 @@ impl Shutdown {
     ///
     /// Safe: there is nothing to lose.
     #[track_caller]
-    pub fn drained(&self) -> Drained {
-        Drained {
-            waiting: Waiting::new(self, For::Last, "Shutdown::drained"),
+    pub fn wait(&self) -> Wait {
+        Wait {
+            waiting: Waiting::new(self, For::Last, "Shutdown::wait"),
         }
     }
 
@@ -205,10 +208,10 @@ impl Shutdown {
     /// What has begun stays begun; waiting can be taken up again, with a new grace.
     #[track_caller]
     pub fn drain(&self, grace: Duration) -> Drain {
-        self.begin();
+        self.cancel();
         let waiting = Waiting::new(self, For::Last, "Shutdown::drain");
         Drain {
-            inner: timeout(grace, Drained { waiting }),
+            inner: timeout(grace, Wait { waiting }),
         }
     }
 }
@@ -223,16 +226,16 @@ impl fmt::Debug for Shutdown {
     }
 }
 
-/// Keeps the end from being complete; made by [`Shutdown::guard`].
+/// Keeps the end from being complete; made by [`Shutdown::token`].
 ///
 /// Its [`Shutdown`] is reached through it, so a task needs to hold nothing else:
-/// `guard.begun().await`.
+/// `guard.cancelled().await`.
 #[derive(Debug)]
-pub struct Guard {
+pub struct Token {
     shutdown: Shutdown,
 }
 
-impl Deref for Guard {
+impl Deref for Token {
     type Target = Shutdown;
 
     fn deref(&self) -> &Shutdown {
@@ -240,7 +243,7 @@ impl Deref for Guard {
     }
 }
 
-impl Drop for Guard {
+impl Drop for Token {
     fn drop(&mut self) {
         let mut state = self.shutdown.shared.lock();
         state.guards -= 1;
@@ -326,13 +329,13 @@ impl Drop for Waiting {
     }
 }
 
-/// The future of [`Shutdown::begun`].
+/// The future of [`Shutdown::cancelled`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Begun {
+pub struct Cancelled {
     waiting: Waiting,
 }
 
-impl Future for Begun {
+impl Future for Cancelled {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -340,19 +343,19 @@ impl Future for Begun {
     }
 }
 
-impl fmt::Debug for Begun {
+impl fmt::Debug for Cancelled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Begun").finish_non_exhaustive()
+        f.debug_struct("Cancelled").finish_non_exhaustive()
     }
 }
 
-/// The future of [`Shutdown::drained`].
+/// The future of [`Shutdown::wait`].
 #[must_use = "futures do nothing unless awaited"]
-pub struct Drained {
+pub struct Wait {
     waiting: Waiting,
 }
 
-impl Future for Drained {
+impl Future for Wait {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -360,9 +363,9 @@ impl Future for Drained {
     }
 }
 
-impl fmt::Debug for Drained {
+impl fmt::Debug for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Drained").finish_non_exhaustive()
+        f.debug_struct("Wait").finish_non_exhaustive()
     }
 }
 
@@ -372,7 +375,7 @@ pin_project! {
     #[derive(Debug)]
     pub struct Drain {
         #[pin]
-        inner: Timeout<Drained>,
+        inner: Timeout<Wait>,
     }
 }
 
@@ -390,18 +393,18 @@ impl Future for Drain {
 }
 
 pin_project! {
-    /// The future of [`Shutdown::run_until_begun`].
+    /// The future of [`Shutdown::run_until_cancelled`].
     #[must_use = "futures do nothing unless awaited"]
     #[derive(Debug)]
-    pub struct RunUntilBegun<F> {
+    pub struct RunUntilCancelled<F> {
         #[pin]
         future: F,
         #[pin]
-        begun: Begun,
+        begun: Cancelled,
     }
 }
 
-impl<F: Future> Future for RunUntilBegun<F> {
+impl<F: Future> Future for RunUntilCancelled<F> {
     type Output = Option<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {

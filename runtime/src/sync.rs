@@ -1,6 +1,6 @@
 //! Locks, atomics and parked threads: `std`'s, and in model tests those of loom.
 //!
-//! Used by everything that hands something from one thread to another: [`crate::remote`],
+//! Used by everything that hands something from one thread to another: [`crate::inbox`],
 //! [`crate::blocking`], `task::spawn_blocking` and `runtime::handle`. Under `cfg(loom)` a test named
 //! `loom_models` beside each of these runs it once for every interleaving that the memory model
 //! allows; the command is in `.ci/run`, section `loom`.

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::task::Waker;
 
-use crate::current;
-use crate::task::cell::drop_quietly;
-use crate::task::record::Wait;
+use crate::context;
+use crate::executor::cell::drop_quietly;
+use crate::task_info::Wait;
 
 /// Wakers in the order in which their owners began to wait, each under a number of its own.
 #[derive(Debug, Default)]
@@ -65,7 +65,7 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
 
 /// Notes in the record of the running task on what it is about to wait.
 pub(crate) fn note_wait(operation: &'static str, location: &'static Location<'static>) {
-    current::with(|core| {
+    context::with(|core| {
         core.executor.note_wait(|| Wait {
             operation,
             location,

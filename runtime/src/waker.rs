@@ -14,8 +14,8 @@ use std::mem::ManuallyDrop;
 use std::ptr;
 use std::task::{RawWaker, RawWakerVTable, Waker};
 
-use crate::current;
-use crate::task::id::{Dress, WakeWord};
+use crate::context;
+use crate::id::{Dress, WakeWord};
 
 // A word has 64 bits, and so has to have a pointer.
 const _: () = assert!(size_of::<*const ()>() == size_of::<u64>());
@@ -93,7 +93,7 @@ fn clone(data: *const ()) -> RawWaker {
 }
 
 fn wake(data: *const ()) {
-    current::wake(from_pointer(data));
+    context::wake(from_pointer(data));
 }
 
 fn ignore(_data: *const ()) {}

@@ -23,30 +23,27 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "sys::signal",
             "slab",
             "sync",
-            "budget",
+            "coop",
         ],
     ),
+    ("numbers and flags", &["id", "ready", "reactor::seen"]),
     (
-        "numbers and flags",
-        &["task::id", "reactor::ready", "reactor::seen"],
-    ),
-    (
-        "what a task is made of",
-        &["task::error", "task::record", "task::cell", "news"],
+        "what is known of a task and of its last wake",
+        &["task_info", "news"],
     ),
     (
         "what other threads see of a runtime",
-        &["remote", "registry"],
+        &["inbox", "registry"],
     ),
     (
         "events and time into wakes; threads for calls that block",
         &[
             "reactor",
             "reactor::waiters",
-            "time::clock",
-            "time::wheel",
-            "time::lobby",
-            "time::timers",
+            "timer",
+            "timer::clock",
+            "timer::wheel",
+            "timer::lobby",
             "blocking",
             "busy_poll",
         ],
@@ -55,22 +52,24 @@ const LAYERS: [(&str, &[&str]); 9] = [
         "polls",
         &[
             "executor",
+            "executor::cell",
+            "executor::join_error",
             "executor::panics",
             "executor::poll_times",
-            "executor::queue",
-            "executor::tasks",
+            "executor::run_queue",
+            "executor::task_table",
         ],
     ),
     (
         "which runtime is this thread's; a number as a waker; waiting for what no kernel reports",
-        &["current", "waker", "wait_list"],
+        &["context", "waker", "wait_list"],
     ),
     (
         "what users call",
         &[
             "hyper",
             "task",
-            "task::join",
+            "task::join_handle",
             "task::join_set",
             "task::spawn_blocking",
             "io",
@@ -430,8 +429,8 @@ fn the_reader_of_imports_reads_them() {
     );
     // And it does read the real thing.
     let imports = imports();
-    assert!(imports["current"].contains("reactor"));
-    assert!(imports["task::record"].contains("reactor::ready"));
+    assert!(imports["context"].contains("reactor"));
+    assert!(imports["task_info"].contains("ready"));
     assert!(imports["io::guard"].contains("io"));
 }
 
@@ -439,18 +438,17 @@ fn the_reader_of_imports_reads_them() {
 fn the_reactor_and_the_timers_know_wakers_and_no_tasks() {
     let imports = imports();
     for (module, used) in &imports {
-        let bottom = module.starts_with("reactor")
-            || ["time::clock", "time::wheel", "time::lobby", "time::timers"].contains(&&**module);
+        let bottom = module.starts_with("reactor") || module.starts_with("timer");
         if !bottom {
             continue;
         }
         for used in used {
-            let known = ["slab", "sys", "remote", "reactor", "time"];
+            let known = ["slab", "sys", "inbox", "reactor", "timer", "ready", "id"];
             let known = known
                 .iter()
                 .any(|known| used.split("::").next() == Some(known));
             // The note that travels with each waker, which is data.
-            let note = used == "task::record";
+            let note = used == "task_info";
             assert!(known || note, "`{module}` knows `{used}`");
         }
     }
@@ -473,21 +471,16 @@ fn the_lowest_layer_knows_nothing_of_the_crate() {
 fn what_one_thread_owns_has_no_locks_and_no_atomics() {
     let root = workspace().join("runtime/src");
     for file in rust_files(&root) {
-        let single = ["executor", "reactor"]
+        let single = ["executor", "reactor", "timer"]
             .iter()
             .any(|folder| file.starts_with(folder))
-            || [
-                "slab.rs",
-                "time/wheel.rs",
-                "time/timers.rs",
-                "time/clock.rs",
-                "task/cell.rs",
-                "task/record.rs",
-            ]
-            .iter()
-            .any(|single| file == Path::new(single));
+            || ["slab.rs", "task_info.rs"]
+                .iter()
+                .any(|single| file == Path::new(single));
         // It lies in the handle, which other threads may hold; its header says what follows.
-        let handle = file == Path::new("reactor/seen.rs");
+        let handle = ["reactor/seen.rs", "executor/join_error.rs"]
+            .iter()
+            .any(|shared| file == Path::new(shared));
         if !single || handle {
             continue;
         }
@@ -708,10 +701,11 @@ fn the_core_is_the_same_under_every_feature() {
             "executor",
             "reactor",
             "sys",
+            "timer",
             "time",
             "slab.rs",
-            "remote.rs",
-            "current.rs",
+            "inbox.rs",
+            "context.rs",
         ];
         let core = core.iter().any(|core| file.starts_with(core));
         assert!(

@@ -358,7 +358,7 @@ fn a_closed_direction_stays_closed_whatever_is_cleared() {
 fn readiness_that_is_assumed_is_tried_and_at_worst_in_vain() {
     runtime().block_on(async {
         let (fd, mut there) = source();
-        let before = wakeful::metrics().events;
+        let before = wakeful::metrics().io_ready_count;
         fd.assume_ready(Ready::WRITABLE);
         let sent = fd.async_io(Interest::WRITABLE, |mut here| here.write(b"x"));
         assert_eq!(
@@ -368,7 +368,11 @@ fn readiness_that_is_assumed_is_tried_and_at_worst_in_vain() {
                 .unwrap(),
             1
         );
-        assert_eq!(wakeful::metrics().events, before, "without any event");
+        assert_eq!(
+            wakeful::metrics().io_ready_count,
+            before,
+            "without any event"
+        );
         // Assumed in vain: the operation says so, and the wait is a real one.
         fd.assume_ready(Ready::READABLE);
         let mut byte = [0];
@@ -438,7 +442,7 @@ fn readiness_that_is_assumed_wakes_who_waits_for_it() {
 fn a_readiness_may_be_awaited_again_and_waits_for_the_next_one() {
     runtime().block_on(async {
         let (fd, mut there) = source();
-        let mut readable = fd.readable().during("the test's own");
+        let mut readable = fd.readable().operation("the test's own");
         for _ in 0..5 {
             assert!(poll_once(&mut readable).await.is_pending());
             there.write_all(b"x").unwrap();
@@ -539,7 +543,7 @@ fn a_closed_peer_for_whom_nobody_waits_causes_no_spin() {
         wakeful::time::sleep(std::time::Duration::from_millis(10)).await;
         let after = wakeful::metrics();
         assert!(after.epoll_waits - before.epoll_waits <= 2);
-        assert_eq!(after.events, before.events);
+        assert_eq!(after.io_ready_count, before.io_ready_count);
         drop((hung_up, half_closed));
     });
 }
@@ -670,7 +674,7 @@ fn an_interest_in_one_direction_is_told_of_no_other() {
         let fd = AsyncFd::with_interest(here, Interest::READABLE).unwrap();
         settle().await;
         assert_eq!(
-            wakeful::metrics().events,
+            wakeful::metrics().io_ready_count,
             0,
             "that it is writable is no news"
         );
@@ -1376,10 +1380,10 @@ fn what_may_be_duplicated_is_taken_off_the_kernels_list() {
     runtime().block_on(async {
         let write_and_count = async |mut there: UnixStream| {
             settle().await;
-            let before = wakeful::metrics().events;
+            let before = wakeful::metrics().io_ready_count;
             there.write_all(b"x").unwrap();
             settle().await;
-            wakeful::metrics().events - before
+            wakeful::metrics().io_ready_count - before
         };
         // By default, after `mark_duplicated`, and by `into_inner`.
         let (here, there) = pair();

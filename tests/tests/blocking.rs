@@ -59,14 +59,14 @@ fn a_closure_runs_on_another_thread_and_gives_its_value() {
 #[test]
 fn there_is_no_thread_before_the_first_closure_and_an_idle_one_is_used_again() {
     runtime().block_on(async {
-        assert_eq!(wakeful::metrics().blocking_threads, 0);
+        assert_eq!(wakeful::metrics().num_blocking_threads, 0);
         let mut threads = Vec::new();
         for _ in 0..10 {
             threads.push(spawn_blocking(|| thread::current().id()).await.unwrap());
             // The result arrives a moment before its thread is idle.
-            while wakeful::metrics().blocking_threads > 0 && !is_idle().await {}
+            while wakeful::metrics().num_blocking_threads > 0 && !is_idle().await {}
         }
-        let count = wakeful::metrics().blocking_threads;
+        let count = wakeful::metrics().num_blocking_threads;
         assert!(count <= 2, "{count} threads for one closure at a time");
         threads.dedup();
         assert!(threads.len() < 10, "none was used again");
@@ -117,7 +117,7 @@ fn a_panic_of_a_closure_reaches_the_joiner_and_the_thread_lives_on() {
         assert_eq!(spawn_blocking(|| 1).await.unwrap(), 1);
     });
     let metrics = runtime.metrics();
-    assert_eq!((metrics.panics, metrics.blocking_threads), (2, 1));
+    assert_eq!((metrics.panics, metrics.num_blocking_threads), (2, 1));
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn values_that_panic_while_they_are_dropped_do_not_end_the_thread() {
 
         assert_eq!(spawn_blocking(|| 1).await.unwrap(), 1);
     });
-    assert_eq!(runtime.metrics().blocking_threads, 1);
+    assert_eq!(runtime.metrics().num_blocking_threads, 1);
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn never_more_closures_run_than_there_may_be_threads() {
         assert_eq!(sum, 99 * 100 / 2);
     });
     assert!(most.load(Ordering::SeqCst) <= CAP);
-    assert!(runtime.metrics().blocking_threads <= CAP as u64);
+    assert!(runtime.metrics().num_blocking_threads <= CAP as u64);
 }
 
 #[test]
@@ -253,7 +253,7 @@ fn as_many_closures_run_at_once_as_there_may_be_threads() {
         for task in tasks {
             task.await.unwrap();
         }
-        assert_eq!(wakeful::metrics().blocking_threads, 4);
+        assert_eq!(wakeful::metrics().num_blocking_threads, 4);
     });
 }
 
@@ -261,7 +261,7 @@ fn as_many_closures_run_at_once_as_there_may_be_threads() {
 fn a_limit_of_no_threads_is_a_limit_of_one() {
     with_threads(0).block_on(async {
         assert_eq!(spawn_blocking(|| 1).await.unwrap(), 1);
-        assert_eq!(wakeful::metrics().blocking_threads, 1);
+        assert_eq!(wakeful::metrics().num_blocking_threads, 1);
     });
 }
 
@@ -295,7 +295,7 @@ fn a_thousand_closures_deliver_a_thousand_results() {
             assert_eq!(task.await.unwrap(), n * n);
         }
     });
-    assert_eq!(runtime.metrics().tasks_alive, 0);
+    assert_eq!(runtime.metrics().num_alive_tasks, 0);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use wakeful::io::{AsyncFd, Interest};
-use wakeful::runtime::{Builder, Metrics, Runtime};
+use wakeful::runtime::{Builder, Runtime, RuntimeMetrics};
 use wakeful::signal::unix::{SignalKind, signal};
 use wakeful::task::spawn_blocking;
 use wakeful::time::{Instant, sleep};
@@ -45,7 +45,7 @@ async fn warm_up() {
 async fn counted<F: Future>(future: F) -> (u64, u64, F::Output) {
     let before = metrics();
     let output = future.await;
-    let Metrics {
+    let RuntimeMetrics {
         parks, busy_polls, ..
     } = metrics();
     (parks - before.parks, busy_polls - before.busy_polls, output)

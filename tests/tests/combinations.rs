@@ -220,7 +220,7 @@ fn play(panics: Panics, action: Handle, when: When) {
         });
         let id = task.id();
         let state = || {
-            let records = wakeful::task::records();
+            let records = wakeful::task::dump();
             let record = records.into_iter().find(|record| record.id == id);
             record.map(|record| record.state)
         };
@@ -319,8 +319,8 @@ fn play(panics: Panics, action: Handle, when: When) {
     };
     assert_eq!(polls.get(), expected_polls, "{what}");
     let metrics = runtime.metrics();
-    assert_eq!(metrics.tasks_alive, 0, "{what}");
-    assert!(runtime.tasks().is_empty(), "{what}: a slot is not free");
+    assert_eq!(metrics.num_alive_tasks, 0, "{what}");
+    assert!(runtime.dump().is_empty(), "{what}: a slot is not free");
     // Who joins hears of the panic; otherwise it is counted as unheard, once.
     let heard = matches!(action, Handle::Awaited | Handle::Aborted);
     let ended_badly = matches!(Outcome::promised(panics, in_time), Outcome::Panicked(_));

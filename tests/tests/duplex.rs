@@ -281,7 +281,7 @@ fn a_waiting_task_says_on_what_and_where_it_waits() {
     let (a, b) = duplex(1);
     runtime.spawn(async move { a.read(&mut [0; 1]).await });
     runtime.block_on(settle());
-    let waiting = runtime.tasks().pop().unwrap().waiting.unwrap();
+    let waiting = runtime.dump().pop().unwrap().waiting.unwrap();
     assert_eq!(waiting.operation, "DuplexStream::read");
     assert!(waiting.location.file().ends_with("duplex.rs"));
     drop(b);

@@ -443,7 +443,7 @@ fn joins_of_tasks_that_have_ended_count_as_operations() {
     let runtime = runtime();
     let mut ended: Vec<_> = (0..1_000).map(|_| runtime.spawn(ready(()))).collect();
     runtime.block_on(async {
-        while wakeful::metrics().tasks_alive > 0 {
+        while wakeful::metrics().num_alive_tasks > 0 {
             yield_now().await;
         }
     });
@@ -610,7 +610,7 @@ fn a_timer_beside_a_greedy_future_is_heard_when_it_fires() {
 #[test]
 fn more_ready_sources_than_a_turn_takes_in_are_all_served_and_none_starves() {
     const SOURCES: usize = 64;
-    let runtime = Builder::new().events_per_turn(4).build().unwrap();
+    let runtime = Builder::new().max_io_events_per_tick(4).build().unwrap();
     let reads = Rc::new(RefCell::new(vec![0_u32; SOURCES]));
     runtime.block_on(async {
         for source in 0..SOURCES {
@@ -636,7 +636,7 @@ fn more_ready_sources_than_a_turn_takes_in_are_all_served_and_none_starves() {
             let after = wakeful::metrics();
             let turns = after.turns - before.turns;
             assert!(
-                after.events - before.events <= 4 * turns,
+                after.io_ready_count - before.io_ready_count <= 4 * turns,
                 "a turn took in more than four"
             );
         }
@@ -663,8 +663,8 @@ fn a_turn_takes_in_256_events_by_default() {
         let first = wakeful::metrics();
         yield_now().await;
         let second = wakeful::metrics();
-        assert_eq!(first.events - before.events, 256);
-        assert_eq!(second.events - first.events, 300 - 256);
+        assert_eq!(first.io_ready_count - before.io_ready_count, 256);
+        assert_eq!(second.io_ready_count - first.io_ready_count, 300 - 256);
         drop(sources);
     });
 }

@@ -316,7 +316,7 @@ fn a_named_task_of_a_set_has_its_name() {
     runtime.block_on(async {
         let mut set = JoinSet::new();
         let task = set.build_task().name("worker").spawn(pending::<()>());
-        let records = wakeful::task::records();
+        let records = wakeful::task::dump();
         let record = records
             .iter()
             .find(|record| record.id == task.as_ref().unwrap().id());
@@ -336,7 +336,7 @@ fn a_joining_task_says_where_it_waits() {
         set.join_next().await.unwrap().unwrap();
     });
     runtime.block_on(settle());
-    let records = runtime.tasks();
+    let records = runtime.dump();
     let record = records.iter().find(|record| record.id == joiner.id());
     let waiting = record.unwrap().waiting.as_ref().unwrap();
     assert_eq!(waiting.operation, "JoinSet::join_next");

@@ -243,7 +243,7 @@ fn memory_of_a_hundred_thousand_timers_half_of_them_cancelled_is_used_again() {
 
 #[test]
 fn a_loop_that_runs_for_long_does_not_grow() {
-    for builder in [Builder::new(), Builder::new().seed(7)] {
+    for builder in [Builder::new(), Builder::new().rng_seed(7)] {
         let runtime = builder.build().unwrap();
         runtime.block_on(async {
             // Somebody is always in the queue, and others come and go.

@@ -159,9 +159,9 @@ fn two_runtimes_on_one_thread_take_turns_and_keep_their_tasks_apart() {
         second.block_on(settle());
     }
     trace.expect(&["first 1", "second 1", "first 2", "second 2"]);
-    assert_eq!(first.metrics().tasks_alive, 1);
+    assert_eq!(first.metrics().num_alive_tasks, 1);
     drop(first);
-    assert_eq!(second.metrics().tasks_alive, 1);
+    assert_eq!(second.metrics().num_alive_tasks, 1);
 }
 
 /// Pending until the next `block_on`: woken at the beginning of no turn of this one.
@@ -229,7 +229,7 @@ fn a_runtime_may_be_built_and_dropped_in_a_task_of_another() {
         assert_eq!(task.await.unwrap(), 1);
     });
     trace.expect(&["the inner task"]);
-    assert_eq!(outer.metrics().tasks_spawned, 2);
+    assert_eq!(outer.metrics().spawned_tasks_count, 2);
 }
 
 #[test]
@@ -256,12 +256,15 @@ fn waking_a_task_of_a_runtime_from_inside_another_one_arrives() {
 
 /// The runtime on which a spawn lands now, told by its counters.
 fn lands_on(runtimes: &[&Runtime]) -> Option<usize> {
-    let before: Vec<u64> = runtimes.iter().map(|r| r.metrics().tasks_spawned).collect();
+    let before: Vec<u64> = runtimes
+        .iter()
+        .map(|r| r.metrics().spawned_tasks_count)
+        .collect();
     let spawned = catch_unwind(AssertUnwindSafe(|| drop(spawn(async {}))));
     let landed = runtimes
         .iter()
         .zip(before)
-        .position(|(runtime, before)| runtime.metrics().tasks_spawned > before);
+        .position(|(runtime, before)| runtime.metrics().spawned_tasks_count > before);
     assert_eq!(landed.is_some(), spawned.is_ok());
     landed
 }
@@ -477,7 +480,7 @@ fn a_hundred_block_ons_on_one_runtime() {
         settle().await;
     });
     assert_eq!(total.get(), 99 * 100 / 2);
-    assert_eq!(runtime.metrics().tasks_alive, 0);
+    assert_eq!(runtime.metrics().num_alive_tasks, 0);
 }
 
 // --- no runtime, or not this one --------------------------------------------------------------------
@@ -513,7 +516,7 @@ fn call_everything_without_a_runtime() {
     no_runtime("signal", || signal(SignalKind::user_defined1()));
     no_runtime("signal", wakeful::signal::ctrl_c);
     no_runtime("metrics", wakeful::metrics);
-    no_runtime("task::records", task::records);
+    no_runtime("task::dump", task::dump);
     no_runtime("Handle::current", Handle::current);
     let error = Handle::try_current().unwrap_err();
     assert_eq!(error.to_string(), "no Wakeful runtime on this thread");
@@ -641,7 +644,7 @@ fn things_used_beside_their_runtime_say_where_they_belong() {
     wakeful::block_on(async { use_beside_its_runtime(task, fd, armed, listener) });
     runtime.block_on(settle());
     let metrics = runtime.metrics();
-    assert_eq!((metrics.tasks_alive, metrics.timers_armed), (0, 0));
+    assert_eq!((metrics.num_alive_tasks, metrics.timers_armed), (0, 0));
     // The signal's own source is all that is left.
     assert_eq!(metrics.sources, 1);
 }

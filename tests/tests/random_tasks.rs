@@ -295,7 +295,7 @@ fn play(seed: u64, shuffled: bool) {
     let mut rng = Rng::with_seed(seed);
     let mut builder = Builder::new().event_interval(rng.u32(1..8));
     if shuffled {
-        builder = builder.seed(seed);
+        builder = builder.rng_seed(seed);
     }
     let runtime = builder.build().unwrap();
     let world = Rc::new(World {
@@ -322,7 +322,7 @@ fn play(seed: u64, shuffled: bool) {
         for _ in 0..TASKS {
             settle().await;
         }
-        let records = task::records();
+        let records = task::dump();
         for (me, model) in root.tasks.borrow().iter().enumerate() {
             let record = records.iter().find(|record| Some(record.id) == model.id);
             let ended = model.ended;
@@ -353,7 +353,7 @@ fn play(seed: u64, shuffled: bool) {
     let ended = |model: &Model| u64::from(model.ended);
     let ended = world.tasks.borrow().iter().map(ended).sum::<u64>();
     let metrics = runtime.metrics();
-    assert_eq!(metrics.tasks_alive, metrics.tasks_spawned - ended);
+    assert_eq!(metrics.num_alive_tasks, metrics.spawned_tasks_count - ended);
     drop(runtime);
     let take = |model: &mut Model| model.handle.take();
     let handles = Vec::from_iter(world.tasks.borrow_mut().iter_mut().map(take));

@@ -13,11 +13,11 @@ use std::task::{Poll, Waker};
 use std::thread;
 
 use wakeful::io::{AsyncFd, AsyncRead as _, Interest, Ready};
-use wakeful::runtime::{Builder, Metrics, Runtime};
+use wakeful::runtime::{Builder, Runtime, RuntimeMetrics};
 use wakeful::signal::unix::{SignalKind, signal};
 use wakeful::spawn;
 use wakeful::task::{
-    self, Id, JoinHandle, TaskRecord, TaskState, WakeCause, records, spawn_blocking, yield_now,
+    self, Id, JoinHandle, TaskInfo, TaskState, WakeCause, dump, spawn_blocking, yield_now,
 };
 use wakeful::time::{Duration, advance, interval, sleep, sleep_until, timeout};
 use wakeful_net::{TcpListener, TcpSocket, TcpStream, UnixDatagram, UnixSocket, UnixStream};
@@ -27,8 +27,8 @@ use wakeful_tests::trace::{
 
 /// The record of one task.
 #[track_caller]
-fn record(id: Id) -> TaskRecord {
-    let found = records().into_iter().find(|record| record.id == id);
+fn record(id: Id) -> TaskInfo {
+    let found = dump().into_iter().find(|record| record.id == id);
     found.expect("the task lives")
 }
 
@@ -130,7 +130,7 @@ fn a_task_that_waits_for_a_descriptor_says_for_which_how_and_where() {
 
         let (fd, _there, number) = source();
         let (waiting, _task) = waits_on(async move {
-            let readable = fd.readable().during("Pigeon::arrive");
+            let readable = fd.readable().operation("Pigeon::arrive");
             drop(readable.await);
         })
         .await;
@@ -304,7 +304,7 @@ fn a_record_has_the_task_s_name_and_the_place_where_it_was_spawned() {
     });
     let outside = runtime.spawn(async {});
     let line = line!() - 1;
-    let records = runtime.tasks();
+    let records = runtime.dump();
     let record = records.iter().find(|record| record.id == outside.id());
     assert_eq!(record.unwrap().spawned_at.line(), line);
     assert_eq!(records.len(), 3);
@@ -359,7 +359,7 @@ fn a_record_tells_the_four_states_and_counts_the_polls() {
         settle().await;
         assert_eq!(now(), (TaskState::Finished, 3));
         assert!(task.await.unwrap_err().is_cancelled());
-        assert!(records().is_empty());
+        assert!(dump().is_empty());
     });
 }
 
@@ -515,7 +515,7 @@ fn a_record_is_shown_in_one_line() {
 // --- counters ---------------------------------------------------------------------------------------
 
 /// What has been counted between two moments.
-struct Since(Metrics);
+struct Since(RuntimeMetrics);
 
 impl Since {
     fn now() -> Self {
@@ -524,7 +524,7 @@ impl Since {
 
     /// Asserts how much each of these counters has gone up.
     #[track_caller]
-    fn expect(&self, name: &str, counter: impl Fn(&Metrics) -> u64, times: u64) {
+    fn expect(&self, name: &str, counter: impl Fn(&RuntimeMetrics) -> u64, times: u64) {
         let more = counter(&wakeful::metrics()) - counter(&self.0);
         assert_eq!(more, times, "{name}");
     }
@@ -557,14 +557,14 @@ fn the_counters_are_exact_in_a_scripted_run() {
             })
         });
         settle().await;
-        since.expect("spawned", |m| m.tasks_spawned, 3);
+        since.expect("spawned", |m| m.spawned_tasks_count, 3);
         since.expect("by spawn", |m| m.wakes_by_spawn, 3);
         since.expect("polls", |m| m.polls, 3);
         since.expect("root polls", |m| m.root_polls, 4);
         // That the socket can be written is an event, and wakes nobody.
-        since.expect("events", |m| m.events, 1);
+        since.expect("events", |m| m.io_ready_count, 1);
         let now = wakeful::metrics();
-        assert_eq!((now.tasks_alive, now.sources, now.waiting), (3, 1, 1));
+        assert_eq!((now.num_alive_tasks, now.sources, now.waiting), (3, 1, 1));
         assert_eq!((now.timers_armed, now.timers_fired), (1, 0));
 
         let waker = elsewhere.take().unwrap();
@@ -594,7 +594,7 @@ fn the_counters_are_exact_in_a_scripted_run() {
         there.write_all(b"x").unwrap();
         assert!(reader.await.unwrap());
         since.expect("by i/o", |m| m.wakes_by_io, 1);
-        since.expect("events", |m| m.events, 2);
+        since.expect("events", |m| m.io_ready_count, 2);
         since.expect("stale events", |m| m.events_stale, 0);
 
         timer.await.unwrap();
@@ -614,9 +614,14 @@ fn the_counters_are_exact_in_a_scripted_run() {
         since.expect("unhandled", |m| m.panics_unhandled, 0);
         spawn_blocking(|| ()).await.unwrap();
         let now = wakeful::metrics();
-        assert_eq!(now.blocking_threads, 1);
+        assert_eq!(now.num_blocking_threads, 1);
         assert_eq!(
-            [now.tasks_alive, now.sources, now.waiting, now.timers_armed],
+            [
+                now.num_alive_tasks,
+                now.sources,
+                now.waiting,
+                now.timers_armed
+            ],
             [0; 4]
         );
         let by_cause = now.wakes_by_spawn
@@ -659,7 +664,10 @@ fn poll_times_are_known_when_they_are_measured_and_not_otherwise() {
         (None, None)
     );
 
-    let measured = Builder::new().measure_polls(true).build().unwrap();
+    let measured = Builder::new()
+        .enable_metrics_poll_time_histogram(true)
+        .build()
+        .unwrap();
     assert_eq!(measured.metrics().poll_p50(), None, "there was none");
     for _ in 0..98 {
         measured.spawn(async {});
@@ -728,7 +736,7 @@ fn a_slow_poll_hook_that_panics_harms_neither_the_task_nor_the_loop() {
         });
         assert_eq!(output.unwrap(), "output");
         trace.expect(&["first poll", "second poll"]);
-        assert_eq!(runtime.metrics().tasks_alive, 0);
+        assert_eq!(runtime.metrics().num_alive_tasks, 0);
     });
     let Some(output) = output else { return };
     let stderr = stderr(&output);
@@ -742,12 +750,12 @@ fn metrics_and_records_can_be_had_inside_and_outside() {
     let count = Rc::new(Cell::new(0));
     runtime.block_on(async {
         settle().await;
-        count.set(records().len());
-        assert_eq!(wakeful::metrics().tasks_alive, 1);
+        count.set(dump().len());
+        assert_eq!(wakeful::metrics().num_alive_tasks, 1);
     });
-    assert_eq!(count.get(), runtime.tasks().len());
-    assert_eq!(runtime.metrics().tasks_alive, 1);
+    assert_eq!(count.get(), runtime.dump().len());
+    assert_eq!(runtime.metrics().num_alive_tasks, 1);
     let _entered = runtime.enter();
-    assert_eq!(records().len(), 1);
-    assert_eq!(wakeful::metrics().tasks_spawned, 1);
+    assert_eq!(dump().len(), 1);
+    assert_eq!(wakeful::metrics().spawned_tasks_count, 1);
 }

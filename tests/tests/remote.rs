@@ -19,12 +19,10 @@ use std::task::{Poll, Wake, Waker};
 use std::thread;
 
 use wakeful::io::{AsyncFd, AsyncFdReadyGuard, Interest, Readiness, Ready};
-use wakeful::runtime::{Handle, Metrics, RemoteJoinHandle, Runtime};
+use wakeful::runtime::{Handle, RemoteJoinHandle, Runtime, RuntimeMetrics};
 use wakeful::signal::unix::Signal;
 use wakeful::spawn;
-use wakeful::task::{
-    AbortHandle, Id, JoinError, JoinHandle, TaskRecord, spawn_blocking, yield_now,
-};
+use wakeful::task::{AbortHandle, Id, JoinError, JoinHandle, TaskInfo, spawn_blocking, yield_now};
 use wakeful::time::{Instant, Interval, Sleep, Timeout, sleep};
 use wakeful_tests::trace::{
     OnDrop, Trace, Wakes, my_waker, on_drop, pair, panic_of, paused, poll_with, runtime, secs,
@@ -417,7 +415,7 @@ fn a_task_aborted_from_elsewhere_before_its_closure_ran_never_begins() {
     trace.expect(&["captured dropped"]);
     assert!(there.is_finished());
     assert!(there.wait().unwrap_err().is_cancelled());
-    assert_eq!(runtime.metrics().tasks_spawned, 0);
+    assert_eq!(runtime.metrics().spawned_tasks_count, 0);
 }
 
 #[test]
@@ -573,12 +571,12 @@ fn things_dropped_on_another_thread_are_gone_from_their_runtime() {
         settle().await;
         let after = wakeful::metrics();
         assert_eq!(
-            (after.sources, after.timers_armed, after.tasks_alive),
+            (after.sources, after.timers_armed, after.num_alive_tasks),
             (0, 0, 0)
         );
         assert_eq!(after.remote_messages, 4);
         assert_eq!(wakes.alive(), 0);
-        assert!(wakeful::task::records().is_empty());
+        assert!(wakeful::task::dump().is_empty());
     });
     trace.expect(&["goes on", "its output dropped", "a finished output dropped"]);
 }
@@ -733,7 +731,7 @@ fn handles_and_plain_data_may_go_anywhere_and_a_runtime_nowhere() {
     assert!(is!(Send: Instant) && is!(Sync: Instant));
     assert!(is!(Send: Signal) && is!(Sync: Signal));
     assert!(is!(Send: JoinError) && is!(Sync: JoinError));
-    assert!(is!(Send: TaskRecord) && is!(Send: Metrics) && is!(Send: Ready));
+    assert!(is!(Send: TaskInfo) && is!(Send: RuntimeMetrics) && is!(Send: Ready));
     // As their contents.
     assert!(is!(Send: Timeout<Sleep>) && !is!(Send: Timeout<NotSend>));
     type Fd = std::os::fd::OwnedFd;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_lite::future::poll_once;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wakeful::Shutdown;
-use wakeful::task::{JoinHandle, records};
+use wakeful::task::{JoinHandle, dump};
 use wakeful::time::sleep;
 use wakeful_net::{TcpListener, TcpStream, UnixStream, serve};
 use wakeful_tests::net_support::{alone, listen, listen_unix, run, settle};
@@ -152,10 +152,10 @@ fn the_end_waits_for_connections_and_refuses_new_ones() {
     run(async {
         let (listener, address) = server().await;
         let shutdown = Shutdown::new();
-        let server = serve(listener, echo_all).shutdown(shutdown.begun());
+        let server = serve(listener, echo_all).with_graceful_shutdown(shutdown.cancelled());
         let server = wakeful::spawn(server);
         let client = client(address).await;
-        shutdown.begin();
+        shutdown.cancel();
         settle().await;
         let refused = TcpStream::connect(address).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
@@ -170,8 +170,14 @@ fn the_end_waits_for_connections_and_refuses_new_ones() {
 fn without_connections_the_end_is_at_once() {
     run(async {
         let (listener, _) = server().await;
-        let server = serve(listener, echo_all).grace(Duration::MAX);
-        assert_eq!(server.shutdown(ready("whatever")).await.unwrap(), 0);
+        let server = serve(listener, echo_all).shutdown_timeout(Duration::MAX);
+        assert_eq!(
+            server
+                .with_graceful_shutdown(ready("whatever"))
+                .await
+                .unwrap(),
+            0
+        );
     });
 }
 
@@ -183,14 +189,14 @@ fn handlers_that_look_at_the_same_shutdown_end_between_two_requests() {
         let begun = shutdown.clone();
         let server = serve(listener, async move |stream: TcpStream, _peer| {
             let mut buf = [0; 4];
-            while let Some(Ok(n @ 1..)) = begun.run_until_begun(stream.read(&mut buf)).await {
+            while let Some(Ok(n @ 1..)) = begun.run_until_cancelled(stream.read(&mut buf)).await {
                 stream.write_all(&buf[..n]).await.unwrap();
             }
             stream.write_all(b"goodbye").await.unwrap();
         });
-        let server = wakeful::spawn(server.shutdown(shutdown.begun()));
+        let server = wakeful::spawn(server.with_graceful_shutdown(shutdown.cancelled()));
         let client = client(address).await;
-        shutdown.begin();
+        shutdown.cancel();
         assert_eq!(end_of(server).await, 0);
         let mut words = [0; 7];
         client.read_exact(&mut words).await.unwrap();
@@ -220,8 +226,8 @@ fn after_the_grace_connections_are_cut_off_and_gone_when_the_server_returns() {
             pending::<()>().await;
         });
         let server = server
-            .grace(Duration::from_millis(5))
-            .shutdown(shutdown.begun());
+            .shutdown_timeout(Duration::from_millis(5))
+            .with_graceful_shutdown(shutdown.cancelled());
         let gone = Rc::clone(&dropped);
         // Looks in the very poll in which the server returns.
         let server = wakeful::spawn(async move { (server.await.unwrap(), gone.get()) });
@@ -231,7 +237,7 @@ fn after_the_grace_connections_are_cut_off_and_gone_when_the_server_returns() {
             client.read_exact(&mut [0; 1]).await.unwrap();
             clients.push(client);
         }
-        shutdown.begin();
+        shutdown.cancel();
         assert_eq!(server.await.unwrap(), (3, 3));
         for client in &clients {
             assert_eq!(client.read(&mut [0; 4]).await.unwrap(), 0);
@@ -284,7 +290,7 @@ fn the_records_of_the_server_and_its_connections_name_the_line_that_made_it() {
         let server = wakeful::spawn(server);
         let _client = client(address).await;
         settle().await;
-        let records = records();
+        let records = dump();
         let (mut own, mut connections): (Vec<_>, Vec<_>) =
             records.iter().partition(|record| record.id == server.id());
         let connection = connections.pop().unwrap().spawned_at;
@@ -307,7 +313,7 @@ fn a_shortage_of_descriptors_pauses_accepting_and_nothing_else() {
             let told = Rc::new(RefCell::new(Vec::new()));
             let tell = Rc::clone(&told);
             let server = serve(listener, echo_all)
-                .on_error(move |err| tell.borrow_mut().push(err.raw_os_error()));
+                .on_accept_error(move |err| tell.borrow_mut().push(err.raw_os_error()));
             let server = wakeful::spawn(server);
             let open = client(address).await;
             let waiting = TcpStream::connect(address).await.unwrap();

@@ -116,7 +116,7 @@ fn a_task_is_dropped_in_whatever_state_it_is() {
         spawn(holds(&trace, "never polled"));
         finished
     });
-    assert_eq!(runtime.metrics().tasks_alive, 4);
+    assert_eq!(runtime.metrics().num_alive_tasks, 4);
     trace.expect(&[]);
     drop(runtime);
     trace.expect(&["never polled", "aborted", "yielding", "waiting", "output"]);
@@ -175,7 +175,7 @@ fn the_root_future_is_dropped_before_block_on_returns_and_inside_its_runtime() {
     };
     assert_eq!(panic_of(|| runtime.block_on(root)), "root");
     trace.expect(&["root dropped"]);
-    assert_eq!(runtime.metrics().tasks_spawned, 1);
+    assert_eq!(runtime.metrics().spawned_tasks_count, 1);
 }
 
 // --- drops that do things ---------------------------------------------------------------------------
@@ -199,7 +199,7 @@ fn what_is_spawned_in_a_drop_at_the_end_is_dropped_at_once() {
         });
     }
     runtime.block_on(settle());
-    let spawned = runtime.metrics().tasks_spawned;
+    let spawned = runtime.metrics().spawned_tasks_count;
     drop(runtime);
     trace.expect(&["drop begins", "refused", "refused, too", "drop ends"]);
     assert_eq!(spawned, 1);
@@ -273,7 +273,7 @@ fn a_drop_at_the_end_may_wake_abort_join_and_close_what_it_likes() {
                 drop(fd.into_inner());
                 drop(hour);
                 drop(wakeful::metrics());
-                drop(task::records());
+                drop(task::dump());
                 drop(spawn_blocking(|| ()));
                 drop(Handle::current().spawn(|| async {}));
                 drop(signal(SignalKind::user_defined2()));
@@ -548,7 +548,7 @@ fn handles_do_not_keep_a_runtime_alive_but_may_keep_its_id() {
     assert!(handle.spawn(|| async {}).wait().unwrap_err().is_cancelled());
     assert_eq!(next.metrics().remote_messages, 0);
     next.block_on(settle());
-    assert_eq!(next.metrics().tasks_spawned, 0);
+    assert_eq!(next.metrics().spawned_tasks_count, 0);
 }
 
 #[test]
@@ -746,7 +746,7 @@ fn all_counters_are_zero_when_the_last_one_is_gone() {
     assert_eq!(live.get(), 0);
     assert_eq!(
         [
-            metrics.tasks_alive,
+            metrics.num_alive_tasks,
             metrics.sources,
             metrics.waiting,
             metrics.timers_armed

@@ -20,19 +20,19 @@ fn everybody_who_waits_hears_of_the_beginning_in_the_order_of_waiting() {
         for name in ["first", "second", "third"] {
             let (trace, shutdown) = (trace.clone(), shutdown.clone());
             spawn(async move {
-                shutdown.begun().await;
+                shutdown.cancelled().await;
                 trace.say(name);
             });
         }
         settle().await;
-        assert!(!shutdown.has_begun());
+        assert!(!shutdown.is_cancelled());
         trace.say("begin");
-        shutdown.begin();
-        assert!(shutdown.has_begun());
+        shutdown.cancel();
+        assert!(shutdown.is_cancelled());
         settle().await;
         trace.say("later");
-        shutdown.begun().await;
-        shutdown.begin();
+        shutdown.cancelled().await;
+        shutdown.cancel();
         trace.say("still begun");
     });
     trace.expect(&["begin", "first", "second", "third", "later", "still begun"]);
@@ -47,8 +47,8 @@ fn the_beginning_reaches_runtimes_on_other_threads() {
             let (shutdown, tell_ready) = (shutdown.clone(), tell_ready.clone());
             thread::spawn(move || {
                 block_on(async {
-                    let guard = shutdown.guard();
-                    let mut begun = guard.begun();
+                    let guard = shutdown.token();
+                    let mut begun = guard.cancelled();
                     assert!(poll_once(&mut begun).await.is_pending());
                     tell_ready.send(()).unwrap();
                     begun.await;
@@ -71,18 +71,18 @@ fn the_end_waits_for_the_last_guard_and_for_no_longer() {
     paused().block_on(async {
         let shutdown = Shutdown::new();
         for seconds in [1, 3, 2] {
-            let (trace, guard) = (trace.clone(), shutdown.guard());
+            let (trace, guard) = (trace.clone(), shutdown.token());
             spawn(async move {
-                guard.begun().await;
+                guard.cancelled().await;
                 sleep(secs(seconds)).await;
                 trace.say(format!("done after {seconds}"));
             });
         }
-        assert_eq!(shutdown.guards(), 3);
+        assert_eq!(shutdown.len(), 3);
         let start = Instant::now();
         assert_eq!(shutdown.drain(secs(60)).await, 0);
         trace.say(format!("drained after {}", start.elapsed().as_secs()));
-        assert_eq!(shutdown.guards(), 0);
+        assert_eq!(shutdown.len(), 0);
     });
     trace.expect(&[
         "done after 1",
@@ -96,8 +96,8 @@ fn the_end_waits_for_the_last_guard_and_for_no_longer() {
 fn when_the_grace_is_over_it_says_how_many_are_left() {
     paused().block_on(async {
         let shutdown = Shutdown::new();
-        let _stays = [shutdown.guard(), shutdown.guard()];
-        let goes = shutdown.guard();
+        let _stays = [shutdown.token(), shutdown.token()];
+        let goes = shutdown.token();
         spawn(async move {
             sleep(secs(1)).await;
             drop(goes);
@@ -114,7 +114,7 @@ fn the_end_begins_with_the_call_of_drain_and_stays_begun_when_that_is_dropped() 
     block_on(async {
         let shutdown = Shutdown::new();
         drop(shutdown.drain(secs(1)));
-        assert!(shutdown.has_begun());
+        assert!(shutdown.is_cancelled());
     });
 }
 
@@ -122,7 +122,7 @@ fn the_end_begins_with_the_call_of_drain_and_stays_begun_when_that_is_dropped() 
 fn a_grace_without_end_waits_for_ever() {
     paused().block_on(async {
         let shutdown = Shutdown::new();
-        let guard = shutdown.guard();
+        let guard = shutdown.token();
         spawn(async move {
             sleep(secs(100 * 365 * 86_400)).await;
             drop(guard);
@@ -136,8 +136,8 @@ fn without_guards_there_is_nothing_to_wait_for() {
     paused().block_on(async {
         let shutdown = Shutdown::new();
         let start = Instant::now();
-        shutdown.drained().await;
-        assert!(!shutdown.has_begun(), "being drained is not the end");
+        shutdown.wait().await;
+        assert!(!shutdown.is_cancelled(), "being drained is not the end");
         assert_eq!(shutdown.drain(secs(1)).await, 0);
         assert_eq!(start.elapsed(), Duration::ZERO);
     });
@@ -147,7 +147,7 @@ fn without_guards_there_is_nothing_to_wait_for() {
 fn a_task_that_panics_or_is_aborted_gives_its_guard_back() {
     block_on(async {
         let shutdown = Shutdown::new();
-        let (guard, other) = (shutdown.guard(), shutdown.guard());
+        let (guard, other) = (shutdown.token(), shutdown.token());
         let panics = spawn(async move {
             let _guard = guard;
             panic!("on purpose");
@@ -169,10 +169,10 @@ fn work_that_was_begun_before_the_end_can_be_cut_off_between_two_steps() {
     let trace = Trace::new();
     paused().block_on(async {
         let shutdown = Shutdown::new();
-        let guard = shutdown.guard();
+        let guard = shutdown.token();
         let steps = trace.clone();
         spawn(async move {
-            while guard.run_until_begun(sleep(secs(2))).await.is_some() {
+            while guard.run_until_cancelled(sleep(secs(2))).await.is_some() {
                 steps.say("step");
                 sleep(secs(1)).await;
                 steps.say("done");
@@ -190,10 +190,10 @@ fn work_that_was_begun_before_the_end_can_be_cut_off_between_two_steps() {
 fn the_beginning_wins_over_a_future_that_is_always_ready() {
     block_on(async {
         let shutdown = Shutdown::new();
-        assert_eq!(shutdown.run_until_begun(async { 1 }).await, Some(1));
-        shutdown.begin();
+        assert_eq!(shutdown.run_until_cancelled(async { 1 }).await, Some(1));
+        shutdown.cancel();
         let untouched = async { unreachable!("it is not even polled") };
-        assert_eq!(shutdown.run_until_begun(untouched).await, None::<()>);
+        assert_eq!(shutdown.run_until_cancelled(untouched).await, None::<()>);
     });
 }
 
@@ -203,12 +203,12 @@ fn a_future_that_loses_is_dropped_with_the_result() {
     block_on(async {
         let shutdown = Shutdown::new();
         let said = trace.on_drop("dropped");
-        let task = spawn(shutdown.run_until_begun(async move {
+        let task = spawn(shutdown.run_until_cancelled(async move {
             let _said = said;
             pending::<()>().await;
         }));
         settle().await;
-        shutdown.begin();
+        shutdown.cancel();
         assert_eq!(task.await.unwrap(), None);
         trace.say("joined");
     });
@@ -218,10 +218,10 @@ fn a_future_that_loses_is_dropped_with_the_result() {
 #[test]
 fn waits_that_were_dropped_leave_no_waker_behind() {
     let shutdown = Shutdown::new();
-    let _guard = shutdown.guard();
+    let _guard = shutdown.token();
     let wakes = Wakes::new();
     let waker = wakes.waker();
-    let (mut begun, mut drained) = (shutdown.begun(), shutdown.drained());
+    let (mut begun, mut drained) = (shutdown.cancelled(), shutdown.wait());
     for _ in 0..3 {
         assert!(poll_with(&mut begun, &waker).is_pending());
         assert!(poll_with(&mut drained, &waker).is_pending());
@@ -236,12 +236,12 @@ fn a_waiting_task_says_where_it_waits() {
     let runtime = runtime();
     let shutdown = Shutdown::new();
     let task = shutdown.clone();
-    runtime.spawn(async move { task.begun().await });
+    runtime.spawn(async move { task.cancelled().await });
     runtime.block_on(yield_now());
-    let record = runtime.tasks().pop().unwrap();
+    let record = runtime.dump().pop().unwrap();
     assert_eq!(record.state, TaskState::Waiting);
     let waiting = record.waiting.unwrap();
-    assert_eq!(waiting.operation, "Shutdown::begun");
+    assert_eq!(waiting.operation, "Shutdown::cancelled");
     assert!(waiting.location.file().ends_with("shutdown_token.rs"));
 }
 
@@ -249,13 +249,13 @@ fn a_waiting_task_says_where_it_waits() {
 fn a_waker_that_panics_keeps_nobody_else_from_hearing() {
     let shutdown = Shutdown::new();
     let bad_waker = Hooks::new().on_wake(|| panic!("a bad waker")).waker();
-    let mut bad = shutdown.begun();
+    let mut bad = shutdown.cancelled();
     assert!(poll_with(&mut bad, &bad_waker).is_pending());
     let runtime = runtime();
-    let begun = shutdown.begun();
+    let begun = shutdown.cancelled();
     let good = runtime.spawn(begun);
     runtime.block_on(settle());
-    assert!(panic_of(|| shutdown.begin()).contains("a bad waker"));
+    assert!(panic_of(|| shutdown.cancel()).contains("a bad waker"));
     runtime.block_on(async { good.await.unwrap() });
 }
 
@@ -270,10 +270,10 @@ fn it_is_one_and_the_same_on_every_thread() {
     fn shared<T: Send + Sync + Clone + 'static>() {}
     fn sent<T: Send + 'static>() {}
     shared::<Shutdown>();
-    sent::<wakeful::shutdown::Guard>();
-    sent::<wakeful::shutdown::Begun>();
+    sent::<wakeful::shutdown::Token>();
+    sent::<wakeful::shutdown::Cancelled>();
     let shutdown = Shutdown::new();
     let clone = shutdown.clone();
-    clone.begin();
+    clone.cancel();
     assert!(format!("{shutdown:?}").contains("begun: true"));
 }

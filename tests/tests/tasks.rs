@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use wakeful::runtime::{Builder, OnPanic};
+use wakeful::runtime::{Builder, UnhandledPanic};
 use wakeful::spawn;
 use wakeful::task::{self, JoinHandle, yield_now};
 use wakeful_tests::trace::{
@@ -64,7 +64,7 @@ fn a_local_spawn_is_a_spawn_and_knows_its_caller() {
     let runtime = runtime();
     runtime.block_on(async {
         let task = task::spawn_local(async { Rc::new(42) });
-        let record = task::records().pop().unwrap();
+        let record = task::dump().pop().unwrap();
         assert_eq!(record.id, task.id());
         assert_eq!(record.spawned_at.line(), line!() - 3);
         assert_eq!(*task.await.unwrap(), 42);
@@ -180,7 +180,7 @@ fn a_seed_gives_another_order_and_the_same_seed_the_same_one() {
     let order = |seed: Option<u64>| {
         let mut builder = Builder::new();
         if let Some(seed) = seed {
-            builder = builder.seed(seed);
+            builder = builder.rng_seed(seed);
         }
         let trace = Trace::new();
         let runtime = builder.build().unwrap();
@@ -330,7 +330,7 @@ fn a_panic_reaches_the_joiner_with_its_payload_and_the_others_go_on() {
     trace.expect(&["other 0", "other 1", "other 2"]);
     let metrics = runtime.metrics();
     assert_eq!((metrics.panics, metrics.panics_unhandled), (3, 0));
-    assert_eq!(metrics.tasks_alive, 0);
+    assert_eq!(metrics.num_alive_tasks, 0);
 }
 
 #[test]
@@ -422,7 +422,10 @@ fn a_panic_that_nobody_joins_is_counted_and_reported_once() {
 
 #[test]
 fn under_shutdown_a_panic_that_nobody_joins_ends_block_on_and_nothing_else() {
-    let runtime = Builder::new().on_panic(OnPanic::Shutdown).build().unwrap();
+    let runtime = Builder::new()
+        .unhandled_panic(UnhandledPanic::ShutdownRuntime)
+        .build()
+        .unwrap();
     let trace = Trace::new();
     let rest = runtime.spawn({
         let trace = trace.clone();
@@ -550,8 +553,8 @@ fn an_output_that_panics_while_being_dropped_harms_nobody() {
     });
     let metrics = runtime.metrics();
     assert_eq!((metrics.panics, metrics.panics_unhandled), (2, 2));
-    assert_eq!(metrics.tasks_alive, 0);
-    assert!(runtime.tasks().is_empty());
+    assert_eq!(metrics.num_alive_tasks, 0);
+    assert!(runtime.dump().is_empty());
 }
 
 // --- handles --------------------------------------------------------------------------------------
@@ -636,7 +639,7 @@ fn a_handle_dropped_in_any_state_detaches_the_task() {
         drop(joined.await.unwrap());
         trace.expect(&["joined ran", "joined's output dropped"]);
     });
-    assert!(runtime.tasks().is_empty());
+    assert!(runtime.dump().is_empty());
 }
 
 #[test]
@@ -1063,8 +1066,8 @@ fn a_hundred_thousand_tasks_are_spawned_woken_and_joined() {
         metrics.wakes_by_root,
         spawned + metrics.root_polls - metrics.root_polls
     );
-    assert_eq!(metrics.tasks_alive, 0);
-    assert!(runtime.tasks().is_empty());
+    assert_eq!(metrics.num_alive_tasks, 0);
+    assert!(runtime.dump().is_empty());
 }
 
 /// A thread with a small stack, on which a recursion over 100,000 steps cannot go unnoticed.
@@ -1112,7 +1115,7 @@ fn a_chain_of_outputs_that_hold_one_another_is_dropped_without_recursion() {
                     yield_now().await;
                 }
                 drop(link);
-                assert_eq!(runtime.tasks().len(), 0);
+                assert_eq!(runtime.dump().len(), 0);
             });
             // And at the end of the runtime.
             let link = runtime.block_on(async { chain() });

@@ -54,7 +54,7 @@ fn a_name_is_looked_up_without_blocking_the_runtime() {
     run(async {
         let listener = listen().await;
         let port = listener.local_addr().unwrap().port();
-        let threads = || wakeful::metrics().blocking_threads;
+        let threads = || wakeful::metrics().num_blocking_threads;
         TcpStream::connect(("127.0.0.1", port)).await.unwrap();
         assert_eq!(
             threads(),
@@ -737,7 +737,7 @@ fn a_waiting_task_shows_the_operation_and_its_line() {
         let line = line!() + 1;
         let task = wakeful::spawn(async move { server.read(&mut [0; 1]).await });
         settle().await;
-        let records = wakeful::task::records();
+        let records = wakeful::task::dump();
         let waiting = records
             .iter()
             .find_map(|record| record.waiting.as_ref())

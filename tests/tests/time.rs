@@ -218,7 +218,7 @@ fn ten_thousand_equal_deadlines_all_fire_in_order() {
                 sleeper(&trace, number.to_string(), secs(7));
             }
             sleep(secs(8)).await;
-            while wakeful::metrics().tasks_alive > 0 {
+            while wakeful::metrics().num_alive_tasks > 0 {
                 yield_now().await;
             }
             assert_eq!(start.elapsed(), secs(8));

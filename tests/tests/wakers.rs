@@ -402,7 +402,7 @@ fn act() {
     assert!(polled.is_pending());
     drop(timer);
     drop(wakeful::metrics());
-    drop(task::records());
+    drop(task::dump());
 }
 
 /// A waker that acts on each of its occasions.
@@ -441,7 +441,7 @@ fn scene<F: Future>(play: impl FnOnce(Rc<Stage>) -> F) -> u32 {
     STAGE.set(None);
     let metrics = runtime.metrics();
     assert_eq!(metrics.panics, 0);
-    assert_eq!(metrics.tasks_alive, 1, "the other task");
+    assert_eq!(metrics.num_alive_tasks, 1, "the other task");
     drop(runtime);
     calls
 }
@@ -711,7 +711,7 @@ fn a_waker_that_panics_in_a_message_from_elsewhere_takes_nothing_from_the_other_
     let metrics = runtime.metrics();
     assert_eq!(metrics.remote_messages, 3);
     assert_eq!(
-        metrics.tasks_spawned, 3,
+        metrics.spawned_tasks_count, 3,
         "the last message was answered, too"
     );
     assert_eq!(metrics.timers_armed, 0);

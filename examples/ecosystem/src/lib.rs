@@ -50,9 +50,9 @@ async fn listen(
     });
     let server = server
         .max_connections(CONNECTIONS)
-        .on_error(|error| eprintln!("clients have to wait: {error}"))
-        .shutdown(signal::ctrl_c())
-        .grace(GRACE);
+        .on_accept_error(|error| eprintln!("clients have to wait: {error}"))
+        .with_graceful_shutdown(signal::ctrl_c())
+        .shutdown_timeout(GRACE);
     let cut_off = server.await?;
     if cut_off > 0 {
         eprintln!("{cut_off} connections were cut off");

@@ -205,7 +205,7 @@ fn poll_io_once<R: Received>(
     mut call: impl FnMut(&Socket) -> io::Result<R>,
 ) -> Poll<io::Result<R>> {
     loop {
-        let readiness = io.ready(interest).during(name);
+        let readiness = io.ready(interest).operation(name);
         let mut guard = ready!(readiness.poll_anonymously(cx))?;
         if let Some(result) = attempt(&mut guard, &mut call) {
             return Poll::Ready(result);

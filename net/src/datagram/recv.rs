@@ -33,7 +33,7 @@ impl<'a> Recv<'a> {
             Mode::Peek => socket.name("UdpSocket::peek", "UnixDatagram::peek"),
         };
         Self {
-            readiness: io.ready(Interest::READABLE).during(name),
+            readiness: io.ready(Interest::READABLE).operation(name),
             buf,
             mode,
         }
@@ -96,7 +96,7 @@ impl<'a, A> RecvFrom<'a, A> {
             Mode::Peek => socket.name("UdpSocket::peek_from", "UnixDatagram::peek_from"),
         };
         Self {
-            readiness: io.ready(Interest::READABLE).during(name),
+            readiness: io.ready(Interest::READABLE).operation(name),
             buf,
             mode,
             convert,
@@ -104,8 +104,8 @@ impl<'a, A> RecvFrom<'a, A> {
     }
 
     /// Names the operation otherwise.
-    pub(crate) fn during(mut self, name: &'static str) -> Self {
-        self.readiness = self.readiness.during(name);
+    pub(crate) fn operation(mut self, name: &'static str) -> Self {
+        self.readiness = self.readiness.operation(name);
         self
     }
 }

@@ -26,7 +26,7 @@ impl<'a> Send<'a> {
     pub(crate) fn new(io: &'a Io, buf: &'a [u8]) -> Self {
         let name = io.get_ref().name("UdpSocket::send", "UnixDatagram::send");
         Self {
-            readiness: io.ready(Interest::WRITABLE).during(name),
+            readiness: io.ready(Interest::WRITABLE).operation(name),
             buf,
         }
     }

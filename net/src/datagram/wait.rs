@@ -26,7 +26,7 @@ impl<'a> Wait<'a> {
         let socket = io.get_ref();
         let name = socket.name("UdpSocket::readable", "UnixDatagram::readable");
         Self {
-            readiness: io.ready(Interest::READABLE).during(name),
+            readiness: io.ready(Interest::READABLE).operation(name),
         }
     }
 
@@ -35,7 +35,7 @@ impl<'a> Wait<'a> {
         let socket = io.get_ref();
         let name = socket.name("UdpSocket::writable", "UnixDatagram::writable");
         Self {
-            readiness: io.ready(Interest::WRITABLE).during(name),
+            readiness: io.ready(Interest::WRITABLE).operation(name),
         }
     }
 }
@@ -60,7 +60,7 @@ impl<'a> WaitReady<'a> {
     pub(crate) fn new(io: &'a Io, interest: Interest) -> Self {
         let name = io.get_ref().name("UdpSocket::ready", "UnixDatagram::ready");
         Self {
-            readiness: io.ready(interest).during(name),
+            readiness: io.ready(interest).operation(name),
         }
     }
 }
@@ -92,7 +92,7 @@ pub(crate) fn poll_ready(
             "UnixDatagram::poll_send_ready",
         )
     };
-    let readiness = io.ready(interest).during(name);
+    let readiness = io.ready(interest).operation(name);
     let mut guard = ready!(readiness.poll_anonymously(cx))?;
     guard.retain_ready();
     Poll::Ready(Ok(()))

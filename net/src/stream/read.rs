@@ -29,7 +29,7 @@ impl<'a> Read<'a> {
     pub(crate) fn new(io: &'a Io, buf: &'a mut [u8]) -> Self {
         let name = io.get_ref().name("TcpStream::read", "UnixStream::read");
         Self {
-            readiness: io.ready(Interest::READABLE).during(name),
+            readiness: io.ready(Interest::READABLE).operation(name),
             buf,
         }
     }
@@ -73,7 +73,7 @@ impl<'a, 'b> ReadVectored<'a, 'b> {
             .get_ref()
             .name("TcpStream::read_vectored", "UnixStream::read_vectored");
         Self {
-            readiness: io.ready(Interest::READABLE).during(name),
+            readiness: io.ready(Interest::READABLE).operation(name),
             bufs,
         }
     }
@@ -119,7 +119,7 @@ impl<'a> ReadExact<'a> {
             .get_ref()
             .name("TcpStream::read_exact", "UnixStream::read_exact");
         Self {
-            readiness: io.ready(Interest::READABLE).during(name),
+            readiness: io.ready(Interest::READABLE).operation(name),
             buf,
             filled: 0,
         }
@@ -162,7 +162,7 @@ impl<'a> Peek<'a> {
     pub(crate) fn new(io: &'a Io, buf: &'a mut [u8]) -> Self {
         let name = io.get_ref().name("TcpStream::peek", "UnixStream::peek");
         Self {
-            readiness: io.ready(Interest::READABLE).during(name),
+            readiness: io.ready(Interest::READABLE).operation(name),
             buf,
         }
     }

@@ -27,7 +27,7 @@ impl<'a> Wait<'a> {
             .get_ref()
             .name("TcpStream::readable", "UnixStream::readable");
         Self {
-            readiness: io.ready(Interest::READABLE).during(name),
+            readiness: io.ready(Interest::READABLE).operation(name),
         }
     }
 
@@ -37,7 +37,7 @@ impl<'a> Wait<'a> {
             .get_ref()
             .name("TcpStream::writable", "UnixStream::writable");
         Self {
-            readiness: io.ready(Interest::WRITABLE).during(name),
+            readiness: io.ready(Interest::WRITABLE).operation(name),
         }
     }
 }
@@ -63,7 +63,7 @@ impl<'a> WaitReady<'a> {
     pub(crate) fn new(io: &'a Io, interest: Interest) -> Self {
         let name = io.get_ref().name("TcpStream::ready", "UnixStream::ready");
         Self {
-            readiness: io.ready(interest).during(name),
+            readiness: io.ready(interest).operation(name),
         }
     }
 }
@@ -92,7 +92,7 @@ pub(crate) fn poll_ready(
             "UnixStream::poll_write_ready",
         )
     };
-    let readiness = io.ready(interest).during(name);
+    let readiness = io.ready(interest).operation(name);
     let mut guard = ready!(readiness.poll_anonymously(cx))?;
     guard.retain_ready();
     Poll::Ready(Ok(()))

@@ -35,7 +35,7 @@ fn poll_transfer(
     mut call: impl FnMut(&Socket) -> io::Result<Transfer>,
 ) -> Poll<io::Result<usize>> {
     loop {
-        let readiness = io.ready(interest).during(name);
+        let readiness = io.ready(interest).operation(name);
         let mut guard = ready!(readiness.poll_anonymously(cx))?;
         if let Some(result) = attempt(&mut guard, &mut call) {
             return Poll::Ready(result);

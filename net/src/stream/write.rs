@@ -29,7 +29,7 @@ impl<'a> Write<'a> {
     pub(crate) fn new(io: &'a Io, buf: &'a [u8]) -> Self {
         let name = io.get_ref().name("TcpStream::write", "UnixStream::write");
         Self {
-            readiness: io.ready(Interest::WRITABLE).during(name),
+            readiness: io.ready(Interest::WRITABLE).operation(name),
             buf,
         }
     }
@@ -73,7 +73,7 @@ impl<'a, 'b> WriteVectored<'a, 'b> {
             .get_ref()
             .name("TcpStream::write_vectored", "UnixStream::write_vectored");
         Self {
-            readiness: io.ready(Interest::WRITABLE).during(name),
+            readiness: io.ready(Interest::WRITABLE).operation(name),
             bufs,
         }
     }
@@ -119,7 +119,7 @@ impl<'a> WriteAll<'a> {
             .get_ref()
             .name("TcpStream::write_all", "UnixStream::write_all");
         Self {
-            readiness: io.ready(Interest::WRITABLE).during(name),
+            readiness: io.ready(Interest::WRITABLE).operation(name),
             rest: buf,
         }
     }

@@ -15,7 +15,7 @@ use futures_core::Stream;
 use wakeful::io::Readiness;
 
 use super::TcpStream;
-use crate::connect::Begun;
+use crate::connect::CallSite;
 use crate::listen::{Accepted, incoming, poll_accept, poll_accept_once};
 use crate::socket::{Family, Io, Socket, adopt, duplicate, expose, register_connected};
 use crate::sys;
@@ -97,13 +97,13 @@ impl TcpListener {
         self.poll_accept_for(("TcpListener::poll_accept", Location::caller()), cx)
     }
 
-    /// The same, on behalf of an operation of another name that was begun elsewhere.
+    /// The same, on behalf of an operation of another name that was call_site elsewhere.
     pub(crate) fn poll_accept_for(
         &self,
-        begun: Begun,
+        call_site: CallSite,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        poll_accept_once(&self.io, begun, cx).map(connected)
+        poll_accept_once(&self.io, call_site, cx).map(connected)
     }
 
     /// Returns the connections as a stream that never ends, without their peers' addresses

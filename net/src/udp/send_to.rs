@@ -32,7 +32,7 @@ impl<'a> SendTo<'a> {
     pub(super) fn new(socket: &'a UdpSocket, buf: &'a [u8], target: impl ToSocketAddrs) -> Self {
         let readiness = socket.io().ready(Interest::WRITABLE);
         Self {
-            readiness: readiness.during("UdpSocket::send_to"),
+            readiness: readiness.operation("UdpSocket::send_to"),
             buf,
             target: Target::Asked(lookup_host(target)),
         }

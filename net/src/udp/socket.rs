@@ -263,7 +263,7 @@ impl UdpSocket {
     #[track_caller]
     pub fn peek_sender(&self) -> PeekSender<'_> {
         let peek = RecvFrom::new(&self.io, &mut [], Mode::Peek, INET);
-        PeekSender(peek.during("UdpSocket::peek_sender"))
+        PeekSender(peek.operation("UdpSocket::peek_sender"))
     }
 
     /// Sends a datagram to the connected peer if the kernel takes one now.

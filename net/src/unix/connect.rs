@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use socket2::Domain;
 
 use super::{SocketAddr, UnixStream};
-use crate::connect::{Begun, Connecting};
+use crate::connect::{CallSite, Connecting};
 use crate::error::context;
 use crate::outside;
 use crate::socket::{Family, create};
@@ -30,7 +30,7 @@ enum State {
     Failed(Option<io::Error>),
     /// The socket is made in the first poll.
     New(SocketAddr),
-    Begun(Connecting),
+    Connecting(Connecting),
 }
 
 impl Connect {
@@ -60,7 +60,7 @@ impl Connect {
         let state = match address.and_then(|address| address.to_kernel()) {
             Ok(address) => {
                 let begun = (name, caller);
-                State::Begun(Connecting::exposed(socket, address, Family::Unix, begun))
+                State::Connecting(Connecting::exposed(socket, address, Family::Unix, begun))
             }
             Err(err) => State::Failed(Some(err)),
         };
@@ -73,12 +73,12 @@ impl Connect {
     }
 }
 
-fn begin(address: &SocketAddr, begun: Begun) -> io::Result<Connecting> {
+fn begin(address: &SocketAddr, call_site: CallSite) -> io::Result<Connecting> {
     Ok(Connecting::new(
         create(Domain::UNIX)?,
         address.to_kernel()?,
         Family::Unix,
-        begun,
+        call_site,
     ))
 }
 
@@ -90,12 +90,12 @@ impl Future for Connect {
         outside::refuse(this.name, this.caller);
         if let State::New(address) = &this.state {
             this.state = match begin(address, (this.name, this.caller)) {
-                Ok(connecting) => State::Begun(connecting),
+                Ok(connecting) => State::Connecting(connecting),
                 Err(err) => State::Failed(Some(err)),
             };
         }
         let outcome = match &mut this.state {
-            State::Begun(connecting) => ready!(connecting.poll(cx)),
+            State::Connecting(connecting) => ready!(connecting.poll(cx)),
             State::Failed(err) => Err(err.take().expect("not polled after it has completed")),
             State::New(_) => unreachable!("replaced above"),
         };

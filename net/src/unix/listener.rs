@@ -14,7 +14,7 @@ use futures_core::Stream;
 use wakeful::io::Readiness;
 
 use super::{SocketAddr, UnixStream};
-use crate::connect::Begun;
+use crate::connect::CallSite;
 use crate::error::context;
 use crate::listen::{
     Accepted, DEFAULT_BACKLOG, bind_and_listen, incoming, poll_accept, poll_accept_once,
@@ -152,13 +152,13 @@ impl UnixListener {
         self.poll_accept_for(("UnixListener::poll_accept", Location::caller()), cx)
     }
 
-    /// The same, on behalf of an operation of another name that was begun elsewhere.
+    /// The same, on behalf of an operation of another name that was call_site elsewhere.
     pub(crate) fn poll_accept_for(
         &self,
-        begun: Begun,
+        call_site: CallSite,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
-        poll_accept_once(&self.io, begun, cx).map(connected)
+        poll_accept_once(&self.io, call_site, cx).map(connected)
     }
 
     /// Returns the connections as a stream that never ends.

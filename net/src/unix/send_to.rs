@@ -52,7 +52,7 @@ impl<'a> SendTo<'a> {
         Self {
             io,
             caller: Location::caller(),
-            readiness: io.ready(Interest::WRITABLE).during(NAME),
+            readiness: io.ready(Interest::WRITABLE).operation(NAME),
             buf,
             target: target.map_err(Some),
             timer: None,
@@ -91,7 +91,7 @@ impl Future for SendTo<'_> {
                     return sent;
                 }
             }
-            let timer = sleep(this.pause).during(NAME).at(this.caller);
+            let timer = sleep(this.pause).operation(NAME).location(this.caller);
             this.timer = Some(Box::pin(timer));
             this.pause = (this.pause * 2).min(LONGEST_PAUSE);
         }

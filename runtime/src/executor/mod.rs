@@ -34,24 +34,26 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use crate::budget;
+use crate::coop;
+use crate::executor::cell::{AnyCell, BoxedCell, Ending, drop_quietly};
+use crate::executor::join_error::Payload;
+use crate::id::{Dress, Id, RuntimeId, WakeWord};
 use crate::news;
 use crate::reactor::WakeOwn;
 use crate::slab::Key;
-use crate::task::cell::{AnyCell, BoxedCell, Ending, drop_quietly};
-use crate::task::error::Payload;
-use crate::task::id::{Dress, Id, RuntimeId, WakeWord};
-use crate::task::record::{Cause, TaskRecord, Wait};
+use crate::task_info::{Cause, TaskInfo, Wait};
 
+pub(crate) mod cell;
+pub(crate) mod join_error;
 pub(crate) mod panics;
 pub(crate) mod poll_times;
-mod queue;
-mod tasks;
+mod run_queue;
+mod task_table;
 
 use panics::{Panics, Unhandled};
 use poll_times::PollTimes;
-pub(crate) use tasks::Counters;
-use tasks::{Detached, Ended, Last, Output, Tasks};
+pub(crate) use task_table::Counters;
+use task_table::{Detached, Ended, Last, Output, Tasks};
 
 /// Wakes this runtime's own tasks and root; made by [`Executor::waking`].
 ///
@@ -332,7 +334,7 @@ impl Executor {
     fn enter_poll(&self, word: WakeWord, woken_by: Cause) {
         self.running.set(word);
         news::set(woken_by);
-        budget::refill(self.io_budget);
+        coop::refill(self.io_budget);
     }
 
     /// What has woken the poll in progress, and whoever is in the run queue, is no
@@ -610,7 +612,7 @@ impl Executor {
     #[inline]
     pub(crate) fn charge(&self) -> bool {
         // Between polls there is nobody to be fair to.
-        budget::spend() || !self.is_polling()
+        coop::spend() || !self.is_polling()
     }
 
     /// Notes on what the current poll is about to wait.
@@ -639,7 +641,7 @@ impl Executor {
     }
 
     /// Every task as it is now; `now_ns` is what waits are measured against.
-    pub(crate) fn records(&self, now_ns: u64) -> Vec<TaskRecord> {
+    pub(crate) fn records(&self, now_ns: u64) -> Vec<TaskInfo> {
         self.tasks.borrow().records(self.runtime, now_ns)
     }
 

@@ -10,18 +10,18 @@ use std::fmt;
 use std::io::Write;
 use std::panic::Location;
 
-use crate::task::error::panic_text;
+use crate::executor::join_error::panic_text;
 
 /// What the runtime does after a panic that nobody has joined; see
-/// [`Builder::on_panic`](crate::runtime::Builder::on_panic).
+/// [`Builder::unhandled_panic`](crate::runtime::Builder::unhandled_panic).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum OnPanic {
+pub enum UnhandledPanic {
     /// Report it on stderr and go on. The default.
     #[default]
-    Continue,
+    Ignore,
     /// Report it on stderr and let `block_on` panic at the end of the tick.
-    Shutdown,
+    ShutdownRuntime,
 }
 
 /// The task that nobody joined.
@@ -41,13 +41,13 @@ impl fmt::Display for Unhandled {
 
 #[derive(Debug)]
 pub(crate) struct Panics {
-    policy: OnPanic,
+    policy: UnhandledPanic,
     /// Under `Shutdown`: the report with which `block_on` is to panic.
     fatal: RefCell<Option<String>>,
 }
 
 impl Panics {
-    pub(crate) fn new(policy: OnPanic) -> Self {
+    pub(crate) fn new(policy: UnhandledPanic) -> Self {
         Panics {
             policy,
             fatal: RefCell::new(None),
@@ -69,7 +69,7 @@ impl Panics {
     fn tell(&self, report: String) {
         // Not `eprintln!`, which panics when stderr is closed; there is nobody left to tell then.
         writeln!(std::io::stderr(), "{report}").ok();
-        if self.policy == OnPanic::Shutdown {
+        if self.policy == UnhandledPanic::ShutdownRuntime {
             *self.fatal.borrow_mut() = Some(report);
         }
     }
@@ -78,8 +78,8 @@ impl Panics {
     #[inline]
     pub(crate) fn take_fatal(&self) -> Option<String> {
         match self.policy {
-            OnPanic::Continue => None,
-            OnPanic::Shutdown => self.fatal.take(),
+            UnhandledPanic::Ignore => None,
+            UnhandledPanic::ShutdownRuntime => self.fatal.take(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! How long polls take: a histogram, and a call for those that take too long. Off by default.
 //!
-//! Used by the executor when [`Builder::measure_polls`](crate::runtime::Builder::measure_polls) or
+//! Used by the executor when [`Builder::enable_metrics_poll_time_histogram`](crate::runtime::Builder::enable_metrics_poll_time_histogram) or
 //! [`Builder::on_slow_poll`](crate::runtime::Builder::on_slow_poll) asked for it; it costs two clock
 //! readings per poll. A task that computes for long starves every other one on its thread, and this
 //! is how one finds it.

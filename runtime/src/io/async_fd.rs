@@ -17,10 +17,10 @@ use std::task::{Context, Poll, ready};
 use super::guard::AsyncFdReadyGuard;
 use super::readiness::Readiness;
 use super::{Interest, Ready};
-use crate::current;
+use crate::context;
+use crate::id::RuntimeId;
 use crate::reactor::seen::{Known, Seen};
 use crate::slab::Key;
-use crate::task::id::RuntimeId;
 
 /// Names a source of a runtime and frees it when dropped.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) struct Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         let explicit = self.explicit.get_mut().then_some(self.fd);
-        current::deregister(self.runtime, self.key, explicit);
+        context::deregister(self.runtime, self.key, explicit);
     }
 }
 
@@ -135,7 +135,7 @@ impl<T: AsFd> AsyncFd<T> {
     fn register(inner: T, interest: Interest, explicit: bool) -> io::Result<Self> {
         // The user's own code, so it runs while nothing is borrowed.
         let fd = inner.as_fd();
-        let added = current::with(|core| -> io::Result<Registration> {
+        let added = context::with(|core| -> io::Result<Registration> {
             let key = core.reactor.add(fd, interest)?;
             core.executor.forget_news();
             Ok(Registration {
@@ -152,7 +152,7 @@ impl<T: AsFd> AsyncFd<T> {
                 inner,
             }),
             None => {
-                current::expect("registering a descriptor");
+                context::expect("registering a descriptor");
                 unreachable!("`expect` has panicked")
             }
         }
@@ -170,7 +170,7 @@ impl<T: AsFd> AsyncFd<T> {
     /// Never wrong, at worst in vain: an operation that would block clears it again. A new stream
     /// socket, for example, has room to write.
     pub fn assume_ready(&self, ready: Ready) {
-        if let Some(core) = current::get_if(self.registration.runtime) {
+        if let Some(core) = context::get_if(self.registration.runtime) {
             let Registration { key, seen, .. } = &self.registration;
             core.assume_ready(*key, seen, ready.with_trouble());
         }
@@ -282,7 +282,7 @@ impl<T: AsFd> AsyncFd<T> {
         let registration = &self.registration;
         let mut known = registration.seen.get().of(interest);
         // Believed as long as nothing has disproved it, so it need not be asked for again.
-        if known.ready().is_empty() || !current::is(registration.runtime) {
+        if known.ready().is_empty() || !context::is(registration.runtime) {
             self.look(Location::caller());
             known = registration.seen.get().of(interest);
         }
@@ -293,12 +293,12 @@ impl<T: AsFd> AsyncFd<T> {
     #[cold]
     fn look(&self, location: &Location<'_>) {
         let registration = &self.registration;
-        let looked = current::with(|core| {
+        let looked = context::with(|core| {
             core.owns(registration.runtime)
                 .then(|| core.reactor.look(registration.key, &registration.seen))
         });
         if looked.flatten().is_none() {
-            current::explain_absence(registration.runtime, "AsyncFd::try_ready", location);
+            context::explain_absence(registration.runtime, "AsyncFd::try_ready", location);
             // Nothing is ready once the runtime has ended.
             registration.seen.set(Known::NOTHING);
         }
@@ -322,7 +322,7 @@ impl<T: AsFd> AsyncFd<T> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         self.readable()
-            .during("AsyncFd::poll_read_ready")
+            .operation("AsyncFd::poll_read_ready")
             .poll_anonymously(cx)
     }
 
@@ -339,7 +339,7 @@ impl<T: AsFd> AsyncFd<T> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         self.writable()
-            .during("AsyncFd::poll_write_ready")
+            .operation("AsyncFd::poll_write_ready")
             .poll_anonymously(cx)
     }
 

@@ -25,7 +25,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::{AsyncRead, AsyncWrite};
-use crate::current;
+use crate::context;
 use crate::task::yield_after_turn;
 
 /// The most that one read takes, and the most that a slow writer can be owed.
@@ -176,7 +176,7 @@ impl Flow {
 /// Takes one round off the poll's budget. Streams in memory never wait, and those of other crates
 /// know nothing of our budget.
 fn charge() -> bool {
-    current::with(|core| core.executor.charge()).unwrap_or(true)
+    context::with(|core| core.executor.charge()).unwrap_or(true)
 }
 
 /// Copies everything from a reader into a writer; returns how many bytes that was.

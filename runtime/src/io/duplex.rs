@@ -20,7 +20,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use super::{AsyncRead, AsyncWrite};
-use crate::current;
+use crate::context;
 use crate::reactor::waiters::{WaiterId, Waiters};
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::yield_after_turn;
@@ -142,7 +142,7 @@ impl Pipe {
                 return Poll::Pending;
             }
         }
-        if !current::with(|core| core.executor.charge()).unwrap_or(true) {
+        if !context::with(|core| core.executor.charge()).unwrap_or(true) {
             drop(state);
             yield_after_turn(cx);
             return Poll::Pending;

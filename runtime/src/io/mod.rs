@@ -15,7 +15,7 @@ mod readiness;
 pub mod tokio_io;
 mod traits;
 
-pub use crate::reactor::ready::{Interest, Ready};
+pub use crate::ready::{Interest, Ready};
 pub use async_fd::{AsyncFd, AsyncIo};
 pub use copy::{Copy, CopyBidirectional, copy, copy_bidirectional};
 pub use duplex::{DuplexStream, duplex};

@@ -28,14 +28,14 @@ use std::task::{Context, Poll};
 use super::async_fd::Registration;
 use super::guard::AsyncFdReadyGuard;
 use super::{AsyncFd, Interest, Ready};
-use crate::budget;
-use crate::current::{self, Core};
+use crate::context::{self, Core};
+use crate::coop;
 use crate::news;
 use crate::reactor::seen::Known;
 use crate::reactor::waiters::WaiterId;
 use crate::reactor::{Polled, runtime_is_gone};
-use crate::task::record::Wait;
 use crate::task::yield_after_turn;
+use crate::task_info::Wait;
 use crate::waker::clone_own;
 
 /// Waits until a descriptor is ready; made by [`AsyncFd::ready`] and its siblings.
@@ -100,7 +100,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
 
     /// Names the operation in the record of the task that waits: `"TcpStream::read"`.
     #[inline]
-    pub fn during(mut self, operation: &'static str) -> Self {
+    pub fn operation(mut self, operation: &'static str) -> Self {
         self.operation = operation;
         self
     }
@@ -108,7 +108,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     /// Gives another place in the source for the record of the task that waits, for futures that
     /// begin to wait somewhere else than where the user called.
     #[inline]
-    pub fn at(mut self, location: &'static Location<'static>) -> Self {
+    pub fn location(mut self, location: &'static Location<'static>) -> Self {
         self.location = location;
         self
     }
@@ -143,7 +143,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     /// woken, and its waker stays until then.
     ///
     /// As [`AsyncFd::poll_read_ready`], for any interest and with a name of one's own:
-    /// `fd.readable().during("Pigeon::poll_arrive").poll_anonymously(cx)`.
+    /// `fd.readable().operation("Pigeon::poll_arrive").poll_anonymously(cx)`.
     ///
     /// # Errors
     ///
@@ -180,10 +180,10 @@ impl<'a, T: AsFd> Readiness<'a, T> {
             return false;
         }
         let registration = self.fd.registration();
-        let heard = current::is(registration.runtime)
+        let heard = context::is(registration.runtime)
             && news::hear(registration.fd, &registration.seen)
                 .is_some_and(|ready| ready.intersects(self.interest.mask()))
-            && budget::spend();
+            && coop::spend();
         // The event has taken its waker.
         self.waiting = !heard;
         heard
@@ -214,8 +214,8 @@ impl<'a, T: AsFd> Readiness<'a, T> {
         let seen = self.seen();
         if !seen.ready().is_empty()
             && !self.waiting
-            && current::is(self.fd.registration().runtime)
-            && budget::spend()
+            && context::is(self.fd.registration().runtime)
+            && coop::spend()
         {
             return Poll::Ready(Ok(AsyncFdReadyGuard::new(self.fd, self.interest, seen)));
         }
@@ -238,7 +238,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     #[inline(never)]
     fn poll_readiness(&mut self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let runtime = self.fd.registration().runtime;
-        let looked = current::with(|core| core.owns(runtime).then(|| self.look(core, cx)));
+        let looked = context::with(|core| core.owns(runtime).then(|| self.look(core, cx)));
         match looked.flatten() {
             Some(Looked::Ready) => {
                 if self.waiting {
@@ -270,12 +270,12 @@ impl<'a, T: AsFd> Readiness<'a, T> {
         let Registration { runtime, key, .. } = *self.fd.registration();
         match looked {
             Some(Looked::Unnoted) => {
-                current::with(|core| core.executor.note_wait(|| self.wait(core)));
+                context::with(|core| core.executor.note_wait(|| self.wait(core)));
                 self.waiting = self.waiter != WaiterId::ANONYMOUS;
                 Poll::Pending
             }
             Some(Looked::Crowded) => {
-                if let Some(core) = current::get() {
+                if let Some(core) = context::get() {
                     core.executor.note_wait(|| self.wait(&core));
                     let (reactor, waker) = (&core.reactor, cx.waker());
                     let store = reactor.poll_crowded(key, self.interest, &mut self.waiter, waker);
@@ -291,7 +291,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
                 Poll::Pending
             }
             None => {
-                current::explain_absence(runtime, self.operation, self.location);
+                context::explain_absence(runtime, self.operation, self.location);
                 Poll::Ready(Err(runtime_is_gone()))
             }
             Some(_) => Poll::Ready(Err(runtime_is_gone())),
@@ -303,7 +303,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     #[cold]
     fn forget(&self) {
         let registration = self.fd.registration();
-        if let Some(core) = current::get_if(registration.runtime) {
+        if let Some(core) = context::get_if(registration.runtime) {
             drop(core.reactor.forget(registration.key, self.waiter));
         }
     }

@@ -36,16 +36,15 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::remote::{REMOTE_TOKEN, Remote};
+use crate::inbox::{REMOTE_TOKEN, Remote};
 use crate::slab::{Key, Slab};
 use crate::sys::epoll::{Epoll, Events, Wait};
-use crate::task::record::Cause;
+use crate::task_info::Cause;
 
-pub(crate) mod ready;
 pub(crate) mod seen;
 pub(crate) mod waiters;
 
-use ready::{Interest, Ready};
+use crate::ready::{Interest, Ready};
 use seen::{Known, Seen};
 use waiters::{WaiterId, Waiters};
 
@@ -124,12 +123,12 @@ pub(crate) struct Reactor {
 }
 
 impl Reactor {
-    pub(crate) fn new(remote: Arc<Remote>, events_per_turn: usize) -> Self {
+    pub(crate) fn new(remote: Arc<Remote>, max_io_events_per_tick: usize) -> Self {
         Reactor {
             remote,
             state: RefCell::new(State {
                 sources: Slab::new(),
-                events: Events::with_capacity(events_per_turn),
+                events: Events::with_capacity(max_io_events_per_tick),
                 closed: false,
             }),
             strangers: Cell::new(Vec::new()),

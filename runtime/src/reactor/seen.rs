@@ -24,7 +24,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::ready::{Interest, Ready};
+use crate::ready::{Interest, Ready};
 
 /// What one side knows of a source's readiness, in one word:
 ///

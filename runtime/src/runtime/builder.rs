@@ -5,17 +5,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{OnPanic, Runtime, SlowPoll};
+use super::{Runtime, SlowPoll, UnhandledPanic};
 use crate::blocking::Pool;
 use crate::busy_poll::BusyPoll;
-use crate::current::Core;
+use crate::context::Core;
 use crate::executor::Executor;
 use crate::executor::panics::Panics;
 use crate::executor::poll_times::{Hook, PollTimes};
 use crate::reactor::Reactor;
 use crate::registry;
-use crate::time::clock::Clock;
-use crate::time::timers::Timers;
+use crate::timer::Timers;
+use crate::timer::clock::Clock;
 
 /// Polls between two looks at the kernel: as many as tokio makes.
 const EVENT_INTERVAL: u32 = 61;
@@ -31,7 +31,7 @@ const BLOCKING_THREADS: usize = 512;
 /// The first three knobs are the fairness of the runtime in numbers. Between two looks at sockets,
 /// timers and other threads' wakes lie at most `event_interval` polls; within one poll a task makes
 /// at most `io_budget` operations that were ready at once before it has to yield; and one look takes
-/// in at most `events_per_turn` events, the kernel serving the rest in turn.
+/// in at most `max_io_events_per_tick` events, the kernel serving the rest in turn.
 ///
 /// # Examples
 ///
@@ -45,12 +45,12 @@ const BLOCKING_THREADS: usize = 512;
 pub struct Builder {
     event_interval: u32,
     io_budget: u32,
-    events_per_turn: usize,
+    max_io_events_per_tick: usize,
     start_paused: bool,
     seed: Option<u64>,
-    on_panic: OnPanic,
+    unhandled_panic: UnhandledPanic,
     max_blocking_threads: usize,
-    measure_polls: bool,
+    enable_metrics_poll_time_histogram: bool,
     on_slow_poll: Option<(Duration, Hook)>,
     busy_poll: Duration,
 }
@@ -62,12 +62,12 @@ impl Builder {
         Builder {
             event_interval: EVENT_INTERVAL,
             io_budget: IO_BUDGET,
-            events_per_turn: EVENTS_PER_TURN,
+            max_io_events_per_tick: EVENTS_PER_TURN,
             start_paused: false,
             seed: None,
-            on_panic: OnPanic::default(),
+            unhandled_panic: UnhandledPanic::default(),
             max_blocking_threads: BLOCKING_THREADS,
-            measure_polls: false,
+            enable_metrics_poll_time_histogram: false,
             on_slow_poll: None,
             busy_poll: Duration::ZERO,
         }
@@ -90,8 +90,8 @@ impl Builder {
 
     /// Sets how many events one `epoll_wait` takes in (256; from 1 to 65,536).
     #[must_use]
-    pub fn events_per_turn(mut self, events: usize) -> Self {
-        self.events_per_turn = events;
+    pub fn max_io_events_per_tick(mut self, events: usize) -> Self {
+        self.max_io_events_per_tick = events;
         self
     }
 
@@ -106,15 +106,15 @@ impl Builder {
     ///
     /// For tests: an order that breaks something can be repeated by its seed.
     #[must_use]
-    pub fn seed(mut self, seed: u64) -> Self {
+    pub fn rng_seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// Sets what happens after a task's panic that nobody joins ([`OnPanic::Continue`]).
+    /// Sets what happens after a task's panic that nobody joins ([`UnhandledPanic::Ignore`]).
     #[must_use]
-    pub fn on_panic(mut self, policy: OnPanic) -> Self {
-        self.on_panic = policy;
+    pub fn unhandled_panic(mut self, policy: UnhandledPanic) -> Self {
+        self.unhandled_panic = policy;
         self
     }
 
@@ -125,16 +125,16 @@ impl Builder {
         self
     }
 
-    /// Measures how long polls take, for [`Metrics::poll_p50`](super::Metrics::poll_p50) and its
+    /// Measures how long polls take, for [`RuntimeMetrics::poll_p50`](super::RuntimeMetrics::poll_p50) and its
     /// sibling, at two clock readings per poll (off).
     #[must_use]
-    pub fn measure_polls(mut self, measure: bool) -> Self {
-        self.measure_polls = measure;
+    pub fn enable_metrics_poll_time_histogram(mut self, measure: bool) -> Self {
+        self.enable_metrics_poll_time_histogram = measure;
         self
     }
 
     /// Calls `hook` after each poll of a task that took longer than `limit`; measures polls as
-    /// [`measure_polls`](Self::measure_polls) does (off).
+    /// [`enable_metrics_poll_time_histogram`](Self::enable_metrics_poll_time_histogram) does (off).
     ///
     /// A poll of a millisecond is one in which nobody else was served. The hook runs on the
     /// runtime's thread, between two polls.
@@ -159,8 +159,8 @@ impl Builder {
     ///
     /// # Units
     ///
-    /// Some tens of microseconds; [`Metrics::busy_polls`](super::Metrics::busy_polls) and
-    /// [`Metrics::parks`](super::Metrics::parks) tell what became of them.
+    /// Some tens of microseconds; [`RuntimeMetrics::busy_polls`](super::RuntimeMetrics::busy_polls) and
+    /// [`RuntimeMetrics::parks`](super::RuntimeMetrics::parks) tell what became of them.
     ///
     /// # Examples
     ///
@@ -186,13 +186,13 @@ impl Builder {
     pub fn build(self) -> io::Result<Runtime> {
         let remote = registry::register()?;
         let id = remote.id();
-        let measure = self.measure_polls || self.on_slow_poll.is_some();
+        let measure = self.enable_metrics_poll_time_histogram || self.on_slow_poll.is_some();
         let poll_times = measure.then(|| PollTimes::new(self.on_slow_poll));
-        let panics = Panics::new(self.on_panic);
+        let panics = Panics::new(self.unhandled_panic);
         let core = Core {
             id,
             executor: Executor::new(id, self.io_budget, self.seed, panics, poll_times),
-            reactor: Reactor::new(Arc::clone(&remote), self.events_per_turn),
+            reactor: Reactor::new(Arc::clone(&remote), self.max_io_events_per_tick),
             timers: Timers::new(Clock::new(self.start_paused)),
             blocking: Pool::new(self.max_blocking_threads),
             remote,
@@ -216,10 +216,10 @@ impl fmt::Debug for Builder {
         f.debug_struct("Builder")
             .field("event_interval", &self.event_interval)
             .field("io_budget", &self.io_budget)
-            .field("events_per_turn", &self.events_per_turn)
+            .field("max_io_events_per_tick", &self.max_io_events_per_tick)
             .field("start_paused", &self.start_paused)
             .field("seed", &self.seed)
-            .field("on_panic", &self.on_panic)
+            .field("unhandled_panic", &self.unhandled_panic)
             .field("max_blocking_threads", &self.max_blocking_threads)
             .field("busy_poll", &self.busy_poll)
             .finish_non_exhaustive()

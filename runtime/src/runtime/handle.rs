@@ -14,10 +14,10 @@ use pin_project_lite::pin_project;
 use waker_fn::waker_fn;
 
 use super::poll_once;
-use crate::current;
-use crate::remote::{Message, Remote};
+use crate::context;
+use crate::executor::cell::drop_quietly;
+use crate::inbox::{Message, Remote};
 use crate::sync::{Mutex, MutexGuard, thread};
-use crate::task::cell::drop_quietly;
 use crate::task::{Id, JoinError, spawn};
 
 /// Reaches a runtime from any thread; cheap to clone.
@@ -54,7 +54,7 @@ impl Handle {
     #[must_use]
     #[track_caller]
     pub fn current() -> Self {
-        Handle::new(Arc::clone(&current::expect("Handle::current").remote))
+        Handle::new(Arc::clone(&context::expect("Handle::current").remote))
     }
 
     /// The handle of this thread's runtime.
@@ -63,7 +63,7 @@ impl Handle {
     ///
     /// When there is none.
     pub fn try_current() -> Result<Self, TryCurrentError> {
-        current::with(|core| Handle::new(Arc::clone(&core.remote))).ok_or(TryCurrentError(()))
+        context::with(|core| Handle::new(Arc::clone(&core.remote))).ok_or(TryCurrentError(()))
     }
 
     /// Calls a closure on the runtime's thread and spawns the future it makes there.
@@ -129,7 +129,7 @@ where
             })
             .id();
             if let Some(task) = shared.started(id) {
-                current::abort(task);
+                context::abort(task);
             }
         }
         Err(payload) => sender.send(Err(JoinError::panicked(None, payload))),
@@ -310,7 +310,7 @@ impl<T: Send + 'static> RemoteJoinHandle<T> {
     /// the handle is meant.
     #[track_caller]
     pub fn wait(self) -> Result<T, JoinError> {
-        if let Some(location) = current::blocking_on() {
+        if let Some(location) = context::blocking_on() {
             panic!(
                 "RemoteJoinHandle::wait inside the `block_on` at {location} would block its \
                  runtime; await the handle instead"
@@ -333,7 +333,7 @@ impl<T> RemoteJoinHandle<T> {
     /// Cancels the task, as [`JoinHandle::abort`](crate::task::JoinHandle::abort) does.
     pub fn abort(&self) {
         if let Some(task) = self.shared.abort() {
-            current::abort(task);
+            context::abort(task);
         }
     }
 

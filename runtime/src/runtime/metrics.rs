@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::current::Core;
+use crate::context::Core;
 use crate::executor::poll_times::PollTimes;
-use crate::task::record::Cause;
+use crate::task_info::Cause;
 
 /// Counters and gauges of one runtime at one moment.
 ///
@@ -12,11 +12,11 @@ use crate::task::record::Cause;
 /// hand anyway, so it is always on.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
-pub struct Metrics {
+pub struct RuntimeMetrics {
     /// Tasks that have not ended.
-    pub tasks_alive: u64,
+    pub num_alive_tasks: u64,
     /// Tasks ever spawned.
-    pub tasks_spawned: u64,
+    pub spawned_tasks_count: u64,
     /// Polls of tasks.
     pub polls: u64,
     /// Polls of root futures.
@@ -54,7 +54,7 @@ pub struct Metrics {
     /// Turns made awake in place of such a one ([`Builder::busy_poll`](super::Builder::busy_poll)).
     pub busy_polls: u64,
     /// Events of descriptors.
-    pub events: u64,
+    pub io_ready_count: u64,
     /// Events of them for a source that was gone.
     pub events_stale: u64,
     /// Descriptors registered now.
@@ -68,14 +68,14 @@ pub struct Metrics {
     /// Messages that came from other threads.
     pub remote_messages: u64,
     /// Threads of the blocking pool now, idle ones included.
-    pub blocking_threads: u64,
+    pub num_blocking_threads: u64,
     poll_p50: Option<Duration>,
     poll_p99: Option<Duration>,
 }
 
-impl Metrics {
+impl RuntimeMetrics {
     /// The time within which half of all polls ended, to 25 %; `None` unless polls are measured
-    /// ([`Builder::measure_polls`](super::Builder::measure_polls)) and there was one.
+    /// ([`Builder::enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram)) and there was one.
     #[must_use]
     pub fn poll_p50(&self) -> Option<Duration> {
         self.poll_p50
@@ -108,9 +108,9 @@ impl Metrics {
             let times: Option<&PollTimes> = core.executor.poll_times.as_ref();
             times.and_then(|times| times.quantile(share))
         };
-        Metrics {
-            tasks_alive: tasks.spawned - tasks.ended,
-            tasks_spawned: tasks.spawned,
+        RuntimeMetrics {
+            num_alive_tasks: tasks.spawned - tasks.ended,
+            spawned_tasks_count: tasks.spawned,
             polls: tasks.polls,
             root_polls: tasks.root_polls,
             wakes_by_spawn: tasks.spawned,
@@ -129,14 +129,14 @@ impl Metrics {
             epoll_waits: reactor.waits,
             parks: reactor.parks,
             busy_polls: core.busy_poll.turns(),
-            events: reactor.events,
+            io_ready_count: reactor.events,
             events_stale: reactor.events_stale,
             sources: core.reactor.sources() as u64,
             waiting: core.reactor.waiting() as u64,
             timers_armed: core.timers.armed() as u64,
             timers_fired: core.timers.fired(),
             remote_messages: core.messages.get(),
-            blocking_threads: core.blocking.threads() as u64,
+            num_blocking_threads: core.blocking.threads() as u64,
             poll_p50: quantile(0.5),
             poll_p99: quantile(0.99),
         }

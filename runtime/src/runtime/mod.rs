@@ -12,21 +12,21 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::current::{self, Core, Wait};
+use crate::context::{self, Core, Wait};
+use crate::inbox::Park;
 use crate::reactor::Turned;
-use crate::remote::Park;
-use crate::task::{JoinHandle, TaskRecord, spawn};
+use crate::task::{JoinHandle, TaskInfo, spawn};
 use crate::waker::{Ours, waker_for};
 
 mod builder;
 mod handle;
 mod metrics;
 
-pub use crate::executor::panics::OnPanic;
+pub use crate::executor::panics::UnhandledPanic;
 pub use crate::executor::poll_times::SlowPoll;
 pub use builder::Builder;
 pub use handle::{Handle, RemoteJoinHandle, TryCurrentError};
-pub use metrics::Metrics;
+pub use metrics::RuntimeMetrics;
 
 /// Owns tasks, I/O sources and timers, and runs them on the thread that calls
 /// [`block_on`](Self::block_on).
@@ -84,12 +84,12 @@ impl Runtime {
     ///
     /// When the future does; when a `block_on` is running on this thread already; when a guard of
     /// another runtime's [`enter`](Self::enter) that was made inside the future outlives it; under
-    /// [`OnPanic::Shutdown`], when a task's panic was joined by nobody; and when the kernel
+    /// [`UnhandledPanic::ShutdownRuntime`], when a task's panic was joined by nobody; and when the kernel
     /// closes epoll under us.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let _blocking_on = current::begin_block_on();
-        let _entered = current::enter(&self.core);
+        let _blocking_on = context::begin_block_on();
+        let _entered = context::enter(&self.core);
         let mut future = pin!(future);
         let core = &*self.core;
         let root = core.executor.begin_root();
@@ -129,7 +129,7 @@ impl Runtime {
         F: Future + 'static,
         F::Output: 'static,
     {
-        let _entered = current::enter(&self.core);
+        let _entered = context::enter(&self.core);
         spawn(future)
     }
 
@@ -163,15 +163,15 @@ impl Runtime {
     /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
         EnterGuard {
-            _entered: current::enter(&self.core),
+            _entered: context::enter(&self.core),
             _runtime: self,
         }
     }
 
     /// What the runtime has counted so far.
     #[must_use]
-    pub fn metrics(&self) -> Metrics {
-        Metrics::of(&self.core)
+    pub fn metrics(&self) -> RuntimeMetrics {
+        RuntimeMetrics::of(&self.core)
     }
 
     /// Every task as it is now.
@@ -188,7 +188,7 @@ impl Runtime {
     /// # std::io::Result::Ok(())
     /// ```
     #[must_use]
-    pub fn tasks(&self) -> Vec<TaskRecord> {
+    pub fn dump(&self) -> Vec<TaskInfo> {
         self.core.executor.records(self.core.timers.clock.now_ns())
     }
 }
@@ -214,7 +214,7 @@ impl Core {
             // Reading the clock costs more than a turn that had nothing to ask the kernel.
             Ok(Turned::Idle) if self.timers.is_idle() => {}
             Ok(_) => self.timers.refresh(),
-            Err(error) => panic!("{}", current::wait_failed(&error)),
+            Err(error) => panic!("{}", context::wait_failed(&error)),
         }
     }
 
@@ -306,7 +306,7 @@ impl Core {
 impl Drop for Runtime {
     fn drop(&mut self) {
         // Entered, so that drops which use the runtime find it; every step runs on this thread.
-        let _entered = current::enter(&self.core);
+        let _entered = context::enter(&self.core);
         self.core.shut_down();
     }
 }
@@ -323,7 +323,7 @@ impl fmt::Debug for Runtime {
 #[must_use = "the runtime is left when the guard is dropped"]
 #[derive(Debug)]
 pub struct EnterGuard<'a> {
-    _entered: current::Entered,
+    _entered: context::Entered,
     _runtime: &'a Runtime,
 }
 
@@ -359,13 +359,13 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 /// wakeful::block_on(async {
 ///     wakeful::spawn(async {}).await.unwrap();
 ///     let metrics = wakeful::metrics();
-///     assert_eq!(metrics.tasks_spawned, 1);
+///     assert_eq!(metrics.spawned_tasks_count, 1);
 /// });
 /// ```
 #[must_use]
 #[track_caller]
-pub fn metrics() -> Metrics {
-    Metrics::of(&current::expect("metrics"))
+pub fn metrics() -> RuntimeMetrics {
+    RuntimeMetrics::of(&context::expect("metrics"))
 }
 
 /// Polls a pinned future that may borrow, with a plain waker: for threads without a runtime.

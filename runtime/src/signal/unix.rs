@@ -7,14 +7,14 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::current;
+use crate::context;
+use crate::id::RuntimeId;
 use crate::reactor::Polled;
-use crate::reactor::ready::Interest;
 use crate::reactor::waiters::WaiterId;
+use crate::ready::Interest;
 use crate::slab::Key;
 use crate::sys;
-use crate::task::id::RuntimeId;
-use crate::task::record::Wait;
+use crate::task_info::Wait;
 use crate::waker::clone_own;
 
 /// A signal's number, by name.
@@ -149,7 +149,7 @@ impl fmt::Debug for SignalKind {
 /// See `sigaction(2)`.
 #[track_caller]
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
-    let core = current::expect("signal");
+    let core = context::expect("signal");
     let event = sys::signal::catch(kind.0)?;
     let source = core.signal_source(event)?;
     let waiter = core.reactor.next_waiter();
@@ -206,8 +206,8 @@ impl Signal {
         cx: &mut Context<'_>,
         location: &'static Location<'static>,
     ) -> Poll<Option<()>> {
-        let Some(core) = current::get_if(self.runtime) else {
-            current::explain_absence(self.runtime, "Signal::recv", location);
+        let Some(core) = context::get_if(self.runtime) else {
+            context::explain_absence(self.runtime, "Signal::recv", location);
             return Poll::Ready(None);
         };
         loop {
@@ -248,7 +248,7 @@ impl Signal {
 
 impl Drop for Signal {
     fn drop(&mut self) {
-        if let Some(core) = current::get_if(self.runtime) {
+        if let Some(core) = context::get_if(self.runtime) {
             drop(core.reactor.forget(self.source, self.waiter));
         }
     }

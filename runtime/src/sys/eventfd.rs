@@ -1,6 +1,6 @@
 //! Wakes a thread that is blocked in `epoll_wait`, from any thread and from a signal handler.
 //!
-//! Called by the inbox of the runtime ([`crate::remote`]) and by the signal handler. An eventfd is
+//! Called by the inbox of the runtime ([`crate::inbox`]) and by the signal handler. An eventfd is
 //! a 64-bit counter behind a descriptor. It is registered edge-triggered, so each write is reported
 //! once and nobody ever has to read: that saves a system call per wake from another thread. Only
 //! when the counter is about to overflow, after 2^64 - 2 wakes, is it read to start again.

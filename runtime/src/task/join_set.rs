@@ -31,7 +31,7 @@ use pin_project_lite::pin_project;
 
 use super::spawn_blocking::collect;
 use super::{AbortHandle, Id, JoinError, JoinHandle, spawn_named, yield_after_turn};
-use crate::current;
+use crate::context;
 use crate::slab::{Key, Slab};
 use crate::sync::{Mutex, MutexGuard};
 use crate::wait_list::{note_wait, wake_all};
@@ -108,7 +108,7 @@ impl Drop for Notice {
         drop(state);
         if let Some(waker) = waker {
             // The task is at its end, and a waker that panics is not to become its panic.
-            match current::get() {
+            match context::get() {
                 Some(core) => core.executor.contain("a waker", || waker.wake()),
                 None => wake_all([waker]),
             }
@@ -248,8 +248,8 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        if current::with(|_| ()).is_none() {
-            current::expect("JoinSet::spawn");
+        if context::with(|_| ()).is_none() {
+            context::expect("JoinSet::spawn");
         }
         let key = self.members.insert(None);
         let shared = Arc::clone(&self.shared);
@@ -414,7 +414,7 @@ impl<T: 'static> JoinSet<T> {
                     continue;
                 };
                 let id = handle.id();
-                let charged = current::with(|core| core.executor.charge()).unwrap_or(true);
+                let charged = context::with(|core| core.executor.charge()).unwrap_or(true);
                 // `None`: the notice came, but the poll that ended the task is not over, and
                 // somebody's waker polls us from inside of it.
                 let Some(joined) = charged.then(|| handle.try_join()).flatten() else {

@@ -9,22 +9,19 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use crate::current;
+use crate::context;
+use crate::executor::cell;
 use crate::waker;
 
-pub(crate) mod cell;
-pub(crate) mod error;
-pub(crate) mod id;
-mod join;
+mod join_handle;
 pub mod join_set;
-pub(crate) mod record;
 mod spawn_blocking;
 
-pub use error::JoinError;
-pub use id::Id;
-pub use join::{AbortHandle, JoinHandle};
+pub use crate::executor::join_error::JoinError;
+pub use crate::id::Id;
+pub use crate::task_info::{TaskInfo, TaskState, Waiting, WakeCause};
+pub use join_handle::{AbortHandle, JoinHandle};
 pub use join_set::JoinSet;
-pub use record::{TaskRecord, TaskState, Waiting, WakeCause};
 pub use spawn_blocking::spawn_blocking;
 
 /// Spawns a task on the runtime of this thread and returns a handle to await its output.
@@ -85,7 +82,7 @@ where
     match spawn_cell(cell::Cell::boxed(future), location) {
         Some(id) => JoinHandle::new(id),
         None => {
-            current::expect("spawn");
+            context::expect("spawn");
             unreachable!("`expect` has panicked")
         }
     }
@@ -95,7 +92,7 @@ where
 #[inline(never)]
 fn spawn_cell(cell: cell::BoxedCell, location: &'static Location<'static>) -> Option<Id> {
     let mut cell = Some(cell);
-    let spawned = current::with(|core| core.executor.spawn(&mut cell, location));
+    let spawned = context::with(|core| core.executor.spawn(&mut cell, location));
     spawned
         .flatten()
         .or_else(|| spawn_into_new_slot(cell, location))
@@ -107,7 +104,7 @@ fn spawn_into_new_slot(
     mut cell: Option<cell::BoxedCell>,
     location: &'static Location<'static>,
 ) -> Option<Id> {
-    current::with(|core| match core.executor.make_room() {
+    context::with(|core| match core.executor.make_room() {
         true => core.executor.spawn(&mut cell, location),
         // The runtime is ending. Awaiting the task says "cancelled".
         false => Some(Id::of_nobody(core.id)),
@@ -128,7 +125,7 @@ where
 {
     let task = spawn_at(future, location);
     if let Some(name) = name {
-        current::with(|core| core.executor.name(task.id().key, name));
+        context::with(|core| core.executor.name(task.id().key, name));
     }
     task
 }
@@ -222,7 +219,7 @@ pub fn id() -> Id {
 /// The number of the task that is being polled; `None` outside of a task.
 #[must_use]
 pub fn try_id() -> Option<Id> {
-    current::with(|core| core.executor.running()).flatten()
+    context::with(|core| core.executor.running()).flatten()
 }
 
 /// Every task of this thread's runtime as it is now.
@@ -241,7 +238,7 @@ pub fn try_id() -> Option<Id> {
 ///         wakeful::time::sleep(std::time::Duration::from_secs(60)).await;
 ///     })?;
 ///     task::yield_now().await;
-///     let records = task::records();
+///     let records = task::dump();
 ///     let record = records.iter().find(|record| record.id == sleeper.id());
 ///     let record = record.expect("it is alive");
 ///     assert_eq!(record.name.as_deref(), Some("sleeper"));
@@ -253,8 +250,8 @@ pub fn try_id() -> Option<Id> {
 /// ```
 #[must_use]
 #[track_caller]
-pub fn records() -> Vec<TaskRecord> {
-    let core = current::expect("task::records");
+pub fn dump() -> Vec<TaskInfo> {
+    let core = context::expect("task::dump");
     core.executor.records(core.timers.clock.now_ns())
 }
 
@@ -333,7 +330,7 @@ impl Future for ConsumeBudget {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if current::with(|core| core.executor.charge()).unwrap_or(true) {
+        if context::with(|core| core.executor.charge()).unwrap_or(true) {
             return Poll::Ready(());
         }
         yield_after_turn(cx);
@@ -345,7 +342,7 @@ impl Future for ConsumeBudget {
 #[inline]
 pub(crate) fn yield_after_turn(cx: &Context<'_>) {
     let word = waker::word_of(cx.waker());
-    if current::with(|core| core.executor.yield_after_turn(word)) != Some(true) {
+    if context::with(|core| core.executor.yield_after_turn(word)) != Some(true) {
         yield_of_another(cx);
     }
 }
@@ -353,7 +350,7 @@ pub(crate) fn yield_after_turn(cx: &Context<'_>) {
 /// As [`yield_after_turn`] with a waker that is not the running task's.
 #[cold]
 fn yield_of_another(cx: &Context<'_>) {
-    match current::get() {
+    match context::get() {
         Some(core) if core.executor.is_polling() => {
             core.executor.wake_after_turn(cx.waker().clone());
         }

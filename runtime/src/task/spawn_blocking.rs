@@ -9,11 +9,11 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use super::cell::drop_quietly;
-use super::error::{NotStarted, Payload};
 use super::{JoinHandle, spawn_named};
 use crate::blocking::Awaited;
-use crate::current;
+use crate::context;
+use crate::executor::cell::drop_quietly;
+use crate::executor::join_error::{NotStarted, Payload};
 use crate::sync::{Mutex, MutexGuard};
 
 /// Runs a closure that blocks on a thread of its own and returns a handle to await its result.
@@ -56,7 +56,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let core = current::expect(operation);
+    let core = context::expect(operation);
     let transfer = Arc::new(Transfer::default());
     let delivery = Arc::clone(&transfer);
     let submitted = core.blocking.submit(Box::new(move || {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
 use std::time::Duration;
 
-use crate::current;
+use crate::context;
 
 /// A point in time, as the clock of this thread's runtime gives it.
 ///
@@ -20,7 +20,7 @@ impl Instant {
     #[must_use]
     #[inline]
     pub fn now() -> Self {
-        let std = current::with(|core| core.timers.clock.now());
+        let std = context::with(|core| core.timers.clock.now());
         Instant {
             std: std.unwrap_or_else(std::time::Instant::now),
         }

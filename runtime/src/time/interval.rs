@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::sleep::Kind;
 use super::{Instant, Sleep};
-use crate::current;
+use crate::context;
 
 /// Ticks at once, and then every `period`.
 ///
@@ -30,8 +30,8 @@ use crate::current;
 /// ```
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
-    if current::with(|_| ()).is_none() {
-        current::expect("time::interval");
+    if context::with(|_| ()).is_none() {
+        context::expect("time::interval");
     }
     interval_at(Instant::now(), period)
 }

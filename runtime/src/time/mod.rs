@@ -14,17 +14,13 @@ use std::panic::Location;
 
 pub use std::time::Duration;
 
-use crate::current;
+use crate::context;
 
-pub(crate) mod clock;
 pub mod error;
 mod instant;
 mod interval;
-mod lobby;
 mod sleep;
 mod timeout;
-pub(crate) mod timers;
-mod wheel;
 
 pub use instant::Instant;
 pub use interval::{Interval, MissedTickBehavior, Tick, interval, interval_at};
@@ -52,7 +48,7 @@ pub use timeout::{Timeout, timeout, timeout_at};
 /// ```
 #[track_caller]
 pub fn pause() {
-    let core = current::expect("time::pause");
+    let core = context::expect("time::pause");
     assert!(
         core.timers.clock.pause(),
         "time::pause: the clock is paused already"
@@ -67,7 +63,7 @@ pub fn pause() {
 /// When it is running, or there is no runtime on this thread.
 #[track_caller]
 pub fn resume() {
-    let core = current::expect("time::resume");
+    let core = context::expect("time::resume");
     assert!(
         core.timers.clock.resume(),
         "time::resume: the clock is not paused"
@@ -102,7 +98,7 @@ pub fn resume() {
 /// ```
 #[track_caller]
 pub fn advance(duration: Duration) -> impl Future<Output = ()> {
-    let core = current::expect("time::advance");
+    let core = context::expect("time::advance");
     let timers = &core.timers;
     let by_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     let to_ns = timers.clock.now_ns().saturating_add(by_ns);

@@ -11,12 +11,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::Instant;
-use super::timers::Armed;
-use crate::current::{self, Core};
-use crate::remote::Message;
+use crate::context::{self, Core};
+use crate::id::RuntimeId;
+use crate::inbox::Message;
 use crate::slab::Key;
-use crate::task::id::RuntimeId;
-use crate::task::record::Wait;
+use crate::task_info::Wait;
+use crate::timer::Armed;
 use crate::waker::{clone_own, let_go};
 
 /// Waits for the given time. [`Duration::MAX`] waits for ever.
@@ -71,8 +71,8 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// ```
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    if current::with(|_| ()).is_none() {
-        current::expect("time::sleep_until");
+    if context::with(|_| ()).is_none() {
+        context::expect("time::sleep_until");
     }
     Sleep::new(deadline, Kind::SleepUntil, Location::caller())
 }
@@ -81,7 +81,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 #[track_caller]
 #[inline]
 pub(super) fn deadline_in(duration: Duration, operation: &str) -> Instant {
-    match current::with(|core| core.timers.clock.now()) {
+    match context::with(|core| core.timers.clock.now()) {
         Some(now) => Instant::from_std(now).saturating_add(duration),
         None => no_runtime(operation),
     }
@@ -91,7 +91,7 @@ pub(super) fn deadline_in(duration: Duration, operation: &str) -> Instant {
 #[inline(never)]
 #[track_caller]
 fn no_runtime(operation: &str) -> ! {
-    current::expect(operation);
+    context::expect(operation);
     unreachable!("`expect` has panicked")
 }
 
@@ -155,19 +155,19 @@ impl Sleep {
 
     /// Names the operation in the record of the task that waits, for futures that pause in the course
     /// of something else: `"UnixStream::connect"`.
-    pub fn during(mut self, operation: &'static str) -> Self {
+    pub fn operation(mut self, operation: &'static str) -> Self {
         self.named = Some(operation);
         self
     }
 
     /// Gives another place in the source for that record: where the user called.
-    pub fn at(mut self, location: &'static Location<'static>) -> Self {
+    pub fn location(mut self, location: &'static Location<'static>) -> Self {
         self.location = location;
         self
     }
 
     #[inline]
-    fn operation(&self) -> &'static str {
+    fn operation_name(&self) -> &'static str {
         match self.named {
             Some(named) => named,
             None => self.kind.operation(),
@@ -224,7 +224,7 @@ impl Sleep {
             return;
         };
         let quickly = |core: &Core| core.owns(runtime).then(|| core.timers.disarm_quickly(key));
-        match current::with(quickly).flatten().flatten() {
+        match context::with(quickly).flatten().flatten() {
             Some(waker) => let_go(waker),
             None => disarm(runtime, key),
         }
@@ -236,7 +236,7 @@ impl Sleep {
     #[inline(never)]
     fn wait(&mut self, cx: &Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
-        let core = current::expect("Sleep::poll");
+        let core = context::expect("Sleep::poll");
         match self.armed {
             Some((_, key)) => {
                 let left_over = core.timers.rearm(key, waker);
@@ -258,7 +258,7 @@ impl Sleep {
     #[cold]
     #[inline(never)]
     fn explain(&self, runtime: RuntimeId) -> ! {
-        current::explain_absence(runtime, self.operation(), self.location);
+        context::explain_absence(runtime, self.operation_name(), self.location);
         self.say_that_it_is_gone();
     }
 
@@ -267,7 +267,7 @@ impl Sleep {
     fn say_that_it_is_gone(&self) -> ! {
         panic!(
             "{} at {}: the runtime that armed this timer has ended",
-            self.operation(),
+            self.operation_name(),
             self.location
         );
     }
@@ -309,7 +309,7 @@ impl Sleep {
             }
         };
         core.executor.note_wait(|| Wait {
-            operation: self.operation(),
+            operation: self.operation_name(),
             location: self.location,
             since_ns: core.timers.loop_now_ns(),
             fd: -1,
@@ -322,10 +322,10 @@ impl Sleep {
 #[inline(never)]
 fn disarm(runtime: RuntimeId, key: Key) {
     let here = |core: &Core| core.owns(runtime).then(|| core.timers.disarm(key));
-    match current::with(here).flatten() {
+    match context::with(here).flatten() {
         // Foreign code, and so outside of every borrow (I3).
         Some(waker) => drop(waker),
-        None => current::send(runtime, Message::RemoveTimer(key)),
+        None => context::send(runtime, Message::RemoveTimer(key)),
     }
 }
 
@@ -345,7 +345,7 @@ impl Future for Sleep {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match current::with(|core| self.look(core, cx)) {
+        match context::with(|core| self.look(core, cx)) {
             Some(Looked::Waiting) => Poll::Pending,
             Some(Looked::Fired) => {
                 self.armed = None;
@@ -355,7 +355,7 @@ impl Future for Sleep {
             Some(Looked::Elsewhere(runtime)) => self.explain(runtime),
             Some(Looked::Gone) => self.say_that_it_is_gone(),
             None => {
-                current::expect("Sleep::poll");
+                context::expect("Sleep::poll");
                 Poll::Pending
             }
         }

@@ -184,7 +184,7 @@ impl Rounds {
 }
 
 async fn ask_until_stopped(mut client: Client, tally: Rc<Tally>) {
-    let (mut has_begun, mut is_first) = (false, true);
+    let (mut is_cancelled, mut is_first) = (false, true);
     while !tally.stop.get() {
         let begin = Instant::now();
         match client.ask().await {
@@ -197,7 +197,7 @@ async fn ask_until_stopped(mut client: Client, tally: Rc<Tally>) {
                 return;
             }
         }
-        if !std::mem::replace(&mut has_begun, true) {
+        if !std::mem::replace(&mut is_cancelled, true) {
             tally.begun.set(tally.begun.get() + 1);
         }
         if tally.counts.get() {

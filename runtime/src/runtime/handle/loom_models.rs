@@ -6,10 +6,10 @@ use std::sync::Arc;
 use loom::thread;
 
 use super::{RemoteJoinHandle, Sender, Shared};
+use crate::id::RuntimeId;
 use crate::slab::Key;
 use crate::sync::model;
 use crate::task::Id;
-use crate::task::id::RuntimeId;
 
 fn both_sides<T>() -> (Sender<T>, RemoteJoinHandle<T>) {
     let shared = Arc::new(Shared::default());

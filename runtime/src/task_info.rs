@@ -1,7 +1,7 @@
 //! What is known about every task at every moment: the always-on record.
 //!
 //! Written by the executor (polls, wakes) and by the leaf operations of this crate when they make a
-//! task wait; read by [`Runtime::tasks`](crate::runtime::Runtime::tasks) for lists and reports. It
+//! task wait; read by [`Runtime::dump`](crate::runtime::Runtime::dump) for lists and reports. It
 //! costs a few stores per poll and no clock reading of its own: times are those of the last turn.
 
 use std::fmt;
@@ -9,8 +9,8 @@ use std::os::fd::RawFd;
 use std::panic::Location;
 use std::time::Duration;
 
-use super::id::Id;
-use crate::reactor::ready::Ready;
+use crate::id::Id;
+use crate::ready::Ready;
 
 /// What put a task into the run queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,7 +190,7 @@ pub enum TaskState {
 /// One task, as it is now.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct TaskRecord {
+pub struct TaskInfo {
     /// Its number.
     pub id: Id,
     /// The name given to [`task::Builder`](super::Builder).
@@ -221,7 +221,7 @@ pub struct Waiting {
     pub elapsed: Duration,
 }
 
-impl fmt::Display for TaskRecord {
+impl fmt::Display for TaskInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "task {}", self.id)?;
         if let Some(name) = &self.name {

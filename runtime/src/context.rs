@@ -23,18 +23,18 @@ use std::task::Waker;
 use crate::blocking::Pool;
 use crate::busy_poll::BusyPoll;
 use crate::executor::Executor;
+use crate::executor::cell::drop_quietly;
+use crate::id::{Id, RuntimeId, WakeWord};
+use crate::inbox::{Message, Remote};
 use crate::news;
 use crate::reactor::Reactor;
-use crate::reactor::ready::{Interest, Ready};
 use crate::reactor::seen::Seen;
+use crate::ready::{Interest, Ready};
 use crate::registry;
-use crate::remote::{Message, Remote};
 use crate::slab::Key;
 use crate::sys;
-use crate::task::cell::drop_quietly;
-use crate::task::id::{Id, RuntimeId, WakeWord};
-use crate::task::record::Cause;
-use crate::time::timers::Timers;
+use crate::task_info::Cause;
+use crate::timer::Timers;
 use crate::waker::Ours;
 
 /// All that one runtime owns.

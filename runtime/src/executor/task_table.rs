@@ -24,11 +24,11 @@ use std::task::Waker;
 use std::time::Duration;
 
 use super::panics::Unhandled;
-use super::queue::{self, Linked, RunQueue};
+use super::run_queue::{self, Linked, RunQueue};
+use crate::executor::cell::{BoxedCell, Ending};
+use crate::id::{Id, RuntimeId, WakeWord};
 use crate::slab::Key;
-use crate::task::cell::{BoxedCell, Ending};
-use crate::task::id::{Id, RuntimeId, WakeWord};
-use crate::task::record::{Cause, TaskRecord, TaskState, Wait, Waiting};
+use crate::task_info::{Cause, TaskInfo, TaskState, Wait, Waiting};
 
 /// A task's slot. The executor writes every field; nobody else sees one.
 struct Slot {
@@ -46,7 +46,7 @@ struct Slot {
     state: State,
     /// Raised when the slot is vacated, so that old keys find nothing.
     generation: u32,
-    /// The next slot in the list in which this one is, or [`queue::NONE`].
+    /// The next slot in the list in which this one is, or [`run_queue::NONE`].
     next: u32,
 }
 
@@ -147,7 +147,7 @@ pub(super) struct Tasks {
     runtime: RuntimeId,
     slots: Vec<Slot>,
     root: Root,
-    /// The slot vacated last, or [`queue::NONE`].
+    /// The slot vacated last, or [`run_queue::NONE`].
     free: u32,
     queue: RunQueue,
     /// On what each task waits, by index. Beside the slots, because a task may wait without us
@@ -243,7 +243,7 @@ impl Tasks {
                 woken: false,
                 yielded: false,
             },
-            free: queue::NONE,
+            free: run_queue::NONE,
             queue: RunQueue::new(seed),
             waits: Vec::new(),
             names: HashMap::new(),
@@ -278,7 +278,7 @@ impl Tasks {
         if self.closed {
             return None;
         }
-        self.free = mem::replace(&mut slot.next, queue::NONE);
+        self.free = mem::replace(&mut slot.next, run_queue::NONE);
         slot.put_back(cell.take()?);
         slot.spawned_at = spawned_at;
         slot.polls = 0;
@@ -750,7 +750,7 @@ impl Tasks {
     /// Forgets what is left once every task was taken out.
     pub(super) fn clear(&mut self) {
         self.counters.ended = self.counters.spawned;
-        self.free = queue::NONE;
+        self.free = run_queue::NONE;
         self.queue.clear();
         self.names.clear();
         self.waits = Vec::new();
@@ -758,7 +758,7 @@ impl Tasks {
     }
 
     /// Every task as it is now.
-    pub(super) fn records(&self, runtime: RuntimeId, now_ns: u64) -> Vec<TaskRecord> {
+    pub(super) fn records(&self, runtime: RuntimeId, now_ns: u64) -> Vec<TaskInfo> {
         let slots = self.slots.iter().zip(0..);
         let tasks = slots.filter(|(slot, _)| {
             // Of one that has ended without a handle only the slot is left.
@@ -773,7 +773,7 @@ impl Tasks {
             .collect()
     }
 
-    fn record(&self, runtime: RuntimeId, key: Key, slot: &Slot, now_ns: u64) -> TaskRecord {
+    fn record(&self, runtime: RuntimeId, key: Key, slot: &Slot, now_ns: u64) -> TaskInfo {
         let state = match slot.state {
             state if state.has(State::FINISHED) => TaskState::Finished,
             _ if slot.cell.is_none() => TaskState::Running,
@@ -791,7 +791,7 @@ impl Tasks {
             fd: (wait.fd >= 0).then_some(wait.fd),
             elapsed: Duration::from_nanos(now_ns.saturating_sub(wait.since_ns)),
         });
-        TaskRecord {
+        TaskInfo {
             id: Id { runtime, key },
             name: self.names.get(&key).map(ToString::to_string),
             spawned_at: slot.spawned_at,
@@ -806,7 +806,7 @@ impl Tasks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::cell::Cell;
+    use crate::executor::cell::Cell;
 
     #[test]
     fn a_slot_whose_generations_are_used_up_is_retired() {

@@ -8,10 +8,14 @@ use std::cell::{Cell, RefCell};
 use std::task::Waker;
 use std::time::Instant;
 
-use super::clock::Clock;
-use super::lobby::Lobby;
+pub(crate) mod clock;
+mod lobby;
+mod wheel;
+
 use crate::slab::Key;
-use crate::task::record::Cause;
+use crate::task_info::Cause;
+use clock::Clock;
+use lobby::Lobby;
 
 pub(crate) struct Timers {
     pub(crate) clock: Clock,

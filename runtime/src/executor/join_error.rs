@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use super::id::Id;
+use crate::id::Id;
 
 /// What a panic carries: whatever was given to `panic!`.
 pub(crate) type Payload = Box<dyn Any + Send + 'static>;

@@ -7,8 +7,6 @@
 
 use std::io;
 
-use crate::current;
-
 pub mod unix;
 
 /// Waits for the next SIGINT, which a terminal sends on Ctrl-C.

@@ -28,11 +28,11 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::PoisonError;
 
+use crate::id::{RuntimeId, WakeWord};
 use crate::slab::Key;
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::sys::epoll::Epoll;
 use crate::sys::eventfd::EventFd;
-use crate::task::id::{RuntimeId, WakeWord};
 
 /// The token under which the runtime's own eventfd reports; no key can be equal to it, because a
 /// slab never hands out index `u32::MAX`.

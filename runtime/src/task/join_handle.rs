@@ -13,10 +13,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::{Id, JoinError};
-use crate::current;
+use crate::context;
 use crate::executor::{Join, output_of};
-use crate::remote::Message;
-use crate::task::record::Wait;
+use crate::inbox::Message;
+use crate::task_info::Wait;
 use crate::waker::Ours;
 
 /// A handle that gives the output of a task.
@@ -82,7 +82,7 @@ impl<T> JoinHandle<T> {
     /// left alone; one that ends in the poll that runs now ends normally. May be called from any
     /// thread, any number of times.
     pub fn abort(&self) {
-        current::abort(self.id);
+        context::abort(self.id);
     }
 
     /// Says whether the task has ended.
@@ -115,12 +115,12 @@ impl<T> JoinHandle<T> {
         T: 'static,
     {
         let id = self.id;
-        let looked = current::with(|core| {
+        let looked = context::with(|core| {
             let owns = core.owns(id.runtime);
             owns.then(|| core.executor.try_join(id.key))
         });
         let joined = looked.flatten().unwrap_or_else(|| {
-            current::explain_absence(id.runtime, "joining", Location::caller());
+            context::explain_absence(id.runtime, "joining", Location::caller());
             Join::Gone
         });
         let output = match joined {
@@ -135,10 +135,10 @@ impl<T> JoinHandle<T> {
 
 #[track_caller]
 fn is_finished(id: Id, operation: &str) -> bool {
-    match current::get_if(id.runtime) {
+    match context::get_if(id.runtime) {
         Some(core) => core.executor.is_finished(id.key),
         None => {
-            current::explain_absence(id.runtime, operation, Location::caller());
+            context::explain_absence(id.runtime, operation, Location::caller());
             true
         }
     }
@@ -155,7 +155,7 @@ impl<T: 'static> Future for JoinHandle<T> {
             "a JoinHandle was polled after it had given its output"
         );
         let (id, location) = (self.id, Location::caller());
-        let looked = current::with(|core| {
+        let looked = context::with(|core| {
             let owns = core.owns(id.runtime);
             owns.then(|| {
                 core.executor.poll_join(id, cx.waker(), Ours, || Wait {
@@ -167,13 +167,13 @@ impl<T: 'static> Future for JoinHandle<T> {
             })
         });
         let joined = looked.flatten().unwrap_or_else(|| {
-            current::explain_absence(id.runtime, "JoinHandle::poll", location);
+            context::explain_absence(id.runtime, "JoinHandle::poll", location);
             Join::Gone
         });
         match joined {
             Join::Waiting => Poll::Pending,
             Join::Store => {
-                if let Some(core) = current::get() {
+                if let Some(core) = context::get() {
                     core.executor.store_joiner(id.key, cx.waker(), Ours);
                 }
                 Poll::Pending
@@ -207,7 +207,7 @@ impl<T> Drop for JoinHandle<T> {
         }
         let id = self.id;
         let quietly =
-            current::with(|core| core.owns(id.runtime) && core.executor.detach_unfinished(id.key));
+            context::with(|core| core.owns(id.runtime) && core.executor.detach_unfinished(id.key));
         if quietly != Some(true) {
             detach(id);
         }
@@ -217,9 +217,9 @@ impl<T> Drop for JoinHandle<T> {
 /// What is left when the task has ended, has been awaited, or lives elsewhere.
 #[cold]
 fn detach(id: Id) {
-    match current::get_if(id.runtime) {
+    match context::get_if(id.runtime) {
         Some(core) => core.executor.detach(id.key),
-        None => current::send(id.runtime, Message::Detach(id.key)),
+        None => context::send(id.runtime, Message::Detach(id.key)),
     }
 }
 
@@ -238,7 +238,7 @@ pub struct AbortHandle {
 impl AbortHandle {
     /// Cancels the task, as [`JoinHandle::abort`] does.
     pub fn abort(&self) {
-        current::abort(self.id);
+        context::abort(self.id);
     }
 
     /// Says whether the task has ended.

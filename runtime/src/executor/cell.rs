@@ -24,8 +24,8 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use super::error::{JoinError, Payload};
-use super::id::Id;
+use super::join_error::{JoinError, Payload};
+use crate::id::Id;
 
 /// A task's cell with its types erased.
 pub(crate) type BoxedCell = Pin<Box<dyn AnyCell>>;
