@@ -168,7 +168,7 @@ impl Connecting {
     fn poll_outcome(&self, io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let writable = io.writable().operation(self.name).location(self.caller);
-            let mut guard = ready!(writable.poll_anonymously(cx))?;
+            let mut guard = ready!(Pin::new(&mut writable.by_waker()).poll(cx))?;
             let fd = io.get_ref().as_fd();
             if let Some(err) = sys::take_error(fd)? {
                 return Poll::Ready(Err(err));

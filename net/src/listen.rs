@@ -7,10 +7,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use wakeful::io::{AsyncFdReadyGuard, Interest, Readiness};
+use wakeful::io::{Interest, Readiness};
 
 use crate::address::RawAddress;
 use crate::connect::CallSite;
@@ -98,7 +97,7 @@ pub fn accept_error(err: &io::Error) -> AcceptError {
 /// A connection before it is registered, and its peer.
 pub(crate) type Accepted = (OwnedFd, RawAddress);
 
-/// Takes one connection as soon as the listener has one, passing over those that were lost.
+/// Takes one connection as soon as the listener has one. Connections that were lost are skipped.
 ///
 /// The loop is bounded: each round charges the task's I/O budget.
 pub(crate) fn poll_accept(
@@ -106,38 +105,21 @@ pub(crate) fn poll_accept(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<Accepted>> {
     loop {
-        let mut guard = ready!(Pin::new(&mut *readiness).poll(cx))?;
-        if let Some(result) = attempt(&mut guard) {
-            return Poll::Ready(result);
+        match ready!(readiness.poll_io(cx, |socket| sys::accept(socket.as_fd()))) {
+            Err(err) if accept_error(&err) == AcceptError::Skip => {}
+            result => return Poll::Ready(result),
         }
     }
 }
 
-/// The same for callers that hold no future; `name` and `caller` are for the task's record.
+/// As [`poll_accept`], for callers that hold no future; `name` and `caller` are for the task's record.
 pub(crate) fn poll_accept_once(
     io: &Io,
     (name, caller): CallSite,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<Accepted>> {
-    loop {
-        let readiness = io
-            .ready(Interest::READABLE)
-            .operation(name)
-            .location(caller);
-        let mut guard = ready!(readiness.poll_anonymously(cx))?;
-        if let Some(result) = attempt(&mut guard) {
-            return Poll::Ready(result);
-        }
-    }
-}
-
-/// One accept4(2); `None` means: ask the readiness again.
-fn attempt(guard: &mut AsyncFdReadyGuard<'_, Socket>) -> Option<io::Result<Accepted>> {
-    match guard.try_io(|io| sys::accept(io.get_ref().as_fd())) {
-        Ok(Err(err)) if accept_error(&err) == AcceptError::Skip => None,
-        Ok(result) => Some(result),
-        Err(_would_block) => None,
-    }
+    let readiness = io.ready(Interest::READABLE).operation(name);
+    poll_accept(&mut readiness.location(caller).by_waker(), cx)
 }
 
 /// Starts waiting for connections.

@@ -11,7 +11,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use socket2::{Domain, Protocol, SockRef, Type};
 use wakeful::io::{AsyncFd, Ready};
 
-use crate::sys::{self, Transfer};
+use wakeful::io::IoCount;
+
+use crate::sys;
 
 /// A registered socket.
 pub(crate) type Io = AsyncFd<Socket>;
@@ -57,7 +59,7 @@ impl Socket {
     }
 
     #[inline]
-    pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<Transfer> {
+    pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<IoCount> {
         match self.family {
             Family::Tcp => sys::recv(self.as_fd(), buf),
             Family::Unix => self.recv_message(buf),
@@ -66,27 +68,27 @@ impl Socket {
 
     /// Apart, because building a message takes registers that a TCP stream would have to save.
     #[inline(never)]
-    fn recv_message(&self, buf: &mut [u8]) -> io::Result<Transfer> {
+    fn recv_message(&self, buf: &mut [u8]) -> io::Result<IoCount> {
         sys::recv_vectored(self.as_fd(), &mut [IoSliceMut::new(buf)])
     }
 
     #[inline]
-    pub(crate) fn peek(&self, buf: &mut [u8]) -> io::Result<Transfer> {
+    pub(crate) fn peek(&self, buf: &mut [u8]) -> io::Result<IoCount> {
         sys::peek(self.as_fd(), buf)
     }
 
     #[inline]
-    pub(crate) fn recv_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<Transfer> {
+    pub(crate) fn recv_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<IoCount> {
         sys::recv_vectored(self.as_fd(), bufs)
     }
 
     #[inline]
-    pub(crate) fn send(&self, buf: &[u8]) -> io::Result<Transfer> {
+    pub(crate) fn send(&self, buf: &[u8]) -> io::Result<IoCount> {
         sys::send(self.as_fd(), buf)
     }
 
     #[inline]
-    pub(crate) fn send_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<Transfer> {
+    pub(crate) fn send_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<IoCount> {
         sys::send_vectored(self.as_fd(), bufs)
     }
 

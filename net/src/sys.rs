@@ -17,6 +17,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::{mem, ptr};
 
 use socket2::{SockAddr, SockRef};
+use wakeful::io::IoCount;
 
 use crate::address::RawAddress;
 
@@ -25,35 +26,6 @@ const MAX_TRANSFER: usize = 0x7fff_f000;
 
 /// The most slices Linux takes in one call (`UIO_MAXIOV`); more would be refused with `EMSGSIZE`.
 const MAX_SLICES: usize = 1024;
-
-/// What one receive or send moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Transfer {
-    /// How many bytes.
-    pub(crate) bytes: usize,
-    /// How many would have shown that there is no more to move.
-    asked: usize,
-}
-
-impl Transfer {
-    /// That fewer moved than asked for proves nothing.
-    #[inline]
-    fn inconclusive(self) -> Self {
-        Self {
-            asked: self.bytes,
-            ..self
-        }
-    }
-
-    /// Something moved, but less than was asked for: the kernel's buffer was empty (receive) or
-    /// full (send) at that moment, and a new edge will tell when it no longer is.
-    ///
-    /// Never so when nothing moved: an end of stream raises no further edge.
-    #[inline]
-    pub(crate) fn is_short(self) -> bool {
-        0 < self.bytes && self.bytes < self.asked
-    }
-}
 
 /// Makes a call again for as long as a signal interrupts it.
 #[inline]
@@ -95,26 +67,26 @@ fn made_after_all(mut call: impl FnMut() -> isize) -> io::Result<usize> {
 
 /// Receives into one buffer. See recv(2).
 #[inline]
-pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Transfer> {
+pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<IoCount> {
     recv_with(fd, buf, 0)
 }
 
 /// Copies what can be received without taking it out of the kernel's buffer.
 #[inline]
-pub(crate) fn peek(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Transfer> {
+pub(crate) fn peek(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<IoCount> {
     // What was peeked at is still there, so the source stays readable, however little it was.
-    recv_with(fd, buf, libc::MSG_PEEK).map(Transfer::inconclusive)
+    recv_with(fd, buf, libc::MSG_PEEK).map(|count| IoCount::unknown(count.transferred()))
 }
 
 #[inline]
-fn recv_with(fd: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Result<Transfer> {
+fn recv_with(fd: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Result<IoCount> {
     let asked = buf.len().min(MAX_TRANSFER);
     let bytes = made(|| {
         // SAFETY: `buf` is borrowed exclusively for the whole call and at least `asked` bytes long;
         // the kernel writes nothing beyond that and keeps no pointer.
         unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), asked, flags) }
     })?;
-    Ok(Transfer { bytes, asked })
+    Ok(IoCount::new(bytes, asked))
 }
 
 /// Receives into several buffers, one after another. See recvmsg(2).
@@ -127,7 +99,7 @@ fn recv_with(fd: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Resu
 pub(crate) fn recv_vectored(
     fd: BorrowedFd<'_>,
     bufs: &mut [IoSliceMut<'_>],
-) -> io::Result<Transfer> {
+) -> io::Result<IoCount> {
     let count = bufs.len().min(MAX_SLICES);
     let asked = total(bufs[..count].iter().map(|buf| buf.len()));
     let mut message = empty_message();
@@ -140,8 +112,11 @@ pub(crate) fn recv_vectored(
         unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, 0) }
     })?;
     let cut = message.msg_flags & libc::MSG_CTRUNC != 0;
-    let moved = Transfer { bytes, asked };
-    Ok(if cut { moved.inconclusive() } else { moved })
+    Ok(if cut {
+        IoCount::unknown(bytes)
+    } else {
+        IoCount::new(bytes, asked)
+    })
 }
 
 /// Receives one datagram, or copies it without taking it, and tells who sent it. See recvfrom(2).
@@ -172,7 +147,7 @@ pub(crate) fn recv_from(
 
 /// Sends from one buffer, without `SIGPIPE`. See send(2).
 #[inline]
-pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<Transfer> {
+pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<IoCount> {
     let asked = buf.len().min(MAX_TRANSFER);
     let bytes = made(|| {
         // SAFETY: `buf` is borrowed for the whole call and at least `asked` bytes long; the kernel
@@ -186,7 +161,7 @@ pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<Transfer> {
             )
         }
     })?;
-    Ok(Transfer { bytes, asked })
+    Ok(IoCount::new(bytes, asked))
 }
 
 /// Sends one datagram to an address, without `SIGPIPE`. See sendto(2).
@@ -198,7 +173,7 @@ pub(crate) fn send_to(fd: BorrowedFd<'_>, buf: &[u8], target: &SockAddr) -> io::
 
 /// Sends from several buffers, one after another, without `SIGPIPE` (which writev(2) would raise).
 #[inline]
-pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<Transfer> {
+pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<IoCount> {
     let count = bufs.len().min(MAX_SLICES);
     let asked = total(bufs[..count].iter().map(|buf| buf.len()));
     let mut message = empty_message();
@@ -210,7 +185,7 @@ pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Res
         // only reads them and keeps no pointer.
         unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) }
     })?;
-    Ok(Transfer { bytes, asked })
+    Ok(IoCount::new(bytes, asked))
 }
 
 /// How many bytes the kernel is asked for when it is given buffers of these lengths.
@@ -318,20 +293,6 @@ pub(crate) fn peer_cred(fd: BorrowedFd<'_>) -> io::Result<libc::ucred> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_transfer_is_short_only_when_something_but_not_everything_moved() {
-        let is_short = |bytes, asked| Transfer { bytes, asked }.is_short();
-        assert!(!is_short(0, 10));
-        assert!(is_short(9, 10));
-        assert!(!is_short(10, 10));
-        assert!(!is_short(0, 0));
-        let moved = Transfer {
-            bytes: 9,
-            asked: 10,
-        };
-        assert!(!moved.inconclusive().is_short());
-    }
 
     /// A system call that gives these answers, the last first: a number, or minus an error.
     fn call(mut answers: Vec<isize>) -> impl FnMut() -> isize {

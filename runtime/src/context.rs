@@ -14,31 +14,28 @@
 //! code between whose lines a user's waker or drop may run and enter another runtime (I3).
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use crate::blocking::Pool;
 use crate::busy_poll::BusyPoll;
 use crate::executor::Executor;
 use crate::executor::cell::drop_quietly;
-use crate::id::{Id, RuntimeId, WakeWord};
+use crate::id::{Id, RuntimeId, WaiterId, WakerData};
 use crate::inbox::{Message, Remote};
-use crate::news;
 use crate::reactor::Reactor;
-use crate::reactor::seen::Seen;
+use crate::reactor::source::ReadyRef;
 use crate::ready::{Interest, Ready};
 use crate::registry;
-use crate::slab::Key;
-use crate::sys;
-use crate::task_info::Cause;
+use crate::table::Key;
+use crate::task_info::WakeCause;
 use crate::timer::Timers;
-use crate::waker::Ours;
 
 /// All that one runtime owns.
-#[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) id: RuntimeId,
     pub(crate) remote: Arc<Remote>,
@@ -47,12 +44,23 @@ pub(crate) struct Core {
     pub(crate) timers: Timers,
     pub(crate) blocking: Pool,
     pub(crate) busy_poll: BusyPoll,
-    /// The source of the process's signal eventfd, once somebody waits for a signal.
-    pub(crate) signals: Cell<Option<Key>>,
-    /// What its listeners know of that source.
-    pub(crate) signals_seen: Seen,
+    /// The source of the process's signal eventfd; set by the first `signal`.
+    pub(crate) signals: RefCell<Option<(Key, ReadyRef)>>,
     /// Messages taken from the inbox.
     pub(crate) messages: Cell<u64>,
+    /// The wakers of a turn, on their way from the reactor to the executor; kept for its capacity.
+    pub(crate) woken: Cell<Vec<(Waker, WakeCause)>>,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("id", &self.id)
+            .field("executor", &self.executor)
+            .field("reactor", &self.reactor)
+            .field("timers", &self.timers)
+            .finish_non_exhaustive()
+    }
 }
 
 thread_local! {
@@ -99,7 +107,6 @@ pub(crate) fn is(id: RuntimeId) -> bool {
 /// Exchanges the thread's runtime; the old one is dropped by the caller, outside of every borrow.
 fn replace(core: Previous) -> Previous {
     CURRENT_ID.set(core.as_ref().map(|core| core.id));
-    news::forget();
     CURRENT.with(|current| current.replace(core))
 }
 
@@ -235,23 +242,63 @@ impl Drop for BlockOnGuard {
     }
 }
 
-/// Wakes the task a waker stands for, from whatever thread.
+/// The function table of this crate's wakers, whose data pointer contains a [`WakerData`].
+pub(crate) static VTABLE: RawWakerVTable = RawWakerVTable::new(
+    |data| RawWaker::new(data, &VTABLE),
+    |data| wake(WakerData::from_pointer(data)),
+    |data| wake(WakerData::from_pointer(data)),
+    |_data| {},
+);
+
+/// Clones one of this crate's wakers, without user code and without a call. Returns `None` for an
+/// external waker.
 #[inline]
-pub(crate) fn wake(word: WakeWord) {
-    if with(|core| core.executor.wake_task(word)) != Some(true) {
-        wake_no_task(word);
+pub(crate) fn clone_local(waker: &Waker) -> Option<Waker> {
+    WakerData::from_waker(waker, &VTABLE).map(|data| data.to_waker(&VTABLE))
+}
+
+/// Clones a waker. For an external one that is user code.
+#[inline]
+pub(crate) fn clone_waker(waker: &Waker) -> Waker {
+    clone_local(waker).unwrap_or_else(|| waker.clone())
+}
+
+/// The id under which a `poll_*` function stores a waker.
+#[inline]
+pub(crate) fn waiter_id(waker: &Waker) -> WaiterId {
+    WakerData::from_waker(waker, &VTABLE).map_or(WaiterId::EXTERNAL, WaiterId::task)
+}
+
+/// Drops a waker. For this crate's wakers that does nothing and makes no call.
+#[inline]
+pub(crate) fn drop_waker(waker: Waker) {
+    if WakerData::from_waker(&waker, &VTABLE).is_some() {
+        let _nothing_to_drop = ManuallyDrop::new(waker);
+    } else {
+        drop_external_waker(waker);
     }
 }
 
-/// The root, or whoever lives elsewhere. Looks anew and from the beginning, because what is kept for
-/// after a call needs a register that is saved and restored, by those that never come here as well.
 #[cold]
-fn wake_no_task(word: WakeWord) {
-    if with(|core| core.executor.wake(word)) != Some(true)
-        && let Some(remote) = registry::at(word.place())
-    {
-        // Refused by a runtime that is ending: then there is nobody left to wake.
-        remote.send(Message::Wake(word)).ok();
+#[inline(never)]
+fn drop_external_waker(waker: Waker) {
+    drop(waker);
+}
+
+/// Wakes the task that `data` identifies, on any thread.
+#[inline]
+pub(crate) fn wake(data: WakerData) {
+    if with(|core| core.executor.wake(data)) != Some(true) {
+        wake_elsewhere(data);
+    }
+}
+
+/// Wakes a task of a runtime that is not on this thread.
+#[cold]
+fn wake_elsewhere(data: WakerData) {
+    if let Some(remote) = registry::at(data.runtime_index()) {
+        // An ending runtime refuses: then there is no task left to wake.
+        remote.send(Message::Wake(data)).ok();
     }
 }
 
@@ -288,20 +335,19 @@ impl Core {
     fn answer(&self, messages: Vec<Message>) {
         self.messages
             .set(self.messages.get() + messages.len() as u64);
-        self.executor.set_cause(Cause::THREAD);
-        // What runs here may poll, and no event has woken it.
-        news::forget();
+        self.executor.set_wake_cause(WakeCause::Thread);
         for message in messages {
             match message {
-                Message::Wake(word) => {
-                    self.executor.wake(word);
+                Message::Wake(data) => {
+                    self.executor.wake(data);
                 }
                 Message::Abort(key) => self.executor.abort(key),
                 Message::Detach(key) => self.executor.detach(key),
                 Message::RemoveSource(key) => self.remove_source(key),
+                Message::RemoveWaiter(key, id) => self.reactor.remove_waiter(key, id),
                 Message::RemoveTimer(key) => {
                     let waker = self.timers.disarm(key);
-                    self.executor.drop_foreign(waker, "the drop of a waker");
+                    self.executor.drop_user_value(waker, "the drop of a waker");
                 }
                 Message::Run(run) => {
                     // It reports its own panics; what still unwinds has nobody to go to.
@@ -316,62 +362,64 @@ impl Core {
         }
     }
 
-    /// Presets what a source is taken to be ready for and wakes whoever waited for that.
-    pub(crate) fn assume_ready(&self, key: Key, seen: &Seen, ready: Ready) {
-        let woken = self.reactor.assume(key, seen, ready);
-        if !woken.is_empty() {
-            self.executor.wake_all(woken, Ours);
-        }
+    /// Presets the readiness of a source and wakes the operations that wait for it.
+    pub(crate) fn preset_ready(&self, key: Key, ready: Ready) {
+        self.executor.wake_all(self.reactor.preset(key, ready));
     }
 
-    /// Forgets a source and wakes whoever still waited for it.
+    /// Removes a source and wakes the operations that still wait for it.
     pub(crate) fn remove_source(&self, key: Key) {
-        let orphans = self.reactor.remove(key);
-        if !orphans.is_empty() {
-            let cause = Cause::THREAD;
-            self.executor
-                .wake_all(orphans.into_iter().map(|waker| (waker, cause)), Ours);
-        }
+        let wakers = self.reactor.deregister(key);
+        let cause = WakeCause::Thread;
+        self.executor
+            .wake_all(wakers.into_iter().map(|waker| (waker, cause)));
     }
 
-    /// The source on which this runtime learns of signals.
+    /// The source through which this runtime learns of signals.
     pub(crate) fn signal_source(
         &self,
         event: std::os::fd::BorrowedFd<'static>,
-    ) -> std::io::Result<Key> {
-        if let Some(key) = self.signals.get() {
-            return Ok(key);
+    ) -> std::io::Result<(Key, ReadyRef)> {
+        let mut signals = self.signals.borrow_mut();
+        if let Some(source) = &*signals {
+            return Ok(source.clone());
         }
-        let key = self.reactor.add(event, Interest::READABLE)?;
-        self.signals.set(Some(key));
-        Ok(key)
+        let source = self.reactor.register(event, Interest::READABLE)?;
+        Ok(signals.insert(source).clone())
+    }
+
+    /// Whether a future waits for an event of the kernel, as far as the runtime knows: an operation
+    /// whose waker is stored, or a task whose last wait, in a `poll_*` function, was for a descriptor.
+    pub(crate) fn waits_for_io(&self) -> bool {
+        let (_, operations) = self.reactor.waiting();
+        operations > 0 || self.executor.any_waits_for_io()
     }
 
     /// Ends everything, in the order that docs/ARCHITECTURE.md gives: tasks, timers, sources, pool,
     /// and last the inbox, so that whatever the drops before have sent is dropped too.
     pub(crate) fn shut_down(&self) {
-        self.executor.shut_down(Ours);
-        self.wake_orphans(self.timers.shut_down());
-        if let Some(key) = self.signals.take() {
+        self.executor.shut_down();
+        self.wake_remaining(self.timers.shut_down());
+        if let Some((key, _ready)) = self.signals.take() {
             self.remove_source(key);
         }
-        self.wake_orphans(self.reactor.shut_down());
+        self.wake_remaining(self.reactor.shut_down());
         for work in self.blocking.shut_down() {
             self.executor
-                .drop_foreign(work, "the drop of a blocking closure");
+                .drop_user_value(work, "the drop of a blocking closure");
         }
         registry::unregister(self.id);
         for message in self.remote.inbox().close() {
             self.executor
-                .drop_foreign(message, "the drop of a remote closure");
+                .drop_user_value(message, "the drop of a remote closure");
         }
     }
 
-    /// Our own tasks are gone; whoever else waits under another executor learns from a poll that the
-    /// runtime has ended, instead of waiting for ever (I6).
-    fn wake_orphans(&self, wakers: Vec<Waker>) {
-        let wakers = wakers.into_iter().map(|waker| (waker, Cause::ABORT));
-        self.executor.wake_all(wakers, Ours);
+    /// Wakes what still waits under another executor, so that it learns from a poll that the runtime
+    /// has ended (I6).
+    fn wake_remaining(&self, wakers: Vec<Waker>) {
+        let wakers = wakers.into_iter().map(|waker| (waker, WakeCause::Abort));
+        self.executor.wake_all(wakers);
     }
 }
 
@@ -390,11 +438,3 @@ pub(crate) fn deregister(id: RuntimeId, key: Key, explicit: Option<std::os::fd::
         None => send(id, Message::RemoveSource(key)),
     }
 }
-
-/// Readable names for the epoll layer's errors.
-pub(crate) fn wait_failed(error: &std::io::Error) -> String {
-    format!("the Wakeful runtime cannot wait for events any more: epoll_wait: {error}")
-}
-
-/// How long the loop may block, before the timers are asked.
-pub(crate) type Wait = sys::epoll::Wait;

@@ -1,44 +1,53 @@
-//! The numbers by which tasks and runtimes are known.
+//! The numbers that identify runtimes and tasks, and the one that a `Waker` carries.
 //!
-//! Three sizes, each as exact as its use demands:
+//! Three sizes, each as exact as its use requires:
 //!
 //! ```text
-//!  RuntimeId  64 bits  serial : 48 | place in the registry : 16      never reused
-//!  Id        128 bits  RuntimeId | slot : 32 | generation : 32       never reused
-//!  WakeWord   64 bits  generation : 16 | place : 16 | slot : 32      may be reused
+//!  RuntimeId   64 bits  serial : 48 | index in the registry : 16           never reused
+//!  Id         128 bits  RuntimeId | row : 32 | generation : 32             never reused
+//!  WakerData   64 bits  generation : 16 | registry index : 16 | row : 32   can be reused
 //! ```
 //!
-//! A stale `WakeWord` is at worst a spurious poll, and futures must bear those, so it may be short
-//! enough to fit into the data pointer of a `Waker`. Aborting or joining a stranger would do harm,
-//! so handles carry the full `Id`.
+//! A stale `WakerData` causes at worst a spurious poll, which every future has to accept. So it can
+//! be short enough for the data pointer of a `Waker`. Aborting or joining the wrong task would do
+//! harm, so handles carry the full `Id`.
+//!
+//! A `Waker` is a data pointer and a table of four functions. Here the pointer points nowhere: its
+//! bits are the `WakerData`. Cloning copies a word, dropping does nothing, waking looks the task up.
+//! There is no reference count and no lifetime, and this crate needs one `unsafe` expression outside
+//! of its system calls: the one in [`WakerData::to_waker`].
+//!
+//! Source: `std::task::RawWaker`, which requires that the functions can be called from any thread
+//! and at any time.
 
 use std::fmt;
 use std::num::NonZeroU64;
-use std::task::Waker;
+use std::ptr;
+use std::task::{RawWakerVTable, Waker};
 
-use crate::slab::Key;
+use crate::table::Key;
 
-/// Names one runtime, for ever; the low 16 bits are its place in the registry.
+/// Identifies one runtime, forever. The low 16 bits are its index in the registry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RuntimeId(NonZeroU64);
 
 impl RuntimeId {
-    /// Serial numbers begin with one, so that `None` needs no room of its own.
-    pub(crate) fn new(serial: u64, place: u16) -> Self {
-        let bits = NonZeroU64::new(serial << 16 | u64::from(place));
+    /// Serial numbers begin with one, so that an `Option<RuntimeId>` takes 64 bits.
+    pub(crate) fn new(serial: u64, index: u16) -> Self {
+        let bits = NonZeroU64::new(serial << 16 | u64::from(index));
         RuntimeId(bits.expect("serial numbers begin with one"))
     }
 
-    /// Where the registry keeps this runtime's inbox.
+    /// The index of this runtime's entry in the registry.
     #[inline]
-    pub(crate) fn place(self) -> u16 {
+    pub(crate) fn index(self) -> u16 {
         self.0.get() as u16
     }
 }
 
-/// A task's number: no other task of this process has had it or will have it.
+/// Identifies one task. No other task of this process has had the same id or will have it.
 ///
-/// Shown as `slot.generation`: `3.0` is the first task that lived in slot 3 of its runtime.
+/// Displayed as `row.generation`: `3.0` is the first task in row 3 of its runtime's task table.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id {
     pub(crate) runtime: RuntimeId,
@@ -46,9 +55,9 @@ pub struct Id {
 }
 
 impl Id {
-    /// That of a task which could not be spawned because its runtime is ending: it finds nothing, since
-    /// no table hands out the last index.
-    pub(crate) fn of_nobody(runtime: RuntimeId) -> Self {
+    /// The id for a task that was not spawned because its runtime is ending. It identifies nothing,
+    /// because no table has a row with the last index.
+    pub(crate) fn of_no_task(runtime: RuntimeId) -> Self {
         let key = Key::new(u32::MAX, u32::MAX);
         Id { runtime, key }
     }
@@ -66,64 +75,87 @@ impl fmt::Debug for Id {
     }
 }
 
-/// What a `Waker` of ours is: an integer that says whom to poll.
+// The bits of a `WakerData` are stored in a pointer.
+const _: () = assert!(size_of::<*const ()>() == size_of::<u64>());
+
+/// The data of one of this crate's wakers: which task of which runtime to poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WakeWord(u64);
+pub(crate) struct WakerData(u64);
 
-impl WakeWord {
-    /// The slot number that stands for the root future of `block_on`, which lives in no slot.
-    pub(crate) const ROOT: u32 = u32::MAX;
-
-    /// Nobody's: no slot has its number.
-    pub(crate) const NOBODY: WakeWord = WakeWord(WakeWord::ROOT as u64 - 1);
+impl WakerData {
+    /// Identifies no task, because no table has a row with this index.
+    pub(crate) const NONE: WakerData = WakerData(u32::MAX as u64);
 
     #[inline]
-    pub(crate) fn new(runtime: RuntimeId, generation: u16, index: u32) -> Self {
-        WakeWord(u64::from(generation) << 48 | u64::from(runtime.place()) << 32 | u64::from(index))
+    pub(crate) fn new(runtime: RuntimeId, key: Key) -> Self {
+        let generation = u64::from(key.generation() as u16);
+        let runtime = u64::from(runtime.index());
+        WakerData(generation << 48 | runtime << 32 | u64::from(key.index()))
     }
 
-    /// The word of the same slot in the next generation; after the last comes the first.
+    /// Builds the waker. `vtable` is `context::VTABLE`, which is defined above this module because
+    /// its functions look up the current runtime.
     #[inline]
-    pub(crate) fn next_generation(self) -> Self {
-        WakeWord(self.0.wrapping_add(1 << 48))
+    #[expect(
+        unsafe_code,
+        reason = "the one line that builds a Waker from its table"
+    )]
+    pub(crate) fn to_waker(self, vtable: &'static RawWakerVTable) -> Waker {
+        // SAFETY: the table's functions never follow the pointer. They only read its bits, which are
+        // a plain integer, so they are sound on every thread, at any time, in any order and number.
+        unsafe { Waker::new(ptr::without_provenance(self.0 as usize), vtable) }
+    }
+
+    /// Returns the data of a waker that has this table; `None` for an external waker.
+    #[inline]
+    pub(crate) fn from_waker(waker: &Waker, vtable: &'static RawWakerVTable) -> Option<Self> {
+        ptr::eq(waker.vtable(), vtable).then(|| Self::from_pointer(waker.data()))
     }
 
     #[inline]
-    pub(crate) fn to_bits(self) -> u64 {
-        self.0
+    pub(crate) fn from_pointer(data: *const ()) -> Self {
+        WakerData(data.addr() as u64)
     }
 
+    /// The registry index of the runtime that owns the task.
     #[inline]
-    pub(crate) fn from_bits(bits: u64) -> Self {
-        WakeWord(bits)
-    }
-
-    /// The registry place of the runtime that owns the task.
-    #[inline]
-    pub(crate) fn place(self) -> u16 {
+    pub(crate) fn runtime_index(self) -> u16 {
         (self.0 >> 32) as u16
     }
 
-    /// The low half of the slot's generation.
-    #[cfg(test)]
-    pub(crate) fn generation(self) -> u16 {
-        (self.0 >> 48) as u16
-    }
-
+    /// The row of the task.
     #[inline]
-    pub(crate) fn index(self) -> u32 {
+    pub(crate) fn row(self) -> u32 {
         self.0 as u32
     }
 }
 
-/// Turns words into wakers and back. Implemented in `waker.rs`, above the executor, which is not to
-/// know how a wake finds its runtime.
-pub(crate) trait Dress: Copy {
-    /// A waker that wakes the word's task.
-    fn waker(self, word: WakeWord) -> Waker;
+/// Identifies one waiter of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct WaiterId(NonZeroU64);
 
-    /// The word in a waker of ours; `None` when it is somebody else's.
-    fn word(self, waker: &Waker) -> Option<WakeWord>;
+impl WaiterId {
+    /// A `poll_*` function, called with an external waker.
+    pub(crate) const EXTERNAL: WaiterId = WaiterId(NonZeroU64::MAX);
+
+    /// The ids of operations are below this.
+    pub(crate) const OPERATIONS_END: WaiterId = WaiterId(NonZeroU64::new(Self::TASK).unwrap());
+
+    const TASK: u64 = 1 << 63;
+
+    /// A future that waits. A runtime gives no number twice.
+    #[inline]
+    pub(crate) fn operation(number: NonZeroU64) -> Self {
+        WaiterId(number)
+    }
+
+    /// A `poll_*` function, called by a task. The generation is left out: the next task in the same
+    /// row replaces the waker of the one that has ended.
+    #[inline]
+    pub(crate) fn task(data: WakerData) -> Self {
+        let runtime_and_row = data.0 & ((1 << 48) - 1);
+        WaiterId(Self::OPERATIONS_END.0 | runtime_and_row)
+    }
 }
 
 #[cfg(test)]
@@ -131,13 +163,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wake_word_gives_back_what_was_packed() {
+    fn waker_data_returns_what_was_packed() {
         let runtime = RuntimeId::new(9, 0xfedc);
-        let word = WakeWord::from_bits(WakeWord::new(runtime, 0xffff, 0x9abc_def0).to_bits());
-        assert_eq!(word.place(), 0xfedc);
-        assert_eq!(word.generation(), 0xffff);
-        assert_eq!(word.index(), 0x9abc_def0);
-        let first = WakeWord::new(runtime, 0, 0x9abc_def0);
-        assert_eq!(word.next_generation(), first);
+        let data = WakerData::new(runtime, Key::new(0x9abc_def0, 0x1_0007));
+        assert_eq!(data.runtime_index(), 0xfedc);
+        assert_eq!(data.row(), 0x9abc_def0);
+        let same_low_bits = WakerData::new(runtime, Key::new(0x9abc_def0, 7));
+        assert_eq!(data, same_low_bits, "16 bits of the generation are kept");
+        assert_ne!(data, WakerData::new(runtime, Key::new(0x9abc_def0, 8)));
     }
 }

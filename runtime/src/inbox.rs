@@ -28,11 +28,11 @@ use std::io;
 use std::os::fd::AsFd;
 use std::sync::PoisonError;
 
-use crate::id::{RuntimeId, WakeWord};
-use crate::slab::Key;
+use crate::id::{RuntimeId, WaiterId, WakerData};
 use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::sys::epoll::Epoll;
 use crate::sys::eventfd::EventFd;
+use crate::table::Key;
 
 /// The token under which the runtime's own eventfd reports; no key can be equal to it, because a
 /// slab never hands out index `u32::MAX`.
@@ -40,12 +40,14 @@ pub(crate) const REMOTE_TOKEN: u64 = u64::MAX;
 
 /// What other threads may ask of a runtime.
 pub(crate) enum Message {
-    Wake(WakeWord),
+    Wake(WakerData),
     Abort(Key),
     /// A `JoinHandle` was dropped elsewhere.
     Detach(Key),
     /// An `AsyncFd` was dropped elsewhere.
     RemoveSource(Key),
+    /// A waiting operation was dropped on another thread.
+    RemoveWaiter(Key, WaiterId),
     /// A `Sleep` was dropped elsewhere.
     RemoveTimer(Key),
     /// `Handle::spawn`.
@@ -239,6 +241,9 @@ impl std::fmt::Debug for Message {
             Message::Abort(key) => f.debug_tuple("Abort").field(key).finish(),
             Message::Detach(key) => f.debug_tuple("Detach").field(key).finish(),
             Message::RemoveSource(key) => f.debug_tuple("RemoveSource").field(key).finish(),
+            Message::RemoveWaiter(key, id) => {
+                f.debug_tuple("RemoveWaiter").field(key).field(id).finish()
+            }
             Message::RemoveTimer(key) => f.debug_tuple("RemoveTimer").field(key).finish(),
             Message::Run(_) => f.write_str("Run"),
         }

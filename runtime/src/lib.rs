@@ -65,7 +65,6 @@ mod id;
 mod inbox;
 pub mod io;
 mod macros;
-mod news;
 mod reactor;
 mod ready;
 mod registry;
@@ -79,12 +78,12 @@ mod sync;
     reason = "system calls; every block argues from the man page"
 )]
 mod sys;
+mod table;
 pub mod task;
 mod task_info;
 pub mod time;
 mod timer;
 mod wait_list;
-mod waker;
 
 pub use runtime::{block_on, metrics};
 pub use shutdown::Shutdown;

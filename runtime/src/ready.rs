@@ -284,7 +284,7 @@ impl Ready {
 
     /// Whether it concerns those who wait to read, and those who wait to write.
     #[inline]
-    pub(crate) const fn sides(self) -> (bool, bool) {
+    pub(crate) const fn directions(self) -> (bool, bool) {
         let readers = Interest::READABLE.add(Interest::PRIORITY);
         (readers.ends_with(self), Interest::WRITABLE.ends_with(self))
     }

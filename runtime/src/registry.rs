@@ -47,7 +47,7 @@ pub(crate) fn register() -> io::Result<Arc<Remote>> {
 /// Gives the place back. Its id will not be found again.
 pub(crate) fn unregister(id: RuntimeId) {
     let mut registry = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
-    let place = registry.places.get_mut(usize::from(id.place()));
+    let place = registry.places.get_mut(usize::from(id.index()));
     let remote = place.and_then(|place| place.take_if(|remote| remote.id() == id));
     drop(registry);
     drop(remote);
@@ -61,5 +61,5 @@ pub(crate) fn at(place: u16) -> Option<Arc<Remote>> {
 
 /// The runtime with this id, while it lives.
 pub(crate) fn find(id: RuntimeId) -> Option<Arc<Remote>> {
-    at(id.place()).filter(|remote| remote.id() == id)
+    at(id.index()).filter(|remote| remote.id() == id)
 }

@@ -20,49 +20,7 @@
 //! per four billion reuses. Rejected: a pointer as the number (what a stale one does is undefined
 //! behaviour, see RUSTSEC-2024-0019), and the `slab` crate (its keys carry no generation).
 
-use std::fmt;
-
-/// Names one value in one [`Slab`], for ever.
-///
-/// One word and not two halves: a load of the whole that follows stores of the halves waits until
-/// both have reached the cache, and keys are made and passed on all the time.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Key(u64);
-
-impl Key {
-    #[inline]
-    pub(crate) const fn new(index: u32, generation: u32) -> Self {
-        Key((index as u64) << 32 | generation as u64)
-    }
-
-    #[inline]
-    pub(crate) const fn index(self) -> u32 {
-        (self.0 >> 32) as u32
-    }
-
-    #[inline]
-    pub(crate) const fn generation(self) -> u32 {
-        self.0 as u32
-    }
-
-    /// The 64 bits that epoll carries for us.
-    #[inline]
-    pub(crate) fn to_bits(self) -> u64 {
-        self.0
-    }
-
-    /// The inverse of [`to_bits`](Self::to_bits).
-    #[inline]
-    pub(crate) fn from_bits(bits: u64) -> Self {
-        Key(bits)
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({}.{})", self.index(), self.generation())
-    }
-}
+use crate::table::Key;
 
 /// End of the free list.
 const NONE: u32 = u32::MAX;

@@ -10,7 +10,7 @@ use std::task::Waker;
 
 use crate::context;
 use crate::executor::cell::drop_quietly;
-use crate::task_info::Wait;
+use crate::task_info::WaitInfo;
 
 /// Wakers in the order in which their owners began to wait, each under a number of its own.
 #[derive(Debug, Default)]
@@ -66,7 +66,7 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
 /// Notes in the record of the running task on what it is about to wait.
 pub(crate) fn note_wait(operation: &'static str, location: &'static Location<'static>) {
     context::with(|core| {
-        core.executor.note_wait(|| Wait {
+        core.executor.set_wait(|| WaitInfo {
             operation,
             location,
             since_ns: core.timers.loop_now_ns(),

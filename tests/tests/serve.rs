@@ -316,7 +316,10 @@ fn a_shortage_of_descriptors_pauses_accepting_and_nothing_else() {
                 .on_accept_error(move |err| tell.borrow_mut().push(err.raw_os_error()));
             let server = wakeful::spawn(server);
             let open = client(address).await;
-            let waiting = TcpStream::connect(address).await.unwrap();
+            // Blocking, so that the server is not polled before the limit is set.
+            let waiting = std::net::TcpStream::connect(address).unwrap();
+            waiting.set_nonblocking(true).unwrap();
+            let waiting = TcpStream::from_std(waiting).unwrap();
             // Room for nothing more: the lowest free descriptor is beyond the limit.
             let limit = getrlimit(Resource::Nofile);
             let none = Rlimit {

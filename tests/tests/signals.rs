@@ -179,6 +179,7 @@ fn a_receive_that_is_dropped_loses_no_signal_and_leaves_no_waker() {
                 assert_eq!(wakes.count(), 1);
                 let waker = wakes.waker();
                 let mut cx = Context::from_waker(&waker);
+                drop(recv);
                 assert_eq!(listener.poll_recv(&mut cx), Poll::Ready(Some(())));
                 assert_eq!(listener.poll_recv(&mut cx), Poll::Pending);
                 drop(waker);

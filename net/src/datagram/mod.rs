@@ -103,7 +103,7 @@ impl Socket {
             Mode::Take => sys::recv(self.as_fd(), buf),
             Mode::Peek => sys::peek(self.as_fd(), buf),
         };
-        moved.map(|moved| moved.bytes)
+        moved.map(|moved| moved.transferred())
     }
 
     #[inline]
@@ -113,7 +113,7 @@ impl Socket {
 
     #[inline]
     fn send(&self, buf: &[u8]) -> io::Result<usize> {
-        sys::send(self.as_fd(), buf).map(|moved| moved.bytes)
+        sys::send(self.as_fd(), buf).map(|moved| moved.transferred())
     }
 
     #[inline]
@@ -205,8 +205,8 @@ fn poll_io_once<R: Received>(
     mut call: impl FnMut(&Socket) -> io::Result<R>,
 ) -> Poll<io::Result<R>> {
     loop {
-        let readiness = io.ready(interest).operation(name);
-        let mut guard = ready!(readiness.poll_anonymously(cx))?;
+        let mut readiness = io.ready(interest).operation(name).by_waker();
+        let mut guard = ready!(Pin::new(&mut readiness).poll(cx))?;
         if let Some(result) = attempt(&mut guard, &mut call) {
             return Poll::Ready(result);
         }

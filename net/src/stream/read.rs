@@ -1,6 +1,6 @@
 //! Receiving: the futures of `read`, `read_vectored`, `read_exact` and `peek`.
 //!
-//! Started by the streams and their read halves; each calls `poll_transfer` with one receive. Bytes
+//! Started by the streams and their read halves; each calls `Readiness::poll_transfer` with one receive. Bytes
 //! go straight into the caller's buffer and only in the poll that returns, so dropping one of these
 //! futures loses nothing (except [`ReadExact`], which returns after several).
 
@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 
 use wakeful::io::{Interest, Readiness};
 
-use super::{poll_transfer, try_transfer};
 use crate::socket::{Io, Socket};
 
 /// The future of [`TcpStream::read`](crate::TcpStream::read) and
@@ -44,7 +43,8 @@ impl Future for Read<'_> {
         if this.buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        poll_transfer(&mut this.readiness, cx, |socket| socket.recv(this.buf))
+        this.readiness
+            .poll_transfer(cx, |socket| socket.recv(this.buf))
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn try_read(io: &Io, buf: &mut [u8]) -> io::Result<usize> {
     if buf.is_empty() {
         return Ok(0);
     }
-    try_transfer(io, Interest::READABLE, |socket| socket.recv(buf))
+    io.try_transfer(Interest::READABLE, |socket| socket.recv(buf))
 }
 
 /// The future of [`TcpStream::read_vectored`](crate::TcpStream::read_vectored) and
@@ -87,9 +87,8 @@ impl Future for ReadVectored<'_, '_> {
         if this.bufs.iter().all(|buf| buf.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        poll_transfer(&mut this.readiness, cx, |socket| {
-            socket.recv_vectored(this.bufs)
-        })
+        this.readiness
+            .poll_transfer(cx, |socket| socket.recv_vectored(this.bufs))
     }
 }
 
@@ -98,7 +97,7 @@ pub(crate) fn try_read_vectored(io: &Io, bufs: &mut [IoSliceMut<'_>]) -> io::Res
     if bufs.iter().all(|buf| buf.is_empty()) {
         return Ok(0);
     }
-    try_transfer(io, Interest::READABLE, |socket| socket.recv_vectored(bufs))
+    io.try_transfer(Interest::READABLE, |socket| socket.recv_vectored(bufs))
 }
 
 /// The future of [`TcpStream::read_exact`](crate::TcpStream::read_exact) and
@@ -133,7 +132,7 @@ impl Future for ReadExact<'_> {
         let this = self.get_mut();
         while this.filled < this.buf.len() {
             let rest = &mut this.buf[this.filled..];
-            match ready!(poll_transfer(&mut this.readiness, cx, |socket| socket.recv(rest)))? {
+            match ready!(this.readiness.poll_transfer(cx, |socket| socket.recv(rest)))? {
                 0 => return Poll::Ready(Err(ended_early(this.filled, this.buf.len()))),
                 received => this.filled += received,
             }
@@ -176,6 +175,7 @@ impl Future for Peek<'_> {
         if this.buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        poll_transfer(&mut this.readiness, cx, |socket| socket.peek(this.buf))
+        this.readiness
+            .poll_transfer(cx, |socket| socket.peek(this.buf))
     }
 }

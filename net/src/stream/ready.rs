@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use wakeful::io::{Interest, Readiness, Ready};
 
@@ -46,7 +46,8 @@ impl Future for Wait<'_> {
     type Output = io::Result<()>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.get_mut().readiness.poll_ready(cx).map_ok(|_ready| ())
+        let readiness = Pin::new(&mut self.get_mut().readiness);
+        readiness.poll(cx).map_ok(|_guard| ())
     }
 }
 
@@ -72,7 +73,8 @@ impl Future for WaitReady<'_> {
     type Output = io::Result<Ready>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.get_mut().readiness.poll_ready(cx)
+        let readiness = Pin::new(&mut self.get_mut().readiness);
+        readiness.poll(cx).map_ok(|guard| guard.ready())
     }
 }
 
@@ -92,8 +94,6 @@ pub(crate) fn poll_ready(
             "UnixStream::poll_write_ready",
         )
     };
-    let readiness = io.ready(interest).operation(name);
-    let mut guard = ready!(readiness.poll_anonymously(cx))?;
-    guard.retain_ready();
-    Poll::Ready(Ok(()))
+    let mut readiness = io.ready(interest).operation(name).by_waker();
+    Pin::new(&mut readiness).poll(cx).map_ok(|_guard| ())
 }

@@ -12,13 +12,12 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::ops::Deref;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use wakeful::io::{AsyncRead, AsyncWrite, Interest};
+use wakeful::io::{AsyncRead, AsyncWrite, Interest, IoCount};
 
-use super::{ReadSide, Splittable, WriteSide, attempt};
+use super::{ReadSide, Splittable, WriteSide};
 use crate::socket::{Io, Socket};
-use crate::sys::Transfer;
 use crate::tcp::TcpStream;
 use crate::unix::UnixStream;
 
@@ -32,15 +31,10 @@ fn poll_transfer(
     interest: Interest,
     name: &'static str,
     cx: &mut Context<'_>,
-    mut call: impl FnMut(&Socket) -> io::Result<Transfer>,
+    call: impl FnMut(&Socket) -> io::Result<IoCount>,
 ) -> Poll<io::Result<usize>> {
-    loop {
-        let readiness = io.ready(interest).operation(name);
-        let mut guard = ready!(readiness.poll_anonymously(cx))?;
-        if let Some(result) = attempt(&mut guard, &mut call) {
-            return Poll::Ready(result);
-        }
-    }
+    let mut readiness = io.ready(interest).operation(name).by_waker();
+    readiness.poll_transfer(cx, call)
 }
 
 #[inline]

@@ -1,6 +1,6 @@
 //! Sending: the futures of `write`, `write_vectored` and `write_all`.
 //!
-//! Started by the streams and their write halves; each calls `poll_transfer` with one send. No byte
+//! Started by the streams and their write halves; each calls `Readiness::poll_transfer` with one send. No byte
 //! is sent in a poll that returns `Pending`, so dropping `write` or `write_vectored` means that
 //! nothing was sent; dropping [`WriteAll`] means that an unknown part was.
 
@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 
 use wakeful::io::{Interest, Readiness};
 
-use super::{poll_transfer, try_transfer};
 use crate::socket::{Io, Socket};
 
 /// The future of [`TcpStream::write`](crate::TcpStream::write) and
@@ -44,7 +43,8 @@ impl Future for Write<'_> {
         if this.buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        poll_transfer(&mut this.readiness, cx, |socket| socket.send(this.buf))
+        this.readiness
+            .poll_transfer(cx, |socket| socket.send(this.buf))
     }
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn try_write(io: &Io, buf: &[u8]) -> io::Result<usize> {
     if buf.is_empty() {
         return Ok(0);
     }
-    try_transfer(io, Interest::WRITABLE, |socket| socket.send(buf))
+    io.try_transfer(Interest::WRITABLE, |socket| socket.send(buf))
 }
 
 /// The future of [`TcpStream::write_vectored`](crate::TcpStream::write_vectored) and
@@ -87,9 +87,8 @@ impl Future for WriteVectored<'_, '_> {
         if this.bufs.iter().all(|buf| buf.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        poll_transfer(&mut this.readiness, cx, |socket| {
-            socket.send_vectored(this.bufs)
-        })
+        this.readiness
+            .poll_transfer(cx, |socket| socket.send_vectored(this.bufs))
     }
 }
 
@@ -98,7 +97,7 @@ pub(crate) fn try_write_vectored(io: &Io, bufs: &[IoSlice<'_>]) -> io::Result<us
     if bufs.iter().all(|buf| buf.is_empty()) {
         return Ok(0);
     }
-    try_transfer(io, Interest::WRITABLE, |socket| socket.send_vectored(bufs))
+    io.try_transfer(Interest::WRITABLE, |socket| socket.send_vectored(bufs))
 }
 
 /// The future of [`TcpStream::write_all`](crate::TcpStream::write_all) and
@@ -133,7 +132,7 @@ impl Future for WriteAll<'_> {
         let this = self.get_mut();
         while !this.rest.is_empty() {
             let rest = this.rest;
-            match ready!(poll_transfer(&mut this.readiness, cx, |socket| socket.send(rest)))? {
+            match ready!(this.readiness.poll_transfer(cx, |socket| socket.send(rest)))? {
                 // The kernel never does this for bytes that exist; a loop would spin if it did.
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 sent => this.rest = &rest[sent..],

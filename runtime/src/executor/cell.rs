@@ -6,7 +6,7 @@
 //! ```text
 //!            poll: Pending
 //!              +-----+
-//!              v     |          give_output
+//!              v     |          take_output
 //!  spawn --> Running ------> Finished(Ok | Err) -----------> Finished(None)
 //!                    poll: Ready, fail, cancel
 //! ```
@@ -28,12 +28,12 @@ use super::join_error::{JoinError, Payload};
 use crate::id::Id;
 
 /// A task's cell with its types erased.
-pub(crate) type BoxedCell = Pin<Box<dyn AnyCell>>;
+pub(crate) type BoxedCell = Pin<Box<dyn AnyTask>>;
 
 /// How a task ended.
 #[must_use = "a panic has to reach a joiner or stderr"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
+pub(crate) enum Outcome {
     /// Its output may need to be dropped.
     Returned,
     /// Dropping its output does nothing, and so runs nothing foreign.
@@ -43,20 +43,20 @@ pub(crate) enum Ending {
 }
 
 /// What the executor can do with a task.
-pub(crate) trait AnyCell {
+pub(crate) trait AnyTask {
     /// Polls the future once. When that unwinds, [`fail`](Self::fail) has to follow.
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending>;
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome>;
 
     /// Records that a panic ended the task. The future, or an output that was just stored, is
     /// dropped by this; should that panic as well, the first panic is the one reported.
     fn fail(self: Pin<&mut Self>, id: Id, payload: Payload);
 
     /// Drops the future before it has finished. Never unwinds.
-    fn cancel(self: Pin<&mut Self>, id: Id) -> Ending;
+    fn cancel(self: Pin<&mut Self>, id: Id) -> Outcome;
 
     /// Moves the output into `place`, which has to be an `Option<Result<T, JoinError>>`, and frees the
     /// cell: in one call, which knows its type.
-    fn give_output(self: Pin<Box<Self>>, place: &mut dyn Any);
+    fn take_output(self: Pin<Box<Self>>, place: &mut dyn Any);
 
     /// The text of the panic with which the task ended, when it did and it has one.
     fn panic_text(&self) -> Option<String>;
@@ -64,53 +64,53 @@ pub(crate) trait AnyCell {
 
 pin_project! {
     #[project = StageProjection]
-    pub(crate) enum Cell<F: Future> {
+    pub(crate) enum TaskCell<F: Future> {
         Running { #[pin] future: F },
         // `None` once it was taken.
         Finished { output: Option<Result<F::Output, JoinError>> },
     }
 }
 
-impl<F: Future + 'static> Cell<F> {
+impl<F: Future + 'static> TaskCell<F> {
     #[inline]
     pub(crate) fn boxed(future: F) -> BoxedCell {
         // Allocated first and then written: else the future is made on the stack and copied, in
         // pieces that wait for each other.
-        let boxed: Box<Cell<F>> = Box::write(Box::new_uninit(), Cell::Running { future });
+        let boxed: Box<TaskCell<F>> = Box::write(Box::new_uninit(), TaskCell::Running { future });
         Box::into_pin(boxed)
     }
 
     #[inline]
     fn finished(output: Result<F::Output, JoinError>) -> Self {
-        Cell::Finished {
+        TaskCell::Finished {
             output: Some(output),
         }
     }
 }
 
-impl<F: Future + 'static> AnyCell for Cell<F>
+impl<F: Future + 'static> AnyTask for TaskCell<F>
 where
     F::Output: 'static,
 {
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Ending> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome> {
         let StageProjection::Running { future } = self.as_mut().project() else {
             unreachable!("a finished task was polled");
         };
         match future.poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(output) => {
-                self.set(Cell::finished(Ok(output)));
+                self.set(TaskCell::finished(Ok(output)));
                 Poll::Ready(if needs_drop::<F::Output>() {
-                    Ending::Returned
+                    Outcome::Returned
                 } else {
-                    Ending::ReturnedPlain
+                    Outcome::ReturnedPlain
                 })
             }
         }
     }
 
     fn fail(mut self: Pin<&mut Self>, id: Id, payload: Payload) {
-        let mut failed = Some(Cell::finished(Err(JoinError::panicked(id, payload))));
+        let mut failed = Some(TaskCell::finished(Err(JoinError::panicked(id, payload))));
         // An assignment whose drop of the old value unwinds has nevertheless stored the new one.
         let stored = catch_unwind(AssertUnwindSafe(|| {
             if let Some(failed) = failed.take() {
@@ -122,20 +122,20 @@ where
         }
     }
 
-    fn cancel(mut self: Pin<&mut Self>, id: Id) -> Ending {
+    fn cancel(mut self: Pin<&mut Self>, id: Id) -> Outcome {
         let cancelled = catch_unwind(AssertUnwindSafe(|| {
-            self.set(Cell::finished(Err(JoinError::cancelled(id))));
+            self.set(TaskCell::finished(Err(JoinError::cancelled(id))));
         }));
         match cancelled {
-            Ok(()) => Ending::Cancelled,
+            Ok(()) => Outcome::Cancelled,
             Err(payload) => {
                 self.fail(id, payload);
-                Ending::Panicked
+                Outcome::Panicked
             }
         }
     }
 
-    fn give_output(mut self: Pin<Box<Self>>, place: &mut dyn Any) {
+    fn take_output(mut self: Pin<Box<Self>>, place: &mut dyn Any) {
         let Some(place) = place.downcast_mut::<Option<Result<F::Output, JoinError>>>() else {
             unreachable!("a handle asks for the output type of its own task");
         };
@@ -147,7 +147,7 @@ where
 
     fn panic_text(&self) -> Option<String> {
         match self {
-            Cell::Finished {
+            TaskCell::Finished {
                 output: Some(Err(error)),
             } if error.is_panic() => Some(error.to_string()),
             _ => None,

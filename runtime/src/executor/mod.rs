@@ -1,47 +1,42 @@
 //! The executor: runs tasks.
 //!
 //! Called by the loop in `Runtime::block_on` (`tick`), by wakers (`wake`) and by handles (`spawn`,
-//! `poll_join`, `abort`, `detach`). Calls nothing but the futures themselves, and wakers that are
-//! not ours. All tasks live in one slab; a slot's life, with the function that makes each step:
+//! `poll_join`, `abort`, `detach`). Calls the futures, and wakers that are not this runtime's. The
+//! life of a task, with the function that makes each step:
 //!
 //! ```text
-//!              spawn                     take_next              put_back
+//!              spawn                       pop                   put_back
 //!   vacant ----------> scheduled ----------------> running -----------------> waiting
 //!     ^                   ^  ^                       |  |                        |
 //!     |                   |  +--- wake (while it runs)  |                        |
 //!     |                   +---------------- wake, abort |------------------------+
 //!     |                                                 v
-//!     |<-------------------------------- end: nobody holds the JoinHandle
+//!     |<-------------------------------- finish: no JoinHandle exists
 //!     |                                                 |
 //!     |        poll_join, detach                        v
-//!     +<-------------------------------- finished: the output waits in the slot
+//!     +<-------------------------------- finished: the output is stored in the row
 //! ```
 //!
-//! The table itself, with all that happens under its borrow, is in [`tasks`]. What stands here runs
-//! foreign code (polls, drops, wakes) and therefore holds no borrow while it does.
+//! The bookkeeping is in [`task_table`] and runs no user code. This file runs user code: polls, drops
+//! and wakes. A cell is *taken out* of its row to be polled or dropped, and no borrow is held, so
+//! user code can call everything again (I3).
 //!
-//! Keeps I1 (the cell never leaves this thread), I3 (a cell is *taken out* of its slot to be polled
-//! or dropped, so that user code never runs under the borrow) and its half of I8 (`tick` polls at
-//! most as often as it is told).
+//! Keeps I1 (a cell never leaves this thread), I3, and its half of I8 (`tick` makes at most as many
+//! polls as it is told).
 //!
-//! Rejected: a pointer to the task in the waker, as most executors have it. It saves a look-up per
+//! Rejected: a pointer to the task in the waker, as most executors have it. It saves a lookup per
 //! wake and costs a reference count, its atomic instructions, and every proof in this file.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use crate::coop;
-use crate::executor::cell::{AnyCell, BoxedCell, Ending, drop_quietly};
-use crate::executor::join_error::Payload;
-use crate::id::{Dress, Id, RuntimeId, WakeWord};
-use crate::news;
-use crate::reactor::WakeOwn;
-use crate::slab::Key;
-use crate::task_info::{Cause, TaskInfo, Wait};
+use crate::id::{Id, RuntimeId, WakerData};
+use crate::table::{Key, NONE};
+use crate::task_info::{TaskInfo, WaitInfo, WakeCause};
 
 pub(crate) mod cell;
 pub(crate) mod join_error;
@@ -50,276 +45,202 @@ pub(crate) mod poll_times;
 mod run_queue;
 mod task_table;
 
+use cell::{BoxedCell, Outcome, drop_quietly};
+use join_error::Payload;
 use panics::{Panics, Unhandled};
 use poll_times::PollTimes;
-pub(crate) use task_table::Counters;
-use task_table::{Detached, Ended, Last, Output, Tasks};
-
-/// Wakes this runtime's own tasks and root; made by [`Executor::waking`].
-///
-/// The reactor's events come in batches, and so do the wakes: without a vector in between, a borrow
-/// per task and a look for panics, which none of ours can raise.
-pub(crate) struct Waking<'a, D> {
-    tasks: RefMut<'a, Tasks>,
-    dress: D,
-}
-
-impl<D: Dress> WakeOwn for Waking<'_, D> {
-    #[inline(always)]
-    fn wake(&mut self, waker: Waker, cause: Cause) -> Option<Waker> {
-        match self.dress.word(&waker) {
-            Some(word) if self.tasks.wake(word, cause) => {
-                let _dropping_ours_does_nothing = ManuallyDrop::new(waker);
-                None
-            }
-            _ => Some(waker),
-        }
-    }
-}
+pub(crate) use task_table::{Counters, PollJoin};
+use task_table::{Next, OnDetach, OnFinish, ROOT, Remaining, Task, TaskTable, count};
 
 pub(crate) struct Executor {
     runtime: RuntimeId,
-    tasks: RefCell<Tasks>,
-    /// Which word is being polled now; [`WakeWord::NOBODY`] between polls.
-    running: Cell<WakeWord>,
-    /// What a wake that happens now is put down to.
-    cause: Cell<Cause>,
+    tasks: TaskTable,
+    /// The function table of this crate's wakers; see [`WakerData::to_waker`].
+    vtable: &'static RawWakerVTable,
+    /// The row that is being polled; [`NONE`] between polls.
+    running: Cell<u32>,
+    /// The cause of a wake that happens now.
+    wake_cause: Cell<WakeCause>,
     io_budget: u32,
-    /// Wakers that are not ours, of futures that yielded inside another executor's combinator.
-    yielded_wakers: RefCell<Vec<Waker>>,
-    /// `discard` is at work.
-    discarding: Cell<bool>,
-    /// What the drops of an output have detached, to be dropped after it.
-    discarded: RefCell<Vec<BoxedCell>>,
-    /// How many turns ago the oldest in the run queue may have been woken; as many as there can be
-    /// when its cause does not count any more.
-    queued_turns: Cell<u32>,
+    /// External wakers of futures that yielded inside another executor's combinator.
+    deferred_wakers: RefCell<Vec<Waker>>,
+    /// Set while [`drop_output`](Self::drop_output) is at work.
+    dropping_output: Cell<bool>,
+    /// Outputs that were detached by the drop of another output, to be dropped after it.
+    outputs_to_drop: RefCell<Vec<BoxedCell>>,
     pub(crate) panics: Panics,
     pub(crate) poll_times: Option<PollTimes>,
 }
 
-/// What `poll_join` found.
+/// Why [`Executor::tick`] returned.
 #[must_use]
-pub(crate) enum Join {
-    /// The task has ended; the output is in the cell, and the slot is free.
-    Finished(BoxedCell),
-    /// The waker is stored (it was already, or has just been).
-    Waiting,
-    /// The waker is to be stored, by [`Executor::store_joiner`].
-    Store,
-    /// The task and its output are gone: its runtime has ended.
-    Gone,
-    /// It has ended, but the poll's budget is used up.
-    Yield,
-    /// A task waits for itself.
-    Itself,
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tick {
+    /// No task is ready, or the polls are used up.
+    Done,
+    /// The root future is next: poll it by [`Executor::poll_root`], then go on with the tick.
+    Root,
 }
 
 impl Executor {
     pub(crate) fn new(
         runtime: RuntimeId,
+        vtable: &'static RawWakerVTable,
         io_budget: u32,
-        seed: Option<u64>,
+        rng_seed: Option<u64>,
         panics: Panics,
         poll_times: Option<PollTimes>,
     ) -> Self {
         Executor {
             runtime,
-            tasks: RefCell::new(Tasks::new(runtime, seed)),
-            running: Cell::new(WakeWord::NOBODY),
-            cause: Cell::new(Cause::THREAD),
+            tasks: TaskTable::new(runtime, rng_seed),
+            vtable,
+            running: Cell::new(NONE),
+            wake_cause: Cell::new(WakeCause::Thread),
             io_budget,
-            yielded_wakers: RefCell::new(Vec::new()),
-            discarding: Cell::new(false),
-            discarded: RefCell::new(Vec::new()),
-            queued_turns: Cell::new(0),
+            deferred_wakers: RefCell::new(Vec::new()),
+            dropping_output: Cell::new(false),
+            outputs_to_drop: RefCell::new(Vec::new()),
             panics,
             poll_times,
         }
     }
 
-    /// Gives a future a slot and a place in the run queue.
-    ///
-    /// The cell stays where it is when there is no slot: see [`make_room`](Self::make_room).
-    #[inline(always)]
+    /// Gives a future a row and a place in the run queue. Returns the cell when the runtime is ending.
+    #[inline]
     pub(crate) fn spawn(
         &self,
-        cell: &mut Option<BoxedCell>,
+        cell: BoxedCell,
         spawned_at: &'static Location<'static>,
-    ) -> Option<Id> {
-        let key = self.tasks.borrow_mut().insert(cell, spawned_at)?;
-        Some(self.id_of(key))
-    }
-
-    /// Sees to it that the next [`spawn`](Self::spawn) finds a slot; `false` on a runtime that is ending.
-    pub(crate) fn make_room(&self) -> bool {
-        self.tasks.borrow_mut().make_room()
+    ) -> Result<Id, BoxedCell> {
+        let key = self.tasks.insert(cell, spawned_at)?;
+        Ok(self.id_of(key))
     }
 
     /// Names a task that was just spawned.
-    pub(crate) fn name(&self, key: Key, name: &str) {
-        self.tasks.borrow_mut().name(key, name);
+    pub(crate) fn set_name(&self, key: Key, name: &str) {
+        self.tasks.set_name(key, name);
     }
 
-    /// Wakes a task or the root, see [`Tasks::wake`]; `false`: the word is one of another runtime.
+    /// Wakes a task or the root, see [`TaskTable::wake`]. Returns `false` if the data belongs to
+    /// another runtime.
     #[inline]
-    pub(crate) fn wake(&self, word: WakeWord) -> bool {
-        let cause = match self.cause.get() {
-            Cause::WHOEVER_RUNS => Cause::task(self.running.get().index()),
-            cause => cause,
-        };
-        self.tasks.borrow_mut().wake(word, cause)
+    pub(crate) fn wake(&self, data: WakerData) -> bool {
+        self.tasks.wake(data, self.wake_cause.get())
     }
 
-    /// Wakes a task; `false`: the word is no task's of this runtime.
-    #[inline(always)]
-    pub(crate) fn wake_task(&self, word: WakeWord) -> bool {
-        let mut tasks = self.tasks.borrow_mut();
-        // Two calls, so that the usual one is compiled for its kind of cause.
-        match self.cause.get() {
-            Cause::WHOEVER_RUNS => tasks.wake_task(word, Cause::task(self.running.get().index())),
-            cause => tasks.wake_task(word, cause),
+    /// Defers the running task until after the next turn. Returns `false`, without effect, if `data`
+    /// is not the running task's.
+    #[inline]
+    pub(crate) fn defer_current(&self, data: Option<WakerData>) -> bool {
+        let running = self.running.get();
+        let task = self.tasks.task(running);
+        let is_current = data.is_some() && task.map(Task::waker_data) == data;
+        if is_current {
+            self.tasks.defer(running);
         }
+        is_current
     }
 
-    /// Begins to wake many at once, under one borrow: until the value is dropped, nothing else can
-    /// be done with the executor.
+    /// Stores an external waker, to be woken after the next turn.
+    pub(crate) fn defer(&self, waker: Waker) {
+        self.deferred_wakers.borrow_mut().push(waker);
+    }
+
+    /// Puts deferred tasks back into the run queue. The loop calls it after each turn.
     #[inline]
-    pub(crate) fn waking<D: Dress>(&self, dress: D) -> Waking<'_, D> {
-        Waking {
-            tasks: self.tasks.borrow_mut(),
-            dress,
-        }
-    }
-
-    /// Asks for the running future to be polled again, but not before the reactor has had its turn.
-    /// `false`: the word is not that of the running future, and nothing was done.
-    #[inline]
-    pub(crate) fn yield_after_turn(&self, word: Option<WakeWord>) -> bool {
-        let Some(word) = word.filter(|word| *word == self.running.get()) else {
-            return false;
-        };
-        self.tasks.borrow_mut().wake_after_turn(word);
-        true
-    }
-
-    /// Keeps the waker of a combinator, to be woken after the turn.
-    pub(crate) fn wake_after_turn(&self, waker: Waker) {
-        self.yielded_wakers.borrow_mut().push(waker);
-    }
-
-    /// Lets what yielded queue up again. The loop calls it after each turn.
-    #[inline]
-    pub(crate) fn admit_yielded(&self, dress: impl Dress) {
-        self.tasks.borrow_mut().admit_yielded();
-        if !self.yielded_wakers.borrow().is_empty() {
-            let wakers = self.yielded_wakers.take();
-            self.wake_all(wakers.into_iter().map(|waker| (waker, Cause::YIELD)), dress);
+    pub(crate) fn requeue_deferred(&self) {
+        self.tasks.requeue_deferred();
+        if !self.deferred_wakers.borrow().is_empty() {
+            let wakers = self.deferred_wakers.take();
+            self.wake_all(wakers.into_iter().map(|waker| (waker, WakeCause::Yield)));
         }
     }
 
     /// Whether a poll is due before anything else happens.
     #[inline]
     pub(crate) fn has_work(&self) -> bool {
-        self.tasks.borrow().any_scheduled() || !self.yielded_wakers.borrow().is_empty()
+        self.tasks.any_scheduled() || !self.deferred_wakers.borrow().is_empty()
     }
 
-    /// Polls tasks from the run queue, at most `limit` of them (I8).
+    /// Polls tasks from the run queue, at most `polls_left` of them (I8), until the root future is
+    /// next.
     #[inline]
-    pub(crate) fn tick(&self, limit: u32, dress: impl Dress) {
-        match &self.poll_times {
-            None => self.run(limit, dress, |_, poll| poll()),
-            Some(times) => self.run(limit, dress, |word, poll| self.measure(times, word, poll)),
+    pub(crate) fn tick(&self, polls_left: &mut u32) -> Tick {
+        let mut polled = None;
+        // Around the whole tick, because that is cheaper than around each poll.
+        loop {
+            let polls = AssertUnwindSafe(|| self.poll_tasks(polls_left, &mut polled));
+            match catch_unwind(polls) {
+                Ok(tick) => return tick,
+                Err(payload) => self.fail(polled.take(), payload),
+            }
         }
-        self.leave_poll();
-        let queued_turns = match self.tasks.borrow().any_ready() {
-            true => self.queued_turns.get().saturating_add(1),
-            false => 0,
-        };
-        self.queued_turns.set(queued_turns);
     }
 
-    /// A tick, each poll of which is made through `poll`.
+    /// The polls of a tick. `polled` contains the cell during its poll, so that it survives a panic.
     // Not inlined: the loop around it would leave it no registers.
     #[inline(never)]
-    fn run(
-        &self,
-        limit: u32,
-        dress: impl Dress,
-        poll: impl Fn(WakeWord, &mut dyn FnMut() -> Poll<Ending>) -> Poll<Ending>,
-    ) {
-        let (mut left, mut polled) = (limit, None);
-        // Around all polls of a tick instead of each.
-        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
-            self.cause.set(Cause::WHOEVER_RUNS);
-            let mut tasks = self.tasks.borrow_mut();
-            while left > 0
-                && let Some(next) = tasks.take_next()
-            {
-                drop(tasks);
-                left -= 1;
-                // Any of these polls may end what the rest of the queue was told.
-                let woken_by = match self.queued_turns.get() > news::TURNS_AT_MOST {
-                    true => Cause::THREAD,
-                    false => next.woken_by,
-                };
-                self.enter_poll(next.word, woken_by);
-                let cell = polled.insert(next.cell);
-                let poll = if next.aborted {
-                    self.cancel(next.word, cell.as_mut())
-                } else {
-                    // Dropping one of our wakers does nothing, so the call that would do it is spared.
-                    let waker = ManuallyDrop::new(dress.waker(next.word));
-                    let mut cx = Context::from_waker(&waker);
-                    poll(next.word, &mut || cell.as_mut().poll(&mut cx))
-                };
-                let Some(cell) = polled.take() else {
-                    unreachable!("it was put there before the poll");
-                };
-                let index = next.word.index();
-                // One borrow puts a task back, or ends it, and takes the next one.
-                tasks = self.tasks.borrow_mut();
-                match poll {
-                    Poll::Pending => tasks.put_back(index, cell),
-                    Poll::Ready(ending) => {
-                        let ended = tasks.end(index, cell, ending);
-                        if ended != Ended::Done {
-                            drop(tasks);
-                            self.settle(index, ended, dress);
-                            tasks = self.tasks.borrow_mut();
-                        }
+    fn poll_tasks(&self, polls_left: &mut u32, polled: &mut Option<BoxedCell>) -> Tick {
+        while *polls_left > 0
+            && let Some(next) = self.tasks.pop()
+        {
+            *polls_left -= 1;
+            let Next::Task {
+                index,
+                task,
+                cell,
+                aborted,
+            } = next
+            else {
+                return Tick::Root;
+            };
+            self.enter_poll(index, WakeCause::Task { slot: index });
+            let cell = polled.insert(cell);
+            let poll = if aborted {
+                Poll::Ready(cell.as_mut().cancel(self.id(index)))
+            } else {
+                // Dropping it would do nothing, so the call that would drop it is spared.
+                let waker = ManuallyDrop::new(task.waker_data().to_waker(self.vtable));
+                let mut cx = Context::from_waker(&waker);
+                match &self.poll_times {
+                    None => cell.as_mut().poll(&mut cx),
+                    Some(times) => self.measure(times, index, || cell.as_mut().poll(&mut cx)),
+                }
+            };
+            let Some(cell) = polled.take() else {
+                unreachable!("it was put there before the poll");
+            };
+            match poll {
+                Poll::Pending => task.put_back(cell),
+                Poll::Ready(outcome) => {
+                    let on_finish = self.tasks.finish(index, cell, outcome);
+                    if on_finish != OnFinish::Nothing {
+                        self.finish(index, on_finish);
                     }
                 }
             }
-        })) {
-            self.fail(polled.take(), payload, dress);
         }
-    }
-
-    /// Drops the future of an aborted task, which never unwinds.
-    #[cold]
-    fn cancel(&self, word: WakeWord, cell: Pin<&mut dyn AnyCell>) -> Poll<Ending> {
-        Poll::Ready(cell.cancel(self.id_at(word.index())))
+        self.leave_poll();
+        Tick::Done
     }
 
     /// Ends the task whose poll has unwound.
     #[cold]
-    fn fail(&self, polled: Option<BoxedCell>, payload: Payload, dress: impl Dress) {
+    fn fail(&self, polled: Option<BoxedCell>, payload: Payload) {
         let Some(mut cell) = polled else {
-            unreachable!("nothing but a poll may panic here");
+            unreachable!("nothing but a poll can panic here");
         };
-        let index = self.running.get().index();
-        cell.as_mut().fail(self.id_at(index), payload);
-        let ended = self.tasks.borrow_mut().end(index, cell, Ending::Panicked);
-        self.settle(index, ended, dress);
+        let index = self.running.get();
+        cell.as_mut().fail(self.id(index), payload);
+        let on_finish = self.tasks.finish(index, cell, Outcome::Panicked);
+        self.finish(index, on_finish);
     }
 
-    /// The number of the task in a slot.
-    fn id_at(&self, index: u32) -> Id {
-        match self.tasks.borrow().key_of(index) {
-            Some(key) => self.id_of(key),
-            None => unreachable!("a task keeps its slot while it is polled"),
-        }
+    /// The id of the task in a row.
+    fn id(&self, index: u32) -> Id {
+        let id = self.tasks.id(index);
+        id.expect("a task keeps its row while it is polled")
     }
 
     #[inline]
@@ -331,346 +252,308 @@ impl Executor {
     }
 
     #[inline]
-    fn enter_poll(&self, word: WakeWord, woken_by: Cause) {
-        self.running.set(word);
-        news::set(woken_by);
+    fn enter_poll(&self, index: u32, wake_cause: WakeCause) {
+        self.running.set(index);
+        self.wake_cause.set(wake_cause);
         coop::refill(self.io_budget);
-    }
-
-    /// What has woken the poll in progress, and whoever is in the run queue, is no
-    /// [news](crate::news) from now on: a descriptor's number has come to mean another one.
-    pub(crate) fn forget_news(&self) {
-        news::forget();
-        self.queued_turns.set(u32::MAX);
     }
 
     #[inline]
     fn leave_poll(&self) {
-        self.running.set(WakeWord::NOBODY);
-        self.cause.set(Cause::THREAD);
+        self.running.set(NONE);
+        self.wake_cause.set(WakeCause::Thread);
     }
 
-    /// Reports a poll that took long, when somebody asked to hear of it.
+    /// Measures a poll and reports a slow one to the user's hook.
     #[cold]
     fn measure(
         &self,
         times: &PollTimes,
-        word: WakeWord,
-        poll: &mut dyn FnMut() -> Poll<Ending>,
-    ) -> Poll<Ending> {
+        index: u32,
+        poll: impl FnOnce() -> Poll<Outcome>,
+    ) -> Poll<Outcome> {
         let started = times.start();
         let polled = poll();
         let took = times.stop(started);
-        let who = || self.tasks.borrow().who(word.index());
-        // The hook is the user's: should it panic, the task that is out of its slot must come back.
-        self.contain("the hook for slow polls", || times.record(took, who));
+        let who = || self.tasks.describe(index);
+        // The hook is user code. If it panics, the cell that is out of its row must come back.
+        self.catch_panic("the hook for slow polls", || times.record(took, who));
         polled
     }
 
-    /// Does what is left to do once a task has ended.
+    /// Does what is left to do after a task has ended.
     #[inline(never)]
-    fn settle(&self, index: u32, ended: Ended, dress: impl Dress) {
-        match ended {
-            Ended::Done => {}
-            Ended::Awaited => {
-                let joiner = self.tasks.borrow_mut().take_stranger(index);
-                self.wake_all(joiner.map(|joiner| (joiner, Cause::task(index))), dress);
+    fn finish(&self, index: u32, on_finish: OnFinish) {
+        match on_finish {
+            OnFinish::Nothing => {}
+            OnFinish::WakeJoiner => {
+                let joiner = self.tasks.take_external_joiner(index);
+                let cause = WakeCause::Task { slot: index };
+                self.wake_all(joiner.map(|joiner| (joiner, cause)));
             }
-            Ended::Detached => {
-                let key = self.id_at(index).key;
-                // When the output is dropped, the slot may have its next tenant, who does not run.
-                self.running.set(WakeWord::NOBODY);
-                self.cause.set(Cause::task(index));
+            OnFinish::Detach => {
+                let key = self.id(index).key;
+                // While the output is dropped, the row can have its next occupant, which does not run.
+                self.running.set(NONE);
                 self.detach(key);
-                self.cause.set(Cause::WHOEVER_RUNS);
             }
         }
     }
 
-    /// Reports a panic that nobody will hear of.
+    /// Reports a panic that no handle receives.
     #[cold]
     fn report(&self, cell: BoxedCell, unhandled: Unhandled) {
         self.panics.report(unhandled, cell.panic_text());
-        self.discard(cell);
+        self.drop_output(cell);
     }
 
-    /// Drops a cell that nobody will ask for any more.
+    /// Drops the cell of a detached task.
     ///
-    /// An output may hold the handle of another task whose output holds another, and so on: those
-    /// are laid aside and dropped one after the other, so that no chain is too long for the stack.
-    fn discard(&self, cell: BoxedCell) {
-        if self.discarding.replace(true) {
-            self.discarded.borrow_mut().push(cell);
+    /// An output can contain the handle of another task whose output contains another, and so on.
+    /// Those are stored and dropped one after the other, so that no chain overflows the stack.
+    fn drop_output(&self, cell: BoxedCell) {
+        if self.dropping_output.replace(true) {
+            self.outputs_to_drop.borrow_mut().push(cell);
             return;
         }
         let mut next = Some(cell);
         while let Some(cell) = next {
-            self.drop_foreign(cell, "the drop of a task's output");
-            next = self.discarded.borrow_mut().pop();
+            self.drop_user_value(cell, "the drop of a task's output");
+            next = self.outputs_to_drop.borrow_mut().pop();
         }
-        self.discarding.set(false);
+        self.dropping_output.set(false);
     }
 
-    /// Drops a user's value; a panic while doing so is reported, not passed on.
-    pub(crate) fn drop_foreign<T>(&self, value: T, what: &'static str) {
-        self.contain(what, || drop(value));
+    /// Drops a user's value. A panic is reported and not propagated.
+    pub(crate) fn drop_user_value<T>(&self, value: T, what: &'static str) {
+        self.catch_panic(what, || drop(value));
     }
 
-    /// Runs a user's code; a panic is reported, not passed on.
-    pub(crate) fn contain(&self, what: &'static str, foreign: impl FnOnce()) {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(foreign)) {
-            self.count_panic();
-            self.panics.report_payload(what, payload.as_ref());
-            drop_quietly(payload);
+    /// Runs user code. A panic is reported and not propagated.
+    pub(crate) fn catch_panic(&self, what: &'static str, user_code: impl FnOnce()) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(user_code)) {
+            self.report_panic(what, payload);
         }
     }
 
-    fn count_panic(&self) {
-        let counters = &mut self.tasks.borrow_mut().counters;
-        counters.panics += 1;
-        counters.panics_unhandled += 1;
+    fn report_panic(&self, what: &'static str, payload: Payload) {
+        count(&self.tasks.counters.panics);
+        count(&self.tasks.counters.panics_unhandled);
+        self.panics.report_payload(what, payload.as_ref());
+        drop_quietly(payload);
     }
 
-    /// Wakes each waker, putting its wake down to its cause. A waker is foreign code: should one
-    /// panic, that is reported and the others are woken all the same.
+    /// Wakes each waker with its cause. External wakers are user code: if one panics, that is reported
+    /// and the others are woken all the same.
     #[inline(never)]
-    pub(crate) fn wake_all(
-        &self,
-        wakers: impl IntoIterator<Item = (Waker, Cause)>,
-        dress: impl Dress,
-    ) {
-        let before = self.cause.get();
+    pub(crate) fn wake_all(&self, wakers: impl IntoIterator<Item = (Waker, WakeCause)>) {
+        let before = self.wake_cause.get();
         let mut wakers = wakers.into_iter();
         while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
             for (waker, cause) in wakers.by_ref() {
-                self.cause.set(cause);
-                self.wake_one(waker, dress);
+                self.wake_one(waker, cause);
             }
         })) {
-            self.count_panic();
-            self.panics.report_payload("a waker", payload.as_ref());
-            drop_quietly(payload);
+            self.report_panic("a waker", payload);
         }
-        self.cause.set(before);
+        self.wake_cause.set(before);
     }
 
-    /// Wakes one of this runtime's tasks without the way through the waker's table and the thread's
-    /// runtime, which lead back here.
+    /// Wakes this runtime's tasks directly, other wakers through their table.
     #[inline]
-    fn wake_one(&self, waker: Waker, dress: impl Dress) {
-        match dress.word(&waker) {
-            Some(word) if self.wake(word) => {
-                let _dropping_ours_does_nothing = ManuallyDrop::new(waker);
+    fn wake_one(&self, waker: Waker, cause: WakeCause) {
+        match WakerData::from_waker(&waker, self.vtable) {
+            Some(data) if self.tasks.wake(data, cause) => {
+                let _dropping_it_does_nothing = ManuallyDrop::new(waker);
             }
             _ => {
-                // It may poll on the spot, and that is no answer to what woke the last poll.
-                news::forget();
+                self.wake_cause.set(cause);
                 waker.wake();
             }
         }
     }
 
-    /// The word of a waker that stands for one of this runtime's tasks or its root.
+    /// The data of a waker that belongs to one of this runtime's tasks or its root.
     #[inline]
-    fn own_word(&self, waker: &Waker, dress: impl Dress) -> Option<WakeWord> {
-        dress
-            .word(waker)
-            .filter(|word| word.place() == self.runtime.place())
+    fn own_data(&self, waker: &Waker) -> Option<WakerData> {
+        WakerData::from_waker(waker, self.vtable)
+            .filter(|data| data.runtime_index() == self.runtime.index())
     }
 
-    /// Looks for the output of a task on behalf of its `JoinHandle`; `wait` says what is noted when there
-    /// is none yet. Runs no foreign code.
+    /// Polls for the output of a task on behalf of its `JoinHandle`. `wait` describes the wait, if
+    /// there is no output yet. Runs no user code.
     #[inline]
     pub(crate) fn poll_join(
         &self,
         id: Id,
         waker: &Waker,
-        dress: impl Dress,
-        wait: impl Fn() -> Wait,
-    ) -> Join {
-        let word = self.own_word(waker, dress);
-        let mut tasks = self.tasks.borrow_mut();
-        let join = match tasks.look_for_output(id.key, waker, word, || self.charge()) {
-            Output::Ready(cell) => return Join::Finished(cell),
-            Output::NotNow => return Join::Yield,
-            Output::Gone => return Join::Gone,
-            Output::Awaited => Join::Waiting,
-            Output::Later => Join::Store,
-        };
-        let running = self.running.get().index();
-        // The key is that of the slot's tenant, so the index is enough to tell.
-        if running == id.key.index() {
-            return Join::Itself;
+        wait: impl FnOnce() -> WaitInfo,
+    ) -> PollJoin {
+        let (own, running) = (self.own_data(waker), self.running.get());
+        let join = self.tasks.poll_join(id.key, own, running, || self.charge());
+        if matches!(join, PollJoin::Pending | PollJoin::StoreWaker) {
+            self.set_wait(wait);
         }
-        tasks.note_wait(running, wait);
         join
     }
 
-    /// As [`poll_join`](Self::poll_join), for one who does not wait and is not charged.
-    pub(crate) fn try_join(&self, key: Key) -> Join {
-        let noop = Waker::noop();
-        let mut tasks = self.tasks.borrow_mut();
-        match tasks.look_for_output(key, noop, None, || true) {
-            Output::Ready(cell) => Join::Finished(cell),
-            Output::Gone => Join::Gone,
-            Output::NotNow | Output::Awaited | Output::Later => Join::Waiting,
+    /// As [`poll_join`](Self::poll_join), without waiting and without a charge.
+    pub(crate) fn try_join(&self, key: Key) -> PollJoin {
+        if self.tasks.is_finished(key) {
+            self.tasks.poll_join(key, None, NONE, || true)
+        } else {
+            PollJoin::Pending
         }
     }
 
-    /// Stores whom the end of a task wakes; or wakes it, when the task has ended meanwhile: a clone is
-    /// foreign code (I3), and outside of `block_on` it may let the loop run.
+    /// Makes an external waker the joiner of a task, or wakes it if the task has ended meanwhile:
+    /// cloning is user code (I3), and outside of `block_on` it can let the loop run.
     #[cold]
-    pub(crate) fn store_joiner(&self, key: Key, waker: &Waker, dress: impl Dress) {
-        let (waker, word) = (waker.clone(), self.own_word(waker, dress));
+    pub(crate) fn store_joiner(&self, key: Key, waker: &Waker) {
+        if self.tasks.is_external_joiner(key, waker) {
+            return;
+        }
+        let (waker, own) = (waker.clone(), self.own_data(waker));
         if self.is_finished(key) {
             waker.wake();
             return;
         }
-        let replaced = self.tasks.borrow_mut().set_joiner(key, waker, word);
+        let replaced = self.tasks.set_joiner(key, waker, own);
         drop(replaced);
     }
 
-    /// The `JoinHandle` is gone. `false`: there is more to do than to remember that, and
-    /// [`detach`](Self::detach) does it. Runs no foreign code.
+    /// Records that a `JoinHandle` was dropped. Returns `false` if [`detach`](Self::detach) has to be
+    /// called. Runs no user code.
     #[inline]
     pub(crate) fn detach_unfinished(&self, key: Key) -> bool {
-        self.tasks.borrow_mut().detach_unfinished(key)
+        self.tasks.detach_unfinished(key)
     }
 
-    /// The `JoinHandle` is gone: the output, when there is one, is dropped here and now.
+    /// Records that a `JoinHandle` was dropped, and drops the output if there is one.
     pub(crate) fn detach(&self, key: Key) {
-        let detached = self.tasks.borrow_mut().detach(key);
-        match detached {
-            Detached::Done => {}
-            // Foreign code, and perhaps on behalf of another thread: nobody here waits for its panic.
-            Detached::Joiner(joiner) => self.drop_foreign(joiner, "the drop of a waker"),
-            Detached::Output(cell) => self.discard(cell),
-            Detached::Panicked(cell, unhandled) => self.report(cell, unhandled),
+        match self.tasks.detach(key) {
+            OnDetach::Nothing => {}
+            // Possibly on behalf of another thread, so no caller waits for its panic.
+            OnDetach::DropJoiner(joiner) => self.drop_user_value(joiner, "the drop of a waker"),
+            OnDetach::DropOutput(cell) => self.drop_output(cell),
+            OnDetach::ReportPanic(cell, unhandled) => self.report(cell, unhandled),
         }
     }
 
-    /// Marks a task for cancellation and schedules it: the next time its turn comes its future is
-    /// dropped instead of polled.
+    /// Marks a task as aborted and schedules it: when it is next in the queue, its future is dropped
+    /// instead of polled.
     pub(crate) fn abort(&self, key: Key) {
-        self.tasks.borrow_mut().abort(key);
+        self.tasks.abort(key);
     }
 
-    /// Whether a task has ended; true as well when it has left its slot.
+    /// Whether a task has ended; `true` as well when its row is free.
     pub(crate) fn is_finished(&self, key: Key) -> bool {
-        self.tasks.borrow().is_finished(key)
+        self.tasks.is_finished(key)
     }
 
-    /// Starts a new root future: it is woken, and wakers of the previous one are stale.
-    pub(crate) fn begin_root(&self) -> WakeWord {
-        self.tasks.borrow_mut().begin_root()
+    /// Begins a root future: it is scheduled. Returns the data of its wakers.
+    pub(crate) fn begin_root(&self) -> WakerData {
+        self.tasks.begin_root()
     }
 
-    /// Whether the root was woken since it was last asked.
-    #[inline]
-    pub(crate) fn take_root_woken(&self) -> bool {
-        self.tasks.borrow_mut().take_root_woken()
+    /// Ends the root future. Its wakers wake nothing from now on.
+    pub(crate) fn end_root(&self) {
+        self.tasks.end_root();
     }
 
-    /// Polls the root future through `poll`, with a task's budget and bookkeeping. The bookkeeping
-    /// ends also when the future panics: then the panic is the caller's.
-    pub(crate) fn run_root<T>(&self, word: WakeWord, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
-        struct Leave<'a>(&'a Executor);
-        impl Drop for Leave<'_> {
+    /// Polls the root future through `poll`, with the budget and the bookkeeping of a task. A panic
+    /// is propagated to the caller of `block_on`.
+    pub(crate) fn poll_root<T>(&self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        struct LeavePoll<'a>(&'a Executor);
+        impl Drop for LeavePoll<'_> {
             fn drop(&mut self) {
                 self.0.leave_poll();
             }
         }
-        self.enter_poll(word, Cause::ROOT);
-        self.cause.set(Cause::ROOT);
-        self.tasks.borrow_mut().counters.root_polls += 1;
-        let _leave = Leave(self);
+        self.enter_poll(ROOT, WakeCause::Root);
+        count(&self.tasks.counters.root_polls);
+        let _leave = LeavePoll(self);
         poll()
     }
 
-    /// The task that is being polled now; `None` in the root future and between polls.
+    /// The task that is being polled; `None` in the root future and between polls.
     #[inline]
     pub(crate) fn running(&self) -> Option<Id> {
-        let key = self.running_key()?;
-        Some(Id {
-            runtime: self.runtime,
-            key,
-        })
+        let running = self.running.get();
+        if running == ROOT {
+            return None;
+        }
+        self.tasks.id(running)
     }
 
-    fn running_key(&self) -> Option<Key> {
-        let index = self.running.get().index();
-        self.tasks.borrow().key_of(index)
-    }
-
-    /// Whether a task or the root future is being polled now.
+    /// Whether a task or the root future is being polled.
+    #[inline]
     pub(crate) fn is_polling(&self) -> bool {
-        self.running.get() != WakeWord::NOBODY
+        self.running.get() != NONE
     }
 
-    /// Takes one I/O operation off the budget of the current poll. `false`: the budget is used up,
-    /// and the caller has to yield.
+    /// Takes one operation off the budget of the current poll. Returns `false` if none is left: then
+    /// the caller has to yield.
     #[inline]
     pub(crate) fn charge(&self) -> bool {
-        // Between polls there is nobody to be fair to.
+        // Between polls no task can be starved.
         coop::spend() || !self.is_polling()
     }
 
-    /// Notes on what the current poll is about to wait.
-    #[inline(always)]
-    pub(crate) fn note_wait(&self, wait: impl Fn() -> Wait) {
-        let index = self.running.get().index();
-        self.tasks.borrow_mut().note_wait(index, wait);
+    /// Records what the running task waits for.
+    #[inline]
+    pub(crate) fn set_wait(&self, wait: impl FnOnce() -> WaitInfo) {
+        if let Some(task) = self.tasks.task(self.running.get()) {
+            task.set_wait(wait());
+        }
     }
 
-    /// As [`note_wait`](Self::note_wait), but `false` when there is no room yet, which happens once
-    /// per slot: for those who do the rest in a function of its own.
-    #[inline(always)]
-    pub(crate) fn try_note_wait(&self, wait: impl FnOnce() -> Wait) -> bool {
-        let index = self.running.get().index();
-        // The root has no record, and between polls there is nobody to have one.
-        index >= WakeWord::NOBODY.index() || self.tasks.borrow_mut().try_note_wait(index, wait)
+    /// Sets the cause of the wakes that follow.
+    pub(crate) fn set_wake_cause(&self, cause: WakeCause) {
+        self.wake_cause.set(cause);
     }
 
-    /// Sets what the following wakes are put down to.
-    pub(crate) fn set_cause(&self, cause: Cause) {
-        self.cause.set(cause);
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.tasks.counters
     }
 
-    pub(crate) fn counters(&self) -> Counters {
-        self.tasks.borrow().counters
+    /// Every task as it is now. `now_ns` is the end of the waits.
+    pub(crate) fn dump(&self, now_ns: u64) -> Vec<TaskInfo> {
+        self.tasks.dump(now_ns)
     }
 
-    /// Every task as it is now; `now_ns` is what waits are measured against.
-    pub(crate) fn records(&self, now_ns: u64) -> Vec<TaskInfo> {
-        self.tasks.borrow().records(self.runtime, now_ns)
+    /// Whether a task or the root future waits for a descriptor, as far as it was recorded.
+    pub(crate) fn any_waits_for_io(&self) -> bool {
+        self.tasks.any_waits_for_io()
     }
 
-    /// Ends every task: each future is dropped here, whatever its drop does.
+    /// Ends every task. Each future is dropped here, whatever its drop does.
     ///
-    /// First step of the runtime's end. Spawning is refused from the first line on, so this ends.
-    pub(crate) fn shut_down(&self, dress: impl Dress) {
-        self.tasks.borrow_mut().close();
-        loop {
-            let Some(Last {
+    /// The first step of the runtime's end. Spawning is refused from the first line on, so this ends.
+    pub(crate) fn shut_down(&self) {
+        self.tasks.close();
+        for index in self.tasks.indices() {
+            let Some(Remaining {
                 cell,
                 joiner,
                 unhandled,
-            }) = self.tasks.borrow_mut().take_last()
+            }) = self.tasks.take_remaining(index)
             else {
-                break;
+                continue;
             };
             if let Some(cell) = cell {
                 if let Some(unhandled) = unhandled {
-                    // Its handle outlives the runtime and will find nothing any more.
+                    // Its handle outlives the runtime and will receive no output.
                     self.panics.report(unhandled, cell.panic_text());
                 }
-                self.drop_foreign(cell, "the drop of a task at the end of its runtime");
+                self.drop_user_value(cell, "the drop of a task at the end of its runtime");
             }
-            // Whoever waits learns from a poll that the task is gone.
-            self.wake_all(joiner.map(|joiner| (joiner, Cause::ABORT)), dress);
+            // The joiner learns from a poll that the task is gone.
+            self.wake_all(joiner.map(|joiner| (joiner, WakeCause::Abort)));
         }
-        self.tasks.borrow_mut().clear();
-        self.drop_foreign(self.yielded_wakers.take(), "the drop of a waker");
+        let counters = &self.tasks.counters;
+        counters.ended.set(counters.spawned.get());
+        self.drop_user_value(self.deferred_wakers.take(), "the drop of a waker");
     }
 }
 
@@ -685,7 +568,7 @@ impl std::fmt::Debug for Executor {
 /// Takes a finished task's output out of its cell.
 #[inline]
 pub(crate) fn output_of<T: 'static>(cell: BoxedCell) -> Option<T> {
-    let mut place: Option<T> = None;
-    cell.give_output(&mut place as &mut dyn Any);
-    place
+    let mut output: Option<T> = None;
+    cell.take_output(&mut output as &mut dyn Any);
+    output
 }

@@ -1,148 +1,162 @@
-//! The run queue: who is polled next.
+//! The run queue: which task is polled next.
 //!
-//! Used by the table of tasks alone, whose slots it links by their indices: a task is in it at most
-//! once (I2), so one link in its slot is room enough, nothing is ever allocated, and who is next is
-//! found where the look-up leads anyway. First in, first out, so that no task waits behind one that
-//! was woken after it; tasks that yielded stand aside until the reactor has had its turn, so that
-//! yielding goes behind I/O that is already pending. With a seed, the next task is drawn instead, by
-//! a generator that gives the same draws for the same seed: tests use it to try many orders and to
-//! repeat the one that failed.
+//! Used by the task table alone. A task is in the queue at most once (I2), so one link in its row is
+//! enough and the queue allocates nothing. First in, first out, so no task waits behind one that was
+//! woken after it. Deferred tasks stand in a second list until the reactor has had its turn, so that
+//! yielding goes behind I/O that is already pending. With a seed the next task is chosen at random
+//! instead, reproducibly: tests use it to try many orders and to repeat the one that failed.
 //!
 //! Rejected: a vector of keys (more instructions per push and pop, see docs/TRIED.md; memory that
-//! grows with the longest queue there ever was; and keys in it of tasks that have ended).
+//! grows with the longest queue so far; and keys in it of tasks that have ended).
 
+use std::cell::{Cell, RefCell};
 use std::hint::black_box;
-use std::mem;
 
-/// Ends a list. Never the index of a slot.
-pub(super) const NONE: u32 = u32::MAX;
+use crate::table::{NONE, Row, Table};
 
-/// What has room for a link.
-pub(super) trait Linked {
-    fn next(&mut self) -> &mut u32;
-}
-
-/// A list through slots, by index.
-#[derive(Clone, Copy, Debug)]
+/// A list of rows, linked by index.
+#[derive(Debug)]
 struct List {
-    /// The first, or [`NONE`].
-    head: u32,
-    /// The last; means nothing when there is no first.
-    tail: u32,
+    /// The first row, or [`NONE`].
+    head: Cell<u32>,
+    /// The last row; meaningless while the list is empty.
+    tail: Cell<u32>,
 }
 
 impl List {
-    const EMPTY: List = List {
-        head: NONE,
-        tail: NONE,
-    };
-
-    /// Puts `rest`, which may be of one, behind this list.
-    #[inline(always)]
-    fn append(&mut self, slots: &mut [impl Linked], rest: List) {
-        if self.head == NONE {
-            self.head = rest.head;
-        } else if let Some(last) = slots.get_mut(self.tail as usize) {
-            *last.next() = rest.head;
+    fn new() -> Self {
+        List {
+            head: Cell::new(NONE),
+            tail: Cell::new(NONE),
         }
-        self.tail = rest.tail;
+    }
+
+    fn is_empty(&self) -> bool {
+        self.head.get() == NONE
+    }
+
+    /// Appends the rows from `first` to `last`, which are linked already.
+    #[inline]
+    fn append<T: Default>(&self, rows: &Table<T>, first: u32, last: u32) {
+        let tail = self.tail.replace(last);
+        if self.is_empty() {
+            self.head.set(first);
+        } else if let Some(tail) = rows.row(tail) {
+            tail.next().set(first);
+        }
     }
 }
 
+/// The queue. Its methods take the table whose rows it links.
 #[derive(Debug)]
 pub(super) struct RunQueue {
     ready: List,
-    /// Yielded: behind `ready` after the next turn.
-    yielded: List,
-    /// With a seed: those to draw from, who are on no list any more.
-    drawn: Vec<u32>,
-    draw: Option<SplitMix64>,
+    /// Appended to `ready` after the next turn.
+    deferred: List,
+    /// With a seed: the generator, and the rows to choose from, which are in no list.
+    shuffle: Option<RefCell<Shuffle>>,
+}
+
+#[derive(Debug)]
+struct Shuffle {
+    random: SplitMix64,
+    rows: Vec<u32>,
 }
 
 impl RunQueue {
-    pub(super) fn new(seed: Option<u64>) -> Self {
+    pub(super) fn new(rng_seed: Option<u64>) -> Self {
+        let shuffle = |seed| {
+            RefCell::new(Shuffle {
+                random: SplitMix64(seed),
+                rows: Vec::new(),
+            })
+        };
         RunQueue {
-            ready: List::EMPTY,
-            yielded: List::EMPTY,
-            drawn: Vec::new(),
-            draw: seed.map(SplitMix64),
+            ready: List::new(),
+            deferred: List::new(),
+            shuffle: rng_seed.map(shuffle),
         }
     }
 
-    /// Puts a slot that is in no list, and whose link is [`NONE`], at the end.
-    #[inline(always)]
-    pub(super) fn push(&mut self, slots: &mut [impl Linked], index: u32) {
-        let (head, tail) = (index, index);
-        self.ready.append(slots, List { head, tail });
-    }
-
-    /// As [`push`](Self::push), but not before the next turn is over.
-    #[inline(always)]
-    pub(super) fn push_yielded(&mut self, slots: &mut [impl Linked], index: u32) {
-        let (head, tail) = (index, index);
-        self.yielded.append(slots, List { head, tail });
-    }
-
-    /// The next one, which is on no list any more and whose link is [`NONE`] again.
-    #[inline(always)]
-    pub(super) fn pop<'a, S: Linked>(&mut self, slots: &'a mut [S]) -> Option<(u32, &'a mut S)> {
-        if self.draw.is_some() {
-            self.draw(slots);
-        }
-        let index = self.ready.head;
-        // Nobody has the index `NONE`, so an empty list ends here.
-        let next = mem::replace(slots.get_mut(index as usize)?.next(), NONE);
-        self.ready.head = next;
-        // A look ahead, for nothing but that the next slot comes into the cache while this one's task
-        // is polled: 100,000 timers that fire together take a fifth less (docs/TRIED.md).
-        if let Some(ahead) = slots.get_mut(next as usize) {
-            black_box(*ahead.next());
-        }
-        Some((index, slots.get_mut(index as usize)?))
-    }
-
-    /// Draws one among all that are ready, and leaves it alone in the list.
-    #[cold]
-    fn draw(&mut self, slots: &mut [impl Linked]) {
-        let mut ready = mem::replace(&mut self.ready, List::EMPTY).head;
-        while let Some(slot) = slots.get_mut(ready as usize) {
-            self.drawn.push(ready);
-            ready = mem::replace(slot.next(), NONE);
-        }
-        if let Some(draw) = &mut self.draw
-            && !self.drawn.is_empty()
-        {
-            let drawn = draw.next() % self.drawn.len() as u64;
-            let index = self.drawn.swap_remove(drawn as usize);
-            self.push(slots, index);
-        }
-    }
-
-    /// Lets those that yielded queue up again; called after each turn.
+    /// Appends a row that is in no list.
     #[inline]
-    pub(super) fn admit_yielded(&mut self, slots: &mut [impl Linked]) {
-        if self.yielded.head != NONE {
-            self.ready.append(slots, self.yielded);
-            self.yielded = List::EMPTY;
+    pub(super) fn push<T: Default>(&self, rows: &Table<T>, index: u32) {
+        self.ready.append(rows, index, index);
+    }
+
+    /// Prepends a row that is in no list.
+    pub(super) fn push_front<T: Default>(&self, rows: &Table<T>, index: u32) {
+        if self.ready.is_empty() {
+            self.push(rows, index);
+        } else if let Some(row) = rows.row(index) {
+            row.next().set(self.ready.head.replace(index));
         }
     }
 
-    /// Whether anybody wants to be polled, at once or after the next turn.
+    /// Appends a row that is in no list, but not before the next turn is over.
+    #[inline]
+    pub(super) fn push_deferred<T: Default>(&self, rows: &Table<T>, index: u32) {
+        self.deferred.append(rows, index, index);
+    }
+
+    /// Takes the next row out. Its link is [`NONE`] then.
+    #[inline]
+    pub(super) fn pop<'a, T: Default>(&self, rows: &'a Table<T>) -> Option<(u32, &'a Row<T>)> {
+        if let Some(shuffle) = &self.shuffle {
+            self.choose(&mut shuffle.borrow_mut(), rows);
+        }
+        let index = self.ready.head.get();
+        let row = rows.row(index)?;
+        let next = row.next().replace(NONE);
+        self.ready.head.set(next);
+        // Loads the next row into the cache while this one's task is polled (TRIED.md, look-ahead).
+        if let Some(next) = rows.row(next) {
+            black_box(next.next().get());
+        }
+        Some((index, row))
+    }
+
+    /// Chooses one of all ready rows and leaves it alone in the list.
+    #[cold]
+    fn choose<T: Default>(&self, shuffle: &mut Shuffle, rows: &Table<T>) {
+        let mut index = self.ready.head.replace(NONE);
+        while let Some(row) = rows.row(index) {
+            shuffle.rows.push(index);
+            index = row.next().replace(NONE);
+        }
+        if !shuffle.rows.is_empty() {
+            let chosen = shuffle.random.next() % shuffle.rows.len() as u64;
+            let index = shuffle.rows.swap_remove(chosen as usize);
+            self.push(rows, index);
+        }
+    }
+
+    /// Appends the deferred rows; called after each turn.
+    #[inline]
+    pub(super) fn requeue_deferred<T: Default>(&self, rows: &Table<T>) {
+        let first = self.deferred.head.replace(NONE);
+        if first != NONE {
+            self.ready.append(rows, first, self.deferred.tail.get());
+        }
+    }
+
+    /// Whether no row is queued, deferred ones included.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
-        !self.any_ready() && self.yielded.head == NONE
+        let shuffled = || {
+            self.shuffle
+                .as_ref()
+                .is_some_and(|shuffle| !shuffle.borrow().rows.is_empty())
+        };
+        self.ready.is_empty() && self.deferred.is_empty() && !shuffled()
     }
 
-    /// Whether anybody wants to be polled before the next turn.
-    #[inline]
-    pub(super) fn any_ready(&self) -> bool {
-        self.ready.head != NONE || !self.drawn.is_empty()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.ready = List::EMPTY;
-        self.yielded = List::EMPTY;
-        self.drawn.clear();
+    pub(super) fn clear(&self) {
+        self.ready.head.set(NONE);
+        self.deferred.head.set(NONE);
+        if let Some(shuffle) = &self.shuffle {
+            shuffle.borrow_mut().rows.clear();
+        }
     }
 }
 
@@ -164,20 +178,27 @@ impl SplitMix64 {
 mod tests {
     use super::*;
 
-    impl Linked for u32 {
-        fn next(&mut self) -> &mut u32 {
-            self
+    /// A table with `count` rows that are in no list.
+    fn table(count: usize) -> Table<()> {
+        let rows = Table::new();
+        for _ in 0..count {
+            let _row = rows.take();
         }
+        rows
     }
 
     fn order(seed: Option<u64>) -> Vec<u32> {
-        let (mut queue, mut slots) = (RunQueue::new(seed), [NONE; 20]);
+        let (queue, rows) = (RunQueue::new(seed), table(20));
         for index in 0..20 {
-            queue.push(&mut slots, index);
+            queue.push(&rows, index);
         }
-        let order = std::iter::from_fn(|| queue.pop(&mut slots).map(|(index, _)| index)).collect();
+        let order = std::iter::from_fn(|| queue.pop(&rows).map(|(index, _)| index)).collect();
         assert!(queue.is_empty());
-        assert_eq!(slots, [NONE; 20], "who is in no list has no link");
+        let links = (0..20).map(|index| rows.row(index).unwrap().next().get());
+        assert!(
+            links.into_iter().all(|link| link == NONE),
+            "a row in no list has no link"
+        );
         order
     }
 
@@ -193,27 +214,30 @@ mod tests {
         assert_eq!(order(Some(1)), order(Some(1)));
         let mut sorted = order(Some(1));
         sorted.sort_unstable();
-        assert_eq!(sorted, order(None), "nobody is lost and nobody is doubled");
+        assert_eq!(sorted, order(None), "no row is lost and none comes twice");
     }
 
     #[test]
-    fn who_yielded_waits_for_the_turn() {
-        let (mut queue, mut slots) = (RunQueue::new(None), [NONE; 4]);
-        let pop =
-            |queue: &mut RunQueue, slots: &mut [u32; 4]| queue.pop(slots).map(|(index, _)| index);
-        queue.push_yielded(&mut slots, 1);
-        queue.push_yielded(&mut slots, 3);
-        queue.push(&mut slots, 2);
-        assert_eq!(pop(&mut queue, &mut slots), Some(2));
-        assert_eq!(pop(&mut queue, &mut slots), None);
+    fn a_deferred_row_waits_for_the_turn() {
+        let (queue, rows) = (RunQueue::new(None), table(5));
+        let pop = || queue.pop(&rows).map(|(index, _)| index);
+        queue.push_deferred(&rows, 1);
+        queue.push_deferred(&rows, 3);
+        queue.push(&rows, 2);
+        assert_eq!(pop(), Some(2));
+        assert_eq!(pop(), None);
         assert!(!queue.is_empty());
-        queue.push(&mut slots, 0);
-        queue.admit_yielded(&mut slots);
-        assert_eq!(pop(&mut queue, &mut slots), Some(0));
-        queue.push(&mut slots, 2);
-        assert_eq!(pop(&mut queue, &mut slots), Some(1));
-        assert_eq!(pop(&mut queue, &mut slots), Some(3));
-        assert_eq!(pop(&mut queue, &mut slots), Some(2));
+        queue.push(&rows, 0);
+        queue.requeue_deferred(&rows);
+        assert_eq!(pop(), Some(0));
+        queue.push(&rows, 2);
+        queue.push_front(&rows, 4);
+        assert_eq!(pop(), Some(4));
+        assert_eq!(pop(), Some(1));
+        assert_eq!(pop(), Some(3));
+        assert_eq!(pop(), Some(2));
         assert!(queue.is_empty());
+        queue.push_front(&rows, 0);
+        assert_eq!(pop(), Some(0));
     }
 }

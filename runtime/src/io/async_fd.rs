@@ -1,9 +1,17 @@
-//! A descriptor that a runtime watches.
+//! [`AsyncFd`]: a descriptor that a runtime watches, with its future and its guard.
 //!
-//! Called by `wakeful-net` and by users with descriptors of their own; calls the reactor. An
-//! `AsyncFd` owns the user's value and a [`Registration`], which is a number: the source's key and
-//! the runtime's id. The registration is declared first, so it is dropped first: the source's slot
-//! is free before the descriptor closes (I4).
+//! Called by `wakeful-net` and by users with descriptors of their own; calls
+//! [`registration`](super::registration), which waits. The three types are in one file because they
+//! refer to one another:
+//!
+//! ```text
+//!  AsyncFd::readable() --> Readiness (the future) --await--> AsyncFdReadyGuard
+//!                            |                                 try_io, clear_ready
+//!                            +-- poll_io, poll_transfer: wait, try, and clear in one call
+//! ```
+//!
+//! The registration is the first field of an `AsyncFd`, so it is dropped first: the source's row is
+//! free before the descriptor closes (I4).
 
 use std::fmt;
 use std::future::Future;
@@ -11,36 +19,12 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::panic::Location;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use super::guard::AsyncFdReadyGuard;
-use super::readiness::Readiness;
+use super::registration::{IoWait, Registration};
 use super::{Interest, Ready};
 use crate::context;
-use crate::id::RuntimeId;
-use crate::reactor::seen::{Known, Seen};
-use crate::slab::Key;
-
-/// Names a source of a runtime and frees it when dropped.
-#[derive(Debug)]
-pub(super) struct Registration {
-    pub(super) runtime: RuntimeId,
-    pub(super) key: Key,
-    pub(super) fd: RawFd,
-    /// What operations on this handle know of the source's readiness.
-    pub(super) seen: Seen,
-    /// Whether dropping has to tell the kernel, or `close(2)` does. Written by
-    /// `mark_duplicated`, read by `drop`; no other memory depends on it.
-    explicit: AtomicBool,
-}
-
-impl Drop for Registration {
-    fn drop(&mut self) {
-        let explicit = self.explicit.get_mut().then_some(self.fd);
-        context::deregister(self.runtime, self.key, explicit);
-    }
-}
+use crate::reactor::source::ReadyEvent;
 
 /// Makes any descriptor that epoll can watch usable in async code.
 ///
@@ -133,35 +117,18 @@ impl<T: AsFd> AsyncFd<T> {
 
     #[track_caller]
     fn register(inner: T, interest: Interest, explicit: bool) -> io::Result<Self> {
-        // The user's own code, so it runs while nothing is borrowed.
-        let fd = inner.as_fd();
-        let added = context::with(|core| -> io::Result<Registration> {
-            let key = core.reactor.add(fd, interest)?;
-            core.executor.forget_news();
-            Ok(Registration {
-                runtime: core.id,
-                key,
-                fd: fd.as_raw_fd(),
-                seen: Seen::default(),
-                explicit: AtomicBool::new(explicit),
-            })
-        });
-        match added {
-            Some(registration) => Ok(AsyncFd {
-                registration: registration?,
-                inner,
-            }),
-            None => {
-                context::expect("registering a descriptor");
-                unreachable!("`expect` has panicked")
-            }
-        }
+        let core = context::expect("registering a descriptor");
+        let registration = Registration::new(&core, inner.as_fd(), interest, explicit)?;
+        Ok(AsyncFd {
+            registration,
+            inner,
+        })
     }
 
     /// Takes back the promise of [`new_exclusive`](Self::new_exclusive): the descriptor was
     /// duplicated, so dropping this deregisters it explicitly.
     pub fn mark_duplicated(&self) {
-        self.registration.explicit.store(true, Ordering::Relaxed);
+        self.registration.deregister_explicitly();
     }
 
     /// Presets what is taken to be ready, so that the next operation is tried at once, and wakes
@@ -170,10 +137,7 @@ impl<T: AsFd> AsyncFd<T> {
     /// Never wrong, at worst in vain: an operation that would block clears it again. A new stream
     /// socket, for example, has room to write.
     pub fn assume_ready(&self, ready: Ready) {
-        if let Some(core) = context::get_if(self.registration.runtime) {
-            let Registration { key, seen, .. } = &self.registration;
-            core.assume_ready(*key, seen, ready.with_trouble());
-        }
+        self.registration.preset(ready.with_trouble());
     }
 
     /// The value.
@@ -194,7 +158,7 @@ impl<T: AsFd> AsyncFd<T> {
             registration,
             inner,
         } = self;
-        registration.explicit.store(true, Ordering::Relaxed);
+        registration.deregister_explicitly();
         drop(registration);
         inner
     }
@@ -277,31 +241,14 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// On a thread that is not running the descriptor's runtime.
     #[track_caller]
-    #[inline(always)]
+    #[inline]
     pub fn try_ready(&self, interest: Interest) -> Option<AsyncFdReadyGuard<'_, T>> {
-        let registration = &self.registration;
-        let mut known = registration.seen.get().of(interest);
-        // Believed as long as nothing has disproved it, so it need not be asked for again.
-        if known.ready().is_empty() || !context::is(registration.runtime) {
-            self.look(Location::caller());
-            known = registration.seen.get().of(interest);
-        }
-        (!known.ready().is_empty()).then(|| AsyncFdReadyGuard::new(self, interest, known))
-    }
-
-    /// Asks the reactor for news.
-    #[cold]
-    fn look(&self, location: &Location<'_>) {
-        let registration = &self.registration;
-        let looked = context::with(|core| {
-            core.owns(registration.runtime)
-                .then(|| core.reactor.look(registration.key, &registration.seen))
-        });
-        if looked.flatten().is_none() {
-            context::explain_absence(registration.runtime, "AsyncFd::try_ready", location);
-            // Nothing is ready once the runtime has ended.
-            registration.seen.set(Known::NOTHING);
-        }
+        let event = self.registration.try_ready(interest, Location::caller())?;
+        Some(AsyncFdReadyGuard {
+            fd: self,
+            interest,
+            event,
+        })
     }
 
     /// Waits until the descriptor is readable, from inside a `poll` function.
@@ -323,7 +270,8 @@ impl<T: AsFd> AsyncFd<T> {
     ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         self.readable()
             .operation("AsyncFd::poll_read_ready")
-            .poll_anonymously(cx)
+            .by_waker()
+            .poll_guard(cx)
     }
 
     /// Waits until the descriptor is writable, from inside a `poll` function.
@@ -340,7 +288,8 @@ impl<T: AsFd> AsyncFd<T> {
     ) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
         self.writable()
             .operation("AsyncFd::poll_write_ready")
-            .poll_anonymously(cx)
+            .by_waker()
+            .poll_guard(cx)
     }
 
     /// Tries an operation if the descriptor is known to be ready; never waits.
@@ -392,9 +341,53 @@ impl<T: AsFd> AsyncFd<T> {
         }
     }
 
-    #[inline]
-    pub(super) fn registration(&self) -> &Registration {
-        &self.registration
+    /// Tries an operation that moves bytes if the descriptor is ready, without waiting.
+    ///
+    /// As [`Readiness::poll_transfer`], a transfer of fewer bytes than requested clears readiness.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when the descriptor is not ready or the operation says so; otherwise the
+    /// operation's own.
+    ///
+    /// # Panics
+    ///
+    /// On a thread that is not running the descriptor's runtime.
+    #[track_caller]
+    #[inline(always)] // docs/TRIED.md, "inlining of transfers"
+    pub fn try_transfer(
+        &self,
+        interest: Interest,
+        operation: impl FnOnce(&T) -> io::Result<IoCount>,
+    ) -> io::Result<usize> {
+        match self.registration.try_ready(interest, Location::caller()) {
+            Some(event) => self.transfer(event, interest, operation),
+            None => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// The one place where the outcome of a transfer changes the readiness.
+    #[inline(always)] // docs/TRIED.md, "inlining of transfers"
+    fn transfer(
+        &self,
+        event: ReadyEvent,
+        interest: Interest,
+        operation: impl FnOnce(&T) -> io::Result<IoCount>,
+    ) -> io::Result<usize> {
+        match operation(&self.inner) {
+            Ok(count) => {
+                if count.is_short() && !event.ready().intersects(Ready::LASTING) {
+                    self.registration.clear(event, interest.mask());
+                }
+                Ok(count.transferred)
+            }
+            Err(error) => {
+                if error.kind() == io::ErrorKind::WouldBlock {
+                    self.registration.clear(event, interest.mask());
+                }
+                Err(error)
+            }
+        }
     }
 }
 
@@ -418,6 +411,325 @@ impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
     }
 }
 
+/// The number of bytes that one transfer moved, and how many it could have moved.
+///
+/// A transfer is *short* when it moved some bytes, but fewer than requested. Then the kernel's buffer
+/// was empty (receive) or full (send), and a new event will report when that changes: the next attempt
+/// can wait without a system call that returns `EAGAIN` (`epoll(7)`, question 9). A transfer of zero
+/// bytes is not short, because the end of a stream causes no further event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IoCount {
+    transferred: usize,
+    requested: usize,
+}
+
+impl IoCount {
+    /// A transfer of `transferred` out of `requested` bytes.
+    #[must_use]
+    #[inline]
+    pub fn new(transferred: usize, requested: usize) -> Self {
+        IoCount {
+            transferred,
+            requested,
+        }
+    }
+
+    /// A transfer whose size says nothing about the kernel's buffer: a datagram, a peek, a receive
+    /// that ended early because of control data. It is never short.
+    #[must_use]
+    #[inline]
+    pub fn unknown(transferred: usize) -> Self {
+        IoCount::new(transferred, transferred)
+    }
+
+    /// The number of bytes that moved.
+    #[must_use]
+    #[inline]
+    pub fn transferred(self) -> usize {
+        self.transferred
+    }
+
+    /// Whether some bytes moved, but fewer than requested.
+    #[must_use]
+    #[inline]
+    pub fn is_short(self) -> bool {
+        0 < self.transferred && self.transferred < self.requested
+    }
+}
+
+/// Waits until a descriptor is ready; made by [`AsyncFd::ready`] and its siblings.
+///
+/// Unlike most futures it can be polled again after it was ready, and then waits for the
+/// descriptor's next readiness: an operation that loops over "wait, try" needs only one.
+///
+/// Being ready takes one operation off the task's I/O budget; when that is used up, the task yields
+/// to the others first. See [`Builder::io_budget`](crate::runtime::Builder::io_budget).
+///
+/// # Panics
+///
+/// Polling panics on a thread that is not running the descriptor's runtime.
+///
+/// # Cancel safety
+///
+/// Safe: dropping it while it waits removes its waker and nothing else.
+#[must_use = "futures do nothing unless awaited"]
+pub struct Readiness<'a, T: AsFd> {
+    fd: &'a AsyncFd<T>,
+    wait: IoWait,
+}
+
+impl<'a, T: AsFd> Readiness<'a, T> {
+    #[inline]
+    fn new(
+        fd: &'a AsyncFd<T>,
+        interest: Interest,
+        operation: &'static str,
+        location: &'static Location<'static>,
+    ) -> Self {
+        Readiness {
+            fd,
+            wait: IoWait::new(interest, operation, location),
+        }
+    }
+
+    /// Names the operation in the record of the task that waits: `"TcpStream::read"`.
+    #[inline]
+    pub fn operation(mut self, operation: &'static str) -> Self {
+        self.wait.operation = operation;
+        self
+    }
+
+    /// Sets the source location in the record of the task that waits, for futures that begin to wait
+    /// at another place than the user's call.
+    #[inline]
+    pub fn location(mut self, location: &'static Location<'static>) -> Self {
+        self.wait.location = location;
+        self
+    }
+
+    /// Identifies the wait by its waker instead of by this value: for `poll_*` functions, which keep
+    /// nothing between their calls. The waker stays stored when this value is dropped.
+    ///
+    /// Each task of the runtime that polls is woken. Of external wakers, those of combinators such as
+    /// `FuturesUnordered` and of other executors, at least the 16 that polled last are.
+    #[inline]
+    pub fn by_waker(mut self) -> Self {
+        self.wait.by_waker = true;
+        self
+    }
+
+    /// Tries an operation whenever the descriptor is ready, until it returns something else than
+    /// `WouldBlock`. This is waiting, trying and clearing in one call, for futures of your own.
+    ///
+    /// # Errors
+    ///
+    /// The operation's own; or when the runtime has ended.
+    ///
+    /// # Panics
+    ///
+    /// On a thread that is not running the descriptor's runtime.
+    #[inline]
+    pub fn poll_io<R>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut operation: impl FnMut(&T) -> io::Result<R>,
+    ) -> Poll<io::Result<R>> {
+        let AsyncFd {
+            registration,
+            inner,
+        } = self.fd;
+        loop {
+            let event = ready!(registration.poll_ready(&mut self.wait, cx))?;
+            match operation(inner) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    registration.clear(event, self.wait.interest.mask());
+                }
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    /// As [`poll_io`](Self::poll_io), for an operation that moves bytes. A transfer of fewer bytes
+    /// than requested clears readiness as well, see [`IoCount`], unless the end of the stream or an
+    /// error was reported: their event has come already.
+    ///
+    /// # Errors
+    ///
+    /// The operation's own; or when the runtime has ended.
+    ///
+    /// # Panics
+    ///
+    /// On a thread that is not running the descriptor's runtime.
+    #[inline(always)] // docs/TRIED.md, "inlining of transfers"
+    pub fn poll_transfer(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut operation: impl FnMut(&T) -> io::Result<IoCount>,
+    ) -> Poll<io::Result<usize>> {
+        let (fd, interest) = (self.fd, self.wait.interest);
+        loop {
+            let event = ready!(fd.registration.poll_ready(&mut self.wait, cx))?;
+            match fd.transfer(event, interest, &mut operation) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    #[inline]
+    fn poll_guard(&mut self, cx: &Context<'_>) -> Poll<io::Result<AsyncFdReadyGuard<'a, T>>> {
+        let (fd, interest) = (self.fd, self.wait.interest);
+        let event = ready!(fd.registration.poll_ready(&mut self.wait, cx))?;
+        Poll::Ready(Ok(AsyncFdReadyGuard {
+            fd,
+            interest,
+            event,
+        }))
+    }
+}
+
+impl<'a, T: AsFd> Future for Readiness<'a, T> {
+    type Output = io::Result<AsyncFdReadyGuard<'a, T>>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_guard(cx)
+    }
+}
+
+impl<T: AsFd> Drop for Readiness<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.wait.is_stored() {
+            self.fd.registration.cancel_wait(&self.wait);
+        }
+    }
+}
+
+impl<T: AsFd> fmt::Debug for Readiness<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Readiness")
+            .field("interest", &self.wait.interest)
+            .field("operation", &self.wait.operation)
+            .field("location", &self.wait.location)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A descriptor that was ready a moment ago.
+///
+/// Readiness stays cached, and the next wait returns at once, until it is cleared: by
+/// [`try_io`](Self::try_io) when the operation says `WouldBlock`, by
+/// [`short_transfer`](Self::short_transfer), or by [`clear_ready`](Self::clear_ready).
+#[must_use = "readiness stays cached until an operation through the guard disproves it"]
+pub struct AsyncFdReadyGuard<'a, T: AsFd> {
+    fd: &'a AsyncFd<T>,
+    interest: Interest,
+    event: ReadyEvent,
+}
+
+impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
+    /// What is ready, of what was asked for.
+    #[must_use]
+    #[inline]
+    pub fn ready(&self) -> Ready {
+        self.event.ready().shown()
+    }
+
+    /// The descriptor.
+    #[must_use]
+    #[inline]
+    pub fn get_ref(&self) -> &'a AsyncFd<T> {
+        self.fd
+    }
+
+    /// The value in the [`AsyncFd`].
+    #[must_use]
+    #[inline]
+    pub fn get_inner(&self) -> &'a T {
+        self.fd.get_ref()
+    }
+
+    /// Tries an operation; when it says `WouldBlock`, readiness is cleared.
+    ///
+    /// # Errors
+    ///
+    /// [`TryIoError`] when the operation would block: wait again. Every other result of the
+    /// operation, good or bad, is the inner `Result`.
+    #[inline]
+    pub fn try_io<R>(
+        &mut self,
+        operation: impl FnOnce(&AsyncFd<T>) -> io::Result<R>,
+    ) -> Result<io::Result<R>, TryIoError> {
+        match operation(self.fd) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                // The kernel itself says that nothing is there, not even an end of stream.
+                self.clear(self.interest.mask());
+                Err(TryIoError(()))
+            }
+            result => Ok(result),
+        }
+    }
+
+    /// Notes that an operation moved less than it was asked to: the kernel's buffer is empty, or
+    /// full, and the next attempt would only find that out.
+    ///
+    /// With edge-triggered epoll a new event will come when that changes (`epoll(7)`, question 9).
+    /// The exceptions are an end of stream, a hang-up and an error, whose event may have come
+    /// already, and urgent data, before which a receive stops short: once one of those is known,
+    /// readiness stays.
+    #[inline]
+    pub fn short_transfer(&mut self) {
+        if !self.event.ready().intersects(Ready::LASTING) {
+            self.clear(self.interest.mask());
+        }
+    }
+
+    /// Clears readiness, but for a closed direction, which stays closed.
+    ///
+    /// Only to be called when an operation has shown that the descriptor is not ready: otherwise
+    /// the next wait may last for ever.
+    pub fn clear_ready(&mut self) {
+        self.clear_ready_matching(Ready::ALL);
+    }
+
+    /// Clears the given part of readiness, but for a closed direction, which stays closed.
+    pub fn clear_ready_matching(&mut self, ready: Ready) {
+        let closed = Ready::READ_CLOSED | Ready::WRITE_CLOSED;
+        self.clear((self.interest.mask() & ready.with_notes()) - closed);
+    }
+
+    /// Leaves readiness as it is: says in words that nothing is to be cleared.
+    pub fn retain_ready(&mut self) {}
+
+    #[inline]
+    fn clear(&mut self, ready: Ready) {
+        self.event = self.event.difference(ready);
+        self.fd.registration.clear_shared(self.event, ready);
+    }
+}
+
+impl<T: AsFd> fmt::Debug for AsyncFdReadyGuard<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncFdReadyGuard")
+            .field("ready", &self.ready())
+            .field("interest", &self.interest)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The operation would have blocked; wait for readiness again.
+#[derive(Debug)]
+pub struct TryIoError(());
+
+impl fmt::Display for TryIoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the operation would block; wait until the descriptor is ready again")
+    }
+}
+
+impl std::error::Error for TryIoError {}
+
 /// The future of [`AsyncFd::async_io`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct AsyncIo<'a, T: AsFd, F> {
@@ -435,13 +747,11 @@ where
     type Output = io::Result<R>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<R>> {
-        let this = self.get_mut();
-        loop {
-            let mut guard = ready!(Pin::new(&mut this.readiness).poll(cx))?;
-            if let Ok(result) = guard.try_io(|fd| (this.operation)(fd.get_ref())) {
-                return Poll::Ready(result);
-            }
-        }
+        let AsyncIo {
+            readiness,
+            operation,
+        } = self.get_mut();
+        readiness.poll_io(cx, operation)
     }
 }
 
@@ -450,5 +760,20 @@ impl<T: AsFd, F> fmt::Debug for AsyncIo<'_, T, F> {
         f.debug_struct("AsyncIo")
             .field("readiness", &self.readiness)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transfer_is_short_only_when_something_but_not_everything_moved() {
+        let is_short = |transferred, requested| IoCount::new(transferred, requested).is_short();
+        assert!(!is_short(0, 10));
+        assert!(is_short(9, 10));
+        assert!(!is_short(10, 10));
+        assert!(!is_short(0, 0));
+        assert!(!IoCount::unknown(9).is_short());
     }
 }

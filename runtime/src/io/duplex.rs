@@ -21,7 +21,7 @@ use std::task::{Context, Poll, ready};
 
 use super::{AsyncRead, AsyncWrite};
 use crate::context;
-use crate::reactor::waiters::{WaiterId, Waiters};
+use crate::reactor::waiters::Waiters;
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::yield_after_turn;
 use crate::wait_list::{note_wait, wake_all};
@@ -135,9 +135,9 @@ impl Pipe {
             let waker = cx.waker().clone();
             state = self.lock();
             if !is_ready(&state) {
-                let displaced = side(&mut state).store(WaiterId::ANONYMOUS, waker);
+                let replaced = side(&mut state).store(context::waiter_id(&waker), waker);
                 drop(state);
-                displaced.let_go();
+                drop(replaced);
                 note_wait(wait.0, wait.1);
                 return Poll::Pending;
             }

@@ -9,16 +9,13 @@ mod duplex;
 mod fd_stream;
 #[cfg(feature = "futures-io")]
 mod futures_io;
-mod guard;
-mod readiness;
+mod registration;
 #[cfg(feature = "tokio-io")]
 pub mod tokio_io;
 mod traits;
 
 pub use crate::ready::{Interest, Ready};
-pub use async_fd::{AsyncFd, AsyncIo};
+pub use async_fd::{AsyncFd, AsyncFdReadyGuard, AsyncIo, IoCount, Readiness, TryIoError};
 pub use copy::{Copy, CopyBidirectional, copy, copy_bidirectional};
 pub use duplex::{DuplexStream, duplex};
-pub use guard::{AsyncFdReadyGuard, TryIoError};
-pub use readiness::Readiness;
 pub use traits::{AsyncRead, AsyncWrite};

@@ -1,103 +1,62 @@
 //! The reactor: turns kernel events into wakes.
 //!
-//! Called by the loop in `Runtime::block_on` (`turn`), by [`crate::io::AsyncFd`] (`add`, `look`,
-//! `remove`) and by its future [`crate::io::Readiness`] (`poll_ready`, `store`, `forget`). It knows
-//! descriptors and `std::task::Waker`, never tasks.
+//! Called by the loop in `Runtime::block_on` (`turn`) and by [`crate::io`] (`register`, `poll_ready`,
+//! `remove_waiter`, `deregister`). It knows descriptors and `std::task::Waker`, never tasks.
 //!
-//! Every descriptor is registered once, edge-triggered, for all it will ever be asked. From then on
-//! the kernel says only what *changed*, and the reactor remembers it per source:
+//! Every descriptor is registered once, edge-triggered, for everything it will ever be used for.
+//! From then on the kernel reports only what *changed*, and each [`Source`] remembers it:
 //!
 //! ```text
-//!            event: remember, take the waiters; queue tasks of ours, and wake other people's
-//!                 wakers once every borrow has ended
+//!            event: set_ready, take the waiters, wake them
 //!                 +-------------------------------+
 //!                 |                               v
-//!  kernel --> [not ready] <------------------ [ready] --> operation runs at once, no turn needed
+//!  kernel --> [not ready] <------------------ [ready] --> operation runs at once, without a turn
 //!                 ^                               |
 //!                 +-------------------------------+
 //!            clear: the operation met EAGAIN or moved less than it asked for
 //! ```
 //!
 //! **No edge is lost.** An edge matters only between the operation that met EAGAIN and the moment
-//! its waker is stored. Both happen on this thread with no turn in between, unless the user holds a
-//! ready guard across an `.await`; for that case every source counts its events and a clear is
-//! refused when the count has moved on (the count is 32 bits wide: tokio #8331 shows what 8 do).
+//! its waker is stored. Both happen on this thread without a turn in between, unless a ready guard is
+//! held across an `.await`. For that case every source counts its events, and a clear is refused when
+//! the count has moved on. [`poll_ready`](Reactor::poll_ready) looks at the readiness and stores the
+//! waker without running user code in between.
 //!
-//! Keeps I3 (other people's wakers leave in a vector and are woken outside the borrow; to wake a task
-//! of ours is to queue a number), I4 (the token of an event is index and generation; what finds no
-//! source wakes nobody) and I6 (whoever waits is either in `Waiters` or has been woken; `remove` gives
-//! back those that are left, to be woken).
+//! Keeps I3 (wakers leave in a vector and are woken by the executor), I4 (the token of an event is
+//! index and generation; a stale one wakes nothing) and I6 (a waiter is stored in [`Waiters`] until
+//! it is woken; `deregister` and `shut_down` return those that are left, to be woken).
 //!
 //! Sources: `epoll(7)`, section "Possible pitfalls and ways to avoid them".
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::num::NonZeroU64;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
+use crate::id::WaiterId;
 use crate::inbox::{REMOTE_TOKEN, Remote};
-use crate::slab::{Key, Slab};
-use crate::sys::epoll::{Epoll, Events, Wait};
-use crate::task_info::Cause;
+use crate::ready::{Interest, Ready};
+use crate::sys::epoll::{Epoll, Events};
+use crate::table::{Key, Table};
+use crate::task_info::WakeCause;
 
-pub(crate) mod seen;
+pub(crate) mod source;
 pub(crate) mod waiters;
 
-use crate::ready::{Interest, Ready};
-use seen::{Known, Seen};
-use waiters::{WaiterId, Waiters};
+use source::{ReadyEvent, ReadyRef, Source};
 
-/// What the reactor knows of one descriptor.
-#[derive(Debug)]
-struct Source {
-    fd: RawFd,
-    /// What the kernel has said and nothing has disproved, as far as the handle has told: see
-    /// [`Seen`].
-    known: Known,
-    readers: Waiters,
-    writers: Waiters,
-}
-
-/// Whether a turn has made its system call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turned {
-    Asked,
-    /// There was nothing to ask.
-    Idle,
-}
-
-/// What [`Reactor::poll_ready`] found.
+/// The result of [`Reactor::poll_ready`].
 #[must_use]
-pub(crate) enum Polled {
-    /// The handle has seen what is ready.
-    Ready,
-    /// The waker is in place.
-    Waiting,
-    /// Somebody is there already, perhaps the same waker: ask [`Reactor::poll_crowded`].
-    Crowded,
-    /// The source was removed, or the runtime is ending.
+pub(crate) enum PollReady {
+    /// The readiness that ends the wait; the waker is not stored.
+    Ready(ReadyEvent),
+    /// The waker is stored.
+    Pending,
+    /// The source was deregistered, or the runtime is ending.
     Gone,
-}
-
-/// Wakes the runtime's own tasks, which runs no foreign code, and gives other people's wakers back.
-pub(crate) trait WakeOwn {
-    fn wake(&mut self, waker: Waker, cause: Cause) -> Option<Waker>;
-}
-
-/// Where the wakers go that a turn has taken out.
-struct Woken<W> {
-    own: W,
-    /// Other people's.
-    strangers: Vec<(Waker, Cause)>,
-    count: usize,
-}
-
-struct State {
-    sources: Slab<Source>,
-    /// Filled by the kernel, emptied by `turn`.
-    events: Events,
-    closed: bool,
 }
 
 /// What the reactor counts.
@@ -111,29 +70,26 @@ pub(crate) struct Counters {
 }
 
 pub(crate) struct Reactor {
-    /// Where epoll lives: shared with other threads, which may deregister and wake but never wait.
+    /// Contains the epoll, which other threads use to deregister and to wake, never to wait.
     remote: Arc<Remote>,
-    state: RefCell<State>,
-    /// Other people's wakers on their way from `State` to being woken; kept for its capacity.
-    strangers: Cell<Vec<(Waker, Cause)>>,
-    next_waiter: Cell<u32>,
-    /// How many operations wait for a descriptor now. The paused clock asks.
-    waiting: Cell<usize>,
+    sources: Table<Source>,
+    /// Filled by the kernel and read in `turn`; borrowed nowhere else.
+    events: RefCell<Events>,
+    /// The number of the next operation that waits. 64 bits do not wrap within centuries.
+    waiter_number: Cell<NonZeroU64>,
+    /// Set when the runtime ends: nothing can be registered any more.
+    closed: Cell<bool>,
     counters: Cell<Counters>,
 }
 
 impl Reactor {
-    pub(crate) fn new(remote: Arc<Remote>, max_io_events_per_tick: usize) -> Self {
+    pub(crate) fn new(remote: Arc<Remote>, max_events_per_turn: usize) -> Self {
         Reactor {
             remote,
-            state: RefCell::new(State {
-                sources: Slab::new(),
-                events: Events::with_capacity(max_io_events_per_tick),
-                closed: false,
-            }),
-            strangers: Cell::new(Vec::new()),
-            next_waiter: Cell::new(0),
-            waiting: Cell::new(0),
+            sources: Table::new(),
+            events: RefCell::new(Events::with_capacity(max_events_per_turn)),
+            waiter_number: Cell::new(NonZeroU64::MIN),
+            closed: Cell::new(false),
             counters: Cell::new(Counters::default()),
         }
     }
@@ -142,342 +98,220 @@ impl Reactor {
         self.remote.epoll()
     }
 
-    /// Registers a descriptor for all it will be asked.
+    /// Registers a descriptor for everything it will be used for. Returns the source's key and a
+    /// reference to its readiness word.
     ///
     /// # Errors
     ///
-    /// What `epoll_ctl(2)` refuses; then nothing is left behind.
-    pub(crate) fn add(&self, fd: BorrowedFd<'_>, interest: Interest) -> io::Result<Key> {
-        let mut state = self.state.borrow_mut();
-        if state.closed {
+    /// Those of `epoll_ctl(2)`; then nothing stays registered.
+    pub(crate) fn register(
+        &self,
+        fd: BorrowedFd<'_>,
+        interest: Interest,
+    ) -> io::Result<(Key, ReadyRef)> {
+        if self.closed.get() {
             return Err(runtime_is_gone());
         }
-        let key = state.sources.insert(Source {
-            fd: fd.as_raw_fd(),
-            known: Known::NOTHING,
-            readers: Waiters::default(),
-            writers: Waiters::default(),
+        let (key, source) = self.sources.take();
+        source.occupy(fd.as_raw_fd(), key.index(), || {
+            // The first row of a chunk is occupied first.
+            let first = self.sources.row(key.index() - key.index() % 64);
+            first.and_then(|first| first.words())
         });
-        let added = self.epoll().add(fd, key.to_bits(), interest.to_epoll());
-        if added.is_err() {
-            state.sources.remove(key);
+        match self.epoll().add(fd, key.to_bits(), interest.to_epoll()) {
+            Ok(()) => Ok((key, source.ready_ref())),
+            Err(error) => {
+                source.vacate();
+                self.sources.release(key.index(), source);
+                Err(error)
+            }
         }
-        added.map(|()| key)
     }
 
-    /// Forgets a descriptor. Whoever still waits for it is woken, to find it gone.
-    pub(crate) fn remove(&self, key: Key) -> Vec<Waker> {
-        let removed = self.state.borrow_mut().sources.remove(key);
-        let mut orphans = Vec::new();
-        if let Some(mut source) = removed {
-            source.readers.take_all(|waker| orphans.push(waker));
-            source.writers.take_all(|waker| orphans.push(waker));
-            self.forget_waiting(orphans.len());
+    /// Removes a source. Returns the wakers that were still stored, to be woken.
+    pub(crate) fn deregister(&self, key: Key) -> Vec<Waker> {
+        let mut wakers = Vec::new();
+        if let Some(source) = self.sources.find(key) {
+            source.take_all_waiters(&mut wakers);
+            source.vacate();
+            self.sources.release(key.index(), source);
         }
-        orphans
+        wakers
     }
 
-    fn forget_waiting(&self, count: usize) {
-        self.waiting.set(self.waiting.get().saturating_sub(count));
-    }
-
-    /// A number for an operation that is about to wait.
+    /// A number for an operation that begins to wait.
     #[inline]
     pub(crate) fn next_waiter(&self) -> WaiterId {
-        let next = match self.next_waiter.get().wrapping_add(1) {
-            // Neither of the two that mean something else.
-            u32::MAX => 1,
-            next => next,
-        };
-        self.next_waiter.set(next);
-        WaiterId(next)
+        let number = self.waiter_number.get();
+        self.waiter_number.set(number.saturating_add(1));
+        WaiterId::operation(number)
     }
 
-    /// Gives an operation a number at its first wait.
-    #[inline]
-    fn number(&self, waiter: &mut WaiterId) -> WaiterId {
-        if *waiter == WaiterId::UNNUMBERED {
-            *waiter = self.next_waiter();
-        }
-        *waiter
-    }
-
-    /// Brings a handle up to date; it keeps what it has when the source is gone.
-    #[inline]
-    pub(crate) fn look(&self, key: Key, seen: &Seen) {
-        if let Some(source) = self.state.borrow_mut().sources.get_mut(key) {
-            source.reconcile(seen);
-        }
-    }
-
-    /// What is known to be ready now, of what `interest` asks for, or that one has to wait: then
-    /// `waker` is to be stored for the next event. Runs no foreign code: `clone` makes a copy of a
-    /// waker of ours, or declines.
+    /// Returns the readiness that ends a wait for `interest`. If there is none, stores `waker`, a
+    /// clone made by the caller, for the next event.
+    ///
+    /// Between the look and the store no user code runs. What is replaced is dropped afterwards.
     #[inline]
     pub(crate) fn poll_ready(
         &self,
         key: Key,
-        seen: &Seen,
         interest: Interest,
-        waiter: &mut WaiterId,
-        waker: &Waker,
-        clone: impl FnOnce(&Waker) -> Option<Waker>,
-    ) -> Polled {
-        let mut state = self.state.borrow_mut();
-        let Some(source) = state.sources.get_mut(key) else {
-            return Polled::Gone;
+        id: WaiterId,
+        waker: Waker,
+    ) -> PollReady {
+        let Some(source) = self.sources.find(key) else {
+            return PollReady::Gone;
         };
-        if source.reconcile(seen).ready().intersects(interest.mask()) {
-            return Polled::Ready;
+        let event = source.load().filter(interest);
+        if !event.ready().is_empty() {
+            return PollReady::Ready(event);
         }
-        // Nearly always: one direction, nobody else there, and a waker of ours.
-        if !interest.is_both()
-            && let Some(clone) = clone(waker)
-        {
-            let waiter = self.number(waiter);
-            if source
-                .side(!interest.is_writable())
-                .store_first(waiter, clone)
-            {
-                self.waiting.set(self.waiting.get() + 1);
-                return Polled::Waiting;
-            }
+        if interest.is_both() {
+            return self.poll_both(key, interest, id, waker);
         }
-        Polled::Crowded
+        let waiters = if interest.is_writable() {
+            &source.writers
+        } else {
+            &source.readers
+        };
+        drop(waiters.store(id, waker));
+        PollReady::Pending
     }
 
-    /// The rest of [`poll_ready`](Self::poll_ready), when it is not as simple as that: gives the
-    /// number with which to call [`store`](Self::store), or nothing when the waker is in place.
-    /// Apart, because it takes many registers, which the usual case would have to save.
-    #[cold]
-    pub(crate) fn poll_crowded(
+    /// Whether `waker` is stored already in every direction of `interest`, so that
+    /// [`poll_ready`](Self::poll_ready) would return `Pending` and change nothing.
+    pub(crate) fn is_stored(
         &self,
         key: Key,
         interest: Interest,
-        waiter: &mut WaiterId,
+        id: WaiterId,
         waker: &Waker,
-    ) -> Option<WaiterId> {
-        let state = self.state.borrow();
-        let source = state.sources.get(key)?;
-        let waiter = self.number(waiter);
-        let read = !interest.reads() || source.readers.knows(waiter, waker);
-        let written = !interest.is_writable() || source.writers.knows(waiter, waker);
-        (!read || !written).then_some(waiter)
+    ) -> bool {
+        self.sources.find(key).is_some_and(|source| {
+            (!interest.reads() || source.readers.contains(id, waker))
+                && (!interest.is_writable() || source.writers.contains(id, waker))
+        })
     }
 
-    /// Stores one clone of the waker per direction asked for, in place of what the same operation
-    /// stored before. Cloning, waking and dropping wakers is foreign code, so each happens between
-    /// two borrows.
+    /// As [`poll_ready`](Self::poll_ready), for both directions.
     #[cold]
-    pub(crate) fn store(&self, key: Key, interest: Interest, waiter: WaiterId, waker: &Waker) {
-        for (asked, reads) in [(interest.reads(), true), (interest.is_writable(), false)] {
-            if !asked {
-                continue;
-            }
-            let clone = waker.clone();
-            let displaced = match self.state.borrow_mut().sources.get_mut(key) {
-                Some(source) => source.side(reads).store(waiter, clone),
-                None => return,
-            };
-            if displaced.is_empty() {
-                self.waiting.set(self.waiting.get() + 1);
-            }
-            displaced.let_go();
-        }
-    }
-
-    /// Forgets an operation that was dropped while it waited; its wakers come back to be dropped.
-    pub(crate) fn forget(&self, key: Key, waiter: WaiterId) -> [Option<Waker>; 2] {
-        let mut state = self.state.borrow_mut();
-        let Some(source) = state.sources.get_mut(key) else {
-            return [None, None];
+    fn poll_both(&self, key: Key, interest: Interest, id: WaiterId, waker: Waker) -> PollReady {
+        // Cloning can run user code, so it comes before the second look.
+        let clone = waker.clone();
+        let Some(source) = self.sources.find(key) else {
+            return PollReady::Gone;
         };
-        let removed = [source.readers.remove(waiter), source.writers.remove(waiter)];
-        self.forget_waiting(removed.iter().flatten().count());
-        removed
+        let event = source.load().filter(interest);
+        if !event.ready().is_empty() {
+            return PollReady::Ready(event);
+        }
+        let replaced = [
+            source.readers.store(id, clone),
+            source.writers.store(id, waker),
+        ];
+        drop(replaced);
+        PollReady::Pending
     }
 
-    /// Presets cached readiness: the next operation is tried without waiting for an event. Those
-    /// who wait already come back to be woken.
-    pub(crate) fn assume(&self, key: Key, seen: &Seen, what: Ready) -> Vec<(Waker, Cause)> {
-        let mut woken = Vec::new();
-        if let Some(source) = self.state.borrow_mut().sources.get_mut(key) {
-            // No event, so it does not count as one.
-            let known = source.reconcile(seen).with(what);
-            source.known = known;
-            seen.set(known);
-            let cause = Cause::io(source.fd, what, known.events());
-            source.take_waiters(what.sides(), &mut |waker| woken.push((waker, cause)));
+    /// Removes an operation that stopped waiting.
+    pub(crate) fn remove_waiter(&self, key: Key, id: WaiterId) {
+        if let Some(source) = self.sources.find(key) {
+            let removed = [source.readers.remove(id), source.writers.remove(id)];
+            drop(removed);
         }
-        self.forget_waiting(woken.len());
+    }
+
+    /// Presets readiness: the next operation is tried without waiting for an event. Returns the
+    /// wakers that wait for it, to be woken.
+    pub(crate) fn preset(&self, key: Key, ready: Ready) -> Vec<(Waker, WakeCause)> {
+        let mut woken = Vec::new();
+        if let Some(source) = self.sources.find(key) {
+            source.preset(ready, &mut woken);
+        }
         woken
     }
 
-    /// One look at the kernel: waits as long as `wait` allows, remembers what became ready, and
-    /// wakes whom it concerns.
-    ///
-    /// `own` wakes the runtime's own tasks on the spot. Other people's wakers are handed to
-    /// `wake_strangers` outside of every borrow; `own`, and whatever it has borrowed, is gone by then.
+    /// Asks the kernel once, records what became ready, and adds the wakers that it concerns to
+    /// `woken`. `None` blocks without limit, zero does not block.
     ///
     /// # Errors
     ///
-    /// When epoll itself fails, which means that its descriptor was closed behind our back.
-    #[inline]
+    /// When epoll itself fails, which means that something else closed its descriptor.
+    // Not inlined: the loop around it would leave it no registers.
+    #[inline(never)]
     pub(crate) fn turn(
         &self,
-        wait: Wait,
-        own: impl WakeOwn,
-        wake_strangers: impl FnOnce(std::vec::Drain<'_, (Waker, Cause)>),
-    ) -> io::Result<Turned> {
+        timeout: Option<Duration>,
+        woken: &mut Vec<(Waker, WakeCause)>,
+    ) -> io::Result<()> {
+        let mut events = self.events.borrow_mut();
+        let count = self.epoll().wait(&mut events, timeout)?;
+        let (mut others, mut stale) = (0, 0);
+        for event in events.iter(count) {
+            if event.token == REMOTE_TOKEN {
+                others += 1;
+                continue;
+            }
+            match self.sources.find(Key::from_bits(event.token)) {
+                Some(source) => source.set_ready(Ready::from_epoll(event.flags), woken),
+                // Its descriptor lives on in a duplicate, or it was removed after the kernel had
+                // queued the event (I4).
+                None => stale += 1,
+            }
+        }
         let mut counters = self.counters.get();
         counters.turns += 1;
-        // With nothing registered there is nothing the kernel could tell in no time.
-        if wait == Wait::Poll && self.state.borrow().sources.len() == 0 {
-            self.counters.set(counters);
-            return Ok(Turned::Idle);
-        }
         counters.waits += 1;
-        counters.parks += u64::from(wait != Wait::Poll);
-        let mut woken = Woken {
-            own,
-            strangers: self.strangers.take(),
-            count: 0,
-        };
-        {
-            let mut state = self.state.borrow_mut();
-            let count = self.epoll().wait(&mut state.events, wait)?;
-            let (others, stale) = state.take_in(count, &mut woken);
-            counters.events += count as u64 - others;
-            counters.events_stale += stale;
-        }
-        let Woken {
-            own,
-            mut strangers,
-            count,
-        } = woken;
-        drop(own);
+        counters.parks += u64::from(timeout != Some(Duration::ZERO));
+        counters.events += count as u64 - others;
+        counters.events_stale += stale;
         self.counters.set(counters);
-        self.forget_waiting(count);
-        if !strangers.is_empty() {
-            wake_strangers(strangers.drain(..));
-        }
-        // A nested turn is impossible, so nothing was put back in the meantime.
-        self.strangers.set(strangers);
-        Ok(Turned::Asked)
+        Ok(())
     }
 
-    /// How many operations wait for descriptors.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.get()
+    /// Counts a turn that needs no system call, because nothing is registered.
+    pub(crate) fn skip_turn(&self) {
+        let mut counters = self.counters.get();
+        counters.turns += 1;
+        self.counters.set(counters);
     }
 
-    /// How many descriptors are registered.
+    /// The number of registered descriptors.
     pub(crate) fn sources(&self) -> usize {
-        self.state.borrow().sources.len()
+        self.sources.len()
+    }
+
+    /// Counts the waiters by going through all sources: all of them, and the operations among them.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let counts = self.occupied().map(Source::count_waiters);
+        counts.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
+    }
+
+    fn occupied(&self) -> impl Iterator<Item = &Source> {
+        let rows = self.sources.rows().map(|(_, row)| &**row);
+        rows.filter(|source| source.is_occupied())
     }
 
     pub(crate) fn counters(&self) -> Counters {
         self.counters.get()
     }
 
-    /// Forgets every source and refuses new ones; the wakers come back to be woken.
+    /// Removes every source and refuses new ones. Returns the wakers that were stored, to be woken.
     pub(crate) fn shut_down(&self) -> Vec<Waker> {
-        let mut state = self.state.borrow_mut();
-        state.closed = true;
+        self.closed.set(true);
         let mut wakers = Vec::new();
-        while let Some(mut source) = state.sources.drain_one() {
-            source.readers.take_all(|waker| wakers.push(waker));
-            source.writers.take_all(|waker| wakers.push(waker));
+        for (index, row) in self.sources.rows() {
+            if row.is_occupied() {
+                row.take_all_waiters(&mut wakers);
+                row.vacate();
+                self.sources.release(index, row);
+            }
         }
-        self.waiting.set(0);
         wakers
     }
 }
 
-impl<W: WakeOwn> Woken<W> {
-    /// Once per message, from one place that matters; a call would save and restore five registers.
-    #[inline(always)]
-    fn wake(&mut self, waker: Waker, cause: Cause) {
-        self.count += 1;
-        if let Some(stranger) = self.own.wake(waker, cause) {
-            self.strangers.push((stranger, cause));
-        }
-    }
-}
-
-impl State {
-    /// Takes in the first `count` events. Says how many were none of a source, and of how many the
-    /// source is gone.
-    // Not inlined: the loop of `block_on` around it would leave it no registers.
-    #[inline(never)]
-    fn take_in(&mut self, count: usize, woken: &mut Woken<impl WakeOwn>) -> (u64, u64) {
-        let (mut others, mut stale) = (0, 0);
-        for event in self.events.iter(count) {
-            if event.token == REMOTE_TOKEN {
-                others += 1;
-                continue;
-            }
-            match self.sources.get_mut(Key::from_bits(event.token)) {
-                Some(source) => source.receive(Ready::from_epoll(event.flags), woken),
-                // It is gone: its descriptor lives on in a duplicate, or it was removed after the
-                // kernel had queued the event (I4).
-                None => stale += 1,
-            }
-        }
-        (others, stale)
-    }
-}
-
-impl Source {
-    /// Exchanges news with the handle; see [`Seen`].
-    #[inline]
-    fn reconcile(&mut self, seen: &Seen) -> Known {
-        let known = seen.get();
-        if known.is_as_recent_as(self.known) {
-            self.known = known;
-        } else {
-            seen.set(self.known);
-        }
-        self.known
-    }
-
-    /// Those who wait to read, or those who wait to write.
-    #[inline]
-    fn side(&mut self, reads: bool) -> &mut Waiters {
-        if reads {
-            &mut self.readers
-        } else {
-            &mut self.writers
-        }
-    }
-
-    /// Takes in one event and wakes those who wait for any of it.
-    #[inline]
-    fn receive(&mut self, ready: Ready, woken: &mut Woken<impl WakeOwn>) {
-        self.known = self.known.after(ready);
-        let cause = Cause::io(self.fd, ready, self.known.events());
-        let (reads, writes) = ready.sides();
-        // Nearly always one reader and nobody else.
-        if reads && let Some(reader) = self.readers.take_first() {
-            woken.wake(reader, cause);
-        }
-        if reads && self.readers.are_many() || writes && !self.writers.is_empty() {
-            self.take_waiters((reads, writes), &mut |waker| woken.wake(waker, cause));
-        }
-    }
-
-    #[inline(never)]
-    fn take_waiters(&mut self, (reads, writes): (bool, bool), wake: &mut dyn FnMut(Waker)) {
-        if reads {
-            self.readers.take_all(&mut *wake);
-        }
-        if writes {
-            self.writers.take_all(wake);
-        }
-    }
-}
-
-/// What an I/O object that outlived its runtime answers.
+/// The error of an I/O object whose runtime has ended.
 pub(crate) fn runtime_is_gone() -> io::Error {
     io::Error::other("the Wakeful runtime to which this descriptor belongs has ended")
 }
@@ -486,142 +320,6 @@ impl std::fmt::Debug for Reactor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Reactor")
             .field("sources", &self.sources())
-            .field("waiting", &self.waiting())
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// There is no runtime around the source.
-    struct Nobody;
-
-    impl WakeOwn for Nobody {
-        fn wake(&mut self, waker: Waker, _cause: Cause) -> Option<Waker> {
-            Some(waker)
-        }
-    }
-
-    /// What may happen to a source and its handle, in any order.
-    #[derive(Clone, Copy, Debug)]
-    enum Step {
-        /// The kernel tells of these, so many times.
-        Events(u8, usize),
-        /// The task is polled, and the operation finds its event in what has woken it.
-        Hear,
-        /// The task is polled, and nobody asks what has woken it.
-        Ignore,
-        /// An operation begins: it looks first, as every poll does.
-        Look,
-        /// It ends, having disproved these.
-        Clear(u8),
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        let ready = 0..=Ready::ALL.to_bits();
-        // 256 is where the count in a wake's cause begins anew.
-        let count = prop_oneof![8 => Just(1), 1 => 254..258usize];
-        prop_oneof![
-            (ready.clone(), count).prop_map(|(ready, count)| Step::Events(ready, count)),
-            Just(Step::Hear),
-            Just(Step::Ignore),
-            Just(Step::Look),
-            ready.prop_map(Step::Clear),
-        ]
-    }
-
-    proptest! {
-        /// Against a source that is cleared at once: what the two know together is never less, so no
-        /// edge is lost (I6); and it is the same whenever no event came between a clear and the next
-        /// look, so in the usual course no operation is tried in vain.
-        #[test]
-        fn a_handle_that_clears_for_itself_loses_no_news(steps in prop::collection::vec(step(), 0..60)) {
-            let mut source = Source {
-                fd: 0,
-                known: Known::NOTHING,
-                readers: Waiters::default(),
-                writers: Waiters::default(),
-            };
-            let seen = Seen::default();
-            let mut nobody = Woken {
-                own: Nobody,
-                strangers: Vec::new(),
-                count: 0,
-            };
-            let (mut eager, mut eager_events) = (Ready::EMPTY, 0);
-            // What has come since the operation in progress began: it cannot have disproved that.
-            let mut since = Ready::EMPTY;
-            // What the operation in progress began with.
-            let mut began = seen.get();
-            // Cleared since the last look; and then met by an event, so that the clear is forgotten.
-            let (mut cleared, mut forgotten) = (false, false);
-            // The first event since the last poll: the others find the task scheduled.
-            let mut woken_by: Option<(Cause, u32)> = None;
-            for step in steps {
-                match step {
-                    Step::Events(bits, count) => {
-                        let ready = Ready::from_bits(bits);
-                        for _ in 0..count {
-                            source.receive(ready, &mut nobody);
-                            eager_events += 1;
-                            let cause = Cause::io(source.fd, ready, eager_events);
-                            woken_by.get_or_insert((cause, eager_events));
-                        }
-                        eager |= ready;
-                        since |= ready;
-                        forgotten |= cleared;
-                    }
-                    Step::Hear => {
-                        // As the executor: what is too long ago is no news.
-                        let recent = woken_by.take().filter(|(_, count)| {
-                            eager_events - count <= crate::news::TURNS_AT_MOST
-                        });
-                        crate::news::set(recent.map_or(Cause::THREAD, |(cause, _)| cause));
-                        crate::news::hear(source.fd, &seen);
-                        (began, since) = (seen.get(), Ready::EMPTY);
-                        if began.events() == eager_events {
-                            prop_assert!(began.ready().contains(eager), "{began:?} lacks some of {eager:?}");
-                            forgotten = began.ready() != eager;
-                        }
-                    }
-                    Step::Ignore => woken_by = None,
-                    Step::Look => {
-                        (began, since) = (source.reconcile(&seen), Ready::EMPTY);
-                        prop_assert!(began.ready().contains(eager), "{began:?} lacks some of {eager:?}");
-                        prop_assert_eq!(began.events(), eager_events);
-                        if !forgotten {
-                            prop_assert_eq!(began.ready(), eager);
-                        }
-                        // What was believed too long is disproved by the next operation.
-                        forgotten = began.ready() != eager;
-                        cleared = false;
-                    }
-                    Step::Clear(bits) => {
-                        let what = Ready::from_bits(bits);
-                        seen.clear(began, what);
-                        eager = (eager - what) | since;
-                        cleared = true;
-                        // The source, which knows more, is not told.
-                        forgotten |= eager_events != began.events();
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn news_is_not_cleared_with_what_was_seen_before() {
-        let seen = Seen::default();
-        let old = Known::NOTHING.after(Ready::READABLE);
-        let new = old.after(Ready::READABLE);
-        seen.set(new);
-        seen.clear(old, Ready::READABLE);
-        assert_eq!(seen.get().ready(), Ready::READABLE);
-        seen.clear(new, Ready::READABLE);
-        assert_eq!(seen.get().ready(), Ready::EMPTY);
     }
 }

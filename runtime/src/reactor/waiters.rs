@@ -1,28 +1,22 @@
-//! Who waits for one direction of one descriptor.
+//! The wakers of one direction of one descriptor.
 //!
-//! Used by the reactor. Usually that is one task, so the first waiter is kept inline and costs no
-//! allocation; two tasks that accept on one listener, or a reader that is also peeked at, are the
-//! reason for the vector behind it. Nobody ever displaces anybody else: each operation has a number
-//! of its own, and polling it again with another waker replaces *its* waker only.
+//! Used by the reactor. Usually one operation waits, so the first waiter is stored inline and costs
+//! no allocation. Two tasks that accept on one listener, or a reader beside a peek, need the maps
+//! behind it. Waiters never replace one another: each has a [`WaiterId`], and polling again with a
+//! new waker replaces only its own.
+//!
+//! Runs no user code (I3): wakers are moved in and out, and the caller drops and wakes them.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::task::Waker;
 
-/// Numbers one waiting operation of one runtime.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct WaiterId(pub(crate) u32);
+use crate::id::WaiterId;
 
-impl WaiterId {
-    /// The `poll_*` functions, which are no futures and so have no identity: here the waker itself
-    /// tells one waiter from another.
-    pub(crate) const ANONYMOUS: WaiterId = WaiterId(0);
-    /// An operation that has not had to wait yet, and so needs no number.
-    pub(crate) const UNNUMBERED: WaiterId = WaiterId(u32::MAX);
-}
-
-/// Anonymous waiters kept per direction. A combinator that makes a new waker for each poll would
-/// otherwise grow the list for as long as nothing happens on the descriptor; past this many, the
-/// oldest is woken (a spurious poll) to make room for the new one.
-const ANONYMOUS_AT_MOST: usize = 1024;
+/// External wakers kept per direction for the `poll_*` functions. The contract of `AsyncRead`
+/// requires the last one only; a combinator that makes a new waker for each poll would otherwise
+/// grow the list until the next event.
+const EXTERNAL_AT_MOST: usize = 16;
 
 #[derive(Debug)]
 struct Waiter {
@@ -30,130 +24,154 @@ struct Waiter {
     waker: Waker,
 }
 
-impl Waiter {
-    /// Whether a poll of `id` with `waker` comes from the same place as this waiter.
-    fn is(&self, id: WaiterId, waker: &Waker) -> bool {
-        self.id == id && (id != WaiterId::ANONYMOUS || self.waker.will_wake(waker))
-    }
+/// All waiters but the first.
+#[derive(Debug, Default)]
+struct More {
+    /// By id, which makes storing and removing one of 40,000 waiters cheap. Operations come first,
+    /// in the order in which they began to wait.
+    by_id: BTreeMap<WaiterId, Waker>,
+    /// External wakers of `poll_*` functions, oldest first.
+    external: Vec<Waker>,
 }
 
-#[derive(Debug, Default)]
+/// The waiters of one direction. Fields are cells, so no borrow is held while one is used.
+#[derive(Default)]
 pub(crate) struct Waiters {
-    first: Option<Waiter>,
-    /// The others, in the order in which they came. Boxed, so that the usual source, which never
-    /// has any, carries 8 bytes for them and not 24.
-    #[expect(clippy::box_collection, reason = "two of these stand in every source")]
-    more: Option<Box<Vec<Waiter>>>,
-}
-
-/// What [`Waiters::store`] gives back to be dropped or woken outside every borrow.
-#[derive(Debug, Default)]
-#[must_use = "the wakers in it are foreign code, to be run once the borrow has ended"]
-pub(crate) struct Displaced {
-    /// The operation's own earlier waker.
-    pub(crate) replaced: Option<Waker>,
-    /// A stranger that had to make room, to be woken.
-    pub(crate) evicted: Option<Waker>,
-}
-
-impl Displaced {
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.replaced.is_none() && self.evicted.is_none()
-    }
-
-    /// Drops the one waker and wakes the other. Foreign code.
-    #[inline]
-    pub(crate) fn let_go(self) {
-        drop(self.replaced);
-        if let Some(evicted) = self.evicted {
-            evicted.wake();
-        }
-    }
+    first: Cell<Option<Waiter>>,
+    /// Boxed, because the usual source never has any.
+    more: Cell<Option<Box<More>>>,
 }
 
 impl Waiters {
+    /// Stores a waiter in place of the one with the same id. Returns the waker that is no longer
+    /// stored, for the caller to drop.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.is_none() && self.more.as_ref().is_none_or(|more| more.is_empty())
-    }
-
-    /// Whether waking this waker is arranged for already, so that nothing has to be stored.
-    #[inline]
-    pub(crate) fn knows(&self, id: WaiterId, waker: &Waker) -> bool {
-        let knows = |waiter: &Waiter| waiter.is(id, waker) && waiter.waker.will_wake(waker);
-        self.first.as_ref().is_some_and(knows)
-            || self.more.iter().flat_map(|more| more.iter()).any(knows)
-    }
-
-    /// Stores the only waiter; declines when somebody is there.
-    #[inline]
-    pub(crate) fn store_first(&mut self, id: WaiterId, waker: Waker) -> bool {
-        let first = self.is_empty();
-        if first {
-            self.first = Some(Waiter { id, waker });
-        }
-        first
-    }
-
-    /// Stores a waiter, in place of the same operation's earlier waker if there is one.
-    pub(crate) fn store(&mut self, id: WaiterId, waker: Waker) -> Displaced {
-        if self.is_empty() {
-            self.first = Some(Waiter { id, waker });
-            return Displaced::default();
-        }
-        let more = self.more.get_or_insert_default();
-        let mut all = self.first.iter_mut().chain(more.iter_mut());
-        if let Some(waiter) = all.find(|waiter| waiter.is(id, &waker)) {
-            let replaced = std::mem::replace(&mut waiter.waker, waker);
-            return Displaced {
-                replaced: Some(replaced),
-                evicted: None,
-            };
-        }
-        let mut displaced = Displaced::default();
-        if id == WaiterId::ANONYMOUS {
-            let anonymous = |waiter: &&Waiter| waiter.id == WaiterId::ANONYMOUS;
-            if more.iter().filter(anonymous).count() >= ANONYMOUS_AT_MOST {
-                let oldest = more.iter().position(|waiter| anonymous(&waiter));
-                displaced.evicted = oldest.map(|oldest| more.remove(oldest).waker);
+    #[must_use = "dropping a waker can run user code, so the caller chooses when"]
+    pub(crate) fn store(&self, id: WaiterId, waker: Waker) -> Option<Waker> {
+        match (self.first.take(), self.more.take()) {
+            (None, None) => {
+                self.first.set(Some(Waiter { id, waker }));
+                None
+            }
+            (Some(first), more) if first.is(id, &waker) => {
+                self.first.set(Some(Waiter { id, waker }));
+                self.more.set(more);
+                Some(first.waker)
+            }
+            (first, more) => {
+                self.first.set(first);
+                self.store_among_others(more, id, waker)
             }
         }
-        more.push(Waiter { id, waker });
-        displaced
     }
 
-    /// Forgets an operation that was dropped while it waited.
-    pub(crate) fn remove(&mut self, id: WaiterId) -> Option<Waker> {
-        if let Some(waiter) = self.first.take_if(|waiter| waiter.id == id) {
-            return Some(waiter.waker);
+    #[cold]
+    fn store_among_others(
+        &self,
+        more: Option<Box<More>>,
+        id: WaiterId,
+        waker: Waker,
+    ) -> Option<Waker> {
+        let mut more = more.unwrap_or_default();
+        let replaced = more.store(id, waker);
+        self.more.set(Some(more));
+        replaced
+    }
+
+    /// Whether `waker` is stored under this id, so that polling again changes nothing.
+    pub(crate) fn contains(&self, id: WaiterId, waker: &Waker) -> bool {
+        let (first, more) = (self.first.take(), self.more.take());
+        let is_first = first
+            .as_ref()
+            .is_some_and(|first| first.is(id, waker) && first.waker.will_wake(waker));
+        let contains = is_first || more.as_ref().is_some_and(|more| more.contains(id, waker));
+        self.first.set(first);
+        self.more.set(more);
+        contains
+    }
+
+    /// Removes an operation that stopped waiting. Returns its waker for the caller to drop.
+    pub(crate) fn remove(&self, id: WaiterId) -> Option<Waker> {
+        match self.first.take() {
+            Some(first) if first.id == id => return Some(first.waker),
+            first => self.first.set(first),
         }
-        let more = self.more.as_mut()?;
-        let position = more.iter().position(|waiter| waiter.id == id)?;
-        Some(more.remove(position).waker)
+        let mut more = self.more.take()?;
+        let removed = more.by_id.remove(&id);
+        if !more.is_empty() {
+            self.more.set(Some(more));
+        }
+        removed
     }
 
-    /// Takes out who came first.
+    /// Takes all wakers out, oldest first.
     #[inline]
-    pub(crate) fn take_first(&mut self) -> Option<Waker> {
-        self.first.take().map(|first| first.waker)
-    }
-
-    /// Whether there may be others than the first.
-    #[inline]
-    pub(crate) fn are_many(&self) -> bool {
-        self.more.is_some()
-    }
-
-    /// Takes out everybody, oldest first.
-    pub(crate) fn take_all(&mut self, mut each: impl FnMut(Waker)) {
+    pub(crate) fn take_all(&self, mut each: impl FnMut(Waker)) {
         if let Some(first) = self.first.take() {
             each(first.waker);
         }
-        if let Some(more) = &mut self.more {
-            for waiter in more.drain(..) {
-                each(waiter.waker);
-            }
+        if let Some(more) = self.more.take() {
+            more.by_id.into_values().chain(more.external).for_each(each);
         }
+    }
+
+    /// Counts the waiters: all of them, and the operations among them.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let (first, more) = (self.first.take(), self.more.take());
+        let (mut all, mut operations) = (0, 0);
+        if let Some(first) = &first {
+            all += 1;
+            operations += usize::from(first.id < WaiterId::OPERATIONS_END);
+        }
+        if let Some(more) = &more {
+            all += more.by_id.len() + more.external.len();
+            operations += more.by_id.range(..WaiterId::OPERATIONS_END).count();
+        }
+        self.first.set(first);
+        self.more.set(more);
+        (all, operations)
+    }
+}
+
+impl Waiter {
+    /// Whether a poll with this id and waker comes from this waiter.
+    fn is(&self, id: WaiterId, waker: &Waker) -> bool {
+        self.id == id && (id != WaiterId::EXTERNAL || self.waker.will_wake(waker))
+    }
+}
+
+impl More {
+    fn is_empty(&self) -> bool {
+        self.by_id.is_empty() && self.external.is_empty()
+    }
+
+    fn contains(&self, id: WaiterId, waker: &Waker) -> bool {
+        let mut external = self.external.iter();
+        match self.by_id.get(&id) {
+            Some(stored) => stored.will_wake(waker),
+            None => id == WaiterId::EXTERNAL && external.any(|stored| stored.will_wake(waker)),
+        }
+    }
+
+    fn store(&mut self, id: WaiterId, waker: Waker) -> Option<Waker> {
+        if id != WaiterId::EXTERNAL {
+            return self.by_id.insert(id, waker);
+        }
+        let known = self
+            .external
+            .iter()
+            .position(|known| known.will_wake(&waker));
+        let full = self.external.len() == EXTERNAL_AT_MOST;
+        let replaced = known
+            .or(full.then_some(0))
+            .map(|place| self.external.remove(place));
+        self.external.push(waker);
+        replaced
+    }
+}
+
+impl std::fmt::Debug for Waiters {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Waiters").field(&self.count().0).finish()
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Runtime, SlowPoll, UnhandledPanic};
 use crate::blocking::Pool;
 use crate::busy_poll::BusyPoll;
-use crate::context::Core;
+use crate::context::{self, Core};
 use crate::executor::Executor;
 use crate::executor::panics::Panics;
 use crate::executor::poll_times::{Hook, PollTimes};
@@ -191,15 +191,22 @@ impl Builder {
         let panics = Panics::new(self.unhandled_panic);
         let core = Core {
             id,
-            executor: Executor::new(id, self.io_budget, self.seed, panics, poll_times),
+            executor: Executor::new(
+                id,
+                &context::VTABLE,
+                self.io_budget,
+                self.seed,
+                panics,
+                poll_times,
+            ),
             reactor: Reactor::new(Arc::clone(&remote), self.max_io_events_per_tick),
             timers: Timers::new(Clock::new(self.start_paused)),
             blocking: Pool::new(self.max_blocking_threads),
             remote,
             busy_poll: BusyPoll::new(self.busy_poll),
             signals: Default::default(),
-            signals_seen: Default::default(),
             messages: Default::default(),
+            woken: Default::default(),
         };
         Ok(Runtime::from_core(core, self.event_interval))
     }

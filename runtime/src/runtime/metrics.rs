@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::context::Core;
 use crate::executor::poll_times::PollTimes;
-use crate::task_info::Cause;
+use crate::task_info::WakeCause;
 
 /// Counters and gauges of one runtime at one moment.
 ///
@@ -103,28 +103,28 @@ impl RuntimeMetrics {
     pub(super) fn of(core: &Core) -> Self {
         let tasks = core.executor.counters();
         let reactor = core.reactor.counters();
-        let wakes = |cause: Cause| tasks.wakes[cause.kind()];
+        let wakes = |cause: WakeCause| tasks.wakes[cause.kind()].get();
         let quantile = |share| {
             let times: Option<&PollTimes> = core.executor.poll_times.as_ref();
             times.and_then(|times| times.quantile(share))
         };
         RuntimeMetrics {
-            num_alive_tasks: tasks.spawned - tasks.ended,
-            spawned_tasks_count: tasks.spawned,
-            polls: tasks.polls,
-            root_polls: tasks.root_polls,
-            wakes_by_spawn: tasks.spawned,
-            wakes_by_io: wakes(Cause::IO),
-            wakes_by_timer: wakes(Cause::TIMER),
-            wakes_by_task: wakes(Cause::TASK),
-            wakes_by_root: wakes(Cause::ROOT),
-            wakes_by_thread: wakes(Cause::THREAD),
-            wakes_by_yield: wakes(Cause::YIELD),
-            wakes_by_abort: wakes(Cause::ABORT),
-            wakes_coalesced: tasks.wakes_coalesced,
-            wakes_stale: tasks.wakes_stale,
-            panics: tasks.panics,
-            panics_unhandled: tasks.panics_unhandled,
+            num_alive_tasks: tasks.spawned.get() - tasks.ended.get(),
+            spawned_tasks_count: tasks.spawned.get(),
+            polls: tasks.polls.get(),
+            root_polls: tasks.root_polls.get(),
+            wakes_by_spawn: tasks.spawned.get(),
+            wakes_by_io: wakes(WakeCause::ANY_IO),
+            wakes_by_timer: wakes(WakeCause::Timer),
+            wakes_by_task: wakes(WakeCause::ANY_TASK),
+            wakes_by_root: wakes(WakeCause::Root),
+            wakes_by_thread: wakes(WakeCause::Thread),
+            wakes_by_yield: wakes(WakeCause::Yield),
+            wakes_by_abort: wakes(WakeCause::Abort),
+            wakes_coalesced: tasks.wakes_coalesced.get(),
+            wakes_stale: tasks.wakes_stale.get(),
+            panics: tasks.panics.get(),
+            panics_unhandled: tasks.panics_unhandled.get(),
             turns: reactor.turns,
             epoll_waits: reactor.waits,
             parks: reactor.parks,
@@ -132,7 +132,7 @@ impl RuntimeMetrics {
             io_ready_count: reactor.events,
             events_stale: reactor.events_stale,
             sources: core.reactor.sources() as u64,
-            waiting: core.reactor.waiting() as u64,
+            waiting: core.reactor.waiting().0 as u64,
             timers_armed: core.timers.armed() as u64,
             timers_fired: core.timers.fired(),
             remote_messages: core.messages.get(),

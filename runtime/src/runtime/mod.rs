@@ -12,11 +12,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::context::{self, Core, Wait};
+use crate::context::{self, Core};
+use crate::executor::Tick;
 use crate::inbox::Park;
-use crate::reactor::Turned;
 use crate::task::{JoinHandle, TaskInfo, spawn};
-use crate::waker::{Ours, waker_for};
 
 mod builder;
 mod handle;
@@ -92,23 +91,22 @@ impl Runtime {
         let _entered = context::enter(&self.core);
         let mut future = pin!(future);
         let core = &*self.core;
-        let root = core.executor.begin_root();
-        let waker = waker_for(root);
-        // What was woken while nobody ran comes before what the future begins.
+        let root = core.begin_root();
+        let mut cx = Context::from_waker(&root.waker);
         core.drain_inbox();
         loop {
-            if core.executor.take_root_woken() {
-                let poll = || future.as_mut().poll(&mut Context::from_waker(&waker));
-                if let Poll::Ready(output) = core.executor.run_root(root, poll) {
+            let mut polls_left = self.event_interval;
+            while core.executor.tick(&mut polls_left) == Tick::Root {
+                let poll = || future.as_mut().poll(&mut cx);
+                if let Poll::Ready(output) = core.executor.poll_root(poll) {
                     return output;
                 }
             }
-            core.executor.tick(self.event_interval, Ours);
             core.turn();
             core.expire_timers();
             core.drain_inbox();
-            core.executor.admit_yielded(Ours);
-            core.note_the_end_of_a_wait();
+            core.executor.requeue_deferred();
+            core.record_wakeup();
             core.stop_on_unhandled_panic();
         }
     }
@@ -189,7 +187,7 @@ impl Runtime {
     /// ```
     #[must_use]
     pub fn dump(&self) -> Vec<TaskInfo> {
-        self.core.executor.records(self.core.timers.clock.now_ns())
+        self.core.executor.dump(self.core.timers.clock.now_ns())
     }
 }
 
@@ -198,100 +196,115 @@ impl UnwindSafe for Runtime {}
 impl RefUnwindSafe for Runtime {}
 
 impl Core {
-    /// Looks at the kernel: for no time while there is work, else until something happens.
-    #[inline]
-    fn turn(&self) {
-        let wait = self.how_long();
-        let turned = self
-            .reactor
-            .turn(wait, self.executor.waking(Ours), |strangers| {
-                self.executor.wake_all(strangers, Ours)
-            });
-        if wait != Wait::Poll {
-            self.remote.inbox().unpark();
-        }
-        match turned {
-            // Reading the clock costs more than a turn that had nothing to ask the kernel.
-            Ok(Turned::Idle) if self.timers.is_idle() => {}
-            Ok(_) => self.timers.refresh(),
-            Err(error) => panic!("{}", context::wait_failed(&error)),
+    /// Schedules a root future until the guard is dropped.
+    fn begin_root(&self) -> RootGuard<'_> {
+        let data = self.executor.begin_root();
+        RootGuard {
+            core: self,
+            waker: data.to_waker(&context::VTABLE),
         }
     }
 
-    /// How long the next turn may block. When it may, "parked" has been published (I5).
+    /// Asks the kernel for events, without blocking while there is work, and wakes what they concern.
     #[inline]
-    fn how_long(&self) -> Wait {
-        if self.executor.has_work() {
-            return Wait::Poll;
+    fn turn(&self) {
+        let timeout = self.park_timeout();
+        if timeout == Some(Duration::ZERO) && self.reactor.sources() == 0 {
+            self.reactor.skip_turn();
+            // Reading the clock would cost more than this turn.
+            if !self.timers.is_idle() {
+                self.timers.refresh();
+            }
+            return;
         }
-        let wait = if self.timers.is_idle() {
-            Wait::Forever
+        let mut woken = self.woken.take();
+        let turned = self.reactor.turn(timeout, &mut woken);
+        if timeout != Some(Duration::ZERO) {
+            self.remote.inbox().unpark();
+        }
+        if let Err(error) = turned {
+            panic!("the Wakeful runtime cannot wait for events any more: epoll_wait: {error}");
+        }
+        self.timers.refresh();
+        if !woken.is_empty() {
+            self.executor.wake_all(woken.drain(..));
+        }
+        self.woken.set(woken);
+    }
+
+    /// How long the next turn may block. Unless it is zero, "parked" has been published (I5).
+    #[inline]
+    fn park_timeout(&self) -> Option<Duration> {
+        const NOT_AT_ALL: Option<Duration> = Some(Duration::ZERO);
+        if self.executor.has_work() {
+            return NOT_AT_ALL;
+        }
+        let timeout = if self.timers.is_idle() {
+            None
         } else {
             self.until_next_deadline()
         };
-        if wait == Wait::Poll || self.stay_awake() {
-            return Wait::Poll;
+        if timeout == NOT_AT_ALL || self.should_spin() {
+            return NOT_AT_ALL;
         }
         match self.remote.inbox().prepare_park() {
-            Park::Block => wait,
-            Park::Stay => Wait::Poll,
+            Park::Block => timeout,
+            Park::Stay => NOT_AT_ALL,
         }
     }
 
-    /// Busy polling: whether to look again instead of parking. With a paused clock there is no time
-    /// to measure, and who waits for the world outside waits parked.
+    /// Whether to look again instead of parking, because of busy polling. With a paused clock there
+    /// is no time to measure, and a wait for external events is spent parked.
     #[inline]
-    fn stay_awake(&self) -> bool {
+    fn should_spin(&self) -> bool {
         let clock = &self.timers.clock;
         self.busy_poll.is_on() && !clock.is_paused() && self.busy_poll.stay_awake(clock.now_ns())
     }
 
-    /// Tells busy polling when this round has found something to do.
+    /// Reports to busy polling that this round has found work.
     #[inline]
-    fn note_the_end_of_a_wait(&self) {
+    fn record_wakeup(&self) {
         if self.busy_poll.is_on() && self.executor.has_work() {
             self.busy_poll.end_wait(self.timers.clock.now_ns());
         }
     }
 
-    fn until_next_deadline(&self) -> Wait {
+    fn until_next_deadline(&self) -> Option<Duration> {
         if self.timers.clock.is_paused() {
             return self.jump_to_next_deadline();
         }
         let Some(deadline_ns) = self.timers.next_deadline_ns() else {
-            return Wait::Forever;
+            return None;
         };
-        match deadline_ns.saturating_sub(self.timers.clock.now_ns()) {
-            0 => Wait::Poll,
-            ns => Wait::AtMost(Duration::from_nanos(ns)),
-        }
+        let ns = deadline_ns.saturating_sub(self.timers.clock.now_ns());
+        Some(Duration::from_nanos(ns))
     }
 
     /// With a paused clock: the time comes to the timers, unless somebody waits for the world
     /// outside, which has no part in our time.
     #[cold]
-    fn jump_to_next_deadline(&self) -> Wait {
+    fn jump_to_next_deadline(&self) -> Option<Duration> {
         // The end of the clock's range stands for "never" (I7).
         let earliest_ns = self.timers.earliest_ns().filter(|ns| *ns != u64::MAX);
         let Some(deadline_ns) = earliest_ns else {
-            return Wait::Forever;
+            return None;
         };
         // What is due already, by `advance` or before the clock was paused, needs no jump.
         if deadline_ns > self.timers.clock.now_ns() {
-            let outside = self.reactor.waiting() > 0 || self.blocking.awaited() > 0;
+            let outside = self.waits_for_io() || self.blocking.awaited() > 0;
             if outside || self.remote.inbox().is_pending() {
-                return Wait::Forever;
+                return None;
             }
             self.timers.clock.advance_to(deadline_ns);
         }
-        Wait::Poll
+        Some(Duration::ZERO)
     }
 
     /// Wakes whoever's time has come.
     #[inline]
     fn expire_timers(&self) {
         if !self.timers.is_idle() {
-            self.timers.expire(|due| self.executor.wake_all(due, Ours));
+            self.timers.expire(|due| self.executor.wake_all(due));
         }
     }
 
@@ -316,6 +329,18 @@ impl fmt::Debug for Runtime {
         f.debug_struct("Runtime")
             .field("core", &self.core)
             .finish_non_exhaustive()
+    }
+}
+
+/// Keeps a row for the root future, and contains its waker.
+struct RootGuard<'a> {
+    core: &'a Core,
+    waker: Waker,
+}
+
+impl Drop for RootGuard<'_> {
+    fn drop(&mut self) {
+        self.core.executor.end_root();
     }
 }
 

@@ -8,14 +8,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::context;
-use crate::id::RuntimeId;
-use crate::reactor::Polled;
-use crate::reactor::waiters::WaiterId;
+use crate::id::{RuntimeId, WaiterId};
+use crate::inbox::Message;
+use crate::reactor::PollReady;
+use crate::reactor::source::ReadyRef;
 use crate::ready::Interest;
-use crate::slab::Key;
 use crate::sys;
-use crate::task_info::Wait;
-use crate::waker::clone_own;
+use crate::table::Key;
+use crate::task_info::WaitInfo;
 
 /// A signal's number, by name.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -151,13 +151,14 @@ impl fmt::Debug for SignalKind {
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
     let core = context::expect("signal");
     let event = sys::signal::catch(kind.0)?;
-    let source = core.signal_source(event)?;
+    let (source, ready) = core.signal_source(event)?;
     let waiter = core.reactor.next_waiter();
     let seen = sys::signal::caught(kind.0);
     Ok(Signal {
         kind,
         runtime: core.id,
         source,
+        ready,
         waiter,
         seen,
     })
@@ -171,6 +172,7 @@ pub struct Signal {
     kind: SignalKind,
     runtime: RuntimeId,
     source: Key,
+    ready: ReadyRef,
     waiter: WaiterId,
     /// How often the signal had been caught when it was last received.
     seen: u64,
@@ -211,46 +213,49 @@ impl Signal {
             return Poll::Ready(None);
         };
         loop {
+            // Cloning can run user code, so it comes before both looks.
+            let waker = context::clone_waker(cx.waker());
             let caught = sys::signal::caught(self.kind.0);
             if caught != self.seen {
                 self.seen = caught;
                 return Poll::Ready(Some(()));
             }
-            let (interest, waker) = (Interest::READABLE, cx.waker());
-            let (seen, waiter) = (&core.signals_seen, &mut self.waiter);
-            let reactor = &core.reactor;
-            match reactor.poll_ready(self.source, seen, interest, waiter, waker, clone_own) {
-                // Some signal, perhaps not ours: the count decides, read again after the clear.
-                Polled::Ready => {
-                    let known = seen.get();
-                    seen.clear(known, known.ready());
-                    continue;
+            let interest = Interest::READABLE;
+            match core
+                .reactor
+                .poll_ready(self.source, interest, self.waiter, waker)
+            {
+                // Some signal was caught: the count says which, so it is read again after the clear.
+                PollReady::Ready(event) => self.ready.word().clear(event, event.ready()),
+                PollReady::Gone => return Poll::Ready(None),
+                PollReady::Pending => {
+                    core.executor.set_wait(|| WaitInfo {
+                        operation: "Signal::recv",
+                        location,
+                        since_ns: core.timers.loop_now_ns(),
+                        fd: -1,
+                    });
+                    return Poll::Pending;
                 }
-                Polled::Crowded => {
-                    let store = reactor.poll_crowded(self.source, interest, waiter, waker);
-                    if let Some(waiter) = store {
-                        reactor.store(self.source, interest, waiter, waker);
-                    }
-                }
-                Polled::Waiting => {}
-                Polled::Gone => return Poll::Ready(None),
             }
-            core.executor.note_wait(|| Wait {
-                operation: "Signal::recv",
-                location,
-                since_ns: core.timers.loop_now_ns(),
-                fd: -1,
-            });
-            return Poll::Pending;
+        }
+    }
+
+    /// Removes the waker that is stored, if there is one.
+    fn cancel_wait(&self) {
+        match context::get_if(self.runtime) {
+            Some(core) => core.reactor.remove_waiter(self.source, self.waiter),
+            None => {
+                let message = Message::RemoveWaiter(self.source, self.waiter);
+                context::send(self.runtime, message);
+            }
         }
     }
 }
 
 impl Drop for Signal {
     fn drop(&mut self) {
-        if let Some(core) = context::get_if(self.runtime) {
-            drop(core.reactor.forget(self.source, self.waiter));
-        }
+        self.cancel_wait();
     }
 }
 
@@ -268,5 +273,11 @@ impl Future for Recv<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<()>> {
         let location = self.location;
         self.signal.poll_at(cx, location)
+    }
+}
+
+impl Drop for Recv<'_> {
+    fn drop(&mut self) {
+        self.signal.cancel_wait();
     }
 }

@@ -20,18 +20,7 @@ pub(crate) struct Epoll {
     fd: OwnedFd,
 }
 
-/// How long [`Epoll::wait`] may block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// Look and return at once.
-    Poll,
-    /// At most this long, rounded up, never down.
-    AtMost(Duration),
-    /// Until something happens.
-    Forever,
-}
-
-/// One descriptor's news.
+/// One event of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     /// The number given to [`Epoll::add`].
@@ -98,7 +87,8 @@ impl Epoll {
         Ok(())
     }
 
-    /// Waits for events and returns how many came; [`Events::iter`] reads them.
+    /// Waits for events and returns how many came; [`Events::iter`] reads them. `None` waits without
+    /// limit, zero does not block.
     ///
     /// A signal that interrupts the wait (`EINTR`) counts as no event: the loop then computes anew
     /// how long it may still wait, which is the only correct way to go on.
@@ -106,11 +96,11 @@ impl Epoll {
     /// # Errors
     ///
     /// `EBADF`, `EINVAL`, `EFAULT`: the epoll descriptor was closed behind the runtime's back.
-    pub(crate) fn wait(&self, events: &mut Events, wait: Wait) -> io::Result<usize> {
-        let count = match wait {
-            Wait::Poll => self.wait_ms(events, 0),
-            Wait::Forever => self.wait_ms(events, -1),
-            Wait::AtMost(limit) => self.wait_at_most(events, limit),
+    pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
+        let count = match timeout {
+            None => self.wait_ms(events, -1),
+            Some(Duration::ZERO) => self.wait_ms(events, 0),
+            Some(limit) => self.wait_at_most(events, limit),
         };
         match count {
             Ok(count) => Ok(count as usize),
@@ -229,12 +219,7 @@ mod tests {
         epoll.add(wake.as_fd(), 1, Epoll::READ).unwrap();
         wake.signal().unwrap();
         let mut events = Events::with_capacity(1);
-        assert_eq!(
-            epoll
-                .wait(&mut events, Wait::AtMost(Duration::MAX))
-                .unwrap(),
-            1
-        );
+        assert_eq!(epoll.wait(&mut events, Some(Duration::MAX)).unwrap(), 1);
     }
 
     #[test]

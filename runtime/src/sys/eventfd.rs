@@ -67,8 +67,10 @@ impl AsFd for EventFd {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::sys::epoll::{Epoll, Events, Wait};
+    use crate::sys::epoll::{Epoll, Events};
 
     #[test]
     fn a_full_counter_still_wakes() {
@@ -79,14 +81,14 @@ mod tests {
         (&event_fd.file)
             .write_all(&(u64::MAX - 1).to_ne_bytes())
             .unwrap();
-        assert_eq!(epoll.wait(&mut events, Wait::Poll).unwrap(), 1);
+        assert_eq!(epoll.wait(&mut events, Some(Duration::ZERO)).unwrap(), 1);
         assert_eq!(
-            epoll.wait(&mut events, Wait::Poll).unwrap(),
+            epoll.wait(&mut events, Some(Duration::ZERO)).unwrap(),
             0,
             "edge-triggered: told once"
         );
         event_fd.signal().unwrap();
-        assert_eq!(epoll.wait(&mut events, Wait::Poll).unwrap(), 1);
+        assert_eq!(epoll.wait(&mut events, Some(Duration::ZERO)).unwrap(), 1);
         assert_eq!(events.iter(1).next().unwrap().token, 7);
     }
 
@@ -98,7 +100,7 @@ mod tests {
         let mut events = Events::with_capacity(4);
         for _ in 0..3 {
             event_fd.signal().unwrap();
-            assert_eq!(epoll.wait(&mut events, Wait::Poll).unwrap(), 1);
+            assert_eq!(epoll.wait(&mut events, Some(Duration::ZERO)).unwrap(), 1);
         }
     }
 }

@@ -14,10 +14,9 @@ use std::task::{Context, Poll};
 
 use super::{Id, JoinError};
 use crate::context;
-use crate::executor::{Join, output_of};
+use crate::executor::{PollJoin, output_of};
 use crate::inbox::Message;
-use crate::task_info::Wait;
-use crate::waker::Ours;
+use crate::task_info::WaitInfo;
 
 /// A handle that gives the output of a task.
 ///
@@ -121,11 +120,11 @@ impl<T> JoinHandle<T> {
         });
         let joined = looked.flatten().unwrap_or_else(|| {
             context::explain_absence(id.runtime, "joining", Location::caller());
-            Join::Gone
+            PollJoin::Gone
         });
         let output = match joined {
-            Join::Finished(cell) => output_of::<Result<T, JoinError>>(cell),
-            Join::Gone => None,
+            PollJoin::Ready(cell) => output_of::<Result<T, JoinError>>(cell),
+            PollJoin::Gone => None,
             _ => return None,
         };
         self.stage = Stage::Done;
@@ -158,7 +157,7 @@ impl<T: 'static> Future for JoinHandle<T> {
         let looked = context::with(|core| {
             let owns = core.owns(id.runtime);
             owns.then(|| {
-                core.executor.poll_join(id, cx.waker(), Ours, || Wait {
+                core.executor.poll_join(id, cx.waker(), || WaitInfo {
                     operation: "JoinHandle",
                     location,
                     since_ns: core.timers.loop_now_ns(),
@@ -168,30 +167,30 @@ impl<T: 'static> Future for JoinHandle<T> {
         });
         let joined = looked.flatten().unwrap_or_else(|| {
             context::explain_absence(id.runtime, "JoinHandle::poll", location);
-            Join::Gone
+            PollJoin::Gone
         });
         match joined {
-            Join::Waiting => Poll::Pending,
-            Join::Store => {
+            PollJoin::Pending => Poll::Pending,
+            PollJoin::StoreWaker => {
                 if let Some(core) = context::get() {
-                    core.executor.store_joiner(id.key, cx.waker(), Ours);
+                    core.executor.store_joiner(id.key, cx.waker());
                 }
                 Poll::Pending
             }
-            Join::Yield => {
+            PollJoin::OverBudget => {
                 super::yield_after_turn(cx);
                 Poll::Pending
             }
-            Join::Finished(cell) => {
+            PollJoin::Ready(cell) => {
                 self.stage = Stage::Done;
                 let output = output_of::<Result<T, JoinError>>(cell);
                 Poll::Ready(output.unwrap_or_else(|| Err(JoinError::cancelled(id))))
             }
-            Join::Gone => {
+            PollJoin::Gone => {
                 self.stage = Stage::Done;
                 Poll::Ready(Err(JoinError::cancelled(id)))
             }
-            Join::Itself => {
+            PollJoin::SelfJoin => {
                 panic!("task {id} awaits its own JoinHandle, which can never give an output")
             }
         }

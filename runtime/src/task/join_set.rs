@@ -32,8 +32,9 @@ use pin_project_lite::pin_project;
 use super::spawn_blocking::collect;
 use super::{AbortHandle, Id, JoinError, JoinHandle, spawn_named, yield_after_turn};
 use crate::context;
-use crate::slab::{Key, Slab};
+use crate::slab::Slab;
 use crate::sync::{Mutex, MutexGuard};
+use crate::table::Key;
 use crate::wait_list::{note_wait, wake_all};
 
 /// Holds tasks of one output type and gives their outputs in the order in which they end.
@@ -109,7 +110,7 @@ impl Drop for Notice {
         if let Some(waker) = waker {
             // The task is at its end, and a waker that panics is not to become its panic.
             match context::get() {
-                Some(core) => core.executor.contain("a waker", || waker.wake()),
+                Some(core) => core.executor.catch_panic("a waker", || waker.wake()),
                 None => wake_all([waker]),
             }
         }

@@ -10,8 +10,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::context;
-use crate::executor::cell;
-use crate::waker;
+use crate::executor::cell::{BoxedCell, TaskCell};
+use crate::id::WakerData;
 
 mod join_handle;
 pub mod join_set;
@@ -79,7 +79,7 @@ where
     F: Future + 'static,
     F::Output: 'static,
 {
-    match spawn_cell(cell::Cell::boxed(future), location) {
+    match spawn_cell(TaskCell::boxed(future), location) {
         Some(id) => JoinHandle::new(id),
         None => {
             context::expect("spawn");
@@ -88,29 +88,22 @@ where
     }
 }
 
-/// What does not depend on the future's type; `None` without a runtime on this thread.
+/// The part of spawning that does not depend on the future's type. Returns `None` without a runtime
+/// on this thread.
 #[inline(never)]
-fn spawn_cell(cell: cell::BoxedCell, location: &'static Location<'static>) -> Option<Id> {
-    let mut cell = Some(cell);
-    let spawned = context::with(|core| core.executor.spawn(&mut cell, location));
-    spawned
-        .flatten()
-        .or_else(|| spawn_into_new_slot(cell, location))
-}
-
-/// When no slot is free. Looks anew, so that the usual case keeps nothing for after a call.
-#[cold]
-fn spawn_into_new_slot(
-    mut cell: Option<cell::BoxedCell>,
-    location: &'static Location<'static>,
-) -> Option<Id> {
-    context::with(|core| match core.executor.make_room() {
-        true => core.executor.spawn(&mut cell, location),
-        // The runtime is ending. Awaiting the task says "cancelled".
-        false => Some(Id::of_nobody(core.id)),
-    })
-    .flatten()
-    // Outside of `with`, a future that has found no place is dropped here.
+fn spawn_cell(cell: BoxedCell, location: &'static Location<'static>) -> Option<Id> {
+    let mut refused = None;
+    let id = context::with(|core| match core.executor.spawn(cell, location) {
+        Ok(id) => id,
+        Err(cell) => {
+            refused = Some(cell);
+            // The runtime is ending. Awaiting the task returns "canceled".
+            Id::of_no_task(core.id)
+        }
+    });
+    // Dropping a future is user code, so it happens outside of `with`.
+    drop(refused);
+    id
 }
 
 #[track_caller]
@@ -125,7 +118,7 @@ where
 {
     let task = spawn_at(future, location);
     if let Some(name) = name {
-        context::with(|core| core.executor.name(task.id().key, name));
+        context::with(|core| core.executor.set_name(task.id().key, name));
     }
     task
 }
@@ -252,7 +245,7 @@ pub fn try_id() -> Option<Id> {
 #[track_caller]
 pub fn dump() -> Vec<TaskInfo> {
     let core = context::expect("task::dump");
-    core.executor.records(core.timers.clock.now_ns())
+    core.executor.dump(core.timers.clock.now_ns())
 }
 
 /// Lets everybody else go first: tasks that are ready, and I/O and timers that are pending.
@@ -338,24 +331,22 @@ impl Future for ConsumeBudget {
     }
 }
 
-/// Arranges for the task to be polled again after the next turn.
+/// Defers the task of `cx` until after the next turn.
 #[inline]
 pub(crate) fn yield_after_turn(cx: &Context<'_>) {
-    let word = waker::word_of(cx.waker());
-    if context::with(|core| core.executor.yield_after_turn(word)) != Some(true) {
-        yield_of_another(cx);
+    let data = WakerData::from_waker(cx.waker(), &context::VTABLE);
+    if context::with(|core| core.executor.defer_current(data)) != Some(true) {
+        defer_external(cx);
     }
 }
 
-/// As [`yield_after_turn`] with a waker that is not the running task's.
+/// As [`yield_after_turn`], with a waker that is not the running task's.
 #[cold]
-fn yield_of_another(cx: &Context<'_>) {
+fn defer_external(cx: &Context<'_>) {
     match context::get() {
-        Some(core) if core.executor.is_polling() => {
-            core.executor.wake_after_turn(cx.waker().clone());
-        }
-        // Another executor polls, with this thread's runtime entered or not: there may never be a
-        // turn after which to wake it, so this is the best that can be done.
+        Some(core) if core.executor.is_polling() => core.executor.defer(cx.waker().clone()),
+        // Another executor polls, with this thread's runtime entered or not. A turn may never come,
+        // so the waker is woken at once.
         _ => cx.waker().wake_by_ref(),
     }
 }

@@ -14,10 +14,9 @@ use super::Instant;
 use crate::context::{self, Core};
 use crate::id::RuntimeId;
 use crate::inbox::Message;
-use crate::slab::Key;
-use crate::task_info::Wait;
+use crate::table::Key;
+use crate::task_info::WaitInfo;
 use crate::timer::Armed;
-use crate::waker::{clone_own, let_go};
 
 /// Waits for the given time. [`Duration::MAX`] waits for ever.
 ///
@@ -225,7 +224,7 @@ impl Sleep {
         };
         let quickly = |core: &Core| core.owns(runtime).then(|| core.timers.disarm_quickly(key));
         match context::with(quickly).flatten().flatten() {
-            Some(waker) => let_go(waker),
+            Some(waker) => context::drop_waker(waker),
             None => disarm(runtime, key),
         }
     }
@@ -297,7 +296,7 @@ impl Sleep {
                     return Looked::Fired;
                 }
                 // Nearly always a waker of ours, whose clone runs nothing foreign.
-                let key = clone_own(cx.waker())
+                let key = context::clone_local(cx.waker())
                     .and_then(|waker| core.timers.arm_quickly(deadline, waker));
                 match key {
                     Some(key) => {
@@ -308,7 +307,7 @@ impl Sleep {
                 }
             }
         };
-        core.executor.note_wait(|| Wait {
+        core.executor.set_wait(|| WaitInfo {
             operation: self.operation_name(),
             location: self.location,
             since_ns: core.timers.loop_now_ns(),

@@ -35,7 +35,7 @@ use std::time::Instant;
 
 use super::clock::Clock;
 use super::wheel::{HANDFUL, Removed, Wheel};
-use crate::slab::Key;
+use crate::table::Key;
 
 /// As many as a `u64` has bits, so that one word says which are taken.
 const SEATS: usize = u64::BITS as usize;

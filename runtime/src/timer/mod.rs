@@ -12,8 +12,8 @@ pub(crate) mod clock;
 mod lobby;
 mod wheel;
 
-use crate::slab::Key;
-use crate::task_info::Cause;
+use crate::table::Key;
+use crate::task_info::WakeCause;
 use clock::Clock;
 use lobby::Lobby;
 
@@ -145,7 +145,7 @@ impl Timers {
     }
 
     /// Hands the wakers of all timers that are due to `wake`, outside of every borrow.
-    pub(crate) fn expire(&self, wake: impl FnOnce(&mut dyn Iterator<Item = (Waker, Cause)>)) {
+    pub(crate) fn expire(&self, wake: impl FnOnce(&mut dyn Iterator<Item = (Waker, WakeCause)>)) {
         let mut expired = self.expired.take();
         let now = self.loop_now.get();
         let mut lobby = self.lobby.borrow_mut();
@@ -154,7 +154,7 @@ impl Timers {
         self.expired_to.set(now);
         self.fired.set(self.fired.get() + expired.len() as u64);
         if !expired.is_empty() {
-            wake(&mut expired.drain(..).map(|waker| (waker, Cause::TIMER)));
+            wake(&mut expired.drain(..).map(|waker| (waker, WakeCause::Timer)));
         }
         self.expired.set(expired);
     }

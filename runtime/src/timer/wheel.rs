@@ -80,7 +80,8 @@
 use std::mem;
 use std::task::Waker;
 
-use crate::slab::{Key, Slab};
+use crate::slab::Slab;
+use crate::table::Key;
 
 /// Bits of a deadline inside one tick, the width of a slot of level 0: 16 ns. A coarse
 /// tick would save two levels and make each expiry walk all the timers of its tick.

@@ -7,8 +7,8 @@ use loom::thread;
 
 use super::{RemoteJoinHandle, Sender, Shared};
 use crate::id::RuntimeId;
-use crate::slab::Key;
 use crate::sync::model;
+use crate::table::Key;
 use crate::task::Id;
 
 fn both_sides<T>() -> (Sender<T>, RemoteJoinHandle<T>) {

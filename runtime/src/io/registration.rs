@@ -1,0 +1,243 @@
+//! Waiting for a registered descriptor: the part of [`AsyncFd`](super::AsyncFd) and its futures that
+//! does not depend on the type in them.
+//!
+//! Called by [`super::async_fd`]; calls the reactor. An operation waits in two steps, and the first
+//! is nearly always enough when the descriptor is ready:
+//!
+//! ```text
+//!  poll_ready   loads the readiness word        ready: the operation is tried at once
+//!    |
+//!    v not ready
+//!  poll_wait    looks again in the reactor      ready: as above
+//!                                               else:  the waker is stored, Pending
+//! ```
+
+use std::io;
+use std::os::fd::RawFd;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use super::{Interest, Ready};
+use crate::context::{self, Core};
+use crate::coop;
+use crate::id::{RuntimeId, WaiterId};
+use crate::inbox::Message;
+use crate::reactor::source::{ReadyEvent, ReadyRef};
+use crate::reactor::{PollReady, runtime_is_gone};
+use crate::table::Key;
+use crate::task::yield_after_turn;
+use crate::task_info::WaitInfo;
+
+/// Identifies a source of a runtime and deregisters it when dropped.
+#[derive(Debug)]
+pub(super) struct Registration {
+    runtime: RuntimeId,
+    key: Key,
+    fd: RawFd,
+    ready: ReadyRef,
+    /// Whether dropping has to tell the kernel, because `close(2)` does not. Written by
+    /// `mark_duplicated`, read by `drop`; no other memory depends on it.
+    explicit: AtomicBool,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        let explicit = self.explicit.get_mut().then_some(self.fd);
+        context::deregister(self.runtime, self.key, explicit);
+    }
+}
+
+/// One operation that waits for a source, or can.
+#[derive(Debug)]
+pub(super) struct IoWait {
+    pub(super) interest: Interest,
+    /// Whether the waker identifies the waiter. Otherwise the number does.
+    pub(super) by_waker: bool,
+    /// The operation's id while its waker is stored.
+    stored: Option<WaiterId>,
+    pub(super) operation: &'static str,
+    pub(super) location: &'static Location<'static>,
+}
+
+impl IoWait {
+    #[inline]
+    pub(super) fn new(
+        interest: Interest,
+        operation: &'static str,
+        location: &'static Location<'static>,
+    ) -> Self {
+        IoWait {
+            interest,
+            by_waker: false,
+            stored: None,
+            operation,
+            location,
+        }
+    }
+
+    /// Whether the waker of a numbered operation is stored.
+    #[inline]
+    pub(super) fn is_stored(&self) -> bool {
+        self.stored.is_some()
+    }
+
+    /// The id under which to store `waker`.
+    #[inline]
+    fn id(&mut self, core: &Core, waker: &Waker) -> WaiterId {
+        if self.by_waker {
+            return context::waiter_id(waker);
+        }
+        *self
+            .stored
+            .get_or_insert_with(|| core.reactor.next_waiter())
+    }
+
+    fn info(&self, core: &Core, fd: RawFd) -> WaitInfo {
+        WaitInfo {
+            operation: self.operation,
+            location: self.location,
+            since_ns: core.timers.loop_now_ns(),
+            fd,
+        }
+    }
+}
+
+impl Registration {
+    pub(super) fn new(
+        core: &Core,
+        fd: std::os::fd::BorrowedFd<'_>,
+        interest: Interest,
+        explicit: bool,
+    ) -> io::Result<Self> {
+        let (key, ready) = core.reactor.register(fd, interest)?;
+        Ok(Registration {
+            runtime: core.id,
+            key,
+            fd: std::os::fd::AsRawFd::as_raw_fd(&fd),
+            ready,
+            explicit: AtomicBool::new(explicit),
+        })
+    }
+
+    /// Makes dropping tell the kernel.
+    pub(super) fn deregister_explicitly(&self) {
+        self.explicit.store(true, Ordering::Relaxed);
+    }
+
+    /// Presets readiness, if the runtime is the one on this thread.
+    pub(super) fn preset(&self, ready: Ready) {
+        if let Some(core) = context::get_if(self.runtime) {
+            core.preset_ready(self.key, ready);
+        }
+    }
+
+    /// Waits until the source is ready. Ready takes one operation off the task's budget.
+    #[inline]
+    pub(super) fn poll_ready(
+        &self,
+        wait: &mut IoWait,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        let event = self.ready.word().load().filter(wait.interest);
+        if !event.ready().is_empty() && context::is(self.runtime) && coop::spend() {
+            self.end_wait(wait);
+            return Poll::Ready(Ok(event));
+        }
+        self.poll_wait(wait, cx)
+    }
+
+    /// As [`poll_ready`](Self::poll_ready), through the reactor.
+    // Not inlined, so that the way past it stays short.
+    #[inline(never)]
+    fn poll_wait(&self, wait: &mut IoWait, cx: &Context<'_>) -> Poll<io::Result<ReadyEvent>> {
+        let Some(core) = context::get_if(self.runtime) else {
+            context::explain_absence(self.runtime, wait.operation, wait.location);
+            return Poll::Ready(Err(runtime_is_gone()));
+        };
+        let (id, interest) = (wait.id(&core, cx.waker()), wait.interest);
+        let polled = match context::clone_local(cx.waker()) {
+            Some(waker) => core.reactor.poll_ready(self.key, interest, id, waker),
+            None => self.poll_external(&core, interest, id, cx.waker()),
+        };
+        match polled {
+            PollReady::Pending => {
+                core.executor.set_wait(|| wait.info(&core, self.fd));
+                Poll::Pending
+            }
+            PollReady::Ready(_) if !core.executor.charge() => {
+                yield_after_turn(cx);
+                Poll::Pending
+            }
+            PollReady::Ready(event) => {
+                self.end_wait(wait);
+                Poll::Ready(Ok(event))
+            }
+            PollReady::Gone => Poll::Ready(Err(runtime_is_gone())),
+        }
+    }
+
+    /// Polls with an external waker. Cloning it is user code, so it comes before the look (I3, I6).
+    #[cold]
+    fn poll_external(
+        &self,
+        core: &Core,
+        interest: Interest,
+        id: WaiterId,
+        waker: &Waker,
+    ) -> PollReady {
+        if core.reactor.is_stored(self.key, interest, id, waker) {
+            return PollReady::Pending;
+        }
+        core.reactor
+            .poll_ready(self.key, interest, id, waker.clone())
+    }
+
+    /// Ends a wait whose event has come.
+    #[inline]
+    fn end_wait(&self, wait: &mut IoWait) {
+        // A wait in both directions was ended by one of them; the other still stores the waker.
+        if wait.is_stored() && wait.interest.is_both() {
+            self.cancel_wait(wait);
+        }
+        wait.stored = None;
+    }
+
+    /// Removes the waker of an operation that stops waiting.
+    #[cold]
+    pub(super) fn cancel_wait(&self, wait: &IoWait) {
+        let Some(id) = wait.stored else {
+            return;
+        };
+        match context::get_if(self.runtime) {
+            Some(core) => core.reactor.remove_waiter(self.key, id),
+            None => context::send(self.runtime, Message::RemoveWaiter(self.key, id)),
+        }
+    }
+
+    /// The readiness that ends a wait for `interest`; `None` when there is none.
+    #[inline]
+    pub(super) fn try_ready(
+        &self,
+        interest: Interest,
+        location: &Location<'_>,
+    ) -> Option<ReadyEvent> {
+        let event = self.ready.word().load().filter(interest);
+        if !context::is(self.runtime) {
+            // When the runtime has ended, the word is empty.
+            context::explain_absence(self.runtime, "AsyncFd::try_ready", location);
+        }
+        (!event.ready().is_empty()).then_some(event)
+    }
+
+    /// Clears what an operation on this thread has disproved that began with `event`.
+    #[inline]
+    pub(super) fn clear(&self, event: ReadyEvent, ready: Ready) {
+        self.ready.word().clear(event, ready);
+    }
+
+    /// As [`clear`](Self::clear), on any thread.
+    pub(super) fn clear_shared(&self, event: ReadyEvent, ready: Ready) {
+        self.ready.word().clear_shared(event, ready);
+    }
+}

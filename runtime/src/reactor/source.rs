@@ -1,0 +1,326 @@
+//! What the reactor records of one descriptor: its readiness and its waiters.
+//!
+//! The readiness is one word, shared by the source and the handle that registered it. An event
+//! raises the tick and sets bits; an operation that met EAGAIN, or moved less than it asked for,
+//! clears bits:
+//!
+//! ```text
+//!  ReadyWord   tick : 32 | (0) : 24 | ready : 8
+//!
+//!    turn       Source::set_ready     tick 7, READABLE
+//!    poll       ReadyWord::load       the operation runs with event 7
+//!    poll       ReadyWord::clear      still tick 7: READABLE is cleared
+//!                                     already tick 8: nothing is cleared, because event 8 is news
+//!                                     of its own
+//! ```
+//!
+//! So an operation that finds its descriptor ready does not look up the source, or the runtime.
+//!
+//! Atomic only because a handle is `Sync`. The source's thread uses plain loads and stores; a guard
+//! that was carried to another thread clears by compare-and-exchange, which fails when an event came
+//! in between. Every access is relaxed, because no other memory depends on it.
+
+use std::cell::{Cell, OnceCell};
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+use super::waiters::Waiters;
+use crate::ready::{Interest, Ready};
+use crate::task_info::WakeCause;
+
+/// The readiness of a source at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReadyEvent(u64);
+
+impl ReadyEvent {
+    #[inline]
+    pub(crate) fn ready(self) -> Ready {
+        Ready::from_bits(self.0 as u8)
+    }
+
+    /// The number of events so far. 32 bits, because a guard can be held across that many turns
+    /// (tokio issue 8331 shows what happens with 8 bits).
+    #[inline]
+    fn tick(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Returns the part that ends a wait for `interest`.
+    #[inline]
+    pub(crate) fn filter(self, interest: Interest) -> Self {
+        let others = !interest.mask().to_bits();
+        ReadyEvent(self.0 & !u64::from(others))
+    }
+
+    #[inline]
+    fn next_tick(self) -> Self {
+        ReadyEvent(self.0.wrapping_add(1 << 32))
+    }
+
+    #[inline]
+    fn union(self, ready: Ready) -> Self {
+        ReadyEvent(self.0 | u64::from(ready.to_bits()))
+    }
+
+    #[inline]
+    pub(crate) fn difference(self, ready: Ready) -> Self {
+        ReadyEvent(self.0 & !u64::from(ready.to_bits()))
+    }
+}
+
+/// The readiness word of one source.
+#[derive(Debug, Default)]
+pub(crate) struct ReadyWord(AtomicU64);
+
+impl ReadyWord {
+    #[inline]
+    pub(crate) fn load(&self) -> ReadyEvent {
+        ReadyEvent(self.0.load(Ordering::Relaxed))
+    }
+
+    #[inline]
+    fn store(&self, event: ReadyEvent) {
+        self.0.store(event.0, Ordering::Relaxed);
+    }
+
+    /// Clears what an operation has disproved that began with `event`, unless another event came
+    /// since. To be called on the source's thread.
+    #[inline]
+    pub(crate) fn clear(&self, event: ReadyEvent, ready: Ready) {
+        let now = self.load();
+        if now.tick() == event.tick() {
+            self.store(now.difference(ready));
+        }
+    }
+
+    /// As [`clear`](Self::clear), on any thread.
+    pub(crate) fn clear_shared(&self, event: ReadyEvent, ready: Ready) {
+        let clear = |now| {
+            let now = ReadyEvent(now);
+            (now.tick() == event.tick()).then_some(now.difference(ready).0)
+        };
+        // `Err` means that an event came, so there is nothing to clear.
+        let _cleared = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, clear);
+    }
+}
+
+/// The readiness words of 64 sources. Together, because one allocation per source would cost 32
+/// bytes per connection.
+type ReadyWords = [ReadyWord; 64];
+
+/// A handle's reference to the readiness word of its source. The word belongs to the handle until
+/// the handle is dropped: only then can the source's row get its next occupant.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadyRef {
+    words: Arc<ReadyWords>,
+    place: u8,
+}
+
+impl ReadyRef {
+    #[inline]
+    pub(crate) fn word(&self) -> &ReadyWord {
+        &self.words[usize::from(self.place) % 64]
+    }
+}
+
+/// A registered descriptor: a row of the reactor's table.
+#[derive(Default)]
+pub(crate) struct Source {
+    fd: Cell<RawFd>,
+    /// Set when the row is occupied for the first time.
+    ready: OnceCell<ReadyRef>,
+    pub(super) readers: Waiters,
+    pub(super) writers: Waiters,
+    /// Whether a descriptor is registered.
+    occupied: Cell<bool>,
+}
+
+impl Source {
+    /// Begins to describe `fd`. `index` is the row's; `words` returns the readiness words of the 64
+    /// rows to which it belongs, if one of them was occupied before.
+    pub(super) fn occupy(
+        &self,
+        fd: RawFd,
+        index: u32,
+        words: impl FnOnce() -> Option<Arc<ReadyWords>>,
+    ) {
+        self.fd.set(fd);
+        self.occupied.set(true);
+        let ready = self.ready.get_or_init(|| ReadyRef {
+            words: words()
+                .unwrap_or_else(|| Arc::new(std::array::from_fn(|_| ReadyWord::default()))),
+            place: (index % 64) as u8,
+        });
+        ready.word().store(ReadyEvent(0));
+    }
+
+    /// Ends the description. The readiness becomes empty, so that an operation of a handle that
+    /// outlives its runtime takes the slow way and learns of it.
+    pub(super) fn vacate(&self) {
+        self.occupied.set(false);
+        if let Some(ready) = self.ready.get() {
+            ready.word().store(ReadyEvent(0));
+        }
+    }
+
+    pub(super) fn is_occupied(&self) -> bool {
+        self.occupied.get()
+    }
+
+    pub(super) fn ready_ref(&self) -> ReadyRef {
+        let ready = self.ready.get();
+        ready
+            .expect("an occupied source has a readiness word")
+            .clone()
+    }
+
+    /// The words of the 64 rows to which this one belongs.
+    pub(super) fn words(&self) -> Option<Arc<ReadyWords>> {
+        self.ready.get().map(|ready| Arc::clone(&ready.words))
+    }
+
+    pub(super) fn take_all_waiters(&self, wakers: &mut Vec<Waker>) {
+        self.readers.take_all(|waker| wakers.push(waker));
+        self.writers.take_all(|waker| wakers.push(waker));
+    }
+
+    /// Counts the waiters of both directions: all of them, and the operations among them.
+    pub(super) fn count_waiters(&self) -> (usize, usize) {
+        let (readers, writers) = (self.readers.count(), self.writers.count());
+        (readers.0 + writers.0, readers.1 + writers.1)
+    }
+
+    #[inline]
+    pub(super) fn load(&self) -> ReadyEvent {
+        match self.ready.get() {
+            Some(ready) => ready.word().load(),
+            None => ReadyEvent(0),
+        }
+    }
+
+    /// Records one event of the kernel and takes out the wakers that it concerns.
+    #[inline]
+    pub(super) fn set_ready(&self, ready: Ready, woken: &mut Vec<(Waker, WakeCause)>) {
+        self.update(|event| event.next_tick().union(ready));
+        self.take_waiters(ready, woken);
+    }
+
+    /// Presets readiness that the kernel did not report, so the tick stays.
+    pub(super) fn preset(&self, ready: Ready, woken: &mut Vec<(Waker, WakeCause)>) {
+        self.update(|event| event.union(ready));
+        self.take_waiters(ready, woken);
+    }
+
+    #[inline]
+    fn update(&self, change: impl FnOnce(ReadyEvent) -> ReadyEvent) {
+        if let Some(ready) = self.ready.get() {
+            let word = ready.word();
+            word.store(change(word.load()));
+        }
+    }
+
+    #[inline]
+    fn take_waiters(&self, ready: Ready, woken: &mut Vec<(Waker, WakeCause)>) {
+        let fd = self.fd.get();
+        let (reads, writes) = ready.directions();
+        let mut push = |waker| woken.push((waker, WakeCause::Io { fd, ready }));
+        if reads {
+            self.readers.take_all(&mut push);
+        }
+        if writes {
+            self.writers.take_all(&mut push);
+        }
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Source")
+            .field("fd", &self.fd)
+            .field("ready", &self.load())
+            .field("readers", &self.readers)
+            .field("writers", &self.writers)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn source() -> Source {
+        let source = Source::default();
+        source.occupy(0, 0, || None);
+        source
+    }
+
+    #[test]
+    fn an_event_is_not_cleared_with_the_one_before_it() {
+        let source = source();
+        let ready = source.ready_ref();
+        let word = ready.word();
+        for clear in [ReadyWord::clear, ReadyWord::clear_shared] {
+            source.set_ready(Ready::READABLE, &mut Vec::new());
+            let old = word.load();
+            source.set_ready(Ready::READABLE, &mut Vec::new());
+            clear(word, old, Ready::READABLE);
+            assert_eq!(word.load().ready(), Ready::READABLE);
+            clear(word, word.load(), Ready::READABLE);
+            assert_eq!(word.load().ready(), Ready::EMPTY);
+        }
+    }
+
+    /// What can happen to a source and its handle, in any order.
+    #[derive(Clone, Copy, Debug)]
+    enum Step {
+        Event(u8),
+        /// An operation begins: it loads the word.
+        Begin,
+        /// It ends and has disproved these.
+        Clear(u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let ready = 0..=Ready::ALL.to_bits();
+        prop_oneof![
+            ready.clone().prop_map(Step::Event),
+            Just(Step::Begin),
+            ready.prop_map(Step::Clear),
+        ]
+    }
+
+    proptest! {
+        /// No edge is lost (I6): what an event reported stays until an operation that began after it
+        /// has disproved it.
+        #[test]
+        fn clearing_loses_no_event(steps in prop::collection::vec(step(), 0..60)) {
+            let source = source();
+            let ready = source.ready_ref();
+            let word = ready.word();
+            let (mut begun, mut since, mut model) = (word.load(), false, Ready::EMPTY);
+            for step in steps {
+                match step {
+                    Step::Event(bits) => {
+                        source.set_ready(Ready::from_bits(bits), &mut Vec::new());
+                        model |= Ready::from_bits(bits);
+                        since = true;
+                    }
+                    Step::Begin => (begun, since) = (word.load(), false),
+                    Step::Clear(bits) => {
+                        word.clear(begun, Ready::from_bits(bits));
+                        if !since {
+                            model = model - Ready::from_bits(bits);
+                        }
+                    }
+                }
+                prop_assert_eq!(word.load().ready(), model);
+            }
+        }
+    }
+}
