@@ -346,7 +346,7 @@ impl Core {
                 Message::RemoveSource(key) => self.remove_source(key),
                 Message::RemoveWaiter(key, id) => self.reactor.remove_waiter(key, id),
                 Message::RemoveTimer(key) => {
-                    let waker = self.timers.disarm(key);
+                    let waker = self.timers.remove(key);
                     self.executor.drop_user_value(waker, "the drop of a waker");
                 }
                 Message::Run(run) => {

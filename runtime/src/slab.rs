@@ -129,28 +129,8 @@ impl<T> Slab<T> {
         }
     }
 
-    /// The value in the slot, whatever its generation: for callers that keep indices in step
-    /// themselves, as the wheel's intrusive lists do.
     #[inline]
-    pub(crate) fn get_index(&self, index: u32) -> Option<&T> {
-        match self.slots.get(index as usize) {
-            Some(Slot::Occupied { value, .. }) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// As [`get_index`](Self::get_index), to change it.
-    #[inline]
-    pub(crate) fn get_index_mut(&mut self, index: u32) -> Option<&mut T> {
-        match self.slots.get_mut(index as usize) {
-            Some(Slot::Occupied { value, .. }) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// Takes the value out of the slot, whatever its generation.
-    #[inline]
-    pub(crate) fn remove_index(&mut self, index: u32) -> Option<T> {
+    fn remove_index(&mut self, index: u32) -> Option<T> {
         let slot = self.slots.get_mut(index as usize)?;
         let Slot::Occupied { generation, .. } = *slot else {
             return None;
@@ -180,22 +160,6 @@ impl<T> Slab<T> {
             Slot::Occupied { value, .. } => Some(value),
             Slot::Vacant { .. } => None,
         })
-    }
-
-    /// Takes out the last value by position; `None` when the slab is empty.
-    ///
-    /// For the end of a runtime, and only there: trailing slots go with it, and with them the
-    /// memory of their generations.
-    pub(crate) fn drain_one(&mut self) -> Option<T> {
-        while let Some(slot) = self.slots.pop() {
-            if let Slot::Occupied { value, .. } = slot {
-                self.len -= 1;
-                // Whatever is still on the free list may lie behind the new end.
-                self.free = NONE;
-                return Some(value);
-            }
-        }
-        None
     }
 }
 
@@ -239,20 +203,6 @@ mod tests {
         assert_eq!(slab.remove(last), Some("last"));
         assert_eq!(slab.insert("next"), Key::new(1, 0));
         assert_eq!(slab.get(last), None);
-    }
-
-    #[test]
-    fn draining_empties_the_slab() {
-        let mut slab = Slab::new();
-        let keys: Vec<Key> = (0..10).map(|value| slab.insert(value)).collect();
-        slab.remove(keys[9]);
-        slab.remove(keys[3]);
-        let mut drained = Vec::new();
-        while let Some(value) = slab.drain_one() {
-            drained.push(value);
-        }
-        assert_eq!(drained, [8, 7, 6, 5, 4, 2, 1, 0]);
-        assert_eq!(slab.len(), 0);
     }
 
     proptest! {

@@ -212,7 +212,7 @@ impl Core {
         if timeout == Some(Duration::ZERO) && self.reactor.sources() == 0 {
             self.reactor.skip_turn();
             // Reading the clock would cost more than this turn.
-            if !self.timers.is_idle() {
+            if !self.timers.is_empty() {
                 self.timers.refresh();
             }
             return;
@@ -239,7 +239,7 @@ impl Core {
         if self.executor.has_work() {
             return NOT_AT_ALL;
         }
-        let timeout = if self.timers.is_idle() {
+        let timeout = if self.timers.is_empty() {
             None
         } else {
             self.until_next_deadline()
@@ -303,7 +303,7 @@ impl Core {
     /// Wakes whoever's time has come.
     #[inline]
     fn expire_timers(&self) {
-        if !self.timers.is_idle() {
+        if !self.timers.is_empty() {
             self.timers.expire(|due| self.executor.wake_all(due));
         }
     }

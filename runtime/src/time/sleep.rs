@@ -16,7 +16,7 @@ use crate::id::RuntimeId;
 use crate::inbox::Message;
 use crate::table::Key;
 use crate::task_info::WaitInfo;
-use crate::timer::Armed;
+use crate::timer::PollTimer;
 
 /// Waits for the given time. [`Duration::MAX`] waits for ever.
 ///
@@ -130,7 +130,7 @@ pub struct Sleep {
     /// The timer, from the first poll that had to wait until it fires.
     armed: Option<(RuntimeId, Key)>,
     /// It was due already when it was armed (for want of budget), and fires in the next turn.
-    late: bool,
+    due_when_armed: bool,
     /// What the wait is called in the record of the task: mostly as its kind, which is one byte. A
     /// text is copied in one load of 16 bytes, and one that was stored as two words a moment ago has
     /// to wait for both stores to reach the cache.
@@ -145,7 +145,7 @@ impl Sleep {
         Sleep {
             deadline,
             armed: None,
-            late: false,
+            due_when_armed: false,
             kind,
             named: None,
             location,
@@ -216,94 +216,55 @@ impl Sleep {
         self.deadline = deadline;
     }
 
-    /// Cancels the timer, from whatever thread.
+    /// Cancels the timer, on any thread.
     #[inline]
     fn disarm(&mut self) {
         let Some((runtime, key)) = self.armed.take() else {
             return;
         };
-        let quickly = |core: &Core| core.owns(runtime).then(|| core.timers.disarm_quickly(key));
-        match context::with(quickly).flatten().flatten() {
-            Some(waker) => context::drop_waker(waker),
-            None => disarm(runtime, key),
+        let remove = |core: &Core| core.owns(runtime).then(|| core.timers.remove(key));
+        match context::with(remove).flatten() {
+            Some(Some(waker)) => context::drop_waker(waker),
+            // It has fired.
+            Some(None) => {}
+            None => context::send(runtime, Message::RemoveTimer(key)),
         }
     }
 
-    /// Arms the timer, or hands it the waker of the task it has moved to. Last in the poll, and for
-    /// what is not quickly done.
-    #[cold]
-    #[inline(never)]
-    fn wait(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let waker = cx.waker().clone();
-        let core = context::expect("Sleep::poll");
-        match self.armed {
-            Some((_, key)) => {
-                let left_over = core.timers.rearm(key, waker);
-                // The clone is foreign code; outside of `block_on` it may let the loop run.
-                let fired = core.timers.poll(key, cx.waker()) == Armed::Fired;
-                drop(left_over);
-                if fired {
-                    cx.waker().wake_by_ref();
-                }
-            }
-            None => {
-                let key = core.timers.arm(self.deadline.into_std(), waker);
-                self.armed = key.map(|key| (core.id, key));
-            }
-        }
-        Poll::Pending
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn explain(&self, runtime: RuntimeId) -> ! {
-        context::explain_absence(runtime, self.operation_name(), self.location);
-        self.say_that_it_is_gone();
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn say_that_it_is_gone(&self) -> ! {
-        panic!(
-            "{} at {}: the runtime that armed this timer has ended",
-            self.operation_name(),
-            self.location
-        );
-    }
-
+    /// Polls the timer of this sleep, or arms it. Runs no user code.
     #[inline]
-    fn look(&mut self, core: &Core, cx: &Context<'_>) -> Looked {
+    fn poll_timer(&mut self, core: &Core, cx: &Context<'_>) -> PollSleep {
         let deadline = self.deadline.into_std();
-        let looked = match self.armed {
-            Some((runtime, _)) if !core.owns(runtime) => return Looked::Elsewhere(runtime),
-            // Without a look at the timer, which is far away in memory by then.
-            Some(_) if core.timers.expired_to() >= deadline && !self.late => return Looked::Fired,
+        let polled = match self.armed {
+            Some((runtime, _)) if !core.owns(runtime) => return PollSleep::OtherRuntime(runtime),
+            // Decided without the timer, which is not in the cache then.
+            Some(_) if core.timers.expired_until() >= deadline && !self.due_when_armed => {
+                return PollSleep::Fired;
+            }
             Some((_, key)) => match core.timers.poll(key, cx.waker()) {
-                // It has been through a turn, so it costs nothing of the budget: a deadline beside
-                // a future that uses up every poll's budget has to be heard.
-                Armed::Fired => return Looked::Fired,
-                Armed::Waiting => Looked::Waiting,
-                Armed::Replace => Looked::Arm,
-                Armed::Gone if !self.late => return Looked::Gone,
-                Armed::Gone => return Looked::Fired,
+                // Not charged, because a turn has passed: a deadline beside a future that uses up the
+                // budget of every poll has to fire.
+                PollTimer::Fired => return PollSleep::Fired,
+                PollTimer::Pending => PollSleep::Pending,
+                PollTimer::OtherWaker => PollSleep::StoreWaker,
+                PollTimer::Gone if !self.due_when_armed => return PollSleep::Gone,
+                PollTimer::Gone => return PollSleep::Fired,
             },
             None => {
-                // The loop's time is never ahead of the clock, so this is never early; and what has
-                // become due since the last turn fires in the next. So does what has no budget: for
-                // that one, the timer has to be asked.
-                self.late = core.timers.loop_now() >= deadline;
-                if self.late && core.executor.charge() {
-                    return Looked::Fired;
+                // The loop's time is never ahead of the clock, so this is never early. A deadline
+                // that passed since the last turn fires in the next one. So does one that could not be
+                // charged: then only the timer says whether it has fired.
+                self.due_when_armed = core.timers.loop_now() >= deadline;
+                if self.due_when_armed && core.executor.charge() {
+                    return PollSleep::Fired;
                 }
-                // Nearly always a waker of ours, whose clone runs nothing foreign.
-                let key = context::clone_local(cx.waker())
-                    .and_then(|waker| core.timers.arm_quickly(deadline, waker));
-                match key {
+                let local = context::clone_local(cx.waker());
+                match local.and_then(|waker| core.timers.insert(deadline, waker)) {
                     Some(key) => {
                         self.armed = Some((core.id, key));
-                        Looked::Waiting
+                        PollSleep::Pending
                     }
-                    None => Looked::Arm,
+                    None => PollSleep::StoreWaker,
                 }
             }
         };
@@ -313,29 +274,60 @@ impl Sleep {
             since_ns: core.timers.loop_now_ns(),
             fd: -1,
         });
-        looked
+        polled
+    }
+
+    /// Arms the timer with an external waker, or gives it the waker of the task it has moved to.
+    #[cold]
+    #[inline(never)]
+    fn arm(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let core = context::expect("Sleep::poll");
+        match self.armed {
+            Some((_, key)) => {
+                let replaced = core.timers.update_waker(key, waker);
+                // The clone is user code; outside of `block_on` it can let the loop run.
+                let fired = core.timers.poll(key, cx.waker()) == PollTimer::Fired;
+                drop(replaced);
+                if fired {
+                    cx.waker().wake_by_ref();
+                }
+            }
+            None => {
+                let key = core.timers.insert(self.deadline.into_std(), waker);
+                self.armed = key.map(|key| (core.id, key));
+            }
+        }
+        Poll::Pending
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn panic_if_wrong_runtime(&self, runtime: RuntimeId) -> ! {
+        context::explain_absence(runtime, self.operation_name(), self.location);
+        self.panic_runtime_ended();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn panic_runtime_ended(&self) -> ! {
+        panic!(
+            "{} at {}: the runtime that armed this timer has ended",
+            self.operation_name(),
+            self.location
+        );
     }
 }
 
-/// Cancels a timer that lives somewhere else, or has been armed for long, or has fired.
-#[inline(never)]
-fn disarm(runtime: RuntimeId, key: Key) {
-    let here = |core: &Core| core.owns(runtime).then(|| core.timers.disarm(key));
-    match context::with(here).flatten() {
-        // Foreign code, and so outside of every borrow (I3).
-        Some(waker) => drop(waker),
-        None => context::send(runtime, Message::RemoveTimer(key)),
-    }
-}
-
-/// What the quick look, in which nothing foreign runs, has found.
-enum Looked {
+/// The result of [`Sleep::poll_timer`].
+enum PollSleep {
     Fired,
-    Waiting,
-    /// Arm it, or replace its waker.
-    Arm,
-    Elsewhere(RuntimeId),
-    /// It was armed by this runtime, which is ending.
+    Pending,
+    /// The waker is external or differs from the stored one: see [`Sleep::arm`].
+    StoreWaker,
+    /// The timer belongs to a runtime that is not the one on this thread.
+    OtherRuntime(RuntimeId),
+    /// The timer belongs to this runtime, which is ending.
     Gone,
 }
 
@@ -344,15 +336,15 @@ impl Future for Sleep {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match context::with(|core| self.look(core, cx)) {
-            Some(Looked::Waiting) => Poll::Pending,
-            Some(Looked::Fired) => {
+        match context::with(|core| self.poll_timer(core, cx)) {
+            Some(PollSleep::Pending) => Poll::Pending,
+            Some(PollSleep::Fired) => {
                 self.armed = None;
                 Poll::Ready(())
             }
-            Some(Looked::Arm) => self.wait(cx),
-            Some(Looked::Elsewhere(runtime)) => self.explain(runtime),
-            Some(Looked::Gone) => self.say_that_it_is_gone(),
+            Some(PollSleep::StoreWaker) => self.arm(cx),
+            Some(PollSleep::OtherRuntime(runtime)) => self.panic_if_wrong_runtime(runtime),
+            Some(PollSleep::Gone) => self.panic_runtime_ended(),
             None => {
                 context::expect("Sleep::poll");
                 Poll::Pending

@@ -1,47 +1,46 @@
-//! A runtime's timers: lobby, wheel, the clock that drives them, and the time as of the last turn.
+//! A runtime's timers: the wheel, the clock that drives it, and the time as of the last turn.
 //!
-//! Called by [`Sleep`](super::Sleep) (`arm`, `poll`, `disarm`) and by the loop (`next_deadline_ns`,
-//! `expire`). Keeps I7: a timer expires when the clock has reached its exact deadline, and the wait
-//! that leads there is rounded up.
+//! Called by [`Sleep`](crate::time::Sleep) (`insert`, `poll`, `remove`) and by the loop
+//! (`next_deadline_ns`, `expire`). Keeps I7: a timer expires when the clock has reached its exact
+//! deadline, and the wait for that is rounded up.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::task::Waker;
 use std::time::Instant;
 
 pub(crate) mod clock;
-mod lobby;
 mod wheel;
 
 use crate::table::Key;
 use crate::task_info::WakeCause;
 use clock::Clock;
-use lobby::Lobby;
+use wheel::Wheel;
 
 pub(crate) struct Timers {
     pub(crate) clock: Clock,
-    lobby: RefCell<Lobby>,
+    wheel: Wheel,
     /// The clock as the loop read it last: free to ask, and never ahead of the real one.
     loop_now: Cell<Instant>,
     loop_now_ns: Cell<u64>,
-    /// The time up to which every timer has been expired that was armed by then.
-    expired_to: Cell<Instant>,
+    /// Every timer with a deadline up to this time has expired, unless it was armed since.
+    expired_until: Cell<Instant>,
     fired: Cell<u64>,
-    /// Wakers on their way out of lobby and wheel to being woken; kept for its capacity.
+    /// Wakers on their way from the wheel to being woken; kept for its capacity.
     expired: Cell<Vec<Waker>>,
     closed: Cell<bool>,
 }
 
-/// What [`Timers::poll`] found.
+/// The result of [`Timers::poll`].
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Armed {
-    /// It has expired.
+pub(crate) enum PollTimer {
+    /// The timer has expired.
     Fired,
-    /// It is armed and will wake this waker.
-    Waiting,
-    /// It is armed for another waker: call [`Timers::rearm`].
-    Replace,
-    /// It was armed, but the runtime has ended: it will never expire.
+    /// The timer is armed and will wake the waker.
+    Pending,
+    /// The timer is armed for another waker: see [`Timers::update_waker`].
+    OtherWaker,
+    /// The runtime has ended, so the timer will never expire.
     Gone,
 }
 
@@ -50,10 +49,10 @@ impl Timers {
         let zero = clock.instant_at(0);
         Timers {
             clock,
-            lobby: RefCell::new(Lobby::new(zero)),
+            wheel: Wheel::new(),
             loop_now: Cell::new(zero),
             loop_now_ns: Cell::new(0),
-            expired_to: Cell::new(zero),
+            expired_until: Cell::new(zero),
             fired: Cell::new(0),
             expired: Cell::new(Vec::new()),
             closed: Cell::new(false),
@@ -66,13 +65,13 @@ impl Timers {
         self.loop_now.get()
     }
 
-    /// The same, for records.
+    /// The same as a number, for task info.
     #[inline]
     pub(crate) fn loop_now_ns(&self) -> u64 {
         self.loop_now_ns.get()
     }
 
-    /// Reads the clock for everybody until the next turn.
+    /// Reads the clock, for all uses until the next turn.
     #[inline]
     pub(crate) fn refresh(&self) {
         let now = self.clock.now();
@@ -80,78 +79,61 @@ impl Timers {
         self.loop_now_ns.set(self.clock.ns_of(now));
     }
 
-    /// Arms a timer. `None`: the runtime is ending, and no timer will expire any more.
+    /// Arms a timer. Returns `None` when the runtime is ending: no timer will expire any more.
     #[inline]
-    pub(crate) fn arm(&self, deadline: Instant, waker: Waker) -> Option<Key> {
+    pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> Option<Key> {
         if self.closed.get() {
             return None;
         }
-        let mut lobby = self.lobby.borrow_mut();
-        Some(lobby.insert(deadline, waker, &self.clock))
+        Some(self.wheel.insert(self.clock.ns_of(deadline), waker))
     }
 
-    /// As [`arm`](Self::arm), when that is quickly done, which is nearly always.
+    /// Reports what became of a timer. Runs no user code.
     #[inline]
-    pub(crate) fn arm_quickly(&self, deadline: Instant, waker: Waker) -> Option<Key> {
-        if self.closed.get() {
-            return None;
-        }
-        self.lobby.borrow_mut().insert_quickly(deadline, waker)
-    }
-
-    /// Runs no foreign code.
-    #[inline]
-    pub(crate) fn poll(&self, key: Key, waker: &Waker) -> Armed {
-        match self.lobby.borrow().will_wake(key, waker) {
-            // Before the end nobody but its owner takes a timer out without firing it.
-            None if self.closed.get() => Armed::Gone,
-            None => Armed::Fired,
-            Some(true) => Armed::Waiting,
-            Some(false) => Armed::Replace,
+    pub(crate) fn poll(&self, key: Key, waker: &Waker) -> PollTimer {
+        match self.wheel.will_wake(key, waker) {
+            // Until the end, only the timer's owner removes it without firing it.
+            None if self.closed.get() => PollTimer::Gone,
+            None => PollTimer::Fired,
+            Some(true) => PollTimer::Pending,
+            Some(false) => PollTimer::OtherWaker,
         }
     }
 
-    /// Gives an armed timer another waker. What comes back is to be dropped: the old waker, or the
-    /// new one when the timer has expired in the meantime.
-    pub(crate) fn rearm(&self, key: Key, waker: Waker) -> Waker {
-        self.lobby.borrow_mut().replace_waker(key, waker)
+    /// Replaces the waker of an armed timer. Returns the waker that is not stored, for the caller to
+    /// drop: the old one, or the new one when the timer has expired in the meantime.
+    pub(crate) fn update_waker(&self, key: Key, waker: Waker) -> Option<Waker> {
+        self.wheel.replace_waker(key, waker)
     }
 
-    /// Cancels a timer; its waker comes back to be dropped.
-    pub(crate) fn disarm(&self, key: Key) -> Option<Waker> {
-        self.lobby.borrow_mut().remove(key)
-    }
-
-    /// As [`disarm`](Self::disarm), when that is quickly done.
+    /// Cancels a timer and returns its waker for the caller to drop.
     #[inline]
-    pub(crate) fn disarm_quickly(&self, key: Key) -> Option<Waker> {
-        self.lobby.borrow_mut().remove_quickly(key)
+    pub(crate) fn remove(&self, key: Key) -> Option<Waker> {
+        self.wheel.remove(key)
     }
 
-    /// When the loop has to look at its timers again; perhaps earlier than the next deadline.
+    /// Returns when the loop has to look at its timers again; possibly earlier than the next deadline.
     #[inline]
     pub(crate) fn next_deadline_ns(&self) -> Option<u64> {
-        self.lobby.borrow().next_deadline(&self.clock)
+        self.wheel.next_deadline()
     }
 
-    /// The earliest deadline exactly: where a paused clock jumps to.
+    /// Returns the earliest deadline exactly: where a paused clock jumps to.
     pub(crate) fn earliest_ns(&self) -> Option<u64> {
-        self.lobby.borrow().earliest(&self.clock)
+        self.wheel.earliest()
     }
 
     #[inline]
-    pub(crate) fn is_idle(&self) -> bool {
-        self.lobby.borrow().is_empty()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.wheel.is_empty()
     }
 
-    /// Hands the wakers of all timers that are due to `wake`, outside of every borrow.
+    /// Passes the wakers of all timers that are due to `wake`.
     pub(crate) fn expire(&self, wake: impl FnOnce(&mut dyn Iterator<Item = (Waker, WakeCause)>)) {
         let mut expired = self.expired.take();
         let now = self.loop_now.get();
-        let mut lobby = self.lobby.borrow_mut();
-        lobby.expire(now, &self.clock, &mut expired);
-        drop(lobby);
-        self.expired_to.set(now);
+        self.wheel.expire(self.clock.ns_of(now), &mut expired);
+        self.expired_until.set(now);
         self.fired.set(self.fired.get() + expired.len() as u64);
         if !expired.is_empty() {
             wake(&mut expired.drain(..).map(|waker| (waker, WakeCause::Timer)));
@@ -161,23 +143,23 @@ impl Timers {
 
     /// Every timer with a deadline up to this time has expired, unless it was armed since.
     #[inline]
-    pub(crate) fn expired_to(&self) -> Instant {
-        self.expired_to.get()
+    pub(crate) fn expired_until(&self) -> Instant {
+        self.expired_until.get()
     }
 
     pub(crate) fn armed(&self) -> usize {
-        self.lobby.borrow().len()
+        self.wheel.len()
     }
 
     pub(crate) fn fired(&self) -> u64 {
         self.fired.get()
     }
 
-    /// Forgets every timer and arms no new ones; the wakers come back to be woken.
+    /// Disarms every timer and refuses new ones. Returns the wakers, to be woken.
     pub(crate) fn shut_down(&self) -> Vec<Waker> {
         self.closed.set(true);
         let mut wakers = Vec::new();
-        self.lobby.borrow_mut().take_all(&self.clock, &mut wakers);
+        self.wheel.take_all(&mut wakers);
         wakers
     }
 }
@@ -194,7 +176,7 @@ impl std::fmt::Debug for Timers {
 mod tests {
     use super::*;
 
-    /// A waker that is the same everywhere, which the no-op one need not be.
+    /// A waker that compares equal to its clones, which the no-op one need not.
     struct Nothing;
 
     impl std::task::Wake for Nothing {
@@ -202,37 +184,32 @@ mod tests {
     }
 
     #[test]
-    fn what_has_become_due_since_the_last_turn_is_not_taken_for_expired() {
+    fn a_timer_that_became_due_after_the_last_turn_has_not_expired() {
         let timers = Timers::new(Clock::new(true));
         let deadline = timers.clock.instant_at(7);
         let waker = Waker::from(std::sync::Arc::new(Nothing));
-        let key = timers.arm(deadline, waker.clone()).unwrap();
+        let key = timers.insert(deadline, waker.clone()).unwrap();
         let expire = || timers.expire(|due| assert_eq!(due.count(), 1));
         assert!(timers.clock.advance_to(9));
         expire();
-        assert!(timers.expired_to() < deadline);
-        assert_eq!(timers.poll(key, &waker), Armed::Waiting);
+        assert!(timers.expired_until() < deadline);
+        assert_eq!(timers.poll(key, &waker), PollTimer::Pending);
         timers.refresh();
         expire();
-        assert_eq!(timers.expired_to(), timers.clock.instant_at(9));
-        assert_eq!(timers.poll(key, &waker), Armed::Fired);
+        assert_eq!(timers.expired_until(), timers.clock.instant_at(9));
+        assert_eq!(timers.poll(key, &waker), PollTimer::Fired);
     }
 
     #[test]
     fn after_the_end_no_timer_is_armed() {
         let timers = Timers::new(Clock::new(true));
         let deadline = timers.loop_now();
-        let noop = || Waker::noop().clone();
-        // The first has to make room; what has room is quickly done.
-        assert!(timers.arm_quickly(deadline, noop()).is_none());
-        let key = timers.arm(deadline, noop()).unwrap();
-        assert!(timers.disarm_quickly(key).is_some());
-        assert!(timers.arm_quickly(deadline, noop()).is_some());
-        let key = timers.arm(deadline, noop()).unwrap();
+        let insert = || timers.insert(deadline, Waker::noop().clone());
+        let removed = insert().unwrap();
+        assert!(timers.remove(removed).is_some());
+        let (key, _other) = (insert().unwrap(), insert().unwrap());
         assert_eq!(timers.shut_down().len(), 2);
-        assert_eq!(timers.poll(key, Waker::noop()), Armed::Gone);
-        assert!(timers.arm_quickly(deadline, noop()).is_none());
-        assert!(timers.arm(deadline, noop()).is_none());
-        assert_eq!(timers.armed(), 0);
+        assert_eq!(timers.poll(key, Waker::noop()), PollTimer::Gone);
+        assert!(insert().is_none());
     }
 }
