@@ -310,10 +310,10 @@ fn system_calls_locks_and_slab_import_nothing_of_the_crate() {
     }
 }
 
-// --- what shares, and what is unsafe ----------------------------------------------------------------
+// --- shared data and unsafe code --------------------------------------------------------------------
 
 #[test]
-fn what_one_thread_owns_has_no_locks_and_no_atomics() {
+fn data_of_one_thread_has_no_locks_and_no_atomics() {
     let root = workspace().join("runtime/src");
     for file in rust_files(&root) {
         let single = ["executor", "reactor", "timer"]
@@ -322,7 +322,7 @@ fn what_one_thread_owns_has_no_locks_and_no_atomics() {
             || ["slab.rs", "task_info.rs"]
                 .iter()
                 .any(|single| file == Path::new(single));
-        // It lies in the handle, which other threads may hold; its header says what follows.
+        // Part of a handle, which can be on another thread: see the file's header.
         let handle = ["reactor/seen.rs", "executor/join_error.rs"]
             .iter()
             .any(|shared| file == Path::new(shared));
@@ -338,8 +338,8 @@ fn what_one_thread_owns_has_no_locks_and_no_atomics() {
 }
 
 #[test]
-fn unsafe_stands_in_the_modules_of_system_calls_and_in_one_line_elsewhere() {
-    let mut elsewhere = Vec::new();
+fn unsafe_is_limited_to_sys_modules_and_one_other_line() {
+    let mut outside_sys = Vec::new();
     for package in [
         "runtime",
         "net",
@@ -356,11 +356,11 @@ fn unsafe_stands_in_the_modules_of_system_calls_and_in_one_line_elsewhere() {
                 .filter(|token| **token == "unsafe")
                 .count();
             if !in_sys && times > 0 {
-                elsewhere.push((format!("{package}/{}", file.display()), times));
+                outside_sys.push((format!("{package}/{}", file.display()), times));
             }
         }
     }
-    assert_eq!(elsewhere, [("runtime/waker.rs".to_owned(), 1)]);
+    assert_eq!(outside_sys, [("runtime/waker.rs".to_owned(), 1)]);
 }
 
 #[test]
@@ -369,7 +369,7 @@ fn each_library_denies_unsafe_and_names_its_exceptions() {
         let root = fs::read_to_string(workspace().join(package).join("src/lib.rs")).unwrap();
         assert!(root.contains("#![deny(unsafe_code)]"), "{package}");
         let exceptions = root.matches("unsafe_code,").count();
-        assert_eq!(exceptions, 1, "{package}: `sys`, and no other module");
+        assert_eq!(exceptions, 1, "{package}: only `sys` is an exception");
     }
 }
 
@@ -382,14 +382,14 @@ fn net_uses_the_public_interface_of_the_runtime_and_there_is_no_secret_one() {
         let text = fs::read_to_string(root.join(&file)).unwrap();
         assert!(
             !text.contains("doc(hidden)"),
-            "{}: a secret door",
+            "{}: a hidden public item",
             file.display()
         );
     }
     let manifest = fs::read_to_string(workspace().join("runtime/Cargo.toml")).unwrap();
     assert!(
         !manifest.contains("internal"),
-        "a feature that opens a secret door"
+        "a feature that makes internals public"
     );
 }
 
@@ -401,7 +401,7 @@ fn net_never_blocks_the_loop() {
         let tokens = tokens(&code);
         let name = file.display();
         let path = |words: &[&str]| tokens.windows(words.len()).any(|window| window == words);
-        // Reading and writing go through its own `sys`, with sockets that do not block.
+        // Reads and writes go through net's own `sys`, on nonblocking sockets.
         for word in ["Read", "Write"] {
             assert!(!path(&["io", "::", word]), "{name}: std::io::{word}");
         }
@@ -417,13 +417,13 @@ fn net_never_blocks_the_loop() {
             !path(&["set_nonblocking", "(", "false", ")"]),
             "{name}: a blocking socket"
         );
-        // Names are looked up by the blocking pool.
+        // Only the blocking pool resolves names.
         let looks_up = has_word(&code, "to_socket_addrs");
         assert!(
             !looks_up || file.starts_with("lookup"),
             "{name}: to_socket_addrs"
         );
-        // std's sockets are taken in and given away, never used.
+        // std's sockets are converted from and to, never used.
         for family in ["net", "unix"] {
             for socket in [
                 "TcpStream",
@@ -444,7 +444,7 @@ fn net_never_blocks_the_loop() {
 
 // --- packages ---------------------------------------------------------------------------------------
 
-/// The packages that a manifest names in a section, without those that are optional.
+/// Returns the packages that a manifest depends on, without optional ones.
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let mut section = "";
     let mut found = BTreeSet::new();
@@ -470,7 +470,7 @@ fn dependencies(manifest: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_libraries_depend_on_what_was_agreed_and_on_nothing_else() {
-    for (package, agreed) in [
+    for (package, listed) in [
         ("runtime", vec!["libc", "pin-project-lite", "waker-fn"]),
         (
             "net",
@@ -484,8 +484,8 @@ fn the_libraries_depend_on_what_was_agreed_and_on_nothing_else() {
         ),
     ] {
         let manifest = fs::read_to_string(workspace().join(package).join("Cargo.toml")).unwrap();
-        let agreed: BTreeSet<String> = agreed.into_iter().map(ToOwned::to_owned).collect();
-        assert_eq!(dependencies(&manifest), agreed, "{package}");
+        let listed: BTreeSet<String> = listed.into_iter().map(ToOwned::to_owned).collect();
+        assert_eq!(dependencies(&manifest), listed, "{package}");
         let default = manifest.lines().find(|line| line.starts_with("default = "));
         assert!(
             default.is_none_or(|line| line.contains("[]")),
@@ -495,7 +495,7 @@ fn the_libraries_depend_on_what_was_agreed_and_on_nothing_else() {
 }
 
 #[test]
-fn other_systems_are_told_why_they_are_refused() {
+fn an_unsupported_target_gets_an_error_that_says_what_to_use() {
     let root = fs::read_to_string(workspace().join("runtime/src/lib.rs")).unwrap();
     let refusal = |condition: &str| {
         let (_, rest) = root.split_once(condition).expect(condition);
@@ -512,7 +512,7 @@ fn other_systems_are_told_why_they_are_refused() {
 }
 
 #[test]
-fn every_file_begins_with_what_it_is_for() {
+fn every_file_begins_with_its_purpose() {
     let packages = [
         "runtime",
         "net",
