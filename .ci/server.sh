@@ -32,7 +32,8 @@ fail() {
     exit 1
 }
 
-# until_true SECONDS COMMAND...: runs COMMAND 20 times a second until it succeeds; fails after SECONDS.
+# until_true SECONDS COMMAND...: runs COMMAND 20 times a second until it succeeds; fails after
+# SECONDS.
 until_true() {
     local tries=$(($1 * 20))
     shift
@@ -47,8 +48,9 @@ is_listening() {
     [[ "$(grep -c '^listening on ' "$work/stdout")" -ge "$1" ]] || ! kill -0 "$server" 2>/dev/null
 }
 
-# start_server ADDRESSES COMMAND...: starts COMMAND and waits for as many "listening on" lines on its
-# stdout as there are ADDRESSES. COMMAND is the server, or a wrapper with the server's process id.
+# start_server ADDRESSES COMMAND...: starts COMMAND and waits for as many "listening on" lines on
+# its stdout as there are ADDRESSES. COMMAND is the server, or a wrapper with the server's process
+# id.
 start_server() {
     local addresses=$1
     shift
