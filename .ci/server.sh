@@ -1,7 +1,7 @@
-# Sourced by .ci/clients and .ci/syscalls: starts and stops one echo-server, keeps its files in a
-# directory that goes away, and ends no process but the ones it started.
+# Sourced by .ci/clients, .ci/syscalls and .ci/valgrind. Starts and stops an echo-server, keeps its
+# files in a temporary directory, and ends only the processes that it started.
 #
-#   ECHO_SERVER=path   drives that program instead of building this tree's in release
+#   ECHO_SERVER=path   uses this program instead of building one from this tree
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 work="$(mktemp -d "${TMPDIR:-/tmp}/wakeful-clients.XXXXXX")"
@@ -20,7 +20,7 @@ clean_up() {
         wait "$pid" 2>/dev/null || true
     done
     if ((status != 0)) && [[ -s "$work/stderr" ]]; then
-        echo "--- the server's last words"
+        echo "--- the end of the server's log"
         tail -n 20 "$work/stderr"
     fi
     rm -rf "$work"
@@ -32,7 +32,8 @@ fail() {
     exit 1
 }
 
-# until_true SECONDS COMMAND...: asks 20 times a second; false when the time is over.
+# until_true SECONDS COMMAND...: runs COMMAND 20 times a second until it succeeds; fails after
+# SECONDS.
 until_true() {
     local tries=$(($1 * 20))
     shift
@@ -42,13 +43,14 @@ until_true() {
     done
 }
 
-# says N: the server has printed N "listening on" lines, or it has ended.
-says() {
+# is_listening N: true if the server has printed N "listening on" lines, or has ended.
+is_listening() {
     [[ "$(grep -c '^listening on ' "$work/stdout")" -ge "$1" ]] || ! kill -0 "$server" 2>/dev/null
 }
 
-# start_server ADDRESSES COMMAND...: starts COMMAND, which is the server with or without something
-# in front of it that keeps the process id, and waits for that many lines on its stdout.
+# start_server ADDRESSES COMMAND...: starts COMMAND and waits for as many "listening on" lines on
+# its stdout as there are ADDRESSES. COMMAND is the server, or a wrapper with the server's process
+# id.
 start_server() {
     local addresses=$1
     shift
@@ -56,7 +58,7 @@ start_server() {
     "$@" >"$work/stdout" 2>"$work/stderr" </dev/null &
     server=$!
     children[$server]=1
-    until_true 20 says "$addresses" || fail "no 'listening on' line within 20 s"
+    until_true 20 is_listening "$addresses" || fail "no 'listening on' line within 20 s"
     kill -0 "$server" 2>/dev/null || fail "the server ended at once"
     port="$(sed -n 's|^listening on tcp://127\.0\.0\.1:\([0-9]*\)$|\1|p' "$work/stdout" | head -n 1)"
     [[ -n "$port" ]] || fail "no line 'listening on tcp://127.0.0.1:PORT' in: $(cat "$work/stdout")"

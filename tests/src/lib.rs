@@ -1,6 +1,7 @@
 //! What the behaviour tests share.
 
 pub mod net_support;
+pub mod source;
 pub mod trace;
 
 /// The Rust in the pages, compiled, and run where it is not marked `no_run`.

@@ -1,412 +1,223 @@
-//! The architecture, held by a test: which module may know which, where `unsafe` may stand, where the
-//! runtime shares anything with another thread, and on what the two libraries depend.
-//!
-//! It reads the source files of the workspace, without comments, strings and unit tests, and looks at
-//! every path that begins with `crate` or `super`.
+//! The architecture, held by a test: the order of folders and the direction of imports, where `unsafe`
+//! is allowed, where the runtime shares data with another thread, and what the two libraries depend on.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// The modules of `runtime/src` from the bottom to the top, as the header of its `lib.rs` and
-/// `docs/ARCHITECTURE.md` have them. A module may use what stands in its own layer or in one before
-/// it. A new module has to be given its place here.
-const LAYERS: [(&str, &[&str]); 9] = [
+use wakeful_tests::source::{
+    Imports, Source, assert_only_known, code, functions, has_word, imports, paths, rust_files,
+    test_names, tokens, without_unit_tests, workspace,
+};
+
+// --- order of folders -------------------------------------------------------------------------------
+
+/// The folders and files at the top of each crate, from the bottom up. A file imports only from its
+/// own folder and from entries before it. A new file or folder needs a place here.
+const ORDER: [(&str, &[&str]); 4] = [
     (
-        "system calls, locks, and values under generational keys",
+        "runtime/src",
         &[
             "sys",
-            "sys::epoll",
-            "sys::eventfd",
-            "sys::signal",
-            "slab",
             "sync",
+            "slab",
             "coop",
-        ],
-    ),
-    ("numbers and flags", &["id", "ready", "reactor::seen"]),
-    (
-        "what is known of a task and of its last wake",
-        &["task_info", "news"],
-    ),
-    (
-        "what other threads see of a runtime",
-        &["inbox", "registry"],
-    ),
-    (
-        "events and time into wakes; threads for calls that block",
-        &[
-            "reactor",
-            "reactor::waiters",
-            "timer",
-            "timer::clock",
-            "timer::wheel",
-            "timer::lobby",
-            "blocking",
             "busy_poll",
-        ],
-    ),
-    (
-        "polls",
-        &[
+            "id",
+            "ready",
+            "task_info",
+            "news",
+            "inbox",
+            "registry",
+            "blocking",
+            "reactor",
+            "timer",
             "executor",
-            "executor::cell",
-            "executor::join_error",
-            "executor::panics",
-            "executor::poll_times",
-            "executor::run_queue",
-            "executor::task_table",
-        ],
-    ),
-    (
-        "which runtime is this thread's; a number as a waker; waiting for what no kernel reports",
-        &["context", "waker", "wait_list"],
-    ),
-    (
-        "what users call",
-        &[
-            "hyper",
-            "task",
-            "task::join_handle",
-            "task::join_set",
-            "task::spawn_blocking",
-            "io",
-            "io::async_fd",
-            "io::fd_stream",
-            "io::futures_io",
-            "io::copy",
-            "io::duplex",
-            "io::guard",
-            "io::readiness",
-            "io::tokio_io",
-            "io::traits",
-            "time",
-            "time::error",
-            "time::instant",
-            "time::interval",
-            "time::sleep",
-            "time::timeout",
-            "shutdown",
+            "waker",
+            "context",
+            "wait_list",
             "signal",
-            "signal::unix",
+            "task",
+            "time",
+            "io",
+            "shutdown",
+            "hyper",
+            "runtime",
+            "macros",
         ],
     ),
     (
-        "the loop, the builder, handles for other threads",
+        "net/src",
         &[
-            "macros",
+            "address", "sys", "error", "outside", "socket", "lookup", "connect", "listen",
+            "datagram", "stream", "tcp", "udp", "unix", "serve",
+        ],
+    ),
+    (
+        "echo-server/src",
+        &[
+            "bell",
+            "race",
+            "address",
+            "args",
+            "limits",
+            "output",
+            "log",
             "runtime",
-            "runtime::builder",
-            "runtime::handle",
-            "runtime::metrics",
+            "stream",
+            "unix_socket",
+            "listen",
+            "patience",
+            "connection",
+            "connections",
+            "echo",
+            "accept",
+            "datagrams",
+            "report",
+            "server",
+            "drain",
+            "team",
+            "signals",
+            "program",
+        ],
+    ),
+    (
+        "benches/suite/src",
+        &[
+            "patience", "machine", "contest", "record", "programs", "server", "load", "stand",
+            "results", "stage", "parts", "targets", "plots", "markdown", "publish",
         ],
     ),
 ];
 
-/// Names that a file may mention and that are no module of its own: model tests.
-const TEST_MODULES: [&str; 1] = ["loom_models"];
+/// Imports from an entry that comes later in [`ORDER`], as `file -> imported (1)`.
+const UPWARD: &[(&str, usize)] = &[
+    ("benches/suite/src: plots -> markdown", 1),
+    ("benches/suite/src: programs -> parts", 1),
+    ("benches/suite/src: results -> parts", 1),
+    ("benches/suite/src: stage -> parts", 1),
+    ("benches/suite/src: targets -> markdown", 1),
+    ("echo-server/src: accept -> server", 1),
+    ("echo-server/src: datagrams -> server", 1),
+    ("echo-server/src: echo -> server", 1),
+    ("echo-server/src: report -> server", 1),
+    ("net/src: address -> unix", 1),
+    ("net/src: stream::futures_io -> tcp", 1),
+    ("net/src: stream::futures_io -> unix", 1),
+    ("net/src: stream::hyper -> tcp", 1),
+    ("net/src: stream::hyper -> unix", 1),
+    ("net/src: stream::tokio_io -> tcp", 1),
+    ("net/src: stream::tokio_io -> unix", 1),
+    ("net/src: stream::traits -> tcp", 1),
+    ("net/src: stream::traits -> unix", 1),
+    ("runtime/src: news -> reactor::seen", 1),
+    ("runtime/src: waker -> context", 1),
+];
 
-// --- reading ----------------------------------------------------------------------------------------
+/// Groups of files that import each other in a circle, with the number of files.
+const CIRCLES: &[(&str, usize)] = &[
+    (
+        "benches/suite/src: load parts programs results server stage stand",
+        7,
+    ),
+    ("benches/suite/src: markdown plots targets", 3),
+    ("echo-server/src: accept datagrams echo server", 4),
+    ("net/src: address datagram socket stream sys unix", 6),
+    ("runtime/src: context waker", 2),
+    ("runtime/src: io::async_fd io::readiness", 2),
+];
 
-fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .expect("the tests are a folder of the workspace")
-        .to_owned()
+/// Returns the entry of [`ORDER`] that a module belongs to.
+fn entry(module: &str) -> &str {
+    module.split("::").next().unwrap()
 }
 
-/// All Rust files under a folder, with their paths in it.
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(&next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                files.push(path.strip_prefix(folder).unwrap().to_owned());
+#[test]
+fn imports_point_downwards() {
+    let mut upward = BTreeMap::new();
+    for (root, order) in ORDER {
+        let place = |module: &str| order.iter().position(|name| *name == entry(module));
+        for (module, used) in imports(&workspace().join(root)) {
+            for used in used.iter().filter(|used| place(used) > place(&module)) {
+                upward.insert(format!("{root}: {module} -> {used}"), 1);
             }
         }
     }
-    files.sort();
-    assert!(!files.is_empty(), "no Rust under {}", folder.display());
-    files
+    let rule =
+        "An import goes from a later entry of ORDER to an earlier one, or stays in a folder.";
+    assert_only_known(rule, &upward, UPWARD);
 }
 
-/// Replaces comments by blanks and empties strings and character literals.
-fn strip(text: &str) -> String {
-    let bytes: Vec<char> = text.chars().collect();
-    let at = |place: usize| bytes.get(place).copied().unwrap_or('\0');
-    let mut out = String::with_capacity(text.len());
-    let mut i = 0;
-    while i < bytes.len() {
-        match at(i) {
-            '/' if at(i + 1) == '/' => {
-                while i < bytes.len() && at(i) != '\n' {
-                    i += 1;
-                }
-            }
-            '/' if at(i + 1) == '*' => {
-                i += 2;
-                while i < bytes.len() && !(at(i) == '*' && at(i + 1) == '/') {
-                    i += 1;
-                }
-                i += 2;
-            }
-            'r' if at(i + 1) == '"' || (at(i + 1) == '#' && at(i + 2) == '"') => {
-                let hash = at(i + 1) == '#';
-                i += if hash { 3 } else { 2 };
-                while i < bytes.len() && !(at(i) == '"' && (!hash || at(i + 1) == '#')) {
-                    i += 1;
-                }
-                i += if hash { 2 } else { 1 };
-                out.push_str("\"\"");
-            }
-            '"' => {
-                i += 1;
-                while i < bytes.len() && at(i) != '"' {
-                    i += if at(i) == '\\' { 2 } else { 1 };
-                }
-                i += 1;
-                out.push_str("\"\"");
-            }
-            // A character, not a lifetime.
-            '\'' if at(i + 1) == '\\' || at(i + 2) == '\'' => {
-                i += 2;
-                while i < bytes.len() && at(i) != '\'' {
-                    i += 1;
-                }
-                i += 1;
-            }
-            other => {
-                out.push(other);
-                i += 1;
-            }
+#[test]
+fn files_do_not_import_each_other_in_circles() {
+    let mut circles = BTreeMap::new();
+    for (root, _) in ORDER {
+        for circle in circles_in(&imports(&workspace().join(root))) {
+            circles.insert(format!("{root}: {}", circle.join(" ")), circle.len());
         }
     }
-    out
+    let rule = "No group of files imports itself in a circle.";
+    assert_only_known(rule, &circles, CIRCLES);
 }
 
-/// Cuts out inline modules of unit tests, and with them their attribute.
-fn without_unit_tests(code: &str) -> String {
-    // The second kind lends what it has to the tests of a module beside it.
-    let heads = ["mod tests {", "pub(super) mod tests {"];
-    let starts = heads.map(|head| code.find(&format!("#[cfg(test)]\n{head}")));
-    let Some(start) = starts.into_iter().flatten().min() else {
-        return code.to_owned();
+#[test]
+fn every_file_has_a_place_in_the_order() {
+    for (root, order) in ORDER {
+        let imports = imports(&workspace().join(root));
+        let found: BTreeSet<&str> = imports.keys().map(|module| entry(module)).collect();
+        let placed: BTreeSet<&str> = order.iter().copied().collect();
+        assert_eq!(
+            found, placed,
+            "{root}: found in the folder, listed in ORDER"
+        );
+        assert_eq!(
+            placed.len(),
+            order.len(),
+            "{root}: an entry is listed twice"
+        );
+    }
+}
+
+/// Returns the groups of modules that reach each other, each sorted.
+fn circles_in(imports: &Imports) -> BTreeSet<Vec<&str>> {
+    let reached: BTreeMap<&str, BTreeSet<&str>> = imports
+        .keys()
+        .map(|module| (&**module, reachable(module, imports)))
+        .collect();
+    let circle = |module: &str| {
+        let back = |other: &&str| reached[other].contains(module);
+        reached[module].iter().copied().filter(back).collect()
     };
-    let open = start + code[start..].find('{').unwrap();
-    let mut depth = 0;
-    for (place, character) in code[open..].char_indices() {
-        match character {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            _ => continue,
-        }
-        if depth == 0 {
-            let rest = &code[open + place + 1..];
-            return code[..start].to_owned() + &without_unit_tests(rest);
-        }
-    }
-    panic!("a module of tests does not end");
+    reached
+        .keys()
+        .filter(|module| reached[*module].contains(*module))
+        .map(|module| circle(module))
+        .collect()
 }
 
-/// A file's code, without comments, strings and unit tests.
-fn code(path: &Path) -> String {
-    let text =
-        fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    without_unit_tests(&strip(&text))
-}
-
-/// The words and signs of code: identifiers, `::`, and single characters.
-fn tokens(code: &str) -> Vec<String> {
-    let mut tokens: Vec<String> = Vec::new();
-    let mut characters = code.chars().peekable();
-    while let Some(character) = characters.next() {
-        if character.is_alphanumeric() || character == '_' {
-            let mut word = String::from(character);
-            while let Some(next) = characters.next_if(|c| c.is_alphanumeric() || *c == '_') {
-                word.push(next);
-            }
-            tokens.push(word);
-        } else if character == ':' && characters.next_if_eq(&':').is_some() {
-            tokens.push("::".to_owned());
-        } else if !character.is_whitespace() {
-            tokens.push(character.to_string());
-        }
-    }
-    tokens
-}
-
-/// Whether the code contains the word.
-fn has_word(code: &str, word: &str) -> bool {
-    tokens(code).iter().any(|token| token == word)
-}
-
-/// All paths that begin with `crate` or `super`, written out from the root, for code in `module`.
-fn paths(code: &str, module: &[String]) -> BTreeSet<String> {
-    let tokens = tokens(code);
+/// Returns the modules that `start` imports, directly or through others.
+fn reachable<'a>(start: &str, imports: &'a Imports) -> BTreeSet<&'a str> {
     let mut found = BTreeSet::new();
-    let mut i = 0;
-    while i < tokens.len() {
-        let follows = tokens.get(i + 1).is_some_and(|next| next == "::");
-        let begins = i == 0 || tokens[i - 1] != "::";
-        match &*tokens[i] {
-            "crate" if follows && begins => {
-                i = follow(&tokens, i + 2, Vec::new(), &mut found);
+    let mut open = vec![start];
+    while let Some(module) = open.pop() {
+        for used in &imports[module] {
+            if found.insert(&**used) {
+                open.push(used);
             }
-            "super" if follows && begins => {
-                let mut base = module.to_vec();
-                while tokens.get(i).is_some_and(|token| token == "super") {
-                    base.pop();
-                    i += 2;
-                }
-                i = follow(&tokens, i, base, &mut found);
-            }
-            _ => i += 1,
         }
     }
     found
 }
 
-/// Follows one path, or a tree of them, from `i` on; returns where it ends.
-fn follow(
-    tokens: &[String],
-    mut i: usize,
-    mut path: Vec<String>,
-    to: &mut BTreeSet<String>,
-) -> usize {
-    loop {
-        match tokens.get(i).map(String::as_str) {
-            Some("{") => {
-                i += 1;
-                while tokens.get(i).is_some_and(|token| token != "}") {
-                    i = follow(tokens, i, path.clone(), to);
-                    if tokens.get(i).is_some_and(|token| token == ",") {
-                        i += 1;
-                    }
-                }
-                return i + 1;
-            }
-            Some("self") => {
-                to.insert(path.join("::"));
-                return after_rename(tokens, i + 1);
-            }
-            Some(word) => {
-                path.push(word.to_owned());
-                i += 1;
-                if tokens.get(i).is_some_and(|token| token == "::") {
-                    i += 1;
-                    // Generic arguments belong to no path.
-                    if tokens.get(i).is_some_and(|token| token == "<") {
-                        to.insert(path.join("::"));
-                        return i;
-                    }
-                    continue;
-                }
-                to.insert(path.join("::"));
-                return after_rename(tokens, i);
-            }
-            None => return i,
-        }
-    }
-}
-
-fn after_rename(tokens: &[String], i: usize) -> usize {
-    match tokens.get(i) {
-        Some(word) if word == "as" => i + 2,
-        _ => i,
-    }
-}
-
-/// The path of the module in a file: `task/id.rs` is `task::id`, `io/mod.rs` is `io`.
-fn module_of(file: &Path) -> Vec<String> {
-    let mut module: Vec<String> = file
-        .with_extension("")
-        .iter()
-        .map(|part| part.to_str().unwrap().to_owned())
-        .collect();
-    if module.last().is_some_and(|last| last == "mod") {
-        module.pop();
-    }
-    module
-}
-
-// --- imports ----------------------------------------------------------------------------------------
-
-/// Every module of the runtime with the modules it uses.
-fn imports() -> BTreeMap<String, BTreeSet<String>> {
-    let root = workspace().join("runtime/src");
-    let files = rust_files(&root);
-    let modules: BTreeSet<String> = files
-        .iter()
-        .filter(|file| *file != Path::new("lib.rs"))
-        .map(|file| module_of(file).join("::"))
-        .filter(|module| !TEST_MODULES.iter().any(|test| module.ends_with(test)))
-        .collect();
-    let mut imports = BTreeMap::new();
-    for file in &files {
-        let module = module_of(file);
-        if !modules.contains(&module.join("::")) {
-            continue;
-        }
-        let used = paths(&code(&root.join(file)), &module)
-            .into_iter()
-            .filter_map(|path| {
-                // The longest beginning that is a module.
-                let mut parts: Vec<&str> = path.split("::").collect();
-                while !parts.is_empty() && !modules.contains(&parts.join("::")) {
-                    parts.pop();
-                }
-                (!parts.is_empty()).then(|| parts.join("::"))
-            })
-            .collect();
-        imports.insert(module.join("::"), used);
-    }
-    imports
-}
-
-fn layer_of(module: &str) -> usize {
-    LAYERS
-        .iter()
-        .position(|(_, modules)| modules.contains(&module))
-        .unwrap_or_else(|| panic!("`{module}` has no layer: give it one in LAYERS"))
-}
-
 #[test]
-fn imports_point_downwards() {
-    let mut wrong = Vec::new();
-    for (module, used) in imports() {
-        for used in used {
-            let (from, to) = (layer_of(&module), layer_of(&used));
-            if to > from {
-                wrong.push(format!(
-                    "`{module}` ({}) uses `{used}` ({})",
-                    LAYERS[from].0, LAYERS[to].0
-                ));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-}
-
-#[test]
-fn every_module_has_a_layer_and_every_layer_its_modules() {
-    let modules: BTreeSet<String> = imports().into_keys().collect();
-    let placed: BTreeSet<String> = LAYERS
-        .iter()
-        .flat_map(|(_, modules)| modules.iter().map(ToString::to_string))
-        .collect();
-    assert_eq!(modules, placed);
-}
-
-#[test]
-fn the_reader_of_imports_reads_them() {
+fn the_scanner_reads_imports() {
     let module = ["a".to_owned(), "b".to_owned()];
-    let read = |code: &str| -> Vec<String> { paths(&strip(code), &module).into_iter().collect() };
+    let read = |code: &str| -> Vec<String> {
+        let source = Source::parse(code);
+        paths(&source.code, &module).into_iter().collect()
+    };
     assert_eq!(read("use crate::x::y;"), ["x::y"]);
     assert_eq!(
         read("use crate::x::{self, y::{Z as W, V}, u};"),
@@ -422,53 +233,87 @@ fn the_reader_of_imports_reads_them() {
         [""; 0]
     );
     assert_eq!(read("pub(crate) fn f() {} other::crate::x"), [""; 0]);
-    let tests = "fn a() {}\n#[cfg(test)]\nmod tests { fn b() { {} } }\nfn c() {}";
-    assert_eq!(
-        tokens(&without_unit_tests(tests)).concat(),
-        "fna(){}fnc(){}"
-    );
-    // And it does read the real thing.
-    let imports = imports();
+    // It reads the files of the workspace, too.
+    let imports = imports(&workspace().join("runtime/src"));
     assert!(imports["context"].contains("reactor"));
     assert!(imports["task_info"].contains("ready"));
     assert!(imports["io::guard"].contains("io"));
 }
 
 #[test]
-fn the_reactor_and_the_timers_know_wakers_and_no_tasks() {
-    let imports = imports();
-    for (module, used) in &imports {
-        let bottom = module.starts_with("reactor") || module.starts_with("timer");
-        if !bottom {
-            continue;
-        }
-        for used in used {
-            let known = ["slab", "sys", "inbox", "reactor", "timer", "ready", "id"];
-            let known = known
-                .iter()
-                .any(|known| used.split("::").next() == Some(known));
-            // The note that travels with each waker, which is data.
-            let note = used == "task_info";
-            assert!(known || note, "`{module}` knows `{used}`");
-        }
-    }
+fn the_scanner_separates_code_comments_and_strings() {
+    let source = Source::parse(
+        "//! a\nlet s = \"b \\\" // c\"; // d\n/* e\n f */ r#\"g\n\"h\"#; b'\\''; '\"'; 'static",
+    );
+    let text = |lines: &[wakeful_tests::source::Line]| -> Vec<String> {
+        lines
+            .iter()
+            .map(|line| format!("{}{}", line.number, line.text))
+            .collect()
+    };
+    assert_eq!(text(&source.comments), ["1//! a", "2// d", "3/* e", "4 f "]);
+    assert_eq!(text(&source.strings), ["2b \\\" // c", "4g", "5\"h"]);
+    assert_eq!(source.code, "\nlet s = \"\"; \n\n \"\n\"\"; b; ; 'static");
 }
 
 #[test]
-fn the_lowest_layer_knows_nothing_of_the_crate() {
-    for (module, used) in imports() {
-        if layer_of(&module) == 0 {
+fn the_scanner_finds_functions_and_tests() {
+    let code = "impl A {\n    fn a(x: [u8; 2])\n    where\n        B: C,\n    {\n\n        { 1 }\n    }\n    fn b();\n}\n#[cfg(test)]\nmod tests {\n    #[test]\n    #[ignore]\n    fn c() {}\n    fn d(f: fn(u8)) {}\n}";
+    let found: Vec<(String, usize)> = functions(code)
+        .into_iter()
+        .map(|function| (function.name, function.lines))
+        .collect();
+    let expected = [("a", 6), ("c", 1), ("d", 1)].map(|(name, lines)| (name.to_owned(), lines));
+    assert_eq!(found, expected);
+    assert_eq!(functions(&without_unit_tests(code)).len(), 1);
+    let tests = test_names(code);
+    assert_eq!(
+        (tests.len(), &*tests[0].text, tests[0].number),
+        (1, "c", 15)
+    );
+}
+
+#[test]
+fn the_reactor_and_the_timers_know_wakers_and_no_tasks() {
+    // `task_info` is the data that travels with each waker.
+    let known = [
+        "slab",
+        "sys",
+        "inbox",
+        "reactor",
+        "timer",
+        "ready",
+        "id",
+        "task_info",
+    ];
+    for (module, used) in imports(&workspace().join("runtime/src")) {
+        if ["reactor", "timer"].contains(&entry(&module)) {
             for used in used {
-                assert_eq!(layer_of(&used), 0, "`{module}` uses `{used}`");
+                assert!(known.contains(&entry(&used)), "`{module}` imports `{used}`");
             }
         }
     }
 }
 
-// --- what shares, and what is unsafe ----------------------------------------------------------------
+#[test]
+fn system_calls_locks_and_slab_import_nothing_of_the_crate() {
+    let bottom = ["sys", "sync", "slab", "coop"];
+    for (module, used) in imports(&workspace().join("runtime/src")) {
+        if bottom.contains(&entry(&module)) {
+            for used in used {
+                assert!(
+                    bottom.contains(&entry(&used)),
+                    "`{module}` imports `{used}`"
+                );
+            }
+        }
+    }
+}
+
+// --- shared data and unsafe code --------------------------------------------------------------------
 
 #[test]
-fn what_one_thread_owns_has_no_locks_and_no_atomics() {
+fn data_of_one_thread_has_no_locks_and_no_atomics() {
     let root = workspace().join("runtime/src");
     for file in rust_files(&root) {
         let single = ["executor", "reactor", "timer"]
@@ -477,7 +322,7 @@ fn what_one_thread_owns_has_no_locks_and_no_atomics() {
             || ["slab.rs", "task_info.rs"]
                 .iter()
                 .any(|single| file == Path::new(single));
-        // It lies in the handle, which other threads may hold; its header says what follows.
+        // Part of a handle, which can be on another thread: see the file's header.
         let handle = ["reactor/seen.rs", "executor/join_error.rs"]
             .iter()
             .any(|shared| file == Path::new(shared));
@@ -486,15 +331,15 @@ fn what_one_thread_owns_has_no_locks_and_no_atomics() {
         }
         for token in tokens(&code(&root.join(&file))) {
             let shares = token.starts_with("Atomic")
-                || ["Mutex", "RwLock", "Condvar", "mpsc", "OnceLock"].contains(&&*token);
+                || ["Mutex", "RwLock", "Condvar", "mpsc", "OnceLock"].contains(&token);
             assert!(!shares, "{}: {token}", file.display());
         }
     }
 }
 
 #[test]
-fn unsafe_stands_in_the_modules_of_system_calls_and_in_one_line_elsewhere() {
-    let mut elsewhere = Vec::new();
+fn unsafe_is_limited_to_sys_modules_and_one_other_line() {
+    let mut outside_sys = Vec::new();
     for package in [
         "runtime",
         "net",
@@ -508,14 +353,14 @@ fn unsafe_stands_in_the_modules_of_system_calls_and_in_one_line_elsewhere() {
                 && (file == Path::new("sys.rs") || file.starts_with("sys"));
             let times = tokens(&code(&root.join(&file)))
                 .iter()
-                .filter(|token| *token == "unsafe")
+                .filter(|token| **token == "unsafe")
                 .count();
             if !in_sys && times > 0 {
-                elsewhere.push((format!("{package}/{}", file.display()), times));
+                outside_sys.push((format!("{package}/{}", file.display()), times));
             }
         }
     }
-    assert_eq!(elsewhere, [("runtime/waker.rs".to_owned(), 1)]);
+    assert_eq!(outside_sys, [("runtime/waker.rs".to_owned(), 1)]);
 }
 
 #[test]
@@ -524,7 +369,7 @@ fn each_library_denies_unsafe_and_names_its_exceptions() {
         let root = fs::read_to_string(workspace().join(package).join("src/lib.rs")).unwrap();
         assert!(root.contains("#![deny(unsafe_code)]"), "{package}");
         let exceptions = root.matches("unsafe_code,").count();
-        assert_eq!(exceptions, 1, "{package}: `sys`, and no other module");
+        assert_eq!(exceptions, 1, "{package}: only `sys` is an exception");
     }
 }
 
@@ -537,14 +382,14 @@ fn net_uses_the_public_interface_of_the_runtime_and_there_is_no_secret_one() {
         let text = fs::read_to_string(root.join(&file)).unwrap();
         assert!(
             !text.contains("doc(hidden)"),
-            "{}: a secret door",
+            "{}: a hidden public item",
             file.display()
         );
     }
     let manifest = fs::read_to_string(workspace().join("runtime/Cargo.toml")).unwrap();
     assert!(
         !manifest.contains("internal"),
-        "a feature that opens a secret door"
+        "a feature that makes internals public"
     );
 }
 
@@ -556,7 +401,7 @@ fn net_never_blocks_the_loop() {
         let tokens = tokens(&code);
         let name = file.display();
         let path = |words: &[&str]| tokens.windows(words.len()).any(|window| window == words);
-        // Reading and writing go through its own `sys`, with sockets that do not block.
+        // Reads and writes go through net's own `sys`, on nonblocking sockets.
         for word in ["Read", "Write"] {
             assert!(!path(&["io", "::", word]), "{name}: std::io::{word}");
         }
@@ -572,13 +417,13 @@ fn net_never_blocks_the_loop() {
             !path(&["set_nonblocking", "(", "false", ")"]),
             "{name}: a blocking socket"
         );
-        // Names are looked up by the blocking pool.
+        // Only the blocking pool resolves names.
         let looks_up = has_word(&code, "to_socket_addrs");
         assert!(
             !looks_up || file.starts_with("lookup"),
             "{name}: to_socket_addrs"
         );
-        // std's sockets are taken in and given away, never used.
+        // std's sockets are converted from and to, never used.
         for family in ["net", "unix"] {
             for socket in [
                 "TcpStream",
@@ -599,7 +444,7 @@ fn net_never_blocks_the_loop() {
 
 // --- packages ---------------------------------------------------------------------------------------
 
-/// The packages that a manifest names in a section, without those that are optional.
+/// Returns the packages that a manifest depends on, without optional ones.
 fn dependencies(manifest: &str) -> BTreeSet<String> {
     let mut section = "";
     let mut found = BTreeSet::new();
@@ -625,7 +470,7 @@ fn dependencies(manifest: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_libraries_depend_on_what_was_agreed_and_on_nothing_else() {
-    for (package, agreed) in [
+    for (package, listed) in [
         ("runtime", vec!["libc", "pin-project-lite", "waker-fn"]),
         (
             "net",
@@ -639,8 +484,8 @@ fn the_libraries_depend_on_what_was_agreed_and_on_nothing_else() {
         ),
     ] {
         let manifest = fs::read_to_string(workspace().join(package).join("Cargo.toml")).unwrap();
-        let agreed: BTreeSet<String> = agreed.into_iter().map(ToOwned::to_owned).collect();
-        assert_eq!(dependencies(&manifest), agreed, "{package}");
+        let listed: BTreeSet<String> = listed.into_iter().map(ToOwned::to_owned).collect();
+        assert_eq!(dependencies(&manifest), listed, "{package}");
         let default = manifest.lines().find(|line| line.starts_with("default = "));
         assert!(
             default.is_none_or(|line| line.contains("[]")),
@@ -650,7 +495,7 @@ fn the_libraries_depend_on_what_was_agreed_and_on_nothing_else() {
 }
 
 #[test]
-fn other_systems_are_told_why_they_are_refused() {
+fn an_unsupported_target_gets_an_error_that_says_what_to_use() {
     let root = fs::read_to_string(workspace().join("runtime/src/lib.rs")).unwrap();
     let refusal = |condition: &str| {
         let (_, rest) = root.split_once(condition).expect(condition);
@@ -667,7 +512,7 @@ fn other_systems_are_told_why_they_are_refused() {
 }
 
 #[test]
-fn every_file_begins_with_what_it_is_for() {
+fn every_file_begins_with_its_purpose() {
     let packages = [
         "runtime",
         "net",

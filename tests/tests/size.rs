@@ -1,0 +1,136 @@
+//! Limits on size, held by a test: lines of a function, lines of a file, and the number of
+//! `#[inline(always)]`. Lines are counted without blank lines and comments.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use wakeful_tests::source::{
+    assert_only_known, code, code_lines, functions, rust_files, tokens, workspace,
+};
+
+/// Code lines of a function, with its signature.
+const FUNCTION: usize = 60;
+
+/// Code lines of a file, without its module of unit tests.
+const FILE: usize = 400;
+
+/// Code lines of a file of tests: one theme each, so they are longer than a file of code.
+const TEST_FILE: usize = 800;
+
+/// `#[inline(always)]` in [`INLINED`] together: each one is named in `docs/TRIED.md`.
+const INLINE_ALWAYS: usize = 36;
+
+/// The packages for which [`INLINE_ALWAYS`] holds.
+const INLINED: [&str; 3] = ["runtime", "net", "echo-server"];
+
+/// The folders that are measured.
+const FOLDERS: [&str; 6] = [
+    "runtime",
+    "net",
+    "echo-server",
+    "examples",
+    "benches",
+    "tests",
+];
+
+/// Functions with more than [`FUNCTION`] lines.
+const LONG_FUNCTIONS: &[(&str, usize)] = &[
+    ("benches/suite/src/publish.rs headline", 63),
+    ("benches/suite/src/stage.rs side_by_side", 70),
+    ("examples/flavors/src/compare/plot.rs bars", 74),
+    ("examples/flavors/src/compare/plot.rs draw", 86),
+    (
+        "examples/flavors/tests/program.rs compare_writes_tables_plots_and_raw_numbers_and_publishes_them",
+        72,
+    ),
+    (
+        "examples/flavors/tests/protocol.rs malformed_input_ends_its_connection_with_one_line_and_no_other",
+        65,
+    ),
+    ("tests/tests/combinations.rs play", 135),
+    ("tests/tests/random_tasks.rs play", 74),
+    (
+        "tests/tests/records.rs the_counters_are_exact_in_a_scripted_run",
+        94,
+    ),
+];
+
+/// Files with more than [`FILE`] or [`TEST_FILE`] lines.
+const LONG_FILES: &[(&str, usize)] = &[
+    ("benches/micro/src/work.rs", 414),
+    ("benches/suite/src/publish.rs", 466),
+    ("benches/suite/src/targets.rs", 580),
+    ("examples/flavors/src/compare/plot.rs", 409),
+    ("runtime/src/executor/mod.rs", 507),
+    ("runtime/src/executor/task_table.rs", 614),
+    ("tests/tests/async_fd.rs", 1484),
+    ("tests/tests/tasks.rs", 1060),
+    ("tests/tests/time.rs", 818),
+];
+
+/// Calls `visit` with the name and the code of each file.
+fn each_file(mut visit: impl FnMut(&Path, &str)) {
+    for folder in FOLDERS {
+        for file in rust_files(&workspace().join(folder)) {
+            let file = Path::new(folder).join(file);
+            visit(&file, &code(&workspace().join(&file)));
+        }
+    }
+}
+
+/// Returns whether a file holds tests only.
+fn is_test(file: &Path) -> bool {
+    let in_folder = |folder: &str| file.iter().any(|part| part == folder);
+    in_folder("tests") || file.ends_with("loom_models.rs")
+}
+
+#[test]
+fn functions_are_short() {
+    let mut long = BTreeMap::new();
+    each_file(|file, code| {
+        for function in functions(code) {
+            if function.lines > FUNCTION {
+                long.insert(
+                    format!("{} {}", file.display(), function.name),
+                    function.lines,
+                );
+            }
+        }
+    });
+    let rule = format!("A function has at most {FUNCTION} code lines.");
+    assert_only_known(&rule, &long, LONG_FUNCTIONS);
+}
+
+#[test]
+fn files_are_short() {
+    let mut long = BTreeMap::new();
+    each_file(|file, code| {
+        let limit = if is_test(file) { TEST_FILE } else { FILE };
+        let lines = code_lines(code);
+        if lines > limit {
+            long.insert(file.display().to_string(), lines);
+        }
+    });
+    let rule = format!("A file has at most {FILE} code lines, or {TEST_FILE} if it holds tests.");
+    assert_only_known(&rule, &long, LONG_FILES);
+}
+
+#[test]
+fn few_functions_are_always_inlined() {
+    let mut places = Vec::new();
+    each_file(|file, code| {
+        let tokens = tokens(code);
+        let count = tokens
+            .windows(4)
+            .filter(|window| *window == ["inline", "(", "always", ")"])
+            .count();
+        if count > 0 && INLINED.iter().any(|package| file.starts_with(package)) {
+            places.push((count, file.to_owned()));
+        }
+    });
+    let found: usize = places.iter().map(|(count, _)| count).sum();
+    assert!(
+        found <= INLINE_ALWAYS,
+        "{found} times #[inline(always)], at most {INLINE_ALWAYS}: {places:#?}"
+    );
+}
