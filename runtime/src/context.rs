@@ -48,8 +48,6 @@ pub(crate) struct Core {
     pub(crate) signals: RefCell<Option<(Key, ReadyRef)>>,
     /// Messages taken from the inbox.
     pub(crate) messages: Cell<u64>,
-    /// The wakers of a turn, on their way from the reactor to the executor; kept for its capacity.
-    pub(crate) woken: Cell<Vec<(Waker, WakeCause)>>,
 }
 
 impl fmt::Debug for Core {
@@ -257,12 +255,6 @@ pub(crate) fn clone_local(waker: &Waker) -> Option<Waker> {
     WakerData::from_waker(waker, &VTABLE).map(|data| data.to_waker(&VTABLE))
 }
 
-/// Clones a waker. For an external one that is user code.
-#[inline]
-pub(crate) fn clone_waker(waker: &Waker) -> Waker {
-    clone_local(waker).unwrap_or_else(|| waker.clone())
-}
-
 /// The id under which a `poll_*` function stores a waker.
 #[inline]
 pub(crate) fn waiter_id(waker: &Waker) -> WaiterId {
@@ -283,6 +275,13 @@ pub(crate) fn drop_waker(waker: Waker) {
 #[inline(never)]
 fn drop_external_waker(waker: Waker) {
     drop(waker);
+}
+
+/// Takes one operation off the budget of the current poll. Returns `false` if none is left: then the
+/// caller has to yield.
+#[inline]
+pub(crate) fn charge() -> bool {
+    with(|core| core.executor.charge()).unwrap_or(true)
 }
 
 /// Wakes the task that `data` identifies, on any thread.
@@ -364,7 +363,8 @@ impl Core {
 
     /// Presets the readiness of a source and wakes the operations that wait for it.
     pub(crate) fn preset_ready(&self, key: Key, ready: Ready) {
-        self.executor.wake_all(self.reactor.preset(key, ready));
+        let wake = |waker, cause| self.executor.wake_by(waker, cause);
+        self.reactor.preset(key, ready, wake);
     }
 
     /// Removes a source and wakes the operations that still wait for it.

@@ -15,13 +15,14 @@
 //!
 //! A row never moves and its fields are [`Cell`]s, so a reference to it can be held while user code
 //! runs and while other rows are taken: there is no borrow that could be held too long. Rows live in
-//! chunks of 64, and chunks in segments, each twice as long as the one before. Growing therefore
-//! copies nothing, and finding a row takes two loads:
+//! chunks of 64. The first 64 chunks are found in one array; the others in segments, each twice as
+//! long as the one before. So growing copies nothing, and finding a row takes two loads, or three:
 //!
 //! ```text
-//!  segments   [0]    [1]        [2]                 [25]
-//!              |      |          |
-//!  chunks     [64]   [64][64]   [64][64][64][64]    ...     rows 0..64, 64..192, 192..448, ...
+//!  near       [64 rows] [64 rows] ... [64 rows]        rows 0..4096
+//!  far [0]    [64 rows] ... 64 chunks                  rows 4096..8192
+//!  far [1]    [64 rows] ... 128 chunks                 rows 8192..16384
+//!  ...
 //! ```
 //!
 //! The vacant list is last in, first out, because the row that was released last is still in the
@@ -82,8 +83,11 @@ pub(crate) const NONE: u32 = u32::MAX;
 
 const CHUNK: usize = 64;
 
-/// Enough for all indices below 2^31.
-const SEGMENTS: usize = 26;
+/// Chunks in the near array.
+const NEAR: usize = 64;
+
+/// Segments of far chunks: enough for all indices below 2^31.
+const SEGMENTS: usize = 19;
 
 type Chunk<T> = OnceCell<Box<[Row<T>; CHUNK]>>;
 
@@ -118,7 +122,8 @@ impl<T> Deref for Row<T> {
 }
 
 pub(crate) struct Table<T> {
-    segments: [OnceCell<Box<[Chunk<T>]>>; SEGMENTS],
+    near: [Chunk<T>; NEAR],
+    far: [OnceCell<Box<[Chunk<T>]>>; SEGMENTS],
     /// Rows made so far, vacant ones included.
     made: Cell<u32>,
     /// Rows that are occupied.
@@ -130,7 +135,8 @@ pub(crate) struct Table<T> {
 impl<T: Default> Table<T> {
     pub(crate) fn new() -> Self {
         Table {
-            segments: [const { OnceCell::new() }; SEGMENTS],
+            near: [const { OnceCell::new() }; NEAR],
+            far: [const { OnceCell::new() }; SEGMENTS],
             made: Cell::new(0),
             occupied: Cell::new(0),
             vacant: Cell::new(NONE),
@@ -140,12 +146,17 @@ impl<T: Default> Table<T> {
     /// Returns the row with this index, occupied or not.
     #[inline]
     pub(crate) fn row(&self, index: u32) -> Option<&Row<T>> {
-        // Position 64 is the first row of segment 0, position 128 that of segment 1.
-        let position = u64::from(index) + CHUNK as u64;
-        let log = position.ilog2();
-        let segment = self.segments.get((log - CHUNK.ilog2()) as usize)?.get()?;
-        let chunk = (position ^ 1 << log) as usize / CHUNK;
-        let rows = segment.get(chunk)?.get()?;
+        match self.near.get(index as usize / CHUNK) {
+            Some(chunk) => Some(&chunk.get()?[index as usize % CHUNK]),
+            None => self.far_row(index),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn far_row(&self, index: u32) -> Option<&Row<T>> {
+        let (segment, chunk) = place_of(index as usize / CHUNK);
+        let rows = self.far.get(segment)?.get()?.get(chunk)?.get()?;
         Some(&rows[index as usize % CHUNK])
     }
 
@@ -196,12 +207,17 @@ impl<T: Default> Table<T> {
     #[cold]
     fn grow(&self) -> (u32, &Row<T>) {
         let first = self.made.get();
-        let position = u64::from(first) + CHUNK as u64;
-        let log = position.ilog2();
-        let number = (log - CHUNK.ilog2()) as usize;
-        let segment = self.segments.get(number);
-        let segment = segment.expect("a runtime holds at most 2^31 tasks, sources or timers each");
-        let chunks = segment.get_or_init(|| (0..1 << number).map(|_| OnceCell::new()).collect());
+        let number = first as usize / CHUNK;
+        let chunk = match self.near.get(number) {
+            Some(chunk) => chunk,
+            None => {
+                let (segment, chunk) = place_of(number);
+                let far = self.far.get(segment);
+                let far = far.expect("a runtime holds at most 2^31 tasks, sources or timers each");
+                let make = || (0..NEAR << segment).map(|_| OnceCell::new()).collect();
+                &far.get_or_init(make)[chunk]
+            }
+        };
         let last = first + CHUNK as u32 - 1;
         let rows = (first..=last).map(|index| Row {
             value: T::default(),
@@ -209,7 +225,6 @@ impl<T: Default> Table<T> {
             generation: Cell::new(0),
         });
         let rows: Box<[Row<T>]> = rows.collect();
-        let chunk = &chunks[(position ^ 1 << log) as usize / CHUNK];
         let rows = chunk.get_or_init(|| match rows.try_into() {
             Ok(rows) => rows,
             Err(_) => unreachable!("a chunk has {CHUNK} rows"),
@@ -229,6 +244,13 @@ impl<T: Default> Table<T> {
     pub(crate) fn rows(&self) -> impl DoubleEndedIterator<Item = (u32, &Row<T>)> {
         (0..self.made.get()).filter_map(|index| Some((index, self.row(index)?)))
     }
+}
+
+/// The segment of a far chunk, and its place in there. Chunk 64 is the first of segment 0, chunk 128
+/// that of segment 1.
+fn place_of(number: usize) -> (usize, usize) {
+    let log = number.ilog2();
+    ((log - NEAR.ilog2()) as usize, number ^ 1 << log)
 }
 
 impl<T> fmt::Debug for Table<T> {

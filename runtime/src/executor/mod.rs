@@ -343,34 +343,30 @@ impl Executor {
         drop_quietly(payload);
     }
 
-    /// Wakes each waker with its cause. External wakers are user code: if one panics, that is reported
-    /// and the others are woken all the same.
-    #[inline(never)]
+    /// Wakes each waker with its cause.
     pub(crate) fn wake_all(&self, wakers: impl IntoIterator<Item = (Waker, WakeCause)>) {
-        let before = self.wake_cause.get();
-        let mut wakers = wakers.into_iter();
-        while let Err(payload) = catch_unwind(AssertUnwindSafe(|| {
-            for (waker, cause) in wakers.by_ref() {
-                self.wake_one(waker, cause);
-            }
-        })) {
-            self.report_panic("a waker", payload);
+        for (waker, cause) in wakers {
+            self.wake_by(waker, cause);
         }
-        self.wake_cause.set(before);
     }
 
     /// Wakes this runtime's tasks directly, other wakers through their table.
     #[inline]
-    fn wake_one(&self, waker: Waker, cause: WakeCause) {
+    pub(crate) fn wake_by(&self, waker: Waker, cause: WakeCause) {
         match WakerData::from_waker(&waker, self.vtable) {
             Some(data) if self.tasks.wake(data, cause) => {
                 let _dropping_it_does_nothing = ManuallyDrop::new(waker);
             }
-            _ => {
-                self.wake_cause.set(cause);
-                waker.wake();
-            }
+            _ => self.wake_external(waker, cause),
         }
+    }
+
+    /// Wakes an external waker, which is user code.
+    #[cold]
+    fn wake_external(&self, waker: Waker, cause: WakeCause) {
+        let before = self.wake_cause.replace(cause);
+        self.catch_panic("a waker", || waker.wake());
+        self.wake_cause.set(before);
     }
 
     /// The data of a waker that belongs to one of this runtime's tasks or its root.

@@ -110,7 +110,9 @@ impl RunQueue {
         let next = row.next().replace(NONE);
         self.ready.head.set(next);
         // Loads the next row into the cache while this one's task is polled (TRIED.md, look-ahead).
-        if let Some(next) = rows.row(next) {
+        if next != NONE
+            && let Some(next) = rows.row(next)
+        {
             black_box(next.next().get());
         }
         Some((index, row))

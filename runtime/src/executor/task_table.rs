@@ -18,6 +18,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::task::Waker;
 use std::time::Duration;
@@ -114,7 +115,8 @@ impl Task {
     /// Puts the cell back after a poll that did not end the task.
     #[inline]
     pub(super) fn put_back(&self, cell: BoxedCell) {
-        self.cell.set(Some(cell));
+        // `set` would look whether there is something to drop.
+        let _nothing_to_drop = ManuallyDrop::new(self.cell.replace(Some(cell)));
     }
 
     #[inline]
@@ -263,7 +265,7 @@ impl TaskTable {
         row.polls.set(0);
         row.wait.set(None);
         row.spawned_at.set(spawned_at);
-        row.cell.set(Some(cell));
+        row.put_back(cell);
         self.queue.push(&self.rows, key.index());
         count(&self.counters.spawned);
         Ok(key)

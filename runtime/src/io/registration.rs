@@ -151,46 +151,64 @@ impl Registration {
     // Not inlined, so that the way past it stays short.
     #[inline(never)]
     fn poll_wait(&self, wait: &mut IoWait, cx: &Context<'_>) -> Poll<io::Result<ReadyEvent>> {
-        let Some(core) = context::get_if(self.runtime) else {
-            context::explain_absence(self.runtime, wait.operation, wait.location);
-            return Poll::Ready(Err(runtime_is_gone()));
-        };
-        let (id, interest) = (wait.id(&core, cx.waker()), wait.interest);
+        let mut replaced = None;
         let polled = match context::clone_local(cx.waker()) {
-            Some(waker) => core.reactor.poll_ready(self.key, interest, id, waker),
-            None => self.poll_external(&core, interest, id, cx.waker()),
+            Some(waker) if !wait.interest.is_both() => context::with(|core| {
+                let owns = core.owns(self.runtime);
+                owns.then(|| self.poll_local(core, wait, waker, &mut replaced))
+            })
+            .flatten(),
+            _ => self.poll_external(wait, cx.waker()),
         };
+        drop(replaced);
         match polled {
-            PollReady::Pending => {
-                core.executor.set_wait(|| wait.info(&core, self.fd));
-                Poll::Pending
-            }
-            PollReady::Ready(_) if !core.executor.charge() => {
-                yield_after_turn(cx);
-                Poll::Pending
-            }
-            PollReady::Ready(event) => {
+            Some(PollReady::Pending) => Poll::Pending,
+            Some(PollReady::Ready(event)) if context::charge() => {
                 self.end_wait(wait);
                 Poll::Ready(Ok(event))
             }
-            PollReady::Gone => Poll::Ready(Err(runtime_is_gone())),
+            Some(PollReady::Ready(_)) => {
+                yield_after_turn(cx);
+                Poll::Pending
+            }
+            Some(PollReady::Gone) => Poll::Ready(Err(runtime_is_gone())),
+            None => {
+                context::explain_absence(self.runtime, wait.operation, wait.location);
+                Poll::Ready(Err(runtime_is_gone()))
+            }
         }
     }
 
-    /// Polls with an external waker. Cloning it is user code, so it comes before the look (I3, I6).
-    #[cold]
-    fn poll_external(
+    /// Polls with a waker of this crate for one direction. Runs no user code.
+    #[inline]
+    fn poll_local(
         &self,
         core: &Core,
-        interest: Interest,
-        id: WaiterId,
-        waker: &Waker,
+        wait: &mut IoWait,
+        waker: Waker,
+        replaced: &mut Option<Waker>,
     ) -> PollReady {
-        if core.reactor.is_stored(self.key, interest, id, waker) {
-            return PollReady::Pending;
+        let id = wait.id(core, &waker);
+        let polled = core
+            .reactor
+            .poll_ready(self.key, wait.interest, id, waker, replaced);
+        if let PollReady::Pending = polled {
+            core.executor.set_wait(|| wait.info(core, self.fd));
         }
-        core.reactor
-            .poll_ready(self.key, interest, id, waker.clone())
+        polled
+    }
+
+    /// Polls with an external waker, or for both directions. Runs user code.
+    #[cold]
+    fn poll_external(&self, wait: &mut IoWait, waker: &Waker) -> Option<PollReady> {
+        let core = context::get_if(self.runtime)?;
+        let id = wait.id(&core, waker);
+        let reactor = &core.reactor;
+        let polled = reactor.poll_ready_external(self.key, wait.interest, id, waker);
+        if let PollReady::Pending = polled {
+            core.executor.set_wait(|| wait.info(&core, self.fd));
+        }
+        Some(polled)
     }
 
     /// Ends a wait whose event has come.

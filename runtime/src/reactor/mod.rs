@@ -7,7 +7,7 @@
 //! From then on the kernel reports only what *changed*, and each [`Source`] remembers it:
 //!
 //! ```text
-//!            event: set_ready, take the waiters, wake them
+//!            event: set_ready, which takes the waiters out to be woken
 //!                 +-------------------------------+
 //!                 |                               v
 //!  kernel --> [not ready] <------------------ [ready] --> operation runs at once, without a turn
@@ -22,7 +22,7 @@
 //! the count has moved on. [`poll_ready`](Reactor::poll_ready) looks at the readiness and stores the
 //! waker without running user code in between.
 //!
-//! Keeps I3 (wakers leave in a vector and are woken by the executor), I4 (the token of an event is
+//! Keeps I3 (wakers are passed to the executor, which wakes them), I4 (the token of an event is
 //! index and generation; a stale one wakes nothing) and I6 (a waiter is stored in [`Waiters`] until
 //! it is woken; `deregister` and `shut_down` return those that are left, to be woken).
 //!
@@ -130,12 +130,12 @@ impl Reactor {
 
     /// Removes a source. Returns the wakers that were still stored, to be woken.
     pub(crate) fn deregister(&self, key: Key) -> Vec<Waker> {
-        let mut wakers = Vec::new();
-        if let Some(source) = self.sources.find(key) {
-            source.take_all_waiters(&mut wakers);
-            source.vacate();
-            self.sources.release(key.index(), source);
-        }
+        let Some(source) = self.sources.find(key) else {
+            return Vec::new();
+        };
+        let wakers = source.take_waiters(true, true);
+        source.vacate();
+        self.sources.release(key.index(), source);
         wakers
     }
 
@@ -147,10 +147,11 @@ impl Reactor {
         WaiterId::operation(number)
     }
 
-    /// Returns the readiness that ends a wait for `interest`. If there is none, stores `waker`, a
-    /// clone made by the caller, for the next event.
+    /// Returns the readiness that ends a wait for `interest`, which is one direction. If there is
+    /// none, stores `waker`, a clone made by the caller, for the next event; `replaced` is the waker
+    /// that is no longer stored.
     ///
-    /// Between the look and the store no user code runs. What is replaced is dropped afterwards.
+    /// Runs no user code (I3), so no event can come between the look and the store (I6).
     #[inline]
     pub(crate) fn poll_ready(
         &self,
@@ -158,6 +159,7 @@ impl Reactor {
         interest: Interest,
         id: WaiterId,
         waker: Waker,
+        replaced: &mut Option<Waker>,
     ) -> PollReady {
         let Some(source) = self.sources.find(key) else {
             return PollReady::Gone;
@@ -166,38 +168,39 @@ impl Reactor {
         if !event.ready().is_empty() {
             return PollReady::Ready(event);
         }
-        if interest.is_both() {
-            return self.poll_both(key, interest, id, waker);
-        }
         let waiters = if interest.is_writable() {
             &source.writers
         } else {
             &source.readers
         };
-        drop(waiters.store(id, waker));
+        *replaced = waiters.store(id, waker);
         PollReady::Pending
     }
 
     /// Whether `waker` is stored already in every direction of `interest`, so that
-    /// [`poll_ready`](Self::poll_ready) would return `Pending` and change nothing.
-    pub(crate) fn is_stored(
-        &self,
-        key: Key,
-        interest: Interest,
-        id: WaiterId,
-        waker: &Waker,
-    ) -> bool {
+    /// polling again changes nothing.
+    fn is_stored(&self, key: Key, interest: Interest, id: WaiterId, waker: &Waker) -> bool {
         self.sources.find(key).is_some_and(|source| {
             (!interest.reads() || source.readers.contains(id, waker))
                 && (!interest.is_writable() || source.writers.contains(id, waker))
         })
     }
 
-    /// As [`poll_ready`](Self::poll_ready), for both directions.
+    /// As [`poll_ready`](Self::poll_ready), for any interest and any waker. Cloning and dropping
+    /// external wakers is user code: it runs before the look, or after the store.
     #[cold]
-    fn poll_both(&self, key: Key, interest: Interest, id: WaiterId, waker: Waker) -> PollReady {
-        // Cloning can run user code, so it comes before the second look.
-        let clone = waker.clone();
+    pub(crate) fn poll_ready_external(
+        &self,
+        key: Key,
+        interest: Interest,
+        id: WaiterId,
+        waker: &Waker,
+    ) -> PollReady {
+        if self.is_stored(key, interest, id, waker) {
+            return PollReady::Pending;
+        }
+        let reader = interest.reads().then(|| waker.clone());
+        let writer = interest.is_writable().then(|| waker.clone());
         let Some(source) = self.sources.find(key) else {
             return PollReady::Gone;
         };
@@ -206,8 +209,8 @@ impl Reactor {
             return PollReady::Ready(event);
         }
         let replaced = [
-            source.readers.store(id, clone),
-            source.writers.store(id, waker),
+            reader.and_then(|waker| source.readers.store(id, waker)),
+            writer.and_then(|waker| source.writers.store(id, waker)),
         ];
         drop(replaced);
         PollReady::Pending
@@ -221,18 +224,19 @@ impl Reactor {
         }
     }
 
-    /// Presets readiness: the next operation is tried without waiting for an event. Returns the
-    /// wakers that wait for it, to be woken.
-    pub(crate) fn preset(&self, key: Key, ready: Ready) -> Vec<(Waker, WakeCause)> {
-        let mut woken = Vec::new();
+    /// Presets readiness: the next operation is tried without waiting for an event. Passes the wakers
+    /// that wait for it to `wake`.
+    pub(crate) fn preset(&self, key: Key, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
         if let Some(source) = self.sources.find(key) {
-            source.preset(ready, &mut woken);
+            source.preset(ready, wake);
         }
-        woken
     }
 
-    /// Asks the kernel once, records what became ready, and adds the wakers that it concerns to
-    /// `woken`. `None` blocks without limit, zero does not block.
+    /// Asks the kernel once, records what became ready, and passes the wakers that it concerns to
+    /// `wake`. `None` blocks without limit, zero does not block.
+    ///
+    /// `wake` can run user code: between two events nothing is borrowed but the buffer, which only
+    /// another turn would need, and `block_on` cannot be called inside of itself (I3).
     ///
     /// # Errors
     ///
@@ -242,7 +246,7 @@ impl Reactor {
     pub(crate) fn turn(
         &self,
         timeout: Option<Duration>,
-        woken: &mut Vec<(Waker, WakeCause)>,
+        mut wake: impl FnMut(Waker, WakeCause),
     ) -> io::Result<()> {
         let mut events = self.events.borrow_mut();
         let count = self.epoll().wait(&mut events, timeout)?;
@@ -253,7 +257,7 @@ impl Reactor {
                 continue;
             }
             match self.sources.find(Key::from_bits(event.token)) {
-                Some(source) => source.set_ready(Ready::from_epoll(event.flags), woken),
+                Some(source) => source.set_ready(Ready::from_epoll(event.flags), &mut wake),
                 // Its descriptor lives on in a duplicate, or it was removed after the kernel had
                 // queued the event (I4).
                 None => stale += 1,
@@ -302,7 +306,7 @@ impl Reactor {
         let mut wakers = Vec::new();
         for (index, row) in self.sources.rows() {
             if row.is_occupied() {
-                row.take_all_waiters(&mut wakers);
+                wakers.extend(row.take_waiters(true, true));
                 row.vacate();
                 self.sources.release(index, row);
             }

@@ -183,11 +183,6 @@ impl Source {
         self.ready.get().map(|ready| Arc::clone(&ready.words))
     }
 
-    pub(super) fn take_all_waiters(&self, wakers: &mut Vec<Waker>) {
-        self.readers.take_all(|waker| wakers.push(waker));
-        self.writers.take_all(|waker| wakers.push(waker));
-    }
-
     /// Counts the waiters of both directions: all of them, and the operations among them.
     pub(super) fn count_waiters(&self) -> (usize, usize) {
         let (readers, writers) = (self.readers.count(), self.writers.count());
@@ -202,38 +197,52 @@ impl Source {
         }
     }
 
-    /// Records one event of the kernel and takes out the wakers that it concerns.
+    /// Records one event of the kernel and passes the wakers that it concerns to `wake`.
     #[inline]
-    pub(super) fn set_ready(&self, ready: Ready, woken: &mut Vec<(Waker, WakeCause)>) {
-        self.update(|event| event.next_tick().union(ready));
-        self.take_waiters(ready, woken);
+    pub(super) fn set_ready(&self, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
+        if let Some(reference) = self.ready.get() {
+            let word = reference.word();
+            word.store(word.load().next_tick().union(ready));
+        }
+        self.wake_waiters(ready, wake);
     }
 
-    /// Presets readiness that the kernel did not report, so the tick stays.
-    pub(super) fn preset(&self, ready: Ready, woken: &mut Vec<(Waker, WakeCause)>) {
-        self.update(|event| event.union(ready));
-        self.take_waiters(ready, woken);
+    /// As [`set_ready`](Self::set_ready), for readiness that the kernel did not report: the tick stays.
+    pub(super) fn preset(&self, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
+        if let Some(reference) = self.ready.get() {
+            let word = reference.word();
+            word.store(word.load().union(ready));
+        }
+        self.wake_waiters(ready, wake);
     }
 
     #[inline]
-    fn update(&self, change: impl FnOnce(ReadyEvent) -> ReadyEvent) {
-        if let Some(ready) = self.ready.get() {
-            let word = ready.word();
-            word.store(change(word.load()));
+    fn wake_waiters(&self, ready: Ready, mut wake: impl FnMut(Waker, WakeCause)) {
+        let fd = self.fd.get();
+        let cause = WakeCause::Io { fd, ready };
+        let (reads, writes) = ready.directions();
+        // Nearly always one reader and nothing else.
+        if reads && let Some(reader) = self.readers.take_first() {
+            wake(reader, cause);
+        }
+        if reads && self.readers.has_more() || writes && !self.writers.is_empty() {
+            for waker in self.take_waiters(reads, writes) {
+                wake(waker, cause);
+            }
         }
     }
 
-    #[inline]
-    fn take_waiters(&self, ready: Ready, woken: &mut Vec<(Waker, WakeCause)>) {
-        let fd = self.fd.get();
-        let (reads, writes) = ready.directions();
-        let mut push = |waker| woken.push((waker, WakeCause::Io { fd, ready }));
+    /// Takes all wakers of these directions out.
+    #[cold]
+    pub(super) fn take_waiters(&self, reads: bool, writes: bool) -> Vec<Waker> {
+        let mut wakers = Vec::new();
         if reads {
-            self.readers.take_all(&mut push);
+            self.readers.take_all(|waker| wakers.push(waker));
         }
         if writes {
-            self.writers.take_all(&mut push);
+            self.writers.take_all(|waker| wakers.push(waker));
         }
+        wakers
     }
 }
 
@@ -266,9 +275,9 @@ mod tests {
         let ready = source.ready_ref();
         let word = ready.word();
         for clear in [ReadyWord::clear, ReadyWord::clear_shared] {
-            source.set_ready(Ready::READABLE, &mut Vec::new());
+            source.set_ready(Ready::READABLE, |_, _| ());
             let old = word.load();
-            source.set_ready(Ready::READABLE, &mut Vec::new());
+            source.set_ready(Ready::READABLE, |_, _| ());
             clear(word, old, Ready::READABLE);
             assert_eq!(word.load().ready(), Ready::READABLE);
             clear(word, word.load(), Ready::READABLE);
@@ -307,7 +316,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Event(bits) => {
-                        source.set_ready(Ready::from_bits(bits), &mut Vec::new());
+                        source.set_ready(Ready::from_bits(bits), |_, _| ());
                         model |= Ready::from_bits(bits);
                         since = true;
                     }

@@ -7,7 +7,7 @@
 //!
 //! Runs no user code (I3): wakers are moved in and out, and the caller drops and wakes them.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::task::Waker;
 
@@ -18,13 +18,18 @@ use crate::id::WaiterId;
 /// grow the list until the next event.
 const EXTERNAL_AT_MOST: usize = 16;
 
-#[derive(Debug)]
-struct Waiter {
-    id: WaiterId,
-    waker: Waker,
+/// The waiters of one direction. Fields are cells, so no borrow is held while one is used.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    /// The id of the first waiter.
+    first: Cell<Option<WaiterId>>,
+    /// The waker of the first waiter.
+    waker: Cell<Option<Waker>>,
+    /// Made for the second waiter, which the usual source never has.
+    more: OnceCell<Box<RefCell<More>>>,
 }
 
-/// All waiters but the first.
+/// All waiters but the first. Borrowed inside of one method at a time, which runs no user code.
 #[derive(Debug, Default)]
 struct More {
     /// By id, which makes storing and removing one of 40,000 waiters cheap. Operations come first,
@@ -34,109 +39,103 @@ struct More {
     external: Vec<Waker>,
 }
 
-/// The waiters of one direction. Fields are cells, so no borrow is held while one is used.
-#[derive(Default)]
-pub(crate) struct Waiters {
-    first: Cell<Option<Waiter>>,
-    /// Boxed, because the usual source never has any.
-    more: Cell<Option<Box<More>>>,
-}
-
 impl Waiters {
+    /// Whether no waker is stored, and no second one ever was.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.get().is_none() && !self.has_more()
+    }
+
+    /// Whether there can be others than the first waiter: a second one was stored at some time.
+    #[inline]
+    pub(crate) fn has_more(&self) -> bool {
+        self.more.get().is_some()
+    }
+
     /// Stores a waiter in place of the one with the same id. Returns the waker that is no longer
     /// stored, for the caller to drop.
     #[inline]
     #[must_use = "dropping a waker can run user code, so the caller chooses when"]
     pub(crate) fn store(&self, id: WaiterId, waker: Waker) -> Option<Waker> {
-        match (self.first.take(), self.more.take()) {
-            (None, None) => {
-                self.first.set(Some(Waiter { id, waker }));
-                None
-            }
-            (Some(first), more) if first.is(id, &waker) => {
-                self.first.set(Some(Waiter { id, waker }));
-                self.more.set(more);
-                Some(first.waker)
-            }
-            (first, more) => {
-                self.first.set(first);
-                self.store_among_others(more, id, waker)
-            }
+        if self.is_empty() {
+            self.first.set(Some(id));
+            return self.waker.replace(Some(waker));
         }
+        self.store_among_others(id, waker)
     }
 
     #[cold]
-    fn store_among_others(
-        &self,
-        more: Option<Box<More>>,
-        id: WaiterId,
-        waker: Waker,
-    ) -> Option<Waker> {
-        let mut more = more.unwrap_or_default();
-        let replaced = more.store(id, waker);
-        self.more.set(Some(more));
-        replaced
+    fn store_among_others(&self, id: WaiterId, waker: Waker) -> Option<Waker> {
+        let more = self.more.get_or_init(Box::default);
+        let mut more = more.borrow_mut();
+        if self.is_first(id, &waker) || self.first.get().is_none() && more.is_empty() {
+            self.first.set(Some(id));
+            return self.waker.replace(Some(waker));
+        }
+        more.store(id, waker)
+    }
+
+    /// Whether a poll with this id and waker comes from the first waiter.
+    fn is_first(&self, id: WaiterId, waker: &Waker) -> bool {
+        self.first.get() == Some(id) && (id != WaiterId::EXTERNAL || self.first_wakes_like(waker))
+    }
+
+    fn first_wakes_like(&self, waker: &Waker) -> bool {
+        let first = self.waker.take();
+        let same = first.as_ref().is_some_and(|first| first.will_wake(waker));
+        // The cell is empty, so nothing is dropped.
+        self.waker.set(first);
+        same
     }
 
     /// Whether `waker` is stored under this id, so that polling again changes nothing.
     pub(crate) fn contains(&self, id: WaiterId, waker: &Waker) -> bool {
-        let (first, more) = (self.first.take(), self.more.take());
-        let is_first = first
-            .as_ref()
-            .is_some_and(|first| first.is(id, waker) && first.waker.will_wake(waker));
-        let contains = is_first || more.as_ref().is_some_and(|more| more.contains(id, waker));
-        self.first.set(first);
-        self.more.set(more);
-        contains
+        let is_first = self.first.get() == Some(id) && self.first_wakes_like(waker);
+        let more = self.more.get();
+        is_first || more.is_some_and(|more| more.borrow().contains(id, waker))
     }
 
     /// Removes an operation that stopped waiting. Returns its waker for the caller to drop.
     pub(crate) fn remove(&self, id: WaiterId) -> Option<Waker> {
-        match self.first.take() {
-            Some(first) if first.id == id => return Some(first.waker),
-            first => self.first.set(first),
+        if self.first.get() == Some(id) {
+            self.first.set(None);
+            return self.waker.take();
         }
-        let mut more = self.more.take()?;
-        let removed = more.by_id.remove(&id);
-        if !more.is_empty() {
-            self.more.set(Some(more));
-        }
-        removed
+        self.more.get()?.borrow_mut().by_id.remove(&id)
+    }
+
+    /// Takes the waker of the first waiter out.
+    #[inline]
+    pub(crate) fn take_first(&self) -> Option<Waker> {
+        self.first.take()?;
+        self.waker.take()
     }
 
     /// Takes all wakers out, oldest first.
-    #[inline]
     pub(crate) fn take_all(&self, mut each: impl FnMut(Waker)) {
-        if let Some(first) = self.first.take() {
-            each(first.waker);
+        if let Some(waker) = self.take_first() {
+            each(waker);
         }
-        if let Some(more) = self.more.take() {
-            more.by_id.into_values().chain(more.external).for_each(each);
+        if let Some(more) = self.more.get() {
+            let More { by_id, external } = more.take();
+            by_id.into_values().chain(external).for_each(each);
         }
     }
 
     /// Counts the waiters: all of them, and the operations among them.
     pub(crate) fn count(&self) -> (usize, usize) {
-        let (first, more) = (self.first.take(), self.more.take());
-        let (mut all, mut operations) = (0, 0);
-        if let Some(first) = &first {
-            all += 1;
-            operations += usize::from(first.id < WaiterId::OPERATIONS_END);
+        let is_operation = |id: &WaiterId| *id < WaiterId::OPERATIONS_END;
+        let first = self.first.get();
+        let (mut all, mut operations) = (
+            first.iter().count(),
+            first.iter().filter(|id| is_operation(id)).count(),
+        );
+        if let Some(more) = self.more.get() {
+            let More { by_id, external } = &*more.borrow();
+            all += by_id.len() + external.len();
+            operations += by_id.range(..WaiterId::OPERATIONS_END).count();
         }
-        if let Some(more) = &more {
-            all += more.by_id.len() + more.external.len();
-            operations += more.by_id.range(..WaiterId::OPERATIONS_END).count();
-        }
-        self.first.set(first);
-        self.more.set(more);
         (all, operations)
-    }
-}
-
-impl Waiter {
-    /// Whether a poll with this id and waker comes from this waiter.
-    fn is(&self, id: WaiterId, waker: &Waker) -> bool {
-        self.id == id && (id != WaiterId::EXTERNAL || self.waker.will_wake(waker))
     }
 }
 

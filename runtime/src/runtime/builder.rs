@@ -206,7 +206,6 @@ impl Builder {
             busy_poll: BusyPoll::new(self.busy_poll),
             signals: Default::default(),
             messages: Default::default(),
-            woken: Default::default(),
         };
         Ok(Runtime::from_core(core, self.event_interval))
     }

@@ -217,8 +217,8 @@ impl Core {
             }
             return;
         }
-        let mut woken = self.woken.take();
-        let turned = self.reactor.turn(timeout, &mut woken);
+        let wake = |waker, cause| self.executor.wake_by(waker, cause);
+        let turned = self.reactor.turn(timeout, wake);
         if timeout != Some(Duration::ZERO) {
             self.remote.inbox().unpark();
         }
@@ -226,10 +226,6 @@ impl Core {
             panic!("the Wakeful runtime cannot wait for events any more: epoll_wait: {error}");
         }
         self.timers.refresh();
-        if !woken.is_empty() {
-            self.executor.wake_all(woken.drain(..));
-        }
-        self.woken.set(woken);
     }
 
     /// How long the next turn may block. Unless it is zero, "parked" has been published (I5).

@@ -213,18 +213,17 @@ impl Signal {
             return Poll::Ready(None);
         };
         loop {
-            // Cloning can run user code, so it comes before both looks.
-            let waker = context::clone_waker(cx.waker());
+            let (interest, waker) = (Interest::READABLE, cx.waker());
+            let reactor = &core.reactor;
+            let polled = reactor.poll_ready_external(self.source, interest, self.waiter, waker);
+            // After the waker was stored, because cloning it can run user code.
             let caught = sys::signal::caught(self.kind.0);
             if caught != self.seen {
                 self.seen = caught;
+                reactor.remove_waiter(self.source, self.waiter);
                 return Poll::Ready(Some(()));
             }
-            let interest = Interest::READABLE;
-            match core
-                .reactor
-                .poll_ready(self.source, interest, self.waiter, waker)
-            {
+            match polled {
                 // Some signal was caught: the count says which, so it is read again after the clear.
                 PollReady::Ready(event) => self.ready.word().clear(event, event.ready()),
                 PollReady::Gone => return Poll::Ready(None),
