@@ -78,6 +78,7 @@ pub mod stream;
 #[expect(unsafe_code, reason = "system calls are made here and nowhere else")]
 mod sys;
 pub mod tcp;
+mod traits;
 pub mod udp;
 pub mod unix;
 
