@@ -35,6 +35,7 @@
 //!
 //! ```text
 //! serve            accepts from a listener and spawns a task for each connection
+//! traits           futures-io's, tokio's and hyper's traits, for streams and halves
 //!   |
 //! tcp, udp, unix   what users call: listeners, streams, datagrams, sockets before they are either
 //!   |  |

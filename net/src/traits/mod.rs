@@ -4,9 +4,9 @@
 //! need none of these traits, because the streams have the same operations as inherent methods.
 //!
 //! ```text
-//!   hyper's Read, Write  --+                  (feature `hyper`)
-//!                          +--> futures-io's AsyncRead, AsyncWrite --> stream::poll
-//!   tokio's AsyncRead, ..  +                  (feature `tokio-io`)
+//!   hyper's Read, Write (feature `hyper`) --------------+
+//!                                                       +--> futures-io's --> stream::poll
+//!   tokio's AsyncRead, AsyncWrite (feature `tokio-io`) -+
 //! ```
 //!
 //! A stream implements the traits by value and by reference. So one stream can be given to two
