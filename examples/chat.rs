@@ -112,7 +112,7 @@ impl Room {
             if client.lines.try_send(Rc::clone(&line)).is_err() {
                 // Too slow. Its task sees the end of the stream, and takes it off the table.
                 eprintln!("{peer} does not read, and is put out");
-                client.stream.shutdown(Shutdown::Both).ok();
+                client.stream.shutdown_now(Shutdown::Both).ok();
             }
         }
     }

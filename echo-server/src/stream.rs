@@ -72,8 +72,8 @@ impl Stream {
     /// Ends one direction or both.
     pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         match self {
-            Stream::Tcp(stream) => stream.shutdown(how),
-            Stream::Unix(stream) => stream.shutdown(how),
+            Stream::Tcp(stream) => stream.shutdown_now(how),
+            Stream::Unix(stream) => stream.shutdown_now(how),
         }
     }
 }

@@ -35,6 +35,7 @@
 //!
 //! ```text
 //! serve            accepts from a listener and spawns a task for each connection
+//! traits           futures-io's, tokio's and hyper's traits, for streams and halves
 //!   |
 //! tcp, udp, unix   what users call: listeners, streams, datagrams, sockets before they are either
 //!   |  |
@@ -78,6 +79,7 @@ pub mod stream;
 #[expect(unsafe_code, reason = "system calls are made here and nowhere else")]
 mod sys;
 pub mod tcp;
+mod traits;
 pub mod udp;
 pub mod unix;
 

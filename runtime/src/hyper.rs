@@ -1,7 +1,8 @@
-//! Feature `hyper`: what hyper 1 asks of a runtime (its module `rt`).
+//! Feature `hyper`: the traits of hyper 1 that a runtime implements (its module `rt`).
 //!
-//! [`WakefulExecutor`] runs the tasks that HTTP/2 needs, [`WakefulTimer`] keeps hyper's time-outs, and
-//! `wakeful-net`'s streams are its `Read` and `Write` as they are, without a wrapper like `TokioIo`.
+//! [`WakefulExecutor`] spawns the tasks of HTTP/2, and [`WakefulTimer`] runs hyper's timeouts. The
+//! streams of `wakeful-net` implement `Read` and `Write` directly, without a wrapper like `TokioIo`;
+//! [`impl_hyper_io!`](crate::impl_hyper_io) does the same for other types.
 //!
 //! ```text
 //! let io: wakeful_net::TcpStream = ...;
@@ -13,11 +14,11 @@
 //!     .serve_connection(io, service)
 //! ```
 //!
-//! `examples/ecosystem/src/bin/http.rs` is a whole server.
+//! `examples/ecosystem/src/bin/http.rs` is a complete server.
 
 use std::cell::Cell;
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -25,15 +26,19 @@ use std::time::{Duration, Instant};
 
 use ::hyper::rt;
 
-use crate::io::{AsyncFd, AsyncRead, AsyncWrite, DuplexStream};
+use crate::io::{AsyncFd, AsyncRead, DuplexStream};
 use crate::task::spawn;
 use crate::time;
 
-/// Spawns hyper's tasks on the runtime of the thread; the futures need not be `Send`.
+/// The crate whose traits this feature implements. Because [`impl_hyper_io!`](crate::impl_hyper_io)
+/// names it through this path, its callers need no dependency on hyper.
+pub use ::hyper;
+
+/// Spawns hyper's tasks on the thread's runtime; the futures need not be `Send`.
 ///
 /// # Panics
 ///
-/// `execute` panics when there is no runtime on the thread.
+/// `execute` panics if the thread runs no runtime.
 ///
 /// # Examples
 ///
@@ -59,16 +64,16 @@ where
     F::Output: 'static,
 {
     fn execute(&self, future: F) {
-        // Detached: hyper keeps hold of its tasks by channels of its own.
+        // Detached, because hyper controls its tasks through channels.
         drop(spawn(future));
     }
 }
 
-/// Gives hyper the runtime's time, so that a paused clock governs its time-outs, too.
+/// Runs hyper's timeouts on the runtime's clock, which tests can pause.
 ///
 /// # Panics
 ///
-/// Its methods panic when there is no runtime on the thread.
+/// Its methods panic if the thread runs no runtime.
 ///
 /// # Examples
 ///
@@ -103,33 +108,63 @@ impl rt::Timer for WakefulTimer {
 
     fn reset(&self, sleep: &mut Pin<Box<dyn rt::Sleep>>, new_deadline: Instant) {
         match sleep.as_mut().downcast_mut_pin::<time::Sleep>() {
-            Some(ours) => ours.reset(new_deadline.into()),
+            Some(sleep) => sleep.reset(new_deadline.into()),
             None => *sleep = self.sleep_until(new_deadline),
         }
     }
 }
 
-// hyper wants it `Send + Sync`; ours is, being a deadline and a number.
+// hyper requires `Send + Sync`, which `time::Sleep` is.
 impl rt::Sleep for time::Sleep {}
 
-/// The most that one read takes. hyper asks for 8 KiB at first, and for more while reads fill that.
-const SCRATCH: usize = 64 * 1024;
+/// Upper limit of one read. hyper asks for 8 KiB at first, and for more while reads fill its buffer.
+const SCRATCH_SIZE: usize = 64 * 1024;
 
 thread_local! {
-    /// Where bytes lie between the kernel and hyper's buffer. Empty before the first read, and while one
-    /// is under way.
-    static LENT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// The thread's buffer between the kernel and hyper. Empty before the first read and during one.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Reads into hyper's buffer by means of our [`AsyncRead`]; for streams of yours that have it.
+/// Reads into hyper's buffer through futures-io's [`AsyncRead`].
 ///
-/// hyper's buffer is memory that was never written, and the only safe way to say how much of it was
-/// filled is `put_slice`. So the bytes are read into a buffer of the thread and copied. It is made by
-/// the first read and lent to each: a buffer on the stack would be filled with zeros every time.
+/// Called by the implementations that [`impl_hyper_io!`](crate::impl_hyper_io) writes. hyper's buffer
+/// is memory that was never written, and `put_slice` is the only safe way to fill it. So the bytes
+/// are read into a buffer of the thread and copied. The first read allocates that buffer; a buffer
+/// on the stack would be filled with zeros in each read.
 ///
 /// # Errors
 ///
 /// Those of `stream`.
+pub fn poll_read<T: AsyncRead + ?Sized>(
+    stream: Pin<&mut T>,
+    cx: &mut Context<'_>,
+    mut buf: rt::ReadBufCursor<'_>,
+) -> Poll<io::Result<()>> {
+    // Taken, not borrowed, because a stream can be user code that reads from another stream.
+    let mut scratch = SCRATCH.take();
+    scratch.resize(SCRATCH_SIZE, 0);
+    let length = buf.remaining().min(SCRATCH_SIZE);
+    let polled = stream.poll_read(cx, &mut scratch[..length]);
+    if let Poll::Ready(Ok(read)) = polled {
+        buf.put_slice(&scratch[..read]);
+    }
+    SCRATCH.set(scratch);
+    ready!(polled)?;
+    Poll::Ready(Ok(()))
+}
+
+/// Implements hyper's `Read` and `Write` for types that have futures-io's `AsyncRead` and
+/// `AsyncWrite`. Feature `hyper`.
+///
+/// The syntax is that of `impl` blocks. The macro adds the methods, which call those of
+/// [`wakeful::io::AsyncRead`](crate::io::AsyncRead) and
+/// [`wakeful::io::AsyncWrite`](crate::io::AsyncWrite); hyper's `poll_shutdown` is `poll_close`. The
+/// traits and hyper itself need not be imported.
+///
+/// - `is_write_vectored` returns `false`, as hyper's default does, because futures-io has no such
+///   method. If `poll_write_vectored` uses more than the first buffer, write the method in the block.
+/// - Generic parameters can have one bound each. `Self: wakeful::io::AsyncRead` (or `AsyncWrite`) is
+///   added, so bounds of those implementations need no repetition.
 ///
 /// # Examples
 ///
@@ -138,113 +173,104 @@ thread_local! {
 /// use std::pin::Pin;
 /// use std::task::{Context, Poll};
 ///
-/// struct Zeros;
+/// /// Replaces every byte by an asterisk.
+/// struct Masked<R>(R);
 ///
-/// impl wakeful::io::AsyncRead for Zeros {
+/// impl<R: wakeful::io::AsyncRead + Unpin> wakeful::io::AsyncRead for Masked<R> {
 ///     fn poll_read(
-///         self: Pin<&mut Self>,
-///         _cx: &mut Context<'_>,
+///         mut self: Pin<&mut Self>,
+///         cx: &mut Context<'_>,
 ///         buf: &mut [u8],
 ///     ) -> Poll<io::Result<usize>> {
-///         buf.fill(0);
-///         Poll::Ready(Ok(buf.len()))
+///         let polled = Pin::new(&mut self.0).poll_read(cx, buf);
+///         buf.fill(b'*');
+///         polled
 ///     }
 /// }
 ///
-/// impl hyper::rt::Read for Zeros {
-///     fn poll_read(
-///         self: Pin<&mut Self>,
-///         cx: &mut Context<'_>,
-///         buf: hyper::rt::ReadBufCursor<'_>,
-///     ) -> Poll<io::Result<()>> {
-///         wakeful::hyper::poll_read(self, cx, buf)
-///     }
+/// wakeful::impl_hyper_io! {
+///     impl<R> Read for Masked<R> {}
 /// }
+///
+/// fn accepted_by_hyper(_: impl hyper::rt::Read) {}
+/// accepted_by_hyper(Masked(&b"secret"[..]));
 /// ```
-pub fn poll_read<T: AsyncRead + ?Sized>(
-    stream: Pin<&mut T>,
-    cx: &mut Context<'_>,
-    mut buf: rt::ReadBufCursor<'_>,
-) -> Poll<io::Result<()>> {
-    // Taken, not borrowed: a stream may be anybody's code, and may read from another stream.
-    let mut scratch = LENT.take();
-    scratch.resize(SCRATCH, 0);
-    let length = buf.remaining().min(SCRATCH);
-    let polled = stream.poll_read(cx, &mut scratch[..length]);
-    if let Poll::Ready(Ok(read)) = polled {
-        buf.put_slice(&scratch[..read]);
-    }
-    LENT.set(scratch);
-    ready!(polled)?;
-    Poll::Ready(Ok(()))
-}
-
-/// Hands the calls of `hyper::rt::Read` on to our `AsyncRead` of the same type.
-macro_rules! reads {
-    ($([$($generics:tt)*] $stream:ty [$($bounds:tt)*])*) => {$(
-        impl<$($generics)*> rt::Read for $stream
+#[macro_export]
+macro_rules! impl_hyper_io {
+    () => {};
+    (
+        impl $(<$($param:tt $(: $bound:path)?),+>)? Read for $stream:ty {}
+        $($rest:tt)*
+    ) => {
+        impl $(<$($param $(: $bound)?),+>)? $crate::hyper::hyper::rt::Read for $stream
         where
-            $($bounds)*
+            Self: $crate::io::AsyncRead,
         {
             fn poll_read(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: rt::ReadBufCursor<'_>,
-            ) -> Poll<io::Result<()>> {
-                poll_read(self, cx, buf)
+                self: ::std::pin::Pin<&mut Self>,
+                cx: &mut ::std::task::Context<'_>,
+                buf: $crate::hyper::hyper::rt::ReadBufCursor<'_>,
+            ) -> ::std::task::Poll<::std::io::Result<()>> {
+                $crate::hyper::poll_read(self, cx, buf)
             }
         }
-    )*};
-}
 
-/// Hands the calls of `hyper::rt::Write` on to our `AsyncWrite` of the same type.
-macro_rules! writes {
-    ($([$($generics:tt)*] $stream:ty [$($bounds:tt)*])*) => {$(
-        impl<$($generics)*> rt::Write for $stream
+        $crate::impl_hyper_io! { $($rest)* }
+    };
+    (
+        impl $(<$($param:tt $(: $bound:path)?),+>)? Write for $stream:ty { $($method:tt)* }
+        $($rest:tt)*
+    ) => {
+        impl $(<$($param $(: $bound)?),+>)? $crate::hyper::hyper::rt::Write for $stream
         where
-            $($bounds)*
+            Self: $crate::io::AsyncWrite,
         {
             fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
+                self: ::std::pin::Pin<&mut Self>,
+                cx: &mut ::std::task::Context<'_>,
                 buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                AsyncWrite::poll_write(self, cx, buf)
+            ) -> ::std::task::Poll<::std::io::Result<usize>> {
+                $crate::io::AsyncWrite::poll_write(self, cx, buf)
             }
 
             fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                AsyncWrite::poll_write_vectored(self, cx, bufs)
+                self: ::std::pin::Pin<&mut Self>,
+                cx: &mut ::std::task::Context<'_>,
+                bufs: &[::std::io::IoSlice<'_>],
+            ) -> ::std::task::Poll<::std::io::Result<usize>> {
+                $crate::io::AsyncWrite::poll_write_vectored(self, cx, bufs)
             }
 
-            fn is_write_vectored(&self) -> bool {
-                AsyncWrite::is_write_vectored(self)
+            fn poll_flush(
+                self: ::std::pin::Pin<&mut Self>,
+                cx: &mut ::std::task::Context<'_>,
+            ) -> ::std::task::Poll<::std::io::Result<()>> {
+                $crate::io::AsyncWrite::poll_flush(self, cx)
             }
 
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                AsyncWrite::poll_flush(self, cx)
+            fn poll_shutdown(
+                self: ::std::pin::Pin<&mut Self>,
+                cx: &mut ::std::task::Context<'_>,
+            ) -> ::std::task::Poll<::std::io::Result<()>> {
+                $crate::io::AsyncWrite::poll_close(self, cx)
             }
 
-            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                AsyncWrite::poll_shutdown(self, cx)
-            }
+            $($method)*
         }
-    )*};
+
+        $crate::impl_hyper_io! { $($rest)* }
+    };
 }
 
-reads! {
-    [] DuplexStream []
-    [] &DuplexStream []
-    [T: AsFd] AsyncFd<T> [for<'a> &'a T: io::Read]
-    [T: AsFd] &AsyncFd<T> [for<'a> &'a T: io::Read]
-}
+impl_hyper_io! {
+    impl Read for DuplexStream {}
+    impl Read for &DuplexStream {}
+    impl<T: AsFd> Read for AsyncFd<T> {}
+    impl<T: AsFd> Read for &AsyncFd<T> {}
 
-writes! {
-    [] DuplexStream []
-    [] &DuplexStream []
-    [T: AsFd] AsyncFd<T> [for<'a> &'a T: io::Write]
-    [T: AsFd] &AsyncFd<T> [for<'a> &'a T: io::Write]
+    impl Write for DuplexStream { fn is_write_vectored(&self) -> bool { true } }
+    impl Write for &DuplexStream { fn is_write_vectored(&self) -> bool { true } }
+    // As in `io::tokio_io`: every descriptor has writev(2).
+    impl<T: AsFd> Write for AsyncFd<T> { fn is_write_vectored(&self) -> bool { true } }
+    impl<T: AsFd> Write for &AsyncFd<T> { fn is_write_vectored(&self) -> bool { true } }
 }

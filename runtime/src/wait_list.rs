@@ -1,8 +1,8 @@
-//! Wakers of those who wait for something that no kernel reports: a shutdown, the other end of a
-//! pipe, the end of a task.
+//! Wakers that wait for events inside the process: a shutdown, the other end of a pipe, the end of a
+//! task.
 //!
-//! Used by what users call, never by the loop. The lists are kept behind the user's locks, so nothing
-//! here wakes, clones or drops a waker under one (I3): what has to be woken or dropped is handed out.
+//! Called by the public modules, never by the loop. The lists are behind the callers' locks, so
+//! nothing here wakes, clones or drops a waker (I3): the methods return them to the caller.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -12,7 +12,7 @@ use crate::context;
 use crate::executor::cell::drop_quietly;
 use crate::task_info::WaitInfo;
 
-/// Wakers in the order in which their owners began to wait, each under a number of its own.
+/// Wakers in the order in which the waits began. Each wait has its own number.
 #[derive(Debug, Default)]
 pub(crate) struct WaitList {
     next: u64,
@@ -20,8 +20,8 @@ pub(crate) struct WaitList {
 }
 
 impl WaitList {
-    /// Stores a waker; gives back the one that the same waiter had stored before.
-    #[must_use = "dropping a waker is foreign code"]
+    /// Stores a waker; returns the one that the same waiter had stored before.
+    #[must_use = "dropping a waker runs user code"]
     pub(crate) fn store(&mut self, place: &mut Option<u64>, waker: Waker) -> Option<Waker> {
         let place = *place.get_or_insert_with(|| {
             self.next += 1;
@@ -30,20 +30,21 @@ impl WaitList {
         self.wakers.insert(place, waker)
     }
 
-    /// Forgets a waiter.
-    #[must_use = "dropping a waker is foreign code"]
+    /// Removes a waiter and returns its waker.
+    #[must_use = "dropping a waker runs user code"]
     pub(crate) fn remove(&mut self, place: u64) -> Option<Waker> {
         self.wakers.remove(&place)
     }
 
-    /// Takes everybody out, to be woken.
-    #[must_use = "they wait to be woken"]
+    /// Removes and returns all wakers.
+    #[must_use = "the caller must wake them"]
     pub(crate) fn take(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.wakers).into_values().collect()
     }
 }
 
-/// Wakes each waker. Should one panic, the others are woken all the same, and then it goes on.
+/// Wakes each waker. If one panics, the others are still woken, and the first panic is resumed
+/// afterwards.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     let mut first = None;
     for waker in wakers {
@@ -63,7 +64,7 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     }
 }
 
-/// Notes in the record of the running task on what it is about to wait.
+/// Stores the operation that the running task is about to wait for in its task info.
 pub(crate) fn note_wait(operation: &'static str, location: &'static Location<'static>) {
     context::with(|core| {
         core.executor.set_wait(|| WaitInfo {

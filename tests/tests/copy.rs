@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use futures_lite::io::sink;
 use wakeful::io::{AsyncRead, AsyncWrite, DuplexStream, copy, copy_bidirectional, duplex};
 use wakeful::{block_on, spawn};
 use wakeful_tests::trace::{Trace, poll_once, runtime, settle};
@@ -100,8 +101,8 @@ impl AsyncWrite for Script {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.trace.say("shutdown");
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.trace.say("close");
         Poll::Ready(Ok(()))
     }
 }
@@ -236,7 +237,7 @@ fn a_copy_that_never_has_to_wait_lets_others_run() {
 
     let trace = Trace::new();
     runtime().block_on(async {
-        spawn(async { copy(&mut Endless, &mut io::sink()).await });
+        spawn(async { copy(&mut Endless, &mut sink()).await });
         let words = trace.clone();
         spawn(async move { words.say("somebody else") });
         settle().await;
@@ -285,7 +286,7 @@ fn each_end_is_passed_on_once() {
         let both = copy_bidirectional(&mut b, &mut a);
         assert_eq!(both.await.unwrap(), (0, 0));
     });
-    trace.expect(&["shutdown", "nothing", "nothing", "end"]);
+    trace.expect(&["close", "nothing", "nothing", "end"]);
 }
 
 #[test]
@@ -348,7 +349,7 @@ fn copies_that_wait_share_one_buffer() {
     block_on(async {
         let buffers = Rc::new(RefCell::new(Vec::new()));
         let mut idle: Vec<_> = (0..3).map(|_| Idle(Rc::clone(&buffers))).collect();
-        let mut sinks = [io::sink(), io::sink(), io::sink()];
+        let mut sinks = [sink(), sink(), sink()];
         let mut copies: Vec<_> = idle
             .iter_mut()
             .zip(&mut sinks)

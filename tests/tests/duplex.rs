@@ -235,7 +235,6 @@ fn several_buffers_are_filled_and_emptied_in_order() {
     let wakes = Wakes::new();
     let waker = wakes.waker();
     let mut cx = Context::from_waker(&waker);
-    assert!(a.is_write_vectored());
     let bufs = [&b"one"[..], b"", b"two", b"three"].map(IoSlice::new);
     let Poll::Ready(n) = Pin::new(&mut a).poll_write_vectored(&mut cx, &bufs) else {
         panic!("there is room");
@@ -315,5 +314,5 @@ fn a_waker_may_use_the_stream_whose_end_it_hears_of() {
 
 #[test]
 fn a_buffer_of_no_bytes_is_refused() {
-    assert!(panic_of(|| duplex(0)).contains("lets none pass"));
+    assert!(panic_of(|| duplex(0)).contains("must not be zero"));
 }

@@ -1,4 +1,4 @@
-//! The runtime's traits of byte streams on the streams of `wakeful-net`, and the `poll_*` methods:
+//! futures-io's traits of byte streams on the streams of `wakeful-net`, and the `poll_*` methods:
 //! generic code sees what the streams' own methods do.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -22,7 +22,7 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Resu
 
 async fn shutdown(stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)).await?;
-    poll_fn(|cx| Pin::new(&mut *stream).poll_shutdown(cx)).await
+    poll_fn(|cx| Pin::new(&mut *stream).poll_close(cx)).await
 }
 
 /// One of each kind of pair goes through: bytes both ways, several buffers, the end.
@@ -39,7 +39,6 @@ async fn talk(
     assert_eq!(read(&mut near, &mut buf).await.unwrap(), 4);
     assert_eq!(&buf[..4], b"ping");
 
-    assert!(near.is_write_vectored());
     let parts = [IoSlice::new(b"po"), IoSlice::new(b""), IoSlice::new(b"ng")];
     let sent = poll_fn(|cx| Pin::new(&mut near).poll_write_vectored(cx, &parts)).await;
     assert_eq!(sent.unwrap(), 4);
@@ -65,8 +64,9 @@ fn closing_a_stream_that_the_peer_has_reset_is_no_error() {
         let reset = near.read(&mut [0]).await.unwrap_err();
         assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
         shutdown(&mut near).await.unwrap();
-        // The method that says more says so.
-        let gone = near.shutdown(std::net::Shutdown::Write).unwrap_err();
+        near.shutdown().await.unwrap();
+        // Only `shutdown_now` returns the error.
+        let gone = near.shutdown_now(std::net::Shutdown::Write).unwrap_err();
         assert_eq!(gone.kind(), ErrorKind::NotConnected);
     });
 }
@@ -104,6 +104,32 @@ fn both_kinds_of_halves_speak_the_traits_of_their_direction() {
         assert_eq!(far.read(&mut buf).await.unwrap(), 0);
         far.write_all(b"still").await.unwrap();
         assert_eq!(read(&mut reader, &mut buf).await.unwrap(), 5);
+    });
+}
+
+#[test]
+fn shutdown_is_a_ready_future_of_streams_and_halves() {
+    run(async {
+        let mut buf = [0; 8];
+        let (near, far) = tcp_pair().await;
+        drop(near.shutdown());
+        assert!(
+            poll_once(far.read(&mut buf)).await.is_none(),
+            "never polled"
+        );
+        poll_once(near.shutdown()).await.unwrap().unwrap();
+        assert_eq!(far.read(&mut buf).await.unwrap(), 0);
+
+        let (mut near, far) = UnixStream::pair().unwrap();
+        {
+            let (_reader, writer) = near.split();
+            poll_once(writer.shutdown()).await.unwrap().unwrap();
+            assert_eq!(far.read(&mut buf).await.unwrap(), 0);
+        }
+        let (reader, writer) = far.into_split();
+        poll_once(writer.shutdown()).await.unwrap().unwrap();
+        assert_eq!(near.read(&mut buf).await.unwrap(), 0);
+        assert_eq!(reader.read(&mut buf).await.unwrap(), 0);
     });
 }
 

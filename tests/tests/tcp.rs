@@ -251,7 +251,7 @@ fn half_closing_lets_the_other_direction_go_on() {
     run(async {
         let (server, client) = tcp_pair().await;
         client.write_all(b"question").await.unwrap();
-        client.shutdown(Shutdown::Write).unwrap();
+        client.shutdown_now(Shutdown::Write).unwrap();
         let mut buf = [0; 64];
         assert_eq!(server.read(&mut buf).await.unwrap(), 8);
         assert_eq!(server.read(&mut buf).await.unwrap(), 0);
@@ -277,7 +277,7 @@ fn shutting_down_ones_own_reading_wakes_the_waiting_reader() {
         });
         settle().await;
         assert!(!reader.is_finished());
-        server.shutdown(Shutdown::Read).unwrap();
+        server.shutdown_now(Shutdown::Read).unwrap();
         assert_eq!(reader.await.unwrap(), 0);
     });
 }

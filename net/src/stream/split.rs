@@ -1,41 +1,55 @@
-//! The two directions of one stream, to be used by two tasks or by two parts of one.
+//! The two directions of one stream, for two tasks or for two parts of one.
 //!
-//! Made by `split` (`R` is a reference) and `into_split` (`R` is an `Arc`, or [`Closing`]) of the
-//! streams. A side is nothing but a way to reach the stream: the kernel keeps the directions apart,
-//! and the reactor keeps a list of waiters for each. [`tcp`](crate::tcp) and [`unix`](crate::unix)
-//! give the four combinations the names that tokio has for them (`ReadHalf`, `OwnedReadHalf`, ...).
+//! Called by `split` (`R` is a reference) and `into_split` (`R` is an `Arc` or [`ShutdownOnDrop`]) of
+//! the streams; calls the same futures as they do. A half is only a way to reach the stream: the
+//! kernel keeps the directions apart, and the reactor has a list of waiters for each.
+//! [`tcp`](crate::tcp) and [`unix`](crate::unix) define tokio's names for the four combinations
+//! (`ReadHalf`, `OwnedReadHalf`, ...).
 
 use std::fmt;
+use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::Shutdown;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use wakeful::io::Interest;
 
-use super::{
-    Peek, Read, ReadExact, ReadVectored, Wait, WaitReady, Write, WriteAll, WriteVectored, poll_peek,
-};
+use super::poll::{poll_peek, shutdown_write};
+use super::{Peek, Read, ReadExact, ReadVectored, Wait, WaitReady, Write, WriteAll, WriteVectored};
 use super::{try_read, try_read_vectored, try_write, try_write_vectored};
 use crate::socket::Io;
 
-/// What the sides need of a stream; outside code can neither name nor implement it.
-pub trait Splittable {
-    /// What the ends of the stream are called.
+/// A stream that can be split: [`TcpStream`](crate::TcpStream) or [`UnixStream`](crate::UnixStream).
+///
+/// Sealed: other crates cannot implement it.
+pub trait Split: Sealed {
+    /// Address type of both ends.
     type Address;
-    /// The registered socket.
-    fn io(&self) -> &Io;
-    /// The address of this end.
-    fn local(&self) -> io::Result<Self::Address>;
-    /// The address of the other end.
-    fn peer(&self) -> io::Result<Self::Address>;
+    /// Returns the address of this end.
+    ///
+    /// # Errors
+    ///
+    /// Those of getsockname(2).
+    fn local_addr(&self) -> io::Result<Self::Address>;
+    /// Returns the address of the other end.
+    ///
+    /// # Errors
+    ///
+    /// Those of getpeername(2): `NotConnected` after a reset.
+    fn peer_addr(&self) -> io::Result<Self::Address>;
 }
 
-/// The reading direction of a stream that was split.
+/// Access to the socket of a stream. Not nameable outside of this package.
+pub trait Sealed {
+    /// Returns the registered socket.
+    fn io(&self) -> &Io;
+}
+
+/// The reading direction of a split stream.
 ///
-/// All methods do what the stream's methods of the same name do; see [`TcpStream`] for their errors
-/// and panics. Several tasks may read at once: all are woken when bytes come.
+/// Each method does the same as the stream's method of that name; see [`TcpStream`] for errors and
+/// panics. Several tasks can read at once: all of them are woken when bytes arrive.
 ///
 /// [`TcpStream`]: crate::TcpStream
 ///
@@ -56,16 +70,16 @@ pub trait Splittable {
 /// })
 /// # .unwrap();
 /// ```
-pub struct ReadSide<R>(R);
+pub struct ReadHalf<R>(R);
 
-/// The writing direction of a stream that was split.
+/// The writing direction of a split stream.
 ///
-/// All methods do what the stream's methods of the same name do; see [`TcpStream`] for their errors
-/// and panics.
+/// Each method does the same as the stream's method of that name; see [`TcpStream`] for errors and
+/// panics.
 ///
-/// Dropping an *owned* write half ends the outgoing direction: the peer reads everything that was
-/// written and then the end of the stream. `forget` and `reunite` do not, and neither does dropping
-/// a borrowed half: there the stream still is.
+/// Dropping an *owned* write half shuts down the writing direction: the peer reads all bytes that
+/// were written and then the end of the stream. `forget` and `reunite` do not shut it down. Dropping
+/// a borrowed half does not either, because the stream itself still exists.
 ///
 /// [`TcpStream`]: crate::TcpStream
 ///
@@ -86,56 +100,63 @@ pub struct ReadSide<R>(R);
 /// })
 /// # .unwrap();
 /// ```
-pub struct WriteSide<R>(R);
+pub struct WriteHalf<R>(R);
 
-/// How an owned write half holds its stream: the last thing it does is to end its direction.
+/// The stream of an owned write half; dropping it shuts down the writing direction.
 ///
-/// This, and not [`WriteSide`], has the `Drop`, because whatever has one keeps its borrow to the end
-/// of the block: then a stream could not be used again in the block in which it was split.
+/// This type has the `Drop`, and not [`WriteHalf`], because a type with a `Drop` keeps its borrow
+/// until the end of the block. A borrowed stream could then not be used again in the block that
+/// split it.
 #[derive(Debug)]
-pub struct Closing<S: Splittable> {
+pub struct ShutdownOnDrop<S: Split> {
     stream: Arc<S>,
-    /// Until `forget` or `reunite`.
+    /// False after `forget` and `reunite`.
     shutdown_on_drop: bool,
 }
 
-/// Borrows a stream in two directions.
-pub(crate) fn split<S: Splittable>(stream: &S) -> (ReadSide<&S>, WriteSide<&S>) {
-    (ReadSide(stream), WriteSide(stream))
+/// Creates two halves that borrow the stream.
+pub(crate) fn split<S: Split>(stream: &S) -> (ReadHalf<&S>, WriteHalf<&S>) {
+    (ReadHalf(stream), WriteHalf(stream))
 }
 
-/// Gives each direction of a stream an owner.
-pub(crate) fn into_split<S: Splittable>(stream: S) -> (ReadSide<Arc<S>>, WriteSide<Closing<S>>) {
+/// Creates two halves that own the stream together.
+pub(crate) fn into_split<S: Split>(stream: S) -> (ReadHalf<Arc<S>>, WriteHalf<ShutdownOnDrop<S>>) {
     let stream = Arc::new(stream);
     (
-        ReadSide(Arc::clone(&stream)),
-        WriteSide(Closing {
+        ReadHalf(Arc::clone(&stream)),
+        WriteHalf(ShutdownOnDrop {
             stream,
             shutdown_on_drop: true,
         }),
     )
 }
 
-/// Puts the halves together if they came from one stream, else gives them back.
+/// Rebuilds the stream if both halves come from the same one; otherwise returns the halves.
 #[expect(
     clippy::type_complexity,
     reason = "each stream wraps it in its own ReuniteError"
 )]
-pub(crate) fn reunite<S: Splittable>(
-    read: ReadSide<Arc<S>>,
-    write: WriteSide<Closing<S>>,
-) -> Result<S, (ReadSide<Arc<S>>, WriteSide<Closing<S>>)> {
+pub(crate) fn reunite<S: Split>(
+    read: ReadHalf<Arc<S>>,
+    write: WriteHalf<ShutdownOnDrop<S>>,
+) -> Result<S, (ReadHalf<Arc<S>>, WriteHalf<ShutdownOnDrop<S>>)> {
     if !Arc::ptr_eq(&read.0, &write.0.stream) {
         return Err((read, write));
     }
     write.forget();
-    // There are never more than two references to a split stream, one in each half.
+    // A split stream has exactly two references, one in each half.
     Ok(Arc::into_inner(read.0).expect("only the two halves of a stream refer to it"))
 }
 
-impl<R: Deref<Target: Splittable>> ReadSide<R> {
+/// Shuts down the writing direction when it is polled: the future of `shutdown` of streams and
+/// halves. It is always ready; a future, because tokio's method is one.
+pub(crate) fn shutdown(io: &Io) -> impl Future<Output = io::Result<()>> + use<'_> {
+    poll_fn(move |_| Poll::Ready(shutdown_write(io)))
+}
+
+impl<R: Deref<Target: Split>> ReadHalf<R> {
     #[inline]
-    pub(super) fn io(&self) -> &Io {
+    pub(crate) fn io(&self) -> &Io {
         self.0.io()
     }
 
@@ -152,7 +173,7 @@ impl<R: Deref<Target: Splittable>> ReadSide<R> {
         ReadVectored::new(self.0.io(), bufs)
     }
 
-    /// Fills the buffer. Not cancel safe: dropped early, it leaves the bytes it read in the buffer.
+    /// Fills the buffer. Not cancel safe: an early drop leaves the bytes that were read in the buffer.
     #[track_caller]
     pub fn read_exact<'a>(&'a self, buf: &'a mut [u8]) -> ReadExact<'a> {
         ReadExact::new(self.0.io(), buf)
@@ -164,44 +185,44 @@ impl<R: Deref<Target: Splittable>> ReadSide<R> {
         Peek::new(self.0.io(), buf)
     }
 
-    /// Polls for bytes that the next read will return; as
+    /// Polls for bytes that the next read will return, see
     /// [`TcpStream::poll_peek`](crate::TcpStream::poll_peek).
     ///
     /// # Errors
     ///
-    /// As `read`.
+    /// Same as `read`.
     #[track_caller]
     pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         poll_peek(self.io(), cx, buf)
     }
 
-    /// Waits until there is something to read. Cancel safe.
+    /// Waits until the stream is readable. Cancel safe.
     #[track_caller]
     pub fn readable(&self) -> Wait<'_> {
         Wait::readable(self.0.io())
     }
 
-    /// Waits for any readiness in `interest` and says what there is. Cancel safe.
+    /// Waits for any readiness in `interest` and returns the current readiness. Cancel safe.
     #[track_caller]
     pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
         WaitReady::new(self.0.io(), interest)
     }
 
-    /// Reads what is there now, without waiting.
+    /// Reads the bytes that are available now, without waiting.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is known to be there; else as `read`.
+    /// `WouldBlock` if the stream is not known to be readable; otherwise same as `read`.
     #[inline]
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         try_read(self.0.io(), buf)
     }
 
-    /// Reads what is there now into several buffers, without waiting.
+    /// Reads the bytes that are available now into several buffers, without waiting.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is known to be there; else as `read`.
+    /// `WouldBlock` if the stream is not known to be readable; otherwise same as `read`.
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         try_read_vectored(self.0.io(), bufs)
     }
@@ -210,115 +231,114 @@ impl<R: Deref<Target: Splittable>> ReadSide<R> {
     ///
     /// # Errors
     ///
-    /// As getsockname(2).
-    pub fn local_addr(&self) -> io::Result<<R::Target as Splittable>::Address> {
-        self.0.local()
+    /// Those of getsockname(2).
+    pub fn local_addr(&self) -> io::Result<<R::Target as Split>::Address> {
+        self.0.local_addr()
     }
 
     /// Returns the address of the other end.
     ///
     /// # Errors
     ///
-    /// As getpeername(2): `NotConnected` after a reset.
-    pub fn peer_addr(&self) -> io::Result<<R::Target as Splittable>::Address> {
-        self.0.peer()
+    /// Those of getpeername(2): `NotConnected` after a reset.
+    pub fn peer_addr(&self) -> io::Result<<R::Target as Split>::Address> {
+        self.0.peer_addr()
     }
 }
 
-impl<R: Deref<Target: Splittable>> WriteSide<R> {
+impl<R: Deref<Target: Split>> WriteHalf<R> {
     #[inline]
-    pub(super) fn io(&self) -> &Io {
+    pub(crate) fn io(&self) -> &Io {
         self.0.io()
     }
 
-    /// Writes some bytes and says how many. Cancel safe: dropped early, it wrote nothing.
+    /// Writes some bytes and returns their number. Cancel safe: an early drop has written nothing.
     #[inline]
     #[track_caller]
     pub fn write<'a>(&'a self, buf: &'a [u8]) -> Write<'a> {
         Write::new(self.0.io(), buf)
     }
 
-    /// Writes some bytes out of several buffers. Cancel safe: dropped early, it wrote nothing.
+    /// Writes some bytes from several buffers. Cancel safe: an early drop has written nothing.
     #[track_caller]
     pub fn write_vectored<'a, 'b>(&'a self, bufs: &'a [IoSlice<'b>]) -> WriteVectored<'a, 'b> {
         WriteVectored::new(self.0.io(), bufs)
     }
 
-    /// Writes everything. Not cancel safe: dropped early, it wrote an unknown part.
+    /// Writes the whole buffer. Not cancel safe: an early drop has written an unknown part.
     #[inline]
     #[track_caller]
     pub fn write_all<'a>(&'a self, buf: &'a [u8]) -> WriteAll<'a> {
         WriteAll::new(self.0.io(), buf)
     }
 
-    /// Waits until something can be written. Cancel safe.
+    /// Waits until the stream is writable. Cancel safe.
     #[track_caller]
     pub fn writable(&self) -> Wait<'_> {
         Wait::writable(self.0.io())
     }
 
-    /// Waits for any readiness in `interest` and says what there is. Cancel safe.
+    /// Waits for any readiness in `interest` and returns the current readiness. Cancel safe.
     #[track_caller]
     pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
         WaitReady::new(self.0.io(), interest)
     }
 
-    /// Writes what the kernel takes now, without waiting.
+    /// Writes as many bytes as the kernel accepts now, without waiting.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the kernel is not known to take anything; else as `write`.
+    /// `WouldBlock` if the stream is not known to be writable; otherwise same as `write`.
     #[inline]
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         try_write(self.0.io(), buf)
     }
 
-    /// Writes what the kernel takes now out of several buffers, without waiting.
+    /// Writes as many bytes as the kernel accepts now from several buffers, without waiting.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the kernel is not known to take anything; else as `write`.
+    /// `WouldBlock` if the stream is not known to be writable; otherwise same as `write`.
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         try_write_vectored(self.0.io(), bufs)
     }
 
-    /// Ends the outgoing direction: the peer reads everything that was written, then the end of the
-    /// stream. Reading goes on.
+    /// Shuts down the writing direction, see [`TcpStream::shutdown`](crate::TcpStream::shutdown).
     ///
     /// # Errors
     ///
-    /// `NotConnected` when the peer has reset the connection.
-    pub fn shutdown(&self) -> io::Result<()> {
-        self.0.io().get_ref().options().shutdown(Shutdown::Write)
+    /// Those of shutdown(2), except `NotConnected`.
+    pub fn shutdown(&self) -> impl Future<Output = io::Result<()>> + use<'_, R> {
+        shutdown(self.io())
     }
 
     /// Returns the address of this end.
     ///
     /// # Errors
     ///
-    /// As getsockname(2).
-    pub fn local_addr(&self) -> io::Result<<R::Target as Splittable>::Address> {
-        self.0.local()
+    /// Those of getsockname(2).
+    pub fn local_addr(&self) -> io::Result<<R::Target as Split>::Address> {
+        self.0.local_addr()
     }
 
     /// Returns the address of the other end.
     ///
     /// # Errors
     ///
-    /// As getpeername(2): `NotConnected` after a reset.
-    pub fn peer_addr(&self) -> io::Result<<R::Target as Splittable>::Address> {
-        self.0.peer()
+    /// Those of getpeername(2): `NotConnected` after a reset.
+    pub fn peer_addr(&self) -> io::Result<<R::Target as Split>::Address> {
+        self.0.peer_addr()
     }
 }
 
-impl<S: Splittable> WriteSide<Closing<S>> {
-    /// Drops the half without ending the outgoing direction.
+impl<S: Split> WriteHalf<ShutdownOnDrop<S>> {
+    /// Drops the half without shutting down the writing direction.
     pub fn forget(mut self) {
         self.0.shutdown_on_drop = false;
     }
 }
 
-impl<S: Splittable> Deref for Closing<S> {
+impl<S: Split> Deref for ShutdownOnDrop<S> {
     type Target = S;
 
     fn deref(&self) -> &S {
@@ -326,35 +346,35 @@ impl<S: Splittable> Deref for Closing<S> {
     }
 }
 
-impl<S: Splittable> Drop for Closing<S> {
+impl<S: Split> Drop for ShutdownOnDrop<S> {
     fn drop(&mut self) {
         if self.shutdown_on_drop
-            && let Err(_gone) = self.io().get_ref().options().shutdown(Shutdown::Write)
+            && let Err(_gone) = shutdown_write(self.io())
         {
-            // The peer has left or reset the connection: nothing is left to be ended.
+            // The connection has failed, so nothing is left to shut down.
         }
     }
 }
 
-impl<R: Deref> AsRef<R::Target> for ReadSide<R> {
+impl<R: Deref> AsRef<R::Target> for ReadHalf<R> {
     fn as_ref(&self) -> &R::Target {
         &self.0
     }
 }
 
-impl<R: Deref> AsRef<R::Target> for WriteSide<R> {
+impl<R: Deref> AsRef<R::Target> for WriteHalf<R> {
     fn as_ref(&self) -> &R::Target {
         &self.0
     }
 }
 
-impl<R: Deref<Target: fmt::Debug>> fmt::Debug for ReadSide<R> {
+impl<R: Deref<Target: fmt::Debug>> fmt::Debug for ReadHalf<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ReadHalf").field(&&*self.0).finish()
     }
 }
 
-impl<R: Deref<Target: fmt::Debug>> fmt::Debug for WriteSide<R> {
+impl<R: Deref<Target: fmt::Debug>> fmt::Debug for WriteHalf<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("WriteHalf").field(&&*self.0).finish()
     }

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, WriteHalf};
 use crate::socket::{Family, Io, adopt, duplicate, expose};
-use crate::stream::{self, Splittable};
+use crate::stream::{self, Sealed, Split};
 use crate::sys;
 
 impl TcpStream {
@@ -149,19 +149,21 @@ impl TcpStream {
     }
 }
 
-impl Splittable for TcpStream {
-    type Address = SocketAddr;
-
+impl Sealed for TcpStream {
     fn io(&self) -> &Io {
         &self.io
     }
+}
 
-    fn local(&self) -> io::Result<SocketAddr> {
-        self.local_addr()
+impl Split for TcpStream {
+    type Address = SocketAddr;
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        TcpStream::local_addr(self)
     }
 
-    fn peer(&self) -> io::Result<SocketAddr> {
-        self.peer_addr()
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        TcpStream::peer_addr(self)
     }
 }
 

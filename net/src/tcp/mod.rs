@@ -21,20 +21,20 @@ pub use listener::{Accept, Incoming, TcpListener};
 pub use socket::TcpSocket;
 pub use stream::TcpStream;
 
-use crate::stream::{Closing, ReadSide, WriteSide};
+use crate::stream::ShutdownOnDrop;
 
 /// The reading half of a borrowed [`TcpStream`], made by [`TcpStream::split`].
-pub type ReadHalf<'a> = ReadSide<&'a TcpStream>;
+pub type ReadHalf<'a> = crate::stream::ReadHalf<&'a TcpStream>;
 
 /// The writing half of a borrowed [`TcpStream`], made by [`TcpStream::split`].
-pub type WriteHalf<'a> = WriteSide<&'a TcpStream>;
+pub type WriteHalf<'a> = crate::stream::WriteHalf<&'a TcpStream>;
 
 /// The owned reading half of a [`TcpStream`], made by [`TcpStream::into_split`].
-pub type OwnedReadHalf = ReadSide<Arc<TcpStream>>;
+pub type OwnedReadHalf = crate::stream::ReadHalf<Arc<TcpStream>>;
 
 /// The owned writing half of a [`TcpStream`], made by [`TcpStream::into_split`]; dropping it ends
 /// the outgoing direction.
-pub type OwnedWriteHalf = WriteSide<Closing<TcpStream>>;
+pub type OwnedWriteHalf = crate::stream::WriteHalf<ShutdownOnDrop<TcpStream>>;
 
 /// Two halves that do not belong to the same [`TcpStream`]; gives them back.
 #[derive(Debug)]

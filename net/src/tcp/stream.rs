@@ -8,7 +8,7 @@ use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 
 use crate::socket::Io;
-use crate::stream::{Peek, Read, ReadExact, ReadVectored, Write, WriteAll, WriteVectored};
+use crate::stream::{self, Peek, Read, ReadExact, ReadVectored, Write, WriteAll, WriteVectored};
 
 /// A TCP connection.
 ///
@@ -38,7 +38,7 @@ use crate::stream::{Peek, Read, ReadExact, ReadVectored, Write, WriteAll, WriteV
 ///     let (server, _peer) = listener.accept().await?;
 ///
 ///     client.write_all(b"hello").await?;
-///     client.shutdown(std::net::Shutdown::Write)?;
+///     client.shutdown().await?;
 ///
 ///     let mut buf = [0; 64];
 ///     assert_eq!(server.read(&mut buf).await?, 5);
@@ -285,14 +285,20 @@ impl TcpStream {
         WriteAll::new(&self.io, buf)
     }
 
-    /// Ends one or both directions at once; it never waits.
+    /// Shuts down the writing direction: the peer reads all bytes that were written and then the end
+    /// of the stream. Reading from this end continues to work.
     ///
-    /// After `Shutdown::Write` the peer reads everything that was written and then the end of the
-    /// stream, and this end can go on reading.
+    /// The future is ready in its first poll. It is the counterpart of tokio's
+    /// `AsyncWriteExt::shutdown` and does the same as `poll_close` of the trait.
     ///
     /// # Errors
     ///
-    /// `NotConnected` (ENOTCONN) when the peer has reset the connection.
+    /// Those of shutdown(2), except `NotConnected`: a connection that the peer has reset is shut down
+    /// already.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: it completes in its first poll.
     ///
     /// # Examples
     ///
@@ -301,11 +307,32 @@ impl TcpStream {
     /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
     /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
     /// # let (peer, _) = listener.accept().await?;
-    /// stream.shutdown(std::net::Shutdown::Write)?;
+    /// stream.shutdown().await?;
     /// assert_eq!(peer.read(&mut [0; 8]).await?, 0);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+    pub fn shutdown(&self) -> impl Future<Output = io::Result<()>> + use<'_> {
+        stream::shutdown(&self.io)
+    }
+
+    /// Shuts down one or both directions immediately, as std's `shutdown` does.
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` (ENOTCONN) if the peer has reset the connection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let stream = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (peer, _) = listener.accept().await?;
+    /// stream.shutdown_now(std::net::Shutdown::Both)?;
+    /// assert_eq!(peer.read(&mut [0; 8]).await?, 0);
+    /// # std::io::Result::Ok(()) }).unwrap();
+    /// ```
+    pub fn shutdown_now(&self, how: Shutdown) -> io::Result<()> {
         self.io.get_ref().options().shutdown(how)
     }
 }

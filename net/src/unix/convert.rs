@@ -10,7 +10,7 @@ use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, SocketAddr, UnixStream, Wri
 use wakeful::io::Interest;
 
 use crate::socket::{Family, Io, adopt, duplicate, expose};
-use crate::stream::{self, Splittable, Wait, WaitReady};
+use crate::stream::{self, Sealed, Split, Wait, WaitReady};
 use crate::sys;
 
 impl UnixStream {
@@ -172,19 +172,21 @@ impl UnixStream {
     }
 }
 
-impl Splittable for UnixStream {
-    type Address = SocketAddr;
-
+impl Sealed for UnixStream {
     fn io(&self) -> &Io {
         &self.io
     }
+}
 
-    fn local(&self) -> io::Result<SocketAddr> {
-        self.local_addr()
+impl Split for UnixStream {
+    type Address = SocketAddr;
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        UnixStream::local_addr(self)
     }
 
-    fn peer(&self) -> io::Result<SocketAddr> {
-        self.peer_addr()
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        UnixStream::peer_addr(self)
     }
 }
 

@@ -38,20 +38,20 @@ pub use send_to::SendTo;
 pub use socket::UnixSocket;
 pub use stream::UnixStream;
 
-use crate::stream::{Closing, ReadSide, WriteSide};
+use crate::stream::ShutdownOnDrop;
 
 /// The reading half of a borrowed [`UnixStream`], made by [`UnixStream::split`].
-pub type ReadHalf<'a> = ReadSide<&'a UnixStream>;
+pub type ReadHalf<'a> = crate::stream::ReadHalf<&'a UnixStream>;
 
 /// The writing half of a borrowed [`UnixStream`], made by [`UnixStream::split`].
-pub type WriteHalf<'a> = WriteSide<&'a UnixStream>;
+pub type WriteHalf<'a> = crate::stream::WriteHalf<&'a UnixStream>;
 
 /// The owned reading half of a [`UnixStream`], made by [`UnixStream::into_split`].
-pub type OwnedReadHalf = ReadSide<Arc<UnixStream>>;
+pub type OwnedReadHalf = crate::stream::ReadHalf<Arc<UnixStream>>;
 
 /// The owned writing half of a [`UnixStream`], made by [`UnixStream::into_split`]; dropping it ends
 /// the outgoing direction.
-pub type OwnedWriteHalf = WriteSide<Closing<UnixStream>>;
+pub type OwnedWriteHalf = crate::stream::WriteHalf<ShutdownOnDrop<UnixStream>>;
 
 /// Two halves that do not belong to the same [`UnixStream`]; gives them back.
 #[derive(Debug)]

@@ -188,13 +188,22 @@ impl UnixStream {
         WriteAll::new(&self.io, buf)
     }
 
-    /// Ends one or both directions at once; as
-    /// [`TcpStream::shutdown`](crate::TcpStream::shutdown).
+    /// Shuts down the writing direction, see [`TcpStream::shutdown`](crate::TcpStream::shutdown).
     ///
     /// # Errors
     ///
-    /// `NotConnected` (ENOTCONN) when the stream is not connected.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+    /// Those of shutdown(2), except `NotConnected`.
+    pub fn shutdown(&self) -> impl Future<Output = io::Result<()>> + use<'_> {
+        stream::shutdown(&self.io)
+    }
+
+    /// Shuts down one or both directions immediately, see
+    /// [`TcpStream::shutdown_now`](crate::TcpStream::shutdown_now).
+    ///
+    /// # Errors
+    ///
+    /// `NotConnected` (ENOTCONN) if the stream is not connected.
+    pub fn shutdown_now(&self, how: Shutdown) -> io::Result<()> {
         self.io.get_ref().options().shutdown(how)
     }
 

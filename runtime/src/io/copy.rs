@@ -1,21 +1,21 @@
-//! From one stream into another: one way, or both ways at once.
+//! Copies one stream into another, in one direction or in both.
 //!
-//! Called by users: proxies, file senders, tests. Works on anything that has the two traits.
+//! Called by users: proxies, file senders, tests. Works on any type that implements the traits.
 //!
 //! ```text
-//!             poll_read                    poll_write
-//!   reader -------------> the lent buffer ------------> writer
-//!                               |                         ^
-//!                               | what the writer has     |
-//!                               | no room for             |
-//!                               +------> owed ------------+
+//!             poll_read                       poll_write
+//!   reader -------------> ScratchBuffer ---------------> writer
+//!                               |                          ^
+//!                               | bytes that the writer    | flush_pending
+//!                               | does not accept now      |
+//!                               +-----> pending -----------+
 //! ```
 //!
-//! The buffer is lent by the thread for the length of a poll, so a copy that waits for its reader
-//! holds no memory; ten thousand idle connections of a proxy share one buffer. Only a writer that is
-//! slow costs something: the bytes that are owed to it, and until they are gone nothing more is read
-//! for it. Rejected: a buffer per copy, as it is usual; it is simpler, and it is most of what an idle
-//! proxy consists of.
+//! The scratch buffer belongs to the thread and is borrowed for one poll. So a copy that waits for
+//! its reader holds no memory: ten thousand idle connections of a proxy share one buffer. Only a slow
+//! writer costs memory, for the pending bytes, and nothing more is read until they are written.
+//! Rejected: one buffer per copy, as is usual. It is simpler, but an idle proxy would consist mostly
+//! of such buffers.
 
 use std::cell::Cell;
 use std::fmt;
@@ -28,51 +28,52 @@ use super::{AsyncRead, AsyncWrite};
 use crate::context;
 use crate::task::yield_after_turn;
 
-/// The most that one read takes, and the most that a slow writer can be owed.
+/// Upper limit of one read, and of the bytes pending for a slow writer.
 const BUFFER_SIZE: usize = 16 * 1024;
 
 thread_local! {
-    /// The buffer, while nobody uses it. A reader that copies in its own `poll_read` finds it gone
-    /// and makes another.
+    /// The thread's buffer while no copy uses it. A reader that copies inside its own `poll_read`
+    /// finds it taken and allocates another.
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
-/// The thread's buffer, for as long as this lives.
-struct Lent(Box<[u8]>);
+/// The thread's buffer, borrowed; dropping this gives it back.
+struct ScratchBuffer(Box<[u8]>);
 
-impl Lent {
-    fn new() -> Self {
-        // A thread that is ending has none to lend any more.
-        let lent = BUFFER.try_with(Cell::take).ok().flatten();
-        Lent(lent.unwrap_or_else(|| vec![0; BUFFER_SIZE].into_boxed_slice()))
+impl ScratchBuffer {
+    fn take() -> Self {
+        // A thread that is ending has destroyed its thread-local.
+        let buffer = BUFFER.try_with(Cell::take).ok().flatten();
+        ScratchBuffer(buffer.unwrap_or_else(|| vec![0; BUFFER_SIZE].into_boxed_slice()))
     }
 }
 
-impl Drop for Lent {
+impl Drop for ScratchBuffer {
     fn drop(&mut self) {
         let buffer = std::mem::take(&mut self.0);
         BUFFER.try_with(|place| place.set(Some(buffer))).ok();
     }
 }
 
-/// One direction of a copy.
+/// State of a copy in one direction.
 #[derive(Default)]
-struct Flow {
-    /// Read, but not written yet.
-    owed: Vec<u8>,
-    /// How much of `owed` has been written.
-    paid: usize,
-    /// Bytes written so far.
+struct CopyBuffer {
+    /// Bytes that were read and not all written yet.
+    pending: Vec<u8>,
+    /// Number of bytes of `pending` that were written.
+    written: usize,
+    /// Number of bytes written in total.
     copied: u64,
-    /// The writer may keep something back that was written since the last flush.
-    unflushed: bool,
-    /// The reader has come to its end.
-    ended: bool,
+    /// Whether bytes were written since the last flush.
+    needs_flush: bool,
+    /// Whether the reader has returned its end.
+    read_done: bool,
 }
 
-impl Flow {
-    /// Copies what can be copied now. Ready when the reader has ended and all of it is written and
-    /// flushed; may be polled again then.
+impl CopyBuffer {
+    /// Copies until the reader or the writer returns `Pending`, or the budget is used up. Returns
+    /// `Ready` when the reader has ended and everything is written and flushed; can be polled again
+    /// afterwards.
     fn poll<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -84,25 +85,25 @@ impl Flow {
         W: AsyncWrite + Unpin + ?Sized,
     {
         loop {
-            ready!(self.pay(cx, writer))?;
-            if self.ended {
+            ready!(self.flush_pending(cx, writer))?;
+            if self.read_done {
                 ready!(self.flush(cx, writer))?;
                 return Poll::Ready(Ok(self.copied));
             }
-            let mut lent = Lent::new();
-            match Pin::new(&mut *reader).poll_read(cx, &mut lent.0) {
+            let mut scratch = ScratchBuffer::take();
+            match Pin::new(&mut *reader).poll_read(cx, &mut scratch.0) {
                 Poll::Ready(read) => match read? {
-                    0 => self.ended = true,
+                    0 => self.read_done = true,
                     n => {
-                        self.write(cx, writer, &lent.0[..n])?;
-                        if !charge() {
+                        self.write(cx, writer, &scratch.0[..n])?;
+                        if !try_consume_budget() {
                             yield_after_turn(cx);
                             return Poll::Pending;
                         }
                     }
                 },
                 Poll::Pending => {
-                    // Nobody may wait for bytes that lie in a writer's buffer.
+                    // Otherwise the peer could wait for bytes that lie in the writer's buffer.
                     ready!(self.flush(cx, writer))?;
                     return Poll::Pending;
                 }
@@ -110,7 +111,7 @@ impl Flow {
         }
     }
 
-    /// Writes as much as the writer takes; the rest is owed.
+    /// Writes as many bytes as the writer accepts; the rest becomes pending.
     fn write<W>(&mut self, cx: &mut Context<'_>, writer: &mut W, mut bytes: &[u8]) -> io::Result<()>
     where
         W: AsyncWrite + Unpin + ?Sized,
@@ -119,7 +120,7 @@ impl Flow {
             match self.write_some(cx, writer, bytes) {
                 Poll::Ready(n) => bytes = &bytes[n?..],
                 Poll::Pending => {
-                    self.owed.extend_from_slice(bytes);
+                    self.pending.extend_from_slice(bytes);
                     break;
                 }
             }
@@ -127,21 +128,22 @@ impl Flow {
         Ok(())
     }
 
-    /// Writes what is owed.
-    fn pay<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> Poll<io::Result<()>>
+    /// Writes the pending bytes.
+    fn flush_pending<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> Poll<io::Result<()>>
     where
         W: AsyncWrite + Unpin + ?Sized,
     {
-        while self.paid < self.owed.len() {
-            let owed = std::mem::take(&mut self.owed);
-            let polled = self.write_some(cx, writer, &owed[self.paid..]);
-            self.owed = owed;
-            self.paid += ready!(polled)?;
+        while self.written < self.pending.len() {
+            let pending = std::mem::take(&mut self.pending);
+            let polled = self.write_some(cx, writer, &pending[self.written..]);
+            self.pending = pending;
+            self.written += ready!(polled)?;
         }
-        (self.owed, self.paid) = (Vec::new(), 0);
+        (self.pending, self.written) = (Vec::new(), 0);
         Poll::Ready(Ok(()))
     }
 
+    /// Calls `poll_write` once.
     fn write_some<W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -153,49 +155,53 @@ impl Flow {
     {
         let n = ready!(Pin::new(&mut *writer).poll_write(cx, bytes))?;
         if n == 0 {
-            let full = io::Error::new(io::ErrorKind::WriteZero, "the writer takes no more bytes");
+            let full = io::Error::new(
+                io::ErrorKind::WriteZero,
+                "copy: the writer accepts no more bytes",
+            );
             return Poll::Ready(Err(full));
         }
         self.copied += n as u64;
-        self.unflushed = true;
+        self.needs_flush = true;
         Poll::Ready(Ok(n))
     }
 
+    /// Flushes the writer if bytes were written since the last flush.
     fn flush<W>(&mut self, cx: &mut Context<'_>, writer: &mut W) -> Poll<io::Result<()>>
     where
         W: AsyncWrite + Unpin + ?Sized,
     {
-        if self.unflushed {
+        if self.needs_flush {
             ready!(Pin::new(&mut *writer).poll_flush(cx))?;
-            self.unflushed = false;
+            self.needs_flush = false;
         }
         Poll::Ready(Ok(()))
     }
 }
 
-/// Takes one round off the poll's budget. Streams in memory never wait, and those of other crates
-/// know nothing of our budget.
-fn charge() -> bool {
+/// Takes one operation off the task's budget; returns `false` when the budget is used up. Needed
+/// here because streams in memory never wait, and those of other crates do not know the budget.
+fn try_consume_budget() -> bool {
     context::with(|core| core.executor.charge()).unwrap_or(true)
 }
 
-/// Copies everything from a reader into a writer; returns how many bytes that was.
+/// Copies everything from a reader into a writer; returns the number of bytes.
 ///
-/// The writer is flushed whenever the reader has nothing more for now, and at the end. It is not
-/// shut down.
+/// The writer is flushed whenever the reader has no more bytes for now, and at the end. It is not
+/// closed.
 ///
-/// While the copy waits for its reader, it holds no buffer; a slow writer is owed 16 KiB at most.
-/// Each read that brings something takes one operation off the task's I/O budget, see
+/// A copy that waits for its reader holds no buffer. For a slow writer it holds at most 16 KiB.
+/// Each read that returns bytes takes one operation off the task's I/O budget, see
 /// [`Builder::io_budget`](crate::runtime::Builder::io_budget).
 ///
 /// # Errors
 ///
-/// The reader's or the writer's; `WriteZero` when the writer takes no more bytes. What was read and
-/// not written is lost then.
+/// The reader's or the writer's; `WriteZero` when the writer accepts no more bytes. Bytes that were
+/// read and not written are lost.
 ///
 /// # Cancel safety
 ///
-/// Not safe: dropping the future loses what was read and not written yet, and the count.
+/// Not safe: dropping the future loses the bytes that were read and not written yet, and the count.
 ///
 /// # Examples
 ///
@@ -216,16 +222,16 @@ where
     Copy {
         reader,
         writer,
-        flow: Flow::default(),
+        buffer: CopyBuffer::default(),
     }
 }
 
-/// The future of [`copy()`].
+/// Future returned by [`copy()`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct Copy<'a, R: ?Sized, W: ?Sized> {
     reader: &'a mut R,
     writer: &'a mut W,
-    flow: Flow,
+    buffer: CopyBuffer,
 }
 
 impl<R, W> Future for Copy<'_, R, W>
@@ -237,39 +243,39 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<u64>> {
         let this = &mut *self;
-        this.flow.poll(cx, this.reader, this.writer)
+        this.buffer.poll(cx, this.reader, this.writer)
     }
 }
 
 impl<R: ?Sized, W: ?Sized> fmt::Debug for Copy<'_, R, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Copy")
-            .field("copied", &self.flow.copied)
+            .field("copied", &self.buffer.copied)
             .finish_non_exhaustive()
     }
 }
 
-/// Copies everything from `a` to `b` and from `b` to `a`, until both have ended; returns how many
-/// bytes went each way.
+/// Copies everything from `a` to `b` and from `b` to `a`, until both have ended; returns the number
+/// of bytes in each direction.
 ///
-/// When one side ends, the other is told so, by shutting its writing direction down, and the way
-/// back stays open until it ends, too: a half close passes through as it came. Both ways go on
-/// independently, so that one with a slow reader does not hold up the other.
+/// When one stream ends, the other one is closed with `poll_close`, which shuts down its writing
+/// direction. The opposite direction stays open until it ends as well, so a half close is passed on.
+/// The directions are independent: a slow reader in one does not delay the other.
 ///
-/// Memory and budget as with [`copy()`], each way.
+/// Memory and budget are those of [`copy()`], for each direction.
 ///
 /// # Errors
 ///
-/// The first error of either stream, which ends both ways; neither is shut down by it. Drop the
-/// streams to tell their peers.
+/// The first error of either stream, which ends both directions. Neither stream is closed then; drop
+/// the streams to close their connections.
 ///
 /// # Cancel safety
 ///
-/// Not safe: dropping the future loses what was read and not written yet, and the counts.
+/// Not safe: dropping the future loses the bytes that were read and not written yet, and the counts.
 ///
 /// # Examples
 ///
-/// A client, a proxy that knows nothing of what it passes on, and a server:
+/// A client, a proxy that does not interpret the bytes, and a server:
 ///
 /// ```
 /// use wakeful::io::{copy_bidirectional, duplex};
@@ -304,29 +310,30 @@ where
     CopyBidirectional {
         a,
         b,
-        there: Way::default(),
-        back: Way::default(),
+        a_to_b: Direction::default(),
+        b_to_a: Direction::default(),
     }
 }
 
-/// The future of [`copy_bidirectional`].
+/// Future returned by [`copy_bidirectional`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct CopyBidirectional<'a, A: ?Sized, B: ?Sized> {
     a: &'a mut A,
     b: &'a mut B,
-    there: Way,
-    back: Way,
+    a_to_b: Direction,
+    b_to_a: Direction,
 }
 
-/// One way of two.
+/// One of the two directions.
 #[derive(Default)]
-struct Way {
-    flow: Flow,
-    /// The end has been passed on.
-    shut_down: bool,
+struct Direction {
+    buffer: CopyBuffer,
+    /// Whether the writer is closed.
+    closed: bool,
 }
 
-impl Way {
+impl Direction {
+    /// Copies, then closes the writer.
     fn poll<R, W>(
         &mut self,
         cx: &mut Context<'_>,
@@ -337,12 +344,12 @@ impl Way {
         R: AsyncRead + Unpin + ?Sized,
         W: AsyncWrite + Unpin + ?Sized,
     {
-        if !self.shut_down {
-            ready!(self.flow.poll(cx, reader, writer))?;
-            ready!(Pin::new(writer).poll_shutdown(cx))?;
-            self.shut_down = true;
+        if !self.closed {
+            ready!(self.buffer.poll(cx, reader, writer))?;
+            ready!(Pin::new(writer).poll_close(cx))?;
+            self.closed = true;
         }
-        Poll::Ready(Ok(self.flow.copied))
+        Poll::Ready(Ok(self.buffer.copied))
     }
 }
 
@@ -355,11 +362,11 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<(u64, u64)>> {
         let this = &mut *self;
-        // Both in every poll: whichever was woken for, the other keeps its waker.
-        let there = this.there.poll(cx, this.a, this.b)?;
-        let back = this.back.poll(cx, this.b, this.a)?;
-        match (there, back) {
-            (Poll::Ready(there), Poll::Ready(back)) => Poll::Ready(Ok((there, back))),
+        // Every poll polls both, so that each has the current waker stored.
+        let a_to_b = this.a_to_b.poll(cx, this.a, this.b)?;
+        let b_to_a = this.b_to_a.poll(cx, this.b, this.a)?;
+        match (a_to_b, b_to_a) {
+            (Poll::Ready(sent), Poll::Ready(received)) => Poll::Ready(Ok((sent, received))),
             _ => Poll::Pending,
         }
     }
@@ -368,8 +375,8 @@ where
 impl<A: ?Sized, B: ?Sized> fmt::Debug for CopyBidirectional<'_, A, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CopyBidirectional")
-            .field("there", &self.there.flow.copied)
-            .field("back", &self.back.flow.copied)
+            .field("a_to_b", &self.a_to_b.buffer.copied)
+            .field("b_to_a", &self.b_to_a.buffer.copied)
             .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,15 @@
 //! Two streams that are connected in memory.
 //!
-//! Used by tests, and by programs that put a layer (a proxy, a protocol) between two of their own
-//! parts. It is two pipes, crosswise, each a bounded queue of bytes with those who wait for it:
+//! Called by tests, and by programs that put a layer (a proxy, a protocol) between two of their own
+//! parts. Calls the waiter lists of the reactor. Each direction is a pipe: a bounded queue of bytes
+//! with the wakers of its readers and writers.
 //!
 //! ```text
 //!   a.write --> [ pipe: at most `max` bytes ] --> b.read
 //!   a.read  <-- [ pipe: at most `max` bytes ] <-- b.write
 //! ```
 //!
-//! Behind locks, so the two ends may be on two threads, whatever runs there.
+//! Each pipe is behind a lock, so the ends can be on two threads, under any executor.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -26,16 +27,16 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::task::yield_after_turn;
 use crate::wait_list::{note_wait, wake_all};
 
-/// Makes two streams that are connected to each other, each with room for `max` bytes in the other's
-/// direction.
+/// Creates two streams that are connected to each other. Each direction buffers at most `max` bytes.
 ///
-/// What is written to one is read from the other. Writing waits while there is no room; reading
-/// waits while there is nothing. Dropping one end, or shutting its writing direction down, ends
-/// the other's reading once it has read what is left; writing to an end that was dropped is an error.
+/// Bytes that are written to one stream are read from the other. A write waits while the buffer is
+/// full, a read waits while it is empty. After one end is dropped or its writing direction is shut
+/// down, the other end reads the remaining bytes and then the end of the stream. Writing to an end
+/// that was dropped is an error.
 ///
 /// # Panics
 ///
-/// When `max` is zero: no byte could ever pass.
+/// If `max` is zero, because no byte could ever be transferred.
 ///
 /// # Examples
 ///
@@ -56,101 +57,102 @@ use crate::wait_list::{note_wait, wake_all};
 /// ```
 #[must_use]
 pub fn duplex(max: usize) -> (DuplexStream, DuplexStream) {
-    assert!(max > 0, "io::duplex: a buffer of no bytes lets none pass");
-    let there = Arc::new(Pipe::new(max));
-    let back = Arc::new(Pipe::new(max));
+    assert!(max > 0, "io::duplex: the buffer size must not be zero");
+    let a_to_b = Arc::new(Pipe::new(max));
+    let b_to_a = Arc::new(Pipe::new(max));
     let a = DuplexStream {
-        input: Arc::clone(&back),
-        output: Arc::clone(&there),
+        input: Arc::clone(&b_to_a),
+        output: Arc::clone(&a_to_b),
     };
     let b = DuplexStream {
-        input: there,
-        output: back,
+        input: a_to_b,
+        output: b_to_a,
     };
     (a, b)
 }
 
 /// One end of a [`duplex`].
 ///
-/// Has the methods of a socket, and the traits [`AsyncRead`] and [`AsyncWrite`]. All of them work
-/// through a shared reference, so one task can read while another writes; when several wait for the
-/// same, all are woken.
+/// Has the methods of a socket, and implements [`AsyncRead`] and [`AsyncWrite`]. All of them take a
+/// shared reference, so one task can read while another writes. Several tasks can wait for the same
+/// direction; all of them are woken.
 ///
-/// It belongs to no runtime: it may be used anywhere, under any executor. Inside a Wakeful runtime
+/// It belongs to no runtime and works on any thread, under any executor. Inside a Wakeful runtime
 /// every transfer takes one operation off the task's I/O budget.
 pub struct DuplexStream {
     input: Arc<Pipe>,
     output: Arc<Pipe>,
 }
 
-/// One direction.
+/// One direction of a duplex stream.
 struct Pipe {
     max: usize,
-    state: Mutex<State>,
+    queue: Mutex<Queue>,
 }
 
-/// No foreign code runs while this is locked.
+/// The bytes of a pipe and its waiters. No user code runs while it is locked (I3).
 #[derive(Default)]
-struct State {
-    /// Written, but not read yet; at most `max`.
+struct Queue {
+    /// Bytes that were written and not read yet; at most `max`.
     bytes: VecDeque<u8>,
-    /// Nothing more will be written: the writer was dropped or shut down.
-    ended: bool,
-    /// Nothing more will be read: the reader was dropped.
-    abandoned: bool,
+    /// Whether the writer was dropped or shut down.
+    write_closed: bool,
+    /// Whether the reader was dropped.
+    read_closed: bool,
     readers: Waiters,
     writers: Waiters,
 }
 
-/// Which list of waiters.
-type Side = fn(&mut State) -> &mut Waiters;
-const READERS: Side = |state| &mut state.readers;
-const WRITERS: Side = |state| &mut state.writers;
+/// Selects one of the two lists of waiters.
+type Side = fn(&mut Queue) -> &mut Waiters;
+const READERS: Side = |queue| &mut queue.readers;
+const WRITERS: Side = |queue| &mut queue.writers;
 
 impl Pipe {
     fn new(max: usize) -> Self {
         Pipe {
             max,
-            state: Mutex::default(),
+            queue: Mutex::default(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits on `side` until `is_ready`; then does `transfer` and wakes the `other` side.
+    /// Waits on `side` until `is_ready` holds, then runs `transfer` and wakes the `other` side.
     fn poll(
         &self,
         cx: &Context<'_>,
         wait: (&'static str, &'static Location<'static>),
         (side, other): (Side, Side),
-        is_ready: impl Fn(&State) -> bool,
-        transfer: impl FnOnce(&mut State) -> io::Result<usize>,
+        is_ready: impl Fn(&Queue) -> bool,
+        transfer: impl FnOnce(&mut Queue) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
-        let mut state = self.lock();
-        if !is_ready(&state) {
-            drop(state);
-            // Cloned outside of the lock (I3), during which another thread may be quick.
+        let mut queue = self.lock();
+        if !is_ready(&queue) {
+            drop(queue);
+            // Cloned without the lock (I3). Another thread can change the queue meanwhile, so
+            // readiness is checked again.
             let waker = cx.waker().clone();
-            state = self.lock();
-            if !is_ready(&state) {
-                let replaced = side(&mut state).store(context::waiter_id(&waker), waker);
-                drop(state);
+            queue = self.lock();
+            if !is_ready(&queue) {
+                let replaced = side(&mut queue).store(context::waiter_id(&waker), waker);
+                drop(queue);
                 drop(replaced);
                 note_wait(wait.0, wait.1);
                 return Poll::Pending;
             }
         }
         if !context::with(|core| core.executor.charge()).unwrap_or(true) {
-            drop(state);
+            drop(queue);
             yield_after_turn(cx);
             return Poll::Pending;
         }
-        let result = transfer(&mut state);
+        let result = transfer(&mut queue);
         let mut woken = Vec::new();
-        other(&mut state).take_all(|waker| woken.push(waker));
-        drop(state);
+        other(&mut queue).take_all(|waker| woken.push(waker));
+        drop(queue);
         wake_all(woken);
         Poll::Ready(result)
     }
@@ -164,9 +166,9 @@ impl Pipe {
         if bufs.iter().all(|buf| buf.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        let is_ready = |state: &State| !state.bytes.is_empty() || state.ended;
-        self.poll(cx, wait, (READERS, WRITERS), is_ready, |state| {
-            state.read(bufs)
+        let is_ready = |queue: &Queue| !queue.bytes.is_empty() || queue.write_closed;
+        self.poll(cx, wait, (READERS, WRITERS), is_ready, |queue| {
+            queue.read(bufs)
         })
     }
 
@@ -179,37 +181,43 @@ impl Pipe {
         if bufs.iter().all(|buf| buf.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        let is_ready = |state: &State| state.is_broken() || state.bytes.len() < self.max;
-        self.poll(cx, wait, (WRITERS, READERS), is_ready, |state| {
-            if state.is_broken() {
+        let is_ready = |queue: &Queue| queue.is_broken() || queue.bytes.len() < self.max;
+        self.poll(cx, wait, (WRITERS, READERS), is_ready, |queue| {
+            if queue.is_broken() {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
-            Ok(state.write(bufs, self.max))
+            Ok(queue.write(bufs, self.max))
         })
     }
 
-    /// Changes how it is to go on, and wakes everybody: each finds something new.
-    fn finish(&self, change: impl FnOnce(&mut State)) {
+    /// Closes the writing side: readers receive the remaining bytes and then the end.
+    fn close_write(&self) {
+        self.close(|queue| queue.write_closed = true);
+    }
+
+    /// Applies a change that ends a direction, and wakes all readers and writers.
+    fn close(&self, change: impl FnOnce(&mut Queue)) {
         let mut woken = Vec::new();
-        let mut state = self.lock();
-        change(&mut state);
-        state.readers.take_all(|waker| woken.push(waker));
-        state.writers.take_all(|waker| woken.push(waker));
-        drop(state);
+        let mut queue = self.lock();
+        change(&mut queue);
+        queue.readers.take_all(|waker| woken.push(waker));
+        queue.writers.take_all(|waker| woken.push(waker));
+        drop(queue);
         wake_all(woken);
     }
 }
 
-impl State {
+impl Queue {
+    /// Reports whether a write fails.
     fn is_broken(&self) -> bool {
-        self.abandoned || self.ended
+        self.read_closed || self.write_closed
     }
 
     fn read(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let mut total = 0;
         for buf in bufs {
             let mut filled = 0;
-            // The queue may lie in two pieces.
+            // A `VecDeque` can be stored in two pieces; each read takes one.
             while filled < buf.len() && !self.bytes.is_empty() {
                 filled += self.bytes.read(&mut buf[filled..])?;
             }
@@ -229,8 +237,8 @@ impl State {
 }
 
 impl DuplexStream {
-    /// Reads what is there into `buf`, waiting until there is something; zero at the end of the
-    /// stream.
+    /// Waits until bytes are available and reads them into `buf`; returns their number, or zero at
+    /// the end of the stream.
     ///
     /// # Errors
     ///
@@ -238,7 +246,7 @@ impl DuplexStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: nothing is read unless it returns.
+    /// Safe: bytes are read only in the poll that returns them.
     #[track_caller]
     pub fn read<'a>(
         &'a self,
@@ -252,11 +260,11 @@ impl DuplexStream {
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` when the stream ends before that.
+    /// `UnexpectedEof` if the stream ends first.
     ///
     /// # Cancel safety
     ///
-    /// Not safe: what was read already is in `buf`, and how much that is, nobody knows.
+    /// Not safe: the bytes that were read already are in `buf`, and their number is unknown.
     #[track_caller]
     pub fn read_exact<'a>(
         &'a self,
@@ -276,7 +284,7 @@ impl DuplexStream {
         })
     }
 
-    /// Reads until the end of the stream and appends it to `to`; returns how much that was.
+    /// Reads until the end of the stream and appends the bytes to `to`; returns their number.
     ///
     /// # Errors
     ///
@@ -284,7 +292,7 @@ impl DuplexStream {
     ///
     /// # Cancel safety
     ///
-    /// What was read already is in `to`, and reading can be taken up again.
+    /// Safe: the bytes that were read already are in `to`, and a second call continues after them.
     #[track_caller]
     pub fn read_to_end<'a>(
         &'a self,
@@ -307,15 +315,15 @@ impl DuplexStream {
         })
     }
 
-    /// Writes as much of `buf` as there is room for, waiting until there is some.
+    /// Waits until there is room and writes as much of `buf` as fits; returns the number of bytes.
     ///
     /// # Errors
     ///
-    /// `BrokenPipe` when the other end was dropped or this one was shut down.
+    /// `BrokenPipe` if the other end was dropped or this one was shut down.
     ///
     /// # Cancel safety
     ///
-    /// Safe: nothing is written unless it returns.
+    /// Safe: bytes are written only in the poll that returns their number.
     #[track_caller]
     pub fn write<'a>(&'a self, buf: &'a [u8]) -> impl Future<Output = io::Result<usize>> + use<'a> {
         let wait = ("DuplexStream::write", Location::caller());
@@ -326,12 +334,12 @@ impl DuplexStream {
     ///
     /// # Errors
     ///
-    /// `BrokenPipe` when the other end was dropped or this one was shut down; how much was written
-    /// before is not known then.
+    /// `BrokenPipe` if the other end was dropped or this one was shut down. The number of bytes
+    /// written before the error is unknown.
     ///
     /// # Cancel safety
     ///
-    /// Not safe: how much was written already, nobody knows.
+    /// Not safe: the number of bytes written before the drop is unknown.
     #[track_caller]
     pub fn write_all<'a>(
         &'a self,
@@ -348,7 +356,8 @@ impl DuplexStream {
         })
     }
 
-    /// Ends the writing direction: the other end reads what is left, and then the end of the stream.
+    /// Shuts down the writing direction: the other end reads the remaining bytes and then the end of
+    /// the stream. Reading from this end continues to work.
     ///
     /// # Errors
     ///
@@ -356,10 +365,10 @@ impl DuplexStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: it is done in one step.
+    /// Safe: it completes in its first poll.
     pub fn shutdown(&self) -> impl Future<Output = io::Result<()>> + use<'_> {
         poll_fn(move |_| {
-            self.output.finish(|state| state.ended = true);
+            self.output.close_write();
             Poll::Ready(Ok(()))
         })
     }
@@ -367,10 +376,10 @@ impl DuplexStream {
 
 impl Drop for DuplexStream {
     fn drop(&mut self) {
-        self.output.finish(|state| state.ended = true);
-        self.input.finish(|state| {
-            state.abandoned = true;
-            state.bytes = VecDeque::new();
+        self.output.close_write();
+        self.input.close(|queue| {
+            queue.read_closed = true;
+            queue.bytes = VecDeque::new();
         });
     }
 }
@@ -425,16 +434,12 @@ impl AsyncWrite for &DuplexStream {
         self.output.poll_write(cx, wait, bufs)
     }
 
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.output.finish(|state| state.ended = true);
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.output.close_write();
         Poll::Ready(Ok(()))
     }
 }
@@ -478,15 +483,11 @@ impl AsyncWrite for DuplexStream {
         Pin::new(&mut &*self).poll_write_vectored(cx, bufs)
     }
 
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut &*self).poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self).poll_shutdown(cx)
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self).poll_close(cx)
     }
 }

@@ -1,21 +1,25 @@
-//! An `AsyncFd` as a stream of bytes, when its value can be read or written through a reference.
+//! `AsyncRead` and `AsyncWrite` for an `AsyncFd` whose value can be read or written by reference.
 //!
-//! That is so for std's pipes, sockets and `File` (of a device), for tty and inotify crates, and for
-//! whatever implements `Read` or `Write` for `&T`. The reference is the reason that both directions
-//! work at once; a value that can only be read through `&mut` has no implementation here, because
-//! exchanging bytes through `&mut` and waiting through `&` would need a lock.
+//! Called by generic code (`copy`, codecs, proxies); calls the value's `Read` and `Write` through
+//! `poll_operation`. `&T` implements them for std's pipes, sockets and `File` (of a device), and for
+//! the types of tty and inotify crates.
 //!
-//! The operation belongs to the value, so nothing is known here of short reads: readiness lasts until
-//! the value says `WouldBlock`. That is one system call more per wait than `wakeful-net` needs.
+//! The bound is on `&T`, so that both directions can be used at once. A value that can only be read
+//! through `&mut` has no implementation here: operating through `&mut` while waiting through `&`
+//! would need a lock.
+//!
+//! A short transfer proves nothing here, because the operation is the value's own. Readiness lasts
+//! until the value returns `WouldBlock`, which costs one more system call per wait than the streams
+//! of `wakeful-net` make.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::{AsyncFd, AsyncFdReadyGuard, AsyncRead, AsyncWrite};
+use super::{AsyncFd, AsyncRead, AsyncWrite, Interest};
 
-/// Reads the value whenever the descriptor is readable. The value has to be in non-blocking mode.
+/// Reads the value whenever the descriptor is readable. The value must be in non-blocking mode.
 impl<T: AsFd> AsyncRead for AsyncFd<T>
 where
     for<'a> &'a T: Read,
@@ -37,7 +41,7 @@ where
     }
 }
 
-/// As for `AsyncFd<T>`: several tasks may read one descriptor.
+/// Same as for `AsyncFd<T>`. Several tasks can read one descriptor.
 impl<T: AsFd> AsyncRead for &AsyncFd<T>
 where
     for<'a> &'a T: Read,
@@ -50,12 +54,7 @@ where
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        loop {
-            let guard = ready!(self.poll_read_ready(cx))?;
-            if let Some(result) = attempt(guard, |mut value| value.read(buf)) {
-                return Poll::Ready(result);
-            }
-        }
+        poll_operation(&self, cx, Interest::READABLE, |mut value| value.read(buf))
     }
 
     fn poll_read_vectored(
@@ -66,19 +65,16 @@ where
         if bufs.iter().all(|buf| buf.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        loop {
-            let guard = ready!(self.poll_read_ready(cx))?;
-            if let Some(result) = attempt(guard, |mut value| value.read_vectored(bufs)) {
-                return Poll::Ready(result);
-            }
-        }
+        poll_operation(&self, cx, Interest::READABLE, |mut value| {
+            value.read_vectored(bufs)
+        })
     }
 }
 
-/// Writes to the value whenever the descriptor is writable. The value has to be in non-blocking mode.
+/// Writes to the value whenever the descriptor is writable. The value must be in non-blocking mode.
 ///
-/// `poll_shutdown` flushes and no more: what ends a descriptor for its other side is dropping it, and
-/// only sockets know a half close (those of `wakeful-net` do it).
+/// `poll_close` only flushes. The other side of a descriptor sees the end when the descriptor is
+/// closed; only sockets have a half close, and those of `wakeful-net` implement it.
 impl<T: AsFd> AsyncWrite for AsyncFd<T>
 where
     for<'a> &'a T: Write,
@@ -99,20 +95,16 @@ where
         Pin::new(&mut &*self).poll_write_vectored(cx, bufs)
     }
 
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut &*self).poll_flush(cx)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut &*self).poll_shutdown(cx)
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut &*self).poll_close(cx)
     }
 }
 
-/// As for `AsyncFd<T>`: several tasks may write to one descriptor.
+/// Same as for `AsyncFd<T>`. Several tasks can write to one descriptor.
 impl<T: AsFd> AsyncWrite for &AsyncFd<T>
 where
     for<'a> &'a T: Write,
@@ -125,12 +117,7 @@ where
         if buf.is_empty() {
             return Poll::Ready(Ok(0));
         }
-        loop {
-            let guard = ready!(self.poll_write_ready(cx))?;
-            if let Some(result) = attempt(guard, |mut value| value.write(buf)) {
-                return Poll::Ready(result);
-            }
-        }
+        poll_operation(&self, cx, Interest::WRITABLE, |mut value| value.write(buf))
     }
 
     fn poll_write_vectored(
@@ -141,53 +128,48 @@ where
         if bufs.iter().all(|buf| buf.is_empty()) {
             return Poll::Ready(Ok(0));
         }
-        loop {
-            let guard = ready!(self.poll_write_ready(cx))?;
-            if let Some(result) = attempt(guard, |mut value| value.write_vectored(bufs)) {
-                return Poll::Ready(result);
-            }
-        }
-    }
-
-    // std does not say (its `is_write_vectored` is unstable), but every descriptor has writev(2), and
-    // std's own types use it. A value that does not takes the first buffer, which is correct, too.
-    fn is_write_vectored(&self) -> bool {
-        true
+        poll_operation(&self, cx, Interest::WRITABLE, |mut value| {
+            value.write_vectored(bufs)
+        })
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // std's types keep nothing back: they have to be done without waiting for room.
+        // std's types buffer nothing, so flushing them must not wait until the peer makes room.
         match self.get_ref().flush() {
-            Err(error) if is_passing(&error) => {}
+            Err(error) if is_transient(&error) => {}
             result => return Poll::Ready(result),
         }
-        loop {
-            let guard = ready!(self.poll_write_ready(cx))?;
-            if let Some(result) = attempt(guard, |mut value| value.flush()) {
-                return Poll::Ready(result);
-            }
-        }
+        poll_operation(&self, cx, Interest::WRITABLE, |mut value| value.flush())
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_flush(cx)
     }
 }
 
-/// One operation under a guard; `None` means that it has to be tried again.
-fn attempt<T: AsFd, R>(
-    mut guard: AsyncFdReadyGuard<'_, T>,
-    operation: impl FnOnce(&T) -> io::Result<R>,
-) -> Option<io::Result<R>> {
-    match guard.try_io(|fd| operation(fd.get_ref())) {
-        Ok(Err(error)) if is_passing(&error) => None,
-        Ok(result) => Some(result),
-        Err(_would_block) => None,
+/// Waits until the descriptor is ready, then runs the operation. Repeats both while the operation
+/// returns `WouldBlock` or `Interrupted`; neither is ever returned to the caller.
+fn poll_operation<T: AsFd, R>(
+    fd: &AsyncFd<T>,
+    cx: &mut Context<'_>,
+    interest: Interest,
+    mut operation: impl FnMut(&T) -> io::Result<R>,
+) -> Poll<io::Result<R>> {
+    loop {
+        let mut guard = ready!(match interest {
+            Interest::READABLE => fd.poll_read_ready(cx),
+            _ => fd.poll_write_ready(cx),
+        })?;
+        match guard.try_io(|fd| operation(fd.get_ref())) {
+            Ok(Err(error)) if is_transient(&error) => {}
+            Ok(result) => return Poll::Ready(result),
+            Err(_would_block) => {}
+        }
     }
 }
 
-/// Neither of these leaves this file.
-fn is_passing(error: &io::Error) -> bool {
+/// Reports whether the operation can succeed when it is repeated.
+fn is_transient(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock

@@ -1,34 +1,64 @@
-//! Feature `tokio-io`: [`tokio::io::AsyncRead`] and [`tokio::io::AsyncWrite`], without tokio's runtime.
+//! Feature `tokio-io`: tokio's `AsyncRead` and `AsyncWrite` without tokio's runtime.
 //!
-//! With them on, tokio's `AsyncReadExt` and `AsyncWriteExt`, `tokio-util`'s codecs, `tokio-rustls` and
-//! whatever else asks for tokio's traits takes Wakeful's streams. tokio is a dependency with
-//! `default-features = false`: its traits and nothing that would need its runtime.
+//! With this feature, tokio's `AsyncReadExt` and `AsyncWriteExt`, `tokio-util`'s codecs,
+//! `tokio-rustls` and other crates that ask for tokio's traits accept Wakeful's streams. tokio is a
+//! dependency with `default-features = false`: its traits, nothing that needs its runtime.
 //!
-//! Each type has an implementation of its own, written by the macros here, because Rust lets nobody
-//! but tokio implement its traits for every `T: AsyncRead`. `wakeful-net` has them for sockets; for a
-//! stream of yours that implements our traits, [`poll_read`] does the one call whose shape differs.
+//! Each type has its own implementation, written by [`impl_tokio_io!`](crate::impl_tokio_io). One
+//! for every type with futures-io's traits is impossible: only tokio can implement its traits for
+//! all types. `wakeful-net` uses the same macro for its streams.
 
-use std::io::{self, IoSlice, Read, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::ReadBuf;
+use ::tokio::io::ReadBuf;
 
-use super::{AsyncFd, AsyncRead, AsyncWrite, DuplexStream};
+use super::{AsyncFd, AsyncRead, DuplexStream};
 
-/// Memory that was never written is filled with zeros before it is read into, because that needs no
-/// `unsafe`; at most so much of it at a time, lest a large empty buffer be filled for a small message.
-const MOST_ZEROED: usize = 16 * 1024;
+/// The crate whose traits this feature implements. Because [`impl_tokio_io!`](crate::impl_tokio_io)
+/// names it through this path, its callers need no dependency on tokio.
+pub use ::tokio;
 
-/// Reads into tokio's buffer by means of our [`AsyncRead`].
+/// Upper limit of the bytes that are initialized for one read. Memory that was never written is
+/// filled with zeros before the read, because that needs no `unsafe`. Without a limit, a large empty
+/// buffer would be filled for a small message.
+const MAX_ZEROED: usize = 16 * 1024;
+
+/// Reads into tokio's buffer through futures-io's [`AsyncRead`].
 ///
-/// Uses everything that is initialised already, or initialises up to 16 KiB: give it a buffer that is,
-/// and a read costs what it costs through our traits.
+/// Called by the implementations that [`impl_tokio_io!`](crate::impl_tokio_io) writes. Uses the part
+/// of the buffer that is initialized, or initializes up to 16 KiB. So a read into an initialized
+/// buffer costs no more than one through futures-io's trait.
 ///
 /// # Errors
 ///
 /// Those of `stream`.
+pub fn poll_read<T: AsyncRead + ?Sized>(
+    stream: Pin<&mut T>,
+    cx: &mut Context<'_>,
+    buf: &mut ReadBuf<'_>,
+) -> Poll<io::Result<()>> {
+    let initialized = buf.initialized().len() - buf.filled().len();
+    let length = buf.remaining().min(initialized.max(MAX_ZEROED));
+    let read = ready!(stream.poll_read(cx, buf.initialize_unfilled_to(length)))?;
+    buf.advance(read);
+    Poll::Ready(Ok(()))
+}
+
+/// Implements tokio's `AsyncRead` and `AsyncWrite` for types that have futures-io's. Feature
+/// `tokio-io`.
+///
+/// The syntax is that of `impl` blocks. The macro adds the methods, which call those of
+/// [`wakeful::io::AsyncRead`](crate::io::AsyncRead) and
+/// [`wakeful::io::AsyncWrite`](crate::io::AsyncWrite); tokio's `poll_shutdown` is `poll_close`. The
+/// traits and tokio itself need not be imported.
+///
+/// - `is_write_vectored` returns `false`, as tokio's default does, because futures-io has no such
+///   method. If `poll_write_vectored` uses more than the first buffer, write the method in the block.
+/// - Generic parameters can have one bound each. `Self: wakeful::io::AsyncRead` (or `AsyncWrite`) is
+///   added, so bounds of those implementations need no repetition.
 ///
 /// # Examples
 ///
@@ -37,107 +67,146 @@ const MOST_ZEROED: usize = 16 * 1024;
 /// use std::pin::Pin;
 /// use std::task::{Context, Poll};
 ///
-/// struct Zeros;
+/// /// Replaces every byte by an asterisk.
+/// struct Masked<R>(R);
 ///
-/// impl wakeful::io::AsyncRead for Zeros {
+/// impl<R: wakeful::io::AsyncRead + Unpin> wakeful::io::AsyncRead for Masked<R> {
 ///     fn poll_read(
-///         self: Pin<&mut Self>,
-///         _cx: &mut Context<'_>,
+///         mut self: Pin<&mut Self>,
+///         cx: &mut Context<'_>,
 ///         buf: &mut [u8],
 ///     ) -> Poll<io::Result<usize>> {
-///         buf.fill(0);
-///         Poll::Ready(Ok(buf.len()))
+///         let polled = Pin::new(&mut self.0).poll_read(cx, buf);
+///         buf.fill(b'*');
+///         polled
 ///     }
 /// }
 ///
-/// impl tokio::io::AsyncRead for Zeros {
-///     fn poll_read(
-///         self: Pin<&mut Self>,
-///         cx: &mut Context<'_>,
-///         buf: &mut tokio::io::ReadBuf<'_>,
-///     ) -> Poll<io::Result<()>> {
-///         wakeful::io::tokio_io::poll_read(self, cx, buf)
+/// wakeful::impl_tokio_io! {
+///     impl<R> AsyncRead for Masked<R> {}
+/// }
+///
+/// fn accepted_by_tokio(_: impl tokio::io::AsyncRead) {}
+/// accepted_by_tokio(Masked(&b"secret"[..]));
+/// ```
+///
+/// A writer that uses all buffers of a vectored write:
+///
+/// ```
+/// # use std::io::{self, IoSlice};
+/// # use std::pin::Pin;
+/// # use std::task::{Context, Poll};
+/// struct Count(usize);
+///
+/// impl wakeful::io::AsyncWrite for Count {
+///     // ...
+/// #     fn poll_write(
+/// #         mut self: Pin<&mut Self>, _cx: &mut Context<'_>, buf: &[u8],
+/// #     ) -> Poll<io::Result<usize>> {
+/// #         self.0 += buf.len();
+/// #         Poll::Ready(Ok(buf.len()))
+/// #     }
+/// #     fn poll_write_vectored(
+/// #         mut self: Pin<&mut Self>, _cx: &mut Context<'_>, bufs: &[IoSlice<'_>],
+/// #     ) -> Poll<io::Result<usize>> {
+/// #         let n: usize = bufs.iter().map(|buf| buf.len()).sum();
+/// #         self.0 += n;
+/// #         Poll::Ready(Ok(n))
+/// #     }
+/// #     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+/// #         Poll::Ready(Ok(()))
+/// #     }
+/// #     fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+/// #         Poll::Ready(Ok(()))
+/// #     }
+/// }
+///
+/// wakeful::impl_tokio_io! {
+///     impl AsyncWrite for Count {
+///         fn is_write_vectored(&self) -> bool {
+///             true
+///         }
 ///     }
 /// }
+/// # assert!(tokio::io::AsyncWrite::is_write_vectored(&Count(0)));
 /// ```
-pub fn poll_read<T: AsyncRead + ?Sized>(
-    stream: Pin<&mut T>,
-    cx: &mut Context<'_>,
-    buf: &mut ReadBuf<'_>,
-) -> Poll<io::Result<()>> {
-    let initialized = buf.initialized().len() - buf.filled().len();
-    let length = buf.remaining().min(initialized.max(MOST_ZEROED));
-    let read = ready!(stream.poll_read(cx, buf.initialize_unfilled_to(length)))?;
-    buf.advance(read);
-    Poll::Ready(Ok(()))
-}
-
-/// Hands the calls of `tokio::io::AsyncRead` on to our `AsyncRead` of the same type.
-macro_rules! reads {
-    ($([$($generics:tt)*] $stream:ty [$($bounds:tt)*])*) => {$(
-        impl<$($generics)*> tokio::io::AsyncRead for $stream
+#[macro_export]
+macro_rules! impl_tokio_io {
+    () => {};
+    (
+        impl $(<$($param:tt $(: $bound:path)?),+>)? AsyncRead for $stream:ty {}
+        $($rest:tt)*
+    ) => {
+        impl $(<$($param $(: $bound)?),+>)? $crate::io::tokio_io::tokio::io::AsyncRead for $stream
         where
-            $($bounds)*
+            Self: $crate::io::AsyncRead,
         {
             fn poll_read(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                buf: &mut ReadBuf<'_>,
-            ) -> Poll<io::Result<()>> {
-                poll_read(self, cx, buf)
+                self: ::std::pin::Pin<&mut Self>,
+                cx: &mut ::std::task::Context<'_>,
+                buf: &mut $crate::io::tokio_io::tokio::io::ReadBuf<'_>,
+            ) -> ::std::task::Poll<::std::io::Result<()>> {
+                $crate::io::tokio_io::poll_read(self, cx, buf)
             }
         }
-    )*};
-}
 
-/// Hands the calls of `tokio::io::AsyncWrite` on to our `AsyncWrite` of the same type.
-macro_rules! writes {
-    ($([$($generics:tt)*] $stream:ty [$($bounds:tt)*])*) => {$(
-        impl<$($generics)*> tokio::io::AsyncWrite for $stream
+        $crate::impl_tokio_io! { $($rest)* }
+    };
+    (
+        impl $(<$($param:tt $(: $bound:path)?),+>)? AsyncWrite for $stream:ty { $($method:tt)* }
+        $($rest:tt)*
+    ) => {
+        impl $(<$($param $(: $bound)?),+>)? $crate::io::tokio_io::tokio::io::AsyncWrite for $stream
         where
-            $($bounds)*
+            Self: $crate::io::AsyncWrite,
         {
             fn poll_write(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
+                self: ::std::pin::Pin<&mut Self>,
+                cx: &mut ::std::task::Context<'_>,
                 buf: &[u8],
-            ) -> Poll<io::Result<usize>> {
-                AsyncWrite::poll_write(self, cx, buf)
+            ) -> ::std::task::Poll<::std::io::Result<usize>> {
+                $crate::io::AsyncWrite::poll_write(self, cx, buf)
             }
 
             fn poll_write_vectored(
-                self: Pin<&mut Self>,
-                cx: &mut Context<'_>,
-                bufs: &[IoSlice<'_>],
-            ) -> Poll<io::Result<usize>> {
-                AsyncWrite::poll_write_vectored(self, cx, bufs)
+                self: ::std::pin::Pin<&mut Self>,
+                cx: &mut ::std::task::Context<'_>,
+                bufs: &[::std::io::IoSlice<'_>],
+            ) -> ::std::task::Poll<::std::io::Result<usize>> {
+                $crate::io::AsyncWrite::poll_write_vectored(self, cx, bufs)
             }
 
-            fn is_write_vectored(&self) -> bool {
-                AsyncWrite::is_write_vectored(self)
+            fn poll_flush(
+                self: ::std::pin::Pin<&mut Self>,
+                cx: &mut ::std::task::Context<'_>,
+            ) -> ::std::task::Poll<::std::io::Result<()>> {
+                $crate::io::AsyncWrite::poll_flush(self, cx)
             }
 
-            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                AsyncWrite::poll_flush(self, cx)
+            fn poll_shutdown(
+                self: ::std::pin::Pin<&mut Self>,
+                cx: &mut ::std::task::Context<'_>,
+            ) -> ::std::task::Poll<::std::io::Result<()>> {
+                $crate::io::AsyncWrite::poll_close(self, cx)
             }
 
-            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                AsyncWrite::poll_shutdown(self, cx)
-            }
+            $($method)*
         }
-    )*};
+
+        $crate::impl_tokio_io! { $($rest)* }
+    };
 }
 
-reads! {
-    [] DuplexStream []
-    [] &DuplexStream []
-    [T: AsFd] AsyncFd<T> [for<'a> &'a T: Read]
-    [T: AsFd] &AsyncFd<T> [for<'a> &'a T: Read]
-}
+impl_tokio_io! {
+    impl AsyncRead for DuplexStream {}
+    impl AsyncRead for &DuplexStream {}
+    impl<T: AsFd> AsyncRead for AsyncFd<T> {}
+    impl<T: AsFd> AsyncRead for &AsyncFd<T> {}
 
-writes! {
-    [] DuplexStream []
-    [] &DuplexStream []
-    [T: AsFd] AsyncFd<T> [for<'a> &'a T: Write]
-    [T: AsFd] &AsyncFd<T> [for<'a> &'a T: Write]
+    impl AsyncWrite for DuplexStream { fn is_write_vectored(&self) -> bool { true } }
+    impl AsyncWrite for &DuplexStream { fn is_write_vectored(&self) -> bool { true } }
+    // std's `is_write_vectored` is unstable, but every descriptor has writev(2), and std's own types
+    // use it. A value that does not use it writes the first buffer, which is correct as well.
+    impl<T: AsFd> AsyncWrite for AsyncFd<T> { fn is_write_vectored(&self) -> bool { true } }
+    impl<T: AsFd> AsyncWrite for &AsyncFd<T> { fn is_write_vectored(&self) -> bool { true } }
 }

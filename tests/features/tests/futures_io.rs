@@ -1,4 +1,4 @@
-//! Feature `futures-io`: futures-util's readers and writers on every stream of ours.
+//! futures-util's readers and writers on every stream of Wakeful, without any feature.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

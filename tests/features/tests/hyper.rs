@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::rt::{Read, ReadBuf, ReadBufCursor, Timer, Write};
+use hyper::rt::{Read, ReadBuf, Timer, Write};
 use hyper::service::service_fn;
 use hyper::{Request, Response, client, server};
 use wakeful::hyper::{WakefulExecutor, WakefulTimer};
@@ -241,14 +241,8 @@ fn a_stream_may_read_from_another_one_while_it_is_read() {
             AsyncRead::poll_read(Pin::new(&mut self.1), cx, buf)
         }
     }
-    impl Read for After {
-        fn poll_read(
-            self: Pin<&mut Self>,
-            cx: &mut Context<'_>,
-            buf: ReadBufCursor<'_>,
-        ) -> Poll<std::io::Result<()>> {
-            wakeful::hyper::poll_read(self, cx, buf)
-        }
+    wakeful::impl_hyper_io! {
+        impl Read for After {}
     }
     run(async {
         let (one, first) = UnixStream::pair().unwrap();

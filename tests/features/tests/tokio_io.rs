@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use tokio::io::{
     AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf, copy,
@@ -158,6 +158,66 @@ fn lines_are_read_out_of_a_descriptor_of_others() {
         assert_eq!(lines.next_line().await.unwrap().unwrap(), "two");
         drop(client);
         assert_eq!(lines.next_line().await.unwrap(), None);
+    });
+}
+
+#[test]
+fn every_stream_reports_that_its_writes_are_vectored() {
+    run(async {
+        let (server, client) = tcp_pair().await;
+        assert!(AsyncWrite::is_write_vectored(&server));
+        assert!(AsyncWrite::is_write_vectored(&&server));
+        assert!(AsyncWrite::is_write_vectored(&client.into_split().1));
+        let (stream, _other) = UnixStream::pair().unwrap();
+        assert!(AsyncWrite::is_write_vectored(&stream));
+        assert!(AsyncWrite::is_write_vectored(&&stream));
+        let (stream, _other) = fd_pair();
+        assert!(AsyncWrite::is_write_vectored(&stream));
+        assert!(AsyncWrite::is_write_vectored(&&stream));
+        let (stream, _other) = duplex(1);
+        assert!(AsyncWrite::is_write_vectored(&stream));
+        assert!(AsyncWrite::is_write_vectored(&&stream));
+    });
+}
+
+/// Writes one buffer at a time into an inner writer.
+struct Unvectored<W>(W);
+
+impl<W: wakeful::io::AsyncWrite + Unpin> wakeful::io::AsyncWrite for Unvectored<W> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_close(cx)
+    }
+}
+
+wakeful::impl_tokio_io! {
+    impl<W> AsyncWrite for Unvectored<W> {}
+}
+
+#[test]
+fn the_macro_implements_tokios_trait_for_other_types() {
+    run(async {
+        let (near, far) = duplex(64);
+        let mut writer = Unvectored(near);
+        assert!(!AsyncWrite::is_write_vectored(&writer));
+        let parts = [IoSlice::new(b"head"), IoSlice::new(b"body")];
+        assert_eq!(writer.write_vectored(&parts).await.unwrap(), 4);
+        writer.flush().await.unwrap();
+        writer.shutdown().await.unwrap();
+        let mut received = Vec::new();
+        far.read_to_end(&mut received).await.unwrap();
+        assert_eq!(received, b"head");
     });
 }
 

@@ -33,7 +33,7 @@ fn a_large_write_goes_through_tiny_tcp_buffers_in_order() {
         let bytes = pattern(LEN, 46);
         let write = async {
             client.write_all(&bytes).await.unwrap();
-            client.shutdown(std::net::Shutdown::Write).unwrap();
+            client.shutdown_now(std::net::Shutdown::Write).unwrap();
         };
         let read = async {
             let (mut got, mut buf) = (Vec::new(), [0; 777]);
@@ -69,7 +69,7 @@ fn vectored_writes_are_cut_anywhere_and_stay_in_order() {
                 cut += usize::from(n < rest.len());
                 sent += n;
             }
-            near.shutdown(std::net::Shutdown::Write).unwrap();
+            near.shutdown_now(std::net::Shutdown::Write).unwrap();
             cut
         };
         let read = async {

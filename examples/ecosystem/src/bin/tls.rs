@@ -6,7 +6,7 @@
 //! openssl s_client -quiet -connect 127.0.0.1:8004   # in a second terminal
 //! ```
 //!
-//! Feature `futures-io` is what it needs: futures-rustls takes any futures-io stream and is one itself.
+//! futures-rustls takes any futures-io stream, as those of `wakeful-net` are, and is one itself.
 
 use std::error::Error;
 use std::process::ExitCode;

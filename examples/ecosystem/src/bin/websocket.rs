@@ -5,7 +5,7 @@
 //! python3 -m websockets ws://127.0.0.1:8003         # in a second terminal
 //! ```
 //!
-//! Feature `futures-io` is what it needs: async-tungstenite takes any futures-io stream.
+//! async-tungstenite takes any futures-io stream, and the streams of `wakeful-net` are such.
 
 use std::process::ExitCode;
 use std::time::Duration;

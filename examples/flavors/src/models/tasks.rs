@@ -124,7 +124,7 @@ impl Clients {
     async fn end(&self) {
         for stream in self.open.borrow().streams.values() {
             // An error says that it has ended already.
-            stream.shutdown(Shutdown::Read).ok();
+            stream.shutdown_now(Shutdown::Read).ok();
         }
         let cut_off = Instant::now() + GRACE;
         while !self.open.borrow().streams.is_empty() && Instant::now() < cut_off {
