@@ -27,7 +27,6 @@
 //! Rejected: a pointer to the task in the waker, as most executors have it. It saves a lookup per
 //! wake and costs a reference count, its atomic instructions, and every proof in this file.
 
-use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -39,18 +38,21 @@ use crate::table::{Key, NONE};
 use crate::task_info::{TaskInfo, WaitInfo, WakeCause};
 
 pub(crate) mod cell;
+pub(crate) mod join;
 pub(crate) mod join_error;
 pub(crate) mod panics;
 pub(crate) mod poll_times;
 mod run_queue;
+mod task;
 mod task_table;
 
 use cell::{BoxedCell, Outcome, drop_quietly};
 use join_error::Payload;
-use panics::{Panics, Unhandled};
+use panics::Panics;
 use poll_times::PollTimes;
-pub(crate) use task_table::{Counters, PollJoin};
-use task_table::{Next, OnDetach, OnFinish, ROOT, Remaining, Task, TaskTable, count};
+use task::Task;
+pub(crate) use task_table::Counters;
+use task_table::{Next, OnFinish, ROOT, Remaining, TaskTable, count};
 
 pub(crate) struct Executor {
     runtime: RuntimeId,
@@ -300,30 +302,6 @@ impl Executor {
         }
     }
 
-    /// Reports a panic that no handle receives.
-    #[cold]
-    fn report(&self, cell: BoxedCell, unhandled: Unhandled) {
-        self.panics.report(unhandled, cell.panic_text());
-        self.drop_output(cell);
-    }
-
-    /// Drops the cell of a detached task.
-    ///
-    /// An output can contain the handle of another task whose output contains another, and so on.
-    /// Those are stored and dropped one after the other, so that no chain overflows the stack.
-    fn drop_output(&self, cell: BoxedCell) {
-        if self.dropping_output.replace(true) {
-            self.outputs_to_drop.borrow_mut().push(cell);
-            return;
-        }
-        let mut next = Some(cell);
-        while let Some(cell) = next {
-            self.drop_user_value(cell, "the drop of a task's output");
-            next = self.outputs_to_drop.borrow_mut().pop();
-        }
-        self.dropping_output.set(false);
-    }
-
     /// Drops a user's value. A panic is reported and not propagated.
     pub(crate) fn drop_user_value<T>(&self, value: T, what: &'static str) {
         self.catch_panic(what, || drop(value));
@@ -367,73 +345,6 @@ impl Executor {
         let before = self.wake_cause.replace(cause);
         self.catch_panic("a waker", || waker.wake());
         self.wake_cause.set(before);
-    }
-
-    /// The data of a waker that belongs to one of this runtime's tasks or its root.
-    #[inline]
-    fn own_data(&self, waker: &Waker) -> Option<WakerData> {
-        WakerData::from_waker(waker, self.vtable)
-            .filter(|data| data.runtime_index() == self.runtime.index())
-    }
-
-    /// Polls for the output of a task on behalf of its `JoinHandle`. `wait` describes the wait, if
-    /// there is no output yet. Runs no user code.
-    #[inline]
-    pub(crate) fn poll_join(
-        &self,
-        id: Id,
-        waker: &Waker,
-        wait: impl FnOnce() -> WaitInfo,
-    ) -> PollJoin {
-        let (own, running) = (self.own_data(waker), self.running.get());
-        let join = self.tasks.poll_join(id.key, own, running, || self.charge());
-        if matches!(join, PollJoin::Pending | PollJoin::StoreWaker) {
-            self.set_wait(wait);
-        }
-        join
-    }
-
-    /// As [`poll_join`](Self::poll_join), without waiting and without a charge.
-    pub(crate) fn try_join(&self, key: Key) -> PollJoin {
-        if self.tasks.is_finished(key) {
-            self.tasks.poll_join(key, None, NONE, || true)
-        } else {
-            PollJoin::Pending
-        }
-    }
-
-    /// Makes an external waker the joiner of a task, or wakes it if the task has ended meanwhile:
-    /// cloning is user code (I3), and outside of `block_on` it can let the loop run.
-    #[cold]
-    pub(crate) fn store_joiner(&self, key: Key, waker: &Waker) {
-        if self.tasks.is_external_joiner(key, waker) {
-            return;
-        }
-        let (waker, own) = (waker.clone(), self.own_data(waker));
-        if self.is_finished(key) {
-            waker.wake();
-            return;
-        }
-        let replaced = self.tasks.set_joiner(key, waker, own);
-        drop(replaced);
-    }
-
-    /// Records that a `JoinHandle` was dropped. Returns `false` if [`detach`](Self::detach) has to be
-    /// called. Runs no user code.
-    #[inline]
-    pub(crate) fn detach_unfinished(&self, key: Key) -> bool {
-        self.tasks.detach_unfinished(key)
-    }
-
-    /// Records that a `JoinHandle` was dropped, and drops the output if there is one.
-    pub(crate) fn detach(&self, key: Key) {
-        match self.tasks.detach(key) {
-            OnDetach::Nothing => {}
-            // Possibly on behalf of another thread, so no caller waits for its panic.
-            OnDetach::DropJoiner(joiner) => self.drop_user_value(joiner, "the drop of a waker"),
-            OnDetach::DropOutput(cell) => self.drop_output(cell),
-            OnDetach::ReportPanic(cell, unhandled) => self.report(cell, unhandled),
-        }
     }
 
     /// Marks a task as aborted and schedules it: when it is next in the queue, its future is dropped
@@ -559,12 +470,4 @@ impl std::fmt::Debug for Executor {
             .field("counters", &self.counters())
             .finish_non_exhaustive()
     }
-}
-
-/// Takes a finished task's output out of its cell.
-#[inline]
-pub(crate) fn output_of<T: 'static>(cell: BoxedCell) -> Option<T> {
-    let mut output: Option<T> = None;
-    cell.take_output(&mut output as &mut dyn Any);
-    output
 }

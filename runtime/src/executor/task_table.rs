@@ -18,7 +18,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::task::Waker;
 use std::time::Duration;
@@ -26,109 +25,15 @@ use std::time::Duration;
 use super::cell::{BoxedCell, Outcome};
 use super::panics::Unhandled;
 use super::run_queue::RunQueue;
+use super::task::{State, Task};
 use crate::id::{Id, RuntimeId, WakerData};
 use crate::table::{Key, Row, Table};
-use crate::task_info::{TaskInfo, TaskState, WaitInfo, Waiting, WakeCause};
-
-/// A task. The executor writes every field.
-pub(super) struct Task {
-    /// The future or its output; `None` during a poll, in a vacant row and for the root.
-    cell: Cell<Option<BoxedCell>>,
-    /// The data of the task's wakers, so that one comparison identifies runtime, row and occupant.
-    waker_data: Cell<WakerData>,
-    state: Cell<State>,
-    /// What woke the task last.
-    last_wake: Cell<WakeCause>,
-    /// The task that awaits the `JoinHandle`, or `NONE`. A joiner with an external waker is stored in
-    /// [`TaskTable::external_joiners`].
-    joiner: Cell<WakerData>,
-    polls: Cell<u64>,
-    /// What the task waits for, written by the operation that returned `Pending` last.
-    wait: Cell<Option<WaitInfo>>,
-    spawned_at: Cell<&'static Location<'static>>,
-}
-
-impl Default for Task {
-    fn default() -> Self {
-        Task {
-            cell: Cell::new(None),
-            waker_data: Cell::new(WakerData::NONE),
-            state: Cell::new(State(State::VACANT)),
-            last_wake: Cell::new(WakeCause::Spawn),
-            joiner: Cell::new(WakerData::NONE),
-            polls: Cell::new(0),
-            wait: Cell::new(None),
-            spawned_at: Cell::new(Location::caller()),
-        }
-    }
-}
-
-/// The state bits of a task.
-#[derive(Clone, Copy)]
-pub(super) struct State(u8);
-
-impl State {
-    /// Set while the task is in the run queue or deferred (I2).
-    const SCHEDULED: u8 = 1;
-    /// Set while a `JoinHandle` exists.
-    const JOINABLE: u8 = 2;
-    /// Set when the cell contains the output, or the output is gone. Wakes have no effect then.
-    const FINISHED: u8 = 4;
-    /// Set by `abort`: the task is canceled instead of polled.
-    const ABORTED: u8 = 8;
-    /// Set when the task has a name in [`TaskTable::names`].
-    const NAMED: u8 = 16;
-    /// Set when the task ended with a panic.
-    const PANICKED: u8 = 32;
-    /// Set while [`TaskTable::external_joiners`] has a waker for the task.
-    const EXTERNAL_JOINER: u8 = 64;
-    /// Set while the row has no task.
-    const VACANT: u8 = 128;
-
-    #[inline]
-    fn has(self, any: u8) -> bool {
-        self.0 & any != 0
-    }
-}
-
-impl Task {
-    #[inline]
-    fn has(&self, any: u8) -> bool {
-        self.state.get().has(any)
-    }
-
-    #[inline]
-    fn set(&self, flags: u8) {
-        self.state.set(State(self.state.get().0 | flags));
-    }
-
-    #[inline]
-    fn clear(&self, flags: u8) {
-        self.state.set(State(self.state.get().0 & !flags));
-    }
-
-    #[inline]
-    pub(super) fn waker_data(&self) -> WakerData {
-        self.waker_data.get()
-    }
-
-    /// Puts the cell back after a poll that did not end the task.
-    #[inline]
-    pub(super) fn put_back(&self, cell: BoxedCell) {
-        // `set` would look whether there is something to drop.
-        let _nothing_to_drop = ManuallyDrop::new(self.cell.replace(Some(cell)));
-    }
-
-    #[inline]
-    pub(super) fn set_wait(&self, wait: WaitInfo) {
-        self.wait.set(Some(wait));
-    }
-}
+use crate::task_info::{TaskInfo, TaskState, Waiting, WakeCause};
 
 /// The tasks of one runtime, and its run queue.
 pub(super) struct TaskTable {
     runtime: RuntimeId,
-    rows: Table<Task>,
+    pub(super) rows: Table<Task>,
     queue: RunQueue,
     /// The number of the root future, as the generation in its wakers: those of an earlier
     /// `block_on` are stale.
@@ -136,7 +41,7 @@ pub(super) struct TaskTable {
     /// Apart from the rows, because most tasks have no name.
     names: RefCell<HashMap<Key, Box<str>>>,
     /// The external wakers that await a task, by its row.
-    external_joiners: RefCell<HashMap<u32, Waker>>,
+    pub(super) external_joiners: RefCell<HashMap<u32, Waker>>,
     /// Set when the runtime ends: nothing can be spawned any more.
     closed: Cell<bool>,
     pub(super) counters: Counters,
@@ -188,36 +93,6 @@ pub(super) enum OnFinish {
     WakeJoiner,
     /// Drop the output, because there is no handle: see [`TaskTable::detach`].
     Detach,
-}
-
-/// What the executor has to do after a handle was dropped.
-#[must_use]
-pub(super) enum OnDetach {
-    Nothing,
-    /// Drop the joiner's waker.
-    DropJoiner(Waker),
-    /// Drop the output.
-    DropOutput(BoxedCell),
-    /// Report the panic and drop the output.
-    ReportPanic(BoxedCell, Unhandled),
-}
-
-/// The result of polling a `JoinHandle`.
-#[must_use]
-pub(crate) enum PollJoin {
-    /// The task has ended. The cell contains the output, and the row is free.
-    Ready(BoxedCell),
-    /// The task has ended, but the budget of the poll is used up.
-    OverBudget,
-    /// The task has not ended and will wake the waker.
-    Pending,
-    /// The task has not ended, and the waker, which is external, is to be stored by
-    /// [`Executor::store_joiner`](super::Executor::store_joiner).
-    StoreWaker,
-    /// The task and its output are gone.
-    Gone,
-    /// The task awaits itself.
-    SelfJoin,
 }
 
 /// What is left of a task when the runtime ends.
@@ -416,7 +291,7 @@ impl TaskTable {
 
     /// Frees a task that has ended and whose output was taken.
     #[inline]
-    fn free(&self, index: u32, row: &Row<Task>) {
+    pub(super) fn free(&self, index: u32, row: &Row<Task>) {
         let state = row.state.get();
         if state.has(State::NAMED) {
             self.remove_name(Key::new(index, row.generation()));
@@ -464,119 +339,7 @@ impl TaskTable {
         OnFinish::Nothing
     }
 
-    /// Takes the output of a finished task, or makes `own`, the data of this runtime's waker, the
-    /// joiner. `charge` is called before an output is taken. `running` is the row that is polled.
-    #[inline]
-    pub(super) fn poll_join(
-        &self,
-        key: Key,
-        own: Option<WakerData>,
-        running: u32,
-        charge: impl FnOnce() -> bool,
-    ) -> PollJoin {
-        let Some(row) = self.rows.find(key) else {
-            return PollJoin::Gone;
-        };
-        if row.has(State::FINISHED) {
-            if !charge() {
-                return PollJoin::OverBudget;
-            }
-            let cell = row.cell.take();
-            self.free(key.index(), row);
-            return cell.map_or(PollJoin::Gone, PollJoin::Ready);
-        }
-        if running == key.index() {
-            return PollJoin::SelfJoin;
-        }
-        match own {
-            Some(data) if !row.has(State::EXTERNAL_JOINER) => {
-                row.joiner.set(data);
-                PollJoin::Pending
-            }
-            _ => PollJoin::StoreWaker,
-        }
-    }
-
-    /// Makes a waker the joiner of a task; `own` is its data if it is this runtime's. Returns the
-    /// waker that is no longer stored.
-    pub(super) fn set_joiner(
-        &self,
-        key: Key,
-        waker: Waker,
-        own: Option<WakerData>,
-    ) -> Option<Waker> {
-        let Some(row) = self.rows.find(key) else {
-            return Some(waker);
-        };
-        row.joiner.set(own.unwrap_or(WakerData::NONE));
-        if own.is_some() {
-            return self.take_external_joiner(key.index());
-        }
-        row.set(State::EXTERNAL_JOINER);
-        self.external_joiners
-            .borrow_mut()
-            .insert(key.index(), waker)
-    }
-
-    /// Whether `waker` is the external joiner of a task.
-    pub(super) fn is_external_joiner(&self, key: Key, waker: &Waker) -> bool {
-        let joiners = self.external_joiners.borrow();
-        self.rows
-            .find(key)
-            .is_some_and(|row| row.has(State::EXTERNAL_JOINER))
-            && joiners
-                .get(&key.index())
-                .is_some_and(|joiner| joiner.will_wake(waker))
-    }
-
-    /// Takes the external joiner of the task in a row.
-    pub(super) fn take_external_joiner(&self, index: u32) -> Option<Waker> {
-        if let Some(row) = self.rows.row(index) {
-            row.clear(State::EXTERNAL_JOINER);
-        }
-        self.external_joiners.borrow_mut().remove(&index)
-    }
-
-    /// Records that a handle was dropped, if that is all there is to do. Returns `false`, without
-    /// effect, if [`detach`](Self::detach) has to be called.
-    #[inline]
-    pub(super) fn detach_unfinished(&self, key: Key) -> bool {
-        match self.rows.find(key) {
-            Some(row) if !row.has(State::FINISHED | State::EXTERNAL_JOINER) => {
-                row.clear(State::JOINABLE);
-                row.joiner.set(WakerData::NONE);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Records that a handle was dropped.
-    pub(super) fn detach(&self, key: Key) -> OnDetach {
-        let Some(row) = self.rows.find(key) else {
-            return OnDetach::Nothing;
-        };
-        row.clear(State::JOINABLE);
-        row.joiner.set(WakerData::NONE);
-        let index = key.index();
-        if !row.has(State::FINISHED) {
-            let joiner = self.take_external_joiner(index);
-            return joiner.map_or(OnDetach::Nothing, OnDetach::DropJoiner);
-        }
-        let Some(cell) = row.cell.take() else {
-            return OnDetach::Nothing;
-        };
-        if !row.has(State::PANICKED) {
-            self.free(index, row);
-            return OnDetach::DropOutput(cell);
-        }
-        count(&self.counters.panics_unhandled);
-        let unhandled = self.unhandled(key, row);
-        self.free(index, row);
-        OnDetach::ReportPanic(cell, unhandled)
-    }
-
-    fn unhandled(&self, key: Key, row: &Row<Task>) -> Unhandled {
+    pub(super) fn unhandled(&self, key: Key, row: &Row<Task>) -> Unhandled {
         Unhandled {
             name: self.name(key),
             spawned_at: row.spawned_at.get(),

@@ -22,7 +22,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::registration::{IoWait, Registration};
-use super::{Interest, Ready};
+use super::{Interest, IoCount, Ready};
 use crate::context;
 use crate::reactor::source::ReadyEvent;
 
@@ -379,7 +379,7 @@ impl<T: AsFd> AsyncFd<T> {
                 if count.is_short() && !event.ready().intersects(Ready::LASTING) {
                     self.registration.clear(event, interest.mask());
                 }
-                Ok(count.transferred)
+                Ok(count.transferred())
             }
             Err(error) => {
                 if error.kind() == io::ErrorKind::WouldBlock {
@@ -408,52 +408,6 @@ impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
         f.debug_struct("AsyncFd")
             .field("inner", &self.inner)
             .finish_non_exhaustive()
-    }
-}
-
-/// The number of bytes that one transfer moved, and how many it could have moved.
-///
-/// A transfer is *short* when it moved some bytes, but fewer than requested. Then the kernel's buffer
-/// was empty (receive) or full (send), and a new event will report when that changes: the next attempt
-/// can wait without a system call that returns `EAGAIN` (`epoll(7)`, question 9). A transfer of zero
-/// bytes is not short, because the end of a stream causes no further event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IoCount {
-    transferred: usize,
-    requested: usize,
-}
-
-impl IoCount {
-    /// A transfer of `transferred` out of `requested` bytes.
-    #[must_use]
-    #[inline]
-    pub fn new(transferred: usize, requested: usize) -> Self {
-        IoCount {
-            transferred,
-            requested,
-        }
-    }
-
-    /// A transfer whose size says nothing about the kernel's buffer: a datagram, a peek, a receive
-    /// that ended early because of control data. It is never short.
-    #[must_use]
-    #[inline]
-    pub fn unknown(transferred: usize) -> Self {
-        IoCount::new(transferred, transferred)
-    }
-
-    /// The number of bytes that moved.
-    #[must_use]
-    #[inline]
-    pub fn transferred(self) -> usize {
-        self.transferred
-    }
-
-    /// Whether some bytes moved, but fewer than requested.
-    #[must_use]
-    #[inline]
-    pub fn is_short(self) -> bool {
-        0 < self.transferred && self.transferred < self.requested
     }
 }
 
@@ -760,20 +714,5 @@ impl<T: AsFd, F> fmt::Debug for AsyncIo<'_, T, F> {
         f.debug_struct("AsyncIo")
             .field("readiness", &self.readiness)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_transfer_is_short_only_when_something_but_not_everything_moved() {
-        let is_short = |transferred, requested| IoCount::new(transferred, requested).is_short();
-        assert!(!is_short(0, 10));
-        assert!(is_short(9, 10));
-        assert!(!is_short(10, 10));
-        assert!(!is_short(0, 0));
-        assert!(!IoCount::unknown(9).is_short());
     }
 }

@@ -20,12 +20,14 @@ mod async_fd;
 mod copy;
 mod duplex;
 mod fd_stream;
+mod io_count;
 mod registration;
 #[cfg(feature = "tokio-io")]
 pub mod tokio_io;
 
 pub use crate::ready::{Interest, Ready};
-pub use async_fd::{AsyncFd, AsyncFdReadyGuard, AsyncIo, IoCount, Readiness, TryIoError};
+pub use async_fd::{AsyncFd, AsyncFdReadyGuard, AsyncIo, Readiness, TryIoError};
 pub use copy::{Copy, CopyBidirectional, copy, copy_bidirectional};
 pub use duplex::{DuplexStream, duplex};
 pub use futures_io::{AsyncRead, AsyncWrite};
+pub use io_count::IoCount;

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 
 use super::{Id, JoinError};
 use crate::context;
-use crate::executor::{PollJoin, output_of};
+use crate::executor::join::{PollJoin, output_of};
 use crate::inbox::Message;
 use crate::task_info::WaitInfo;
 

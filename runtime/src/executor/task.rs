@@ -1,0 +1,107 @@
+//! A row of the task table: what the executor stores of one task.
+//!
+//! Written by the task table, and by the executor while the task is polled. Every field is a cell, so
+//! a reference to the row can be held while user code runs.
+
+use std::cell::Cell;
+use std::mem::ManuallyDrop;
+use std::panic::Location;
+
+use super::cell::BoxedCell;
+use crate::id::WakerData;
+use crate::task_info::{WaitInfo, WakeCause};
+
+/// A task. The executor writes every field.
+pub(super) struct Task {
+    /// The future or its output; `None` during a poll, in a vacant row and for the root.
+    pub(super) cell: Cell<Option<BoxedCell>>,
+    /// The data of the task's wakers, so that one comparison identifies runtime, row and occupant.
+    pub(super) waker_data: Cell<WakerData>,
+    pub(super) state: Cell<State>,
+    /// What woke the task last.
+    pub(super) last_wake: Cell<WakeCause>,
+    /// The task that awaits the `JoinHandle`, or `NONE`. A joiner with an external waker is stored in
+    /// [`TaskTable::external_joiners`].
+    pub(super) joiner: Cell<WakerData>,
+    pub(super) polls: Cell<u64>,
+    /// What the task waits for, written by the operation that returned `Pending` last.
+    pub(super) wait: Cell<Option<WaitInfo>>,
+    pub(super) spawned_at: Cell<&'static Location<'static>>,
+}
+
+impl Default for Task {
+    fn default() -> Self {
+        Task {
+            cell: Cell::new(None),
+            waker_data: Cell::new(WakerData::NONE),
+            state: Cell::new(State(State::VACANT)),
+            last_wake: Cell::new(WakeCause::Spawn),
+            joiner: Cell::new(WakerData::NONE),
+            polls: Cell::new(0),
+            wait: Cell::new(None),
+            spawned_at: Cell::new(Location::caller()),
+        }
+    }
+}
+
+/// The state bits of a task.
+#[derive(Clone, Copy)]
+pub(super) struct State(pub(super) u8);
+
+impl State {
+    /// Set while the task is in the run queue or deferred (I2).
+    pub(super) const SCHEDULED: u8 = 1;
+    /// Set while a `JoinHandle` exists.
+    pub(super) const JOINABLE: u8 = 2;
+    /// Set when the cell contains the output, or the output is gone. Wakes have no effect then.
+    pub(super) const FINISHED: u8 = 4;
+    /// Set by `abort`: the task is canceled instead of polled.
+    pub(super) const ABORTED: u8 = 8;
+    /// Set when the task has a name in [`TaskTable::names`].
+    pub(super) const NAMED: u8 = 16;
+    /// Set when the task ended with a panic.
+    pub(super) const PANICKED: u8 = 32;
+    /// Set while [`TaskTable::external_joiners`] has a waker for the task.
+    pub(super) const EXTERNAL_JOINER: u8 = 64;
+    /// Set while the row has no task.
+    pub(super) const VACANT: u8 = 128;
+
+    #[inline]
+    pub(super) fn has(self, any: u8) -> bool {
+        self.0 & any != 0
+    }
+}
+
+impl Task {
+    #[inline]
+    pub(super) fn has(&self, any: u8) -> bool {
+        self.state.get().has(any)
+    }
+
+    #[inline]
+    pub(super) fn set(&self, flags: u8) {
+        self.state.set(State(self.state.get().0 | flags));
+    }
+
+    #[inline]
+    pub(super) fn clear(&self, flags: u8) {
+        self.state.set(State(self.state.get().0 & !flags));
+    }
+
+    #[inline]
+    pub(super) fn waker_data(&self) -> WakerData {
+        self.waker_data.get()
+    }
+
+    /// Puts the cell back after a poll that did not end the task.
+    #[inline]
+    pub(super) fn put_back(&self, cell: BoxedCell) {
+        // `set` would look whether there is something to drop.
+        let _nothing_to_drop = ManuallyDrop::new(self.cell.replace(Some(cell)));
+    }
+
+    #[inline]
+    pub(super) fn set_wait(&self, wait: WaitInfo) {
+        self.wait.set(Some(wait));
+    }
+}
