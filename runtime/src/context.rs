@@ -1,17 +1,21 @@
-//! The runtime that runs on this thread: everything it owns, and how everybody finds it.
+//! The current runtime: what one runtime owns, and how operations on this thread find it.
 //!
-//! A [`Core`] is "the runtime owns everything" in one place: executor, reactor, timers, pool.
-//! The functions of this file answer the question that every operation begins with, "is my runtime
-//! the one on this thread?", and say what happens when it is not:
+//! A [`Core`] contains everything that a runtime owns: executor, reactor, timers, pool. Every
+//! operation begins with the question whether its runtime is the one on this thread. The functions of
+//! this file answer it and define what happens otherwise:
 //!
 //! ```text
-//!  operation                on its runtime's thread   elsewhere                    runtime ended
-//!  wake, abort, drop        directly                  a number into the inbox      nothing
+//!  operation                on its runtime's thread   on another thread            runtime ended
+//!  wake, abort, drop        directly                  a message to the inbox       nothing
 //!  read, await, spawn, ...  directly                  panic that says what to do   error, or panic
 //! ```
 //!
-//! Two ways in: [`with`] borrows, for code that runs nothing foreign; [`get`] clones the `Rc`, for
-//! code between whose lines a user's waker or drop may run and enter another runtime (I3).
+//! There are two ways to the core. [`with`] borrows it, for code that runs no user code. [`get`]
+//! clones the `Rc`, for code that can run a user's waker or destructor, which can enter another
+//! runtime (I3).
+//!
+//! The function table of this crate's wakers is here, too, because its functions need the current
+//! runtime.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -35,7 +39,7 @@ use crate::table::Key;
 use crate::task_info::WakeCause;
 use crate::timer::Timers;
 
-/// All that one runtime owns.
+/// Everything that one runtime owns.
 pub(crate) struct Core {
     pub(crate) id: RuntimeId,
     pub(crate) remote: Arc<Remote>,
@@ -46,7 +50,7 @@ pub(crate) struct Core {
     pub(crate) busy_poll: BusyPoll,
     /// The source of the process's signal eventfd; set by the first `signal`.
     pub(crate) signals: RefCell<Option<(Key, ReadyRef)>>,
-    /// Messages taken from the inbox.
+    /// The number of messages taken from the inbox.
     pub(crate) messages: Cell<u64>,
 }
 
@@ -62,32 +66,32 @@ impl fmt::Debug for Core {
 }
 
 thread_local! {
-    /// Without a destructor, so that reaching it needs no look at whether it is still there, and
-    /// destructors of other thread-locals find their runtime. Nothing is left in it to drop: every
-    /// [`Entered`] puts back what it found.
+    /// Without a destructor, so that access needs no check whether it was dropped, and destructors of
+    /// other thread-locals find their runtime. It is empty when the thread ends, because every
+    /// [`ContextGuard`] restores the previous value.
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<Core>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
-    /// The id of the runtime in `CURRENT`: whose thread this is, in one load.
+    /// The id of the runtime in `CURRENT`, for a comparison that needs one load.
     static CURRENT_ID: Cell<Option<RuntimeId>> = const { Cell::new(None) };
-    /// How many runtimes are entered on this thread.
+    /// The number of runtimes that are entered on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// Levels whose guards went before one above them: what each gives back when its turn comes.
-    static LEFT: RefCell<Vec<(usize, Previous)>> = const { RefCell::new(Vec::new()) };
-    /// The `block_on` that runs on this thread.
+    /// Levels whose guards were dropped before one above them, with the runtime that each restores.
+    static OUT_OF_ORDER: RefCell<Vec<(usize, Previous)>> = const { RefCell::new(Vec::new()) };
+    /// The call site of the `block_on` that runs on this thread.
     static BLOCKING_ON: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
 }
 
-/// Calls `f` with this thread's runtime; `None` when there is none. `f` runs no foreign code.
+/// Calls `f` with this thread's runtime. Returns `None` without one. `f` must not run user code.
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
-    // `try_with` because it is marked for inlining and `with` is not; it cannot fail here.
+    // `try_with`, because it is marked for inlining and `with` is not. It cannot fail here.
     CURRENT
         .try_with(|current| current.borrow().as_deref().map(f))
         .ok()
         .flatten()
 }
 
-/// This thread's runtime, for code that may run anything.
+/// Returns this thread's runtime, for code that can run user code.
 #[inline]
 pub(crate) fn get() -> Option<Rc<Core>> {
     CURRENT
@@ -96,19 +100,19 @@ pub(crate) fn get() -> Option<Rc<Core>> {
         .flatten()
 }
 
-/// Whether the runtime with this id is the one on this thread.
+/// Returns whether the runtime with this id is the one on this thread.
 #[inline]
 pub(crate) fn is(id: RuntimeId) -> bool {
     CURRENT_ID.get() == Some(id)
 }
 
-/// Exchanges the thread's runtime; the old one is dropped by the caller, outside of every borrow.
+/// Replaces the thread's runtime. The caller drops the previous one, after the borrow has ended.
 fn replace(core: Previous) -> Previous {
     CURRENT_ID.set(core.as_ref().map(|core| core.id));
     CURRENT.with(|current| current.replace(core))
 }
 
-/// As [`get`], for operations that cannot do without.
+/// As [`get`], for operations that need a runtime.
 ///
 /// # Panics
 ///
@@ -124,19 +128,18 @@ pub(crate) fn expect(operation: &str) -> Rc<Core> {
     }
 }
 
-/// The runtime with this id, when it is the one on this thread.
+/// Returns the runtime with this id if it is the one on this thread.
 #[inline]
 pub(crate) fn get_if(id: RuntimeId) -> Option<Rc<Core>> {
     get().filter(|core| core.id == id)
 }
 
-/// Why a handle could not be used here; to be called when [`get_if`] or [`with`] came up empty.
-///
-/// Returns when the handle's runtime has ended.
+/// Panics if a handle was used on the wrong thread. To be called after [`get_if`] or [`with`] found
+/// another runtime or none. Returns if the handle's runtime has ended.
 ///
 /// # Panics
 ///
-/// When the runtime is alive but not on this thread: that is a mistake in the program.
+/// When the runtime is alive but not on this thread, which is a mistake in the program.
 #[cold]
 pub(crate) fn explain_absence(id: RuntimeId, operation: &str, location: &Location<'_>) {
     if registry::find(id).is_some() {
@@ -148,35 +151,37 @@ pub(crate) fn explain_absence(id: RuntimeId, operation: &str, location: &Locatio
     }
 }
 
-/// Makes a runtime the thread's own until the guard is dropped.
-pub(crate) fn enter(core: &Rc<Core>) -> Entered {
+/// Makes a runtime the current one of this thread until the guard is dropped.
+pub(crate) fn enter(core: &Rc<Core>) -> ContextGuard {
     let previous = replace(Some(Rc::clone(core)));
     let depth = DEPTH.get() + 1;
     DEPTH.set(depth);
-    Entered { previous, depth }
+    ContextGuard { previous, depth }
 }
 
 /// The runtime that was entered before.
 type Previous = Option<Rc<Core>>;
 
-/// Undoes [`enter`]. Nested guards have to be dropped in the reverse order; one that is not panics,
-/// and takes effect when those above it are gone.
+/// Undoes [`enter`]. Nested guards have to be dropped in the reverse order. One that is not panics,
+/// and takes effect after those above it were dropped.
 #[derive(Debug)]
-pub(crate) struct Entered {
+pub(crate) struct ContextGuard {
     previous: Previous,
     depth: usize,
 }
 
-impl Drop for Entered {
+impl Drop for ContextGuard {
     fn drop(&mut self) {
         let depth = DEPTH.get();
         let previous = self.previous.take();
         if depth == self.depth {
-            leave(depth, previous);
+            restore(depth, previous);
             return;
         }
         let level = (self.depth, previous);
-        LEFT.try_with(|left| left.borrow_mut().push(level)).ok();
+        OUT_OF_ORDER
+            .try_with(|left| left.borrow_mut().push(level))
+            .ok();
         if !std::thread::panicking() {
             panic!(
                 "guards of `Runtime::enter` were dropped out of order: the one of level {} while \
@@ -187,21 +192,21 @@ impl Drop for Entered {
     }
 }
 
-/// Leaves the topmost level, and those below it whose guards are gone already.
-fn leave(mut depth: usize, mut previous: Previous) {
-    let left_below = |depth: usize| {
-        LEFT.try_with(|left| {
-            let mut left = left.borrow_mut();
-            let position = left.iter().position(|(level, _)| *level == depth)?;
-            Some(left.swap_remove(position).1)
-        })
-        .ok()
-        .flatten()
+/// Leaves the top level, and the levels below it whose guards were dropped already.
+fn restore(mut depth: usize, mut previous: Previous) {
+    let dropped_below = |depth: usize| {
+        OUT_OF_ORDER
+            .try_with(|left| {
+                let mut left = left.borrow_mut();
+                let position = left.iter().position(|(level, _)| *level == depth)?;
+                Some(left.swap_remove(position).1)
+            })
+            .ok()
+            .flatten()
     };
     loop {
         depth -= 1;
-        match left_below(depth) {
-            // What this one replaces is dropped here, outside of every borrow.
+        match dropped_below(depth) {
             Some(below) => previous = below,
             None => break,
         }
@@ -214,7 +219,7 @@ fn leave(mut depth: usize, mut previous: Previous) {
 ///
 /// # Panics
 ///
-/// When it is already, naming both places.
+/// When it is blocked already. The message names both call sites.
 #[track_caller]
 pub(crate) fn begin_block_on() -> BlockOnGuard {
     if let Some(outer) = BLOCKING_ON.get() {
@@ -227,7 +232,7 @@ pub(crate) fn begin_block_on() -> BlockOnGuard {
     BlockOnGuard(())
 }
 
-/// Whether a `block_on` is running on this thread, and where.
+/// Returns the call site of the `block_on` that runs on this thread.
 pub(crate) fn blocking_on() -> Option<&'static Location<'static>> {
     BLOCKING_ON.get()
 }
@@ -288,20 +293,20 @@ pub(crate) fn charge() -> bool {
 #[inline]
 pub(crate) fn wake(data: WakerData) {
     if with(|core| core.executor.wake(data)) != Some(true) {
-        wake_elsewhere(data);
+        wake_remote(data);
     }
 }
 
 /// Wakes a task of a runtime that is not on this thread.
 #[cold]
-fn wake_elsewhere(data: WakerData) {
+fn wake_remote(data: WakerData) {
     if let Some(remote) = registry::at(data.runtime_index()) {
         // An ending runtime refuses: then there is no task left to wake.
         remote.send(Message::Wake(data)).ok();
     }
 }
 
-/// Sends a number to a runtime that is not on this thread; when it has ended, nothing is left to do.
+/// Sends a message to a runtime that is not on this thread. If it has ended, nothing is left to do.
 pub(crate) fn send(id: RuntimeId, message: Message) {
     if let Some(remote) = registry::find(id)
         && let Err(refused) = remote.send(message)
@@ -310,7 +315,7 @@ pub(crate) fn send(id: RuntimeId, message: Message) {
     }
 }
 
-/// Marks a task for cancellation, from whatever thread.
+/// Marks a task for cancellation, on any thread.
 pub(crate) fn abort(id: Id) {
     match get_if(id.runtime) {
         Some(core) => core.executor.abort(id.key),
@@ -323,15 +328,15 @@ impl Core {
         self.id == id
     }
 
-    /// Does what other threads have asked for since the last time.
+    /// Handles the messages that other threads have sent since the last call.
     #[inline]
     pub(crate) fn drain_inbox(&self) {
         if self.remote.inbox().is_pending() {
-            self.answer(self.remote.inbox().drain());
+            self.handle_messages(self.remote.inbox().drain());
         }
     }
 
-    fn answer(&self, messages: Vec<Message>) {
+    fn handle_messages(&self, messages: Vec<Message>) {
         self.messages
             .set(self.messages.get() + messages.len() as u64);
         self.executor.set_wake_cause(WakeCause::Thread);
@@ -349,7 +354,7 @@ impl Core {
                     self.executor.drop_user_value(waker, "the drop of a waker");
                 }
                 Message::Run(run) => {
-                    // It reports its own panics; what still unwinds has nobody to go to.
+                    // It reports its own panics. Another panic has no caller to go to.
                     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
                         self.executor
                             .panics
@@ -396,7 +401,7 @@ impl Core {
     }
 
     /// Ends everything, in the order that docs/ARCHITECTURE.md gives: tasks, timers, sources, pool,
-    /// and last the inbox, so that whatever the drops before have sent is dropped too.
+    /// and last the inbox, so that the messages sent by the drops before are dropped, too.
     pub(crate) fn shut_down(&self) {
         self.executor.shut_down();
         self.wake_remaining(self.timers.shut_down());
@@ -423,13 +428,13 @@ impl Core {
     }
 }
 
-/// A duplicate-proof way to stop watching: the kernel first, then the slot (I4).
+/// Deregisters a descriptor: first in the kernel, if it does not close now, then in the reactor (I4).
 pub(crate) fn deregister(id: RuntimeId, key: Key, explicit: Option<std::os::fd::RawFd>) {
     let core = get_if(id);
     if let Some(fd) = explicit {
         let remote = core.as_ref().map(|core| Arc::clone(&core.remote));
         if let Some(remote) = remote.or_else(|| registry::find(id)) {
-            // ENOENT or EBADF: the user closed the descriptor behind our back, so it is done.
+            // ENOENT or EBADF: the descriptor was closed before, so it is deregistered.
             remote.epoll().delete(fd).ok();
         }
     }

@@ -1,12 +1,13 @@
-//! The I/O budget: how many operations the poll in progress may still make before it has to yield.
+//! Cooperative scheduling: the number of operations that the current poll can still make before it has
+//! to yield.
 //!
-//! Refilled by the executor before each poll, spent by every operation that need not wait: its
-//! descriptor was ready, its timer due, the task it joins at its end. An always ready peer would
-//! otherwise keep one task running for ever, and all others waiting.
+//! The executor resets it before each poll. Every operation that does not wait consumes one: its
+//! descriptor was ready, its timer due, the task that it joins finished. Otherwise a peer that is
+//! always ready would keep one task running indefinitely, and all others waiting.
 //!
-//! One number per thread, because a thread polls one task at a time. It stands beside the runtime,
-//! not in it, so that an operation that can run at once pays with one load and one store and need
-//! not find its runtime first (docs/TRIED.md has what that gains).
+//! One number per thread, because a thread polls one task at a time. It is a thread-local of its own
+//! and not a field of the runtime, because an operation that runs at once would otherwise have to find
+//! its runtime first (docs/TRIED.md, "budget").
 
 use std::cell::Cell;
 
@@ -14,16 +15,16 @@ thread_local! {
     static LEFT: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Begins a poll that may make so many operations.
+/// Sets the budget of the poll that begins.
 #[inline]
-pub(crate) fn refill(operations: u32) {
+pub(crate) fn reset(operations: u32) {
     LEFT.set(operations);
 }
 
-/// Takes one operation off the budget; declines when nothing is left.
+/// Takes one operation off the budget. Returns `false` if none is left.
 #[inline]
-#[must_use = "an operation that was declined has to wait for its task's next poll"]
-pub(crate) fn spend() -> bool {
+#[must_use = "without budget the operation has to wait for its task's next poll"]
+pub(crate) fn try_consume() -> bool {
     match LEFT.get().checked_sub(1) {
         Some(left) => {
             LEFT.set(left);

@@ -1,7 +1,8 @@
-//! What one may wait for ([`Interest`]) and what the kernel has said ([`Ready`]): two small bit sets.
+//! What an operation waits for ([`Interest`]) and what the kernel reported ([`Ready`]): two small bit
+//! sets.
 //!
-//! Used by the reactor and, as public types, by [`crate::io`]. The mapping from the kernel's event
-//! word stands here alone, in [`Ready::from_epoll`]:
+//! Used by the reactor and, as public types, by [`crate::io`]. [`Ready::from_epoll`] alone maps the
+//! kernel's event flags:
 //!
 //! ```text
 //!  EPOLLIN     READABLE                     a read will not block
@@ -9,8 +10,8 @@
 //!  EPOLLOUT    WRITABLE                     a write will not block
 //!  EPOLLRDHUP  READ_CLOSED                  the peer sends no more; data may come before it
 //!  EPOLLHUP    READ_CLOSED | WRITE_CLOSED   both directions are at their end
-//!  EPOLLERR    ERROR | TROUBLE              wakes both directions: whoever comes first learns it,
-//!                                           but for what lies in the error queue
+//!  EPOLLERR    ERROR | TROUBLE              wakes both directions: the first operation receives
+//!                                           the error, unless it is in the error queue
 //! ```
 //!
 //! See `epoll_ctl(2)` for the flags.
@@ -20,9 +21,9 @@ use std::ops::{BitAnd, BitOr, BitOrAssign, Sub};
 
 use crate::sys::epoll::Epoll;
 
-/// The directions in which one may wait for a descriptor; combined with `|`.
+/// The directions in which an operation waits for a descriptor; combined with `|`.
 ///
-/// Kept as the set of what would end the wait, so that asking "is it ready?" is one `&`.
+/// Stored as the set of the readiness that ends the wait, so that "is it ready?" is one `&`.
 ///
 /// # Examples
 ///
@@ -36,12 +37,12 @@ use crate::sys::epoll::Epoll;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Interest {
     ends_with: u8,
-    /// Whoever waits stands on both sides. It follows from the rest, but every wait asks for it:
-    /// computing it takes 19 of 569 instructions per message of `echo-server`.
-    both_sides: bool,
+    /// Whether the wait is in both directions. Derived from the rest, and stored because every wait
+    /// needs it (docs/TRIED.md, "interest").
+    both_directions: bool,
 }
 
-/// What ends a wait in any direction.
+/// The readiness that ends a wait in any direction.
 const ALWAYS: u8 = Ready::TROUBLE.0;
 
 impl Interest {
@@ -54,17 +55,17 @@ impl Interest {
     pub const PRIORITY: Interest = Interest::of(Ready::PRIORITY.0 | Ready::READ_CLOSED.0 | ALWAYS);
 
     /// Waiting for errors alone: an asynchronous error of a socket, a message in its error queue.
-    /// They end every other wait as well.
+    /// Errors end every other wait as well.
     pub const ERROR: Interest = Interest::of(Ready::ERROR.0);
 
     const fn of(ready: u8) -> Interest {
         Interest {
             ends_with: ready,
-            both_sides: false,
+            both_directions: false,
         }
     }
 
-    /// Whether any of these would end the wait.
+    /// Returns whether any of these ends the wait.
     #[inline]
     const fn ends_with(self, any: Ready) -> bool {
         self.mask().intersects(any)
@@ -74,7 +75,7 @@ impl Interest {
     #[must_use]
     pub const fn add(self, other: Interest) -> Interest {
         let mut both = Interest::of(self.ends_with | other.ends_with);
-        both.both_sides = both.reads() && both.is_writable();
+        both.both_directions = both.reads() && both.is_writable();
         both
     }
 
@@ -99,23 +100,23 @@ impl Interest {
         self.ends_with(Ready::PRIORITY)
     }
 
-    /// What of the kernel's news satisfies the interest.
+    /// The readiness that ends the wait.
     #[inline]
     pub(crate) const fn mask(self) -> Ready {
         Ready(self.ends_with)
     }
 
-    /// Whether whoever waits belongs to the readers of the source, as do those who wait for errors
-    /// alone: these wake readers and writers.
+    /// Whether the waiter is stored with the readers of the source. Waiters for errors alone are,
+    /// because an error wakes readers and writers.
     #[inline]
     pub(crate) const fn reads(self) -> bool {
         self.is_readable() || self.is_priority() || !self.is_writable()
     }
 
-    /// Whether whoever waits stands on both sides.
+    /// Whether the wait is in both directions.
     #[inline]
     pub(crate) const fn is_both(self) -> bool {
-        self.both_sides
+        self.both_directions
     }
 
     pub(crate) const fn to_epoll(self) -> u32 {
@@ -148,7 +149,7 @@ impl fmt::Debug for Interest {
     }
 }
 
-/// What the kernel has said about a descriptor and nothing has disproved since.
+/// What the kernel reported about a descriptor and no operation has disproved since.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ready(u8);
 
@@ -172,13 +173,13 @@ impl Ready {
 
     #[inline]
     pub(crate) const fn from_epoll(flags: u32) -> Ready {
-        // The five flags in the low byte are the kernel's own bits (see the assertion below).
+        // The five flags in the low byte are the kernel's bits (see the assertion below).
         let same = flags & 0x1f;
         // Nearly always.
         if flags & !Ready::BOTH == 0 {
             return Ready(same as u8);
         }
-        // EPOLLRDHUP is moved down beside them, and two flags mean a second thing each.
+        // EPOLLRDHUP is moved next to them, and three flags set a second bit each.
         let read_closed = flags >> 8 & 0x20;
         let hung_up = (flags & 0x10) << 1;
         let urgent = (flags & 0x02) << 5;
@@ -198,19 +199,19 @@ impl Ready {
         Ready(bits)
     }
 
-    /// What forbids concluding from a short transfer that the kernel's buffer is empty or full: a
-    /// direction at its end, an error, or urgent data, before which a receive stops although more
-    /// lies behind it. Only the kernel's own EAGAIN disproves these.
+    /// The readiness with which a short transfer does not show that the kernel's buffer is empty or
+    /// full: a direction at its end, an error, or urgent data, before which a receive stops although
+    /// more follows. Only EAGAIN disproves these.
     pub(crate) const LASTING: Ready =
         Ready(Self::READ_CLOSED.0 | Self::WRITE_CLOSED.0 | Self::TROUBLE.0 | Self::URGENT.0);
 
-    /// The readers' own note of urgent data, so that clearing it takes nothing from those who wait
-    /// for [`PRIORITY`](Self::PRIORITY). Not shown to users.
+    /// Urgent data, for readers. A bit apart from [`PRIORITY`](Self::PRIORITY), so that a reader that
+    /// clears it does not clear that one. Not shown to users.
     const URGENT: Ready = Ready(0x40);
 
-    /// The note of an error for all but those who wait for [`ERROR`](Self::ERROR) alone, so that
-    /// clearing it takes nothing from them: a message in the error queue is met by no receive. Shown
-    /// to users as `ERROR`.
+    /// An error, for waiters other than those for [`ERROR`](Self::ERROR) alone. A bit apart, because a
+    /// receive does not take a message out of the error queue, so it must not clear `ERROR`. Shown to
+    /// users as `ERROR`.
     const TROUBLE: Ready = Ready(0x80);
 
     /// Says whether nothing is ready.
@@ -261,28 +262,28 @@ impl Ready {
         self.0 & other.0 == other.0
     }
 
-    /// With every note of what is among them: all that a user means who says that it is over.
-    pub(crate) const fn with_notes(self) -> Ready {
+    /// Adds the bits that are not shown to users: what a user means who clears this readiness.
+    pub(crate) const fn with_hidden(self) -> Ready {
         match self.intersects(Ready::READABLE) {
             true => Ready(self.with_trouble().0 | Ready::URGENT.0),
             false => self.with_trouble(),
         }
     }
 
-    /// With the note of an error, when that is among them.
+    /// Adds `TROUBLE` if `ERROR` is set.
     #[inline]
     pub(crate) const fn with_trouble(self) -> Ready {
         Ready(self.0 | (self.0 & Ready::ERROR.0) << 4)
     }
 
-    /// What users are shown of it.
+    /// The part that is shown to users.
     #[inline]
     pub(crate) const fn shown(self) -> Ready {
         let error = (self.0 & Ready::TROUBLE.0) >> 4;
         Ready((self.0 | error) & Ready::ALL.0)
     }
 
-    /// Whether it concerns those who wait to read, and those who wait to write.
+    /// Returns whether it ends waits to read, and whether it ends waits to write.
     #[inline]
     pub(crate) const fn directions(self) -> (bool, bool) {
         let readers = Interest::READABLE.add(Interest::PRIORITY);
@@ -295,7 +296,7 @@ impl Ready {
     }
 }
 
-// What `from_epoll` takes for granted.
+// The assumptions of `from_epoll`.
 const _: () = assert!(
     libc::EPOLLIN as u8 == Ready::READABLE.0
         && libc::EPOLLPRI as u8 == Ready::PRIORITY.0

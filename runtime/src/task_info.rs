@@ -16,9 +16,9 @@ use crate::ready::Ready;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WakeCause {
-    /// It was spawned.
+    /// The task was spawned.
     Spawn,
-    /// A descriptor it waited for became ready.
+    /// A descriptor became ready.
     Io {
         /// The descriptor.
         fd: RawFd,
@@ -27,18 +27,18 @@ pub enum WakeCause {
     },
     /// A timer expired.
     Timer,
-    /// Another task, in the given slot of the same runtime, or this one itself.
+    /// A task of the same runtime, possibly the woken task itself.
     Task {
-        /// The slot: the first half of the waking task's [`Id`] as it is shown.
+        /// The row of that task: the first half of its [`Id`] as it is displayed.
         slot: u32,
     },
     /// The root future of `block_on`.
     Root,
     /// Another thread, or code outside `block_on`.
     Thread,
-    /// It yielded, or had used up its I/O budget.
+    /// The task yielded, or its I/O budget was used up.
     Yield,
-    /// It was aborted.
+    /// The task was aborted.
     Abort,
 }
 
@@ -89,64 +89,64 @@ impl fmt::Display for WakeCause {
     }
 }
 
-/// On what a task waits, as the leaf operation that returned `Pending` last has noted it.
+/// What a task waits for, as recorded by the leaf operation that returned `Pending` last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitInfo {
     /// The operation: `TcpStream::read`.
     pub(crate) operation: &'static str,
-    /// Where the user called it.
+    /// The source location of the user's call.
     pub(crate) location: &'static Location<'static>,
-    /// When, in nanoseconds since the runtime's start, as of the last turn.
+    /// The start of the wait, in nanoseconds since the runtime's start, as of the last turn.
     pub(crate) since_ns: u64,
-    /// The descriptor; negative when it waits on none.
+    /// The descriptor; negative if it waits for none.
     pub(crate) fd: RawFd,
 }
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskState {
-    /// It is being polled at this moment.
+    /// Being polled at this moment.
     Running,
-    /// It is in the run queue.
+    /// In the run queue.
     Scheduled,
-    /// It waits to be woken.
+    /// Waiting to be woken.
     Waiting,
-    /// It has ended; its output waits to be joined.
+    /// Ended, with an output that was not joined yet.
     Finished,
 }
 
-/// One task, as it is now.
+/// One task at one moment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TaskInfo {
-    /// Its number.
+    /// The task's id.
     pub id: Id,
     /// The name given to [`task::Builder`](super::Builder).
     pub name: Option<String>,
-    /// Where it was spawned.
+    /// The source location of the spawn.
     pub spawned_at: &'static Location<'static>,
-    /// Where it stands.
+    /// The task's state.
     pub state: TaskState,
-    /// How often it has been polled.
+    /// The number of polls so far.
     pub polls: u64,
-    /// What it waits on; `None` when that is no operation of this crate or of `wakeful-net`.
+    /// What the task waits for; `None` if that is no operation of this crate or of `wakeful-net`.
     pub waiting: Option<Waiting>,
-    /// What woke it last.
+    /// What woke the task last.
     pub last_wake: WakeCause,
 }
 
-/// On what a task waits, where in the source, and for how long by now.
+/// What a task waits for, where in the source, and for how long so far.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Waiting {
     /// The operation: `TcpStream::read`.
     pub operation: &'static str,
-    /// Where the user called it.
+    /// The source location of the user's call.
     pub location: &'static Location<'static>,
-    /// The descriptor, when it waits on one.
+    /// The descriptor, if it waits for one.
     pub fd: Option<RawFd>,
-    /// How long, to the precision of one turn of the loop.
+    /// The length of the wait so far, to the precision of one turn of the loop.
     pub elapsed: Duration,
 }
 

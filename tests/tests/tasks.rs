@@ -754,7 +754,7 @@ fn a_handle_polled_after_its_output_says_so() {
         let waker = my_waker().await;
         let mut cx = Context::from_waker(&waker);
         let text = panic_of(|| Pin::new(&mut task).poll(&mut cx));
-        assert!(text.contains("after it had given its output"), "{text}");
+        assert!(text.contains("after it had returned its output"), "{text}");
     });
 }
 

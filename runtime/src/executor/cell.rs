@@ -1,7 +1,7 @@
 //! The one allocation of a task: its future, and later its output, behind a small trait.
 //!
-//! Called by the executor, which neither knows the future's type nor its output's. The cell goes
-//! through three stages and never back:
+//! Called by the executor, which knows neither the type of the future nor that of the output. The cell
+//! has three stages, in this order:
 //!
 //! ```text
 //!            poll: Pending
@@ -11,9 +11,9 @@
 //!                    poll: Ready, fail, cancel
 //! ```
 //!
-//! Leaving `Running` drops the future in place, at once, on the runtime's thread: a task that has
-//! ended holds no more memory than its output, whoever still holds wakers or handles. Nothing here
-//! is unsafe: the pinned place is managed by `pin-project-lite`, and the output leaves through
+//! Leaving `Running` drops the future in place, at once, on the runtime's thread. The allocation, which
+//! is as large as the larger of future and output, stays until the output is taken or dropped. Nothing
+//! here is unsafe: `pin-project-lite` projects the pinned field, and the output leaves through
 //! `dyn Any`, which checks its type.
 
 use std::any::Any;
@@ -27,38 +27,38 @@ use pin_project_lite::pin_project;
 use super::join_error::{JoinError, Payload};
 use crate::id::Id;
 
-/// A task's cell with its types erased.
+/// The cell of a task, owned by its row or by the poll in progress.
 pub(crate) type BoxedCell = Pin<Box<dyn AnyTask>>;
 
 /// How a task ended.
 #[must_use = "a panic has to reach a joiner or stderr"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Its output may need to be dropped.
+    /// With an output whose destructor can run user code.
     Returned,
-    /// Dropping its output does nothing, and so runs nothing foreign.
+    /// With an output that has no destructor.
     ReturnedPlain,
     Cancelled,
     Panicked,
 }
 
-/// What the executor can do with a task.
+/// A task with its types erased.
 pub(crate) trait AnyTask {
-    /// Polls the future once. When that unwinds, [`fail`](Self::fail) has to follow.
+    /// Polls the future once. If that unwinds, [`fail`](Self::fail) has to be called.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome>;
 
-    /// Records that a panic ended the task. The future, or an output that was just stored, is
-    /// dropped by this; should that panic as well, the first panic is the one reported.
+    /// Records that a panic ended the task, and drops the future, or an output that was just stored. If
+    /// that panics as well, the first panic is the one reported.
     fn fail(self: Pin<&mut Self>, id: Id, payload: Payload);
 
     /// Drops the future before it has finished. Never unwinds.
     fn cancel(self: Pin<&mut Self>, id: Id) -> Outcome;
 
     /// Moves the output into `place`, which has to be an `Option<Result<T, JoinError>>`, and frees the
-    /// cell: in one call, which knows its type.
+    /// cell.
     fn take_output(self: Pin<Box<Self>>, place: &mut dyn Any);
 
-    /// The text of the panic with which the task ended, when it did and it has one.
+    /// Returns the text of the panic that ended the task, if it has one.
     fn panic_text(&self) -> Option<String>;
 }
 
@@ -74,8 +74,8 @@ pin_project! {
 impl<F: Future + 'static> TaskCell<F> {
     #[inline]
     pub(crate) fn boxed(future: F) -> BoxedCell {
-        // Allocated first and then written: else the future is made on the stack and copied, in
-        // pieces that wait for each other.
+        // Allocated first and then written, because otherwise the future is made on the stack and
+        // copied (docs/TRIED.md, "boxed future first").
         let boxed: Box<TaskCell<F>> = Box::write(Box::new_uninit(), TaskCell::Running { future });
         Box::into_pin(boxed)
     }
@@ -155,11 +155,12 @@ where
     }
 }
 
-/// Drops what may panic while being dropped; a second panic has nobody left to hear it.
+/// Drops a value and discards a panic from its destructor. Used where another panic is already being
+/// reported.
 pub(crate) fn drop_quietly<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        // The payload's own drop is foreign code too. Its panic, the third in a row, is caught and
-        // its payload leaked rather than dropped: this has to end somewhere.
+        // The destructor of the payload is user code, too. If it panics, the new payload is leaked
+        // rather than dropped, so that this ends.
         if let Err(third) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             Box::leak(third);
         }

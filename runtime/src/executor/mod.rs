@@ -257,7 +257,7 @@ impl Executor {
     fn enter_poll(&self, index: u32, wake_cause: WakeCause) {
         self.running.set(index);
         self.wake_cause.set(wake_cause);
-        coop::refill(self.io_budget);
+        coop::reset(self.io_budget);
     }
 
     #[inline]
@@ -404,7 +404,7 @@ impl Executor {
     #[inline]
     pub(crate) fn charge(&self) -> bool {
         // Between polls no task can be starved.
-        coop::spend() || !self.is_polling()
+        coop::try_consume() || !self.is_polling()
     }
 
     /// Records what the running task waits for.

@@ -650,7 +650,7 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
     /// Clears the given part of readiness, but for a closed direction, which stays closed.
     pub fn clear_ready_matching(&mut self, ready: Ready) {
         let closed = Ready::READ_CLOSED | Ready::WRITE_CLOSED;
-        self.clear((self.interest.mask() & ready.with_notes()) - closed);
+        self.clear((self.interest.mask() & ready.with_hidden()) - closed);
     }
 
     /// Leaves readiness as it is: says in words that nothing is to be cleared.

@@ -140,7 +140,7 @@ impl Registration {
         cx: &Context<'_>,
     ) -> Poll<io::Result<ReadyEvent>> {
         let event = self.ready.word().load().filter(wait.interest);
-        if !event.ready().is_empty() && context::is(self.runtime) && coop::spend() {
+        if !event.ready().is_empty() && context::is(self.runtime) && coop::try_consume() {
             self.end_wait(wait);
             return Poll::Ready(Ok(event));
         }

@@ -1,7 +1,6 @@
-//! The runtime: what one builds, blocks on, and drops.
+//! The runtime: built, blocked on, and dropped by user code.
 //!
-//! The loop that everything else serves is [`Runtime::block_on`], on one screen; reading starts
-//! there.
+//! [`Runtime::block_on`] is the loop that everything else serves. Reading the source starts there.
 
 use std::fmt;
 use std::future::Future;
@@ -30,14 +29,14 @@ pub use metrics::RuntimeMetrics;
 /// Owns tasks, I/O sources and timers, and runs them on the thread that calls
 /// [`block_on`](Self::block_on).
 ///
-/// A runtime stays on the thread on which it was built. Between two calls of `block_on` its tasks
-/// rest and nothing is lost. Several runtimes may exist on one thread, but only one runs at a time;
-/// for many cores, build one per thread.
+/// A runtime stays on the thread on which it was built. Tasks are not polled between calls to
+/// `block_on`. Wakes that arrive in the meantime are delivered by the next call. Several runtimes can
+/// exist on one thread, but only one runs at a time; for many cores, build one per thread.
 ///
 /// Dropping it drops, on this thread and in this order, every task's future, every timer, every
-/// source, and what the blocking pool has not begun; it does not wait for blocking closures that
-/// run. I/O objects that outlive it give errors, wakers and abort handles do nothing. A child
-/// process that was forked without `exec` must not use its parent's runtimes: they share one epoll.
+/// source, and the blocking closures that have not begun. It does not wait for those that run. I/O
+/// objects that outlive it return errors; wakers and abort handles do nothing. A child process that was
+/// forked without `exec` must not use its parent's runtimes, because they share one epoll.
 ///
 /// # Examples
 ///
@@ -51,7 +50,7 @@ pub use metrics::RuntimeMetrics;
 pub struct Runtime {
     core: Rc<Core>,
     handle: Handle,
-    /// How many tasks are polled between two turns.
+    /// The number of polls between two turns.
     event_interval: u32,
 }
 
@@ -76,15 +75,16 @@ impl Runtime {
 
     /// Runs a future to its end, and every spawned task beside it.
     ///
-    /// The future need be neither `'static` nor `Send`. Tasks that are not finished when it is rest
-    /// until the next `block_on`, or are dropped with the runtime.
+    /// The future need be neither `'static` nor `Send`. It is polled first, and from then on queued like
+    /// a task. Tasks that have not finished when it has are polled again in the next `block_on`, or
+    /// dropped with the runtime.
     ///
     /// # Panics
     ///
     /// When the future does; when a `block_on` is running on this thread already; when a guard of
     /// another runtime's [`enter`](Self::enter) that was made inside the future outlives it; under
-    /// [`UnhandledPanic::ShutdownRuntime`], when a task's panic was joined by nobody; and when the kernel
-    /// closes epoll under us.
+    /// [`UnhandledPanic::ShutdownRuntime`], when a detached task panicked; and when other code has closed
+    /// the epoll descriptor.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _blocking_on = context::begin_block_on();
@@ -131,7 +131,7 @@ impl Runtime {
         spawn(future)
     }
 
-    /// A handle by which other threads reach this runtime.
+    /// Returns a handle with which other threads reach this runtime.
     #[must_use]
     pub fn handle(&self) -> &Handle {
         &self.handle
@@ -166,13 +166,13 @@ impl Runtime {
         }
     }
 
-    /// What the runtime has counted so far.
+    /// Returns what the runtime has counted so far.
     #[must_use]
     pub fn metrics(&self) -> RuntimeMetrics {
         RuntimeMetrics::of(&self.core)
     }
 
-    /// Every task as it is now.
+    /// Returns every task as it is now.
     ///
     /// # Examples
     ///
@@ -180,7 +180,7 @@ impl Runtime {
     /// let runtime = wakeful::runtime::Runtime::new()?;
     /// runtime.spawn(std::future::pending::<()>());
     /// runtime.block_on(wakeful::task::yield_now());
-    /// for task in runtime.tasks() {
+    /// for task in runtime.dump() {
     ///     println!("{} {:?} waits: {:?}", task.id, task.state, task.waiting);
     /// }
     /// # std::io::Result::Ok(())
@@ -276,19 +276,19 @@ impl Core {
         Some(Duration::from_nanos(ns))
     }
 
-    /// With a paused clock: the time comes to the timers, unless somebody waits for the world
-    /// outside, which has no part in our time.
+    /// With a paused clock: moves the time to the next deadline, unless an operation waits for an
+    /// external event, which does not follow that time.
     #[cold]
     fn jump_to_next_deadline(&self) -> Option<Duration> {
-        // The end of the clock's range stands for "never" (I7).
+        // The end of the clock's range means "never" (I7).
         let earliest_ns = self.timers.earliest_ns().filter(|ns| *ns != u64::MAX);
         let Some(deadline_ns) = earliest_ns else {
             return None;
         };
-        // What is due already, by `advance` or before the clock was paused, needs no jump.
+        // A timer that is due already, by `advance` or from before the pause, needs no jump.
         if deadline_ns > self.timers.clock.now_ns() {
-            let outside = self.waits_for_io() || self.blocking.awaited() > 0;
-            if outside || self.remote.inbox().is_pending() {
+            let external = self.waits_for_io() || self.blocking.awaited() > 0;
+            if external || self.remote.inbox().is_pending() {
                 return None;
             }
             self.timers.clock.advance_to(deadline_ns);
@@ -296,7 +296,7 @@ impl Core {
         Some(Duration::ZERO)
     }
 
-    /// Wakes whoever's time has come.
+    /// Wakes the tasks whose timers are due.
     #[inline]
     fn expire_timers(&self) {
         if !self.timers.is_empty() {
@@ -314,7 +314,7 @@ impl Core {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        // Entered, so that drops which use the runtime find it; every step runs on this thread.
+        // Entered, so that destructors which use the runtime find it. Every step runs on this thread.
         let _entered = context::enter(&self.core);
         self.core.shut_down();
     }
@@ -344,7 +344,7 @@ impl Drop for RootGuard<'_> {
 #[must_use = "the runtime is left when the guard is dropped"]
 #[derive(Debug)]
 pub struct EnterGuard<'a> {
-    _entered: context::Entered,
+    _entered: context::ContextGuard,
     _runtime: &'a Runtime,
 }
 
@@ -368,7 +368,7 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// What this thread's runtime has counted so far.
+/// Returns what this thread's runtime has counted so far.
 ///
 /// # Panics
 ///
@@ -389,7 +389,7 @@ pub fn metrics() -> RuntimeMetrics {
     RuntimeMetrics::of(&context::expect("metrics"))
 }
 
-/// Polls a pinned future that may borrow, with a plain waker: for threads without a runtime.
+/// Polls a pinned future with a plain waker, for threads without a runtime.
 fn poll_once<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
     future.poll(&mut Context::from_waker(waker))
 }

@@ -1,9 +1,9 @@
-//! The handles of a task: numbers that may go anywhere.
+//! The handles of a task: ids that can be sent to any thread.
 //!
-//! A handle holds the task's [`Id`] and nothing else, so it is `Send` and `Sync` without a line of
-//! `unsafe`, even when the output is not: the output itself never leaves the runtime's thread.
-//! Awaiting a handle is possible there only; aborting and dropping are possible everywhere, and
-//! from another thread they send the number to the runtime's inbox.
+//! A handle contains the task's [`Id`] and nothing else, so it is `Send` and `Sync` without `unsafe`,
+//! even if the output is not: the output itself never leaves the runtime's thread. A handle can be
+//! awaited there only. It can be aborted and dropped on any thread; on another one that sends the id to
+//! the runtime's inbox.
 
 use std::fmt;
 use std::future::Future;
@@ -18,15 +18,15 @@ use crate::executor::join::{PollJoin, output_of};
 use crate::inbox::Message;
 use crate::task_info::WaitInfo;
 
-/// A handle that gives the output of a task.
+/// A future of the output of a task.
 ///
-/// Dropping it detaches the task, which goes on by itself; an output that nobody has taken is
-/// dropped on the runtime's thread.
+/// Dropping it detaches the task, which continues on its own. An output that was not taken is dropped
+/// on the runtime's thread.
 ///
 /// # Panics
 ///
-/// Polling panics on a thread that is not running the task's runtime, inside the task itself (it
-/// would wait for ever), and after the output was taken.
+/// Polling panics on a thread that is not running the task's runtime, inside the task itself (it would
+/// wait forever), and after the output was taken.
 ///
 /// # Cancel safety
 ///
@@ -49,20 +49,15 @@ use crate::task_info::WaitInfo;
 pub struct JoinHandle<T> {
     id: Id,
     stage: Stage,
-    // `fn() -> T`: a handle gives a `T` but holds none, so it is `Send` whatever `T` is.
+    // `fn() -> T`: a handle returns a `T` but contains none, so it is `Send` for every `T`.
     output: PhantomData<fn() -> T>,
 }
 
-/// What can be had from a handle.
-///
-/// A whole word, because handles are moved when they have just been made: a load of a word that
-/// follows a store of its first byte waits until that has reached the cache.
-#[repr(usize)]
+/// Whether a handle can still return an output.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// The task's output.
     Joinable,
-    /// Nothing: the output was taken, or there never was a task.
+    /// The output was taken, or there never was a task.
     Done,
 }
 
@@ -75,16 +70,16 @@ impl<T> JoinHandle<T> {
         }
     }
 
-    /// Cancels the task at its next turn: its future is dropped instead of polled.
+    /// Cancels the task: the next time it would be polled, its future is dropped instead.
     ///
-    /// The future's values are dropped before the handle gives its error. A task that has ended is
-    /// left alone; one that ends in the poll that runs now ends normally. May be called from any
+    /// The future's values are dropped before the handle returns its error. On a task that has ended
+    /// this has no effect, and a task that ends in the current poll ends normally. Can be called from any
     /// thread, any number of times.
     pub fn abort(&self) {
         context::abort(self.id);
     }
 
-    /// Says whether the task has ended.
+    /// Returns whether the task has ended.
     ///
     /// # Panics
     ///
@@ -95,19 +90,19 @@ impl<T> JoinHandle<T> {
         self.stage == Stage::Done || is_finished(self.id, "JoinHandle::is_finished")
     }
 
-    /// A handle that can abort the task and do nothing else.
+    /// Returns a handle that can abort the task and do nothing else.
     #[must_use]
     pub fn abort_handle(&self) -> AbortHandle {
         AbortHandle { id: self.id }
     }
 
-    /// The task's number.
+    /// The task's id.
     #[must_use]
     pub fn id(&self) -> Id {
         self.id
     }
 
-    /// Takes the output if the task has ended; never waits and is not charged.
+    /// Takes the output if the task has ended. Never waits and is not charged.
     #[track_caller]
     pub(super) fn try_join(&mut self) -> Option<Result<T, JoinError>>
     where
@@ -151,7 +146,7 @@ impl<T: 'static> Future for JoinHandle<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(
             self.stage != Stage::Done,
-            "a JoinHandle was polled after it had given its output"
+            "a JoinHandle was polled after it had returned its output"
         );
         let (id, location) = (self.id, Location::caller());
         let looked = context::with(|core| {
@@ -191,7 +186,7 @@ impl<T: 'static> Future for JoinHandle<T> {
                 Poll::Ready(Err(JoinError::cancelled(id)))
             }
             PollJoin::SelfJoin => {
-                panic!("task {id} awaits its own JoinHandle, which can never give an output")
+                panic!("task {id} awaits its own JoinHandle, which would wait forever")
             }
         }
     }
@@ -213,7 +208,8 @@ impl<T> Drop for JoinHandle<T> {
     }
 }
 
-/// What is left when the task has ended, has been awaited, or lives elsewhere.
+/// Slow path of dropping a handle: the task has ended, has an external joiner, or belongs to a runtime
+/// that is not on this thread.
 #[cold]
 fn detach(id: Id) {
     match context::get_if(id.runtime) {
@@ -240,7 +236,7 @@ impl AbortHandle {
         context::abort(self.id);
     }
 
-    /// Says whether the task has ended.
+    /// Returns whether the task has ended.
     ///
     /// # Panics
     ///
@@ -251,7 +247,7 @@ impl AbortHandle {
         is_finished(self.id, "AbortHandle::is_finished")
     }
 
-    /// The task's number.
+    /// The task's id.
     #[must_use]
     pub fn id(&self) -> Id {
         self.id

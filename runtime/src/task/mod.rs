@@ -1,7 +1,7 @@
 //! Tasks: spawning, joining, aborting, yielding, and looking at them.
 //!
-//! A *future* is a value of yours; a *task* is a spawned future in its slot of the runtime. The
-//! functions here are thin: they find the thread's runtime and ask its executor.
+//! A *future* is a value of user code; a *task* is a spawned future in its row of the runtime. The
+//! functions here are thin: they find the thread's runtime and call its executor.
 
 use std::future::Future;
 use std::io;
@@ -26,9 +26,9 @@ pub use spawn_blocking::spawn_blocking;
 
 /// Spawns a task on the runtime of this thread and returns a handle to await its output.
 ///
-/// The future need not be `Send`: it is created, polled and dropped on this thread. It is polled
-/// for the first time after the current poll has ended, in its turn. Dropping the handle detaches
-/// the task, which goes on by itself.
+/// The future need not be `Send`: it is created, polled and dropped on this thread. Its first poll
+/// comes after the current poll, when it is next in the run queue. Dropping the handle detaches the
+/// task, which continues on its own.
 ///
 /// # Panics
 ///
@@ -137,7 +137,7 @@ where
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Builder<'a> {
     name: Option<&'a str>,
-    /// `None` is where `spawn` is called.
+    /// `None` means the location of the call to `spawn`.
     spawned_at: Option<&'static Location<'static>>,
 }
 
@@ -148,15 +148,15 @@ impl<'a> Builder<'a> {
         Self::default()
     }
 
-    /// Names the task in records, reports and warnings.
+    /// Names the task in dumps, reports and warnings.
     #[must_use]
     pub fn name(mut self, name: &'a str) -> Self {
         self.name = Some(name);
         self
     }
 
-    /// Gives the place in the source at which the task is said to have been spawned: for functions
-    /// that spawn on behalf of their callers, later than they were called.
+    /// Sets the source location that dumps show as that of the spawn, for functions that spawn on behalf
+    /// of their callers, and later than they were called.
     #[must_use]
     pub fn spawned_at(mut self, location: &'static Location<'static>) -> Self {
         self.spawned_at = Some(location);
@@ -185,7 +185,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// The number of the task that is being polled.
+/// Returns the id of the task that is being polled.
 ///
 /// # Panics
 ///
@@ -205,17 +205,19 @@ impl<'a> Builder<'a> {
 pub fn id() -> Id {
     match try_id() {
         Some(id) => id,
-        None => panic!("task::id: called outside of a task; `block_on`'s own future is none"),
+        None => {
+            panic!("task::id: called outside of a task; the root future of `block_on` is no task")
+        }
     }
 }
 
-/// The number of the task that is being polled; `None` outside of a task.
+/// Returns the id of the task that is being polled; `None` outside of a task.
 #[must_use]
 pub fn try_id() -> Option<Id> {
     context::with(|core| core.executor.running()).flatten()
 }
 
-/// Every task of this thread's runtime as it is now.
+/// Returns every task of this thread's runtime as it is now.
 ///
 /// # Panics
 ///
@@ -231,11 +233,11 @@ pub fn try_id() -> Option<Id> {
 ///         wakeful::time::sleep(std::time::Duration::from_secs(60)).await;
 ///     })?;
 ///     task::yield_now().await;
-///     let records = task::dump();
-///     let record = records.iter().find(|record| record.id == sleeper.id());
-///     let record = record.expect("it is alive");
-///     assert_eq!(record.name.as_deref(), Some("sleeper"));
-///     let waiting = record.waiting.as_ref().expect("it waits");
+///     let tasks = task::dump();
+///     let info = tasks.iter().find(|info| info.id == sleeper.id());
+///     let info = info.expect("it is alive");
+///     assert_eq!(info.name.as_deref(), Some("sleeper"));
+///     let waiting = info.waiting.as_ref().expect("it waits");
 ///     assert_eq!(waiting.operation, "sleep");
 ///     println!("{} since {:?}", waiting.location, waiting.elapsed);
 ///     std::io::Result::Ok(())
@@ -248,9 +250,10 @@ pub fn dump() -> Vec<TaskInfo> {
     core.executor.dump(core.timers.clock.now_ns())
 }
 
-/// Lets everybody else go first: tasks that are ready, and I/O and timers that are pending.
+/// Yields to tasks that are ready, and to I/O and timers that are pending.
 ///
-/// The task is polled again after the reactor's next turn, behind every task that the turn woke.
+/// The task, or the root future, is polled again after the reactor's next turn, behind every task that
+/// the turn woke.
 ///
 /// # Cancel safety
 ///
@@ -289,10 +292,9 @@ impl Future for YieldNow {
     }
 }
 
-/// Takes one operation off the task's I/O budget; when that is used up, lets everybody else go first.
+/// Takes one operation off the task's I/O budget; yields if the budget is used up.
 ///
-/// For a loop that calls only what never waits: it yields as often as one that does I/O, and no more
-/// than that. See [`Builder::io_budget`](crate::runtime::Builder::io_budget).
+/// For a loop whose calls never wait: it yields as often as one that does I/O, and no more often. See [`Builder::io_budget`](crate::runtime::Builder::io_budget).
 ///
 /// # Cancel safety
 ///
@@ -323,7 +325,7 @@ impl Future for ConsumeBudget {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if context::with(|core| core.executor.charge()).unwrap_or(true) {
+        if context::charge() {
             return Poll::Ready(());
         }
         yield_after_turn(cx);
