@@ -91,7 +91,7 @@ fn two_tasks_that_read_one_descriptor_both_receive_bytes() {
 }
 
 #[test]
-fn several_buffers_are_one_transfer() {
+fn vectored_transfers_use_several_buffers_at_once() {
     run(async {
         let (mut reader, mut writer) = pipe();
         assert!(writer.is_write_vectored());
