@@ -82,7 +82,7 @@ fn each_connection_gets_a_task_and_its_peer_address() {
 }
 
 #[test]
-fn unix_listeners_are_served_too() {
+fn serve_accepts_unix_listeners() {
     run(async {
         let (listener, name) = listen_unix();
         let server = wakeful::spawn(serve(listener, async |stream: UnixStream, peer| {

@@ -150,7 +150,7 @@ fn every_future_is_dropped_on_the_runtimes_own_thread() {
 }
 
 #[test]
-fn a_runtime_that_never_ran_drops_what_was_spawned_on_it() {
+fn a_runtime_that_never_ran_drops_its_spawned_tasks() {
     let trace = Trace::new();
     let runtime = runtime();
     runtime.spawn(holds(&trace, "never polled"));
@@ -660,7 +660,7 @@ fn no_descriptor_is_left_after_any_kind_of_shutdown() {
             assert!(unwound.is_err());
         }
         assert_eq!(open_descriptors(), before);
-        // A handle keeps two descriptors until it is dropped.
+        // A handle keeps the shared state, with two descriptors, until it is dropped.
         let runtime = runtime();
         let handle = runtime.handle().clone();
         drop(runtime);
@@ -693,19 +693,16 @@ fn a_failed_registration_leaves_no_descriptor_and_no_source() {
 }
 
 #[test]
-fn the_number_of_a_closed_descriptor_is_free_when_the_drop_returns() {
-    alone(
-        "the_number_of_a_closed_descriptor_is_free_when_the_drop_returns",
-        || {
-            runtime().block_on(async {
-                let fd = AsyncFd::new(pair().0).unwrap();
-                let number = fd.as_fd().as_raw_fd();
-                drop(fd);
-                let next = fs::File::open("/dev/null").unwrap();
-                assert_eq!(next.as_raw_fd(), number);
-            });
-        },
-    );
+fn a_descriptor_number_is_free_when_the_drop_returns() {
+    alone("a_descriptor_number_is_free_when_the_drop_returns", || {
+        runtime().block_on(async {
+            let fd = AsyncFd::new(pair().0).unwrap();
+            let number = fd.as_fd().as_raw_fd();
+            drop(fd);
+            let next = fs::File::open("/dev/null").unwrap();
+            assert_eq!(next.as_raw_fd(), number);
+        });
+    });
 }
 
 #[test]

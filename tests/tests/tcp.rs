@@ -374,7 +374,7 @@ fn read_exact_collects_pieces_and_its_error_counts_the_bytes_read() {
 }
 
 #[test]
-fn the_try_operations_never_wait() {
+fn try_operations_never_wait() {
     run(async {
         let (server, peer) = tcp_and_std().await;
         let mut buf = [0; 16];

@@ -330,7 +330,7 @@ fn reset_cancels_the_wake_of_the_old_deadline() {
 }
 
 #[test]
-fn a_timer_that_fires_while_its_task_is_being_aborted_is_harmless() {
+fn a_timer_that_fires_while_its_task_is_aborted_has_no_effect() {
     let trace = Trace::new();
     with_paused_clock(|_| {
         let trace = trace.clone();

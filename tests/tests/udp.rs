@@ -287,7 +287,7 @@ fn every_datagram_is_echoed_whole() {
 }
 
 #[test]
-fn sockets_go_to_the_standard_library_and_back() {
+fn sockets_convert_to_std_and_back() {
     run(async {
         let (a, b) = pair().await;
         let set = flags(&a);
@@ -482,7 +482,7 @@ mod point_44 {
     }
 
     #[test]
-    fn an_unconnected_server_survives_300_vanished_peers() {
+    fn an_unconnected_server_keeps_working_after_300_closed_peers() {
         run(async {
             let (server, address) = bound().await;
             let mut buf = [0; 64];

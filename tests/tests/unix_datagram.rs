@@ -39,7 +39,7 @@ fn a_pair_transfers_whole_datagrams_both_ways() {
 }
 
 #[test]
-fn datagrams_go_to_paths_and_abstract_names_and_are_answered() {
+fn datagrams_reach_paths_and_abstract_names_and_get_replies() {
     run(async {
         let dir = TempDir::new();
         for name in [dir.join("server").into_os_string(), abstract_name().into()] {
@@ -229,7 +229,7 @@ fn try_poll_and_async_methods_work_together() {
 }
 
 #[test]
-fn sockets_go_to_the_standard_library_and_back() {
+fn sockets_convert_to_std_and_back() {
     run(async {
         let (a, b) = StdUnixDatagram::pair().unwrap();
         let a = UnixDatagram::from_std(a).unwrap();
