@@ -1,4 +1,4 @@
-//! `io::copy` and `io::copy_bidirectional`: every byte, in order, whatever the two sides do.
+//! `io::copy` and `io::copy_bidirectional`: every byte, in order, however the two sides behave.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -14,18 +14,20 @@ use wakeful::io::{AsyncRead, AsyncWrite, DuplexStream, copy, copy_bidirectional,
 use wakeful::{block_on, spawn};
 use wakeful_tests::trace::{Trace, poll_once, runtime, settle};
 
-/// What a stream of a test does in its next call.
+/// Result of the next call on a [`Script`].
 #[derive(Clone, Debug)]
 enum Step {
-    /// Gives these bytes; takes so many.
+    /// Bytes that a read returns.
     Read(&'static [u8]),
+    /// Number of bytes that a write accepts.
     Write(usize),
-    /// Has nothing, or no room, and wakes the task at once.
+    /// `Pending`, with an immediate wake of the task.
     Wait,
+    /// Error of this kind.
     Fail(ErrorKind),
 }
 
-/// A stream that does as it is told, says what was done to it, and ends when it is told no more.
+/// A stream that follows a list of steps, records its calls, and returns EOF after the last step.
 #[derive(Clone)]
 struct Script {
     steps: Rc<RefCell<VecDeque<Step>>>,
@@ -59,13 +61,13 @@ impl AsyncRead for Script {
             }
             Some(Step::Wait) => {
                 cx.waker().wake_by_ref();
-                self.trace.say("nothing");
+                self.trace.say("no bytes");
                 Poll::Pending
             }
             Some(Step::Fail(kind)) => Poll::Ready(Err(kind.into())),
             Some(step) => panic!("a reader cannot {step:?}"),
             None => {
-                self.trace.say("end");
+                self.trace.say("eof");
                 Poll::Ready(Ok(0))
             }
         }
@@ -79,8 +81,8 @@ impl AsyncWrite for Script {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.next() {
-            Some(Step::Write(most)) => {
-                let n = most.min(buf.len());
+            Some(Step::Write(max)) => {
+                let n = max.min(buf.len());
                 self.trace
                     .say(format!("write {}", String::from_utf8_lossy(&buf[..n])));
                 Poll::Ready(Ok(n))
@@ -92,7 +94,7 @@ impl AsyncWrite for Script {
             }
             Some(Step::Fail(kind)) => Poll::Ready(Err(kind.into())),
             Some(step) => panic!("a writer cannot {step:?}"),
-            None => panic!("more is written than the test expects"),
+            None => panic!("a write after the last step"),
         }
     }
 
@@ -108,7 +110,7 @@ impl AsyncWrite for Script {
 }
 
 #[test]
-fn a_slow_writer_is_owed_the_rest_and_nothing_more_is_read_for_it() {
+fn a_slow_writer_gets_the_rest_before_more_is_read() {
     let trace = Trace::new();
     block_on(async {
         let mut reader = Script::new(&trace, [Step::Read(b"abcdef"), Step::Read(b"g")]);
@@ -132,13 +134,13 @@ fn a_slow_writer_is_owed_the_rest_and_nothing_more_is_read_for_it() {
         "write def",
         "read 1",
         "write g",
-        "end",
+        "eof",
         "flush",
     ]);
 }
 
 #[test]
-fn the_writer_is_flushed_whenever_the_reader_has_nothing_for_now() {
+fn the_writer_is_flushed_when_the_reader_is_pending() {
     let trace = Trace::new();
     block_on(async {
         let steps = [Step::Wait, Step::Read(b"ab"), Step::Wait, Step::Wait];
@@ -147,7 +149,7 @@ fn the_writer_is_flushed_whenever_the_reader_has_nothing_for_now() {
         assert_eq!(copy(&mut reader, &mut writer).await.unwrap(), 2);
     });
     trace.expect(&[
-        "nothing", "read 2", "write ab", "nothing", "flush", "nothing", "end",
+        "no bytes", "read 2", "write ab", "no bytes", "flush", "no bytes", "eof",
     ]);
 }
 
@@ -176,7 +178,7 @@ fn the_first_error_of_either_side_ends_the_copy() {
 }
 
 #[test]
-fn more_than_a_buffer_full_arrives_whole() {
+fn a_copy_larger_than_the_buffer_is_complete() {
     block_on(async {
         let sent: Vec<u8> = (0..=255).cycle().take(100_000).collect();
         let (there, here) = duplex(1_000);
@@ -193,8 +195,8 @@ fn more_than_a_buffer_full_arrives_whole() {
 }
 
 #[test]
-fn a_reader_that_copies_while_it_is_read_disturbs_nobody() {
-    /// Each read copies something of its own.
+fn a_reader_can_copy_inside_its_own_read() {
+    /// A reader whose reads run another copy first.
     struct Nested(u8);
 
     impl AsyncRead for Nested {
@@ -204,8 +206,8 @@ fn a_reader_that_copies_while_it_is_read_disturbs_nobody() {
             buf: &mut [u8],
         ) -> Poll<io::Result<usize>> {
             let (mut inner, mut to) = (&b"inner"[..], Vec::new());
-            let mut inside = copy(&mut inner, &mut to);
-            assert!(Pin::new(&mut inside).poll(cx).is_ready());
+            let mut nested = copy(&mut inner, &mut to);
+            assert!(Pin::new(&mut nested).poll(cx).is_ready());
             if self.0 == 3 {
                 return Poll::Ready(Ok(0));
             }
@@ -223,7 +225,7 @@ fn a_reader_that_copies_while_it_is_read_disturbs_nobody() {
 }
 
 #[test]
-fn a_copy_that_never_has_to_wait_lets_others_run() {
+fn a_copy_that_never_waits_lets_other_tasks_run() {
     struct Endless;
     impl AsyncRead for Endless {
         fn poll_read(
@@ -239,13 +241,13 @@ fn a_copy_that_never_has_to_wait_lets_others_run() {
     runtime().block_on(async {
         spawn(async { copy(&mut Endless, &mut sink()).await });
         let words = trace.clone();
-        spawn(async move { words.say("somebody else") });
+        spawn(async move { words.say("other task") });
         settle().await;
     });
-    trace.expect(&["somebody else"]);
+    trace.expect(&["other task"]);
 }
 
-/// Two clients with a proxy between them.
+/// Returns a client and a server with a proxy between them.
 fn proxied(max: usize) -> (DuplexStream, Proxy, DuplexStream) {
     let (client, mut outside) = duplex(max);
     let (mut inside, server) = duplex(max);
@@ -256,7 +258,7 @@ fn proxied(max: usize) -> (DuplexStream, Proxy, DuplexStream) {
 type Proxy = wakeful::task::JoinHandle<io::Result<(u64, u64)>>;
 
 #[test]
-fn a_half_close_passes_through_and_the_way_back_stays_open() {
+fn a_half_close_is_forwarded_and_the_other_direction_stays_open() {
     block_on(async {
         let (client, proxy, server) = proxied(64);
         client.write_all(b"question").await.unwrap();
@@ -277,7 +279,7 @@ fn a_half_close_passes_through_and_the_way_back_stays_open() {
 }
 
 #[test]
-fn each_end_is_passed_on_once() {
+fn each_eof_is_forwarded_once() {
     let trace = Trace::new();
     block_on(async {
         let mut a = Script::new(&trace, [Step::Wait, Step::Wait]);
@@ -286,14 +288,14 @@ fn each_end_is_passed_on_once() {
         let both = copy_bidirectional(&mut b, &mut a);
         assert_eq!(both.await.unwrap(), (0, 0));
     });
-    trace.expect(&["close", "nothing", "nothing", "end"]);
+    trace.expect(&["close", "no bytes", "no bytes", "eof"]);
 }
 
 #[test]
-fn a_way_with_a_slow_reader_does_not_hold_up_the_other() {
+fn a_slow_reader_in_one_direction_does_not_block_the_other() {
     block_on(async {
         let (client, proxy, server) = proxied(16);
-        // Nobody reads what the client sends.
+        // The server does not read the client's bytes.
         let flood = spawn(async move {
             let mut sent = 0;
             loop {
@@ -320,7 +322,7 @@ fn a_way_with_a_slow_reader_does_not_hold_up_the_other() {
 }
 
 #[test]
-fn an_error_of_either_stream_ends_both_ways() {
+fn an_error_of_either_stream_ends_both_directions() {
     block_on(async {
         let trace = Trace::new();
         let (mut a, _other) = duplex(8);
@@ -332,8 +334,8 @@ fn an_error_of_either_stream_ends_both_ways() {
 }
 
 #[test]
-fn copies_that_wait_share_one_buffer() {
-    /// Never has anything; notes into which memory it was to read.
+fn pending_copies_share_one_buffer() {
+    /// A reader that is always pending and records the address of each buffer.
     struct Idle(Rc<RefCell<Vec<*const u8>>>);
     impl AsyncRead for Idle {
         fn poll_read(

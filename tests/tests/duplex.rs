@@ -1,4 +1,4 @@
-//! `io::duplex`: two streams that are connected in memory.
+//! `io::duplex`: two streams connected in memory.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -13,7 +13,7 @@ use wakeful::{block_on, spawn};
 use wakeful_tests::trace::{Hooks, Trace, Wakes, panic_of, poll_once, runtime, settle};
 
 #[test]
-fn what_is_written_to_one_end_is_read_from_the_other() {
+fn bytes_written_to_one_end_are_read_from_the_other() {
     block_on(async {
         let (a, b) = duplex(64);
         a.write_all(b"there").await.unwrap();
@@ -29,7 +29,7 @@ fn what_is_written_to_one_end_is_read_from_the_other() {
 }
 
 #[test]
-fn a_full_buffer_holds_the_writer_up_until_the_reader_has_made_room() {
+fn a_full_buffer_blocks_the_writer_until_the_reader_makes_room() {
     let trace = Trace::new();
     block_on(async {
         let (a, b) = duplex(4);
@@ -56,7 +56,7 @@ fn a_full_buffer_holds_the_writer_up_until_the_reader_has_made_room() {
 }
 
 #[test]
-fn a_write_takes_as_much_as_there_is_room_for() {
+fn a_write_accepts_as_many_bytes_as_fit() {
     block_on(async {
         let (a, b) = duplex(4);
         assert_eq!(a.write(b"123456").await.unwrap(), 4);
@@ -69,7 +69,7 @@ fn a_write_takes_as_much_as_there_is_room_for() {
 }
 
 #[test]
-fn a_queue_that_lies_in_two_pieces_is_read_in_one_go() {
+fn a_wrapped_queue_is_read_in_one_call() {
     block_on(async {
         let (a, b) = duplex(8);
         let mut sent = (0..=255).cycle();
@@ -78,7 +78,7 @@ fn a_queue_that_lies_in_two_pieces_is_read_in_one_go() {
             let bytes: Vec<u8> = sent.by_ref().take(n).collect();
             a.write_all(&bytes).await.unwrap();
         };
-        // Never empty, so that its beginning wanders through the memory.
+        // The queue is never empty, so its start moves through the buffer and wraps around.
         write(3).await;
         for _ in 0..20 {
             write(5).await;
@@ -90,21 +90,25 @@ fn a_queue_that_lies_in_two_pieces_is_read_in_one_go() {
 }
 
 #[test]
-fn the_reader_of_an_end_that_is_gone_finds_what_is_left_and_then_the_end() {
+fn after_an_end_is_dropped_the_rest_is_read_and_then_eof() {
     block_on(async {
         let (a, b) = duplex(64);
-        a.write_all(b"last words").await.unwrap();
+        a.write_all(b"last bytes").await.unwrap();
         drop(a);
         let mut left = Vec::new();
         assert_eq!(b.read_to_end(&mut left).await.unwrap(), 10);
-        assert_eq!(left, b"last words");
+        assert_eq!(left, b"last bytes");
         assert_eq!(b.read(&mut [0; 4]).await.unwrap(), 0);
-        assert_eq!(b.read(&mut [0; 4]).await.unwrap(), 0, "for ever");
+        assert_eq!(
+            b.read(&mut [0; 4]).await.unwrap(),
+            0,
+            "EOF is returned again"
+        );
     });
 }
 
 #[test]
-fn a_reader_that_waits_hears_of_the_end() {
+fn drop_and_shutdown_wake_a_waiting_reader_with_eof() {
     block_on(async {
         for shut_down in [false, true] {
             let (a, b) = duplex(64);
@@ -122,7 +126,7 @@ fn a_reader_that_waits_hears_of_the_end() {
 }
 
 #[test]
-fn after_a_shutdown_the_other_direction_goes_on() {
+fn shutdown_keeps_the_other_direction_open() {
     block_on(async {
         let (a, b) = duplex(64);
         a.write_all(b"question").await.unwrap();
@@ -140,7 +144,7 @@ fn after_a_shutdown_the_other_direction_goes_on() {
 }
 
 #[test]
-fn writing_to_an_end_that_is_gone_is_a_broken_pipe() {
+fn writing_to_a_dropped_end_is_a_broken_pipe() {
     block_on(async {
         let (a, b) = duplex(4);
         a.write_all(b"full").await.unwrap();
@@ -150,12 +154,12 @@ fn writing_to_an_end_that_is_gone_is_a_broken_pipe() {
         assert_eq!(waits.await.unwrap_err().kind(), ErrorKind::BrokenPipe);
         let error = a.write(b"x").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
-        assert_eq!(a.write(b"").await.unwrap(), 0, "nothing is always possible");
+        assert_eq!(a.write(b"").await.unwrap(), 0, "an empty write never fails");
     });
 }
 
 #[test]
-fn a_write_that_waits_hears_that_its_own_end_was_shut_down() {
+fn shutdown_of_its_own_end_fails_a_waiting_write() {
     block_on(async {
         let (a, _b) = duplex(4);
         a.write_all(b"full").await.unwrap();
@@ -167,7 +171,7 @@ fn a_write_that_waits_hears_that_its_own_end_was_shut_down() {
 }
 
 #[test]
-fn what_comes_while_a_waker_is_being_cloned_is_not_missed() {
+fn bytes_that_arrive_while_a_waker_is_cloned_are_not_missed() {
     let (mut a, b) = duplex(4);
     let waker = Hooks::new()
         .on_clone(move || {
@@ -180,7 +184,7 @@ fn what_comes_while_a_waker_is_being_cloned_is_not_missed() {
 }
 
 #[test]
-fn a_stream_that_ends_in_the_middle_of_what_was_wanted_is_an_error() {
+fn read_exact_of_a_stream_that_ends_early_is_an_error() {
     block_on(async {
         let (a, b) = duplex(64);
         a.write_all(b"half").await.unwrap();
@@ -191,7 +195,7 @@ fn a_stream_that_ends_in_the_middle_of_what_was_wanted_is_an_error() {
 }
 
 #[test]
-fn everybody_who_waits_for_the_same_is_woken() {
+fn all_waiting_readers_are_woken() {
     block_on(async {
         let (a, b) = duplex(64);
         let b = Rc::new(b);
@@ -210,7 +214,7 @@ fn everybody_who_waits_for_the_same_is_woken() {
 }
 
 #[test]
-fn the_ends_may_be_on_two_threads() {
+fn the_ends_can_be_on_two_threads() {
     let (a, b) = duplex(7);
     let sent: Vec<u8> = (0..=255).cycle().take(20_000).collect();
     let expected = sent.clone();
@@ -237,7 +241,7 @@ fn several_buffers_are_filled_and_emptied_in_order() {
     let mut cx = Context::from_waker(&waker);
     let bufs = [&b"one"[..], b"", b"two", b"three"].map(IoSlice::new);
     let Poll::Ready(n) = Pin::new(&mut a).poll_write_vectored(&mut cx, &bufs) else {
-        panic!("there is room");
+        panic!("the write is pending");
     };
     assert_eq!(n.unwrap(), 8);
     assert!(Pin::new(&mut a).poll_write(&mut cx, b"x").is_pending());
@@ -245,16 +249,16 @@ fn several_buffers_are_filled_and_emptied_in_order() {
     let (mut first, mut second) = ([0; 2], [0; 9]);
     let bufs = &mut [&mut first[..], &mut second].map(IoSliceMut::new);
     let Poll::Ready(n) = Pin::new(&mut b).poll_read_vectored(&mut cx, bufs) else {
-        panic!("there is something");
+        panic!("the read is pending");
     };
     assert_eq!(n.unwrap(), 8);
     assert_eq!((&first, &second[..6]), (b"on", &b"etwoth"[..]));
-    assert_eq!(wakes.count(), 1, "the writer");
+    assert_eq!(wakes.count(), 1, "the read wakes the writer");
     assert!(Pin::new(&mut a).poll_flush(&mut cx).is_ready());
 }
 
 #[test]
-fn a_task_that_never_has_to_wait_yields_when_its_budget_is_used_up() {
+fn a_task_that_never_waits_yields_when_its_budget_is_spent() {
     let trace = Trace::new();
     let runtime = runtime();
     let words = trace.clone();
@@ -268,14 +272,14 @@ fn a_task_that_never_has_to_wait_yields_when_its_budget_is_used_up() {
             words.say("200 transfers");
         });
         let words = trace.clone();
-        spawn(async move { words.say("somebody else") });
+        spawn(async move { words.say("other task") });
         settle().await;
     });
-    trace.expect(&["somebody else", "200 transfers"]);
+    trace.expect(&["other task", "200 transfers"]);
 }
 
 #[test]
-fn a_waiting_task_says_on_what_and_where_it_waits() {
+fn the_task_info_of_a_waiting_reader_has_operation_and_location() {
     let runtime = runtime();
     let (a, b) = duplex(1);
     runtime.spawn(async move { a.read(&mut [0; 1]).await });
@@ -287,7 +291,7 @@ fn a_waiting_task_says_on_what_and_where_it_waits() {
 }
 
 #[test]
-fn a_waker_may_use_the_stream_whose_end_it_hears_of() {
+fn a_waker_can_use_the_stream_that_wakes_it() {
     let (a, b) = duplex(1);
     let b = std::sync::Arc::new(b);
     let again = std::sync::Arc::clone(&b);
@@ -313,6 +317,6 @@ fn a_waker_may_use_the_stream_whose_end_it_hears_of() {
 }
 
 #[test]
-fn a_buffer_of_no_bytes_is_refused() {
+fn a_buffer_of_zero_bytes_panics() {
     assert!(panic_of(|| duplex(0)).contains("must not be zero"));
 }

@@ -1,4 +1,4 @@
-//! An `AsyncFd` as a stream of bytes: pipes and sockets of std under our traits.
+//! An `AsyncFd` as a byte stream: pipes and sockets of std under the byte-stream traits.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use wakeful::io::{AsyncFd, AsyncRead, AsyncWrite};
 use wakeful_tests::net_support::run;
 
-/// Both ends of a pipe, in non-blocking mode.
+/// Returns both ends of a pipe, in non-blocking mode.
 fn pipe() -> (AsyncFd<PipeReader>, AsyncFd<PipeWriter>) {
     let (reader, writer) = io::pipe().unwrap();
     for end in [reader.as_fd(), writer.as_fd()] {
@@ -30,7 +30,7 @@ async fn write(mut to: impl AsyncWrite + Unpin, buf: &[u8]) -> io::Result<usize>
 }
 
 #[test]
-fn reading_a_pipe_waits_for_its_writer_and_sees_its_end() {
+fn reading_a_pipe_waits_for_its_writer_and_returns_eof() {
     run(async {
         let (reader, writer) = pipe();
         let task = wakeful::spawn(async move {
@@ -40,7 +40,7 @@ fn reading_a_pipe_waits_for_its_writer_and_sees_its_end() {
             (buf[..first].to_vec(), end)
         });
         wakeful::task::yield_now().await;
-        assert_eq!(write(writer, b"ping").await.unwrap(), 4); // and drops it
+        assert_eq!(write(writer, b"ping").await.unwrap(), 4); // drops the writer
         assert_eq!(task.await.unwrap(), (b"ping".to_vec(), 0));
     });
 }
@@ -72,7 +72,7 @@ fn writing_a_full_pipe_waits_for_its_reader() {
 }
 
 #[test]
-fn two_tasks_that_read_one_descriptor_are_both_served() {
+fn two_tasks_that_read_one_descriptor_both_receive_bytes() {
     run(async {
         let (reader, writer) = pipe();
         let reader = Rc::new(reader);
@@ -91,7 +91,7 @@ fn two_tasks_that_read_one_descriptor_are_both_served() {
 }
 
 #[test]
-fn several_buffers_are_one_transfer() {
+fn vectored_transfers_use_several_buffers_at_once() {
     run(async {
         let (mut reader, mut writer) = pipe();
         let parts = [
@@ -118,22 +118,22 @@ fn empty_buffers_move_nothing_and_do_not_wait() {
     });
 }
 
-/// Says `Interrupted` once and `WouldBlock` once before it does what it is asked to.
-struct Hesitant {
+/// A pipe whose first read returns `Interrupted`. Counts its reads.
+struct Interrupted {
     reader: PipeReader,
-    asked: std::cell::Cell<u32>,
+    reads: std::cell::Cell<u32>,
 }
 
-impl AsFd for Hesitant {
+impl AsFd for Interrupted {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()
     }
 }
 
-impl Read for &Hesitant {
+impl Read for &Interrupted {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.asked.set(self.asked.get() + 1);
-        match self.asked.get() {
+        self.reads.set(self.reads.get() + 1);
+        match self.reads.get() {
             1 => Err(io::ErrorKind::Interrupted.into()),
             _ => (&self.reader).read(buf),
         }
@@ -144,23 +144,23 @@ impl Read for &Hesitant {
 fn an_interrupted_read_is_repeated_and_one_that_would_block_waits() {
     run(async {
         let (reader, writer) = pipe();
-        let hesitant = AsyncFd::new(Hesitant {
+        let interrupted = AsyncFd::new(Interrupted {
             reader: reader.into_inner(),
-            asked: 0.into(),
+            reads: 0.into(),
         });
-        let mut hesitant = hesitant.unwrap();
+        let mut interrupted = interrupted.unwrap();
         write(&writer, b"x").await.unwrap();
-        assert_eq!(read(&hesitant, &mut [0; 4]).await.unwrap(), 1);
-        // The pipe is empty: the third call says so, and nobody asks again in this poll.
-        let polled =
-            Pin::new(&mut hesitant).poll_read(&mut Context::from_waker(Waker::noop()), &mut [0; 4]);
+        assert_eq!(read(&interrupted, &mut [0; 4]).await.unwrap(), 1);
+        // The pipe is empty: the third call returns `WouldBlock` and is not repeated in this poll.
+        let polled = Pin::new(&mut interrupted)
+            .poll_read(&mut Context::from_waker(Waker::noop()), &mut [0; 4]);
         assert!(matches!(polled, Poll::Pending));
-        assert_eq!(hesitant.get_ref().asked.get(), 3);
+        assert_eq!(interrupted.get_ref().reads.get(), 3);
     });
 }
 
 #[test]
-fn what_keeps_nothing_back_is_flushed_without_room_to_write() {
+fn flush_and_shutdown_of_an_unbuffered_writer_do_not_wait_for_room() {
     run(async {
         let (_reader, mut writer) = pipe();
         while writer
@@ -172,7 +172,7 @@ fn what_keeps_nothing_back_is_flushed_without_room_to_write() {
         let mut cx = Context::from_waker(Waker::noop());
         let flushed = Pin::new(&mut writer).poll_flush(&mut cx);
         assert!(matches!(flushed, Poll::Ready(Ok(()))));
-        let ended = Pin::new(&mut writer).poll_close(&mut cx);
-        assert!(matches!(ended, Poll::Ready(Ok(()))));
+        let closed = Pin::new(&mut writer).poll_close(&mut cx);
+        assert!(matches!(closed, Poll::Ready(Ok(()))));
     });
 }

@@ -1,5 +1,5 @@
-//! The traits of byte streams are those of futures-io: pointers pass every call on, memory never
-//! waits, and types of futures-lite fit.
+//! The byte-stream traits are those of futures-io: pointers forward every call, memory never waits, and
+//! types of futures-lite implement them.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use futures_lite::io::{Cursor, empty, sink};
 use wakeful::io::{AsyncRead, AsyncWrite};
 
-/// Answers each call with a number of its own.
+/// Returns a different number from each method.
 struct Probe;
 
 impl AsyncRead for Probe {
@@ -60,11 +60,11 @@ impl AsyncWrite for Probe {
 fn ready<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
     match poll {
         Poll::Ready(result) => result,
-        Poll::Pending => panic!("it waits"),
+        Poll::Pending => panic!("the operation is pending"),
     }
 }
 
-fn answers<S: AsyncRead + AsyncWrite>(stream: S) -> Vec<usize> {
+fn call_each<S: AsyncRead + AsyncWrite>(stream: S) -> Vec<usize> {
     let mut stream = pin!(stream);
     let mut cx = Context::from_waker(Waker::noop());
     let code =
@@ -80,15 +80,15 @@ fn answers<S: AsyncRead + AsyncWrite>(stream: S) -> Vec<usize> {
 }
 
 #[test]
-fn a_pointer_to_a_stream_is_a_stream_and_passes_every_call_on() {
+fn a_pointer_to_a_stream_forwards_every_call() {
     let expected = [1, 2, 3, 4, 5, 6];
-    assert_eq!(answers(Probe), expected);
-    assert_eq!(answers(&mut Probe), expected);
-    assert_eq!(answers(Box::new(Probe)), expected);
-    assert_eq!(answers(Pin::new(&mut Probe)), expected);
-    assert_eq!(answers(Box::pin(Probe)), expected);
-    let anything: Box<dyn Stream> = Box::new(Probe);
-    assert_eq!(answers(anything), expected);
+    assert_eq!(call_each(Probe), expected);
+    assert_eq!(call_each(&mut Probe), expected);
+    assert_eq!(call_each(Box::new(Probe)), expected);
+    assert_eq!(call_each(Pin::new(&mut Probe)), expected);
+    assert_eq!(call_each(Box::pin(Probe)), expected);
+    let object: Box<dyn Stream> = Box::new(Probe);
+    assert_eq!(call_each(object), expected);
     trait Stream: AsyncRead + AsyncWrite + Unpin {}
     impl Stream for Probe {}
 }
@@ -128,7 +128,7 @@ impl AsyncWrite for Plain {
 }
 
 #[test]
-fn a_stream_that_knows_no_vectors_uses_the_first_buffer_that_is_not_empty() {
+fn default_vectored_methods_use_the_first_non_empty_buffer() {
     let mut cx = Context::from_waker(Waker::noop());
     let mut plain = Plain(Vec::new());
     let (mut a, mut b, mut c) = ([0; 0], [0; 3], [0; 5]);
@@ -143,7 +143,11 @@ fn a_stream_that_knows_no_vectors_uses_the_first_buffer_that_is_not_empty() {
 
     plain.0.clear();
     let n = ready(Pin::new(&mut plain).poll_read_vectored(&mut cx, &mut [])).unwrap();
-    assert_eq!((n, &*plain.0), (0, &[0][..]), "no buffer is an empty one");
+    assert_eq!(
+        (n, &*plain.0),
+        (0, &[0][..]),
+        "no buffer counts as an empty one"
+    );
     let n = ready(Pin::new(&mut plain).poll_write_vectored(&mut cx, &[])).unwrap();
     assert_eq!(n, 0);
 }
@@ -162,7 +166,7 @@ fn memory_reads_and_writes_without_waiting() {
     let n = ready(Pin::new(&mut cursor).poll_read(&mut cx, &mut buffer)).unwrap();
     assert_eq!(&buffer[..n], [2, 3]);
     let n = ready(Pin::new(&mut cursor).poll_read(&mut cx, &mut buffer)).unwrap();
-    assert_eq!(n, 0, "the end");
+    assert_eq!(n, 0, "EOF");
     let mut empty = empty();
     let n = ready(Pin::new(&mut empty).poll_read(&mut cx, &mut buffer)).unwrap();
     assert_eq!(n, 0);

@@ -1,4 +1,4 @@
-//! `JoinSet`: many tasks, joined in the order in which they end.
+//! `JoinSet`: many tasks, joined in the order in which they finish.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -19,7 +19,7 @@ use wakeful_tests::trace::{
 };
 
 #[test]
-fn outputs_come_in_the_order_in_which_the_tasks_end() {
+fn outputs_are_joined_in_the_order_in_which_tasks_finish() {
     paused().block_on(async {
         let mut set = JoinSet::new();
         for seconds in [3, 1, 2] {
@@ -35,12 +35,12 @@ fn outputs_come_in_the_order_in_which_the_tasks_end() {
         }
         assert_eq!(order, [1, 2, 3]);
         assert!(set.is_empty());
-        assert!(set.join_next().await.is_none(), "and again");
+        assert!(set.join_next().await.is_none(), "called again");
     });
 }
 
 #[test]
-fn an_empty_set_has_no_next() {
+fn joining_an_empty_set_returns_none() {
     block_on(async {
         let mut set = JoinSet::<()>::new();
         assert!(set.is_empty());
@@ -55,10 +55,10 @@ fn an_empty_set_has_no_next() {
 }
 
 #[test]
-fn a_panic_and_an_abort_are_joined_like_any_other_end() {
+fn panicked_and_aborted_tasks_are_joined_with_their_errors() {
     block_on(async {
         let mut set = JoinSet::new();
-        set.spawn(async { panic!("on purpose") });
+        set.spawn(async { panic!("deliberate") });
         let aborted = set.spawn(pending::<()>());
         set.spawn(async {});
         aborted.abort();
@@ -78,9 +78,9 @@ fn dropping_the_set_aborts_its_tasks() {
     block_on(async {
         let mut set = JoinSet::new();
         for word in ["one", "two"] {
-            let said = trace.on_drop(word);
+            let held = trace.on_drop(word);
             set.spawn(async move {
-                let _said = said;
+                let _held = held;
                 pending::<()>().await;
             });
         }
@@ -94,7 +94,7 @@ fn dropping_the_set_aborts_its_tasks() {
 }
 
 #[test]
-fn detached_tasks_go_on_and_leave_the_set_alone() {
+fn detached_tasks_keep_running_and_are_not_joined() {
     let trace = Trace::new();
     paused().block_on(async {
         let mut set = JoinSet::new();
@@ -108,7 +108,7 @@ fn detached_tasks_go_on_and_leave_the_set_alone() {
         set.detach_all();
         assert!(set.is_empty());
         assert!(set.join_next().await.is_none());
-        // It takes the place of the other one.
+        // Reuses the entry of the detached task.
         set.spawn(async {
             sleep(secs(2)).await;
             "member"
@@ -121,12 +121,12 @@ fn detached_tasks_go_on_and_leave_the_set_alone() {
 }
 
 #[test]
-fn detaching_drops_outputs_that_nobody_has_taken() {
+fn detaching_drops_outputs_that_were_not_taken() {
     let trace = Trace::new();
     block_on(async {
         let mut set = JoinSet::new();
-        let said = trace.on_drop("output");
-        set.spawn(async { said });
+        let held = trace.on_drop("output");
+        set.spawn(async { held });
         settle().await;
         set.detach_all();
         trace.say("detached");
@@ -136,14 +136,14 @@ fn detaching_drops_outputs_that_nobody_has_taken() {
 }
 
 #[test]
-fn a_shutdown_waits_until_everything_is_dropped() {
+fn shutdown_waits_until_all_tasks_are_dropped() {
     let trace = Trace::new();
     block_on(async {
         let mut set = JoinSet::new();
         for word in ["one", "two"] {
-            let said = trace.on_drop(word);
+            let held = trace.on_drop(word);
             set.spawn(async move {
-                let _said = said;
+                let _held = held;
                 pending::<()>().await;
             });
         }
@@ -157,7 +157,7 @@ fn a_shutdown_waits_until_everything_is_dropped() {
 }
 
 #[test]
-fn those_that_had_ended_keep_their_output_when_all_are_aborted() {
+fn abort_all_keeps_the_outputs_of_finished_tasks() {
     block_on(async {
         let mut set = JoinSet::new();
         set.spawn(async { "done" });
@@ -171,7 +171,7 @@ fn those_that_had_ended_keep_their_output_when_all_are_aborted() {
 }
 
 #[test]
-fn joining_all_gives_every_output_or_the_panic() {
+fn join_all_returns_every_output_or_resumes_the_panic() {
     block_on(async {
         let mut set: JoinSet<_> = (0..2).map(|n| async move { n }).collect();
         set.extend((2..3).map(|n| async move { n }));
@@ -180,12 +180,12 @@ fn joining_all_gives_every_output_or_the_panic() {
     let text = panic_of(|| {
         block_on(async {
             let mut set = JoinSet::new();
-            set.spawn(async { panic!("the first of them") });
+            set.spawn(async { panic!("the first panic") });
             set.spawn(pending::<()>());
             set.join_all().await;
         });
     });
-    assert_eq!(text, "the first of them");
+    assert_eq!(text, "the first panic");
     let text = panic_of(|| {
         block_on(async {
             let mut set = JoinSet::<()>::new();
@@ -197,17 +197,17 @@ fn joining_all_gives_every_output_or_the_panic() {
 }
 
 #[test]
-fn trying_never_waits_and_spends_no_budget() {
+fn try_join_next_never_waits_and_spends_no_budget() {
     block_on(async {
         let mut set: JoinSet<_> = (0..1_000).map(|n| async move { n }).collect();
-        assert!(set.try_join_next().is_none(), "nobody has run yet");
+        assert!(set.try_join_next().is_none(), "no task has run yet");
         while set.try_join_next_with_id().is_none() {
             yield_now().await;
         }
         for _ in 0..100 {
             yield_now().await;
         }
-        // All in one poll, far more than the budget of one.
+        // Joins all in one poll, far more than the budget of a poll.
         let mut rest = 0;
         while let Some(joined) = set.try_join_next() {
             rest += joined.map(|_| 1).unwrap();
@@ -218,7 +218,7 @@ fn trying_never_waits_and_spends_no_budget() {
 }
 
 #[test]
-fn joining_what_has_ended_takes_from_the_budget() {
+fn joining_finished_tasks_spends_the_budget() {
     let trace = Trace::new();
     runtime().block_on(async {
         let words = trace.clone();
@@ -228,7 +228,7 @@ fn joining_what_has_ended_takes_from_the_budget() {
                 yield_now().await;
             }
             let other = words.clone();
-            wakeful::spawn(async move { other.say("somebody else") });
+            wakeful::spawn(async move { other.say("other task") });
             while let Some(joined) = set.join_next().await {
                 joined.unwrap();
             }
@@ -237,11 +237,11 @@ fn joining_what_has_ended_takes_from_the_budget() {
         .await
         .unwrap();
     });
-    trace.expect(&["somebody else", "all joined"]);
+    trace.expect(&["other task", "all joined"]);
 }
 
 #[test]
-fn many_ends_are_one_wake() {
+fn many_finished_tasks_cause_one_wake() {
     let runtime = runtime();
     let wakes = Wakes::new();
     let mut set = runtime.block_on(async {
@@ -266,7 +266,7 @@ fn many_ends_are_one_wake() {
 }
 
 #[test]
-fn a_wait_that_was_dropped_leaves_no_waker_behind() {
+fn a_dropped_join_next_leaves_no_waker_behind() {
     block_on(async {
         let wakes = Wakes::new();
         let mut set = JoinSet::new();
@@ -277,12 +277,12 @@ fn a_wait_that_was_dropped_leaves_no_waker_behind() {
         assert!(poll_with(&mut next, &waker).is_pending());
         assert_eq!(wakes.alive(), 2);
         drop(next);
-        assert_eq!(wakes.alive(), 1, "the test's own");
+        assert_eq!(wakes.alive(), 1, "only the test's waker is left");
     });
 }
 
 #[test]
-fn the_last_waker_is_the_one_that_is_woken() {
+fn only_the_last_stored_waker_is_woken() {
     block_on(async {
         let (first, last) = (Wakes::new(), Wakes::new());
         let mut set = JoinSet::new();
@@ -297,7 +297,7 @@ fn the_last_waker_is_the_one_that_is_woken() {
 }
 
 #[test]
-fn closures_that_block_are_joined_in_the_same_set() {
+fn blocking_closures_and_local_tasks_are_joined_in_the_same_set() {
     block_on(async {
         let (send, receive) = mpsc::channel();
         let mut set = JoinSet::new();
@@ -311,24 +311,24 @@ fn closures_that_block_are_joined_in_the_same_set() {
 }
 
 #[test]
-fn a_named_task_of_a_set_has_its_name() {
+fn a_task_built_in_a_set_has_its_name_and_location() {
     let runtime = runtime();
     runtime.block_on(async {
         let mut set = JoinSet::new();
         let task = set.build_task().name("worker").spawn(pending::<()>());
-        let records = wakeful::task::dump();
-        let record = records
+        let tasks = wakeful::task::dump();
+        let info = tasks
             .iter()
-            .find(|record| record.id == task.as_ref().unwrap().id());
-        let record = record.unwrap();
-        assert_eq!(record.name.as_deref(), Some("worker"));
-        assert!(record.spawned_at.file().ends_with("join_set.rs"));
-        assert!(record.spawned_at.file().contains("tests"));
+            .find(|info| info.id == task.as_ref().unwrap().id());
+        let info = info.unwrap();
+        assert_eq!(info.name.as_deref(), Some("worker"));
+        assert!(info.spawned_at.file().ends_with("join_set.rs"));
+        assert!(info.spawned_at.file().contains("tests"));
     });
 }
 
 #[test]
-fn a_joining_task_says_where_it_waits() {
+fn the_task_info_of_a_joining_task_has_operation_and_location() {
     let runtime = runtime();
     let joiner = runtime.spawn(async {
         let mut set = JoinSet::new();
@@ -336,15 +336,15 @@ fn a_joining_task_says_where_it_waits() {
         set.join_next().await.unwrap().unwrap();
     });
     runtime.block_on(settle());
-    let records = runtime.dump();
-    let record = records.iter().find(|record| record.id == joiner.id());
-    let waiting = record.unwrap().waiting.as_ref().unwrap();
+    let tasks = runtime.dump();
+    let info = tasks.iter().find(|info| info.id == joiner.id());
+    let waiting = info.unwrap().waiting.as_ref().unwrap();
     assert_eq!(waiting.operation, "JoinSet::join_next");
     assert!(waiting.location.file().ends_with("tests/join_set.rs"));
 }
 
 #[test]
-fn a_set_outlives_its_runtime() {
+fn a_set_that_outlives_its_runtime_returns_cancelled() {
     let runtime = runtime();
     let mut set = JoinSet::new();
     runtime.block_on(async {
@@ -360,16 +360,16 @@ fn a_set_outlives_its_runtime() {
 }
 
 #[test]
-fn a_spawn_without_a_runtime_says_so_and_leaves_the_set_as_it_was() {
+fn a_spawn_without_a_runtime_panics_and_leaves_the_set_unchanged() {
     let mut set = JoinSet::new();
     let text = panic_of(|| set.spawn(async {}));
     assert!(text.contains("JoinSet::spawn"), "{text}");
-    assert!(text.contains("no Wakeful runtime on this thread"), "{text}");
+    assert!(text.contains("no Wakeful runtime"), "{text}");
     assert!(set.is_empty());
 }
 
 #[test]
-fn a_spawn_on_a_runtime_that_is_ending_is_joined_as_cancelled() {
+fn a_task_spawned_during_shutdown_is_joined_as_cancelled() {
     let joined = Rc::new(Cell::new(None));
     let seen = Rc::clone(&joined);
     let runtime = runtime();
@@ -387,26 +387,26 @@ fn a_spawn_on_a_runtime_that_is_ending_is_joined_as_cancelled() {
 }
 
 #[test]
-fn a_set_may_be_dropped_on_another_thread() {
+fn a_set_can_be_dropped_on_another_thread() {
     let trace = Trace::new();
     let runtime = runtime();
-    let said = trace.on_drop("dropped");
+    let held = trace.on_drop("dropped");
     let mut set = JoinSet::new();
     runtime.block_on(async {
         set.spawn(async move {
-            let _said = said;
+            let _held = held;
             pending::<()>().await;
         });
         settle().await;
     });
     thread::spawn(move || drop(set)).join().unwrap();
-    trace.say("gone");
+    trace.say("set dropped");
     runtime.block_on(settle());
-    trace.expect(&["gone", "dropped"]);
+    trace.expect(&["set dropped", "dropped"]);
 }
 
 #[test]
-fn joining_on_a_foreign_thread_is_refused_and_loses_nothing() {
+fn joining_on_another_thread_panics_and_loses_no_output() {
     let runtime = runtime();
     let mut set = JoinSet::new();
     runtime.block_on(async {
@@ -426,7 +426,7 @@ fn joining_on_a_foreign_thread_is_refused_and_loses_nothing() {
 }
 
 #[test]
-fn a_waker_that_joins_at_once_does_so_as_soon_as_the_task_has_really_ended() {
+fn joining_inside_a_wake_waits_until_the_task_has_finished() {
     let runtime = runtime();
     runtime.block_on(async {
         let set = Arc::new(Mutex::new(JoinSet::new()));
@@ -437,7 +437,7 @@ fn a_waker_that_joins_at_once_does_so_as_soon_as_the_task_has_really_ended() {
             let task = task.clone();
             Hooks::new()
                 .on_wake(move || {
-                    // Inside of the poll with which the task ends.
+                    // Runs inside the last poll of the task.
                     let mut cx = Context::from_waker(&task);
                     let polled = set.lock().unwrap().poll_join_next(&mut cx);
                     joined.lock().unwrap().push(polled.is_ready());
@@ -450,7 +450,7 @@ fn a_waker_that_joins_at_once_does_so_as_soon_as_the_task_has_really_ended() {
             assert!(set.lock().unwrap().poll_join_next(&mut cx).is_pending());
         }
         let mut next = poll_fn(|cx| set.lock().unwrap().poll_join_next(cx));
-        // Only the bad waker's poll has left a waker of this task.
+        // The waker of this task is stored only by the poll inside `on_wake`.
         let mut polls = 0;
         let output = poll_fn(|cx| {
             polls += 1;
@@ -466,21 +466,21 @@ fn a_waker_that_joins_at_once_does_so_as_soon_as_the_task_has_really_ended() {
 }
 
 #[test]
-fn a_waker_that_panics_does_not_cost_the_task_its_output() {
+fn a_panicking_waker_does_not_lose_the_output() {
     block_on(async {
         let mut set = JoinSet::new();
-        set.spawn(async { "whole" });
+        set.spawn(async { "output" });
         let bad_waker = Hooks::new().on_wake(|| panic!("a bad waker")).waker();
         let mut cx = Context::from_waker(&bad_waker);
         assert!(set.poll_join_next(&mut cx).is_pending());
         settle().await;
-        assert_eq!(set.join_next().await.unwrap().unwrap(), "whole");
+        assert_eq!(set.join_next().await.unwrap().unwrap(), "output");
         assert_eq!(wakeful::metrics().panics_unhandled, 1);
     });
 }
 
 #[test]
-fn a_place_is_used_again_and_old_notices_find_nobody() {
+fn entries_are_reused_and_old_notifications_match_no_task() {
     paused().block_on(async {
         let mut set = JoinSet::new();
         for round in 0..100 {
@@ -494,7 +494,7 @@ fn a_place_is_used_again_and_old_notices_find_nobody() {
 }
 
 #[test]
-fn a_set_is_send_whatever_its_tasks_are() {
+fn a_set_of_tasks_that_are_not_send_is_send() {
     fn is_send<T: Send>(_: &T) {}
     block_on(async {
         let mut set = JoinSet::new();

@@ -1,4 +1,4 @@
-//! `serve`: one task per connection, limits, a graceful end, and what errors of accepting do.
+//! `serve`: one task per connection, limits, graceful shutdown, and accept errors.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -28,12 +28,12 @@ async fn echo(stream: TcpStream) -> io::Result<()> {
     }
 }
 
-/// The handler of most tests.
+/// Handler of most tests.
 async fn echo_all(stream: TcpStream, _peer: SocketAddr) {
     echo(stream).await.ok();
 }
 
-/// A client that has been answered: its connection has a task.
+/// Connects a client and waits for one echo, so that its connection has a task.
 async fn client(address: SocketAddr) -> TcpStream {
     let client = TcpStream::connect(address).await.unwrap();
     assert!(is_served(&client).await);
@@ -51,12 +51,12 @@ async fn server() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-async fn end_of(server: JoinHandle<io::Result<usize>>) -> usize {
+async fn unfinished(server: JoinHandle<io::Result<usize>>) -> usize {
     server.await.unwrap().unwrap()
 }
 
 #[test]
-fn every_connection_has_a_task_and_knows_its_peer() {
+fn each_connection_gets_a_task_and_its_peer_address() {
     run(async {
         let (listener, address) = server().await;
         let peers = Rc::new(RefCell::new(Vec::new()));
@@ -82,23 +82,23 @@ fn every_connection_has_a_task_and_knows_its_peer() {
 }
 
 #[test]
-fn unix_listeners_are_served_too() {
+fn serve_accepts_unix_listeners() {
     run(async {
         let (listener, name) = listen_unix();
         let server = wakeful::spawn(serve(listener, async |stream: UnixStream, peer| {
             assert!(wakeful_net::unix::SocketAddr::is_unnamed(&peer));
-            stream.write_all(b"welcome").await.unwrap();
+            stream.write_all(b"hello").await.unwrap();
         }));
         let client = UnixStream::connect(&name).await.unwrap();
         let mut buf = [0; 16];
-        assert_eq!(client.read(&mut buf).await.unwrap(), 7);
+        assert_eq!(client.read(&mut buf).await.unwrap(), 5);
         assert_eq!(client.read(&mut buf).await.unwrap(), 0);
         server.abort();
     });
 }
 
 #[test]
-fn beyond_the_limit_clients_wait_until_one_leaves() {
+fn clients_beyond_max_connections_wait_until_one_closes() {
     run(async {
         let (listener, address) = server().await;
         let server = wakeful::spawn(serve(listener, echo_all).max_connections(2));
@@ -109,12 +109,12 @@ fn beyond_the_limit_clients_wait_until_one_leaves() {
         settle().await;
         assert!(
             third.try_read(&mut [0; 4]).is_err(),
-            "it waits in the queue"
+            "the third connection stays in the backlog"
         );
         assert!(is_served(&first).await);
         drop(second);
         assert_eq!(third.read(&mut [0; 4]).await.unwrap(), 1);
-        // A place that came free is one place, not two.
+        // One closed connection frees one slot, not two.
         let fourth = TcpStream::connect(address).await.unwrap();
         fourth.write_all(b"?").await.unwrap();
         settle().await;
@@ -126,14 +126,14 @@ fn beyond_the_limit_clients_wait_until_one_leaves() {
 }
 
 #[test]
-fn a_handler_that_panics_gives_its_place_back() {
+fn a_panicking_handler_frees_its_connection_slot() {
     run(async {
         let (listener, address) = server().await;
         let server = wakeful::spawn(
             serve(listener, async |stream: TcpStream, _peer| {
                 let mut buf = [0; 4];
                 let n = stream.read(&mut buf).await.unwrap();
-                assert_ne!(&buf[..n], b"bad", "as the test wants it");
+                assert_ne!(&buf[..n], b"bad", "deliberate panic");
                 stream.write_all(&buf[..n]).await.unwrap();
             })
             .max_connections(1),
@@ -148,7 +148,7 @@ fn a_handler_that_panics_gives_its_place_back() {
 }
 
 #[test]
-fn the_end_waits_for_connections_and_refuses_new_ones() {
+fn graceful_shutdown_waits_for_connections_and_refuses_new_ones() {
     run(async {
         let (listener, address) = server().await;
         let shutdown = Shutdown::new();
@@ -159,21 +159,24 @@ fn the_end_waits_for_connections_and_refuses_new_ones() {
         settle().await;
         let refused = TcpStream::connect(address).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-        assert!(is_served(&client).await, "what is open is served on");
+        assert!(
+            is_served(&client).await,
+            "an open connection is still served"
+        );
         assert!(!server.is_finished());
         drop(client);
-        assert_eq!(end_of(server).await, 0);
+        assert_eq!(unfinished(server).await, 0);
     });
 }
 
 #[test]
-fn without_connections_the_end_is_at_once() {
+fn graceful_shutdown_without_connections_returns_at_once() {
     run(async {
         let (listener, _) = server().await;
         let server = serve(listener, echo_all).shutdown_timeout(Duration::MAX);
         assert_eq!(
             server
-                .with_graceful_shutdown(ready("whatever"))
+                .with_graceful_shutdown(ready("any output"))
                 .await
                 .unwrap(),
             0
@@ -182,29 +185,29 @@ fn without_connections_the_end_is_at_once() {
 }
 
 #[test]
-fn handlers_that_look_at_the_same_shutdown_end_between_two_requests() {
+fn handlers_that_share_the_shutdown_stop_between_requests() {
     run(async {
         let (listener, address) = server().await;
         let shutdown = Shutdown::new();
-        let begun = shutdown.clone();
+        let inside = shutdown.clone();
         let server = serve(listener, async move |stream: TcpStream, _peer| {
             let mut buf = [0; 4];
-            while let Some(Ok(n @ 1..)) = begun.run_until_cancelled(stream.read(&mut buf)).await {
+            while let Some(Ok(n @ 1..)) = inside.run_until_cancelled(stream.read(&mut buf)).await {
                 stream.write_all(&buf[..n]).await.unwrap();
             }
-            stream.write_all(b"goodbye").await.unwrap();
+            stream.write_all(b"closing").await.unwrap();
         });
         let server = wakeful::spawn(server.with_graceful_shutdown(shutdown.cancelled()));
         let client = client(address).await;
         shutdown.cancel();
-        assert_eq!(end_of(server).await, 0);
-        let mut words = [0; 7];
-        client.read_exact(&mut words).await.unwrap();
-        assert_eq!(&words, b"goodbye");
+        assert_eq!(unfinished(server).await, 0);
+        let mut last = [0; 7];
+        client.read_exact(&mut last).await.unwrap();
+        assert_eq!(&last, b"closing");
     });
 }
 
-/// Counts when it is dropped.
+/// Counts its drops.
 struct Dropped(Rc<Cell<usize>>);
 
 impl Drop for Dropped {
@@ -214,7 +217,7 @@ impl Drop for Dropped {
 }
 
 #[test]
-fn after_the_grace_connections_are_cut_off_and_gone_when_the_server_returns() {
+fn connections_are_aborted_after_shutdown_timeout_and_dropped_before_serve_returns() {
     run(async {
         let (listener, address) = server().await;
         let shutdown = Shutdown::new();
@@ -228,9 +231,9 @@ fn after_the_grace_connections_are_cut_off_and_gone_when_the_server_returns() {
         let server = server
             .shutdown_timeout(Duration::from_millis(5))
             .with_graceful_shutdown(shutdown.cancelled());
-        let gone = Rc::clone(&dropped);
-        // Looks in the very poll in which the server returns.
-        let server = wakeful::spawn(async move { (server.await.unwrap(), gone.get()) });
+        let count = Rc::clone(&dropped);
+        // Reads the count in the same poll in which the server returns.
+        let server = wakeful::spawn(async move { (server.await.unwrap(), count.get()) });
         let mut clients = Vec::new();
         for _ in 0..3 {
             let client = TcpStream::connect(address).await.unwrap();
@@ -246,7 +249,7 @@ fn after_the_grace_connections_are_cut_off_and_gone_when_the_server_returns() {
 }
 
 #[test]
-fn dropping_the_server_leaves_its_connections() {
+fn dropping_the_server_keeps_its_connections() {
     run(async {
         let (listener, address) = server().await;
         let server = wakeful::spawn(serve(listener, echo_all));
@@ -262,9 +265,9 @@ fn dropping_the_server_leaves_its_connections() {
 }
 
 #[test]
-fn a_listener_that_is_none_ends_the_server_with_its_error() {
+fn a_socket_that_does_not_listen_ends_the_server_with_its_error() {
     run(async {
-        // A socket that nobody has told to listen.
+        // A socket on which `listen` was never called.
         let kind = socket2::Type::STREAM;
         let socket = socket2::Socket::new(socket2::Domain::IPV4, kind, None).unwrap();
         let listener = TcpListener::from_std(socket.into()).unwrap();
@@ -274,15 +277,15 @@ fn a_listener_that_is_none_ends_the_server_with_its_error() {
 }
 
 #[test]
-#[should_panic(expected = "`max_connections(0)` would accept nobody")]
-fn a_limit_of_nobody_is_a_mistake() {
+#[should_panic(expected = "max_connections(0)")]
+fn max_connections_of_zero_panics() {
     run(async {
         drop(serve(listen().await, echo_all).max_connections(0));
     });
 }
 
 #[test]
-fn the_records_of_the_server_and_its_connections_name_the_line_that_made_it() {
+fn task_info_of_server_and_connections_names_the_line_that_called_serve() {
     run(async {
         let (listener, address) = server().await;
         let line = line!() + 1;
@@ -290,9 +293,9 @@ fn the_records_of_the_server_and_its_connections_name_the_line_that_made_it() {
         let server = wakeful::spawn(server);
         let _client = client(address).await;
         settle().await;
-        let records = dump();
+        let tasks = dump();
         let (mut own, mut connections): (Vec<_>, Vec<_>) =
-            records.iter().partition(|record| record.id == server.id());
+            tasks.iter().partition(|task| task.id == server.id());
         let connection = connections.pop().unwrap().spawned_at;
         assert_eq!((connection.file(), connection.line()), (file!(), line));
         let waiting = own.pop().unwrap().waiting.unwrap();
@@ -305,22 +308,22 @@ fn the_records_of_the_server_and_its_connections_name_the_line_that_made_it() {
 }
 
 #[test]
-fn a_shortage_of_descriptors_pauses_accepting_and_nothing_else() {
-    let name = "a_shortage_of_descriptors_pauses_accepting_and_nothing_else";
+fn running_out_of_descriptors_pauses_accepting_only() {
+    let name = "running_out_of_descriptors_pauses_accepting_only";
     alone(name, || {
         run(async {
             let (listener, address) = server().await;
-            let told = Rc::new(RefCell::new(Vec::new()));
-            let tell = Rc::clone(&told);
+            let errors = Rc::new(RefCell::new(Vec::new()));
+            let seen = Rc::clone(&errors);
             let server = serve(listener, echo_all)
-                .on_accept_error(move |err| tell.borrow_mut().push(err.raw_os_error()));
+                .on_accept_error(move |err| seen.borrow_mut().push(err.raw_os_error()));
             let server = wakeful::spawn(server);
             let open = client(address).await;
             // Blocking, so that the server is not polled before the limit is set.
             let waiting = std::net::TcpStream::connect(address).unwrap();
             waiting.set_nonblocking(true).unwrap();
             let waiting = TcpStream::from_std(waiting).unwrap();
-            // Room for nothing more: the lowest free descriptor is beyond the limit.
+            // No descriptor can be opened: the lowest free number is above the limit.
             let limit = getrlimit(Resource::Nofile);
             let none = Rlimit {
                 current: Some(3),
@@ -331,40 +334,40 @@ fn a_shortage_of_descriptors_pauses_accepting_and_nothing_else() {
             let before = wakeful::metrics();
             sleep(Duration::from_millis(300)).await;
             let after = wakeful::metrics();
-            assert_eq!(*told.borrow(), [Some(libc::EMFILE)]);
+            assert_eq!(*errors.borrow(), [Some(libc::EMFILE)]);
             let polls = after.polls - before.polls;
             assert!(polls < 40, "{polls} polls in 300 ms");
             assert!(is_served(&open).await);
             setrlimit(Resource::Nofile, limit).unwrap();
-            // Nobody connects: the pause alone brings it back.
+            // No new client connects: accepting resumes by the timer alone.
             assert_eq!(waiting.read(&mut [0; 4]).await.unwrap(), 1);
-            assert_eq!(told.borrow().len(), 1);
+            assert_eq!(errors.borrow().len(), 1);
             server.abort();
         });
     });
 }
 
 #[test]
-fn a_connection_that_leaves_ends_the_pause() {
-    alone("a_connection_that_leaves_ends_the_pause", || {
+fn a_closed_connection_ends_the_pause() {
+    alone("a_closed_connection_ends_the_pause", || {
         run(async {
             let (listener, address) = server().await;
             let server = wakeful::spawn(serve(listener, echo_all));
             let open = client(address).await;
             let waiting = TcpStream::connect(address).await.unwrap();
-            // No number is free but those that the open connection gives back.
+            // The only free descriptor numbers are those that the open connection releases.
             let lowest = std::fs::File::open("/dev/null").unwrap().as_raw_fd();
             let mut limit = getrlimit(Resource::Nofile);
             limit.current = Some(u64::try_from(lowest).unwrap());
             setrlimit(Resource::Nofile, limit).unwrap();
             waiting.write_all(b"?").await.unwrap();
-            sleep(Duration::from_millis(80)).await; // by now the pause is 80 ms long
+            sleep(Duration::from_millis(80)).await; // the pause is 80 ms long by then
             drop(open);
             for _ in 0..4 {
                 settle().await;
             }
             let answered = poll_once(waiting.read(&mut [0; 4])).await;
-            assert_eq!(answered.expect("at once").unwrap(), 1);
+            assert_eq!(answered.expect("accepted without a timer").unwrap(), 1);
             server.abort();
         });
     });

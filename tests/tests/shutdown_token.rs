@@ -1,4 +1,4 @@
-//! `Shutdown`: who hears of the beginning, what the end waits for, and for how long.
+//! `Shutdown`: which waits `cancel` wakes, what `drain` waits for, and for how long.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -13,7 +13,7 @@ use wakeful_tests::trace::{
 };
 
 #[test]
-fn everybody_who_waits_hears_of_the_beginning_in_the_order_of_waiting() {
+fn cancel_wakes_all_waiters_in_the_order_of_waiting() {
     let trace = Trace::new();
     block_on(async {
         let shutdown = Shutdown::new();
@@ -26,32 +26,39 @@ fn everybody_who_waits_hears_of_the_beginning_in_the_order_of_waiting() {
         }
         settle().await;
         assert!(!shutdown.is_cancelled());
-        trace.say("begin");
+        trace.say("cancel");
         shutdown.cancel();
         assert!(shutdown.is_cancelled());
         settle().await;
         trace.say("later");
         shutdown.cancelled().await;
         shutdown.cancel();
-        trace.say("still begun");
+        trace.say("still cancelled");
     });
-    trace.expect(&["begin", "first", "second", "third", "later", "still begun"]);
+    trace.expect(&[
+        "cancel",
+        "first",
+        "second",
+        "third",
+        "later",
+        "still cancelled",
+    ]);
 }
 
 #[test]
-fn the_beginning_reaches_runtimes_on_other_threads() {
+fn cancel_reaches_runtimes_on_other_threads() {
     let shutdown = Shutdown::new();
-    let (tell_ready, ready) = std::sync::mpsc::channel();
+    let (waiting, ready) = std::sync::mpsc::channel();
     let threads: Vec<_> = (0..2)
         .map(|_| {
-            let (shutdown, tell_ready) = (shutdown.clone(), tell_ready.clone());
+            let (shutdown, waiting) = (shutdown.clone(), waiting.clone());
             thread::spawn(move || {
                 block_on(async {
-                    let guard = shutdown.token();
-                    let mut begun = guard.cancelled();
-                    assert!(poll_once(&mut begun).await.is_pending());
-                    tell_ready.send(()).unwrap();
-                    begun.await;
+                    let token = shutdown.token();
+                    let mut cancelled = token.cancelled();
+                    assert!(poll_once(&mut cancelled).await.is_pending());
+                    waiting.send(()).unwrap();
+                    cancelled.await;
                 });
             })
         })
@@ -66,14 +73,14 @@ fn the_beginning_reaches_runtimes_on_other_threads() {
 }
 
 #[test]
-fn the_end_waits_for_the_last_guard_and_for_no_longer() {
+fn drain_waits_until_the_last_token_is_dropped() {
     let trace = Trace::new();
     paused().block_on(async {
         let shutdown = Shutdown::new();
         for seconds in [1, 3, 2] {
-            let (trace, guard) = (trace.clone(), shutdown.token());
+            let (trace, token) = (trace.clone(), shutdown.token());
             spawn(async move {
-                guard.cancelled().await;
+                token.cancelled().await;
                 sleep(secs(seconds)).await;
                 trace.say(format!("done after {seconds}"));
             });
@@ -93,24 +100,24 @@ fn the_end_waits_for_the_last_guard_and_for_no_longer() {
 }
 
 #[test]
-fn when_the_grace_is_over_it_says_how_many_are_left() {
+fn drain_returns_the_number_of_tokens_left_after_its_timeout() {
     paused().block_on(async {
         let shutdown = Shutdown::new();
-        let _stays = [shutdown.token(), shutdown.token()];
-        let goes = shutdown.token();
+        let _kept = [shutdown.token(), shutdown.token()];
+        let dropped = shutdown.token();
         spawn(async move {
             sleep(secs(1)).await;
-            drop(goes);
+            drop(dropped);
         });
         let start = Instant::now();
         assert_eq!(shutdown.drain(secs(5)).await, 2);
         assert_eq!(start.elapsed(), secs(5));
-        assert_eq!(shutdown.drain(Duration::ZERO).await, 2, "and again");
+        assert_eq!(shutdown.drain(Duration::ZERO).await, 2, "called again");
     });
 }
 
 #[test]
-fn the_end_begins_with_the_call_of_drain_and_stays_begun_when_that_is_dropped() {
+fn calling_drain_cancels_even_if_its_future_is_dropped() {
     block_on(async {
         let shutdown = Shutdown::new();
         drop(shutdown.drain(secs(1)));
@@ -119,38 +126,38 @@ fn the_end_begins_with_the_call_of_drain_and_stays_begun_when_that_is_dropped() 
 }
 
 #[test]
-fn a_grace_without_end_waits_for_ever() {
+fn a_drain_timeout_of_duration_max_never_elapses() {
     paused().block_on(async {
         let shutdown = Shutdown::new();
-        let guard = shutdown.token();
+        let token = shutdown.token();
         spawn(async move {
             sleep(secs(100 * 365 * 86_400)).await;
-            drop(guard);
+            drop(token);
         });
         assert_eq!(shutdown.drain(Duration::MAX).await, 0);
     });
 }
 
 #[test]
-fn without_guards_there_is_nothing_to_wait_for() {
+fn wait_and_drain_return_at_once_without_tokens() {
     paused().block_on(async {
         let shutdown = Shutdown::new();
         let start = Instant::now();
         shutdown.wait().await;
-        assert!(!shutdown.is_cancelled(), "being drained is not the end");
+        assert!(!shutdown.is_cancelled(), "wait does not cancel");
         assert_eq!(shutdown.drain(secs(1)).await, 0);
         assert_eq!(start.elapsed(), Duration::ZERO);
     });
 }
 
 #[test]
-fn a_task_that_panics_or_is_aborted_gives_its_guard_back() {
+fn a_task_that_panics_or_is_aborted_drops_its_token() {
     block_on(async {
         let shutdown = Shutdown::new();
-        let (guard, other) = (shutdown.token(), shutdown.token());
+        let (token, other) = (shutdown.token(), shutdown.token());
         let panics = spawn(async move {
-            let _guard = guard;
-            panic!("on purpose");
+            let _token = token;
+            panic!("deliberate");
         });
         let aborted = spawn(async move {
             let _other = other;
@@ -165,14 +172,14 @@ fn a_task_that_panics_or_is_aborted_gives_its_guard_back() {
 }
 
 #[test]
-fn work_that_was_begun_before_the_end_can_be_cut_off_between_two_steps() {
+fn run_until_cancelled_stops_between_two_steps() {
     let trace = Trace::new();
     paused().block_on(async {
         let shutdown = Shutdown::new();
-        let guard = shutdown.token();
+        let token = shutdown.token();
         let steps = trace.clone();
         spawn(async move {
-            while guard.run_until_cancelled(sleep(secs(2))).await.is_some() {
+            while token.run_until_cancelled(sleep(secs(2))).await.is_some() {
                 steps.say("step");
                 sleep(secs(1)).await;
                 steps.say("done");
@@ -187,24 +194,24 @@ fn work_that_was_begun_before_the_end_can_be_cut_off_between_two_steps() {
 }
 
 #[test]
-fn the_beginning_wins_over_a_future_that_is_always_ready() {
+fn run_until_cancelled_does_not_poll_the_future_after_cancel() {
     block_on(async {
         let shutdown = Shutdown::new();
         assert_eq!(shutdown.run_until_cancelled(async { 1 }).await, Some(1));
         shutdown.cancel();
-        let untouched = async { unreachable!("it is not even polled") };
-        assert_eq!(shutdown.run_until_cancelled(untouched).await, None::<()>);
+        let unpolled = async { unreachable!("the future was polled") };
+        assert_eq!(shutdown.run_until_cancelled(unpolled).await, None::<()>);
     });
 }
 
 #[test]
-fn a_future_that_loses_is_dropped_with_the_result() {
+fn run_until_cancelled_drops_the_future_before_it_returns() {
     let trace = Trace::new();
     block_on(async {
         let shutdown = Shutdown::new();
-        let said = trace.on_drop("dropped");
+        let held = trace.on_drop("dropped");
         let task = spawn(shutdown.run_until_cancelled(async move {
-            let _said = said;
+            let _held = held;
             pending::<()>().await;
         }));
         settle().await;
@@ -216,64 +223,65 @@ fn a_future_that_loses_is_dropped_with_the_result() {
 }
 
 #[test]
-fn waits_that_were_dropped_leave_no_waker_behind() {
+fn dropped_waits_leave_no_waker_behind() {
     let shutdown = Shutdown::new();
-    let _guard = shutdown.token();
+    let _token = shutdown.token();
     let wakes = Wakes::new();
     let waker = wakes.waker();
-    let (mut begun, mut drained) = (shutdown.cancelled(), shutdown.wait());
+    let (mut cancelled, mut wait) = (shutdown.cancelled(), shutdown.wait());
     for _ in 0..3 {
-        assert!(poll_with(&mut begun, &waker).is_pending());
-        assert!(poll_with(&mut drained, &waker).is_pending());
+        assert!(poll_with(&mut cancelled, &waker).is_pending());
+        assert!(poll_with(&mut wait, &waker).is_pending());
     }
     assert!(wakes.alive() > 1);
-    drop((begun, drained));
-    assert_eq!(wakes.alive(), 1, "the test's own");
+    drop((cancelled, wait));
+    assert_eq!(wakes.alive(), 1, "only the test's waker is left");
 }
 
 #[test]
-fn a_waiting_task_says_where_it_waits() {
+fn the_task_info_of_a_task_in_cancelled_has_operation_and_location() {
     let runtime = runtime();
     let shutdown = Shutdown::new();
     let task = shutdown.clone();
     runtime.spawn(async move { task.cancelled().await });
     runtime.block_on(yield_now());
-    let record = runtime.dump().pop().unwrap();
-    assert_eq!(record.state, TaskState::Waiting);
-    let waiting = record.waiting.unwrap();
+    let info = runtime.dump().pop().unwrap();
+    assert_eq!(info.state, TaskState::Waiting);
+    let waiting = info.waiting.unwrap();
     assert_eq!(waiting.operation, "Shutdown::cancelled");
     assert!(waiting.location.file().ends_with("shutdown_token.rs"));
 }
 
 #[test]
-fn a_waker_that_panics_keeps_nobody_else_from_hearing() {
+fn a_panicking_waker_does_not_stop_the_other_wakes() {
     let shutdown = Shutdown::new();
     let bad_waker = Hooks::new().on_wake(|| panic!("a bad waker")).waker();
     let mut bad = shutdown.cancelled();
     assert!(poll_with(&mut bad, &bad_waker).is_pending());
     let runtime = runtime();
-    let begun = shutdown.cancelled();
-    let good = runtime.spawn(begun);
+    let cancelled = shutdown.cancelled();
+    let good = runtime.spawn(cancelled);
     runtime.block_on(settle());
     assert!(panic_of(|| shutdown.cancel()).contains("a bad waker"));
     runtime.block_on(async { good.await.unwrap() });
 }
 
 #[test]
-fn a_drain_outside_of_a_runtime_says_so() {
+fn drain_outside_of_a_runtime_panics() {
     let text = panic_of(|| drop(Shutdown::new().drain(secs(1))));
-    assert!(text.contains("no Wakeful runtime on this thread"), "{text}");
+    assert!(text.contains("no Wakeful runtime"), "{text}");
 }
 
 #[test]
-fn it_is_one_and_the_same_on_every_thread() {
-    fn shared<T: Send + Sync + Clone + 'static>() {}
-    fn sent<T: Send + 'static>() {}
-    shared::<Shutdown>();
-    sent::<wakeful::shutdown::Token>();
-    sent::<wakeful::shutdown::Cancelled>();
+fn clones_share_one_state_on_every_thread() {
+    fn is_send_and_sync<T: Send + Sync + Clone + 'static>() {}
+    fn is_send<T: Send + 'static>() {}
+    is_send_and_sync::<Shutdown>();
+    is_send::<wakeful::shutdown::Token>();
+    is_send::<wakeful::shutdown::Cancelled>();
     let shutdown = Shutdown::new();
     let clone = shutdown.clone();
     clone.cancel();
-    assert!(format!("{shutdown:?}").contains("begun: true"));
+    assert!(shutdown.is_cancelled());
+    assert!(format!("{shutdown:?}").contains(": true"));
 }

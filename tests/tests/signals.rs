@@ -1,7 +1,7 @@
-//! Signals: who receives which, how often, and what stays as it was for everybody else.
+//! Signals: which listeners receive them, how often, and what child processes and other listeners see.
 //!
-//! Handlers and counters belong to the whole process, so each test has a process of its own. Signals are
-//! raised on the thread itself, so they have been delivered when `raise` returns.
+//! Handlers and counters belong to the process, so each test runs in its own process. Signals are
+//! raised on the current thread, so they have been delivered when `raise` returns.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -26,77 +26,69 @@ fn raise(signal: Signal) {
     signal_hook::low_level::raise(signal.as_raw()).unwrap();
 }
 
-/// Says whether a future is ready now, after what has come in was looked at.
+/// Returns whether a future is ready after the pending events have been handled.
 async fn is_ready<F: Future + Unpin>(future: &mut F) -> bool {
     settle().await;
     poll_once(future).await.is_ready()
 }
 
 #[test]
-fn numbers_that_are_no_signal_or_must_not_be_caught_are_refused() {
-    alone(
-        "numbers_that_are_no_signal_or_must_not_be_caught_are_refused",
-        || {
-            runtime().block_on(async {
-                let fatal = [
-                    Signal::KILL,
-                    Signal::STOP,
-                    Signal::SEGV,
-                    Signal::BUS,
-                    Signal::FPE,
-                    Signal::ILL,
-                ];
-                let none = [0, -1, 65, 1_000, i32::MIN, i32::MAX];
-                for number in fatal.map(Signal::as_raw).into_iter().chain(none) {
-                    let error = signal(SignalKind::from_raw(number)).unwrap_err();
-                    assert_eq!(error.kind(), ErrorKind::InvalidInput, "{number}");
-                    assert_eq!(
-                        error.to_string(),
-                        format!("signal {number} cannot be caught")
-                    );
-                }
-                assert_eq!(wakeful::metrics().sources, 0, "nothing was registered");
-            });
-        },
-    );
+fn invalid_and_uncatchable_signal_numbers_are_refused() {
+    alone("invalid_and_uncatchable_signal_numbers_are_refused", || {
+        runtime().block_on(async {
+            let fatal = [
+                Signal::KILL,
+                Signal::STOP,
+                Signal::SEGV,
+                Signal::BUS,
+                Signal::FPE,
+                Signal::ILL,
+            ];
+            let none = [0, -1, 65, 1_000, i32::MIN, i32::MAX];
+            for number in fatal.map(Signal::as_raw).into_iter().chain(none) {
+                let error = signal(SignalKind::from_raw(number)).unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::InvalidInput, "{number}");
+                let text = error.to_string();
+                assert!(text.contains(&format!("signal {number} ")), "{text}");
+            }
+            assert_eq!(wakeful::metrics().sources, 0, "a source was registered");
+        });
+    });
 }
 
 #[test]
-fn every_named_kind_has_its_number_and_can_be_listened_for() {
-    alone(
-        "every_named_kind_has_its_number_and_can_be_listened_for",
-        || {
-            runtime().block_on(async {
-                for (kind, number) in [
-                    (SignalKind::alarm(), Signal::ALARM),
-                    (SignalKind::child(), Signal::CHILD),
-                    (SignalKind::hangup(), Signal::HUP),
-                    (SignalKind::interrupt(), Signal::INT),
-                    (SignalKind::io(), Signal::IO),
-                    (SignalKind::pipe(), Signal::PIPE),
-                    (SignalKind::quit(), Signal::QUIT),
-                    (SignalKind::terminate(), Signal::TERM),
-                    (SignalKind::user_defined1(), Signal::USR1),
-                    (SignalKind::user_defined2(), Signal::USR2),
-                    (SignalKind::window_change(), Signal::WINCH),
-                ] {
-                    assert_eq!(kind.as_raw_value(), number.as_raw());
-                    assert_eq!(kind, SignalKind::from_raw(number.as_raw()));
-                    assert_eq!(kind, SignalKind::from(number.as_raw()));
-                    assert_eq!(i32::from(kind), number.as_raw());
-                    let mut listener = signal(kind).unwrap();
-                    raise(number);
-                    assert_eq!(listener.recv().await, Some(()), "{kind:?}");
-                }
-                assert_eq!(wakeful::metrics().sources, 1, "one source for all of them");
-            });
-        },
-    );
+fn every_signal_kind_has_its_number_and_is_received() {
+    alone("every_signal_kind_has_its_number_and_is_received", || {
+        runtime().block_on(async {
+            for (kind, number) in [
+                (SignalKind::alarm(), Signal::ALARM),
+                (SignalKind::child(), Signal::CHILD),
+                (SignalKind::hangup(), Signal::HUP),
+                (SignalKind::interrupt(), Signal::INT),
+                (SignalKind::io(), Signal::IO),
+                (SignalKind::pipe(), Signal::PIPE),
+                (SignalKind::quit(), Signal::QUIT),
+                (SignalKind::terminate(), Signal::TERM),
+                (SignalKind::user_defined1(), Signal::USR1),
+                (SignalKind::user_defined2(), Signal::USR2),
+                (SignalKind::window_change(), Signal::WINCH),
+            ] {
+                assert_eq!(kind.as_raw_value(), number.as_raw());
+                assert_eq!(kind, SignalKind::from_raw(number.as_raw()));
+                assert_eq!(kind, SignalKind::from(number.as_raw()));
+                assert_eq!(i32::from(kind), number.as_raw());
+                let mut listener = signal(kind).unwrap();
+                raise(number);
+                assert_eq!(listener.recv().await, Some(()), "{kind:?}");
+            }
+            assert_eq!(wakeful::metrics().sources, 1, "one source for all kinds");
+        });
+    });
 }
 
 #[test]
-fn two_listeners_for_one_signal_both_receive_it_and_another_kinds_does_not() {
-    let test = "two_listeners_for_one_signal_both_receive_it_and_another_kinds_does_not";
+fn all_listeners_of_a_signal_receive_it_and_listeners_of_others_do_not() {
+    let test = "all_listeners_of_a_signal_receive_it_and_listeners_of_others_do_not";
     alone(test, || {
         let trace = Trace::new();
         runtime().block_on(async {
@@ -129,16 +121,16 @@ fn two_listeners_for_one_signal_both_receive_it_and_another_kinds_does_not() {
 }
 
 #[test]
-fn a_signal_is_received_by_whoever_listened_before_it_came() {
+fn a_signal_is_received_by_listeners_created_before_it() {
     alone(
-        "a_signal_is_received_by_whoever_listened_before_it_came",
+        "a_signal_is_received_by_listeners_created_before_it",
         || {
             runtime().block_on(async {
                 let mut before = signal(SignalKind::user_defined1()).unwrap();
                 raise(Signal::USR1);
                 let mut after = signal(SignalKind::user_defined1()).unwrap();
-                assert!(is_ready(&mut before.recv()).await, "before its first poll");
-                assert!(!is_ready(&mut before.recv()).await, "and once");
+                assert!(is_ready(&mut before.recv()).await, "before the first poll");
+                assert!(!is_ready(&mut before.recv()).await, "received twice");
                 assert!(!is_ready(&mut after.recv()).await);
                 raise(Signal::USR1);
                 assert!(is_ready(&mut after.recv()).await);
@@ -148,26 +140,23 @@ fn a_signal_is_received_by_whoever_listened_before_it_came() {
 }
 
 #[test]
-fn signals_that_come_faster_than_they_are_received_are_one() {
-    alone(
-        "signals_that_come_faster_than_they_are_received_are_one",
-        || {
-            runtime().block_on(async {
-                let mut listener = signal(SignalKind::user_defined1()).unwrap();
-                for _ in 0..5 {
-                    raise(Signal::USR1);
-                }
-                assert_eq!(listener.recv().await, Some(()));
-                assert!(!is_ready(&mut listener.recv()).await);
-            });
-        },
-    );
+fn signals_that_arrive_before_a_receive_are_merged() {
+    alone("signals_that_arrive_before_a_receive_are_merged", || {
+        runtime().block_on(async {
+            let mut listener = signal(SignalKind::user_defined1()).unwrap();
+            for _ in 0..5 {
+                raise(Signal::USR1);
+            }
+            assert_eq!(listener.recv().await, Some(()));
+            assert!(!is_ready(&mut listener.recv()).await);
+        });
+    });
 }
 
 #[test]
-fn a_receive_that_is_dropped_loses_no_signal_and_leaves_no_waker() {
+fn a_dropped_receive_loses_no_signal_and_leaves_no_waker() {
     alone(
-        "a_receive_that_is_dropped_loses_no_signal_and_leaves_no_waker",
+        "a_dropped_receive_loses_no_signal_and_leaves_no_waker",
         || {
             runtime().block_on(async {
                 let wakes = Wakes::new();
@@ -208,16 +197,16 @@ fn ctrl_c_listens_from_its_call_on() {
 }
 
 #[test]
-fn the_default_effect_stays_away_when_the_last_listener_is_gone() {
+fn the_default_action_is_not_restored_after_the_last_listener_is_dropped() {
     alone(
-        "the_default_effect_stays_away_when_the_last_listener_is_gone",
+        "the_default_action_is_not_restored_after_the_last_listener_is_dropped",
         || {
             let runtime = runtime();
             runtime.block_on(async { drop(signal(SignalKind::terminate()).unwrap()) });
             raise(Signal::TERM);
             drop(runtime);
             raise(Signal::TERM);
-            // Who listens again hears what comes from then on.
+            // A new listener receives only later signals.
             wakeful::block_on(async {
                 let mut listener = signal(SignalKind::terminate()).unwrap();
                 assert!(!is_ready(&mut listener.recv()).await);
@@ -259,17 +248,17 @@ fn two_runtimes_on_two_threads_both_receive_a_signal() {
 }
 
 #[test]
-fn a_signal_that_interrupts_the_wait_makes_no_timer_early() {
+fn a_signal_that_interrupts_the_wait_fires_no_timer_early() {
     alone(
-        "a_signal_that_interrupts_the_wait_makes_no_timer_early",
+        "a_signal_that_interrupts_the_wait_fires_no_timer_early",
         || {
-            let (tell, installed) = mpsc::channel();
+            let (install, installed) = mpsc::channel();
             let sleeps = thread::spawn(move || {
                 runtime().block_on(async {
-                    // Nobody polls the listener, so that the interruption is all that happens.
+                    // The listener is not polled, so the interruption is the only effect.
                     let _caught = signal(SignalKind::user_defined1()).unwrap();
-                    tell.send(()).unwrap();
-                    // As many sleeps as it takes until some have been interrupted.
+                    install.send(()).unwrap();
+                    // Repeats the sleeps until some of them have been interrupted.
                     let mut sleeps = 0;
                     while wakeful::metrics().epoll_waits <= sleeps + 10 {
                         assert!(sleeps < 1000, "the waits are not interrupted");
@@ -280,7 +269,7 @@ fn a_signal_that_interrupts_the_wait_makes_no_timer_early() {
                         sleeps += 1;
                     }
                     let polls = wakeful::metrics().root_polls;
-                    assert_eq!(polls, sleeps + 1, "one per sleep, and the first");
+                    assert_eq!(polls, sleeps + 1, "one poll per sleep, and the first");
                 });
             });
             installed.recv().unwrap();
@@ -295,9 +284,9 @@ fn a_signal_that_interrupts_the_wait_makes_no_timer_early() {
 }
 
 #[test]
-fn a_child_process_is_born_with_a_clean_mask_and_default_handlers() {
+fn a_child_process_starts_with_an_empty_mask_and_default_handlers() {
     alone(
-        "a_child_process_is_born_with_a_clean_mask_and_default_handlers",
+        "a_child_process_starts_with_an_empty_mask_and_default_handlers",
         || {
             runtime().block_on(async {
                 let _caught = signal(SignalKind::user_defined1()).unwrap();
@@ -312,20 +301,20 @@ fn a_child_process_is_born_with_a_clean_mask_and_default_handlers() {
                     let mask = line.unwrap().split_whitespace().nth(1).unwrap();
                     assert_eq!(u64::from_str_radix(mask, 16), Ok(0), "{name} {mask}");
                 }
-                // A caught signal is reset by `exec`; an ignored one would be inherited.
-                let ends = Command::new("sh")
+                // `exec` resets a caught signal; an ignored one would be inherited.
+                let status = Command::new("sh")
                     .args(["-c", "kill -USR1 $$"])
                     .status()
                     .unwrap();
-                assert!(!ends.success(), "the child was not ended by its signal");
+                assert!(!status.success(), "the signal did not end the child");
             });
         },
     );
 }
 
 #[test]
-fn a_listener_may_move_to_another_task() {
-    alone("a_listener_may_move_to_another_task", || {
+fn a_listener_can_move_to_another_task() {
+    alone("a_listener_can_move_to_another_task", || {
         runtime().block_on(async {
             let mut listener = signal(SignalKind::user_defined1()).unwrap();
             let waker = my_waker().await;
@@ -342,26 +331,23 @@ fn a_listener_may_move_to_another_task() {
 }
 
 #[test]
-fn a_hundred_signals_one_after_the_other_are_all_received() {
-    alone(
-        "a_hundred_signals_one_after_the_other_are_all_received",
-        || {
-            let runtime = Rc::new(runtime());
-            let (again, wait) = mpsc::channel();
-            let sender = thread::spawn(move || {
-                for () in wait {
-                    raise(Signal::USR2);
-                }
-            });
-            runtime.block_on(async {
-                let mut listener = signal(SignalKind::user_defined2()).unwrap();
-                for _ in 0..100 {
-                    again.send(()).unwrap();
-                    listener.recv().await;
-                }
-                drop(again);
-            });
-            sender.join().unwrap();
-        },
-    );
+fn a_hundred_consecutive_signals_are_all_received() {
+    alone("a_hundred_consecutive_signals_are_all_received", || {
+        let runtime = Rc::new(runtime());
+        let (again, wait) = mpsc::channel();
+        let sender = thread::spawn(move || {
+            for () in wait {
+                raise(Signal::USR2);
+            }
+        });
+        runtime.block_on(async {
+            let mut listener = signal(SignalKind::user_defined2()).unwrap();
+            for _ in 0..100 {
+                again.send(()).unwrap();
+                listener.recv().await;
+            }
+            drop(again);
+        });
+        sender.join().unwrap();
+    });
 }

@@ -1,10 +1,10 @@
-//! The points of the reliability list that concern sockets, one module for each.
+//! Points of the reliability list about sockets, one module for each.
 //!
-//! Point 45 (paths) is in `unix.rs`, and so is what of 42 concerns Unix sockets only.
+//! Point 45 (paths), and the part of point 42 about Unix sockets only, are in `unix.rs`.
 
 #![expect(
     clippy::unwrap_used,
-    reason = "the helpers of these tests fail as the tests do"
+    reason = "a helper of a test may panic, as the test may"
 )]
 
 #[path = "sockets_reliability/accepting.rs"]

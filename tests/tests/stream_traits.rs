@@ -1,5 +1,5 @@
-//! futures-io's traits of byte streams on the streams of `wakeful-net`, and the `poll_*` methods:
-//! generic code sees what the streams' own methods do.
+//! futures-io's byte-stream traits on the streams of `wakeful-net`, and the `poll_*` methods. The traits
+//! behave like the streams' own methods.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -25,8 +25,8 @@ async fn shutdown(stream: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {
     poll_fn(|cx| Pin::new(&mut *stream).poll_close(cx)).await
 }
 
-/// One of each kind of pair goes through: bytes both ways, several buffers, the end.
-async fn talk(
+/// Runs one connected pair through transfers both ways, vectored transfers, and EOF.
+async fn exchange(
     mut near: impl AsyncRead + AsyncWrite + Unpin,
     mut far: impl AsyncRead + AsyncWrite + Unpin,
 ) {
@@ -56,7 +56,7 @@ async fn talk(
 }
 
 #[test]
-fn closing_a_stream_that_the_peer_has_reset_is_no_error() {
+fn closing_a_stream_after_a_reset_by_the_peer_is_no_error() {
     run(async {
         let (mut near, far) = tcp_pair().await;
         far.set_zero_linger().unwrap();
@@ -72,21 +72,21 @@ fn closing_a_stream_that_the_peer_has_reset_is_no_error() {
 }
 
 #[test]
-fn every_stream_speaks_the_traits_by_value_and_by_reference() {
+fn every_stream_implements_the_traits_by_value_and_by_reference() {
     run(async {
         let (a, b) = tcp_pair().await;
-        talk(a, b).await;
+        exchange(a, b).await;
         let (a, b) = tcp_pair().await;
-        talk(&a, &b).await;
+        exchange(&a, &b).await;
         let (a, b) = UnixStream::pair().unwrap();
-        talk(a, b).await;
+        exchange(a, b).await;
         let (a, b) = UnixStream::pair().unwrap();
-        talk(&a, Box::new(b)).await;
+        exchange(&a, Box::new(b)).await;
     });
 }
 
 #[test]
-fn both_kinds_of_halves_speak_the_traits_of_their_direction() {
+fn borrowed_and_owned_halves_implement_the_traits_of_their_direction() {
     run(async {
         let (mut a, b) = tcp_pair().await;
         let (mut buf, far) = ([0; 8], b);
@@ -149,10 +149,10 @@ fn a_read_by_the_trait_waits_and_is_woken() {
     });
 }
 
-/// What `poll_transfer` promises about short transfers holds here, too: the end that came with the
-/// data is seen, though the read before it did not fill its buffer.
+/// The rule for short transfers holds for the trait, too: EOF that arrived with the data is
+/// returned, although the read before it did not fill its buffer.
 #[test]
-fn an_end_behind_a_short_read_by_the_trait_is_seen() {
+fn eof_after_a_short_read_by_the_trait_is_returned() {
     run(async {
         let (mut a, b) = tcp_pair().await;
         b.write_all(b"all").await.unwrap();
@@ -165,7 +165,7 @@ fn an_end_behind_a_short_read_by_the_trait_is_seen() {
 }
 
 #[test]
-fn a_peek_by_poll_takes_nothing() {
+fn poll_peek_leaves_the_bytes_for_the_next_read() {
     run(async {
         let (a, b) = tcp_pair().await;
         let mut buf = [0; 8];
@@ -191,7 +191,7 @@ fn a_peek_by_poll_takes_nothing() {
 }
 
 #[test]
-fn poll_ready_says_what_can_be_done_at_once() {
+fn poll_read_ready_and_poll_write_ready_return_the_current_readiness() {
     run(async {
         let listener = listen().await;
         let client = TcpStream::connect(listener.local_addr().unwrap()).await;

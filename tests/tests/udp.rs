@@ -1,7 +1,7 @@
-//! UDP over the public API: datagrams whole, errors of peers that are gone, waiting and not waiting.
+//! UDP over the public API: whole datagrams, errors of closed peers, async and `try_` methods.
 //!
-//! Point 44 of the reliability list is in the module of that name below. What UDP and Unix datagrams
-//! share in code is tested here and not again in `unix_datagram.rs`.
+//! Point 44 of the reliability list is in module `point_44` below. The code that UDP and Unix
+//! datagrams share is tested here and not again in `unix_datagram.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -22,7 +22,7 @@ async fn bound() -> (UdpSocket, SocketAddr) {
     (socket, address)
 }
 
-/// Two sockets that are connected to each other.
+/// Returns two sockets that are connected to each other.
 async fn pair() -> (UdpSocket, UdpSocket) {
     let ((a, a_address), (b, b_address)) = (bound().await, bound().await);
     a.connect(b_address).await.unwrap();
@@ -31,7 +31,7 @@ async fn pair() -> (UdpSocket, UdpSocket) {
 }
 
 #[test]
-fn datagrams_go_to_anybody_and_tell_who_sent_them() {
+fn an_unconnected_socket_sends_to_any_address_and_receives_the_sender() {
     run(async {
         let ((a, a_address), (b, b_address)) = (bound().await, bound().await);
         let mut buf = [0; 16];
@@ -41,7 +41,7 @@ fn datagrams_go_to_anybody_and_tell_who_sent_them() {
         assert_eq!(b.send_to(b"pong!", ("127.0.0.1", port)).await.unwrap(), 5);
         assert_eq!(a.recv_from(&mut buf).await.unwrap(), (5, b_address));
         assert_eq!(&buf[..5], b"pong!");
-        // A name is looked up on another thread.
+        // A host name is resolved on another thread.
         let localhost = format!("localhost:{port}");
         if wakeful_net::lookup_host(&*localhost).await.unwrap().next() == Some(a_address) {
             b.send_to(b"name", localhost).await.unwrap();
@@ -51,21 +51,21 @@ fn datagrams_go_to_anybody_and_tell_who_sent_them() {
 }
 
 #[test]
-fn a_connected_socket_talks_to_its_peer_alone() {
+fn a_connected_socket_receives_from_its_peer_only() {
     run(async {
         let (a, b) = pair().await;
         assert_eq!(a.peer_addr().unwrap(), b.local_addr().unwrap());
-        let (stranger, _) = bound().await;
+        let (other, _) = bound().await;
         let address = a.local_addr().unwrap();
-        stranger.send_to(b"stranger", address).await.unwrap();
-        b.send(b"friend").await.unwrap();
+        other.send_to(b"filtered", address).await.unwrap();
+        b.send(b"passes").await.unwrap();
         let mut buf = [0; 16];
         assert_eq!(a.recv(&mut buf).await.unwrap(), 6);
         assert!(poll_once(a.recv(&mut buf)).await.is_none());
-        let err = stranger.send(b"to whom?").await.unwrap_err();
+        let err = other.send(b"no peer").await.unwrap_err();
         assert_eq!(err.raw_os_error(), Some(libc::EDESTADDRREQ));
         assert_eq!(
-            stranger.peer_addr().unwrap_err().kind(),
+            other.peer_addr().unwrap_err().kind(),
             ErrorKind::NotConnected
         );
     });
@@ -80,7 +80,7 @@ fn a_datagram_shorter_than_its_buffer_does_not_hide_the_next_one() {
         }
         settle().await;
         let mut buf = [0; 64];
-        // No event comes between them, so the readiness of the first has to last.
+        // No event arrives in between, so a short receive must keep the readiness.
         for length in [3, 0, 5] {
             assert_eq!(a.try_recv(&mut buf).unwrap(), length);
         }
@@ -99,14 +99,14 @@ fn an_empty_datagram_is_a_datagram() {
         let (a, b) = pair().await;
         assert!(
             poll_once(a.recv(&mut [])).await.is_none(),
-            "nothing is there yet"
+            "no datagram has arrived yet"
         );
         assert_eq!(b.send(b"").await.unwrap(), 0);
         assert_eq!(a.recv(&mut [0; 8]).await.unwrap(), 0);
         let address = a.local_addr().unwrap();
         assert_eq!(b.send_to(b"", address).await.unwrap(), 0);
         assert_eq!(a.recv_from(&mut [0; 8]).await.unwrap().0, 0);
-        // An empty buffer takes one, too.
+        // A receive into an empty buffer consumes a datagram.
         b.send(b"lost").await.unwrap();
         b.send(b"kept").await.unwrap();
         assert_eq!(a.recv(&mut []).await.unwrap(), 0);
@@ -117,7 +117,7 @@ fn an_empty_datagram_is_a_datagram() {
 }
 
 #[test]
-fn peeking_takes_nothing() {
+fn peeking_does_not_consume_the_datagram() {
     run(async {
         let ((a, a_address), (b, b_address)) = (bound().await, bound().await);
         let mut buf = [0; 8];
@@ -146,7 +146,7 @@ fn peeking_takes_nothing() {
 }
 
 #[test]
-fn what_polls_does_as_what_waits() {
+fn poll_methods_behave_like_the_async_ones() {
     run(async {
         let ((a, a_address), (b, b_address)) = (bound().await, bound().await);
         let mut buf = [0; 8];
@@ -168,7 +168,7 @@ fn what_polls_does_as_what_waits() {
 }
 
 #[test]
-fn trying_and_waiting_work_together() {
+fn try_and_async_methods_work_together() {
     run(async {
         let ((a, a_address), (b, b_address)) = (bound().await, bound().await);
         b.writable().await.unwrap();
@@ -196,7 +196,7 @@ fn trying_and_waiting_work_together() {
 }
 
 #[test]
-fn all_tasks_that_wait_on_one_socket_get_on() {
+fn all_tasks_that_wait_on_one_socket_make_progress() {
     run(async {
         let (socket, address) = bound().await;
         let socket = Rc::new(socket);
@@ -225,7 +225,7 @@ fn all_tasks_that_wait_on_one_socket_get_on() {
 }
 
 #[test]
-fn a_receive_that_is_dropped_takes_nothing() {
+fn a_dropped_receive_consumes_no_datagram() {
     run(async {
         let (a, b) = pair().await;
         let mut buf = [0; 8];
@@ -238,10 +238,10 @@ fn a_receive_that_is_dropped_takes_nothing() {
     });
 }
 
-/// Random datagrams, answered in random order by whatever of the receiving operations: each comes
-/// back whole, to whom it belongs.
+/// Echoes random datagrams of three clients through randomly chosen receive operations. Each
+/// datagram returns whole to its sender.
 #[test]
-fn every_datagram_comes_back_whole() {
+fn every_datagram_is_echoed_whole() {
     for seed in 0..4 {
         run(async move {
             let mut random = fastrand::Rng::with_seed(seed);
@@ -287,7 +287,7 @@ fn every_datagram_comes_back_whole() {
 }
 
 #[test]
-fn sockets_go_to_the_standard_library_and_back() {
+fn sockets_convert_to_std_and_back() {
     run(async {
         let (a, b) = pair().await;
         let set = flags(&a);
@@ -304,9 +304,9 @@ fn sockets_go_to_the_standard_library_and_back() {
     });
 }
 
-/// Handles are data: they may be sent to any thread and dropped there, only not used.
+/// A socket can be sent to any thread and dropped there, but not used.
 #[test]
-fn sockets_are_send_and_may_be_dropped_elsewhere() {
+fn sockets_are_send_and_can_be_dropped_on_another_thread() {
     fn is_send_and_sync<T: Send + Sync>(_: &T) {}
     run(async {
         let (a, b) = pair().await;
@@ -319,12 +319,12 @@ fn sockets_are_send_and_may_be_dropped_elsewhere() {
         settle().await;
         assert_eq!(wakeful::metrics().sources, before - 1);
         let used = std::thread::spawn(move || {
-            wakeful::block_on(async { b.send(b"x").await }) // by a runtime that is not its own
+            wakeful::block_on(async { b.send(b"x").await }) // on another runtime
         });
         let panic = used.join().unwrap_err();
         let text = panic.downcast_ref::<String>().unwrap();
         assert!(
-            text.starts_with("UdpSocket::send at tests/tests/udp.rs:"),
+            text.contains("UdpSocket::send") && text.contains("tests/udp.rs:"),
             "{text}"
         );
     });
@@ -358,7 +358,7 @@ fn options_are_set_and_read() {
         assert_eq!(socket.device().unwrap(), None);
         assert!(socket.take_error().unwrap().is_none());
         let Ok(six) = UdpSocket::bind("[::1]:0").await else {
-            return; // This machine has no IPv6.
+            return; // no IPv6 on this machine
         };
         six.set_multicast_loop_v6(false).unwrap();
         assert!(!six.multicast_loop_v6().unwrap());
@@ -368,7 +368,7 @@ fn options_are_set_and_read() {
 }
 
 #[test]
-fn a_group_can_be_joined_heard_and_left() {
+fn a_multicast_group_can_be_joined_received_from_and_left() {
     run(async {
         let group = Ipv4Addr::new(239, 255, 77, 1);
         let socket = UdpSocket::bind("0.0.0.0:0").await.unwrap();
@@ -398,7 +398,7 @@ fn a_group_can_be_joined_heard_and_left() {
 }
 
 #[test]
-fn an_address_that_cannot_be_had_is_named() {
+fn errors_contain_operation_and_address() {
     run(async {
         let (_socket, address) = bound().await;
         let err = UdpSocket::bind(address).await.unwrap_err();
@@ -408,7 +408,7 @@ fn an_address_that_cannot_be_had_is_named() {
             (details.operation(), details.address()),
             ("bind", &*address.to_string())
         );
-        // Of several the first that can be had is taken.
+        // Of several addresses, `bind` uses the first that is free.
         let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
         UdpSocket::bind(&[address, free][..]).await.unwrap();
         let none: [SocketAddr; 0] = [];
@@ -424,41 +424,41 @@ fn an_address_that_cannot_be_had_is_named() {
     });
 }
 
-/// Point 44 of the reliability list: errors by ICMP, vanished peers, long datagrams, truncation.
+/// Point 44 of the reliability list: ICMP errors, closed peers, long datagrams, truncation.
 mod point_44 {
     use super::*;
 
-    /// An address of this machine at which nobody listens.
-    async fn nobody() -> SocketAddr {
+    /// Returns an address of this machine with no socket.
+    async fn unused_address() -> SocketAddr {
         bound().await.1
     }
 
     #[test]
-    fn a_refusal_is_told_once_to_a_connected_socket_which_then_works_on() {
+    fn a_refusal_is_returned_once_and_the_connected_socket_keeps_working() {
         run(async {
             let (socket, address) = bound().await;
-            let gone = nobody().await;
-            socket.connect(gone).await.unwrap();
+            let unused = unused_address().await;
+            socket.connect(unused).await.unwrap();
             let mut buf = [0; 8];
-            socket.send(b"anybody?").await.unwrap();
+            socket.send(b"refused").await.unwrap();
             let err = socket.recv(&mut buf).await.unwrap_err();
             assert_eq!(err.kind(), ErrorKind::ConnectionRefused);
             assert!(
                 poll_once(socket.recv(&mut buf)).await.is_none(),
-                "told once"
+                "the error is returned once"
             );
 
-            socket.send(b"anybody?").await.unwrap();
+            socket.send(b"refused").await.unwrap();
             settle().await;
-            let told = socket.take_error().unwrap().unwrap();
-            assert_eq!(told.kind(), ErrorKind::ConnectionRefused);
+            let taken = socket.take_error().unwrap().unwrap();
+            assert_eq!(taken.kind(), ErrorKind::ConnectionRefused);
 
-            // A sender learns it, too, and that datagram is not sent.
-            socket.send(b"anybody?").await.unwrap();
-            let err = socket.send(b"anybody?").await.unwrap_err();
+            // A send returns the error too, and its datagram is not sent.
+            socket.send(b"refused").await.unwrap();
+            let err = socket.send(b"refused").await.unwrap_err();
             assert_eq!(err.kind(), ErrorKind::ConnectionRefused);
 
-            let peer = UdpSocket::bind(gone).await.unwrap();
+            let peer = UdpSocket::bind(unused).await.unwrap();
             socket.send(b"now").await.unwrap();
             assert_eq!(peer.recv_from(&mut buf).await.unwrap(), (3, address));
             peer.send_to(b"yes", address).await.unwrap();
@@ -470,31 +470,31 @@ mod point_44 {
     fn a_waiting_receiver_is_woken_by_a_refusal() {
         run(async {
             let (socket, _) = bound().await;
-            socket.connect(nobody().await).await.unwrap();
+            socket.connect(unused_address().await).await.unwrap();
             let socket = Rc::new(socket);
             let waiting = Rc::clone(&socket);
             let reader = wakeful::spawn(async move { waiting.recv(&mut [0; 8]).await });
             settle().await;
-            socket.send(b"anybody?").await.unwrap();
+            socket.send(b"refused").await.unwrap();
             let err = reader.await.unwrap().unwrap_err();
             assert_eq!(err.kind(), ErrorKind::ConnectionRefused);
         });
     }
 
     #[test]
-    fn an_unconnected_server_survives_300_vanished_peers() {
+    fn an_unconnected_server_keeps_working_after_300_closed_peers() {
         run(async {
             let (server, address) = bound().await;
             let mut buf = [0; 64];
             for _ in 0..300 {
                 let (peer, _) = bound().await;
-                peer.send_to(b"and gone", address).await.unwrap();
+                peer.send_to(b"one ping", address).await.unwrap();
                 drop(peer);
                 let (length, from) = server.recv_from(&mut buf).await.unwrap();
                 server.send_to(&buf[..length], from).await.unwrap();
             }
             let (peer, here) = bound().await;
-            peer.send_to(b"still there?", address).await.unwrap();
+            peer.send_to(b"still works?", address).await.unwrap();
             assert_eq!(server.recv_from(&mut buf).await.unwrap(), (12, here));
         });
     }
@@ -516,7 +516,7 @@ mod point_44 {
     }
 
     #[test]
-    fn what_does_not_fit_is_lost_and_nothing_of_it_comes_later() {
+    fn the_rest_of_a_truncated_datagram_is_lost() {
         run(async {
             let (a, b) = pair().await;
             a.send(b"0123456789").await.unwrap();

@@ -1,4 +1,4 @@
-//! Unix datagrams over the public API: names, full queues, shutdown. What they share in code with
+//! Unix datagrams over the public API: names, full queues, shutdown. The code that they share with
 //! UDP is tested in `udp.rs`.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -16,7 +16,7 @@ use wakeful_net::{SocketError, UnixDatagram};
 use wakeful_tests::net_support::{CLOEXEC, NONBLOCK, TempDir, abstract_name, flags, run, settle};
 
 #[test]
-fn a_pair_talks_both_ways_in_whole_datagrams() {
+fn a_pair_transfers_whole_datagrams_both_ways() {
     run(async {
         let (a, b) = UnixDatagram::pair().unwrap();
         assert_eq!(flags(&a) & (NONBLOCK | CLOEXEC), NONBLOCK | CLOEXEC);
@@ -32,14 +32,14 @@ fn a_pair_talks_both_ways_in_whole_datagrams() {
         assert_eq!((length, sender.is_unnamed()), (4, true));
         assert!(
             poll_once(a.recv(&mut buf)).await.is_none(),
-            "the rest is lost"
+            "the truncated rest is lost"
         );
         assert!(a.peer_addr().unwrap().is_unnamed());
     });
 }
 
 #[test]
-fn datagrams_go_to_paths_and_abstract_names_and_are_answered() {
+fn datagrams_reach_paths_and_abstract_names_and_get_replies() {
     run(async {
         let dir = TempDir::new();
         for name in [dir.join("server").into_os_string(), abstract_name().into()] {
@@ -65,7 +65,7 @@ fn datagrams_go_to_paths_and_abstract_names_and_are_answered() {
 }
 
 #[test]
-fn whoever_has_no_name_cannot_be_answered() {
+fn sending_to_an_unnamed_address_is_an_error() {
     run(async {
         let name = abstract_name();
         let server = UnixDatagram::bind(&name).unwrap();
@@ -80,18 +80,18 @@ fn whoever_has_no_name_cannot_be_answered() {
 }
 
 #[test]
-fn errors_name_what_is_not_there() {
+fn errors_for_missing_peers_have_kind_and_address() {
     run(async {
         let dir = TempDir::new();
         let socket = UnixDatagram::unbound().unwrap();
         let err = socket.send(b"x").await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::NotConnected);
-        let nothing = dir.join("nothing");
-        let err = socket.connect(&nothing).unwrap_err();
+        let missing = dir.join("missing");
+        let err = socket.connect(&missing).unwrap_err();
         assert_eq!(err.kind(), ErrorKind::NotFound);
         let details = SocketError::of(&err).unwrap();
-        assert_eq!(details.address(), nothing.to_str().unwrap());
-        let err = socket.send_to(b"x", &nothing).await.unwrap_err();
+        assert_eq!(details.address(), missing.to_str().unwrap());
+        let err = socket.send_to(b"x", &missing).await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::NotFound);
         let err = socket.send_to(b"x", "x".repeat(108)).await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::InvalidInput);
@@ -112,7 +112,7 @@ fn errors_name_what_is_not_there() {
     });
 }
 
-/// Fills a receiver's queue, by a sender of its own.
+/// Fills a receiver's queue from a separate socket and returns the number of datagrams.
 async fn fill(name: &str) -> usize {
     let sender = UnixDatagram::unbound().unwrap();
     sender.connect(name).unwrap();
@@ -124,7 +124,7 @@ async fn fill(name: &str) -> usize {
 }
 
 #[test]
-fn a_connected_sender_waits_until_the_receiver_has_room() {
+fn a_connected_sender_waits_for_room_at_the_receiver() {
     run(async {
         let name = abstract_name();
         let receiver = UnixDatagram::bind(&name).unwrap();
@@ -143,10 +143,10 @@ fn a_connected_sender_waits_until_the_receiver_has_room() {
     });
 }
 
-/// No event tells a sender that is not connected when the receiver has room again, and those about
-/// its own buffer come after every attempt.
+/// The kernel reports no event to an unconnected sender when the receiver has room again. Events
+/// about the sender's own buffer follow every attempt.
 #[test]
-fn a_sender_that_is_not_connected_does_not_wait_for_ever_for_a_full_receiver() {
+fn an_unconnected_sender_retries_until_a_full_receiver_has_room() {
     run(async {
         let name = abstract_name();
         let receiver = UnixDatagram::bind(&name).unwrap();
@@ -159,7 +159,7 @@ fn a_sender_that_is_not_connected_does_not_wait_for_ever_for_a_full_receiver() {
         let before = wakeful::metrics().polls;
         wakeful::time::sleep(Duration::from_millis(30)).await;
         assert!(!late.is_finished());
-        // It pauses 1, 2, 4, 8, 16 ms between its attempts.
+        // The pauses between attempts are 1, 2, 4, 8 and 16 ms.
         let polls = wakeful::metrics().polls - before;
         assert!((3..30).contains(&polls), "polled {polls} times");
         let mut buf = [0; 8];
@@ -172,7 +172,7 @@ fn a_sender_that_is_not_connected_does_not_wait_for_ever_for_a_full_receiver() {
 }
 
 #[test]
-fn shutdown_ends_a_direction_and_wakes_who_waits() {
+fn shutdown_closes_a_direction_and_wakes_its_waiters() {
     run(async {
         let (a, b) = UnixDatagram::pair().unwrap();
         b.send(b"before").await.unwrap();
@@ -201,7 +201,7 @@ fn shutdown_ends_a_direction_and_wakes_who_waits() {
 }
 
 #[test]
-fn trying_polling_and_waiting_work_together() {
+fn try_poll_and_async_methods_work_together() {
     run(async {
         let (a, b) = UnixDatagram::pair().unwrap();
         let mut buf = [0; 8];
@@ -229,7 +229,7 @@ fn trying_polling_and_waiting_work_together() {
 }
 
 #[test]
-fn sockets_go_to_the_standard_library_and_back() {
+fn sockets_convert_to_std_and_back() {
     run(async {
         let (a, b) = StdUnixDatagram::pair().unwrap();
         let a = UnixDatagram::from_std(a).unwrap();

@@ -1,4 +1,4 @@
-//! Fetches tokio's test files from the cargo registry and prepares them; see `runner/src/prepare.rs`.
+//! Copies tokio's test files from cargo's registry and prepares them; see `runner/src/prepare.rs`.
 
 fn main() {
     if let Err(error) = runner::prepare::into_out_dir() {

@@ -1,1 +1,1 @@
-//! Nothing: the tests are in `tests/`, one file for each taken file of tokio's.
+//! Empty: the tests are in `tests/`, one file for each included file of tokio.

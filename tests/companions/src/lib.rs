@@ -1,7 +1,7 @@
-//! The Rust in the pages that speak of other people's crates, compiled and run with the tests.
+//! The Rust code of the pages about third-party crates, compiled and run with the tests.
 //!
-//! A package of its own, so that neither the libraries nor the behaviour tests depend on those
-//! crates or are built with the features that go with them.
+//! A separate package, so that neither the libraries nor the behavior tests depend on these crates
+//! or are built with the features that they need.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/COMPANIONS.md")]

@@ -1,4 +1,4 @@
-//! What the tests share: a bounded run, and connected pairs of every kind of stream.
+//! Helpers of the tests: a run with a time limit, and connected pairs of every kind of stream.
 
 use std::future::Future;
 use std::os::unix::net::UnixStream as StdUnixStream;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use wakeful::io::AsyncFd;
 use wakeful_net::{TcpListener, TcpStream};
 
-/// Longer than any of these tests takes on a busy machine.
+/// Time limit of a test; longer than any of these tests takes on a busy machine.
 const HUNG: Duration = Duration::from_secs(60);
 
-/// Runs a test's future on a runtime of its own.
+/// Runs a test's future on a new runtime.
 ///
 /// # Panics
 ///
-/// When it does not end.
+/// When the future does not complete.
 pub fn run<F: Future>(future: F) -> F::Output {
     wakeful::block_on(async {
         wakeful::time::timeout(HUNG, future)
@@ -23,11 +23,11 @@ pub fn run<F: Future>(future: F) -> F::Output {
     })
 }
 
-/// Two TCP streams that are connected to each other.
+/// Returns two TCP streams that are connected to each other.
 ///
 /// # Panics
 ///
-/// When they cannot be made.
+/// When they cannot be created.
 pub async fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("bound");
@@ -36,21 +36,21 @@ pub async fn tcp_pair() -> (TcpStream, TcpStream) {
     (server, client)
 }
 
-/// Two sockets of std that are connected to each other, each in an `AsyncFd`.
+/// Returns two sockets of std that are connected to each other, each in an `AsyncFd`.
 ///
 /// # Panics
 ///
-/// When they cannot be made.
+/// When they cannot be created.
 pub fn fd_pair() -> (AsyncFd<StdUnixStream>, AsyncFd<StdUnixStream>) {
     let (left, right) = StdUnixStream::pair().expect("a pair");
     let fd = |socket: StdUnixStream| {
         socket.set_nonblocking(true).expect("a socket");
-        AsyncFd::new(socket).expect("it can be watched")
+        AsyncFd::new(socket).expect("registered")
     };
     (fd(left), fd(right))
 }
 
-/// Bytes in which a shift or a swap would show.
+/// Returns bytes in which a shift or a swap is detected by comparison.
 #[must_use]
 pub fn pattern(length: usize) -> Vec<u8> {
     (0..length as u64)

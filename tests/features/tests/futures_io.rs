@@ -12,10 +12,10 @@ use wakeful::io::duplex;
 use wakeful_feature_tests::{fd_pair, pattern, run, tcp_pair};
 use wakeful_net::{TcpStream, UnixStream};
 
-/// More than the kernel takes at once, so that both sides have to wait.
+/// More bytes than the kernel's buffers hold, so that both sides have to wait.
 const MUCH: usize = 2 << 20;
 
-/// Sends, ends its direction, and returns what comes back.
+/// Sends `bytes`, closes the direction, and returns the bytes that come back.
 async fn send_and_receive(
     mut reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
@@ -32,7 +32,7 @@ async fn send_and_receive(
     received
 }
 
-/// Sends everything back, and the end, too.
+/// Echoes all bytes, then EOF.
 async fn echo(reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite + Unpin) {
     copy(reader, &mut writer).await.unwrap();
     writer.close().await.unwrap();
@@ -52,7 +52,7 @@ fn tcp_streams_echo_by_reference_and_in_halves() {
 
         let (server, mut client) = tcp_pair().await;
         let (server_reads, server_writes) = server.into_split();
-        // `client.split()` would be `AsyncReadExt`'s, which takes the stream by value.
+        // `client.split()` would call the method of `AsyncReadExt`, which takes the stream by value.
         let (client_reads, client_writes) = TcpStream::split(&mut client);
         let (_, received) = join(
             echo(server_reads, server_writes),
@@ -88,7 +88,7 @@ fn unix_streams_echo_by_reference_and_in_halves() {
 }
 
 #[test]
-fn streams_themselves_go_where_one_value_has_to_do_both() {
+fn owned_streams_implement_both_traits_by_value() {
     run(async {
         let (server, client) = tcp_pair().await;
         let (reads, writes) = AsyncReadExt::split(server);
@@ -106,7 +106,7 @@ fn streams_themselves_go_where_one_value_has_to_do_both() {
 }
 
 #[test]
-fn descriptors_of_others_are_streams() {
+fn async_fds_of_std_sockets_are_streams() {
     run(async {
         let (server, client) = fd_pair();
         let bytes = pattern(MUCH);
@@ -117,7 +117,7 @@ fn descriptors_of_others_are_streams() {
         };
         let sending = async {
             (&client).write_all(&bytes).await.unwrap();
-            (&client).close().await.unwrap(); // flushes; only dropping it ends it
+            (&client).close().await.unwrap(); // only flushes; the drop below sends EOF
         };
         let (received, ()) = join(receiving, sending).await;
         assert!(received == bytes);
@@ -127,7 +127,7 @@ fn descriptors_of_others_are_streams() {
 }
 
 #[test]
-fn streams_in_memory_echo_too() {
+fn duplex_streams_echo_by_reference() {
     run(async {
         let bytes = pattern(100_000);
         let (server, client) = duplex(1000);
@@ -141,10 +141,10 @@ fn streams_in_memory_echo_too() {
 }
 
 #[test]
-fn several_buffers_are_one_transfer() {
+fn vectored_transfers_use_several_buffers_at_once() {
     run(async {
         let (mut server, mut client) = tcp_pair().await;
-        // By the name of the trait: the streams have methods of these names of their own.
+        // Called through the trait, because the streams have inherent methods of these names.
         let parts = [IoSlice::new(b"head"), IoSlice::new(b"body")];
         let sent = AsyncWriteExt::write_vectored(&mut client, &parts).await;
         assert_eq!(sent.unwrap(), 8);

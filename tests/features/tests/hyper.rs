@@ -1,4 +1,4 @@
-//! Feature `hyper`: hyper's own client and server talk over our streams, on our executor and timer.
+//! Feature `hyper`: hyper's client and server on Wakeful's streams, executor and timer.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -23,7 +23,7 @@ use wakeful::runtime::Builder;
 use wakeful_feature_tests::{fd_pair, pattern, run, tcp_pair};
 use wakeful_net::UnixStream;
 
-/// Sends a request's body back and counts; an `Rc` makes sure that nothing here is `Send`.
+/// Echoes a request's body and counts requests. The `Rc` makes the future not `Send`.
 async fn echo(
     request: Request<Incoming>,
     served: Rc<Cell<u32>>,
@@ -40,7 +40,7 @@ fn request(body: Vec<u8>) -> Request<Full<Bytes>> {
 }
 
 #[test]
-fn http_1_goes_back_and_forth_over_every_kind_of_stream() {
+fn http_1_works_over_every_kind_of_stream() {
     async fn exchange<S, C>(server: S, client: C)
     where
         S: Read + Write + Unpin + 'static,
@@ -57,7 +57,7 @@ fn http_1_goes_back_and_forth_over_every_kind_of_stream() {
         });
         let (mut sender, connection) = client::conn::http1::handshake(client).await.unwrap();
         let connection = wakeful::spawn(connection);
-        // The second is more than the kernel's buffers and one read take.
+        // The second body is larger than the kernel's buffers and than one read.
         for body in [pattern(10), pattern(4 << 20), Vec::new()] {
             let answer = sender.send_request(request(body.clone())).await.unwrap();
             let received = answer.into_body().collect().await.unwrap().to_bytes();
@@ -81,7 +81,7 @@ fn http_1_goes_back_and_forth_over_every_kind_of_stream() {
 }
 
 #[test]
-fn http_2_runs_its_tasks_on_the_executor_though_they_are_not_send() {
+fn http_2_spawns_tasks_that_are_not_send_on_the_executor() {
     run(async {
         let (server, client) = tcp_pair().await;
         let served = Rc::new(Cell::new(0));
@@ -119,7 +119,7 @@ fn http_2_runs_its_tasks_on_the_executor_though_they_are_not_send() {
 }
 
 #[test]
-fn hypers_time_outs_follow_the_runtimes_clock() {
+fn hyper_timeouts_use_the_runtimes_clock() {
     let runtime = Builder::new().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let (server, _silent) = UnixStream::pair().unwrap();
@@ -134,7 +134,7 @@ fn hypers_time_outs_follow_the_runtimes_clock() {
                 .serve_connection(server, service)
                 .await
         });
-        // The clock does not jump by itself while a socket is waited for.
+        // The paused clock does not jump while a task waits for a socket.
         wakeful::task::yield_now().await;
         wakeful::time::advance(Duration::from_secs(29)).await;
         wakeful::task::yield_now().await;
@@ -147,7 +147,7 @@ fn hypers_time_outs_follow_the_runtimes_clock() {
 }
 
 #[test]
-fn the_timer_sleeps_and_is_reset_on_the_runtimes_clock() {
+fn timer_sleeps_and_resets_use_the_runtimes_clock() {
     let runtime = Builder::new().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let timer = WakefulTimer;
@@ -161,7 +161,7 @@ fn the_timer_sleeps_and_is_reset_on_the_runtimes_clock() {
         timer.reset(&mut sleep, begin + Duration::from_secs(100));
         assert!(
             std::ptr::addr_eq(before, &raw const *sleep),
-            "a new one was made"
+            "a new sleep was created"
         );
         sleep.await;
         assert_eq!(timer.now() - begin, Duration::from_secs(100));
@@ -169,7 +169,7 @@ fn the_timer_sleeps_and_is_reset_on_the_runtimes_clock() {
 }
 
 #[test]
-fn a_foreign_sleep_is_replaced_when_it_is_reset() {
+fn resetting_a_sleep_of_another_type_replaces_it() {
     struct Never;
     impl Future for Never {
         type Output = ();
@@ -185,7 +185,7 @@ fn a_foreign_sleep_is_replaced_when_it_is_reset() {
     });
 }
 
-/// Reads once into memory that was never written.
+/// Reads once into uninitialized memory.
 async fn read_once(stream: &mut (impl Read + Unpin), room: usize) -> Vec<u8> {
     let mut memory = vec![MaybeUninit::uninit(); room];
     let mut buf = ReadBuf::uninit(&mut memory);
@@ -196,7 +196,7 @@ async fn read_once(stream: &mut (impl Read + Unpin), room: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_read_takes_no_more_than_there_is_room_for() {
+fn a_read_takes_no_more_than_fits_into_the_buffer() {
     run(async {
         let (mut here, there) = UnixStream::pair().unwrap();
         there.write_all(b"abcdef").await.unwrap();
@@ -209,7 +209,7 @@ fn a_read_takes_no_more_than_there_is_room_for() {
 }
 
 #[test]
-fn several_buffers_are_one_transfer() {
+fn vectored_transfers_use_several_buffers_at_once() {
     run(async {
         let (here, mut there) = UnixStream::pair().unwrap();
         assert!(Write::is_write_vectored(&there));
@@ -223,8 +223,8 @@ fn several_buffers_are_one_transfer() {
 }
 
 #[test]
-fn a_stream_may_read_from_another_one_while_it_is_read() {
-    /// Lets another stream go first, by way of hyper's trait, and then reads.
+fn a_stream_can_read_another_one_inside_its_own_read() {
+    /// Reads another stream through hyper's trait before its own.
     struct After(UnixStream, UnixStream);
     impl AsyncRead for After {
         fn poll_read(

@@ -1,4 +1,4 @@
-//! Feature `tokio-io`: tokio's readers and writers on every stream of ours, without tokio's runtime.
+//! Feature `tokio-io`: tokio's readers and writers on every stream of Wakeful, without tokio's runtime.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -16,10 +16,10 @@ use wakeful::io::duplex;
 use wakeful_feature_tests::{fd_pair, pattern, run, tcp_pair};
 use wakeful_net::UnixStream;
 
-/// More than the kernel takes at once, so that both sides have to wait.
+/// More bytes than the kernel's buffers hold, so that both sides have to wait.
 const MUCH: usize = 2 << 20;
 
-/// Sends, ends its direction, and returns what comes back.
+/// Sends `bytes`, closes the direction, and returns the bytes that come back.
 async fn send_and_receive(
     mut reader: impl AsyncRead + Unpin,
     mut writer: impl AsyncWrite + Unpin,
@@ -37,13 +37,13 @@ async fn send_and_receive(
     received
 }
 
-/// Sends everything back, and the end, too.
+/// Echoes all bytes, then EOF.
 async fn echo(mut reader: impl AsyncRead + Unpin, mut writer: impl AsyncWrite + Unpin) {
     copy(&mut reader, &mut writer).await.unwrap();
     writer.shutdown().await.unwrap();
 }
 
-/// Both, in one task.
+/// Polls both futures in one task.
 async fn join<A: Future, B: Future>(left: A, right: B) -> (A::Output, B::Output) {
     let (mut left, mut right) = (pin!(left), pin!(right));
     let (mut first, mut second) = (None, None);
@@ -117,7 +117,7 @@ fn unix_streams_echo_by_reference_and_in_halves() {
 }
 
 #[test]
-fn streams_in_memory_echo_too() {
+fn duplex_streams_echo_by_reference() {
     run(async {
         let bytes = pattern(100_000);
         let (server, client) = duplex(1000);
@@ -131,7 +131,7 @@ fn streams_in_memory_echo_too() {
 }
 
 #[test]
-fn a_proxy_of_tokio_joins_two_of_our_streams() {
+fn tokios_copy_bidirectional_connects_two_streams() {
     run(async {
         let (mut inner, server) = UnixStream::pair().unwrap();
         let (mut outer, client) = tcp_pair().await;
@@ -148,11 +148,11 @@ fn a_proxy_of_tokio_joins_two_of_our_streams() {
 }
 
 #[test]
-fn lines_are_read_out_of_a_descriptor_of_others() {
+fn lines_are_read_from_an_async_fd_of_a_std_socket() {
     run(async {
         let (server, mut client) = fd_pair();
         client.write_all(b"one\ntwo\n").await.unwrap();
-        client.shutdown().await.unwrap(); // flushes; only dropping it ends it
+        client.shutdown().await.unwrap(); // only flushes; the drop below sends EOF
         let mut lines = BufReader::new(server).lines();
         assert_eq!(lines.next_line().await.unwrap().unwrap(), "one");
         assert_eq!(lines.next_line().await.unwrap().unwrap(), "two");
@@ -222,7 +222,7 @@ fn the_macro_implements_tokios_trait_for_other_types() {
 }
 
 #[test]
-fn several_buffers_are_one_transfer() {
+fn vectored_transfers_use_several_buffers_at_once() {
     run(async {
         let (mut server, mut client) = tcp_pair().await;
         assert!(AsyncWrite::is_write_vectored(&client));
@@ -245,7 +245,7 @@ async fn read(stream: &UnixStream, buf: &mut ReadBuf<'_>) {
 }
 
 #[test]
-fn a_read_keeps_what_the_buffer_holds_and_fills_it_to_the_end() {
+fn a_read_appends_to_the_filled_part_of_the_buffer() {
     run(async {
         let (here, there) = UnixStream::pair().unwrap();
         there.write_all(b"abcdef").await.unwrap();
@@ -254,7 +254,7 @@ fn a_read_keeps_what_the_buffer_holds_and_fills_it_to_the_end() {
         buf.put_slice(b"x");
         read(&here, &mut buf).await;
         assert_eq!(buf.filled(), b"xabcd");
-        // It is full: that is no end of the stream, and takes nothing.
+        // The buffer is full: the read consumes nothing and is no EOF.
         read(&here, &mut buf).await;
         buf.clear();
         read(&here, &mut buf).await;
@@ -267,7 +267,7 @@ fn a_read_keeps_what_the_buffer_holds_and_fills_it_to_the_end() {
 }
 
 #[test]
-fn a_large_buffer_is_not_initialised_whole_for_a_small_message() {
+fn a_large_buffer_is_initialized_only_in_part_for_a_small_message() {
     run(async {
         let (here, there) = UnixStream::pair().unwrap();
         there.write_all(b"small").await.unwrap();
@@ -280,7 +280,7 @@ fn a_large_buffer_is_not_initialised_whole_for_a_small_message() {
 }
 
 #[test]
-fn a_buffer_that_is_initialised_is_used_whole() {
+fn an_initialized_buffer_is_used_in_full() {
     run(async {
         let (here, there) = UnixStream::pair().unwrap();
         let bytes = pattern(100_000);

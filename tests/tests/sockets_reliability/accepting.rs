@@ -1,5 +1,5 @@
-//! Accepting when something is in short supply (the library's part of point 50), and what becomes
-//! of readiness then.
+//! Accepting when descriptors run out (the library's part of point 50), and what happens to the
+//! listener's readiness.
 
 use std::io::ErrorKind;
 use std::os::fd::AsRawFd as _;
@@ -10,10 +10,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wakeful_net::{AcceptError, TcpStream, accept_error};
 use wakeful_tests::net_support::{alone, listen, run, settle};
 
-/// Lowers the limit so far that `spare` more descriptors can be opened, or a few less if some of
-/// those numbers are taken.
+/// Lowers the limit so that `spare` more descriptors can be opened, or fewer if some of these
+/// numbers are in use.
 fn leave_descriptors(spare: u64) {
-    // Only to be able to ask for the lowest number that is free.
+    // The raised limit allows one open call, which returns the lowest free number.
     set_limit(getrlimit(Resource::Nofile).maximum.unwrap_or(1024));
     let lowest = std::fs::File::open("/dev/null").unwrap().as_raw_fd();
     set_limit(u64::try_from(lowest).unwrap() + spare);
@@ -48,9 +48,10 @@ fn after_emfile_the_waiting_connection_is_accepted_without_a_new_one() {
                 }
                 leave_descriptors(8);
                 settle().await;
-                // No edge will come: the connection was there before. Ready at once, or never.
+                // No edge follows, because the connection was already queued. Without the stored
+                // readiness this accept would wait forever.
                 let accepted = future::poll_once(listener.accept()).await;
-                let (_stream, peer) = accepted.expect("still known to be ready").unwrap();
+                let (_stream, peer) = accepted.expect("the readiness was kept").unwrap();
                 assert_eq!(peer, client.local_addr().unwrap());
             });
         },
@@ -58,18 +59,19 @@ fn after_emfile_the_waiting_connection_is_accepted_without_a_new_one() {
 }
 
 #[test]
-fn connecting_and_binding_without_descriptors_say_so() {
+fn connecting_and_binding_without_descriptors_report_emfile() {
     alone(
-        "accepting::connecting_and_binding_without_descriptors_say_so",
+        "accepting::connecting_and_binding_without_descriptors_report_emfile",
         || {
             run(async {
                 let listener = listen().await;
                 let address = listener.local_addr().unwrap();
                 leave_descriptors(0);
                 let err = TcpStream::connect(address).await.unwrap_err();
-                assert_eq!(
-                    err.to_string(),
-                    format!("connect {address}: Too many open files (os error 24)")
+                let text = err.to_string();
+                assert!(
+                    text.starts_with(&format!("connect {address}: Too many open files")),
+                    "{text}"
                 );
                 let err = wakeful_net::TcpListener::bind("127.0.0.1:0")
                     .await
@@ -87,7 +89,7 @@ fn connecting_and_binding_without_descriptors_say_so() {
 }
 
 #[test]
-fn a_flood_of_connections_leaves_other_tasks_their_turn() {
+fn accepting_many_connections_does_not_starve_other_tasks() {
     run(async {
         let listener = listen().await;
         let address = listener.local_addr().unwrap();
@@ -96,20 +98,20 @@ fn a_flood_of_connections_leaves_other_tasks_their_turn() {
             .collect();
         settle().await;
         let other = wakeful::spawn(async { wakeful::metrics().polls });
-        // All 300 are ready at once; the I/O budget makes this task yield in between.
+        // All 300 connections are ready at once; the budget makes this task yield in between.
         let mut accepted = 0;
         while !other.is_finished() {
             listener.accept().await.unwrap();
             accepted += 1;
         }
-        assert!(accepted < 300, "the other task had to wait for all of them");
+        assert!(accepted < 300, "the other task waited for all connections");
     });
 }
 
 #[test]
-fn a_listener_that_does_not_listen_is_fatal() {
+fn accepting_on_a_socket_that_does_not_listen_is_fatal() {
     run(async {
-        // A socket of the standard library that was never told to listen.
+        // A socket of the standard library on which `listen` was never called.
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None);
         let listener = std::net::TcpListener::from(std::os::fd::OwnedFd::from(socket.unwrap()));
         let listener = wakeful_net::TcpListener::from_std(listener).unwrap();

@@ -1,5 +1,5 @@
-//! What every descriptor has to be: non-blocking, close-on-exec, registered once, closed at the end
-//! (E17, K6 of the seeds; point 29 of the reliability list as far as it concerns sockets).
+//! Properties of every descriptor: non-blocking, close-on-exec, registered once, closed on drop
+//! (E17, K6 of the seeds; the part of point 29 of the reliability list about sockets).
 
 use std::os::fd::AsFd;
 
@@ -48,7 +48,7 @@ fn every_descriptor_is_non_blocking_and_close_on_exec() {
 }
 
 #[test]
-fn what_comes_from_std_is_made_non_blocking() {
+fn sockets_from_std_are_made_non_blocking() {
     run(async {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -64,10 +64,10 @@ fn what_comes_from_std_is_made_non_blocking() {
 }
 
 #[test]
-fn a_surviving_duplicate_wakes_nobody_and_registers_afresh() {
+fn a_surviving_duplicate_causes_no_wake_and_can_be_registered_again() {
     run(async {
         let (stream, peer) = UnixStream::pair().unwrap();
-        // Handing the descriptor out takes back the promise that nobody has duplicated it.
+        // `as_fd` ends the assumption that the descriptor has no duplicate.
         let duplicate = stream.as_fd().try_clone_to_owned().unwrap();
         let number = stream.as_fd().try_clone_to_owned().unwrap();
         drop(stream);
@@ -77,7 +77,7 @@ fn a_surviving_duplicate_wakes_nobody_and_registers_afresh() {
         let after = wakeful::metrics();
         assert_eq!(
             after.events_stale, before.events_stale,
-            "it was deregistered"
+            "the dropped stream was deregistered"
         );
         drop(number);
         let stream = UnixStream::from_std(duplicate.into()).unwrap();
@@ -86,11 +86,11 @@ fn a_surviving_duplicate_wakes_nobody_and_registers_afresh() {
 }
 
 #[test]
-fn dropping_one_of_two_clones_takes_its_registration_along() {
+fn dropping_one_of_two_clones_removes_its_registration() {
     run(async {
         let (stream, peer) = UnixStream::pair().unwrap();
         let clone = stream.try_clone().unwrap();
-        // Closing its descriptor would not do it: the other one keeps the open file alive.
+        // Closing the descriptor alone would not deregister it: the clone keeps the open file alive.
         drop(stream);
         let second = clone.try_clone().unwrap();
         drop(second);
@@ -103,13 +103,13 @@ fn dropping_one_of_two_clones_takes_its_registration_along() {
 }
 
 #[test]
-fn a_number_that_is_used_again_inherits_no_readiness() {
+fn a_reused_descriptor_number_inherits_no_readiness() {
     run(async {
         for _ in 0..100 {
             let (old, peer) = UnixStream::pair().unwrap();
             peer.write_all(b"abc").await.unwrap();
             old.readable().await.unwrap();
-            // An event of `old` may still be on its way when its number goes to the new stream.
+            // An event of `old` can still be queued when its number is reused by the new stream.
             peer.write_all(b"def").await.unwrap();
             drop(old);
             let (new, _new_peer) = UnixStream::pair().unwrap();
@@ -118,7 +118,7 @@ fn a_number_that_is_used_again_inherits_no_readiness() {
             assert_eq!(err.kind(), std::io::ErrorKind::WouldBlock);
             let called = new.try_io(
                 wakeful::io::Interest::READABLE,
-                || -> std::io::Result<()> { panic!("taken for readable") },
+                || -> std::io::Result<()> { panic!("stale readiness") },
             );
             assert!(called.is_err());
         }
@@ -126,30 +126,33 @@ fn a_number_that_is_used_again_inherits_no_readiness() {
 }
 
 #[test]
-fn nothing_stays_open_or_registered() {
-    alone("descriptors::nothing_stays_open_or_registered", || {
-        run(async {
-            let listener = listen().await;
-            let address = listener.local_addr().unwrap();
-            let (fds, sources) = (open_descriptors(), wakeful::metrics().sources);
-            for round in 0..200 {
-                let client = TcpStream::connect(address).await.unwrap();
-                let (server, _) = listener.accept().await.unwrap();
-                match round % 4 {
-                    // FIN from one side, from the other, a reset, and bytes that nobody reads.
-                    0 => drop(client),
-                    1 => drop(server),
-                    2 => client.set_zero_linger().unwrap(),
-                    _ => server.write_all(b"unread").await.unwrap(),
+fn closed_connections_leave_no_descriptor_and_no_registration() {
+    alone(
+        "descriptors::closed_connections_leave_no_descriptor_and_no_registration",
+        || {
+            run(async {
+                let listener = listen().await;
+                let address = listener.local_addr().unwrap();
+                let (fds, sources) = (open_descriptors(), wakeful::metrics().sources);
+                for round in 0..200 {
+                    let client = TcpStream::connect(address).await.unwrap();
+                    let (server, _) = listener.accept().await.unwrap();
+                    match round % 4 {
+                        // A FIN from either side, a reset, and bytes that are never read.
+                        0 => drop(client),
+                        1 => drop(server),
+                        2 => client.set_zero_linger().unwrap(),
+                        _ => server.write_all(b"unread").await.unwrap(),
+                    }
                 }
-            }
-            settle().await;
-            assert_eq!(
-                (open_descriptors(), wakeful::metrics().sources),
-                (fds, sources)
-            );
-        });
-    });
+                settle().await;
+                assert_eq!(
+                    (open_descriptors(), wakeful::metrics().sources),
+                    (fds, sources)
+                );
+            });
+        },
+    );
 }
 
 #[test]

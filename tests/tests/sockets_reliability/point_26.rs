@@ -1,5 +1,5 @@
-//! Point 26. Read until WouldBlock before waiting; after a short read on a true edge a FIN or an
-//! error behind it still wakes.
+//! Point 26. A read is repeated until `WouldBlock` before it waits. A FIN or an error that follows
+//! a short read still wakes the reader.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::Shutdown;
@@ -10,7 +10,7 @@ use wakeful_net::UnixStream;
 use wakeful_tests::net_support::{pattern, run, settle, tcp_and_std};
 
 #[test]
-fn a_fin_that_came_with_the_data_is_read_after_a_short_read() {
+fn a_fin_that_arrived_with_the_data_is_read_after_a_short_read() {
     run(async {
         for len in [1, 3, 64] {
             let (server, mut peer) = tcp_and_std().await;
@@ -25,12 +25,12 @@ fn a_fin_that_came_with_the_data_is_read_after_a_short_read() {
 }
 
 #[test]
-fn a_fin_that_comes_between_the_event_and_the_short_read_still_wakes() {
+fn a_fin_between_the_event_and_the_short_read_still_wakes() {
     run(async {
         let (server, mut peer) = tcp_and_std().await;
         peer.write_all(b"abc").unwrap();
         server.readable().await.unwrap();
-        // The event said "readable" and nothing of an end; the end comes now, before the read.
+        // The event reported readable without EOF; the FIN arrives now, before the read.
         peer.shutdown(Shutdown::Write).unwrap();
         let mut buf = [0; 64];
         assert_eq!(server.read(&mut buf).await.unwrap(), 3);
@@ -39,7 +39,7 @@ fn a_fin_that_comes_between_the_event_and_the_short_read_still_wakes() {
 }
 
 #[test]
-fn a_fin_that_comes_after_the_short_read_wakes_the_waiting_reader() {
+fn a_fin_after_the_short_read_wakes_the_waiting_reader() {
     run(async {
         let (server, mut peer) = tcp_and_std().await;
         peer.write_all(b"abc").unwrap();
@@ -72,23 +72,23 @@ fn a_reset_behind_a_short_read_is_not_lost() {
         assert_eq!(
             server.read(&mut buf).await.unwrap(),
             0,
-            "from then on it is an end"
+            "after the reset, reads return EOF"
         );
     });
 }
 
 #[test]
-fn try_read_keeps_the_same_rules() {
+fn try_read_follows_the_same_rules() {
     run(async {
         let (server, mut peer) = tcp_and_std().await;
         peer.write_all(b"abc").unwrap();
         server.readable().await.unwrap();
         let mut buf = [0; 64];
         assert_eq!(server.try_read(&mut buf).unwrap(), 3);
-        // The short read has cleared the readiness: no second system call to see EAGAIN.
+        // The short read has cleared the readiness, so no second system call returns EAGAIN.
         let called = server.try_io(
             wakeful::io::Interest::READABLE,
-            || -> std::io::Result<()> { panic!("taken for readable") },
+            || -> std::io::Result<()> { panic!("the readiness was not cleared") },
         );
         assert_eq!(called.unwrap_err().kind(), ErrorKind::WouldBlock);
         peer.write_all(b"de").unwrap();
@@ -101,16 +101,16 @@ fn try_read_keeps_the_same_rules() {
 }
 
 #[test]
-fn a_full_read_asks_again_before_it_waits() {
+fn a_full_read_keeps_the_readiness() {
     run(async {
         let (server, mut peer) = tcp_and_std().await;
         peer.write_all(b"abcdef").unwrap();
         settle().await;
-        // One edge, three reads: the readiness has to outlive those that fill their buffer.
+        // One edge, three reads: a read that fills its buffer must not clear the readiness.
         let mut buf = [0; 2];
         for expected in [b"ab", b"cd", b"ef"] {
             let read = future::poll_once(server.read(&mut buf)).await;
-            assert_eq!(read.expect("is there").unwrap(), 2);
+            assert_eq!(read.expect("the readiness was kept").unwrap(), 2);
             assert_eq!(&buf, expected);
         }
         assert!(future::poll_once(server.read(&mut buf)).await.is_none());
@@ -135,9 +135,9 @@ fn a_peek_that_finds_nothing_waits_for_the_next_edge() {
     });
 }
 
-/// Every way to cut a message and its end into pieces that arrive in different turns.
+/// Cuts messages at random places into pieces that arrive in different turns, followed by EOF.
 #[test]
-fn no_byte_and_no_end_is_lost_whatever_the_rhythm() {
+fn no_byte_and_no_eof_is_lost_however_the_message_is_cut() {
     run(async {
         let mut random = fastrand::Rng::with_seed(26);
         for round in 0..300 {
@@ -173,8 +173,8 @@ fn no_byte_and_no_end_is_lost_whatever_the_rhythm() {
     });
 }
 
-/// A receive stops before a byte of urgent data, although more lies behind it. Such a short read
-/// does not mean that the kernel's buffer is empty.
+/// A receive stops before a byte of urgent data, even if more bytes follow. Such a short read does
+/// not mean that the kernel's buffer is empty.
 #[test]
 fn bytes_behind_urgent_data_are_read() {
     run(async {

@@ -1,5 +1,5 @@
-//! Point 31. Read and write of one stream from two tasks; two readers: both woken, never one
-//! silently lost.
+//! Point 31. One stream is read and written by two tasks; with two readers both are woken, and no
+//! wake is lost.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -35,8 +35,8 @@ fn one_task_reads_while_another_writes() {
     });
 }
 
-/// What each reader got, in the order in which they were served.
-async fn read_by(readers: usize, stream: Rc<UnixStream>) -> Rc<RefCell<Vec<usize>>> {
+/// Spawns readers and returns the list of their results, in the order of completion.
+async fn spawn_readers(readers: usize, stream: Rc<UnixStream>) -> Rc<RefCell<Vec<usize>>> {
     let got = Rc::new(RefCell::new(Vec::new()));
     for _ in 0..readers {
         let (stream, got) = (Rc::clone(&stream), Rc::clone(&got));
@@ -53,10 +53,14 @@ async fn read_by(readers: usize, stream: Rc<UnixStream>) -> Rc<RefCell<Vec<usize
 fn two_readers_are_both_woken() {
     run(async {
         let (stream, peer) = UnixStream::pair().unwrap();
-        let got = read_by(2, Rc::new(stream)).await;
+        let got = spawn_readers(2, Rc::new(stream)).await;
         peer.write_all(b"abc").await.unwrap();
         settle().await;
-        assert_eq!(*got.borrow(), [3], "one has it, the other one waits again");
+        assert_eq!(
+            *got.borrow(),
+            [3],
+            "one reader has the bytes, the other waits again"
+        );
         peer.write_all(b"de").await.unwrap();
         settle().await;
         assert_eq!(*got.borrow(), [3, 2]);
@@ -64,10 +68,10 @@ fn two_readers_are_both_woken() {
 }
 
 #[test]
-fn the_end_of_a_stream_wakes_all_its_readers() {
+fn eof_wakes_all_readers() {
     run(async {
         let (stream, peer) = UnixStream::pair().unwrap();
-        let got = read_by(5, Rc::new(stream)).await;
+        let got = spawn_readers(5, Rc::new(stream)).await;
         drop(peer);
         settle().await;
         assert_eq!(*got.borrow(), [0; 5]);
@@ -75,17 +79,17 @@ fn the_end_of_a_stream_wakes_all_its_readers() {
 }
 
 #[test]
-fn a_reader_that_goes_away_leaves_the_others_their_wake() {
+fn an_aborted_reader_does_not_consume_the_wake_of_another() {
     run(async {
         let (stream, peer) = UnixStream::pair().unwrap();
         let stream = Rc::new(stream);
-        let impatient = wakeful::spawn({
+        let aborted = wakeful::spawn({
             let stream = Rc::clone(&stream);
             async move { stream.read(&mut [0; 8]).await }
         });
-        let got = read_by(1, stream).await;
-        impatient.abort();
-        assert!(impatient.await.unwrap_err().is_cancelled());
+        let got = spawn_readers(1, stream).await;
+        aborted.abort();
+        assert!(aborted.await.unwrap_err().is_cancelled());
         peer.write_all(b"abc").await.unwrap();
         settle().await;
         assert_eq!(*got.borrow(), [3]);
@@ -93,7 +97,7 @@ fn a_reader_that_goes_away_leaves_the_others_their_wake() {
 }
 
 #[test]
-fn two_writers_both_get_their_turn() {
+fn two_writers_both_make_progress() {
     run(async {
         const LEN: usize = 1 << 20;
         let (server, client) = tcp_pair().await;
@@ -123,7 +127,7 @@ fn two_tasks_that_accept_from_one_listener_both_make_progress() {
                 loop {
                     let (_stream, _) = listener.accept().await.unwrap();
                     served.borrow_mut()[me] += 1;
-                    // Whoever has just served lets the other one wait in front.
+                    // Yields, so that the other task becomes the first waiter.
                     wakeful::task::yield_now().await;
                 }
             });

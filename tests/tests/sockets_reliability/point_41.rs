@@ -1,5 +1,5 @@
-//! Point 41. Cancelled read, accept, connect, write: no byte and no connection is lost; the socket
-//! is usable; a select loop over `read` for 10^5 rounds keeps a hash.
+//! Point 41. A cancelled read, accept, connect or write loses no byte and no connection, and the
+//! socket stays usable; a select loop over `read` for 10^5 rounds preserves a hash.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -24,7 +24,7 @@ fn a_select_loop_over_read_keeps_every_byte_for_100_000_rounds() {
         let (server, mut peer) = tcp_and_std().await;
         let bytes = pattern(4 << 20, 41);
         let expected = hash(&bytes);
-        // The peer hands bytes out in step with the rounds, so that most reads find nothing.
+        // The peer sends one piece per round, so that most reads find nothing.
         let (ticket, tickets) = std::sync::mpsc::sync_channel(64);
         let writer = thread::spawn(move || {
             let mut random = fastrand::Rng::with_seed(41);
@@ -42,15 +42,15 @@ fn a_select_loop_over_read_keeps_every_byte_for_100_000_rounds() {
         let (mut read, mut cancelled) = (0, 0);
         for _ in 0..ROUNDS {
             if ticket.try_send(()).is_err() {
-                // The peer is behind, which is as good.
+                // The peer is behind; its queue has enough pieces already.
             }
             let len = random.usize(1..=buf.len());
-            let turn = async {
+            let cancel = async {
                 wakeful::task::yield_now().await;
                 None
             };
             let receive = async { Some(server.read(&mut buf[..len]).await.unwrap()) };
-            match future::or(receive, turn).await {
+            match future::or(receive, cancel).await {
                 Some(n) => {
                     read += 1;
                     got.extend_from_slice(&buf[..n]);
@@ -66,7 +66,7 @@ fn a_select_loop_over_read_keeps_every_byte_for_100_000_rounds() {
         assert_eq!(hash(&got), expected);
         assert!(
             read > ROUNDS / 100 && cancelled > ROUNDS / 100,
-            "{read} read, {cancelled} not"
+            "{read} reads completed, {cancelled} were cancelled"
         );
     });
 }
@@ -90,11 +90,11 @@ fn a_cancelled_accept_loses_no_connection() {
         let mut accepted = HashSet::new();
         while accepted.len() < CLIENTS {
             let accept = async { Some(listener.accept().await.unwrap().1) };
-            let turn = async {
+            let cancel = async {
                 wakeful::task::yield_now().await;
                 None
             };
-            accepted.extend(future::or(accept, turn).await);
+            accepted.extend(future::or(accept, cancel).await);
         }
         let (_clients, addresses) = clients.join().unwrap();
         assert_eq!(accepted, addresses);
@@ -107,8 +107,8 @@ fn a_cancelled_write_has_sent_nothing() {
         let (server, mut peer) = tcp_and_std().await;
         let chunk = pattern(10_000, 41);
         let mut sent = Vec::new();
-        // Until the buffers are full and the write is dropped while it waits; then once more after
-        // the peer has made room.
+        // Each round writes until the buffers are full, drops the waiting write, and lets the peer
+        // drain them.
         for _ in 0..3 {
             while let Some(n) = future::poll_once(server.write(&chunk)).await {
                 sent.extend_from_slice(&chunk[..n.unwrap()]);
@@ -120,14 +120,18 @@ fn a_cancelled_write_has_sent_nothing() {
             server.writable().await.unwrap();
         }
         drop(server);
-        assert_eq!(peer.read(&mut [0; 1]).unwrap(), 0, "not a byte more");
+        assert_eq!(
+            peer.read(&mut [0; 1]).unwrap(),
+            0,
+            "a cancelled write sent bytes"
+        );
     });
 }
 
 #[test]
 fn a_cancelled_connect_closes_its_socket() {
     run(async {
-        // Two connections fill a backlog of one; the third is not answered.
+        // Two connections fill a backlog of one; the third receives no answer.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = socket.local_addr().unwrap();
@@ -147,7 +151,7 @@ fn a_cancelled_connect_closes_its_socket() {
         for _ in 0..2 {
             listener.accept().await.unwrap();
         }
-        // The listener is as good as new.
+        // The listener still works.
         let (client, accepted) = future::zip(TcpStream::connect(address), listener.accept()).await;
         assert_eq!(client.unwrap().local_addr().unwrap(), accepted.unwrap().1);
     });

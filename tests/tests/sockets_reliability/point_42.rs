@@ -1,5 +1,5 @@
-//! Point 42. connect: refused, unreachable, timed out, dropped; the kind of error as std gives it.
-//! What concerns Unix sockets only (success at once, a full backlog) is in `unix.rs`.
+//! Point 42. A connect that is refused, unreachable, timed out or dropped; the error kinds are those
+//! of std. The part about Unix sockets only (success at once, a full backlog) is in `unix.rs`.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -9,13 +9,13 @@ use futures_lite::future;
 use wakeful_net::{SocketError, TcpListener, TcpSocket, TcpStream};
 use wakeful_tests::net_support::{listen, run};
 
-/// An address on which nobody listens, and the error of connecting there.
+/// Returns an address with no listener.
 async fn closed() -> SocketAddr {
     listen().await.local_addr().unwrap()
 }
 
 #[test]
-fn a_refused_connection_is_the_error_that_std_gives() {
+fn a_refused_connection_gives_the_same_error_as_std() {
     run(async {
         let address = closed().await;
         let std = std::net::TcpStream::connect(address).unwrap_err();
@@ -37,18 +37,19 @@ fn a_refused_connection_is_the_error_that_std_gives() {
                 SocketError::of(&err).unwrap().cause().raw_os_error(),
                 std.raw_os_error()
             );
-            assert_eq!(
-                err.to_string(),
-                format!("connect {address}: Connection refused (os error 111)")
+            let text = err.to_string();
+            assert!(
+                text.starts_with(&format!("connect {address}: Connection refused")),
+                "{text}"
             );
         }
     });
 }
 
 #[test]
-fn an_unreachable_address_is_the_error_that_std_gives() {
+fn an_unreachable_address_gives_the_same_error_as_std() {
     run(async {
-        // TCP cannot reach a broadcast address; the kernel says so without sending anything.
+        // TCP cannot reach a broadcast address; the kernel refuses without sending a packet.
         let address: SocketAddr = "255.255.255.255:9".parse().unwrap();
         let std = std::net::TcpStream::connect(address).unwrap_err();
         let err = TcpStream::connect(address).await.unwrap_err();
@@ -58,7 +59,7 @@ fn an_unreachable_address_is_the_error_that_std_gives() {
 }
 
 #[test]
-fn of_several_errors_the_useful_one_is_told() {
+fn connect_returns_the_most_useful_of_several_errors() {
     run(async {
         let refused = closed().await;
         let unreachable: SocketAddr = "255.255.255.255:9".parse().unwrap();
@@ -70,7 +71,8 @@ fn of_several_errors_the_useful_one_is_told() {
     });
 }
 
-/// A listener whose backlog is full, and what fills it: who connects next gets no answer.
+/// Returns a listener whose backlog is full, and the streams that fill it. A further connect
+/// receives no answer.
 async fn silent() -> (TcpListener, [TcpStream; 2]) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -84,7 +86,7 @@ async fn silent() -> (TcpListener, [TcpStream; 2]) {
 }
 
 #[test]
-fn without_an_answer_connect_times_out_and_leaves_nothing_behind() {
+fn connect_timeout_without_an_answer_leaves_no_source_and_no_timer() {
     run(async {
         let (listener, _full) = silent().await;
         let address = listener.local_addr().unwrap();
@@ -94,10 +96,9 @@ fn without_an_answer_connect_times_out_and_leaves_nothing_behind() {
             .await
             .unwrap_err();
         assert_eq!(err.kind(), ErrorKind::TimedOut);
-        assert_eq!(
-            err.to_string(),
-            format!("connect {address}: no answer within 30ms")
-        );
+        let text = err.to_string();
+        assert!(text.starts_with(&format!("connect {address}: ")), "{text}");
+        assert!(text.contains("30ms"), "{text}");
         let after = wakeful::metrics();
         assert_eq!(after.sources, before.sources);
         assert_eq!(after.timers_armed, before.timers_armed);
@@ -105,14 +106,14 @@ fn without_an_answer_connect_times_out_and_leaves_nothing_behind() {
 }
 
 #[test]
-fn a_connection_that_is_answered_late_is_made() {
+fn a_late_answer_completes_the_connect() {
     run(async {
         let (listener, _full) = silent().await;
         let address = listener.local_addr().unwrap();
         let late = wakeful::spawn(TcpStream::connect(address));
         wakeful::time::sleep(Duration::from_millis(20)).await;
         assert!(!late.is_finished());
-        // Room for the SYN that the kernel sends again a second later.
+        // Makes room for the SYN that the kernel retransmits a second later.
         for _ in 0..2 {
             listener.accept().await.unwrap();
         }
@@ -134,14 +135,14 @@ fn a_connected_stream_can_be_written_to_at_once() {
         assert!(
             future::poll_once(client.write(b"x"))
                 .await
-                .expect("no waiting")
+                .expect("ready at once")
                 .is_ok()
         );
         let (server, _) = listener.accept().await.unwrap();
         assert!(
             future::poll_once(server.write(b"x"))
                 .await
-                .expect("no waiting")
+                .expect("ready at once")
                 .is_ok()
         );
     });

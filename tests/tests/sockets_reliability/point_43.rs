@@ -1,4 +1,4 @@
-//! Point 43. Peer resets: reader and writer get ECONNRESET or EPIPE, never SIGPIPE.
+//! Point 43. After a reset by the peer, reader and writer get ECONNRESET or EPIPE, never SIGPIPE.
 
 use std::io::{ErrorKind, IoSlice, PipeWriter, Write as _};
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use wakeful_net::{TcpStream, UnixStream};
 use wakeful_tests::net_support::{alone, run, settle, tcp_and_std, tcp_pair};
 
-/// Makes dropping the peer a reset.
+/// Drops the peer so that it sends a reset.
 fn reset(peer: std::net::TcpStream) {
     socket2::SockRef::from(&peer)
         .set_linger(Some(Duration::ZERO))
@@ -18,7 +18,7 @@ fn reset(peer: std::net::TcpStream) {
 }
 
 #[test]
-fn a_reset_wakes_the_waiting_reader_with_an_error_then_with_the_end() {
+fn a_reset_wakes_the_waiting_reader_with_an_error_and_then_eof() {
     run(async {
         let (server, peer) = tcp_and_std().await;
         let reader = wakeful::spawn(async move {
@@ -49,7 +49,7 @@ fn a_reset_wakes_the_waiting_writer() {
 }
 
 #[test]
-fn reader_and_writer_both_learn_of_a_reset() {
+fn a_reset_wakes_both_reader_and_writer() {
     run(async {
         let (server, peer) = tcp_and_std().await;
         while server.try_write(&[0; 65536]).is_ok() {}
@@ -66,7 +66,7 @@ fn reader_and_writer_both_learn_of_a_reset() {
         });
         settle().await;
         reset(peer);
-        // The kernel tells ECONNRESET once, to whoever comes first.
+        // The kernel returns ECONNRESET once, to the first system call.
         let (read, wrote) = (reader.await.unwrap(), writer.await.unwrap());
         assert!(
             matches!(read, Ok(0) | Err(ErrorKind::ConnectionReset)),
@@ -80,8 +80,8 @@ fn reader_and_writer_both_learn_of_a_reset() {
     });
 }
 
-/// Every way to write to a stream whose peer has gone.
-async fn write_in_every_way(tcp: &TcpStream, unix: &UnixStream) {
+/// Calls every write operation of a stream whose peer is closed.
+async fn call_every_write(tcp: &TcpStream, unix: &UnixStream) {
     let parts = [IoSlice::new(b"x"), IoSlice::new(b"y")];
     for _ in 0..2 {
         let results = [
@@ -112,15 +112,15 @@ fn no_write_ever_raises_sigpipe() {
             let (tcp, peer) = tcp_pair().await;
             let (unix, far) = UnixStream::pair().unwrap();
             drop((peer, far));
-            // The first bytes make the peer's kernel answer with a reset.
+            // The closed peer answers the first bytes with a reset.
             tcp.write_all(b"x").await.unwrap();
             assert!(tcp.read(&mut [0; 8]).await.is_ok_and(|n| n == 0));
             settle().await;
-            write_in_every_way(&tcp, &unix).await;
+            call_every_write(&tcp, &unix).await;
         });
         assert!(!raised.load(Ordering::SeqCst), "SIGPIPE");
 
-        // The same with a plain write(2) shows that the signal would have been seen.
+        // A plain write(2) raises the signal, which shows that the handler would have caught it.
         let (reader, writer): (_, PipeWriter) = std::io::pipe().unwrap();
         drop(reader);
         assert_eq!(

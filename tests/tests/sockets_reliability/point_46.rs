@@ -1,4 +1,4 @@
-//! Point 46. Short writes and tiny kernel buffers: every byte in order.
+//! Point 46. Short writes and tiny kernel buffers keep every byte in order.
 
 use std::io::IoSlice;
 use std::os::fd::AsFd;
@@ -7,7 +7,7 @@ use futures_lite::future;
 use wakeful_net::{TcpSocket, UnixStream};
 use wakeful_tests::net_support::{pattern, run};
 
-/// The smallest buffers that the kernel gives.
+/// Sets both buffers to the smallest size that the kernel allows.
 fn shrink(fd: impl AsFd) {
     let socket = socket2::SockRef::from(&fd);
     socket.set_send_buffer_size(1).unwrap();
@@ -48,7 +48,7 @@ fn a_large_write_goes_through_tiny_tcp_buffers_in_order() {
 }
 
 #[test]
-fn vectored_writes_are_cut_anywhere_and_stay_in_order() {
+fn vectored_writes_stay_in_order_wherever_they_are_cut() {
     run(async {
         const LEN: usize = 1 << 20;
         let (near, far) = UnixStream::pair().unwrap();
@@ -81,20 +81,20 @@ fn vectored_writes_are_cut_anywhere_and_stay_in_order() {
         };
         let (cut, got) = future::zip(write, read).await;
         assert!(got == bytes);
-        assert!(cut > 10, "the buffers were not tiny");
+        assert!(cut > 10, "the buffers were too large for short writes");
     });
 }
 
 #[test]
-fn a_short_write_waits_for_the_next_edge_and_goes_on() {
+fn a_write_after_a_short_write_waits_for_the_next_edge() {
     run(async {
         let (near, far) = UnixStream::pair().unwrap();
         let chunk = pattern(1 << 20, 1);
         let first = near.write(&chunk).await.unwrap();
-        assert!(first < chunk.len(), "short");
+        assert!(first < chunk.len(), "the first write is short");
         assert!(
             future::poll_once(near.write(&chunk)).await.is_none(),
-            "full"
+            "the buffer is full"
         );
         let mut got = vec![0; first];
         far.read_exact(&mut got).await.unwrap();

@@ -1,5 +1,5 @@
-//! Point 47. Addresses from the kernel keep port, IP and scope. The conversion itself, lengths that
-//! lie included, is tested where it stands, in `wakeful-net`'s `address.rs`.
+//! Point 47. Addresses from the kernel keep port, IP and scope. The conversion itself, including
+//! wrong lengths, is tested in `address.rs` of `wakeful-net`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -7,13 +7,13 @@ use wakeful_net::{TcpListener, TcpSocket, TcpStream};
 use wakeful_tests::net_support::run;
 
 #[test]
-fn every_way_to_ask_for_an_address_agrees_with_std() {
+fn every_address_method_agrees_with_std() {
     run(async {
         for ip in [
             IpAddr::V4(Ipv4Addr::new(127, 1, 2, 3)),
             IpAddr::V6(Ipv6Addr::LOCALHOST),
         ] {
-            // Where IPv6 is off there is nothing to test.
+            // Without IPv6 on this machine there is nothing to test.
             let Ok(listener) = TcpListener::bind((ip, 0)).await else {
                 continue;
             };
@@ -34,7 +34,7 @@ fn every_way_to_ask_for_an_address_agrees_with_std() {
 }
 
 #[test]
-fn an_ipv4_client_of_a_dual_listener_has_a_mapped_address() {
+fn an_ipv4_client_of_a_dual_stack_listener_has_a_mapped_address() {
     run(async {
         let Ok(listener) = TcpListener::bind("[::]:0").await else {
             return;
@@ -42,7 +42,7 @@ fn an_ipv4_client_of_a_dual_listener_has_a_mapped_address() {
         let address = (Ipv4Addr::LOCALHOST, listener.local_addr().unwrap().port());
         let client = match TcpStream::connect(address).await {
             Ok(client) => client,
-            // `net.ipv6.bindv6only` is on here.
+            // `net.ipv6.bindv6only` is set on this machine.
             Err(_) => return,
         };
         let (_server, peer) = listener.accept().await.unwrap();

@@ -1,14 +1,14 @@
-//! What the build script and the program share: where tokio's tests are, which are taken, and what
-//! is excluded of them and why.
+//! Code that the build script and the program share: where tokio's tests are, which files are
+//! included, and which tests are excluded for which reason.
 
-/// What is excluded, and where the files are.
+/// The list of exclusions, and the location of the files.
 pub mod list;
-/// Before compiling: the build script's work.
+/// Preparation of the files by the build script.
 pub mod prepare;
-/// The count, and the pages that state it.
+/// The counts, and the pages that state them.
 pub mod report;
-/// Running the test binaries.
+/// Execution of the test binaries.
 pub mod run;
 
-/// Errors are for people to read: a line of text each.
+/// Result whose error is one line of text to print.
 pub type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;

@@ -1,5 +1,5 @@
-//! `excluded.toml`: every test of tokio's that is not run, or is not expected to pass, with its
-//! reason; and where the files are.
+//! `excluded.toml`: every test of tokio that is not run or not expected to pass, with its reason.
+//! Also locates the files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,81 +10,81 @@ use serde::Deserialize;
 
 use crate::Result;
 
-/// The whole list.
+/// Contents of `excluded.toml`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct List {
-    /// Files that test what needs no runtime of tokio's; they are counted by themselves.
+    /// Files that test parts of tokio that need no runtime; they are counted separately.
     pub runtime_independent: Vec<String>,
-    /// The reasons, by the names that the rest of the list uses.
+    /// Reasons, by the names that the exclusions use.
     pub reasons: BTreeMap<String, Reason>,
-    /// Files that are not taken at all.
+    /// Files that are not included.
     #[serde(default)]
-    pub not_taken: Vec<NotTaken>,
-    /// Exclusions within files that are taken.
+    pub not_included: Vec<NotIncluded>,
+    /// Exclusions within included files.
     #[serde(default)]
     pub file: Vec<File>,
 }
 
-/// Why something is excluded.
+/// Reason of an exclusion.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reason {
-    /// For the page.
+    /// Text for the page.
     pub text: String,
-    /// Whether its tests are about something that Wakeful has by its purpose. If so they count
+    /// Whether its tests are about something that Wakeful is meant to have. If so, they count
     /// against it, although it is known that they do not pass.
     pub counts: bool,
 }
 
-/// Files that are not taken, for one reason.
+/// Files that are not included, for one reason.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct NotTaken {
+pub struct NotIncluded {
     /// One line for the page.
     pub reason: String,
     /// Names of files, without `.rs`.
     pub files: Vec<String>,
 }
 
-/// What is special about a file that is taken.
+/// Exclusions of an included file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// The file's name, without `.rs`.
+    /// Name of the file, without `.rs`.
     pub name: String,
     /// Items other than tests that do not compile: imports (`use a::b`), functions, implementations.
     #[serde(default)]
     pub blank: Vec<String>,
-    /// Tests that are excluded.
+    /// Excluded tests.
     #[serde(default)]
     pub exclude: Vec<Exclude>,
 }
 
-/// Tests that are excluded for one reason, in one manner.
+/// Tests that are excluded for one reason and have one result.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exclude {
-    /// A name among [`List::reasons`].
+    /// Name in [`List::reasons`].
     pub reason: String,
-    /// What happens.
+    /// Result without the exclusion.
     pub how: How,
-    /// Names as libtest prints them. `module::*` stands for what is left in a module.
+    /// Names as libtest prints them. `module::*` matches all remaining tests of a module.
     pub tests: Vec<String>,
 }
 
-/// What would happen without the exclusion.
+/// Result of a test without the exclusion.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum How {
-    /// It does not compile: the function is taken out of the file.
+    /// A compile error: the function is removed from the file.
     Uncompiled,
-    /// It is run, alone, and has to fail.
+    /// A failure: the test is run alone and must fail.
     Fails,
-    /// It is run, alone, and must not end by itself within a second, or must fail.
+    /// A hang: the test is run alone and must not pass within a second.
     Hangs,
-    /// It is not run: it would pass by the panic of what is missing, or passes by chance, when a signal
-    /// arrives late enough.
+    /// A pass without meaning: the test is not run, because it passes only by a panic about a missing
+    /// feature, or by chance when a signal arrives late enough.
     Unrun,
 }
 
@@ -93,36 +93,38 @@ impl List {
     ///
     /// # Errors
     ///
-    /// When it cannot be read, or names a reason that it does not explain.
+    /// When it cannot be read, or an exclusion names an unknown reason.
     pub fn read() -> Result<Self> {
         let path = root().join("excluded.toml");
         let list: List = toml::from_str(&fs::read_to_string(path)?)?;
         let mut names = BTreeSet::new();
         for file in &list.file {
             if !names.insert(&file.name) {
-                return Err(format!("excluded.toml has {} twice", file.name).into());
+                return Err(format!("excluded.toml lists {} twice", file.name).into());
             }
             for exclude in &file.exclude {
                 if !list.reasons.contains_key(&exclude.reason) {
-                    return Err(format!("excluded.toml: no reason {:?}", exclude.reason).into());
+                    return Err(
+                        format!("excluded.toml: unknown reason {:?}", exclude.reason).into(),
+                    );
                 }
             }
         }
         Ok(list)
     }
 
-    /// What is special about a file; `None` when nothing is.
+    /// Returns the exclusions of a file, or `None` if it has none.
     #[must_use]
     pub fn file(&self, name: &str) -> Option<&File> {
         self.file.iter().find(|file| file.name == name)
     }
 }
 
-/// The folder `tests/tokio`.
+/// Returns the folder `tests/tokio`.
 ///
 /// # Panics
 ///
-/// Never: this package has a parent.
+/// Never, because this package has a parent folder.
 #[must_use]
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -130,20 +132,20 @@ pub fn root() -> &'static Path {
         .expect("the package is in a folder")
 }
 
-/// The names of the files that are taken: there is one in our `tests/` for each.
+/// Returns the names of the included files: each has a file of the same name in `tests/`.
 ///
 /// # Errors
 ///
 /// When the folder cannot be read.
-pub fn taken() -> Result<BTreeSet<String>> {
+pub fn included() -> Result<BTreeSet<String>> {
     rust_files(&root().join("tests"))
 }
 
-/// The names of the Rust files in a folder, without `.rs`.
+/// Returns the names of the Rust files in a folder, without `.rs`.
 ///
 /// # Errors
 ///
-/// When it cannot be read.
+/// When the folder cannot be read.
 pub fn rust_files(folder: &Path) -> Result<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
@@ -157,21 +159,21 @@ pub fn rust_files(folder: &Path) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
-/// tokio as cargo has unpacked it.
+/// tokio's package as unpacked by cargo.
 #[derive(Debug)]
 pub struct Tokio {
-    /// Its version.
+    /// Version of the package.
     pub version: String,
-    /// Its folder.
+    /// Folder of the package.
     pub folder: PathBuf,
 }
 
 impl Tokio {
-    /// Asks cargo where it is.
+    /// Finds the package with `cargo metadata`.
     ///
     /// # Errors
     ///
-    /// When cargo does not know, or the package comes without tests.
+    /// When cargo does not list it, or the package has no tests.
     pub fn find() -> Result<Self> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let output = Command::new(cargo)
@@ -191,14 +193,14 @@ impl Tokio {
             .packages
             .into_iter()
             .find(|it| it.name == "tokio" && it.source.is_some())
-            .ok_or("cargo metadata knows no tokio")?;
+            .ok_or("cargo metadata lists no tokio")?;
         let folder = package
             .manifest_path
             .parent()
-            .ok_or("no folder")?
+            .ok_or("tokio's manifest has no parent folder")?
             .to_owned();
         if !folder.join("tests").is_dir() {
-            return Err(format!("tokio {} comes without its tests", package.version).into());
+            return Err(format!("package tokio {} has no tests", package.version).into());
         }
         Ok(Tokio {
             version: package.version,

@@ -1,18 +1,18 @@
-//! Runs tokio's tests against Wakeful, counts those that pass, and holds the pages to the count.
+//! Runs tokio's tests against Wakeful, counts the passes, and compares the pages with the counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use runner::list::{List, Tokio, rust_files, taken};
+use runner::list::{List, Tokio, included, rust_files};
 use runner::report::Report;
 use runner::run::{self, Verdict};
 use runner::{Result, list};
 
 const USAGE: &str = "\
-usage: runner            runs everything; fails when the pages say something else
-       runner --write    the same, and writes the pages
-       runner FILE...    runs some files only";
+usage: runner            run everything; fail if the pages differ from the results
+       runner --write    the same, and write the pages
+       runner FILE...    run some files only";
 
 fn main() -> ExitCode {
     match run() {
@@ -34,13 +34,13 @@ fn run() -> Result<ExitCode> {
     }
     let list = List::read()?;
     let tokio = Tokio::find()?;
-    let mut errors = every_file_is_accounted_for(&list, &tokio)?;
+    let mut errors = check_files(&list, &tokio)?;
     let mut outcomes = BTreeMap::new();
     for (name, binary) in run::build()? {
         if !wanted.is_empty() && !wanted.contains(&name) {
             continue;
         }
-        let begin = Instant::now();
+        let start = Instant::now();
         let outcome = run::file(&name, &binary, &list)?;
         print!("{}", outcome.output);
         let count =
@@ -50,11 +50,11 @@ fn run() -> Result<ExitCode> {
             count(|it| matches!(it, Verdict::Passed | Verdict::PassedAlone)),
             count(|it| matches!(it, Verdict::Failed)),
             count(|it| matches!(it, Verdict::Excluded(_))),
-            begin.elapsed().as_secs_f32(),
+            start.elapsed().as_secs_f32(),
         );
         for (test, verdict) in &outcome.tests {
             if *verdict == Verdict::PassedAlone {
-                println!("{name}: {test} failed among the others, and passed when run again");
+                println!("{name}: {test} failed among the others and passed alone");
             }
         }
         outcomes.insert(name, outcome);
@@ -79,29 +79,30 @@ fn run() -> Result<ExitCode> {
     })
 }
 
-/// Every test file of tokio is taken, or is in the list with a reason, and not both.
-fn every_file_is_accounted_for(list: &List, tokio: &Tokio) -> Result<Vec<String>> {
-    let there = rust_files(&tokio.folder.join("tests"))?;
-    let taken = taken()?;
-    let listed: BTreeSet<&String> = list.not_taken.iter().flat_map(|it| &it.files).collect();
+/// Returns an error for each test file of tokio that is neither included nor listed with a reason,
+/// or both.
+fn check_files(list: &List, tokio: &Tokio) -> Result<Vec<String>> {
+    let present = rust_files(&tokio.folder.join("tests"))?;
+    let included = included()?;
+    let listed: BTreeSet<&String> = list.not_included.iter().flat_map(|it| &it.files).collect();
     let mut errors = Vec::new();
-    for name in &there {
-        if taken.contains(name) == listed.contains(name) {
+    for name in &present {
+        if included.contains(name) == listed.contains(name) {
             errors.push(format!(
-                "{name} has to be taken, or to be listed as not taken"
+                "{name} must either be included or be listed as not included"
             ));
         }
     }
-    for name in listed.iter().filter(|it| !there.contains(**it)) {
+    for name in listed.iter().filter(|it| !present.contains(**it)) {
         errors.push(format!(
             "excluded.toml: tokio {} has no file {name}",
             tokio.version
         ));
     }
-    let special = list.file.iter().map(|it: &list::File| &it.name);
-    for name in special.chain(&list.runtime_independent) {
-        if !taken.contains(name) {
-            errors.push(format!("excluded.toml: {name} is not taken"));
+    let with_exclusions = list.file.iter().map(|it: &list::File| &it.name);
+    for name in with_exclusions.chain(&list.runtime_independent) {
+        if !included.contains(name) {
+            errors.push(format!("excluded.toml: {name} is not included"));
         }
     }
     Ok(errors)

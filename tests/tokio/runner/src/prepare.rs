@@ -1,8 +1,8 @@
-//! The build script's work: tokio's files as they are, less what cannot stand in an included file
-//! and what does not compile.
+//! The build script's work: copies tokio's files without the parts that are not allowed in an
+//! included file and the items that do not compile.
 //!
-//! What is taken out is overwritten with blanks, so that every line keeps its number and the rest
-//! stays tokio's text to the letter.
+//! Removed parts are overwritten with blanks, so that every line keeps its number and all other text
+//! is unchanged.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -14,13 +14,13 @@ use syn::spanned::Spanned;
 use syn::{Attribute, ImplItem, Item};
 
 use crate::Result;
-use crate::list::{How, List, Tokio, taken};
+use crate::list::{How, List, Tokio, included};
 
-/// Writes every taken file, and tokio's helpers, into the build script's folder.
+/// Writes every included file, and tokio's helpers, into the build script's output folder.
 ///
 /// # Errors
 ///
-/// When a file is not there, or the list names something that is not in its file.
+/// When a file is missing, or the list names an item that is not in its file.
 pub fn into_out_dir() -> Result<()> {
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
     println!("cargo::rerun-if-changed=tests");
@@ -30,7 +30,7 @@ pub fn into_out_dir() -> Result<()> {
     let tokio = Tokio::find()?;
     let from = tokio.folder.join("tests");
     copy_folder(&from.join("support"), &out.join("support"))?;
-    for name in taken()? {
+    for name in included()? {
         let text = fs::read_to_string(from.join(&name).with_extension("rs"))
             .map_err(|error| format!("tokio has no tests/{name}.rs: {error}"))?;
         let prepared = prepare(&name, &text, &list)?;
@@ -50,7 +50,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// One file's text, with blanks where something was taken out.
+/// Returns the text of one file, with removed parts overwritten with blanks.
 fn prepare(name: &str, text: &str, list: &List) -> Result<String> {
     let mut wanted = BTreeSet::new();
     if let Some(file) = list.file(name) {
@@ -83,19 +83,22 @@ fn prepare(name: &str, text: &str, list: &List) -> Result<String> {
     Ok(String::from_utf8(bytes)?)
 }
 
-/// What is to be taken out of a file.
+/// Collects the parts to remove from a file.
 struct Cut<'a> {
+    /// Names of the items to remove.
     wanted: BTreeSet<&'a str>,
+    /// Names in `wanted` that were found.
     found: BTreeSet<&'a str>,
+    /// Byte ranges to overwrite.
     ranges: Vec<Range<usize>>,
-    /// The modules around the items that are looked at.
+    /// Modules around the current item.
     path: Vec<String>,
-    /// They are a macro's argument, and the macro may put them into modules of its own making.
+    /// Whether the current items are a macro's argument. The macro can put them into new modules.
     in_macro: bool,
 }
 
 impl<'a> Cut<'a> {
-    /// `#![...]` and `//!` are not allowed where a file is included.
+    /// Removes `#![...]` and `//!`, which are not allowed in an included file.
     fn inner_attributes(&mut self, attributes: &[Attribute]) {
         for attribute in attributes {
             if matches!(attribute.style, syn::AttrStyle::Inner(_)) {
@@ -137,13 +140,15 @@ impl<'a> Cut<'a> {
         }
     }
 
-    /// Some macros of tokio's take whole items, tests among them, to repeat them for each scheduler.
+    /// Handles macro calls. Some of tokio's macros take whole items, including tests, and repeat
+    /// them for each scheduler.
     fn macro_call(&mut self, tokens: &TokenStream) {
         if let Ok(file) = syn::parse2::<syn::File>(tokens.clone()) {
             self.items(&file.items);
             return;
         }
-        // Others take lines of their own: `(name, "address"),`. A wanted line goes with its comma.
+        // Other macros take lines of the form `(name, "address"),`. A wanted line is removed
+        // together with its comma.
         let trees: Vec<_> = tokens.clone().into_iter().collect();
         for (at, tree) in trees.iter().enumerate() {
             let TokenTree::Group(group) = tree else {
@@ -183,7 +188,7 @@ impl<'a> Cut<'a> {
     }
 }
 
-/// The name by which the list knows an item.
+/// Returns the name of an item in the list.
 fn name_of(item: &Item) -> String {
     match item {
         Item::Fn(function) => function.sig.ident.to_string(),
@@ -191,7 +196,7 @@ fn name_of(item: &Item) -> String {
         Item::Struct(it) => it.ident.to_string(),
         Item::Type(it) => it.ident.to_string(),
         Item::Const(it) => it.ident.to_string(),
-        // Without blanks, as the pieces of a token stream are printed with blanks here and there.
+        // Without blanks, because printing a token stream inserts blanks between its parts.
         Item::Use(it) => format!("use {}", without_blanks(&it.tree)),
         Item::Impl(it) => match &it.trait_ {
             Some((_, path, _)) => {

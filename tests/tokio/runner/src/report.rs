@@ -1,4 +1,4 @@
-//! Counts, prints, and keeps the pages at what was counted.
+//! Counts results, prints them, and writes or compares the pages that state them.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,19 +9,19 @@ use crate::Result;
 use crate::list::{List, Tokio, root};
 use crate::run::{Outcome, Verdict};
 
-/// Of the tests that count, so many in a hundred must pass.
+/// Percentage of the counted tests that must pass.
 const AT_LEAST: usize = 95;
 
-/// How many tests there are of which sort.
+/// Numbers of tests by result.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Count {
-    /// They pass.
+    /// Tests that pass.
     pub passed: usize,
-    /// They count: those that pass, those that fail, and those excluded for a reason that counts.
+    /// Tests that count: passes, failures, and exclusions for a reason that counts.
     pub counted: usize,
-    /// They are excluded for a reason that does not count.
+    /// Tests that are excluded for a reason that does not count.
     pub not_counted: usize,
-    /// tokio itself does not run them here.
+    /// Tests that tokio itself ignores on this platform.
     pub ignored: usize,
 }
 
@@ -48,24 +48,24 @@ impl Count {
 }
 
 fn reason<'a>(list: &'a List, file: &str, index: usize) -> &'a crate::list::Reason {
-    let file = list.file(file).expect("its exclusion came from there");
+    let file = list.file(file).expect("the file is in the list");
     &list.reasons[&file.exclude[index].reason]
 }
 
-/// What a whole run has found.
+/// Results of a run.
 #[derive(Debug)]
 pub struct Report<'a> {
     list: &'a List,
     tokio: &'a Tokio,
     outcomes: &'a BTreeMap<String, Outcome>,
-    /// Of files about what Wakeful implements.
+    /// Counts of the files about what Wakeful implements.
     own: Count,
-    /// Of files about tokio's runtime-independent parts.
+    /// Counts of the files about tokio's runtime-independent parts.
     independent: Count,
 }
 
 impl<'a> Report<'a> {
-    /// Counts.
+    /// Counts the outcomes.
     #[must_use]
     pub fn new(
         list: &'a List,
@@ -98,7 +98,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// One line for the screen.
+    /// Returns a summary of one line.
     #[must_use]
     pub fn line(&self) -> String {
         let all = self.all();
@@ -116,7 +116,7 @@ impl<'a> Report<'a> {
         )
     }
 
-    /// What must not be, a line of text each.
+    /// Returns the errors of the run, one line of text each.
     #[must_use]
     pub fn errors(&self) -> Vec<String> {
         let mut errors = Vec::new();
@@ -124,29 +124,36 @@ impl<'a> Report<'a> {
             errors.extend(outcome.errors.iter().cloned());
             for (test, verdict) in &outcome.tests {
                 if *verdict == Verdict::Failed {
-                    errors.push(format!("{name}: {test} fails, and is not in excluded.toml"));
+                    errors.push(format!("{name}: {test} fails and is not in excluded.toml"));
                 }
             }
         }
         let all = self.all();
         if all.passed * 100 < all.counted * AT_LEAST {
             errors.push(format!(
-                "only {} pass; at least {AT_LEAST} % must",
+                "only {} of the counted tests pass, expected at least {AT_LEAST} %",
                 all.percent()
             ));
         }
         errors
     }
 
-    /// Writes the pages' marked sections, or only compares them.
+    /// Writes the marked sections of the pages, or compares them if `write` is not set.
     ///
     /// # Errors
     ///
-    /// When a page cannot be read or written, or, comparing, when it says something else.
+    /// When a page cannot be read or written, or when a compared section differs.
     pub fn pages(&self, write: bool) -> Result<()> {
-        let top = root().ancestors().nth(2).ok_or("no repository around it")?;
-        page(&top.join("README.md"), &self.for_readme(), write)?;
-        page(&top.join("docs/TOKIO-TESTS.md"), &self.for_docs(), write)
+        let repository = root()
+            .ancestors()
+            .nth(2)
+            .ok_or("tests/tokio has no repository")?;
+        page(&repository.join("README.md"), &self.for_readme(), write)?;
+        page(
+            &repository.join("docs/TOKIO-TESTS.md"),
+            &self.for_docs(),
+            write,
+        )
     }
 
     fn for_readme(&self) -> String {
@@ -155,7 +162,7 @@ impl<'a> Report<'a> {
             "{} of {} tests of tokio {} pass on Wakeful, unchanged ({}). {} of {} are in files about what\n\
              Wakeful implements, the others in files about tokio's channels, locks, macros and I/O utilities,\n\
              which are tokio's own here and run on Wakeful's tasks. {} more tests of these files are not\n\
-             counted, because they ask for what Wakeful leaves out by purpose, above all the multi-thread\n\
+             counted, because they need what Wakeful leaves out on purpose, above all the multi-thread\n\
              scheduler. Each exclusion and its reason: [tokio's tests](docs/TOKIO-TESTS.md).\n",
             all.passed,
             all.counted,
@@ -169,7 +176,7 @@ impl<'a> Report<'a> {
 
     fn for_docs(&self) -> String {
         let mut text = format!(
-            "Measured with tokio {}, {} of its test files taken:\n\n\
+            "Measured with tokio {}; {} of its test files are included:\n\n\
              | files about | pass | of | | not counted |\n|---|---:|---:|---:|---:|\n",
             self.tokio.version,
             self.outcomes.len(),
@@ -194,8 +201,8 @@ impl<'a> Report<'a> {
         text += &self.exclusions(true);
         text += "\n## Tests that are not counted\n\nThe test ...\n\n";
         text += &self.exclusions(false);
-        text += "\n## Files that are not taken\n\nThe file ...\n\n";
-        for group in &self.list.not_taken {
+        text += "\n## Files that are not included\n\nThe file ...\n\n";
+        for group in &self.list.not_included {
             text += &format!("- {}: {}.\n", group.reason, quoted(&group.files));
         }
         text
@@ -206,9 +213,9 @@ impl<'a> Report<'a> {
         for (file, outcome) in self.outcomes {
             for (test, verdict) in &outcome.tests {
                 if let Verdict::Excluded(index) = verdict
-                    && let Some(special) = self.list.file(file)
+                    && let Some(listed) = self.list.file(file)
                 {
-                    let reason = special.exclude[*index].reason.as_str();
+                    let reason = listed.exclude[*index].reason.as_str();
                     let files = by_reason.entry(reason).or_default();
                     files.entry(file).or_default().push(test.clone());
                 }
@@ -223,12 +230,13 @@ impl<'a> Report<'a> {
             let number: usize = files.values().map(Vec::len).sum();
             text += &format!("- {} ({number})\n", reason.text);
             for (file, tests) in files {
-                // Modules that are out as a whole are named once.
-                let whole = |module: &str| tests.iter().filter(|it| it.starts_with(module)).count();
+                // A module with many excluded tests is named once.
+                let excluded =
+                    |module: &str| tests.iter().filter(|it| it.starts_with(module)).count();
                 let mut names = Vec::new();
                 for test in &tests {
                     match test.split_once("::") {
-                        Some((module, _)) if whole(module) > 20 => {
+                        Some((module, _)) if excluded(module) > 20 => {
                             let name = format!("{module}::*");
                             if names.last() != Some(&name) {
                                 names.push(name);
@@ -248,7 +256,7 @@ fn quoted(names: &[String]) -> String {
     let mut text = String::new();
     for (index, name) in names.iter().enumerate() {
         let comma = if index == 0 { "" } else { ", " };
-        write!(text, "{comma}`{name}`").expect("a String takes everything");
+        write!(text, "{comma}`{name}`").expect("writing to a String cannot fail");
     }
     text
 }
@@ -259,22 +267,22 @@ const END: &str = "<!-- end: written by tests/tokio -->\n";
 fn page(path: &Path, section: &str, write: bool) -> Result<()> {
     let text = fs::read_to_string(path)?;
     let parts = text.split_once(BEGIN).and_then(|(before, rest)| {
-        let (there, after) = rest.split_once(END)?;
-        Some((before, there, after))
+        let (current, after) = rest.split_once(END)?;
+        Some((before, current, after))
     });
-    let (before, there, after) =
+    let (before, current, after) =
         parts.ok_or_else(|| format!("{} has no marked section", path.display()))?;
-    if there == section {
+    if current == section {
         return Ok(());
     }
     if !write {
         return Err(format!(
-            "{} differs from what was measured; it should say:\n{section}",
+            "{} differs from the results; expected:\n{section}",
             path.display()
         )
         .into());
     }
     fs::write(path, format!("{before}{BEGIN}{section}{END}{after}"))?;
-    println!("{} written", path.display());
+    println!("wrote {}", path.display());
     Ok(())
 }

@@ -1,5 +1,4 @@
-//! Runs each test binary in a process of its own, within a limit of time, and listens to what libtest
-//! prints.
+//! Runs each test binary in its own process with a time limit, and parses the output of libtest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
@@ -14,36 +13,36 @@ use serde::Deserialize;
 use crate::Result;
 use crate::list::{How, List, root};
 
-/// For a whole file; the longest takes a few seconds.
+/// Time limit of a file; the longest takes a few seconds.
 const FILE_LIMIT: Duration = Duration::from_secs(40);
-/// For one test, run alone.
+/// Time limit of one test that is run alone.
 const TEST_LIMIT: Duration = Duration::from_secs(20);
-/// For a test that is known to hang, to show that it does.
+/// Time after which a test that is listed as hanging counts as hung.
 const HANG_LIMIT: Duration = Duration::from_secs(1);
 
-/// How one test ended.
+/// Result of one test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// As tokio expects.
+    /// A pass.
     Passed,
-    /// As tokio expects, but only when it was run again, alone.
+    /// A failure among the other tests, and a pass when run again alone.
     PassedAlone,
-    /// It failed, twice, or did not end within its limit.
+    /// Two failures, or no end within the time limit.
     Failed,
-    /// tokio says not to run it here (`#[ignore]`).
+    /// A test that tokio marks with `#[ignore]`.
     Ignored,
-    /// It is in the list, under this number among its file's exclusions.
+    /// An excluded test, with the index among the exclusions of its file.
     Excluded(usize),
 }
 
-/// What was found out about one file.
+/// Results of one file.
 #[derive(Debug, Default)]
 pub struct Outcome {
-    /// Each test, by libtest's name.
+    /// Verdict of each test, by libtest's name.
     pub tests: BTreeMap<String, Verdict>,
-    /// What is wrong with the list; a line of text each.
+    /// Errors in the list, one line of text each.
     pub errors: Vec<String>,
-    /// What failing tests printed.
+    /// Output of the failing tests.
     pub output: String,
 }
 
@@ -100,16 +99,16 @@ struct Target {
 /// When its binary cannot be started.
 pub fn file(name: &str, binary: &Path, list: &List) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let mut there = names(binary)?;
+    let mut present = names(binary)?;
     let excludes = list.file(name).map_or(&[][..], |file| &file.exclude);
     for (index, exclude) in excludes.iter().enumerate() {
-        for test in &expand(&exclude.tests, &there) {
-            let compiled = there.remove(test);
+        for test in &expand(&exclude.tests, &present) {
+            let compiled = present.remove(test);
             if compiled == (exclude.how == How::Uncompiled) {
                 let state = if compiled { "has" } else { "has no" };
                 outcome
                     .errors
-                    .push(format!("{name}: the file {state} test {test}"));
+                    .push(format!("{name}: the binary {state} test {test}"));
                 continue;
             }
             outcome.tests.insert(test.clone(), Verdict::Excluded(index));
@@ -121,19 +120,19 @@ pub fn file(name: &str, binary: &Path, list: &List) -> Result<Outcome> {
             let ran = alone(binary, test, limit)?;
             match ran.verdicts.get(test) {
                 Some(Verdict::Passed) => outcome.errors.push(format!(
-                    "{name}: {test} is excluded ({}), but passes now",
+                    "{name}: {test} is excluded ({}) but passes",
                     exclude.reason
                 )),
                 None if exclude.how == How::Fails && ran.timed_out => outcome
                     .errors
-                    .push(format!("{name}: {test} is said to fail, but it hangs")),
+                    .push(format!("{name}: {test} is listed as failing but hangs")),
                 _ => {}
             }
         }
     }
     let skipped = outcome.tests.keys().flat_map(|test| ["--skip", test]);
     let ran = run(binary, skipped.chain(["--test-threads=4"]), FILE_LIMIT)?;
-    for test in there {
+    for test in present {
         let verdict = match ran.verdicts.get(&test) {
             Some(Verdict::Failed) | None => {
                 let again = alone(binary, &test, TEST_LIMIT)?;
@@ -156,12 +155,12 @@ pub fn file(name: &str, binary: &Path, list: &List) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Replaces `module::*` by what is left in the module.
-fn expand(tests: &[String], there: &BTreeSet<String>) -> Vec<String> {
+/// Replaces `module::*` with the remaining tests of the module.
+fn expand(tests: &[String], present: &BTreeSet<String>) -> Vec<String> {
     let mut all = Vec::new();
     for test in tests {
         match test.strip_suffix('*') {
-            Some(module) => all.extend(there.iter().filter(|it| it.starts_with(module)).cloned()),
+            Some(module) => all.extend(present.iter().filter(|it| it.starts_with(module)).cloned()),
             None => all.push(test.clone()),
         }
     }
@@ -195,7 +194,7 @@ fn run<'a>(
     let mut child = Command::new(binary)
         .arg("--exact")
         .args(arguments)
-        // Where cargo would run them.
+        // The folder in which cargo would run the tests.
         .current_dir(root())
         .env_remove("RUST_BACKTRACE")
         .stdin(Stdio::null())
@@ -219,14 +218,14 @@ fn run<'a>(
         };
         readers.push(thread::spawn(move || {
             let mut text = Vec::new();
-            // A pipe that breaks ends the output, and that is all there is to know.
+            // An error ends the output like EOF; the verdicts show what is missing.
             pipe.read_to_end(&mut text).ok();
             drop(sender);
             text
         }));
     }
     drop(sender);
-    // Nothing is ever sent: both ends closed means that the process has ended.
+    // No message is ever sent. The channel is closed when both pipes are, at the end of the process.
     let ended: Result<(), _> = chunks.recv_timeout(limit);
     let timed_out = ended == Err(RecvTimeoutError::Timeout);
     if timed_out {
@@ -245,7 +244,8 @@ fn run<'a>(
     })
 }
 
-/// libtest prints `test NAME ... ok`, with ` - should panic` after the name of such a test.
+/// Parses the output of libtest: `test NAME ... ok`, with ` - should panic` after the name of a test
+/// that must panic.
 fn verdicts(output: &str) -> BTreeMap<String, Verdict> {
     let mut verdicts = BTreeMap::new();
     for line in output.lines() {

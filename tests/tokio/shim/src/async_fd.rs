@@ -1,7 +1,7 @@
 //! Wakeful's [`AsyncFd`](wakeful::io::AsyncFd) for values that have only a raw descriptor.
 //!
-//! tokio asks for `AsRawFd`, Wakeful for `AsFd`, which promises that the descriptor is open. The tests'
-//! own type has the former only; [`Raw`] lends it the latter.
+//! tokio requires `AsRawFd`; Wakeful requires `AsFd`, which guarantees that the descriptor is open. The
+//! type in tokio's tests implements only the former; [`Raw`] adds the latter.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -16,13 +16,13 @@ struct Raw<T>(T);
 
 impl<T: AsRawFd> AsFd for Raw<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: who called `AsyncFd::register` has promised that the descriptor stays open for as
-        // long as the value lives, and the value is borrowed.
+        // SAFETY: by the contract of `AsyncFd::register` the descriptor stays open as long as the
+        // value lives, and the value is borrowed here.
         unsafe { BorrowedFd::borrow_raw(self.0.as_raw_fd()) }
     }
 }
 
-/// `wakeful::io::AsyncFd`, under the signatures of tokio's.
+/// `wakeful::io::AsyncFd` with tokio's signatures.
 #[derive(Debug)]
 pub struct AsyncFd<T: AsRawFd>(wakeful::io::AsyncFd<Raw<T>>);
 
@@ -35,7 +35,7 @@ impl<T: AsRawFd> AsyncFd<T> {
     ///
     /// # Safety
     ///
-    /// The value's descriptor is open, and its own, until the value is dropped.
+    /// The value owns its descriptor, which is open until the value is dropped.
     #[track_caller]
     pub unsafe fn register(inner: T) -> io::Result<Self> {
         wakeful::io::AsyncFd::new(Raw(inner)).map(AsyncFd)
@@ -55,18 +55,19 @@ impl<T: AsRawFd> AsyncFd<T> {
         wakeful::io::AsyncFd::with_interest(Raw(inner), interest).map(AsyncFd)
     }
 
-    /// `AsyncFd::with_interest`, for the test that closes the descriptor too early.
+    /// `AsyncFd::with_interest`, used by the test that closes the descriptor too early.
     ///
     /// # Errors
     ///
     /// As Wakeful's.
     #[track_caller]
     pub fn with_interest(inner: T, interest: Interest) -> io::Result<Self> {
-        // SAFETY: none. tokio calls this function unsound for the same reason, and keeps it.
+        // SAFETY: not guaranteed: the caller can close the descriptor. tokio documents the same
+        // function as unsound for this reason and keeps it.
         unsafe { Self::register_with_interest(inner, interest) }
     }
 
-    /// The value.
+    /// `AsyncFd::get_ref`.
     pub fn get_ref(&self) -> &T {
         &self.0.get_ref().0
     }
@@ -167,7 +168,7 @@ impl<T: AsRawFd> AsRawFd for AsyncFd<T> {
     }
 }
 
-/// `wakeful::io::AsyncFdReadyGuard`, under the signatures of tokio's.
+/// `wakeful::io::AsyncFdReadyGuard` with tokio's signatures.
 #[derive(Debug)]
 pub struct AsyncFdReadyGuard<'a, T: AsRawFd> {
     fd: &'a AsyncFd<T>,

@@ -1,6 +1,6 @@
-//! Wakeful's datagram sockets, with the signatures of tokio's where those name types that Wakeful does
-//! not know: tokio's `ReadBuf` in the `poll_` methods, the traits of the crate bytes in the `_buf`
-//! methods. Everything else is Wakeful's own, reached by `Deref`.
+//! Wakeful's datagram sockets with tokio's signatures, where these use types that Wakeful does not:
+//! tokio's `ReadBuf` in the `poll_` methods, and the traits of the crate bytes in the `_buf` methods.
+//! All other methods are Wakeful's own, through `Deref`.
 
 use std::future::Future;
 use std::io;
@@ -13,7 +13,8 @@ use bytes::BufMut;
 use real_tokio::io::ReadBuf;
 use wakeful_net::ToSocketAddrs;
 
-/// Calls an operation with as much room as the buffer has at hand, and gives the buffer the bytes.
+/// Calls an operation with as much space as the buffer has allocated, and appends the bytes to the
+/// buffer.
 fn fill<B: BufMut, R>(
     buf: &mut B,
     operation: impl FnOnce(&mut [u8]) -> io::Result<R>,
@@ -25,7 +26,7 @@ fn fill<B: BufMut, R>(
     Ok(result)
 }
 
-/// As [`fill`], for a poll function and a `ReadBuf`.
+/// Does the same as [`fill`] for a poll function and a `ReadBuf`.
 fn poll_fill<R>(
     buf: &mut ReadBuf<'_>,
     operation: impl FnOnce(&mut [u8]) -> Poll<io::Result<R>>,
@@ -186,7 +187,7 @@ impl UnixDatagram {
         wakeful_net::UnixDatagram::pair().map(|(a, b)| (Self(a), Self(b)))
     }
 
-    /// `try_send_to`, and `poll_send_ready` where it would block.
+    /// `try_send_to`, with `poll_send_ready` on `WouldBlock`.
     pub fn poll_send_to<P: AsRef<Path>>(
         &self,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! The runtime, under the names of tokio's builder.
+//! The runtime under the names of tokio's builder.
 
 use std::io;
 use std::ops::Deref;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 pub use wakeful::runtime::{EnterGuard, TryCurrentError};
 
-/// tokio's builder, as far as it describes something that Wakeful has.
+/// tokio's builder, with the options that Wakeful has.
 #[derive(Debug)]
 pub struct Builder {
     start_paused: bool,
@@ -15,7 +15,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// A runtime on this thread: the only sort there is.
+    /// Returns the builder of a runtime on this thread, the only kind in Wakeful.
     #[must_use]
     pub fn new_current_thread() -> Self {
         Builder {
@@ -25,28 +25,28 @@ impl Builder {
         }
     }
 
-    /// Panics, and with it the test that calls it: Wakeful has no multi-thread scheduler.
+    /// Panics, so that the calling test fails: Wakeful has no multi-thread scheduler.
     #[must_use]
     pub fn new_multi_thread() -> Self {
         panic!("Wakeful has no multi-thread scheduler")
     }
 
-    /// Does nothing: it is on.
+    /// Does nothing, because it is always enabled.
     pub fn enable_all(&mut self) -> &mut Self {
         self
     }
 
-    /// Does nothing: it is on.
+    /// Does nothing, because it is always enabled.
     pub fn enable_io(&mut self) -> &mut Self {
         self
     }
 
-    /// Does nothing: it is on.
+    /// Does nothing, because it is always enabled.
     pub fn enable_time(&mut self) -> &mut Self {
         self
     }
 
-    /// Does nothing: it is asked of the multi-thread scheduler only.
+    /// Does nothing, because it applies to the multi-thread scheduler only.
     pub fn worker_threads(&mut self, _: usize) -> &mut Self {
         self
     }
@@ -85,7 +85,7 @@ impl Builder {
         builder.build().map(Runtime)
     }
 
-    /// `Builder::build`: every runtime of Wakeful's is a local one.
+    /// `Builder::build`, because every runtime of Wakeful is local.
     ///
     /// # Errors
     ///
@@ -95,20 +95,21 @@ impl Builder {
     }
 }
 
-/// tokio's runtime whose tasks need not be `Send`: every runtime of Wakeful's is one.
+/// tokio's runtime whose tasks need not be `Send`, as in every runtime of Wakeful.
 pub type LocalRuntime = Runtime;
 
-/// What to build a [`LocalRuntime`] with: nothing.
+/// Options of a [`LocalRuntime`]; there are none.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct LocalOptions {}
 
-/// Wakeful's runtime, and tokio's ways to drop it.
+/// Wakeful's runtime with tokio's functions that drop it.
 #[derive(Debug)]
 pub struct Runtime(wakeful::runtime::Runtime);
 
 impl Runtime {
-    /// `Runtime::new`. tokio's has the multi-thread scheduler; what the tests want of it is a runtime.
+    /// `Runtime::new`. tokio's function creates a multi-thread scheduler, but its tests need only some
+    /// runtime.
     ///
     /// # Errors
     ///
