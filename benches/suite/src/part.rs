@@ -127,7 +127,7 @@ impl Part {
     pub(crate) fn metrics(self) -> Vec<Metric> {
         match self {
             Part::Micro => vec![NANOSECONDS.compared(&[TOKIO]).drawn(Plot::Bars)],
-            Part::Curves => vec![NANOSECONDS.drawn(Plot::Lines("count"))],
+            Part::Curves => vec![NANOSECONDS.drawn(Plot::Lines("tasks or timers"))],
             Part::Allocations => vec![metric("count", "Counts", "").drawn(Plot::Bars)],
             Part::Echo => vec![
                 RATE.compared(&[FLOOR, TOKIO])

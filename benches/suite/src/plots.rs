@@ -236,6 +236,8 @@ fn line_panel(cell: &Area<'_>, case: &str, axes: &Axes, lines: &[Line<'_>]) -> D
     chart
         .caption(case, (FONT, 15))
         .margin(10)
+        // Room for the right half of the last label.
+        .margin_right(24)
         .x_label_area_size(38)
         .y_label_area_size(66);
     // The two kinds of y axis are different types.
@@ -290,7 +292,7 @@ where
 fn ticks(from: f64, to: f64) -> Vec<f64> {
     let steps: &[f64] = match (to / from).log10() {
         ..0.7 => &[1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0],
-        0.7..3.5 => &[1.0, 2.0, 5.0],
+        0.7..3.0 => &[1.0, 2.0, 5.0],
         _ => &[1.0],
     };
     let decades = from.log10().floor() as i32..=to.log10().ceil() as i32;
