@@ -139,7 +139,7 @@ impl Bench {
         }
     }
 
-    /// Returns the contestants selected by `--among`, and those that ratios refer to.
+    /// Returns the contestants selected by `--among`, and the references of ratios.
     pub(crate) fn selected<C: Named>(&self, all: &[C]) -> Vec<C> {
         let wanted = |name: &str| {
             self.among.is_empty()
@@ -200,7 +200,7 @@ impl Bench {
     /// Measures each task on all contestants side by side.
     ///
     /// All benchmarks of a task are started together (`start`). Each round asks them one after the
-    /// other, in a random order, and records their answers (`read`). [`Runs`] says for how long. A
+    /// other, in a random order, and records their answers (`read`), for the time in [`Runs`]. A
     /// benchmark that fails is removed from the run.
     pub(crate) fn side_by_side<C: Named, T, S: Fn(&T) -> f64>(
         &self,
@@ -291,7 +291,7 @@ impl Bench {
     }
 }
 
-/// One round: asks every benchmark once. Removes those that fail and returns their errors.
+/// Asks every benchmark once (one round). Removes failed benchmarks and returns their errors.
 fn ask_all<C: Named>(
     started: &mut Vec<(&C, Benchmark)>,
     round: u32,

@@ -6,7 +6,7 @@ use crate::record::Row;
 /// Returns the names of all contestants in display order.
 pub(crate) fn known() -> Vec<&'static str> {
     let mut names: Vec<&str> = SERVERS.iter().map(|server| server.name).collect();
-    // Each runtime stands where its server stands; tokio has the same name in both lists.
+    // A runtime is listed next to its server; tokio has the same name in both lists.
     let own = names.iter().position(|name| *name == TOKIO).unwrap_or(0);
     names.insert(own, RUNTIMES[0].name);
     for runtime in RUNTIMES {

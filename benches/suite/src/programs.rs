@@ -1,4 +1,4 @@
-//! Builds the measured programs and knows their paths.
+//! Builds the measured programs and returns their paths.
 
 use std::env;
 use std::io;

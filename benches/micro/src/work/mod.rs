@@ -57,14 +57,14 @@ pub enum Work {
 impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Work::Chain(beside) => write!(f, "chain:{beside}"),
+            Work::Chain(others) => write!(f, "chain:{others}"),
             Work::Bulk => f.write_str("bulk"),
             Work::Await => f.write_str("await"),
             Work::Yield(tasks) => write!(f, "yield:{tasks}"),
             Work::YieldNow => f.write_str("yield-now"),
             Work::PingPong => f.write_str("ping-pong"),
             Work::Thread => f.write_str("thread"),
-            Work::Arm(beside) => write!(f, "arm:{beside}"),
+            Work::Arm(others) => write!(f, "arm:{others}"),
             Work::Fire(timers) => write!(f, "fire:{timers}"),
         }
     }
@@ -79,14 +79,14 @@ impl FromStr for Work {
             .parse()
             .map_err(|_| format!("'{number}' is not a number"))?;
         match (name, number) {
-            ("chain", beside) => Ok(Work::Chain(beside)),
+            ("chain", others) => Ok(Work::Chain(others)),
             ("bulk", 0) => Ok(Work::Bulk),
             ("await", 0) => Ok(Work::Await),
             ("yield", tasks @ 1..) => Ok(Work::Yield(tasks)),
             ("yield-now", 0) => Ok(Work::YieldNow),
             ("ping-pong", 0) => Ok(Work::PingPong),
             ("thread", 0) => Ok(Work::Thread),
-            ("arm", beside) => Ok(Work::Arm(beside)),
+            ("arm", others) => Ok(Work::Arm(others)),
             ("fire", timers @ 1..) => Ok(Work::Fire(timers)),
             _ => Err(format!("unknown work item '{text}'")),
         }
@@ -102,9 +102,9 @@ impl Work {
         R::run(async move |rt: R| {
             let warm = n / 10 + 1;
             match self {
-                Work::Chain(beside) => {
-                    let others = Waiters::with_room_for(beside);
-                    spawn_waiting(&rt, &others, beside).await;
+                Work::Chain(others) => {
+                    let waiters = Waiters::with_room_for(others);
+                    spawn_waiting(&rt, &waiters, others).await;
                     chain(&rt, warm).await;
                     timed(n, chain(&rt, n)).await
                 }
@@ -137,12 +137,12 @@ impl Work {
                     waker.stop();
                     measured
                 }
-                Work::Arm(beside) => {
+                Work::Arm(others) => {
                     arm_earliest(&rt).await;
                     // The other timers are due in one to eleven minutes and are dropped with the runtime.
                     let (soon, late) = (Duration::from_secs(60), Duration::from_secs(600));
-                    let end = Latch::new(beside);
-                    spawn_sleepers(&rt, beside, Instant::now() + soon, late, &end).await;
+                    let end = Latch::new(others);
+                    spawn_sleepers(&rt, others, Instant::now() + soon, late, &end).await;
                     arm_and_drop(&rt, warm).await;
                     timed(n, arm_and_drop(&rt, n)).await
                 }

@@ -90,8 +90,8 @@ impl Pages<'_> {
              - Kernel: Linux {}\n\
              - Date: {} to {} ({minutes} minutes of measurement)\n\
              - Versions: {}; {}{revision}\n\
-             - Load average before the first part: {:.2}; highest before any part: {:.2} (caused \
-             by the parts before it)\n\
+             - Load average before the first part: {:.2}; highest before any part: {:.2} (includes \
+             the parts before it)\n\
              - Command: `cargo run --release --manifest-path benches/Cargo.toml -- --publish`\n",
             machine.cpu,
             machine.cores,
@@ -121,6 +121,7 @@ impl Pages<'_> {
         text
     }
 
+    /// Lists failures and parts that were not run.
     fn missing(&self) -> String {
         let failures: Vec<String> = self
             .all
@@ -171,8 +172,8 @@ impl Pages<'_> {
             return NOT_MEASURED.to_owned();
         };
         format!(
-            "In this run `{FLOOR_TWIN}` had {rate} and {cpu} of `{FLOOR}`. The two differ only in the size \
-             of their buffer, and these are the cells in which it makes no difference, because all \
+            "In this run `{FLOOR_TWIN}` had {rate} and {cpu} of `{FLOOR}`. The two programs differ only in \
+             the size of their buffer. In the compared cells it makes no difference, because all \
              messages in flight on a connection fit into the smaller one.\n"
         )
     }

@@ -20,17 +20,17 @@ impl Figures<'_> {
             ("ping-pong", "ping-pong between two tasks"),
         ];
         let lines = WORKS.iter().map(|(what, work)| {
-            let ours = self.median(Part::Micro, "ns", work, RUNTIMES[0].name);
+            let own = self.median(Part::Micro, "ns", work, RUNTIMES[0].name);
             let tokio = self.times_as_fast(work, TOKIO);
-            let measured = ours.zip(tokio).zip(self.best_rival(work));
+            let measured = own.zip(tokio).zip(self.best_rival(work));
             Verdict::new(
                 "P4",
                 what,
                 "3 times as fast as tokio; not slower than the best rival",
-                measured.map(|((ours, tokio), best)| {
+                measured.map(|((own, tokio), best)| {
                     let shown = format!(
                         "{} ns; {tokio} times as fast as tokio, {} times {}",
-                        number(ours),
+                        number(own),
                         best.ratio,
                         best.name
                     );
@@ -43,15 +43,15 @@ impl Figures<'_> {
     }
 
     pub(super) fn timers(&self) -> Vec<Verdict> {
-        let against = |what, work, target, whom| {
-            let ours = self.median(Part::Micro, "ns", work, RUNTIMES[0].name);
-            let measured = ours.zip(self.times_as_fast(work, whom));
+        let against = |what, work, target, other| {
+            let own = self.median(Part::Micro, "ns", work, RUNTIMES[0].name);
+            let measured = own.zip(self.times_as_fast(work, other));
             Verdict::new(
                 "P5",
                 what,
                 target,
-                measured.map(|(ours, ratio)| {
-                    let shown = format!("{} ns; {ratio} times as fast", number(ours));
+                measured.map(|(own, ratio)| {
+                    let shown = format!("{} ns; {ratio} times as fast", number(own));
                     (shown, Outcome::at_least(ratio, 2.0))
                 }),
             )

@@ -41,8 +41,15 @@ impl<'a> Figures<'a> {
     }
 
     /// Returns the median of a contestant, for cases without an x axis.
-    pub(super) fn median(&self, part: Part, metric: &str, case: &str, who: &str) -> Option<f64> {
-        self.series(part, metric).median(&row(case, 0.0), who)
+    pub(super) fn median(
+        &self,
+        part: Part,
+        metric: &str,
+        case: &str,
+        contestant: &str,
+    ) -> Option<f64> {
+        self.series(part, metric)
+            .median(&row(case, 0.0), contestant)
     }
 
     /// Returns how many times as fast as `other` Wakeful is.

@@ -119,10 +119,10 @@ mod tests {
         let rounds = 0..10_u32;
         rounds
             .flat_map(|round| {
-                let ours = 100.0 * (least + step * f64::from(round));
+                let own = 100.0 * (least + step * f64::from(round));
                 [
                     sample(FLOOR, round, 100.0),
-                    sample(ECHO_SERVER.name, round, ours),
+                    sample(ECHO_SERVER.name, round, own),
                 ]
             })
             .collect()

@@ -10,7 +10,7 @@ use crate::record::{Estimate, Series};
 /// Lowest ratio to the floor.
 const FLOOR_RATIO: f64 = 0.98;
 
-/// Echo servers with a runtime on epoll, which Wakeful must not be slower than.
+/// Echo servers with a runtime on epoll. The targets compare Wakeful with each of them.
 const EPOLL_RIVALS: [&str; 6] = [
     TOKIO,
     "tokio LocalSet",
@@ -24,23 +24,23 @@ impl Figures<'_> {
     pub(super) fn instructions(&self) -> Verdict {
         let series = self.series(Part::Instructions, "instructions");
         let row = row("per message, 50 clients", 0.0);
-        let ours = series.median(&row, ECHO_SERVER.name);
+        let own = series.median(&row, ECHO_SERVER.name);
         let rivals = EPOLL_RIVALS
             .iter()
             .filter_map(|name| Some((series.median(&row, name)?, *name)));
         let best = rivals.min_by(|one, other| one.0.total_cmp(&other.0));
-        let compared = ours.zip(best).map(|(ours, (theirs, name))| {
-            format!("; {name} needs {:.2} times as many", theirs / ours)
-        });
+        let compared = own
+            .zip(best)
+            .map(|(own, (other, name))| format!("; {name} needs {:.2} times as many", other / own));
         Verdict::new(
             "P1",
             "user-space instructions per echoed message, 50 clients",
             "at most 300",
-            ours.map(|ours| {
+            own.map(|own| {
                 let compared = compared.unwrap_or_default();
                 (
-                    format!("{}{compared}", number(ours)),
-                    Outcome::of(ours <= 300.0),
+                    format!("{}{compared}", number(own)),
+                    Outcome::of(own <= 300.0),
                 )
             }),
         )
@@ -98,7 +98,7 @@ impl Figures<'_> {
     }
 
     pub(super) fn system_calls(&self) -> Vec<Verdict> {
-        let calls = |case, who| self.median(Part::Syscalls, "calls", case, who);
+        let calls = |case, contestant| self.median(Part::Syscalls, "calls", case, contestant);
         let message = "per message, 50 clients";
         let both = calls(message, ECHO_SERVER.name).zip(calls(message, FLOOR));
         let connection = calls("per connection, 50 at once", ECHO_SERVER.name);
@@ -107,16 +107,16 @@ impl Figures<'_> {
                 "P3",
                 "system calls per message, 50 clients",
                 "as raw epoll",
-                both.map(|(ours, floor)| {
-                    let shown = format!("{}; raw epoll {}", number(ours), number(floor));
-                    (shown, Outcome::of(ours <= floor * 1.02))
+                both.map(|(own, floor)| {
+                    let shown = format!("{}; raw epoll {}", number(own), number(floor));
+                    (shown, Outcome::of(own <= floor * 1.02))
                 }),
             ),
             Verdict::new(
                 "P3",
                 "system calls per connection",
                 "at most 7.8",
-                connection.map(|ours| (number(ours), Outcome::of(ours <= 7.8))),
+                connection.map(|own| (number(own), Outcome::of(own <= 7.8))),
             ),
         ]
     }
@@ -160,11 +160,11 @@ impl Figures<'_> {
         ]
     }
 
-    pub(super) fn idle(&self, id: &'static str, what: &'static str, who: &str) -> Verdict {
+    pub(super) fn idle(&self, id: &'static str, what: &'static str, contestant: &str) -> Verdict {
         let median = |metric| {
             let series = self.series(Part::Memory, metric);
             let row = series.rows().into_iter().next()?;
-            series.median(&row, who)
+            series.median(&row, contestant)
         };
         Verdict::new(
             id,
