@@ -82,7 +82,7 @@ impl Benchmark {
         drop(self.requests.take());
         let status = with_timeout(LIMIT, self.child.id(), || self.child.wait())?;
         if !status.success() {
-            return Err(io::Error::other(format!("exit of the load: {status}")));
+            return Err(io::Error::other(format!("failed: {status}")));
         }
         self.server.take().map_or(Ok(()), Server::stop)
     }
