@@ -1,8 +1,6 @@
-//! What servers, load and suite of the benchmarks share: which core they run on, and how many
-//! descriptors they may have.
+//! CPU affinity and the limit on descriptors, for servers, load and suite of the benchmarks.
 //!
-//! Everything here is a thin layer over a system call, so that no benchmark depends on how any of
-//! the measured runtimes sees the system.
+//! Every function is a thin layer over a system call and uses none of the measured runtimes.
 
 #![forbid(unsafe_code)]
 
@@ -11,11 +9,11 @@ use std::io;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Raises the limit on descriptors to what the system allows this process, and says what it is.
+/// Raises the limit on descriptors to its maximum for this process, and returns it.
 ///
 /// # Errors
 ///
-/// When the system refuses.
+/// Returns an error if setrlimit(2) fails.
 pub fn raise_descriptor_limit() -> io::Result<u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -26,11 +24,11 @@ pub fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// The cores that this thread may run on, in ascending order.
+/// Returns the cores that this thread is allowed to run on, in ascending order.
 ///
 /// # Errors
 ///
-/// When the system does not tell.
+/// Returns an error if `sched_getaffinity(2)` fails.
 pub fn cores() -> io::Result<Vec<usize>> {
     let set = sched_getaffinity(None)?;
     Ok((0..CpuSet::MAX_CPU)
@@ -38,11 +36,11 @@ pub fn cores() -> io::Result<Vec<usize>> {
         .collect())
 }
 
-/// Keeps this thread, and the threads and processes that it starts from now on, on these cores.
+/// Pins this thread, and the threads and processes that it starts later, to these cores.
 ///
 /// # Errors
 ///
-/// When none of the cores exists or may be used.
+/// Returns an error if none of the cores exists and is allowed.
 pub fn pin_to(cores: &[usize]) -> io::Result<()> {
     let mut set = CpuSet::new();
     for &core in cores {
@@ -52,11 +50,11 @@ pub fn pin_to(cores: &[usize]) -> io::Result<()> {
     Ok(())
 }
 
-/// Runs `action` with this thread kept on `cores`, and lets it go back to where it was.
+/// Runs `action` with this thread pinned to `cores`, and restores the previous cores.
 ///
 /// # Errors
 ///
-/// When the thread cannot be kept there, or the action fails.
+/// Returns an error if the thread cannot be pinned, or that of `action`.
 pub fn pinned<T>(cores: &[usize], action: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     let before = self::cores()?;
     pin_to(cores)?;
@@ -70,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pinned_action_runs_on_its_core_only_and_ends_where_it_began() {
+    fn a_pinned_action_runs_on_its_core_and_restores_the_previous_cores() {
         let before = cores().unwrap();
         let one = [before[0]];
         let inside = pinned(&one, cores).unwrap();
@@ -79,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn the_descriptor_limit_ends_at_its_maximum() {
+    fn the_descriptor_limit_is_raised_to_its_maximum() {
         let limit = raise_descriptor_limit().unwrap();
         let now = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
         assert_eq!(now, limit);

@@ -1,12 +1,12 @@
-//! Connections that live for one message: connect, send, receive, close, and the next one.
+//! Short connections with one message each: connect, send, receive, close, next.
 //!
 //! ```text
 //! connect(2) --> Connecting --writable--> Waiting --all bytes back--> Ending --end of input--> next
 //!                                send ^                 shutdown(WR) ^              close ^
 //! ```
 //!
-//! The client ends its direction first and then waits for the server's end, so that the server sees
-//! what a server usually sees. The time of a connection is from `connect` to the server's end.
+//! The client shuts down its direction first and then waits for the server's close, which is the usual
+//! order for a server. The time of a connection runs from `connect` to the server's close.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem::MaybeUninit;
@@ -20,10 +20,10 @@ use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
 
+use crate::latencies::Latencies;
 use crate::pattern::{LONGEST, Pattern};
-use crate::times::Times;
-use crate::watch::Moment;
-use crate::{PATIENCE, misbehaved};
+use crate::usage::Usage;
+use crate::{TIMEOUT, server_error};
 
 enum State {
     Connecting,
@@ -32,7 +32,7 @@ enum State {
 }
 
 struct Client {
-    /// Which connection of all it is; its bytes depend on it.
+    /// Number of the connection, which determines its bytes.
     number: usize,
     stream: TcpStream,
     state: State,
@@ -44,7 +44,7 @@ struct Churn<'a> {
     connections: &'a Connections,
     pattern: Pattern,
     epoll: OwnedFd,
-    /// How many connections have been begun.
+    /// Number of connections that have begun.
     begun: usize,
     buffer: Vec<u8>,
 }
@@ -58,8 +58,8 @@ pub(crate) fn run(plan: &Plan, connections: &Connections) -> io::Result<Report> 
         begun: 0,
         buffer: vec![0; LONGEST],
     };
-    let mut times = Times::new();
-    let start = Moment::now(plan.pid)?;
+    let mut times = Latencies::new();
+    let start = Usage::now(plan.pid)?;
     let at_once = connections.clients.min(connections.count) as usize;
     let mut clients = Vec::with_capacity(at_once);
     for slot in 0..at_once {
@@ -67,14 +67,14 @@ pub(crate) fn run(plan: &Plan, connections: &Connections) -> io::Result<Report> 
     }
     let mut ended = 0;
     let mut events = [MaybeUninit::<epoll::Event>::uninit(); 256];
-    let patience = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
+    let timeout = Timespec::try_from(TIMEOUT).map_err(io::Error::other)?;
     while ended < connections.count {
-        let (ready, _) = epoll::wait(&churn.epoll, &mut events[..], Some(&patience))?;
+        let (ready, _) = epoll::wait(&churn.epoll, &mut events[..], Some(&timeout))?;
         if ready.is_empty() {
-            return Err(misbehaved("has not done anything for a long time"));
+            return Err(server_error("made no progress within the timeout"));
         }
         for event in ready.iter() {
-            let data = event.data; // copied out of the packed struct
+            let data = event.data; // copied: no references into a packed struct
             let slot = data.u64() as usize;
             if churn.advance(slot, &mut clients[slot])? {
                 times.add(clients[slot].begun.elapsed());
@@ -87,7 +87,7 @@ pub(crate) fn run(plan: &Plan, connections: &Connections) -> io::Result<Report> 
             }
         }
     }
-    let end = Moment::now(plan.pid)?;
+    let end = Usage::now(plan.pid)?;
     let mut report = Report::default();
     start.until(&end, &mut report);
     times.report(&mut report);
@@ -96,7 +96,7 @@ pub(crate) fn run(plan: &Plan, connections: &Connections) -> io::Result<Report> 
 }
 
 impl Churn<'_> {
-    /// Begins the next connection, in the place `slot`.
+    /// Begins the next connection in `slot`.
     fn begin(&mut self, slot: usize) -> io::Result<Client> {
         let server = self.plan.server;
         let family = match server {
@@ -123,14 +123,16 @@ impl Churn<'_> {
         })
     }
 
-    /// Does what the client's state asks for; whether the connection has come to its end.
+    /// Advances the client's state. Returns whether the connection has ended.
     fn advance(&mut self, slot: usize, client: &mut Client) -> io::Result<bool> {
         let size = self.connections.size as usize;
         let message = self.pattern.piece(client.number, 0, size);
         if let State::Connecting = client.state {
-            // A fresh socket takes a small message whole.
+            // A new socket accepts a small message as a whole.
             if (&client.stream).write(message)? != size {
-                return Err(io::Error::other("a fresh socket did not take the message"));
+                return Err(io::Error::other(
+                    "send: the socket accepted only a part of the message",
+                ));
             }
             client.state = State::Waiting { received: 0 };
             let token = EventData::new_u64(slot as u64);
@@ -146,7 +148,7 @@ impl Churn<'_> {
             State::Waiting { received } if length > 0 => {
                 let answer = &self.buffer[..length];
                 if message.get(*received..*received + length) != Some(answer) {
-                    return Err(misbehaved("sent back other bytes than it was sent"));
+                    return Err(server_error("echoed wrong bytes"));
                 }
                 *received += length;
                 if *received == size {
@@ -156,8 +158,8 @@ impl Churn<'_> {
                 Ok(false)
             }
             State::Ending if length == 0 => Ok(true),
-            State::Ending => Err(misbehaved("sent back more than it was sent")),
-            _ => Err(misbehaved("ended a connection")),
+            State::Ending => Err(server_error("echoed too many bytes")),
+            _ => Err(server_error("closed a connection too early")),
         }
     }
 }

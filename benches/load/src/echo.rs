@@ -1,23 +1,23 @@
-//! Messages over a fixed set of connections: each keeps `depth` messages on the way, and sends the
-//! next one as soon as one has come back.
+//! Messages over a fixed set of connections. Each connection keeps `depth` messages in flight and
+//! sends the next one after each answer.
 //!
 //! ```text
 //!      open      warm up    drain        measure       drain
 //!  ---------|------------|~~~~~~~~~|===============|~~~~~~~~~> report
-//!           all send      the rest  all send        the rest
-//!                         comes back                comes back
+//!           all send      last      all send        last
+//!                         answers                   answers
 //! ```
 //!
-//! A measurement begins and ends with nothing on the way: what it counts was sent, answered and received
-//! within, and so was the work of both sides. Between two moments in full flight, the server would have
-//! worked for messages that come back later, and not for some that come back at first; with thousands
-//! on the way these are as many as come back in the whole time.
+//! A measurement begins and ends with no message in flight. So every counted message was sent,
+//! answered and received within the measurement, and so was the work of both sides. Otherwise the
+//! server's CPU time would include messages whose answers arrive after the end, and would lack the
+//! work for the first answers. With thousands in flight, these are as many as all counted messages.
 //!
-//! With `--messages` their number ends the measurement instead of a time, and there is no warm-up: this
-//! is for counting system calls and instructions.
+//! With `--messages` the measurement ends after this number of messages instead of a duration, and
+//! there is no warm-up. This mode is for counting system calls and instructions.
 //!
-//! One clock reading per event serves all messages that it completed. A message's time runs from
-//! when it was allowed to go (not from when the kernel took it) to its last byte.
+//! The clock is read once per event, for all messages that the event completes. The time of a message
+//! runs from the moment it can be sent (not from when the kernel accepts it) to its last byte.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -29,11 +29,11 @@ use bench_load::{Echo, Plan, Report};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 
+use crate::latencies::Latencies;
 use crate::open::open;
 use crate::pattern::{LONGEST, Pattern};
-use crate::times::Times;
-use crate::watch::Moment;
-use crate::{PATIENCE, misbehaved};
+use crate::usage::Usage;
+use crate::{TIMEOUT, server_error};
 
 const EVENTS: usize = 1024;
 
@@ -41,32 +41,34 @@ const EVENTS: usize = 1024;
 struct Client {
     number: usize,
     stream: TcpStream,
-    /// When each message that is on the way was allowed to go, oldest first.
-    on_the_way: VecDeque<Instant>,
-    /// Bytes that the kernel has taken; bytes that it may be given in all; bytes that came back.
+    /// Start times of the messages in flight, oldest first.
+    in_flight: VecDeque<Instant>,
+    /// Bytes that the kernel has accepted.
     sent: u64,
-    allowed: u64,
+    /// Bytes of all messages that have begun.
+    begun: u64,
+    /// Bytes that were echoed.
     received: u64,
-    /// Bytes that had come back when the oldest message on the way began.
+    /// Value of `received` at the first byte of the oldest message in flight.
     boundary: u64,
-    /// Whether the kernel is to tell when it takes bytes again.
-    wants_room: bool,
+    /// Whether the socket is registered for EPOLLOUT.
+    wants_write: bool,
 }
 
-/// Opens the connections and measures, once or, with `--on-request`, as often as it is asked to;
-/// every report goes to `tell`.
+/// Opens the connections and measures: once, or with `--on-request` once per line of stdin. Passes
+/// every report to `output`.
 pub(crate) fn run(
     plan: &Plan,
     echo: &Echo,
-    mut tell: impl FnMut(&Report) -> io::Result<()>,
+    mut output: impl FnMut(&Report) -> io::Result<()>,
 ) -> io::Result<()> {
     let pattern = Pattern::new();
     let size = echo.size as usize;
     let (active, idle) = (echo.clients as usize, echo.idle as usize);
-    // The first message of each is a short one, so that opening is quick whatever the size.
+    // The first message is short, so that opening is quick for any message size.
     let first = size.min(64);
-    let at_rest = open(plan.server, &pattern, active, idle, first, PATIENCE)?;
-    let streams = open(plan.server, &pattern, 0, active, first, PATIENCE)?;
+    let idle_streams = open(plan.server, &pattern, active, idle, first, TIMEOUT)?;
+    let streams = open(plan.server, &pattern, 0, active, first, TIMEOUT)?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let mut clients = Vec::with_capacity(active);
     for (number, stream) in streams.into_iter().enumerate() {
@@ -79,12 +81,12 @@ pub(crate) fn run(
         clients.push(Client {
             number,
             stream,
-            on_the_way: VecDeque::with_capacity(echo.depth as usize),
+            in_flight: VecDeque::with_capacity(echo.depth as usize),
             sent: first as u64,
-            allowed: first as u64,
+            begun: first as u64,
             received: first as u64,
             boundary: first as u64,
-            wants_room: false,
+            wants_write: false,
         });
     }
     let mut load = Load {
@@ -93,18 +95,18 @@ pub(crate) fn run(
         epoll,
         buffer: vec![0; LONGEST],
         left: 0,
-        on_the_way: 0,
+        in_flight: 0,
         measuring: false,
-        times: Times::new(),
+        latencies: Latencies::new(),
         count: 0,
     };
-    let mut so_far = Busy::default();
+    let mut so_far = Utilization::default();
     let mut measure = || {
         let mut report = load.measure(&mut clients, plan.pid, echo)?;
-        load.times.report(&mut report);
+        load.latencies.report(&mut report);
         so_far.add(&mut report);
-        report.idle = at_rest.len() as u64;
-        tell(&report)
+        report.idle = idle_streams.len() as u64;
+        output(&report)
     };
     if !echo.on_request {
         return measure();
@@ -116,16 +118,16 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// How busy both sides have been, over all measurements so far.
+/// CPU time of both sides over all measurements so far.
 #[derive(Default)]
-struct Busy {
+struct Utilization {
     seconds: f64,
     server: f64,
     load: f64,
 }
 
-impl Busy {
-    /// Takes one measurement in, and writes to its report what has come out by now.
+impl Utilization {
+    /// Adds a measurement, and writes the utilization so far to its report.
     fn add(&mut self, report: &mut Report) {
         self.seconds += report.seconds;
         self.server += report.server_cpu_seconds;
@@ -135,26 +137,26 @@ impl Busy {
     }
 }
 
-/// What all clients share.
+/// State that all clients share.
 struct Load {
     pattern: Pattern,
     size: u64,
     epoll: std::os::fd::OwnedFd,
     buffer: Vec<u8>,
-    /// How many messages may still begin.
+    /// Number of messages that can still begin.
     left: u64,
-    /// How many messages are on the way, over all clients.
-    on_the_way: u64,
-    /// Whether what comes back is counted now.
+    /// Number of messages in flight, over all clients.
+    in_flight: u64,
+    /// Whether answers are counted now.
     measuring: bool,
-    /// Of all measurements.
-    times: Times,
-    /// Of this measurement.
+    /// Round trips of all measurements.
+    latencies: Latencies,
+    /// Number of answers in this measurement.
     count: u64,
 }
 
 impl Load {
-    /// Measures once; nothing is on the way before it, nor after.
+    /// Measures once. No message is in flight before and after.
     fn measure(
         &mut self,
         clients: &mut [Client],
@@ -170,17 +172,17 @@ impl Load {
             self.burst(clients, echo.depth, u64::MAX, warm_up)?;
         }
         (self.measuring, self.count) = (true, 0);
-        let start = Moment::now(server)?;
+        let start = Usage::now(server)?;
         self.burst(clients, echo.depth, messages, time)?;
         let mut report = Report::default();
-        start.until(&Moment::now(server)?, &mut report);
+        start.until(&Usage::now(server)?, &mut report);
         self.measuring = false;
         report.count = self.count;
         Ok(report)
     }
 
-    /// All clients exchange messages until so many have begun or so much time has passed, and then
-    /// until all have come back.
+    /// Exchanges messages on all clients until `messages` have begun or `time` has passed, and then
+    /// until all answers have arrived.
     fn burst(
         &mut self,
         clients: &mut [Client],
@@ -192,22 +194,22 @@ impl Load {
         let begun = Instant::now();
         for client in clients.iter_mut() {
             for _ in 0..depth {
-                self.allow(client, begun);
+                self.begin(client, begun);
             }
             self.send(client)?;
         }
         let mut events = vec![MaybeUninit::<epoll::Event>::uninit(); EVENTS];
-        let patience = Timespec::try_from(PATIENCE).map_err(io::Error::other)?;
-        while self.on_the_way > 0 {
-            let (ready, _) = epoll::wait(&self.epoll, &mut events[..], Some(&patience))?;
+        let timeout = Timespec::try_from(TIMEOUT).map_err(io::Error::other)?;
+        while self.in_flight > 0 {
+            let (ready, _) = epoll::wait(&self.epoll, &mut events[..], Some(&timeout))?;
             if ready.is_empty() {
-                return Err(misbehaved("has not sent anything back for a long time"));
+                return Err(server_error("sent no answer within the timeout"));
             }
             if begun.elapsed() >= time {
                 self.left = 0;
             }
             for event in ready.iter() {
-                // Copied out of the packed struct before they are looked at.
+                // Copied because references into a packed struct are not allowed.
                 let (data, flags) = (event.data, event.flags);
                 let client = &mut clients[data.u64() as usize];
                 if flags.intersects(!EventFlags::OUT) {
@@ -219,19 +221,19 @@ impl Load {
         Ok(())
     }
 
-    /// Lets the client begin one more message, if there is one left.
-    fn allow(&mut self, client: &mut Client, now: Instant) {
+    /// Begins one more message of the client, if any is left.
+    fn begin(&mut self, client: &mut Client, now: Instant) {
         if self.left > 0 {
             self.left -= 1;
-            self.on_the_way += 1;
-            client.on_the_way.push_back(now);
-            client.allowed += self.size;
+            self.in_flight += 1;
+            client.in_flight.push_back(now);
+            client.begun += self.size;
         }
     }
 
     fn receive(&mut self, client: &mut Client) -> io::Result<()> {
         let length = match (&client.stream).read(&mut self.buffer) {
-            Ok(0) => return Err(misbehaved("ended a connection")),
+            Ok(0) => return Err(server_error("closed a connection too early")),
             Ok(length) => length,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
@@ -239,30 +241,30 @@ impl Load {
         let now = Instant::now();
         let sent = self.pattern.piece(client.number, client.received, length);
         if self.buffer[..length] != *sent {
-            return Err(misbehaved("sent back other bytes than it was sent"));
+            return Err(server_error("echoed wrong bytes"));
         }
         client.received += length as u64;
         if client.received > client.sent {
-            return Err(misbehaved("sent back more than it was sent"));
+            return Err(server_error("echoed too many bytes"));
         }
         while client.received >= client.boundary + self.size {
             client.boundary += self.size;
-            let Some(begun) = client.on_the_way.pop_front() else {
-                return Err(misbehaved("answered a message that was never sent"));
+            let Some(begun) = client.in_flight.pop_front() else {
+                return Err(server_error("answered a message that was not sent"));
             };
-            self.on_the_way -= 1;
+            self.in_flight -= 1;
             if self.measuring {
-                self.times.add(now - begun);
+                self.latencies.add(now - begun);
                 self.count += 1;
             }
-            self.allow(client, now);
+            self.begin(client, now);
         }
         Ok(())
     }
 
     fn send(&mut self, client: &mut Client) -> io::Result<()> {
-        while client.sent < client.allowed {
-            let due = (client.allowed - client.sent) as usize;
+        while client.sent < client.begun {
+            let due = (client.begun - client.sent) as usize;
             let bytes = self.pattern.piece(client.number, client.sent, due);
             match (&client.stream).write(bytes) {
                 Ok(taken) => client.sent += taken as u64,
@@ -270,11 +272,11 @@ impl Load {
                 Err(error) => return Err(error),
             }
         }
-        let wants_room = client.sent < client.allowed;
-        if wants_room != client.wants_room {
-            client.wants_room = wants_room;
+        let wants_write = client.sent < client.begun;
+        if wants_write != client.wants_write {
+            client.wants_write = wants_write;
             let mut interest = EventFlags::IN;
-            interest.set(EventFlags::OUT, wants_room);
+            interest.set(EventFlags::OUT, wants_write);
             let token = EventData::new_u64(client.number as u64);
             epoll::modify(&self.epoll, &client.stream, token, interest)?;
         }

@@ -1,5 +1,5 @@
-//! What the load generator is asked for ([`Plan`]) and what it answers ([`Report`]); the suite uses
-//! both to start the program and to read its result.
+//! Command line ([`Plan`]) and output ([`Report`]) of the load generator. The suite reads the output
+//! with the same type.
 
 #![forbid(unsafe_code)]
 
@@ -13,14 +13,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Parser)]
 #[command(name = "bench-load", version)]
 pub struct Plan {
-    /// The server; only loopback addresses are allowed
+    /// Address of the server; only loopback addresses are allowed
     pub server: SocketAddr,
 
-    /// The server's process, to read its CPU time and memory
+    /// Process of the server, to read its CPU time and memory
     #[arg(long, value_name = "PID")]
     pub pid: Option<u32>,
 
-    /// What the load consists of
+    /// Kind of load
     #[command(subcommand)]
     pub mode: Mode,
 }
@@ -28,51 +28,51 @@ pub struct Plan {
 /// The three kinds of load.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Mode {
-    /// A fixed set of connections, over which messages go there and back
+    /// Messages over a fixed set of connections
     Echo(Echo),
-    /// Connect, one message there and back, close; again and again
+    /// Short connections: connect, echo one message, close
     Connections(Connections),
-    /// Many connections that have each exchanged one message and then rest
+    /// Connections that are idle after one message each
     Idle(Idle),
 }
 
 /// Messages over a fixed set of connections.
 #[derive(Args, Clone, Debug)]
 pub struct Echo {
-    /// How many connections exchange messages
+    /// Number of connections that exchange messages
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub clients: u32,
     /// Bytes per message
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
     pub size: u32,
-    /// How many messages a connection has on the way at once
+    /// Number of messages in flight per connection
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub depth: u32,
-    /// How many further connections are open beside them, and silent
+    /// Number of further connections that are open and idle
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=20_000))]
     pub idle: u32,
-    /// How long messages may begin, in milliseconds, unless `--messages` is given; the measurement
-    /// ends when all have come back
+    /// Duration in milliseconds in which messages begin, unless `--messages` is given; the measurement
+    /// ends after the last answer
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     pub millis: u64,
-    /// How long to exchange messages before measuring, in milliseconds
+    /// Duration of the warm-up in milliseconds
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub warm_up: u64,
-    /// Exchange exactly so many messages, all of them measured, instead of measuring for a time
+    /// Number of messages, all of them measured, instead of a duration
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub messages: Option<u64>,
-    /// Measure once for every line on stdin, over the same connections, which rest in between
+    /// Measure once for every line on stdin, over the same connections
     #[arg(long)]
     pub on_request: bool,
 }
 
-/// Connections that live for one message.
+/// Short connections with one message each.
 #[derive(Args, Clone, Debug)]
 pub struct Connections {
-    /// How many connections to make in all
+    /// Total number of connections
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub count: u32,
-    /// How many of them exist at once
+    /// Number of connections open at once
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=4000))]
     pub clients: u32,
     /// Bytes per message
@@ -80,47 +80,47 @@ pub struct Connections {
     pub size: u32,
 }
 
-/// Connections at rest.
+/// Idle connections.
 #[derive(Args, Clone, Debug)]
 pub struct Idle {
-    /// How many
+    /// Number of connections
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub clients: u32,
-    /// Bytes of the one message that each has exchanged
+    /// Bytes of the message that each connection exchanges
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub size: u32,
-    /// How long to watch the resting server, in milliseconds
+    /// Duration of the measurement of the idle server, in milliseconds
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub millis: u64,
 }
 
-/// What was seen. A value that does not apply to the kind of load is 0.
+/// Result of a measurement. A value that does not apply to the kind of load is 0.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Report {
-    /// Messages (or connections, for that kind of load) that were measured.
+    /// Number of measured messages, or of connections for short connections.
     pub count: u64,
-    /// How long that took.
+    /// Duration of the measurement.
     pub seconds: f64,
-    /// Half of all round trips, in this and earlier measurements, took at most so many microseconds.
+    /// Median of the round trips in this and earlier measurements, in microseconds.
     pub p50_us: f64,
-    /// 99 of 100 round trips took at most so many microseconds.
+    /// 99th percentile of the same round trips, in microseconds.
     pub p99_us: f64,
-    /// 999 of 1,000 round trips took at most so many microseconds.
+    /// 99.9th percentile of the same round trips, in microseconds.
     pub p999_us: f64,
-    /// CPU time of the server meanwhile, user and kernel.
+    /// CPU time of the server during the measurement, user and kernel.
     pub server_cpu_seconds: f64,
-    /// CPU time of the load generator meanwhile.
+    /// CPU time of the load generator during the measurement.
     pub load_cpu_seconds: f64,
-    /// The share of a core that the server has used, in this and earlier measurements.
+    /// Fraction of a core that the server has used in this and earlier measurements.
     pub server_busy: f64,
-    /// The same of the load generator.
+    /// Fraction of a core that the load generator has used in this and earlier measurements.
     pub load_busy: f64,
-    /// How many idle connections were open beside.
+    /// Number of idle connections.
     pub idle: u64,
     /// Resident memory of the server before the connections were opened, in bytes.
     pub resident_before: u64,
-    /// The same with all connections open.
+    /// Resident memory of the server with all connections open, in bytes.
     pub resident_with: u64,
-    /// How many times the server's threads went to sleep meanwhile.
+    /// Number of sleeps of the server's main thread during the measurement.
     pub switches: u64,
 }

@@ -1,17 +1,17 @@
-//! The load generator: from the command line to one line of JSON.
+//! The load generator. Prints one line of JSON per measurement.
 //!
-//! It is a raw, non-blocking epoll client of its own and stands on none of the measured runtimes, so
-//! that it favours none.
+//! It is a raw, non-blocking epoll client and uses none of the measured runtimes, so that it favors
+//! none of them.
 //!
 //! | file | job |
 //! |---|---|
-//! | `pattern` | the bytes that are sent, and what must come back |
-//! | `open` | opens connections, each proven by one message |
+//! | `pattern` | the bytes that are sent and must be echoed |
+//! | `open` | opens connections and verifies each with one message |
 //! | `echo` | messages over a fixed set of connections |
-//! | `churn` | connections that live for one message |
-//! | `rest` | connections that do nothing |
-//! | `watch` | CPU time, memory and sleeps of the server, as the kernel tells them |
-//! | `times` | round-trip times |
+//! | `churn` | short connections with one message each |
+//! | `idle` | idle connections |
+//! | `usage` | CPU time, memory and sleeps of the server |
+//! | `latencies` | round-trip times |
 
 #![deny(unsafe_code)]
 
@@ -24,16 +24,16 @@ use clap::Parser;
 
 mod churn;
 mod echo;
+mod idle;
+mod latencies;
 mod open;
 mod pattern;
-mod rest;
 #[expect(unsafe_code, reason = "the CPU clock of another process")]
 mod sys;
-mod times;
-mod watch;
+mod usage;
 
-/// When nothing at all has come back for so long, the server is taken for dead.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Time without any progress after which the server counts as hung.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     match run(&Plan::parse()) {
@@ -53,7 +53,7 @@ fn run(plan: &Plan) -> io::Result<()> {
     match &plan.mode {
         Mode::Echo(echo) => echo::run(plan, echo, print),
         Mode::Connections(connections) => print(&churn::run(plan, connections)?),
-        Mode::Idle(idle) => print(&rest::run(plan, idle)?),
+        Mode::Idle(idle) => print(&idle::run(plan, idle)?),
     }
 }
 
@@ -62,7 +62,7 @@ fn print(report: &Report) -> io::Result<()> {
     writeln!(io::stdout(), "{line}")
 }
 
-/// The error of a server that did not behave.
-fn misbehaved(what: &str) -> io::Error {
+/// Returns the error of a server that violates the protocol.
+fn server_error(what: &str) -> io::Error {
     io::Error::other(format!("the server {what}"))
 }

@@ -1,27 +1,28 @@
-//! Opens connections, each proven by one message there and back.
+//! Opens connections and verifies each with one echoed message.
 //!
-//! In small groups: a group is connected, then its messages are exchanged, then comes the next one,
-//! so that the server's queue of waiting clients never overflows, however slow it is.
+//! Connections are opened in small groups: connect all of a group, echo its messages, then continue
+//! with the next group. Otherwise the backlog of a slow server could overflow.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use crate::misbehaved;
 use crate::pattern::Pattern;
+use crate::server_error;
 
 const GROUP: usize = 200;
 
-/// Opens `count` connections, whose numbers begin with `first`. Each has then sent and received
-/// `size` bytes, is non-blocking, and will be reset (not closed in order) when it is dropped: after
-/// a measurement thousands of connections in TIME_WAIT would only be in the way of the next one.
+/// Opens `count` connections with numbers from `first` on.
+///
+/// Each has sent and received `size` bytes and is non-blocking. Dropping a connection resets it.
+/// Otherwise thousands of connections in TIME_WAIT would disturb the next measurement.
 pub(crate) fn open(
     server: SocketAddr,
     pattern: &Pattern,
     first: usize,
     count: usize,
     size: usize,
-    patience: Duration,
+    timeout: Duration,
 ) -> io::Result<Vec<TcpStream>> {
     let mut streams = Vec::with_capacity(count);
     let mut answer = vec![0; size];
@@ -30,7 +31,7 @@ pub(crate) fn open(
         for _ in begin..count.min(begin + GROUP) {
             let stream = TcpStream::connect(server)?;
             stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(patience))?;
+            stream.set_read_timeout(Some(timeout))?;
             socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
             streams.push(stream);
         }
@@ -40,7 +41,7 @@ pub(crate) fn open(
         for (number, mut stream) in (first + begin..).zip(&streams[begin..]) {
             stream.read_exact(&mut answer)?;
             if answer != pattern.piece(number, 0, size) {
-                return Err(misbehaved("sent back other bytes than the first message"));
+                return Err(server_error("echoed wrong bytes in the first message"));
             }
             stream.set_nonblocking(true)?;
         }

@@ -1,16 +1,16 @@
-//! The bytes that are sent, and what must come back.
+//! The bytes that are sent, and that the server must echo.
 //!
-//! A connection sends the same endless stream of pseudo-random bytes, from a starting point of its
-//! own; byte number `n` of it is known without having been kept. So a byte that is lost, doubled,
-//! out of order, or another connection's is seen, and comparing costs one `memcmp`.
+//! All connections send the same endless stream of pseudo-random bytes, each from its own offset.
+//! Byte number `n` is known without being stored. A byte that is lost, duplicated, out of order or
+//! from another connection is detected, and a comparison costs one `memcmp`.
 
-/// The stream repeats after so many bytes: a prime, so that no message size divides it.
+/// Period of the stream in bytes: a prime, so that it is no multiple of a message size.
 const PERIOD: usize = 65_521;
 
-/// The longest piece that can be had at once.
+/// Length of the longest piece that [`Pattern::piece`] returns.
 pub(crate) const LONGEST: usize = 256 * 1024;
 
-/// The stream, written out far enough that every piece is contiguous.
+/// The stream, stored so far that every piece is contiguous.
 pub(crate) struct Pattern(Vec<u8>);
 
 impl Pattern {
@@ -18,7 +18,7 @@ impl Pattern {
         let mut state = 0x9E37_79B9_7F4A_7C15_u64;
         let period: Vec<u8> = (0..PERIOD)
             .map(|_| {
-                // xorshift64: any sequence without a short period will do.
+                // xorshift64: any sequence without a short period is sufficient.
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
@@ -35,7 +35,7 @@ impl Pattern {
         )
     }
 
-    /// The bytes of connection `number` from `offset` on: `length` of them, [`LONGEST`] at most.
+    /// Returns `length` bytes of connection `number` from `offset` on, at most [`LONGEST`].
     pub(crate) fn piece(&self, number: usize, offset: u64, length: usize) -> &[u8] {
         let start = (offset as usize + number * 7919) % PERIOD;
         &self.0[start..][..length.min(LONGEST)]
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_piece_is_the_same_bytes_however_the_stream_is_cut() {
+    fn pieces_do_not_depend_on_where_the_stream_is_cut() {
         let pattern = Pattern::new();
         let whole = pattern.piece(3, 65_000, 2000).to_vec();
         let parts = [
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_in_the_stream_and_among_connections_differ() {
+    fn neighboring_pieces_and_connections_differ() {
         let pattern = Pattern::new();
         let bytes = pattern.piece(1, 1000, 64);
         assert_ne!(bytes, pattern.piece(1, 1001, 64));

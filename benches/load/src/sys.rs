@@ -1,13 +1,13 @@
-//! One system call that no safe library offers: reading the CPU clock of another process.
+//! Reads the CPU clock of another process, for which no safe library exists.
 //!
-//! Unlike the tick counts in /proc it is exact, and unlike /proc/PID/task it includes threads that
-//! have ended.
+//! Unlike the tick counts in /proc the clock is exact, and unlike /proc/PID/task it includes threads
+//! that have ended.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::time::Duration;
 
-/// The CPU time, user and kernel, that all threads of process `pid` have used so far.
+/// Returns the CPU time, user and kernel, that all threads of process `pid` have used so far.
 pub(crate) fn cpu_time(pid: u32) -> io::Result<Duration> {
     let mut clock = 0;
     // SAFETY: `clock` is writable; a number that is no process is an error, not undefined.

@@ -1,4 +1,5 @@
-//! The load generator must notice a server that misbehaves; otherwise its figures mean nothing.
+//! The load generator must detect a server that violates the protocol; otherwise its figures are
+//! worthless.
 
 #![allow(clippy::missing_panics_doc, reason = "a test may panic")]
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use bench_load::Report;
 
-/// Starts a server whose threads serve one connection each with `serve`.
+/// Starts a server that runs `serve` in a thread per connection.
 fn server(serve: fn(TcpStream, Vec<u8>)) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("loopback works");
     let address = listener.local_addr().expect("loopback works");
@@ -32,12 +33,12 @@ fn load(server: SocketAddr, arguments: &str) -> Output {
         .expect("loopback works")
 }
 
-/// Echoes, and lets `meddle` change each piece; it is told how many bytes came before.
-fn echo(mut stream: TcpStream, mut buffer: Vec<u8>, meddle: fn(&mut Vec<u8>, usize)) {
+/// Echoes after `change` has modified each piece; its second argument is the number of bytes before.
+fn echo(mut stream: TcpStream, mut buffer: Vec<u8>, change: fn(&mut Vec<u8>, usize)) {
     let mut before = 0;
     while let Ok(length @ 1..) = stream.read(&mut buffer) {
         let mut answer = buffer[..length].to_vec();
-        meddle(&mut answer, before);
+        change(&mut answer, before);
         before += length;
         if stream.write_all(&answer).is_err() {
             return;
@@ -45,13 +46,13 @@ fn echo(mut stream: TcpStream, mut buffer: Vec<u8>, meddle: fn(&mut Vec<u8>, usi
     }
 }
 
-fn honest(stream: TcpStream, buffer: Vec<u8>) {
+fn correct_echo(stream: TcpStream, buffer: Vec<u8>) {
     echo(stream, buffer, |_answer, _before| {});
 }
 
 #[test]
-fn an_honest_server_gets_a_report_of_exactly_what_was_asked() {
-    let address = server(honest);
+fn a_correct_server_yields_a_report_of_the_requested_count() {
+    let address = server(correct_echo);
     for (arguments, count) in [
         ("echo --clients 3 --size 1000 --depth 4 --messages 500", 500),
         ("echo --clients 2 --size 100000 --messages 20", 20),
@@ -65,7 +66,7 @@ fn an_honest_server_gets_a_report_of_exactly_what_was_asked() {
     }
 }
 
-/// A load that measures three times on request; its reports.
+/// Runs a load that measures three times on request, and returns its reports.
 fn three_reports(server: SocketAddr, arguments: &str) -> Vec<Report> {
     let mut load = Command::new(env!("CARGO_BIN_EXE_bench-load"))
         .arg(server.to_string())
@@ -75,32 +76,32 @@ fn three_reports(server: SocketAddr, arguments: &str) -> Vec<Report> {
         .stdout(Stdio::piped())
         .spawn()
         .expect("loopback works");
-    let mut requests = load.stdin.take().expect("it is a pipe");
-    let mut lines = BufReader::new(load.stdout.take().expect("it is a pipe")).lines();
+    let mut requests = load.stdin.take().expect("a pipe");
+    let mut lines = BufReader::new(load.stdout.take().expect("a pipe")).lines();
     let mut report = || {
-        writeln!(requests).expect("it reads");
-        let line = lines.next().expect("it answers").expect("it writes text");
-        serde_json::from_str(&line).expect("it answers with a report")
+        writeln!(requests).expect("the load reads");
+        let line = lines.next().expect("an answer").expect("text");
+        serde_json::from_str(&line).expect("a report")
     };
     let reports = Vec::from_iter((0..3).map(|_| report()));
     drop(requests);
     assert!(lines.next().is_none());
-    assert!(load.wait().expect("it ends").success());
+    assert!(load.wait().expect("the load exits").success());
     reports
 }
 
 #[test]
-fn on_request_every_line_gets_a_report_over_the_same_connections() {
+fn on_request_every_line_yields_a_report_over_the_same_connections() {
     let arguments = "echo --clients 3 --depth 2 --messages 50";
-    let reports = three_reports(server(honest), arguments);
+    let reports = three_reports(server(correct_echo), arguments);
     assert!(reports.iter().all(|report| report.count == 50));
 }
 
 #[test]
-fn round_trips_are_those_of_all_measurements() {
+fn round_trips_cover_all_measurements() {
     let address = server(|stream, buffer| {
         echo(stream, buffer, |_answer, before| {
-            // The first message is the one that opens the connection.
+            // The first message of a connection is sent while it is opened.
             if before == 64 {
                 thread::sleep(Duration::from_millis(50));
             }
@@ -112,7 +113,7 @@ fn round_trips_are_those_of_all_measurements() {
 }
 
 #[test]
-fn what_a_time_lets_begin_is_counted_when_it_comes_back() {
+fn every_message_that_begins_in_time_is_counted() {
     static ECHOED: AtomicU64 = AtomicU64::new(0);
     let address = server(|stream, buffer| {
         echo(stream, buffer, |answer, _before| {
@@ -136,7 +137,7 @@ fn one_wrong_byte_is_an_error() {
             }
         });
     });
-    assert_fails(address, "echo --clients 2 --messages 2000", "other bytes");
+    assert_fails(address, "echo --clients 2 --messages 2000", "wrong bytes");
 }
 
 #[test]
@@ -151,7 +152,7 @@ fn one_missing_byte_is_an_error() {
     assert_fails(
         address,
         "echo --clients 1 --depth 4 --messages 2000",
-        "other bytes",
+        "wrong bytes",
     );
 }
 
@@ -165,7 +166,7 @@ fn one_byte_too_many_is_an_error() {
 }
 
 #[test]
-fn a_connection_that_ends_early_is_an_error() {
+fn a_connection_closed_early_is_an_error() {
     let address = server(|mut stream, mut buffer| {
         // Answers the first message only.
         if let Ok(length) = stream.read(&mut buffer) {
@@ -176,15 +177,15 @@ fn a_connection_that_ends_early_is_an_error() {
 }
 
 #[test]
-fn no_address_but_loopback_is_loaded() {
-    let elsewhere = "192.0.2.1:80".parse().unwrap();
-    assert_fails(elsewhere, "echo --messages 1", "loopback");
+fn only_loopback_addresses_are_accepted() {
+    let remote = "192.0.2.1:80".parse().unwrap();
+    assert_fails(remote, "echo --messages 1", "loopback");
 }
 
 fn assert_fails(address: SocketAddr, arguments: &str, reason: &str) {
     let output = load(address, arguments);
-    let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success(), "{arguments}: {output:?}");
-    assert!(complaint.contains(reason), "{arguments}: {complaint}");
+    assert!(stderr.contains(reason), "{arguments}: {stderr}");
     assert!(output.stdout.is_empty(), "a failure reports no figures");
 }

@@ -1,6 +1,6 @@
-//! What the works allocate: allocations per operation, and bytes per task that waits.
+//! Counts allocations per operation and bytes per waiting task.
 //!
-//! Only meaningful in a program whose allocator is [`Counting`](crate::sys::Counting).
+//! It requires [`Counting`](crate::sys::Counting) as the allocator of the program.
 
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ use crate::sys::Allocated;
 use crate::work::{Waiters, arm_and_drop, spawn_waiting};
 use crate::{Rival, work};
 
-/// What one runtime allocates.
+/// Allocations of one runtime.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 pub struct Counts {
-    /// Allocations for spawning a task that finishes at once.
+    /// Allocations per spawned task that finishes immediately.
     pub per_spawn: f64,
-    /// Allocations for spawning a task and awaiting its handle.
+    /// Allocations per spawned and awaited task.
     pub per_spawn_await: f64,
-    /// Allocations for a task that wakes itself and is polled.
+    /// Allocations per self-wake and poll.
     pub per_wake: f64,
-    /// Allocations for arming and dropping a timer.
+    /// Allocations per armed and dropped timer.
     pub per_timer: f64,
-    /// Bytes for a task that waits for nothing in particular.
+    /// Bytes per task that waits for a waker.
     pub bytes_per_waiting_task: f64,
-    /// Bytes for a task that waits for a timer.
+    /// Bytes per task that waits for a timer.
     pub bytes_per_sleeping_task: f64,
 }
 
-/// Counts on a fresh runtime.
+/// Counts on a new runtime.
 #[derive(Clone, Copy, Debug)]
 pub struct Count {
-    /// How many operations, and how many tasks.
+    /// Number of operations, and of tasks.
     pub n: u64,
 }
 
@@ -61,7 +61,7 @@ impl Visit for Count {
     }
 }
 
-/// Does the work twice, so that everything that is made once exists, and counts the second time.
+/// Runs the work twice and counts the second time, so that one-time allocations are not counted.
 async fn allocations(n: u64, work: impl AsyncFn()) -> f64 {
     work().await;
     let before = Allocated::now().allocations;
@@ -75,7 +75,7 @@ async fn bytes(n: u64, work: impl AsyncFn()) -> f64 {
     (Allocated::now().live_bytes - before) as f64 / n as f64
 }
 
-/// Spawns tasks that finish at once, one after the other; nothing else here allocates.
+/// Spawns tasks that finish immediately, one after the other, without other allocations.
 async fn spawn_each<R: Rival>(rt: &R, n: u64) {
     for _ in 0..n {
         R::detach(rt.spawn(async {}));

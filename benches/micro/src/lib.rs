@@ -1,14 +1,14 @@
-//! The same small pieces of work on every runtime: how long they take, and what they allocate.
+//! Micro-benchmarks of executors and timers: time and allocations of the same work on every runtime.
 //!
 //! ```text
-//! bin/micro   one runtime, some works -----> measure ---> work::*  --> rival::Rival
+//! bin/micro   one runtime, work items ----> measure ---> work::*  --> rival::Rival
 //! bin/count   the same under a counting  --> count   -/                  |
 //!             allocator                                  rivals::{wakeful, tokio, smol, ..}
 //! ```
 //!
-//! What is measured is written once, generic over [`Rival`], so that everybody does exactly the same;
-//! what differs stands in `rivals`, one small file each. Each process measures one runtime, and the
-//! suite runs the processes in turns.
+//! The measured code is generic over [`Rival`], so every runtime runs exactly the same. The differences
+//! are in `rivals`, one small file per runtime. Each process measures one runtime; the suite runs the
+//! processes in turn.
 
 #![deny(unsafe_code)]
 

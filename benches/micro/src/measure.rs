@@ -1,46 +1,47 @@
-//! Finds out how often a work has to be done so that its time can be trusted, and does it.
+//! Finds the number of operations for a measurement of the wanted duration, and measures.
 
 use std::time::Duration;
 
 use crate::Rival;
 use crate::rivals::Visit;
-use crate::work::{Done, Work};
+use crate::shared::Measurement;
+use crate::work::Work;
 
-/// Measures one work for about `target` on a fresh runtime.
+/// Measures one work item for about `target` on a new runtime.
 #[derive(Clone, Copy, Debug)]
 pub struct Measure {
-    /// Which work.
+    /// The work item.
     pub work: Work,
-    /// How long the measured part is to take.
+    /// Wanted duration of the measured part.
     pub target: Duration,
-    /// The core for the other thread, if there is one.
+    /// Core of the second thread, if there is one.
     pub helper: Option<usize>,
-    /// How often to do it at first: [`FIRST`], or what was enough the last time.
+    /// Number of operations of the first attempt: [`FIRST`], or that of the last measurement.
     pub first: u64,
 }
 
-/// Few enough that the slowest work (some 100 microseconds each) does not take long.
+/// Small enough for a short first attempt of the slowest work item, at about 100 µs per operation.
 pub const FIRST: u64 = 1000;
 const MOST: u64 = 100_000_000;
 
 impl Visit for Measure {
-    type Output = Done;
+    type Output = Measurement;
 
-    fn visit<R: Rival>(self) -> Done {
-        // What fires has its number given, and waits for much longer than it takes.
+    fn visit<R: Rival>(self) -> Measurement {
+        // The number of timers is given, and most of the time is waiting.
         if let Work::Fire(_) = self.work {
             return self.work.run::<R>(self.first, self.helper);
         }
         let mut n = self.first;
         loop {
-            let done = self.work.run::<R>(n, self.helper);
-            // A work that has to do more than asked for (all of a million tasks) is long enough; and
-            // where one task never lets the others run, asking for more does not help.
-            let other_than_asked = done.count > 4 * n || done.count < n / 4;
-            if done.time >= self.target / 2 || n >= MOST || other_than_asked {
-                return done;
+            let measured = self.work.run::<R>(n, self.helper);
+            // Stop if the actual count is far off. Above: with a million tasks one round is long enough.
+            // Below: the runtime never runs the other tasks, and a larger `n` does not change that.
+            let count_is_off = measured.count > 4 * n || measured.count < n / 4;
+            if measured.time >= self.target / 2 || n >= MOST || count_is_off {
+                return measured;
             }
-            let each = done.time.as_secs_f64() / done.count as f64;
+            let each = measured.time.as_secs_f64() / measured.count as f64;
             let enough = (self.target.as_secs_f64() / each) as u64;
             n = enough.clamp(n * 2, n * 50).min(MOST);
         }

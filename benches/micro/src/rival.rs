@@ -1,19 +1,19 @@
-//! What a runtime has to offer to take part.
+//! The interface between a runtime and the work items.
 
 use std::future::Future;
 use std::time::Duration;
 
 use crate::shared::wake_self;
 
-/// A single-threaded runtime, seen from a task that runs on it.
+/// A single-threaded runtime, as used by a task that runs on it.
 ///
-/// Every work runs inside a spawned task, as nearly all code of a real program does; the root
-/// future only waits for it.
+/// Every work item runs inside a spawned task, like most code of a real program. The root future only
+/// waits for this task.
 pub trait Rival: Clone + 'static {
-    /// What a spawned task is awaited by.
+    /// Handle of a spawned task.
     type Handle<T: 'static>: 'static;
 
-    /// Makes a runtime with timers, and runs on it the task that `main` makes.
+    /// Makes a runtime with timers, and runs the future of `main` on it as a task.
     fn run<T, F>(main: impl FnOnce(Self) -> F) -> T
     where
         T: 'static,
@@ -25,16 +25,16 @@ pub trait Rival: Clone + 'static {
         F: Future + 'static,
         F::Output: 'static;
 
-    /// Waits for the end of a task.
+    /// Waits for the output of a task.
     fn join<T: 'static>(handle: Self::Handle<T>) -> impl Future<Output = T>;
 
-    /// Lets a task run without waiting for it.
+    /// Detaches a task, which continues to run.
     fn detach<T: 'static>(handle: Self::Handle<T>);
 
-    /// A timer.
+    /// Returns a timer.
     fn sleep(&self, duration: Duration) -> impl Future + 'static;
 
-    /// Lets the other tasks run. Where the runtime has no such thing, its users write this.
+    /// Yields to the other tasks. The default is the usual code for a runtime without `yield_now`.
     fn yield_now(&self) -> impl Future<Output = ()> {
         wake_self()
     }

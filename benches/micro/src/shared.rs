@@ -1,12 +1,22 @@
-//! Small things that the works are made of, the same ones on every runtime: they know nothing but
-//! `std::task::Waker`.
+//! Building blocks of the work items. They use only `std::task::Waker` and are the same on every
+//! runtime.
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
-/// Asks to be polled again, once, and lets everybody else go first.
+/// Number of operations and their total time.
+#[derive(Clone, Copy, Debug)]
+pub struct Measurement {
+    /// Number of operations.
+    pub count: u64,
+    /// Total time.
+    pub time: Duration,
+}
+
+/// Wakes its own task and returns `Pending` once, so that the other tasks run first.
 pub fn wake_self() -> impl Future<Output = ()> {
     let mut woken = false;
     poll_fn(move |cx| {
@@ -19,7 +29,7 @@ pub fn wake_self() -> impl Future<Output = ()> {
     })
 }
 
-/// Waits until a number of things have happened.
+/// Counts down to zero; one task can wait for that.
 #[derive(Clone, Debug, Default)]
 pub struct Latch(Rc<Waits>);
 
@@ -30,7 +40,7 @@ struct Waits {
 }
 
 impl Latch {
-    /// Waits for `count` things.
+    /// Makes a latch that is released after `count` calls of [`count_down`](Latch::count_down).
     #[must_use]
     pub fn new(count: u64) -> Latch {
         let latch = Latch::default();
@@ -38,7 +48,7 @@ impl Latch {
         latch
     }
 
-    /// One of them has happened.
+    /// Counts down by one.
     pub fn count_down(&self) {
         self.0.left.set(self.0.left.get() - 1);
         if self.0.left.get() == 0 {
@@ -49,7 +59,7 @@ impl Latch {
         }
     }
 
-    /// Waits until all have happened. One waiter at a time.
+    /// Waits until the count is zero. Only one task can wait at a time.
     pub fn wait(&self) -> impl Future<Output = ()> {
         let latch = self.clone();
         poll_fn(move |cx| {
@@ -62,16 +72,16 @@ impl Latch {
     }
 }
 
-/// A ball that two tasks pass to each other.
+/// A token that two tasks pass to each other.
 #[derive(Debug, Default)]
-pub struct Ball {
-    /// Which of the two has it.
+pub struct Token {
+    /// Side that has the token.
     holder: Cell<usize>,
     waiting: [RefCell<Option<Waker>>; 2],
 }
 
-impl Ball {
-    /// Waits until `own` side has the ball, then passes it to the other side.
+impl Token {
+    /// Waits until the side `own` has the token, then passes it to the other side.
     pub fn pass(&self, own: usize) -> impl Future<Output = ()> {
         poll_fn(move |cx| {
             if self.holder.get() != own {
@@ -89,7 +99,7 @@ impl Ball {
     }
 }
 
-/// Stores a waker, as every source of wakes does.
+/// Stores a waker; reuses a stored one of the same task.
 fn keep(place: &mut Option<Waker>, waker: &Waker) {
     match place {
         Some(kept) => kept.clone_from(waker),
@@ -97,18 +107,18 @@ fn keep(place: &mut Option<Waker>, waker: &Waker) {
     }
 }
 
-/// Numbers that look random and are the same in every run.
+/// Pseudo-random numbers, the same in every run.
 #[derive(Debug)]
 pub struct Numbers(u64);
 
 impl Numbers {
-    /// Begins the sequence.
+    /// Starts the sequence.
     #[must_use]
     pub fn new() -> Numbers {
         Numbers(1)
     }
 
-    /// The next number below `limit`.
+    /// Returns the next number below `limit`.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.0 = self
             .0

@@ -1,5 +1,4 @@
-//! The `unsafe` code of the micro-benchmarks: an allocator that counts, and a promise to
-//! `tokio::spawn`.
+//! The `unsafe` code of the micro-benchmarks: a counting allocator, and `Send` for `tokio::spawn`.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fmt;
@@ -11,17 +10,17 @@ use std::task::{Context, Poll};
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static LIVE_BYTES: AtomicU64 = AtomicU64::new(0);
 
-/// How much has been allocated so far, if [`Counting`] is the program's allocator.
+/// Allocations so far, if [`Counting`] is the allocator of the program.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Allocated {
-    /// How many times memory was asked for; a change of size counts as one.
+    /// Number of allocations; a reallocation counts as one.
     pub allocations: u64,
-    /// How many bytes are in use now, as they were asked for.
+    /// Number of bytes in use, as requested.
     pub live_bytes: u64,
 }
 
 impl Allocated {
-    /// What is so now.
+    /// Reads the counters.
     #[must_use]
     pub fn now() -> Allocated {
         Allocated {
@@ -35,19 +34,19 @@ impl Allocated {
 #[derive(Debug)]
 pub struct Counting;
 
-// SAFETY: every request goes to the system's allocator unchanged; counting touches no memory of it
-// and cannot unwind.
+// SAFETY: every request is passed to the system's allocator unchanged; counting does not touch the
+// allocated memory and cannot unwind.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         LIVE_BYTES.fetch_add(layout.size() as u64, Ordering::Relaxed);
-        // SAFETY: the caller keeps to the contract of this very function.
+        // SAFETY: the caller fulfills the contract of this function, which is the same.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         LIVE_BYTES.fetch_sub(layout.size() as u64, Ordering::Relaxed);
-        // SAFETY: as above, and `memory` came from `System` because everything does.
+        // SAFETY: as above, and `memory` came from `System`, like all memory of this allocator.
         unsafe { System.dealloc(memory, layout) }
     }
 
@@ -60,37 +59,37 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// A future that claims to be `Send`.
+/// A future that is declared `Send`.
 ///
-/// `tokio::spawn` asks for `Send` also on a current-thread runtime. The works share cells between
-/// tasks, on every runtime alike, and must not pay for atomics here only.
+/// `tokio::spawn` requires `Send` even on a current-thread runtime. The work items share cells between
+/// tasks on every runtime; atomics for this runtime alone would distort the comparison.
 pub struct OnThisThread<F>(F);
 
 impl<F> OnThisThread<F> {
-    /// Wraps a future (or what a future returns).
+    /// Wraps a future, or the output of one.
     ///
-    /// Only `rivals::tokio` may call it, for what stays on a current-thread runtime.
+    /// Only `rivals::tokio` may call it, for values that stay on a current-thread runtime.
     pub(crate) fn new(inner: F) -> OnThisThread<F> {
         OnThisThread(inner)
     }
 
-    /// What was wrapped.
+    /// Returns the wrapped value.
     pub(crate) fn into_inner(self) -> F {
         self.0
     }
 }
 
-// SAFETY: a current-thread runtime polls and drops its tasks, and their results, on the thread that
-// is in `block_on` or drops the runtime. Here that is always the one thread of `Rival::run`, which
-// makes the runtime, blocks on it and drops it; no handle of a task leaves it.
+// SAFETY: a current-thread runtime polls and drops its tasks, and their outputs, on the thread that
+// is in `block_on` or drops the runtime. Here this is always the thread of `Rival::run`, which makes
+// the runtime, blocks on it and drops it; no handle of a task leaves that thread.
 unsafe impl<F> Send for OnThisThread<F> {}
 
 impl<F: Future> Future for OnThisThread<F> {
     type Output = OnThisThread<F::Output>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: the field is pinned as its owner is: it is never moved out of a pinned `self`, and
-        // there is no `Drop`.
+        // SAFETY: the field is structurally pinned: it is never moved out of a pinned `self`, and the
+        // type has no `Drop`.
         let inner = unsafe { self.map_unchecked_mut(|this| &mut this.0) };
         inner.poll(cx).map(OnThisThread)
     }

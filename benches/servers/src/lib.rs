@@ -1,14 +1,14 @@
-//! What all echo servers of the comparison have in common: how they start, and what they say.
+//! Start and logging of all echo servers of the comparison.
 //!
-//! Each server is a program in `src/bin`, named `server-RUNTIME`, written the way its own users
-//! would write it. All of them behave alike:
+//! Each server is a program in `src/bin`, named `server-RUNTIME`, in the usual style of its runtime.
+//! All of them behave in the same way:
 //!
-//! - they listen on a free port of 127.0.0.1 with a queue of [`BACKLOG`] clients, and the first line
+//! - they listen on a free port of 127.0.0.1 with a backlog of [`BACKLOG`] clients, and the first line
 //!   on stdout is `listening on tcp://127.0.0.1:PORT`;
-//! - every accepted connection gets `TCP_NODELAY`, and all its bytes back, until it ends its input;
-//! - a read takes at most `--buffer BYTES`, 16 KiB unless told; every connection has a buffer of its
-//!   own, as is usual; only the raw epoll loop shares one among all of them;
-//! - they run until they are ended by a signal.
+//! - they set `TCP_NODELAY` on every accepted connection and echo its bytes until the end of input;
+//! - a read takes at most `--buffer BYTES`, by default 16 KiB. Every connection has its own buffer, as
+//!   is usual; only the raw epoll loop shares one buffer among all connections;
+//! - they run until a signal ends them.
 
 #![forbid(unsafe_code)]
 
@@ -18,24 +18,24 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Socket, Type};
 
-/// How many clients may wait to be accepted.
+/// Number of clients that can wait for accept(2).
 pub const BACKLOG: i32 = 4096;
 
-/// What a server starts with.
+/// Listener and settings of a server.
 #[derive(Debug)]
 pub struct Start {
-    /// A non-blocking socket that listens already.
+    /// A non-blocking socket that is already listening.
     pub listener: TcpListener,
-    /// The most that one read takes, in bytes.
+    /// Maximum number of bytes per read.
     pub buffer: usize,
 }
 
 impl Start {
-    /// Reads the command line, listens, and prints where.
+    /// Parses the command line, listens, and prints the address.
     ///
     /// # Errors
     ///
-    /// When the arguments are not `[--buffer BYTES]`, or no socket is to be had.
+    /// Returns an error if the arguments are not `[--buffer BYTES]`, or if no socket can be opened.
     pub fn from_command_line() -> Result<Start, Box<dyn Error>> {
         let mut arguments = std::env::args().skip(1);
         let mut buffer = 16 * 1024;
@@ -58,14 +58,14 @@ impl Start {
     }
 }
 
-/// What a server does about the end of one connection: nothing, unless it ended in an unusual way.
-pub fn ended(outcome: io::Result<()>) {
+/// Logs the outcome of a connection, unless it is a usual one.
+pub fn log_outcome(outcome: io::Result<()>) {
     if let Err(error) = outcome
         && !matches!(
             error.kind(),
             ErrorKind::ConnectionReset | ErrorKind::BrokenPipe
         )
     {
-        eprintln!("a connection ended: {error}");
+        eprintln!("connection failed: {error}");
     }
 }

@@ -1,15 +1,15 @@
-//! A run of the load generator, on its core.
+//! Runs the load generator on its core.
 
 use std::io;
 use std::process::{Child, Command, Stdio};
 
 use bench_load::Report;
 
-use crate::patience::{LIMIT, within};
 use crate::programs::Programs;
 use crate::server::Server;
+use crate::timeout::{LIMIT, with_timeout};
 
-/// The load generator with its arguments, which are separated by spaces.
+/// Returns the command of the load generator; `arguments` are separated by spaces.
 pub(crate) fn command(programs: &Programs, server: &Server, arguments: &str) -> Command {
     let mut command = Command::new(programs.own("bench-load"));
     command
@@ -19,16 +19,16 @@ pub(crate) fn command(programs: &Programs, server: &Server, arguments: &str) -> 
     command
 }
 
-/// The load generator at work.
+/// A running load generator.
 #[derive(Debug)]
 pub(crate) struct Load(Child);
 
 impl Load {
-    /// Starts it on `cores`; `arguments` are separated by spaces.
+    /// Starts the load generator on `cores`; `arguments` are separated by spaces.
     ///
     /// # Errors
     ///
-    /// When it cannot be started.
+    /// Returns an error if the program cannot be started.
     pub(crate) fn start(
         programs: &Programs,
         server: &Server,
@@ -43,16 +43,16 @@ impl Load {
         bench_common::pinned(cores, || command.spawn()).map(Load)
     }
 
-    /// Waits for its report. It ends by itself: its load is bounded, and so is its patience.
+    /// Waits for the report. The program ends by itself: its load and its timeouts are bounded.
     ///
     /// # Errors
     ///
-    /// What the load generator complained of.
+    /// Returns what the load generator wrote to stderr.
     pub(crate) fn report(self) -> io::Result<Report> {
-        let output = within(LIMIT, self.0.id(), || self.0.wait_with_output())?;
+        let output = with_timeout(LIMIT, self.0.id(), || self.0.wait_with_output())?;
         if !output.status.success() {
-            let complaint = String::from_utf8_lossy(&output.stderr);
-            return Err(io::Error::other(complaint.trim().to_owned()));
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            return Err(io::Error::other(stderr.trim().to_owned()));
         }
         Ok(serde_json::from_slice(&output.stdout)?)
     }

@@ -1,4 +1,4 @@
-//! On what was measured, and with which versions: without it a figure means nothing.
+//! Describes the machine and the versions of a measurement.
 
 use std::env;
 use std::fs;
@@ -18,19 +18,18 @@ pub(crate) struct Machine {
     pub(crate) memory_gib: u64,
     pub(crate) kernel: String,
     pub(crate) rustc: String,
-    /// The commit, and whether anything was changed since.
+    /// Commit, with a suffix if the work tree had changes.
     #[serde(default)]
     pub(crate) revision: String,
-    /// Settings of the release profile that were changed from outside.
+    /// Settings of the release profile that environment variables changed.
     pub(crate) profile: Vec<String>,
-    /// How busy it was with other things, before anything was measured: processes that ran or wanted
-    /// to, over the last minute.
+    /// Load average of the last minute, taken before the measurement.
     pub(crate) load_average: f64,
     /// `name version` of every runtime.
     pub(crate) versions: Vec<String>,
 }
 
-/// Which packages of the lock file are named in the results.
+/// Packages whose versions the results name.
 const NAMED: [&str; 9] = [
     "wakeful",
     "tokio",
@@ -44,18 +43,18 @@ const NAMED: [&str; 9] = [
 ];
 
 impl Machine {
-    /// Looks at this machine.
+    /// Collects the description of this machine.
     ///
     /// # Errors
     ///
-    /// When /proc or the lock file cannot be read.
-    pub(crate) fn look(benches: &Path) -> io::Result<Machine> {
+    /// Returns an error if /proc or the lock file cannot be read.
+    pub(crate) fn detect(benches: &Path) -> io::Result<Machine> {
         let cpu = fs::read_to_string("/proc/cpuinfo")?;
         let memory = fs::read_to_string("/proc/meminfo")?;
         let load = fs::read_to_string("/proc/loadavg")?;
         let lock = fs::read_to_string(benches.join("Cargo.lock"))?;
         let rustc = Command::new("rustc").arg("--version").output()?;
-        // Without git, or outside of a repository, the versions have to do.
+        // Without git, or outside of a repository, the revision stays empty.
         let revision = Command::new("git")
             .args(["describe", "--always", "--dirty", "--exclude=*"])
             .current_dir(benches)
@@ -92,7 +91,7 @@ impl Machine {
     }
 }
 
-/// What stands behind `name` at the beginning of a line.
+/// Returns the rest of the first line that begins with `name`.
 fn value(text: &str, name: &str) -> String {
     text.lines()
         .find_map(|line| line.strip_prefix(name))
@@ -101,7 +100,7 @@ fn value(text: &str, name: &str) -> String {
         .to_owned()
 }
 
-/// The versions of the named packages; a package may be there in several.
+/// Returns the versions of the named packages; a package can have several.
 fn versions(lock: &str) -> Vec<String> {
     let mut lines = lock.lines();
     let mut found = Vec::new();

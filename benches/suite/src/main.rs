@@ -1,21 +1,30 @@
-//! Runs all benchmarks, interleaved, and writes tables, plots and raw numbers.
+//! Runs all benchmarks, interleaved, and writes tables, plots and samples.
+//!
+//! The files, from the bottom up; each imports only from files above it in this list:
 //!
 //! ```text
-//! main --> programs   builds servers, load, micro-benchmarks and the real echo-server
-//!      --> parts      what is measured: one file per part
-//!            |--> contest   who takes part
-//!            |--> stage     who runs when; server on one core, load on the other
-//!            |      |--> server, load    processes: started, pinned, ended
-//!            |      |--> stand           one that measures whenever it is asked to
-//!            |--> record    every single number, with its round
-//!      --> results    one JSON file per part; medians and ratios of the same round
-//!            |--> markdown, plots        all that there are results of
-//!            |--> targets                what was aimed at, against what was measured
-//!            |--> publish                the same for the pages in docs/, when asked to
+//! contestants   servers and runtimes: names, programs, colors
+//! timeout       kills a process that takes too long
+//! machine       description of the machine and the versions
+//! part          parts and metrics, and how they are shown
+//! record        samples; medians, ratios, confidence intervals
+//! format        numbers, titles of rows, order of contestants
+//! results       one JSON file per part
+//! programs      builds servers, load, micro-benchmarks and echo-server
+//! server        a server process
+//! load          the load generator
+//! benchmark     a process that measures on request
+//! bench         runs contestants in turn or side by side; one core each for server and load
+//! parts/        the measurements: echo first, because growth and threads use it; mod last
+//! plots         a plot per metric
+//! targets/      targets against measurements: verdict, figures, executor, servers, mod
+//! markdown      RESULTS.md with all tables
+//! publish/      figures for docs/ and README.md: tables, sections, mod
+//! main          command line
 //! ```
 //!
-//! Ratios are taken between measurements of the same round, right after each other, and the median is
-//! taken of the ratios: so a machine that is slower for a moment is so for everybody.
+//! A ratio is the median of ratios between measurements of the same round, which are made directly
+//! after each other. A slow moment of the machine therefore affects both sides alike.
 
 #![forbid(unsafe_code)]
 
@@ -25,56 +34,57 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-mod contest;
+mod bench;
+mod benchmark;
+mod contestants;
+mod format;
 mod load;
 mod machine;
 mod markdown;
+mod part;
 mod parts;
-mod patience;
 mod plots;
 mod programs;
 mod publish;
 mod record;
 mod results;
 mod server;
-mod stage;
-mod stand;
 mod targets;
+mod timeout;
 
-use parts::Part;
+use bench::Bench;
+use part::Part;
 use programs::Programs;
 use results::Results;
-use stage::Stage;
 
-/// Measures Wakeful beside its rivals, and writes tables, plots and raw numbers to
-/// benches/results.
+/// Measures Wakeful and its rivals, and writes tables, plots and samples to benches/results.
 #[derive(Debug, Parser)]
 #[command(name = "bench-suite", version)]
 struct Args {
-    /// A check that everything works, in about two minutes; the figures go to results/quick and
-    /// mean little
+    /// Check that everything works, in about two minutes; the figures are not reliable and go to
+    /// results/quick
     #[arg(long)]
     quick: bool,
 
-    /// Only these parts; the results of the others stay as they are
+    /// Measure only these parts; the results of the others are kept
     #[arg(long, value_enum, value_delimiter = ',', value_name = "PART,..")]
     only: Vec<Part>,
 
-    /// Other than the usual number of rounds, or, where contestants stand side by side, of sittings
+    /// Number of rounds, or of runs for parts that measure side by side
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
 
-    /// Only those contestants whose name contains one of these words (and raw epoll and tokio, which
-    /// the others are compared with)
+    /// Measure only contestants whose name contains one of these words, and raw epoll and tokio, which
+    /// ratios refer to
     #[arg(long, value_delimiter = ',', value_name = "WORD,..")]
     among: Vec<String>,
 
-    /// Measure nothing; draw tables and plots again from the raw numbers
+    /// Write tables and plots from the existing results, without measuring
     #[arg(long)]
     draw: bool,
 
-    /// Afterwards, put plots and tables into docs/performance, and every figure of
-    /// docs/PERFORMANCE.md and README.md anew
+    /// Afterwards, copy plots and tables to docs/performance, and update the figures in
+    /// docs/PERFORMANCE.md and README.md
     #[arg(long)]
     publish: bool,
 }
@@ -83,7 +93,7 @@ fn main() -> ExitCode {
     match run(&Args::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
-            eprintln!("not everything could be measured; the results name what is missing");
+            eprintln!("some measurements failed; see the results");
             ExitCode::FAILURE
         }
         Err(error) => {
@@ -93,19 +103,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether every run succeeded.
+/// Returns whether all measurements succeeded.
 fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     let benches = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .ok_or("the package has no folder above")?;
+        .ok_or("the package has no parent folder")?;
     let directory = directory(benches, args.quick);
     let mut complete = true;
     if !args.draw {
         let parts = Part::all(&args.only);
         let programs = Programs::build(benches, &parts)?;
-        let stage = Stage::new(programs, args.quick, args.rounds, args.among.clone())?;
+        let bench = Bench::new(programs, args.quick, args.rounds, args.among.clone())?;
         for part in parts {
-            let results = stage.measure(part, benches)?;
+            let results = parts::measure(part, &bench, benches)?;
             complete &= results.failures.is_empty();
             results.save(&directory)?;
         }
@@ -115,7 +125,7 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     plots::draw(&directory, &all)?;
     eprintln!("written to {}", directory.display());
     if args.publish {
-        let root = benches.parent().ok_or("benches/ is in no folder")?;
+        let root = benches.parent().ok_or("benches/ has no parent folder")?;
         publish::publish(&directory, root, &all)?;
         eprintln!("published to docs/ and README.md");
     }

@@ -1,37 +1,36 @@
-//! Writes the results as Markdown tables: rows are what was done, columns who did it.
+//! Writes the results as Markdown tables: a row per case, a column per contestant.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use crate::contest::{FLOOR, RUNTIMES, SERVERS, TOKIO};
-use crate::parts::{Metric, Plot};
+use crate::format::{known, label, number};
+use crate::part::{Metric, Plot};
 use crate::plots;
 use crate::record::{Row, Series};
 use crate::results::Results;
 use crate::targets;
 
-/// Writes `RESULTS.md`, with all parts that there are results of.
+/// Writes `RESULTS.md` with the results of all parts.
 ///
 /// # Errors
 ///
-/// When it cannot be written.
+/// Returns an error if the file cannot be written.
 pub(crate) fn write(directory: &Path, all: &[Results]) -> io::Result<()> {
     let mut text = String::from("# Benchmark results\n");
     if let Some(first) = all.first() {
         let machine = &first.machine;
-        text += "\nWritten by `cargo run --release --manifest-path benches/Cargo.toml`; how to read \
-                 it: benches/README.md. Every cell is the median over the rounds; ± is the median \
-                 distance from it, where there were three rounds or more. Ratios are medians of the \
-                 ratios within each round, and behind them in brackets, where there were eight rounds or \
-                 more, is the interval in which the true one lies with 99 %. – means that it was not \
-                 measured, or failed.\n\n";
+        text += "\nWritten by `cargo run --release --manifest-path benches/Cargo.toml`; see \
+                 benches/README.md. A cell is the median over the rounds. ± is the median absolute \
+                 deviation, given for three or more rounds. A ratio is the median of the ratios within \
+                 each round; the brackets are its confidence interval of 99 %, given for eight or more \
+                 rounds. – means not measured, or failed.\n\n";
         let verdicts = targets::judge(all);
         text += &targets::table(&verdicts);
         let cells = targets::cells_table(&verdicts);
         if !cells.is_empty() {
-            text += &format!("\nP2 in every cell, and who decides it:\n\n{cells}");
+            text += &format!("\nP2 in every cell, with the decisive ratio:\n\n{cells}");
         }
         text += "\n";
         text += &format!(
@@ -45,11 +44,11 @@ pub(crate) fn write(directory: &Path, all: &[Results]) -> io::Result<()> {
         );
         if !machine.profile.is_empty() {
             let changed = machine.profile.join(" ");
-            text += &format!("\nBuilt with another profile than usual: {changed}.\n");
+            text += &format!("\nBuilt with a changed profile: {changed}.\n");
         }
     }
     if all.iter().any(|results| results.quick) {
-        text += "\n**A quick run: it shows that everything works; its figures mean little.**\n";
+        text += "\n**A quick run, which only checks that everything works; its figures are not reliable.**\n";
     }
     for results in all {
         part(&mut text, results);
@@ -115,21 +114,6 @@ fn tables(text: &mut String, series: &Series<'_>, metric: &Metric) {
     }
 }
 
-/// All names, in the order in which they are shown.
-pub(crate) fn known() -> Vec<&'static str> {
-    let mut names: Vec<&str> = SERVERS.iter().map(|server| server.name).collect();
-    // The runtime's place is where its server's is; tokio's name is in both lists.
-    let own = names.iter().position(|name| *name == TOKIO).unwrap_or(0);
-    names.insert(own, RUNTIMES[0].name);
-    for runtime in RUNTIMES {
-        if !names.contains(&runtime.name) {
-            names.push(runtime.name);
-        }
-    }
-    debug_assert_eq!(names[0], FLOOR);
-    names
-}
-
 fn table(
     text: &mut String,
     series: &Series<'_>,
@@ -147,70 +131,5 @@ fn table(
         }
         *text += &line;
         *text += " |\n";
-    }
-}
-
-/// What a row is called.
-pub(crate) fn label(row: &Row) -> String {
-    if row.x == 0.0 {
-        row.case.clone()
-    } else {
-        format!("{}: {}", row.case, number(row.x))
-    }
-}
-
-/// A number with as many digits as one wants to read: `0.123`, `1.23`, `12.3`, `123`, `12,345`.
-pub(crate) fn number(value: f64) -> String {
-    let size = value.abs();
-    if size < 100.0 && value.fract() != 0.0 {
-        let digits = if size < 1.0 {
-            3
-        } else {
-            2 - usize::from(size >= 10.0)
-        };
-        return format!("{value:.digits$}");
-    }
-    let whole = format!("{:.0}", size);
-    let mut grouped = String::new();
-    for (place, digit) in whole.chars().enumerate() {
-        if place > 0 && (whole.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    if value < 0.0 {
-        grouped.insert(0, '-');
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_have_the_digits_that_one_wants_to_read() {
-        let shown = [
-            (0.0, "0"),
-            (0.1234, "0.123"),
-            (1.0, "1"),
-            (1.234, "1.23"),
-            (12.34, "12.3"),
-            (123.4, "123"),
-            (1234.0, "1,234"),
-            (1_234_567.8, "1,234,568"),
-            (-1234.0, "-1,234"),
-        ];
-        for (value, text) in shown {
-            assert_eq!(number(value), text);
-        }
-    }
-
-    #[test]
-    fn every_contestant_has_one_place() {
-        let names = known();
-        for (place, name) in names.iter().enumerate() {
-            assert_eq!(names.iter().position(|other| other == name), Some(place));
-        }
     }
 }

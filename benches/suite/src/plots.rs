@@ -1,18 +1,19 @@
-//! Draws the results as SVG: one picture per metric, one panel per case.
+//! Draws the results as SVG: one plot per metric, one panel per case.
 //!
-//! Bars begin at zero. Where somebody is far behind everybody else, the axis ends before and the bar
-//! is cut off with its number beside it: otherwise nobody could see the others.
+//! Bars begin at zero. A bar far longer than the others is cut off and labeled with its value;
+//! otherwise the other bars would be too short to compare.
 
 use std::error::Error;
 use std::path::Path;
 
 use plotters::coord::Shift;
+use plotters::coord::ranged1d::{Ranged, ValueFormatter};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::contest::colour;
-use crate::markdown::{known, number};
-use crate::parts::{Metric, Part, Plot};
+use crate::contestants::color;
+use crate::format::{known, number};
+use crate::part::{Metric, Part, Plot};
 use crate::record::{Row, Series};
 use crate::results::Results;
 
@@ -23,16 +24,29 @@ const FONT: &str = "sans-serif";
 const PANEL_WIDTH: u32 = 460;
 const TITLE_HEIGHT: u32 = 40;
 
-/// The file of a metric's picture.
+/// Returns the file name of a metric's plot.
 pub(crate) fn file_name(part: Part, metric: &Metric) -> String {
     format!("{}-{}.svg", part.name(), metric.name)
 }
 
-/// Draws everything.
+/// Returns the metrics that have a plot.
+pub(crate) fn drawn(all: &[Results]) -> Vec<(Part, Metric)> {
+    let metrics = all.iter().flat_map(|results| {
+        let metrics = results.part.metrics().into_iter();
+        metrics.map(move |metric| (results, metric))
+    });
+    metrics
+        .filter(|(_, metric)| metric.plot != Plot::None)
+        .filter(|(results, metric)| !Series::new(&results.samples, metric.name).rows().is_empty())
+        .map(|(results, metric)| (results.part, metric))
+        .collect()
+}
+
+/// Draws all plots.
 ///
 /// # Errors
 ///
-/// When a file cannot be written.
+/// Returns an error if a file cannot be written.
 pub(crate) fn draw(directory: &Path, all: &[Results]) -> Drawn {
     for results in all {
         for metric in results.part.metrics() {
@@ -62,7 +76,7 @@ pub(crate) fn draw(directory: &Path, all: &[Results]) -> Drawn {
     Ok(())
 }
 
-/// Splits a picture into a title and a grid of panels (`below` is left free under it).
+/// Splits a plot into a title, a grid of panels, and an area of height `below` under it.
 fn grid<'a>(
     root: &Area<'a>,
     title: &str,
@@ -136,7 +150,7 @@ fn bar_panel(
         };
         let cut = value > longest;
         let end = left + (value.min(longest) / longest * room).max(1.0) as i32;
-        let bar = Rectangle::new([(left, y - 8), (end, y + 8)], colour(name).filled());
+        let bar = Rectangle::new([(left, y - 8), (end, y + 8)], color(name).filled());
         cell.draw(&bar)?;
         let spread = series
             .spread(row, name)
@@ -147,7 +161,7 @@ fn bar_panel(
     Ok(())
 }
 
-/// Where the axis ends: at the largest value, unless it is far above the others.
+/// Returns the end of the axis: the largest value that is not far above the others.
 fn longest(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     while let [rest @ .., last] = &values[..]
@@ -164,15 +178,15 @@ fn longest(mut values: Vec<f64>) -> f64 {
         .unwrap_or(1.0)
 }
 
-/// What the axes mean.
+/// Labels and scale of the axes.
 struct Axes {
     x: &'static str,
     y: String,
-    /// Whether `y` is logarithmic; `x` always is.
+    /// Whether `y` is logarithmic. `x` always is.
     log: bool,
 }
 
-/// Where the axis of a ratio ends.
+/// End of the axis of a ratio.
 const MOST: f64 = 2.5;
 const GRID: RGBColor = RGBColor(225, 225, 225);
 const LEGEND_HEIGHT: u32 = 56;
@@ -222,59 +236,63 @@ fn line_panel(cell: &Area<'_>, case: &str, axes: &Axes, lines: &[Line<'_>]) -> D
     chart
         .caption(case, (FONT, 15))
         .margin(10)
+        // Room for the right half of the last label.
+        .margin_right(24)
         .x_label_area_size(38)
         .y_label_area_size(66);
-    let labels = |value: &f64| number(*value);
-    let style = (FONT, 12);
-    // Two kinds of axis are two types, and so the same drawing twice.
+    // The two kinds of y axis are different types.
     if axes.log {
         let (y_from, y_to) = (y_from * 0.7, y_to * 1.4);
         let y_range = (y_from..y_to)
             .log_scale()
             .with_key_points(ticks(y_from, y_to));
-        let mut context = chart.build_cartesian_2d(x_range, y_range)?;
-        let mut mesh = context.configure_mesh();
-        mesh.x_label_formatter(&labels).y_label_formatter(&labels);
-        mesh.x_desc(axes.x)
-            .y_desc(axes.y.as_str())
-            .label_style(style);
-        mesh.light_line_style(TRANSPARENT).bold_line_style(GRID);
-        mesh.x_labels(5).y_labels(20).draw()?;
-        for (name, points) in lines {
-            context.draw_series(LineSeries::new(points.clone(), stroke(name)))?;
-            let dots = points
-                .iter()
-                .map(|&at| Circle::new(at, 3, colour(name).filled()));
-            context.draw_series(dots)?;
-        }
+        let context = chart.build_cartesian_2d(x_range, y_range)?;
+        draw_lines(context, axes, 20, number, lines)
     } else {
-        // Whoever is further away runs along the border.
+        // Values beyond the end of the axis are drawn on the border.
         let y_range = 0.0..(y_to * 1.1).clamp(1.2, MOST);
-        let mut context = chart.build_cartesian_2d(x_range, y_range)?;
-        let mut mesh = context.configure_mesh();
-        mesh.x_label_formatter(&labels);
-        mesh.x_desc(axes.x)
-            .y_desc(axes.y.as_str())
-            .label_style(style);
-        mesh.light_line_style(TRANSPARENT).bold_line_style(GRID);
-        mesh.x_labels(5).y_labels(8).draw()?;
-        for (name, points) in lines {
-            context.draw_series(LineSeries::new(points.clone(), stroke(name)))?;
-            let dots = points
-                .iter()
-                .map(|&at| Circle::new(at, 3, colour(name).filled()));
-            context.draw_series(dots)?;
-        }
+        let context = chart.build_cartesian_2d(x_range, y_range)?;
+        draw_lines(context, axes, 8, |value| format!("{value:.1}"), lines)
+    }
+}
+
+/// Draws the axes, with at most `y_labels` labels on the vertical one, and the lines.
+fn draw_lines<X, Y>(
+    mut context: ChartContext<'_, SVGBackend<'_>, Cartesian2d<X, Y>>,
+    axes: &Axes,
+    y_labels: usize,
+    y_label: impl Fn(f64) -> String,
+    lines: &[Line<'_>],
+) -> Drawn
+where
+    X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    let x_label = |value: &f64| number(*value);
+    let y_label = |value: &f64| y_label(*value);
+    let mut mesh = context.configure_mesh();
+    mesh.x_label_formatter(&x_label).y_label_formatter(&y_label);
+    mesh.x_desc(axes.x)
+        .y_desc(axes.y.as_str())
+        .label_style((FONT, 12));
+    mesh.light_line_style(TRANSPARENT).bold_line_style(GRID);
+    mesh.x_labels(5).y_labels(y_labels).draw()?;
+    for (name, points) in lines {
+        context.draw_series(LineSeries::new(points.clone(), stroke(name)))?;
+        let dots = points
+            .iter()
+            .map(|&at| Circle::new(at, 3, color(name).filled()));
+        context.draw_series(dots)?;
     }
     Ok(())
 }
 
-/// Where a logarithmic axis is labelled: at 1, 2, 5, 10, ..; in fewer places where it spans many
-/// decades, and in more where it spans less than one.
+/// Returns the labels of a logarithmic axis: 1, 2, 5, 10, .., fewer if it spans many decades, and
+/// more if it spans less than one.
 fn ticks(from: f64, to: f64) -> Vec<f64> {
     let steps: &[f64] = match (to / from).log10() {
         ..0.7 => &[1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5, 5.0, 6.0, 7.0, 8.0],
-        0.7..3.5 => &[1.0, 2.0, 5.0],
+        0.7..3.0 => &[1.0, 2.0, 5.0],
         _ => &[1.0],
     };
     let decades = from.log10().floor() as i32..=to.log10().ceil() as i32;
@@ -282,14 +300,14 @@ fn ticks(from: f64, to: f64) -> Vec<f64> {
     all.filter(|tick| (from..=to).contains(tick)).collect()
 }
 
-/// Ours is drawn thicker, the floor thicker than the rivals.
+/// Returns the line style: Wakeful's line is the thickest, then the floor's, then the rivals'.
 fn stroke(name: &str) -> ShapeStyle {
     let width = match name {
         _ if name.starts_with("wakeful") => 3,
         _ if name.starts_with("raw") => 2,
         _ => 1,
     };
-    colour(name).stroke_width(width)
+    color(name).stroke_width(width)
 }
 
 fn legend(area: &Area<'_>, names: &[String]) -> Drawn {
@@ -303,7 +321,7 @@ fn legend(area: &Area<'_>, names: &[String]) -> Drawn {
         let (x, y) = (16 + column * each, 12 + line * 20);
         let sample = PathElement::new([(x, y), (x + 20, y)], stroke(name));
         area.draw(&sample)?;
-        area.draw(&Circle::new((x + 10, y), 3, colour(name).filled()))?;
+        area.draw(&Circle::new((x + 10, y), 3, color(name).filled()))?;
         area.draw_text(name, &style, (x + 26, y))?;
     }
     Ok(())
@@ -314,7 +332,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_logarithmic_axis_has_a_few_labels_whatever_it_spans() {
+    fn a_logarithmic_axis_has_a_few_labels_for_any_range() {
         assert_eq!(ticks(0.8, 62.5), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0]);
         assert_eq!(ticks(8.0, 1_250_000.0).len(), 6);
         assert!(ticks(3.1, 4.4).len() >= 2);

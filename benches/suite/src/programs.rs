@@ -1,37 +1,37 @@
-//! The programs that take part: builds them, and knows where they are.
+//! Builds the measured programs and returns their paths.
 
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::parts::Part;
+use crate::part::Part;
 
-/// Where the built programs are.
+/// Paths of the built programs.
 #[derive(Debug)]
 pub(crate) struct Programs {
-    /// Ours: the servers, the load, the micro-benchmarks.
+    /// Folder of this workspace's programs: servers, load, micro-benchmarks.
     own: PathBuf,
     /// Wakeful's own program, built from the main workspace.
     pub(crate) echo_server: PathBuf,
 }
 
 impl Programs {
-    /// Builds what these parts need, in the release profile.
+    /// Builds the programs that these parts need, in the release profile.
     ///
     /// # Errors
     ///
-    /// When something does not build; cargo has then said why.
+    /// Returns an error if a build fails; cargo has printed the reason.
     pub(crate) fn build(benches: &Path, parts: &[Part]) -> io::Result<Programs> {
         let own = env::current_exe()?;
         let own = own
             .parent()
-            .ok_or_else(|| io::Error::other("the program is in no folder"))?;
+            .ok_or_else(|| io::Error::other("the program has no parent folder"))?;
         let manifest = benches.join("Cargo.toml");
         if parts.iter().any(|part| part.is_executor()) {
             cargo(&manifest, &["-p", "bench-micro"])?;
         }
-        // A folder of its own, so that it is known, and so that nobody's flags are shared.
+        // A separate folder makes the path known, and keeps these flags out of other builds.
         let target = benches.join("target").join("main-workspace");
         if parts.iter().any(|part| !part.is_executor()) {
             cargo(&manifest, &["-p", "bench-servers", "-p", "bench-load"])?;
@@ -45,14 +45,14 @@ impl Programs {
         })
     }
 
-    /// The program of this name.
+    /// Returns the path of a program of this workspace.
     pub(crate) fn own(&self, name: &str) -> PathBuf {
         self.own.join(name)
     }
 }
 
-/// The release profile of benches/Cargo.toml, for the other workspace too. Who sets one of these
-/// variables chooses another profile, for everybody.
+/// The release profile of benches/Cargo.toml, for the main workspace too. Setting one of these
+/// variables changes the profile of all contestants.
 const PROFILE: [(&str, &str); 2] = [
     ("CARGO_PROFILE_RELEASE_LTO", "fat"),
     ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
@@ -74,6 +74,6 @@ fn cargo(manifest: &Path, arguments: &[&str]) -> io::Result<()> {
     if status.success() {
         Ok(())
     } else {
-        Err(io::Error::other("a program could not be built"))
+        Err(io::Error::other("a program failed to build"))
     }
 }

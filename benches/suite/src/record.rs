@@ -1,31 +1,30 @@
-//! Every single number that was measured, and what is made of many: medians, spreads, ratios, and how
-//! surely a ratio is known.
+//! Samples, and the statistics over them: medians, spreads, ratios and confidence intervals.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// One number.
+/// One measured value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Sample {
-    /// What was done, such as `64 B, 1 at once`.
+    /// What was measured, such as `64 B, 1 at once`.
     pub(crate) case: String,
-    /// How much of it, where that is what varies; 0 where nothing does.
+    /// Value on the x axis, such as the number of clients; 0 for cases without one.
     pub(crate) x: f64,
     pub(crate) contestant: String,
-    /// What was read off, by the name under which [`crate::parts`] describes it.
+    /// Name of a [`Metric`](crate::part::Metric).
     pub(crate) metric: String,
     pub(crate) round: u32,
     pub(crate) value: f64,
 }
 
-/// A row of a table, a point on a plot's axis.
+/// A row of a table, or a point on the x axis of a plot.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Row {
     pub(crate) case: String,
     pub(crate) x: f64,
 }
 
-/// All numbers of one metric.
+/// All samples of one metric.
 #[derive(Debug)]
 pub(crate) struct Series<'a> {
     samples: Vec<&'a Sample>,
@@ -39,7 +38,7 @@ impl<'a> Series<'a> {
         }
     }
 
-    /// The rows, in the order in which they were first measured.
+    /// Returns the rows in the order in which they were first measured.
     pub(crate) fn rows(&self) -> Vec<Row> {
         unique(self.samples.iter().map(|sample| Row {
             case: sample.case.clone(),
@@ -47,19 +46,19 @@ impl<'a> Series<'a> {
         }))
     }
 
-    /// The cases alone, likewise.
+    /// Returns the cases in the order in which they were first measured.
     pub(crate) fn cases(&self) -> Vec<String> {
         unique(self.samples.iter().map(|sample| sample.case.clone()))
     }
 
-    /// Who was measured, in the order of `known`, and then those that it does not name.
+    /// Returns the measured contestants in the order of `known`; names not listed there come last.
     pub(crate) fn contestants(&self, known: &[&str]) -> Vec<String> {
         let mut names = unique(self.samples.iter().map(|sample| sample.contestant.clone()));
         names.sort_by_key(|name| known.iter().position(|other| other == name).unwrap_or(99));
         names
     }
 
-    /// The numbers of one contestant in one row, by round.
+    /// Returns the values of one contestant in one row, each with its round.
     pub(crate) fn values(&self, row: &Row, contestant: &str) -> Vec<(u32, f64)> {
         self.samples
             .iter()
@@ -73,8 +72,8 @@ impl<'a> Series<'a> {
         median(self.values(row, contestant).iter().map(|&(_, value)| value))
     }
 
-    /// How far, in the median, a round is from the median: as a fraction of it. `None` with fewer
-    /// than three rounds, which tell nothing about that.
+    /// Returns the median absolute deviation as a fraction of the median. `None` with fewer than
+    /// three rounds, which are too few for it.
     pub(crate) fn spread(&self, row: &Row, contestant: &str) -> Option<f64> {
         let values = self.values(row, contestant);
         let middle = self.median(row, contestant)?;
@@ -85,12 +84,12 @@ impl<'a> Series<'a> {
         median(distances).map(|distance| distance / middle)
     }
 
-    /// The median, over the rounds, of the ratio to another contestant in the same round.
+    /// Returns the median, over the rounds, of the ratio to another contestant in the same round.
     pub(crate) fn ratio(&self, row: &Row, contestant: &str, to: &str) -> Option<f64> {
         Some(self.estimate(row, contestant, to)?.median)
     }
 
-    /// The same, and how surely it is known.
+    /// Returns the same median with its confidence interval.
     pub(crate) fn estimate(&self, row: &Row, contestant: &str, to: &str) -> Option<Estimate> {
         let others: BTreeMap<u32, f64> = self.values(row, to).into_iter().collect();
         let values = self.values(row, contestant).into_iter();
@@ -101,29 +100,30 @@ impl<'a> Series<'a> {
         Estimate::of(ratios.collect())
     }
 
-    /// The median of one contestant's own numbers, and how surely it is known.
+    /// Returns the median of a contestant's own values with its confidence interval.
     pub(crate) fn estimate_own(&self, row: &Row, contestant: &str) -> Option<Estimate> {
         let values = self.values(row, contestant).into_iter();
         Estimate::of(values.map(|(_, value)| value).collect())
     }
 }
 
-/// A median, and an interval in which the true one lies 99 times of a hundred.
+/// A median with its confidence interval of 99 %.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Estimate {
     pub(crate) median: f64,
-    /// From minus to plus infinity where the rounds are too few to say.
+    /// Lower end; minus infinity if there are too few rounds for an interval.
     pub(crate) low: f64,
+    /// Upper end; plus infinity if there are too few rounds for an interval.
     pub(crate) high: f64,
 }
 
 impl Estimate {
-    /// The interval that the sign test gives: each value lies above the true median with a
-    /// probability of one half, whatever the distribution, so how many do is binomial. It runs from
-    /// the k-th smallest to the k-th largest value, k as large as the probability allows. (Le Boudec,
-    /// Performance Evaluation of Computer and Communication Systems, theorem 2.1.)
+    /// Computes the interval by the sign test. For any distribution a value lies above the true
+    /// median with a probability of one half, so the number of such values is binomial. The interval
+    /// runs from the k-th smallest to the k-th largest value, with the largest k that the probability
+    /// allows. (Le Boudec, Performance Evaluation of Computer and Communication Systems, theorem 2.1.)
     ///
-    /// It takes the rounds to be independent of each other, which ratios within a round are.
+    /// The test assumes independent rounds. Ratios within a round are independent.
     fn of(mut values: Vec<f64>) -> Option<Estimate> {
         values.sort_by(f64::total_cmp);
         let median = median(values.iter().copied())?;
@@ -134,7 +134,7 @@ impl Estimate {
         Some(Estimate { median, low, high })
     }
 
-    /// The other way round: the median of `1 / ratio`.
+    /// Returns the estimate of `1 / ratio`.
     pub(crate) fn inverse(self) -> Estimate {
         let invert = |bound: f64| {
             if bound.is_finite() {
@@ -151,7 +151,7 @@ impl Estimate {
     }
 }
 
-/// `0.98 [0.97, 0.99]`, without the interval where there is none.
+/// Formats as `0.98 [0.97, 0.99]`, or as `0.98` without an interval.
 impl fmt::Display for Estimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.2}", self.median)?;
@@ -162,11 +162,11 @@ impl fmt::Display for Estimate {
     }
 }
 
-/// How far from either end of `count` sorted values the interval ends, counted from 1; 0 if even the
-/// ends are not far enough apart.
+/// Returns the rank k of the interval's ends among `count` sorted values, counted from 1 from either
+/// side. Returns 0 if `count` is too small for an interval.
 fn rank(count: usize) -> usize {
     const OUTSIDE: f64 = 0.01;
-    // The probability that exactly i of them are below the median, as a logarithm: it may be tiny.
+    // Logarithm of the probability that exactly i values are below the median; it can be tiny.
     let n = count as f64;
     let mut exactly = n * 0.5_f64.ln();
     let (mut below, mut k) = (0.0, 0);
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_median_is_the_middle_one_or_between_the_middle_two() {
+    fn a_median_is_the_middle_value_or_the_mean_of_the_middle_two() {
         assert_eq!(median([3.0, 1.0, 2.0].into_iter()), Some(2.0));
         assert_eq!(median([4.0, 1.0, 2.0, 3.0].into_iter()), Some(2.5));
         assert_eq!(median([].into_iter()), None);
@@ -242,17 +242,17 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_ends_where_the_tables_of_the_sign_test_say() {
+    fn intervals_match_the_tables_of_the_sign_test() {
         // Le Boudec's table for 99 %: none for 7, the ends for 8, the 4th for 20, the 37th for 100.
         for (count, k) in [(0, 0), (7, 0), (8, 1), (20, 4), (100, 37)] {
             assert_eq!(rank(count), k, "{count}");
         }
-        // The normal approximation: 5,000 less 2.58 standard deviations of 50.
+        // Normal approximation: 5,000 minus 2.58 standard deviations of 50.
         assert!((4865..4875).contains(&rank(10_000)), "{}", rank(10_000));
     }
 
     #[test]
-    fn an_estimate_is_the_same_from_either_side() {
+    fn the_inverse_of_an_estimate_swaps_its_bounds() {
         let estimate = Estimate::of((1..=20).map(f64::from).collect()).unwrap();
         assert_eq!(estimate.to_string(), "10.50 [4.00, 17.00]");
         let other = estimate.inverse();

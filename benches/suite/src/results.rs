@@ -1,5 +1,4 @@
-//! The results of one part, as they are kept in a file: raw numbers, and under which conditions they
-//! were taken.
+//! The results of one part and their file: samples, and the conditions under which they were taken.
 
 use std::collections::HashMap;
 use std::fs;
@@ -9,10 +8,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::machine::Machine;
-use crate::parts::Part;
+use crate::part::Part;
 use crate::record::Sample;
 
-/// What one part has measured.
+/// Results of one part.
 #[derive(Clone, Debug)]
 pub(crate) struct Results {
     pub(crate) part: Part,
@@ -20,14 +19,14 @@ pub(crate) struct Results {
     pub(crate) rounds: u32,
     pub(crate) took_seconds: u64,
     pub(crate) machine: Machine,
-    /// What a reader has to know to understand the numbers.
+    /// Explanations for the reader of the tables.
     pub(crate) notes: Vec<String>,
-    /// What could not be measured, and why.
+    /// Failed measurements, each with its reason.
     pub(crate) failures: Vec<String>,
     pub(crate) samples: Vec<Sample>,
 }
 
-/// The same as it stands in the file.
+/// Format of the file.
 #[derive(Debug, Deserialize, Serialize)]
 struct File {
     part: Part,
@@ -40,23 +39,23 @@ struct File {
     series: Vec<Line>,
 }
 
-/// The numbers that differ in nothing but the round, one line of the file.
+/// Samples that differ only in the round: one line of the file.
 #[derive(Debug, Deserialize, Serialize)]
 struct Line {
     case: String,
     x: f64,
     contestant: String,
     metric: String,
-    /// By round; null where it did not take part.
+    /// Values by round; null for a round without this contestant.
     values: Vec<Option<f64>>,
 }
 
 impl Results {
-    /// Writes the file of this part, in place of what it held.
+    /// Writes the file of this part, and replaces an existing one.
     ///
     /// # Errors
     ///
-    /// When it cannot be written.
+    /// Returns an error if the file cannot be written.
     pub(crate) fn save(&self, directory: &Path) -> io::Result<()> {
         fs::create_dir_all(directory)?;
         let file = directory.join(self.part.name()).with_extension("json");
@@ -73,16 +72,16 @@ impl Results {
             series: Vec::new(),
         };
         let text = serde_json::to_string_pretty(&head)?;
-        // One line each, so that a change of the file can be read.
+        // One line per series keeps diffs of the file readable.
         let series = format!("\"series\": [\n{}\n]", lines?.join(",\n"));
         fs::write(file, text.replace("\"series\": []", &series) + "\n")
     }
 
-    /// Reads the files of all parts that have one.
+    /// Reads the existing files of all parts.
     ///
     /// # Errors
     ///
-    /// When a file is there and cannot be read.
+    /// Returns an error if a file exists but cannot be read.
     pub(crate) fn load_all(directory: &Path) -> io::Result<Vec<Results>> {
         let mut all = Vec::new();
         for part in Part::all(&[]) {
@@ -96,7 +95,7 @@ impl Results {
     }
 }
 
-/// Puts those together that differ in nothing but the round, in the order of their first.
+/// Groups samples that differ only in the round, ordered by their first sample.
 fn lines(samples: &[Sample]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let mut places = HashMap::new();
@@ -162,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn samples_come_back_from_a_line_each_for_its_round() {
+    fn samples_keep_their_rounds_when_they_are_read_back() {
         let sample = |round, value| Sample {
             case: "a".to_owned(),
             x: 0.0,

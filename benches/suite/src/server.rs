@@ -1,4 +1,4 @@
-//! A server process: started on its core, asked for its address, ended for certain.
+//! A server process: starts it on its core, reads its address, stops it.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -9,29 +9,29 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::contest::Contestant;
-use crate::patience::within;
+use crate::contestants::Contestant;
 use crate::programs::Programs;
+use crate::timeout::with_timeout;
 
-/// A running server. Dropping it ends it.
+/// A running server. Dropping it kills it.
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    /// The server itself, which is not the child when a tool watches it.
+    /// Process of the server itself; it differs from the child under strace.
     pub(crate) pid: u32,
     pub(crate) address: SocketAddr,
 }
 
-/// After its start, or after a signal, until it is taken for hanging.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time for the start of a server, and for its exit after a signal.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Server {
-    /// Starts a contestant on `cores`, under a tool if `tool` names one with its arguments, and
-    /// waits until it listens.
+    /// Starts a contestant on `cores` and waits until it listens. A non-empty `tool` is a command
+    /// with arguments that runs the server, such as strace.
     ///
     /// # Errors
     ///
-    /// When it cannot be started, or ends without having said where it listens.
+    /// Returns an error if the server cannot be started, or ends without printing its address.
     pub(crate) fn start(
         programs: &Programs,
         contestant: &Contestant,
@@ -54,20 +54,20 @@ impl Server {
         command
             .args(contestant.arguments)
             .args(more_arguments)
-            // Nobody logs anything: the rivals have no log.
+            // Logging is off because the other servers have no log.
             .env("RUST_LOG", "off")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         let mut child = bench_common::pinned(cores, || command.spawn())?;
-        match within(PATIENCE, child.id(), || listening(&mut child)) {
+        match with_timeout(TIMEOUT, child.id(), || read_address(&mut child)) {
             Ok(address) => Ok(Server {
-                pid: watched(child.id(), tool)?,
+                pid: server_pid(child.id(), tool)?,
                 child,
                 address,
             }),
             Err(error) => {
-                // It may have ended by itself.
+                // Fails if the server has already ended.
                 child.kill().ok();
                 child.wait()?;
                 Err(error)
@@ -75,28 +75,28 @@ impl Server {
         }
     }
 
-    /// Ends the server, and waits until its process, and the tool's, is gone.
+    /// Stops the server and waits for its exit, and for that of the tool.
     ///
     /// # Errors
     ///
-    /// When it did not react to SIGTERM in time; it has then been killed.
+    /// Returns an error if the server ignores SIGTERM; dropping it then kills it.
     pub(crate) fn stop(mut self) -> io::Result<()> {
         signal(self.pid, Signal::TERM)?;
         let start = Instant::now();
-        while start.elapsed() < PATIENCE {
+        while start.elapsed() < TIMEOUT {
             if self.child.try_wait()?.is_some() {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(2));
         }
-        Err(io::Error::other("the server did not end on SIGTERM"))
+        Err(io::Error::other("the server did not exit on SIGTERM"))
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            // Whatever fails here, there is nobody left to be told, and nothing left to be done.
+            // Errors are ignored: the failure that led here is already reported.
             for outcome in [
                 signal(self.pid, Signal::KILL),
                 self.child.kill(),
@@ -115,7 +115,7 @@ fn signal(pid: u32, signal: Signal) -> io::Result<()> {
 }
 
 /// Reads the first line: `listening on tcp://127.0.0.1:PORT`.
-fn listening(child: &mut Child) -> io::Result<SocketAddr> {
+fn read_address(child: &mut Child) -> io::Result<SocketAddr> {
     let mut line = String::new();
     if let Some(stdout) = &mut child.stdout {
         BufReader::new(stdout).read_line(&mut line)?;
@@ -123,11 +123,11 @@ fn listening(child: &mut Child) -> io::Result<SocketAddr> {
     line.trim_end()
         .strip_prefix("listening on tcp://")
         .and_then(|address| address.parse().ok())
-        .ok_or_else(|| io::Error::other(format!("its first line is '{}'", line.trim_end())))
+        .ok_or_else(|| io::Error::other(format!("first line of the server: '{}'", line.trim_end())))
 }
 
-/// The server's own process: strace is its parent, valgrind has become it.
-fn watched(child: u32, tool: &[String]) -> io::Result<u32> {
+/// Returns the process of the server. strace is its parent; valgrind runs it in its own process.
+fn server_pid(child: u32, tool: &[String]) -> io::Result<u32> {
     if tool.first().is_none_or(|tool| tool != "strace") {
         return Ok(child);
     }
@@ -136,5 +136,5 @@ fn watched(child: u32, tool: &[String]) -> io::Result<u32> {
         .split_whitespace()
         .next()
         .and_then(|pid| pid.parse().ok())
-        .ok_or_else(|| io::Error::other("strace has no child"))
+        .ok_or_else(|| io::Error::other("strace has no child process"))
 }

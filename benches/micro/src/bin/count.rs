@@ -1,4 +1,4 @@
-//! Counts what one runtime allocates; prints one line of JSON.
+//! Counts the allocations of one runtime; prints one line of JSON.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -14,10 +14,10 @@ static ALLOCATOR: Counting = Counting;
 #[derive(Debug, Parser)]
 #[command(name = "bench-count", version, about)]
 struct Args {
-    /// Which runtime
+    /// Runtime to measure
     #[arg(value_enum)]
     rival: Name,
-    /// How many operations, and how many tasks
+    /// Number of operations, and of tasks
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     count: u64,
 }

@@ -1,4 +1,4 @@
-//! Measures some works on one runtime; prints one line of JSON for each.
+//! Measures work items on one runtime; prints one line of JSON for each.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -13,22 +13,22 @@ use serde_json::json;
 #[derive(Debug, Parser)]
 #[command(name = "bench-micro", version, about)]
 struct Args {
-    /// Which runtime
+    /// Runtime to measure
     #[arg(value_enum)]
     rival: Name,
-    /// Which works, such as chain:0 await yield:1000 arm:100000 fire:100000
+    /// Work items, such as chain:0 await yield:1000 arm:100000 fire:100000
     #[arg(required = true)]
     works: Vec<Work>,
-    /// For how long to measure each, in milliseconds
+    /// Duration of the measurement of each, in milliseconds
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     millis: u64,
-    /// So often and no more, instead of so long: to count instructions, as the difference of two counts
+    /// Number of operations instead of a duration, to count instructions as a difference of two runs
     #[arg(long, conflicts_with_all = ["millis", "on_request"], value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     count: Option<u64>,
-    /// The core for the second thread of the work `thread`
+    /// Core of the second thread of the work item `thread`
     #[arg(long)]
     helper_core: Option<usize>,
-    /// Measure once for every line on stdin, and do nothing in between
+    /// Measure once for every line on stdin
     #[arg(long)]
     on_request: bool,
 }
@@ -47,22 +47,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Measures every work once, and remembers how often is enough for the next time.
+/// Measures every work item once, and stores the sufficient number of operations for the next time.
 fn measure(args: &Args, works: &mut [(Work, u64)]) -> Result<(), Box<dyn Error>> {
     for (work, first) in works {
-        let done = args.rival.accept(Measure {
+        let measured = args.rival.accept(Measure {
             work: *work,
-            // In no time at all, the first attempt is enough.
+            // With a target of zero the first attempt is final.
             target: Duration::from_millis(args.count.map_or(args.millis, |_| 0)),
             helper: args.helper_core,
             first: *first,
         });
-        let nanoseconds = done.time.as_secs_f64() * 1e9 / done.count as f64;
+        let nanoseconds = measured.time.as_secs_f64() * 1e9 / measured.count as f64;
         let enough = args.millis as f64 * 1e6 / nanoseconds;
-        *first = (enough as u64).clamp(1, done.count);
+        *first = (enough as u64).clamp(1, measured.count);
         let line = json!({
             "work": work.to_string(),
-            "count": done.count,
+            "count": measured.count,
             "nanoseconds_each": nanoseconds,
         });
         writeln!(io::stdout(), "{line}")?;

@@ -18,7 +18,7 @@ impl Rival for Compio {
         T: 'static,
         F: Future<Output = T> + 'static,
     {
-        let runtime = Runtime::new().expect("the system gives a runtime");
+        let runtime = Runtime::new().expect("a runtime can be created");
         let main = runtime.spawn(main(Compio));
         runtime.block_on(Self::join(main))
     }
@@ -34,7 +34,7 @@ impl Rival for Compio {
     async fn join<T: 'static>(handle: JoinHandle<T>) -> T {
         match handle.await {
             Ok(output) => output,
-            Err(_panicked_or_cancelled) => unreachable!("no task panics, and none is cancelled"),
+            Err(_panicked_or_canceled) => unreachable!("no task panics, and none is canceled"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! glommio: on io_uring, which is all it knows; it takes part in the executor's works only.
+//! glommio on io_uring, which is all it supports. It takes part in the executor benchmarks only.
 
 use std::future::Future;
 use std::time::Duration;
@@ -20,7 +20,7 @@ impl Rival for Glommio {
     {
         let executor = LocalExecutorBuilder::new(Placement::Unbound)
             .make()
-            .expect("the system gives a runtime");
+            .expect("a runtime can be created");
         let main = main(Glommio);
         executor.run(async { spawn_local(main).await })
     }

@@ -11,7 +11,7 @@ mod smol;
 mod tokio;
 mod wakeful;
 
-/// Which runtime.
+/// Name of a runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Name {
     /// Wakeful.
@@ -26,23 +26,23 @@ pub enum Name {
     Smol,
     /// monoio on epoll.
     Monoio,
-    /// glommio, on io_uring as always.
+    /// glommio on io_uring.
     Glommio,
     /// compio on epoll.
     Compio,
 }
 
-/// Something to do with a runtime that is known by name only.
+/// A generic function over a runtime that is selected by name.
 pub trait Visit {
-    /// What comes of it.
+    /// Result of the function.
     type Output;
 
-    /// Does it.
+    /// Calls the function with the runtime `R`.
     fn visit<R: Rival>(self) -> Self::Output;
 }
 
 impl Name {
-    /// Does something with the runtime of this name.
+    /// Calls the visitor with the runtime of this name.
     pub fn accept<V: Visit>(self, visitor: V) -> V::Output {
         match self {
             Name::Wakeful => visitor.visit::<wakeful::Wakeful>(),

@@ -1,4 +1,4 @@
-//! monoio on epoll, with its timers, and with its feature `sync` (wakes from other threads).
+//! monoio on epoll, with timers and the feature `sync` (wakes from other threads).
 
 use std::future::Future;
 use std::time::Duration;
@@ -22,7 +22,7 @@ impl Rival for Monoio {
         let mut runtime = RuntimeBuilder::<LegacyDriver>::new()
             .enable_timer()
             .build()
-            .expect("the system gives a runtime");
+            .expect("a runtime can be created");
         let main = main(Monoio);
         runtime.block_on(async { ::monoio::spawn(main).await })
     }

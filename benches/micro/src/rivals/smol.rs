@@ -1,4 +1,4 @@
-//! smol: a `LocalExecutor`, which the tasks reach through an `Rc`, and the timers of async-io.
+//! smol: a `LocalExecutor`, shared with the tasks by an `Rc`, and the timers of async-io.
 
 use std::future::Future;
 use std::rc::Rc;

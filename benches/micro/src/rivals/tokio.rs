@@ -1,4 +1,4 @@
-//! tokio, three times: the current-thread runtime with `tokio::spawn`, and `spawn_local` on a
+//! tokio in three variants: `tokio::spawn` on a current-thread runtime, and `spawn_local` on a
 //! `LocalSet` and on a `LocalRuntime`.
 
 use std::future::Future;
@@ -10,7 +10,7 @@ use ::tokio::task::{self, JoinHandle, LocalSet};
 use crate::Rival;
 use crate::sys::OnThisThread;
 
-const WHY: &str = "the system gives a runtime";
+const MADE: &str = "a runtime can be created";
 
 #[derive(Clone)]
 pub(crate) struct CurrentThread;
@@ -26,7 +26,7 @@ impl Rival for CurrentThread {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
-            .expect(WHY);
+            .expect(MADE);
         let main = runtime.spawn(OnThisThread::new(main(CurrentThread)));
         runtime.block_on(Self::join(main))
     }
@@ -56,7 +56,7 @@ impl Rival for CurrentThread {
     }
 }
 
-/// Tasks that need not be `Send`: in a `LocalSet`, or else in a `LocalRuntime`.
+/// Tasks that need not be `Send`: in a `LocalSet` if `SET`, else in a `LocalRuntime`.
 #[derive(Clone)]
 pub(crate) struct Local<const SET: bool>;
 
@@ -71,12 +71,12 @@ impl<const SET: bool> Rival for Local<SET> {
         let mut builder = Builder::new_current_thread();
         builder.enable_all();
         if SET {
-            let runtime = builder.build().expect(WHY);
+            let runtime = builder.build().expect(MADE);
             let local = LocalSet::new();
             let main = local.spawn_local(main(Local));
             local.block_on(&runtime, Self::join(main))
         } else {
-            let runtime = builder.build_local(Default::default()).expect(WHY);
+            let runtime = builder.build_local(Default::default()).expect(MADE);
             let main = runtime.spawn_local(main(Local));
             runtime.block_on(Self::join(main))
         }

@@ -19,7 +19,7 @@ impl Rival for Wakeful {
         T: 'static,
         F: Future<Output = T> + 'static,
     {
-        let runtime = Runtime::new().expect("the system gives a runtime");
+        let runtime = Runtime::new().expect("a runtime can be created");
         runtime.block_on(Self::join(runtime.spawn(main(Wakeful))))
     }
 

@@ -1,10 +1,10 @@
-//! The echo server on compio with its epoll implementation ("polling"): buffers are lent to each
-//! operation and come back with its result.
+//! The echo server on compio with its epoll implementation ("polling"). Each operation takes ownership
+//! of the buffer and returns it with the result.
 
 use std::error::Error;
 use std::io;
 
-use bench_servers::{Start, ended};
+use bench_servers::{Start, log_outcome};
 use compio::buf::BufResult;
 use compio::io::{AsyncRead, AsyncWriteExt};
 use compio::net::{TcpListener, TcpStream};
@@ -16,7 +16,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let listener = TcpListener::from_std(start.listener)?;
         loop {
             let (stream, _peer) = listener.accept().await?;
-            compio::runtime::spawn(async move { ended(echo(stream, start.buffer).await) }).detach();
+            compio::runtime::spawn(async move { log_outcome(echo(stream, start.buffer).await) })
+                .detach();
         }
     })
 }

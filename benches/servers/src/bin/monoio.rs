@@ -1,10 +1,10 @@
-//! The echo server on monoio with its epoll implementation (it calls it "legacy"): buffers are lent
-//! to each operation and come back with its result.
+//! The echo server on monoio with its epoll implementation ("legacy"). Each operation takes ownership
+//! of the buffer and returns it with the result.
 
 use std::error::Error;
 use std::io;
 
-use bench_servers::{Start, ended};
+use bench_servers::{Start, log_outcome};
 use monoio::io::{AsyncReadRent, AsyncWriteRentExt};
 use monoio::net::{TcpListener, TcpStream};
 use monoio::{LegacyDriver, RuntimeBuilder};
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let listener = TcpListener::from_std(start.listener)?;
         loop {
             let (stream, _peer) = listener.accept().await?;
-            monoio::spawn(async move { ended(echo(stream, start.buffer).await) });
+            monoio::spawn(async move { log_outcome(echo(stream, start.buffer).await) });
         }
     })
 }

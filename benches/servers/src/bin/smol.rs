@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use bench_servers::{Start, ended};
+use bench_servers::{Start, log_outcome};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
 use smol::{Async, LocalExecutor};
@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (stream, _peer) = listener.accept().await?;
             let buffer = start.buffer;
             executor
-                .spawn(async move { ended(echo(stream, buffer).await) })
+                .spawn(async move { log_outcome(echo(stream, buffer).await) })
                 .detach();
         }
     }))

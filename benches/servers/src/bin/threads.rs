@@ -1,18 +1,18 @@
-//! The echo server without any runtime: one thread per connection, which blocks.
+//! The echo server without a runtime: one blocking thread per connection.
 
 use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::thread;
 
-use bench_servers::{Start, ended};
+use bench_servers::{Start, log_outcome};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let start = Start::from_command_line()?;
     start.listener.set_nonblocking(false)?;
     loop {
         let (stream, _peer) = start.listener.accept()?;
-        thread::Builder::new().spawn(move || ended(echo(stream, start.buffer)))?;
+        thread::Builder::new().spawn(move || log_outcome(echo(stream, start.buffer)))?;
     }
 }
 

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io;
 
-use bench_servers::{Start, ended};
+use bench_servers::{Start, log_outcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let listener = TcpListener::from_std(start.listener)?;
         loop {
             let (stream, _peer) = listener.accept().await?;
-            tokio::task::spawn_local(async move { ended(echo(stream, start.buffer).await) });
+            tokio::task::spawn_local(async move { log_outcome(echo(stream, start.buffer).await) });
         }
     })
 }

@@ -1,10 +1,10 @@
-//! The echo server on Wakeful, as its README shows it: one spawned task per connection, each with a
-//! buffer of its own. (The program `echo-server`, which shares one buffer, is measured beside it.)
+//! The echo server on Wakeful, as in its README: one spawned task per connection, each with its own
+//! buffer. (The program `echo-server`, which shares one buffer, is measured as well.)
 
 use std::error::Error;
 use std::io;
 
-use bench_servers::{Start, ended};
+use bench_servers::{Start, log_outcome};
 use wakeful_net::{TcpListener, TcpStream};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let listener = TcpListener::from_std(start.listener)?;
         loop {
             let (stream, _peer) = listener.accept().await?;
-            wakeful::spawn(async move { ended(echo(stream, start.buffer).await) });
+            wakeful::spawn(async move { log_outcome(echo(stream, start.buffer).await) });
         }
     })
 }

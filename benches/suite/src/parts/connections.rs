@@ -1,28 +1,28 @@
-//! Connections that live for one message: accepting, registering and closing are what costs.
+//! Part `connections`: short connections with one message each. It measures accept, register, close.
 
-use crate::contest::SERVERS;
-use crate::stage::{Gathered, Stage};
+use crate::bench::{Bench, Collected};
+use crate::contestants::SERVERS;
 
-pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
-    gathered.note(
-        "Each connection: connect, 64 bytes there and back, the client ends its direction, the \
-         server closes. The round trip is the whole life of the connection.",
+pub(crate) fn measure(bench: &Bench, collected: &mut Collected) {
+    collected.note(
+        "Each connection: connect, echo 64 bytes, shut down the client's direction, wait until the \
+         server closes. The round trip covers the whole connection.",
     );
-    let contestants = stage.selected(&SERVERS);
-    let (rounds, count) = (stage.rounds(1, 5), stage.either(2000, 8000));
-    stage.in_turns(
+    let contestants = bench.selected(&SERVERS);
+    let (rounds, count) = (bench.rounds(1, 5), bench.quick_or_full(2000, 8000));
+    bench.in_turn(
         "connections",
         rounds,
         &[10, 200],
         &contestants,
-        gathered,
-        |at_once, one, run| {
+        collected,
+        |at_once, one, recorder| {
             let load = format!("connections --count {count} --clients {at_once}");
-            let report = stage.visit(one, &load)?;
+            let report = bench.measure_load(one, &load)?;
             let (case, count) = (format!("{at_once} at once"), report.count as f64);
-            run.add(&case, 0.0, "rate", count / report.seconds);
-            run.add(&case, 0.0, "cpu", report.server_cpu_seconds * 1e6 / count);
-            run.add(&case, 0.0, "p99", report.p99_us);
+            recorder.add(&case, 0.0, "rate", count / report.seconds);
+            recorder.add(&case, 0.0, "cpu", report.server_cpu_seconds * 1e6 / count);
+            recorder.add(&case, 0.0, "p99", report.p99_us);
             Ok(())
         },
     );

@@ -1,6 +1,8 @@
-//! What can be counted exactly: system calls under strace, instructions and allocations under
-//! valgrind. Two runs that differ only in how much is done, and the difference of what was counted,
-//! divided by the difference of the work: so start-up and end cancel out.
+//! Parts `syscalls` and `instructions`: system calls under strace, instructions and allocations under
+//! valgrind.
+//!
+//! The server runs twice with different amounts of work. The result is the difference of the counts
+//! divided by the difference of the work, so that start-up and shutdown cancel out.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,16 +10,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::contest::{Contestant, ECHO_SERVER, FLOOR, MINIMAL, SERVERS, TOKIO};
+use crate::bench::{Bench, Collected, Recorder};
+use crate::contestants::{Contestant, ECHO_SERVER, FLOOR, MINIMAL, SERVERS, TOKIO};
 use crate::server::Server;
-use crate::stage::{Gathered, Run, Stage};
 
-/// What is done a little and a lot.
+/// The counted work.
 #[derive(Clone, Copy)]
 enum Task {
-    /// Messages of 64 bytes, by so many clients.
+    /// Messages of 64 bytes from this number of clients.
     Messages { clients: u32 },
-    /// Connections that live for one message, so many at once.
+    /// Connections with one message each, this number at once.
     Connections { at_once: u32 },
 }
 
@@ -46,109 +48,108 @@ const TASKS: [Task; 3] = [
     Task::Connections { at_once: 50 },
 ];
 
-/// Whom a quick run counts: valgrind is slow.
+/// Contestants of a quick run; valgrind is slow.
 const QUICK: [&str; 4] = [FLOOR, ECHO_SERVER.name, MINIMAL.name, TOKIO];
 
-pub(crate) fn syscalls(stage: &Stage, gathered: &mut Gathered) -> io::Result<()> {
-    gathered.note(
-        "Counted by `strace -c -f` on the server; a traced server is slow, so that more clients are \
-         ready at once than otherwise, for everybody alike.",
+pub(crate) fn syscalls(bench: &Bench, collected: &mut Collected) -> io::Result<()> {
+    collected.note(
+        "Counted by `strace -c -f` on the server. A traced server is slow, so more clients are ready at \
+         once than without strace; this holds for all servers.",
     );
-    let kind = Kind {
+    let kind = Tool {
         program: "strace",
         arguments: &["-c", "-f", "-o"],
-        few_many: stage.either((500, 2500), (1000, 6000)),
+        few_many: bench.quick_or_full((500, 2500), (1000, 6000)),
         read: read_strace,
     };
-    kind.measure(stage, gathered, |run, title, counts| {
-        run.add(title, 0.0, "calls", counts.values().sum());
+    kind.measure(bench, collected, |recorder, title, counts| {
+        recorder.add(title, 0.0, "calls", counts.values().sum());
         for (name, count) in counts {
-            // What happens once in a hundred times is not part of the path.
+            // A call that is made less than once per 100 operations is not part of the path.
             if *count >= 0.01 {
-                run.add(&format!("{title}: {name}"), 0.0, "each", *count);
+                recorder.add(&format!("{title}: {name}"), 0.0, "each", *count);
             }
         }
     })
 }
 
-pub(crate) fn instructions(stage: &Stage, gathered: &mut Gathered) -> io::Result<()> {
-    gathered.note(
-        "User-space instructions by valgrind's callgrind, allocations (also of memory that is freed \
-         again) by its memcheck, in the server only. Under valgrind the server is slow, so that all \
-         clients are ready whenever it looks.",
+pub(crate) fn instructions(bench: &Bench, collected: &mut Collected) -> io::Result<()> {
+    collected.note(
+        "User-space instructions of the server, counted by valgrind's callgrind, and allocations \
+         (freed ones included), counted by its memcheck. Under valgrind the server is slow, so all \
+         clients are ready whenever it polls.",
     );
-    let callgrind = Kind {
+    let callgrind = Tool {
         program: "valgrind",
         arguments: &["--tool=callgrind", "--callgrind-out-file"],
-        few_many: stage.either((500, 1500), (1000, 5000)),
+        few_many: bench.quick_or_full((500, 1500), (1000, 5000)),
         read: read_callgrind,
     };
-    callgrind.measure(stage, gathered, |run, title, counts| {
-        run.add(title, 0.0, "instructions", counts.values().sum());
+    callgrind.measure(bench, collected, |recorder, title, counts| {
+        recorder.add(title, 0.0, "instructions", counts.values().sum());
     })?;
-    let memcheck = Kind {
+    let memcheck = Tool {
         arguments: &["--tool=memcheck", "--leak-check=no", "--log-file"],
         read: read_memcheck,
         ..callgrind
     };
-    memcheck.measure(stage, gathered, |run, title, counts| {
-        run.add(title, 0.0, "allocations", counts.values().sum());
+    memcheck.measure(bench, collected, |recorder, title, counts| {
+        recorder.add(title, 0.0, "allocations", counts.values().sum());
     })
 }
 
 /// Counts by name.
 type Counts = BTreeMap<String, f64>;
 
-/// A tool that counts.
+/// A counting tool.
 #[derive(Clone, Copy)]
-struct Kind {
+struct Tool {
     program: &'static str,
-    /// The last one names the file to write.
+    /// Arguments; the last one takes the output file.
     arguments: &'static [&'static str],
     few_many: (u32, u32),
     read: fn(&str) -> Counts,
 }
 
-impl Kind {
+impl Tool {
     fn measure(
         &self,
-        stage: &Stage,
-        gathered: &mut Gathered,
-        mut write: impl FnMut(&mut Run<'_>, &str, &Counts),
+        bench: &Bench,
+        collected: &mut Collected,
+        mut write: impl FnMut(&mut Recorder<'_>, &str, &Counts),
     ) -> io::Result<()> {
-        let there = Command::new(self.program)
+        let status = Command::new(self.program)
             .arg("--version")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .status();
-        if !there.is_ok_and(|status| status.success()) {
+        if !status.is_ok_and(|status| status.success()) {
             let failure = format!("{} is not installed", self.program);
-            gathered.failures.push(failure);
+            collected.failures.push(failure);
             return Ok(());
         }
-        // Threads of a per-connection thread end before they are counted to the end; and nobody
-        // doubts what that server does.
-        let mut contestants = stage.selected(&SERVERS);
+        // Excluded: its threads end before the tool has counted all of their work.
+        let mut contestants = bench.selected(&SERVERS);
         contestants.retain(|one| one.name != "thread per connection");
-        if stage.quick {
+        if bench.quick {
             contestants.retain(|one| QUICK.contains(&one.name));
         }
         let file = std::env::temp_dir().join(format!("bench-suite-{}", std::process::id()));
         let (few, many) = self.few_many;
-        stage.in_turns(
+        bench.in_turn(
             self.program,
             1,
             &TASKS,
             &contestants,
-            gathered,
-            |task, one, run| {
-                let less = self.count(stage, one, *task, few, &file)?;
-                let more = self.count(stage, one, *task, many, &file)?;
+            collected,
+            |task, one, recorder| {
+                let less = self.count(bench, one, *task, few, &file)?;
+                let more = self.count(bench, one, *task, many, &file)?;
                 let each = more.into_iter().map(|(name, count)| {
                     let before = less.get(&name).copied().unwrap_or(0.0);
                     (name, (count - before) / f64::from(many - few))
                 });
-                write(run, &task.title(), &each.collect());
+                write(recorder, &task.title(), &each.collect());
                 Ok(())
             },
         );
@@ -160,7 +161,7 @@ impl Kind {
 
     fn count(
         &self,
-        stage: &Stage,
+        bench: &Bench,
         contestant: &Contestant,
         task: Task,
         count: u32,
@@ -169,25 +170,25 @@ impl Kind {
         let mut tool = vec![self.program.to_owned()];
         tool.extend(self.arguments.iter().map(|&argument| argument.to_owned()));
         let path: PathBuf = file.to_owned();
-        // strace takes the file as the next argument, valgrind behind a sign of equality.
+        // strace takes the file as the next argument, valgrind after an equals sign.
         match tool.last_mut() {
             Some(last) if last.starts_with("--") => *last = format!("{last}={}", path.display()),
             _ => tool.push(path.display().to_string()),
         }
-        let cores = [stage.server_core];
-        let server = Server::start(&stage.programs, contestant, &[], &tool, &cores)?;
-        stage.load(&server, &task.load(count))?;
+        let cores = [bench.server_core];
+        let server = Server::start(&bench.programs, contestant, &[], &tool, &cores)?;
+        bench.run_load(&server, &task.load(count))?;
         server.stop()?;
         let counts = (self.read)(&fs::read_to_string(file)?);
         if counts.is_empty() {
-            let what = format!("{} wrote no counts", self.program);
+            let what = format!("no counts in the output of {}", self.program);
             return Err(io::Error::other(what));
         }
         Ok(counts)
     }
 }
 
-/// The table of `strace -c`: share, seconds, time per call, calls, errors (or nothing), name.
+/// Reads the table of `strace -c`: share, seconds, time per call, calls, errors (or nothing), name.
 fn read_strace(text: &str) -> Counts {
     let lines = text.lines().map(|line| line.split_whitespace().collect());
     lines
@@ -200,7 +201,7 @@ fn read_strace(text: &str) -> Counts {
         .collect()
 }
 
-/// The line `summary: N` (or `totals: N`) of a callgrind file.
+/// Reads the line `summary: N` (or `totals: N`) of a callgrind file.
 fn read_callgrind(text: &str) -> Counts {
     let line = text.lines().find_map(|line| {
         line.strip_prefix("summary: ")
@@ -213,7 +214,7 @@ fn read_callgrind(text: &str) -> Counts {
         .collect()
 }
 
-/// The line `total heap usage: 1,234 allocs, ..` of memcheck.
+/// Reads the line `total heap usage: 1,234 allocs, ..` of memcheck.
 fn read_memcheck(text: &str) -> Counts {
     let rest = text.split("total heap usage: ").nth(1);
     let word = rest.and_then(|rest| rest.split_whitespace().next());
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sums_of_valgrind_are_read() {
+    fn the_totals_of_valgrind_are_read() {
         let callgrind = "events: Ir\nfn=(1) main\n1 5\n\ntotals: 123456\n";
         assert_eq!(read_callgrind(callgrind)["instructions"], 123_456.0);
         let memcheck = "==1==   total heap usage: 1,234 allocs, 1,200 frees, 9 bytes allocated\n";

@@ -1,11 +1,12 @@
-//! Messages there and back: every combination of clients, size and depth; and few clients alone.
+//! Parts `echo` (every combination of clients, message size and depth) and `latency` (one and two
+//! clients).
 
 use std::io;
 
 use bench_load::Report;
 
-use crate::contest::{BUSY, ECHO_SERVER, SERVERS};
-use crate::stage::{Gathered, Run, Stage};
+use crate::bench::{Bench, Collected, Recorder};
+use crate::contestants::{BUSY, ECHO_SERVER, SERVERS};
 
 /// A cell of the grid.
 #[derive(Clone, Copy)]
@@ -15,16 +16,16 @@ struct Cell {
     depth: u32,
 }
 
-pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
-    gathered.note(
-        "Server on one core, load on the other, both busy most of the time: throughput is bounded \
-         by the slower side, and the load costs about as much per message as the floor, so server \
-         CPU per message is what tells servers apart. \"At once\" is how many messages each \
-         connection has on the way. Servers read at most 16 KiB at once but for `raw epoll 64K` and \
-         `wakeful echo-server`, which have one shared buffer of 64 KiB.",
+pub(crate) fn measure(bench: &Bench, collected: &mut Collected) {
+    collected.note(
+        "The server runs on one core and the load on the other; both are busy most of the time. The \
+         slower side limits the throughput, and the load costs about as much per message as the \
+         floor. Therefore server CPU per message is the better measure. \"At once\" is the number of \
+         messages in flight per connection. Servers read at most 16 KiB at once, except `raw epoll \
+         64K` and `wakeful echo-server`, which have one shared buffer of 64 KiB.",
     );
-    let clients: &[u32] = stage.either(&[1, 50], &[1, 50, 500, 5000]);
-    let sizes: &[u32] = stage.either(&[64, 16_384], &[64, 1024, 16_384]);
+    let clients: &[u32] = bench.quick_or_full(&[1, 50], &[1, 50, 500, 5000]);
+    let sizes: &[u32] = bench.quick_or_full(&[64, 16_384], &[64, 1024, 16_384]);
     let mut cells = Vec::new();
     for &size in sizes {
         for depth in [1, 16] {
@@ -37,23 +38,24 @@ pub(crate) fn measure(stage: &Stage, gathered: &mut Gathered) {
             }
         }
     }
-    let contestants = stage.selected(&SERVERS);
-    stage.side_by_side(
-        stage.sittings("echo", 3, |cell: &Cell| cell.seconds()),
+    let contestants = bench.selected(&SERVERS);
+    bench.side_by_side(
+        bench.runs("echo", 3, |cell: &Cell| cell.seconds()),
         &cells,
         &contestants,
-        gathered,
-        |cell, one| stage.stand(one, &cell.load()),
-        |cell, _, answer, run| {
+        collected,
+        |cell, one| bench.start_benchmark(one, &cell.load()),
+        |cell, _, answer, recorder| {
             let case = format!("{} B, {} at once", cell.size, cell.depth);
-            read(run, &case, f64::from(cell.clients), answer)
+            read(recorder, &case, f64::from(cell.clients), answer)
         },
     );
 }
 
 impl Cell {
-    /// For how long messages begin: as short as can be, so that others are measured before the machine
-    /// changes, but for most connections several times around.
+    /// Returns the arguments of the load. Its windows are short, so that the other contestants are
+    /// measured before the machine's speed changes, and long enough for several messages on most
+    /// connections.
     fn load(self) -> String {
         let Cell {
             clients,
@@ -74,7 +76,7 @@ impl Cell {
         )
     }
 
-    /// How long the cell is measured in one sitting: with many clients a round takes longer.
+    /// Returns the duration of a run; it is longer with many clients because a round takes longer.
     fn seconds(self) -> f64 {
         match self.clients {
             5000.. => 25.0,
@@ -84,25 +86,30 @@ impl Cell {
     }
 }
 
-/// Writes down what a load answers that is asked again and again.
-pub(crate) fn read(run: &mut Run<'_>, case: &str, x: f64, answer: &str) -> io::Result<()> {
-    add(run, case, x, &serde_json::from_str(answer)?);
+/// Records the answer of a load that measures on request.
+pub(crate) fn read(
+    recorder: &mut Recorder<'_>,
+    case: &str,
+    x: f64,
+    answer: &str,
+) -> io::Result<()> {
+    add(recorder, case, x, &serde_json::from_str(answer)?);
     Ok(())
 }
 
-/// Writes down what every report of messages tells.
-pub(crate) fn add(run: &mut Run<'_>, case: &str, x: f64, report: &Report) {
+/// Records a report of messages.
+pub(crate) fn add(recorder: &mut Recorder<'_>, case: &str, x: f64, report: &Report) {
     let count = report.count as f64;
     for (metric, value) in [
         ("rate", count / report.seconds),
         ("cpu", report.server_cpu_seconds * 1e6 / count),
     ] {
-        run.add(case, x, metric, value);
+        recorder.add(case, x, metric, value);
     }
-    if !run.last {
+    if !recorder.last {
         return;
     }
-    // The load tells of all its measurements.
+    // These values cover all measurements of the load so far.
     for (metric, value) in [
         ("p50", report.p50_us),
         ("p99", report.p99_us),
@@ -110,35 +117,35 @@ pub(crate) fn add(run: &mut Run<'_>, case: &str, x: f64, report: &Report) {
         ("server-busy", report.server_busy),
         ("load-busy", report.load_busy),
     ] {
-        run.add(case, x, metric, value);
+        recorder.add(case, x, metric, value);
     }
 }
 
-/// One and two clients: here the time goes into putting the core to sleep and waking it.
-pub(crate) fn latency(stage: &Stage, gathered: &mut Gathered) {
-    gathered.note(
-        "Both cores are mostly asleep; what is measured is how the kernel puts them to sleep and \
-         wakes them. \"Busy poll\" is `--busy-poll 100us`: the server looks again for that long before \
-         it sleeps, while traffic keeps coming that quickly.",
+/// Measures one and two clients, where a round trip is mostly sleep and wake-up of the cores.
+pub(crate) fn latency(bench: &Bench, collected: &mut Collected) {
+    collected.note(
+        "Both cores are idle most of the time, so the result is mostly the time that the kernel takes \
+         for sleep and wake-up. \"Busy poll\" is `--busy-poll 100us`: the server polls for up to that \
+         long before it sleeps, as long as events arrive that quickly.",
     );
-    let mut contestants = stage.selected(&SERVERS);
+    let mut contestants = bench.selected(&SERVERS);
     let after = contestants.iter().position(|one| *one == ECHO_SERVER);
     contestants.insert(after.map_or(0, |place| place + 1), BUSY);
-    stage.side_by_side(
-        stage.sittings("latency", 3, |_: &_| 10.0),
+    bench.side_by_side(
+        bench.runs("latency", 3, |_: &_| 10.0),
         &[1, 2],
         &contestants,
-        gathered,
+        collected,
         |clients, one| {
             let load = format!("echo --clients {clients} --millis 20 --warm-up 5");
-            stage.stand(one, &load)
+            bench.start_benchmark(one, &load)
         },
-        |clients, _, answer, run| {
+        |clients, _, answer, recorder| {
             let case = match clients {
                 1 => "64 B, 1 client".to_owned(),
                 more => format!("64 B, {more} clients"),
             };
-            read(run, &case, 0.0, answer)
+            read(recorder, &case, 0.0, answer)
         },
     );
 }

@@ -1,16 +1,16 @@
-//! The floor: an echo server written by hand on epoll(7), with nothing between it and the kernel.
+//! The floor: a hand-written echo server on epoll(7), without a runtime.
 //!
-//! What a runtime costs is the difference to this. It is edge-triggered, registers a connection
-//! once, accepts as long as somebody waits, reads into one buffer that all connections share, and
-//! knows a drained socket by a read that did not fill the buffer. What it leaves out is what makes
-//! it a floor and not a server: a connection that never stops sending is never interrupted, and an
-//! error of the listener ends it.
+//! The cost of a runtime is the difference to this program. It is edge-triggered, registers a
+//! connection once, accepts until the backlog is empty, and reads into one buffer that all connections
+//! share. A read that does not fill the buffer means that the socket is drained. It is not a complete
+//! server: a connection that never stops sending is never interrupted, and an error of the listener
+//! ends the program.
 //!
 //! ```text
 //! epoll_wait --> listener: accept4 until EAGAIN, each: TCP_NODELAY, epoll_ctl ADD
 //!            \-> connection: recv --> send --> short read: next event
-//!                                       \----> short send: keep the rest, read no more before
-//!                                              the peer has taken it (next EPOLLOUT)
+//!                                       \----> short send: keep the rest, read again after the
+//!                                              peer has received it (next EPOLLOUT)
 //! ```
 
 #![deny(unsafe_code)]
@@ -20,14 +20,14 @@ use std::io::{self, ErrorKind};
 use std::net::TcpListener;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use bench_servers::{Start, ended};
+use bench_servers::{Start, log_outcome};
 
 #[expect(unsafe_code, reason = "the system calls of the hand-written loop")]
 mod sys;
 
 use sys::{Epoll, Event};
 
-/// The token of the listener; connections have their descriptor as token.
+/// Token of the listener. The token of a connection is its descriptor.
 const LISTENER: u64 = u64::MAX;
 const EVENTS: usize = 1024;
 
@@ -56,15 +56,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 struct Server {
     epoll: Epoll,
     listener: TcpListener,
-    /// Holds the bytes between `recv` and `send`, for whichever connection is being served.
+    /// Bytes between `recv` and `send`, for all connections.
     buffer: Vec<u8>,
-    /// By descriptor.
+    /// Connections, indexed by descriptor.
     connections: Vec<Option<Connection>>,
 }
 
 struct Connection {
     socket: OwnedFd,
-    /// What the peer has not taken yet; usually empty, and then it owns no memory.
+    /// Bytes that the kernel has not accepted yet. Usually empty, without allocated memory.
     unsent: Vec<u8>,
 }
 
@@ -94,7 +94,7 @@ impl Server {
             Ok(false) => {}
             Ok(true) => self.connections[number] = None,
             Err(error) => {
-                ended(Err(error));
+                log_outcome(Err(error));
                 self.connections[number] = None;
             }
         }
@@ -102,9 +102,9 @@ impl Server {
 }
 
 impl Connection {
-    /// Echoes until the kernel has nothing more to give or takes nothing more; whether the peer has
-    /// finished. `closing` says that the end of input is in sight, so that a short read does not
-    /// mean that another event will come.
+    /// Echoes until the socket is drained or accepts no more bytes. Returns whether the end of input has
+    /// been reached. If `closing`, the end of input follows without another event, so a short read does
+    /// not end the loop.
     fn echo(&mut self, buffer: &mut [u8], closing: bool) -> io::Result<bool> {
         if !self.unsent.is_empty() {
             let sent = would_block(sys::send(self.socket.as_fd(), &self.unsent))?.unwrap_or(0);
@@ -120,7 +120,7 @@ impl Connection {
             let message = &buffer[..length];
             let sent = would_block(sys::send(self.socket.as_fd(), message))?.unwrap_or(0);
             if sent < length {
-                // The next edge of EPOLLOUT continues here, and reads on after that.
+                // The next edge of EPOLLOUT sends the rest and then continues to read.
                 self.unsent = message[sent..].to_vec();
             } else if length < buffer.len() && !closing {
                 break;

@@ -1,7 +1,7 @@
-//! The system calls of the floor, through libc: seven of them, one function each.
+//! The system calls of the floor through libc, one function each.
 //!
-//! The only `unsafe` code of the servers. Every call gets descriptors that are borrowed, hence open,
-//! and memory that a Rust reference stands for.
+//! This is the only `unsafe` code of the servers. Every call gets borrowed, hence open descriptors, and
+//! memory behind a Rust reference.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -46,23 +46,23 @@ impl Epoll {
         };
         let (epoll, fd) = (self.0.as_raw_fd(), fd.as_raw_fd());
         // SAFETY: both descriptors are open; `event` lives until the call returns, and the kernel
-        // keeps a copy, not the pointer.
+        // copies it.
         length(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &mut event) } as isize)?;
         Ok(())
     }
 
-    /// Waits until there is at least one event; says how many were written.
+    /// Waits for at least one event and returns the number of events written.
     pub(crate) fn wait(&self, events: &mut [Event]) -> io::Result<usize> {
         let (first, room) = (events.as_mut_ptr().cast(), events.len() as i32);
-        // SAFETY: `Event` is transparent over the kernel's type, and the slice has `room` of them.
+        // SAFETY: `Event` is transparent over the kernel's type, and the slice has `room` elements.
         length(unsafe { libc::epoll_wait(self.0.as_raw_fd(), first, room, -1) } as isize)
     }
 }
 
 pub(crate) fn accept4(listener: BorrowedFd<'_>) -> io::Result<OwnedFd> {
-    let (flags, nobody) = (libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, ptr::null_mut());
-    // SAFETY: the two null pointers say that the peer's address is not wanted.
-    owned(unsafe { libc::accept4(listener.as_raw_fd(), nobody, ptr::null_mut(), flags) })
+    let (flags, no_address) = (libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC, ptr::null_mut());
+    // SAFETY: two null pointers are allowed and mean that the peer's address is not requested.
+    owned(unsafe { libc::accept4(listener.as_raw_fd(), no_address, ptr::null_mut(), flags) })
 }
 
 pub(crate) fn set_nodelay(socket: BorrowedFd<'_>) -> io::Result<()> {
@@ -87,14 +87,14 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
     length(unsafe { libc::send(socket.as_raw_fd(), first, count, libc::MSG_NOSIGNAL) })
 }
 
-/// The result of a call that counts, or that is 0 when all went well.
+/// Converts the result of a call that returns a count, or 0.
 fn length(result: isize) -> io::Result<usize> {
     usize::try_from(result).map_err(|_negative| io::Error::last_os_error())
 }
 
-/// The result of a call that makes a descriptor.
+/// Converts the result of a call that returns a new descriptor.
 fn owned(number: RawFd) -> io::Result<OwnedFd> {
     length(number as isize)?;
-    // SAFETY: the kernel has just made this descriptor for us, so nobody else owns it.
+    // SAFETY: the kernel has just created this descriptor, so it has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }

@@ -1,34 +1,34 @@
-//! Something that measures whenever it is asked to, and rests in between: a server with its load, or a
-//! micro-benchmark. Many of them stand side by side, and are asked in turns.
+//! A process that measures on request and is idle in between: a load with its server, or a
+//! micro-benchmark. [`Bench::side_by_side`](crate::bench::Bench::side_by_side) runs many of them.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::patience::{LIMIT, within};
 use crate::server::Server;
+use crate::timeout::{LIMIT, with_timeout};
 
-/// One that has been started. Dropping it ends it.
+/// A running benchmark. Dropping it kills it.
 #[derive(Debug)]
-pub(crate) struct Stand {
+pub(crate) struct Benchmark {
     child: Child,
     requests: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    complaints: ChildStderr,
-    /// Whom the child puts a load on, if it does; ended after it.
+    stderr: ChildStderr,
+    /// The server that the child puts a load on, if any. It is stopped after the child.
     server: Option<Server>,
 }
 
-impl Stand {
-    /// Starts the program that measures, on `cores`.
+impl Benchmark {
+    /// Starts the measuring program on `cores`.
     ///
     /// # Errors
     ///
-    /// When it cannot be started.
+    /// Returns an error if the program cannot be started.
     pub(crate) fn start(
         mut command: Command,
         cores: &[usize],
         server: Option<Server>,
-    ) -> io::Result<Stand> {
+    ) -> io::Result<Benchmark> {
         command
             .arg("--on-request")
             .stdin(Stdio::piped())
@@ -36,61 +36,62 @@ impl Stand {
             .stderr(Stdio::piped());
         let mut child = bench_common::pinned(cores, || command.spawn())?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let (Some(requests), Some(answers), Some(complaints)) = pipes else {
+        let (Some(requests), Some(answers), Some(stderr)) = pipes else {
             unreachable!("all three are pipes");
         };
-        Ok(Stand {
+        Ok(Benchmark {
             child,
             requests: Some(requests),
             answers: BufReader::new(answers),
-            complaints,
+            stderr,
             server,
         })
     }
 
-    /// Has it measure once, and gives its answer: one line.
+    /// Measures once and returns the answer, one line.
     ///
     /// # Errors
     ///
-    /// What it complained of, or that it took too long. It has ended then.
+    /// Returns the first line that the program wrote to stderr, or a timeout. The program has ended
+    /// in both cases.
     pub(crate) fn ask(&mut self) -> io::Result<String> {
         let mut line = String::new();
-        let answer = within(LIMIT, self.child.id(), || {
+        let length = with_timeout(LIMIT, self.child.id(), || {
             if let Some(requests) = &mut self.requests {
-                // It fails when the program has ended; why, it has said elsewhere.
+                // Fails if the program has ended; the reason is in its stderr.
                 requests.write_all(b"\n").ok();
             }
             self.answers.read_line(&mut line)
         })?;
-        if answer > 0 {
+        if length > 0 {
             return Ok(line);
         }
-        let mut complaint = String::new();
-        self.complaints.read_to_string(&mut complaint)?;
-        let first = complaint.lines().find(|line| !line.is_empty());
+        let mut message = String::new();
+        self.stderr.read_to_string(&mut message)?;
+        let first = message.lines().find(|line| !line.is_empty());
         Err(io::Error::other(first.unwrap_or("failed").to_owned()))
     }
 
-    /// Ends it, and its server.
+    /// Stops the program, and then its server.
     ///
     /// # Errors
     ///
-    /// When one of them does not end in order.
-    pub(crate) fn end(mut self) -> io::Result<()> {
-        // The end of its input is the end of its work.
+    /// Returns an error if one of them does not exit regularly.
+    pub(crate) fn stop(mut self) -> io::Result<()> {
+        // The program exits at the end of its input.
         drop(self.requests.take());
-        let status = within(LIMIT, self.child.id(), || self.child.wait())?;
+        let status = with_timeout(LIMIT, self.child.id(), || self.child.wait())?;
         if !status.success() {
-            return Err(io::Error::other("it did not end in order"));
+            return Err(io::Error::other(format!("failed: {status}")));
         }
         self.server.take().map_or(Ok(()), Server::stop)
     }
 }
 
-impl Drop for Stand {
+impl Drop for Benchmark {
     fn drop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
-            // Whatever fails here, there is nobody left to be told, and nothing left to be done.
+            // Errors are ignored: the failure that led here is already reported.
             for outcome in [self.child.kill(), self.child.wait().map(drop)] {
                 drop(outcome);
             }

@@ -1,5 +1,4 @@
-//! Connections that do nothing: what they cost in memory, and what a resting server does (nothing,
-//! one hopes).
+//! Idle connections: their memory in the server, and CPU and sleeps of the idle server.
 
 use std::io;
 use std::thread;
@@ -7,33 +6,33 @@ use std::time::Duration;
 
 use bench_load::{Idle, Plan, Report};
 
-use crate::PATIENCE;
+use crate::TIMEOUT;
 use crate::open::open;
 use crate::pattern::Pattern;
-use crate::watch::{Moment, resident};
+use crate::usage::{Usage, resident};
 
-/// After the last message, until the server is taken to be at rest.
+/// Time after the last message until the server is assumed to be idle.
 const SETTLE: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(plan: &Plan, idle: &Idle) -> io::Result<Report> {
     let Some(pid) = plan.pid else {
-        return Err(io::Error::other("the memory of which process? give --pid"));
+        return Err(io::Error::other("idle: --pid is required"));
     };
     let pattern = Pattern::new();
     let size = idle.size as usize;
-    // One connection first, so that what the server does once for all is not counted.
-    drop(open(plan.server, &pattern, 0, 1, size, PATIENCE)?);
+    // One connection first, so that one-time allocations of the server are not counted.
+    drop(open(plan.server, &pattern, 0, 1, size, TIMEOUT)?);
     thread::sleep(SETTLE);
     let mut report = Report {
         resident_before: resident(pid)?,
         ..Report::default()
     };
     let count = idle.clients as usize;
-    let streams = open(plan.server, &pattern, 0, count, size, PATIENCE)?;
+    let streams = open(plan.server, &pattern, 0, count, size, TIMEOUT)?;
     thread::sleep(SETTLE);
-    let start = Moment::now(Some(pid))?;
+    let start = Usage::now(Some(pid))?;
     thread::sleep(Duration::from_millis(idle.millis));
-    let end = Moment::now(Some(pid))?;
+    let end = Usage::now(Some(pid))?;
     start.until(&end, &mut report);
     report.resident_with = resident(pid)?;
     report.count = streams.len() as u64;

@@ -1,17 +1,17 @@
-//! Round-trip times: collects them in a histogram of constant size (three digits are exact).
+//! Round-trip times, in a histogram of constant size with three exact digits.
 
 use std::time::Duration;
 
 use bench_load::Report;
 use hdrhistogram::Histogram;
 
-pub(crate) struct Times(Histogram<u64>);
+pub(crate) struct Latencies(Histogram<u64>);
 
-impl Times {
-    pub(crate) fn new() -> Times {
+impl Latencies {
+    pub(crate) fn new() -> Latencies {
         let longest = Duration::from_secs(100).as_nanos() as u64;
-        // Fails for nonsensical bounds only, and these are constants.
-        Times(Histogram::new_with_max(longest, 3).expect("the bounds are sensible"))
+        // Fails only for invalid bounds, and these are constants.
+        Latencies(Histogram::new_with_max(longest, 3).expect("the bounds are valid"))
     }
 
     pub(crate) fn add(&mut self, time: Duration) {

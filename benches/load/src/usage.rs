@@ -1,4 +1,4 @@
-//! What the kernel tells of the server and of ourselves: CPU time, memory, sleeps.
+//! CPU time, memory and sleeps of the server and of this process, as reported by the kernel.
 
 use std::fs;
 use std::io;
@@ -8,29 +8,29 @@ use bench_load::Report;
 
 use crate::sys::cpu_time;
 
-/// The state of all clocks at one moment.
-pub(crate) struct Moment {
+/// A snapshot of all clocks.
+pub(crate) struct Usage {
     at: Instant,
     server: Option<f64>,
     load: f64,
     switches: u64,
 }
 
-impl Moment {
-    pub(crate) fn now(server: Option<u32>) -> io::Result<Moment> {
-        Ok(Moment {
+impl Usage {
+    pub(crate) fn now(server: Option<u32>) -> io::Result<Usage> {
+        Ok(Usage {
             server: server
                 .map(|pid| cpu_time(pid).map(|time| time.as_secs_f64()))
                 .transpose()?,
             switches: server.map(switches).transpose()?.unwrap_or(0),
             load: cpu_time(std::process::id())?.as_secs_f64(),
-            // Last, so that it is nearest to what is measured.
+            // Last, so that it is closest to the measured work.
             at: Instant::now(),
         })
     }
 
-    /// Writes what has passed between `self` and `end` to the report.
-    pub(crate) fn until(&self, end: &Moment, report: &mut Report) {
+    /// Writes the differences between `self` and `end` to the report.
+    pub(crate) fn until(&self, end: &Usage, report: &mut Report) {
         report.seconds = (end.at - self.at).as_secs_f64();
         report.load_cpu_seconds = end.load - self.load;
         report.switches = end.switches.saturating_sub(self.switches);
@@ -40,18 +40,18 @@ impl Moment {
     }
 }
 
-/// The resident memory of a process in bytes.
+/// Returns the resident memory of a process in bytes.
 pub(crate) fn resident(pid: u32) -> io::Result<u64> {
     let kilobytes = status(pid, "VmRSS:")?;
     Ok(kilobytes * 1024)
 }
 
-/// How many times the process's main thread went to sleep.
+/// Returns the number of sleeps (voluntary context switches) of the process's main thread.
 fn switches(pid: u32) -> io::Result<u64> {
     status(pid, "voluntary_ctxt_switches:")
 }
 
-/// The number behind `name` in /proc/PID/status.
+/// Returns the number after `name` in /proc/PID/status.
 fn status(pid: u32, name: &str) -> io::Result<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
     text.lines()
@@ -66,11 +66,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_kernel_tells_of_this_process() {
+    fn usage_of_this_process_is_reported() {
         let own = std::process::id();
         assert!(resident(own).unwrap() > 0);
-        let before = Moment::now(Some(own)).unwrap();
-        let after = Moment::now(Some(own)).unwrap();
+        let before = Usage::now(Some(own)).unwrap();
+        let after = Usage::now(Some(own)).unwrap();
         let mut report = Report::default();
         before.until(&after, &mut report);
         assert!(report.server_cpu_seconds > 0.0);
@@ -78,9 +78,9 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_not_there_is_an_error() {
-        // Above the largest number that Linux gives to a process.
+    fn a_missing_process_is_an_error() {
+        // Above the largest process ID of Linux.
         assert!(resident(1 << 23).is_err());
-        assert!(Moment::now(Some(1 << 23)).is_err());
+        assert!(Usage::now(Some(1 << 23)).is_err());
     }
 }

@@ -1,20 +1,19 @@
-//! Who takes part: the servers, and the runtimes of the micro-benchmarks; their names, and the
-//! colours by which the plots tell them apart.
+//! The contestants: servers, and runtimes of the micro-benchmarks, with their names and plot colors.
 
 use plotters::style::RGBColor;
 
-/// The one that says what the kernel alone costs.
+/// The floor: the cost of the kernel alone.
 pub(crate) const FLOOR: &str = "raw epoll";
-/// The same program with a larger buffer, so that the two together show how much is noise.
+/// The same program with a larger buffer. The difference between the two shows the noise.
 pub(crate) const FLOOR_TWIN: &str = "raw epoll 64K";
-/// The rival that everybody asks about.
+/// The rival that most ratios refer to.
 pub(crate) const TOKIO: &str = "tokio current-thread";
 
 /// An echo server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Contestant {
     pub(crate) name: &'static str,
-    /// A program of ours; `None` is Wakeful's own `echo-server`.
+    /// Name of a program of this workspace, or `None` for Wakeful's `echo-server`.
     pub(crate) program: Option<&'static str>,
     pub(crate) arguments: &'static [&'static str],
 }
@@ -27,25 +26,25 @@ const fn server(name: &'static str, program: &'static str) -> Contestant {
     }
 }
 
-/// The real program.
+/// The program `echo-server`.
 pub(crate) const ECHO_SERVER: Contestant = Contestant {
     name: "wakeful echo-server",
     program: None,
     arguments: &["127.0.0.1:0"],
 };
 
-/// The same, which looks again for a while before it sleeps.
+/// The same program with busy polling: it polls for a while before it sleeps.
 pub(crate) const BUSY: Contestant = Contestant {
     name: "echo-server, busy poll",
     program: None,
     arguments: &["127.0.0.1:0", "--busy-poll", "100us"],
 };
 
-/// Wakeful as its README uses it.
+/// The handler of Wakeful's README.
 pub(crate) const MINIMAL: Contestant = server("wakeful minimal", "server-wakeful");
 
-/// All of them. Those with a runtime read at most 16 KiB at once; `echo-server` shares a buffer of
-/// 64 KiB, which is why the floor takes part with either.
+/// All servers. They read at most 16 KiB at once, except `echo-server`, which shares a buffer of
+/// 64 KiB. Therefore the floor takes part with both sizes.
 pub(crate) const SERVERS: [Contestant; 11] = [
     server(FLOOR, "server-raw-epoll"),
     Contestant {
@@ -68,11 +67,11 @@ pub(crate) const SERVERS: [Contestant; 11] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Runtime {
     pub(crate) name: &'static str,
-    /// Its name on the command line of the micro-benchmarks.
+    /// Name on the command line of the micro-benchmarks.
     pub(crate) argument: &'static str,
 }
 
-/// All of them.
+/// All runtimes of the micro-benchmarks.
 pub(crate) const RUNTIMES: [Runtime; 8] = [
     Runtime {
         name: "wakeful",
@@ -108,18 +107,18 @@ pub(crate) const RUNTIMES: [Runtime; 8] = [
     },
 ];
 
-/// Something with a name, to be selected by it.
+/// A contestant that is selected by its name.
 pub(crate) trait Named: Copy {
     fn name(&self) -> &'static str;
 
-    /// Whether it takes part in every round, or sitting. The others are variants of somebody who does,
-    /// or far from the best: a few rounds place them well enough.
+    /// Returns whether the contestant takes part in every round, or run. The others are variants of
+    /// one that does, or far slower than the best, so that fewer rounds are enough.
     fn in_every_round(&self) -> bool {
         !SELDOM.contains(&self.name())
     }
 }
 
-/// Who takes part in every third round, or sitting, only.
+/// Contestants that take part only in every third round, or run.
 const SELDOM: [&str; 5] = [
     "tokio LocalSet",
     "tokio LocalRuntime",
@@ -140,8 +139,8 @@ impl Named for Runtime {
     }
 }
 
-/// The colour of a contestant: the same one in all plots.
-pub(crate) fn colour(name: &str) -> RGBColor {
+/// Returns the color of a contestant, which is the same in all plots.
+pub(crate) fn color(name: &str) -> RGBColor {
     match name {
         "wakeful" | "wakeful echo-server" | "echo-server, 1 thread" => RGBColor(200, 30, 40),
         "wakeful minimal" | "echo-server, 2 threads" => RGBColor(240, 130, 120),

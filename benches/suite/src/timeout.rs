@@ -1,4 +1,7 @@
-//! Waiting for what ought to end by itself, but not for ever: one that hangs must not hold up the rest.
+//! Timeouts for child processes, so that one that hangs does not block the other measurements.
+//!
+//! The crate wait-timeout does not fit: it waits for the exit of a child, while most waits here are
+//! reads from its pipes. Killing the child ends either kind of wait.
 
 use std::io;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -7,15 +10,15 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// More than any single run takes, on the slowest machine that one would measure on.
+/// Longer than any single measurement, even on a slow machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
-/// Waits for something that the process `pid` does, and kills it when that takes too long.
+/// Runs `wait`, which waits for process `pid`, and kills the process after `limit`.
 ///
 /// # Errors
 ///
-/// Those of the wait; and when it took too long.
-pub(crate) fn within<T>(
+/// Returns the error of `wait`, or a timeout.
+pub(crate) fn with_timeout<T>(
     limit: Duration,
     pid: u32,
     wait: impl FnOnce() -> io::Result<T>,
@@ -40,7 +43,7 @@ pub(crate) fn within<T>(
 
 fn kill(pid: u32) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    // It fails when the process has ended, which is what is wanted.
+    // Fails only if the process has already ended.
     pid.map(|pid| kill_process(pid, Signal::KILL).ok());
 }
 
@@ -52,11 +55,11 @@ mod tests {
 
     fn sleep(seconds: &str, limit: Duration) -> io::Result<bool> {
         let mut child = Command::new("sleep").arg(seconds).spawn()?;
-        within(limit, child.id(), || Ok(child.wait()?.success()))
+        with_timeout(limit, child.id(), || Ok(child.wait()?.success()))
     }
 
     #[test]
-    fn who_ends_in_time_is_left_alone_and_who_does_not_is_ended() {
+    fn a_process_is_killed_only_after_its_timeout() {
         assert!(sleep("0.01", LIMIT).unwrap());
         let error = sleep("1000", Duration::from_millis(20)).unwrap_err();
         assert!(error.to_string().contains("20ms"), "{error}");

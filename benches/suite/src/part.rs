@@ -1,0 +1,182 @@
+//! The parts of the suite, and how their metrics are shown in tables and plots. `parts` measures them.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::contestants::{FLOOR, TOKIO};
+
+/// A part of the suite. Each can run alone and has its own file of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Part {
+    /// Executor micro-benchmarks
+    Micro,
+    /// Executor costs by number of tasks and timers
+    Curves,
+    /// Allocations and bytes per task
+    Allocations,
+    /// Messages over a fixed set of connections
+    Echo,
+    /// Short connections, one message each
+    Connections,
+    /// Memory per idle connection, and CPU of an idle server
+    Memory,
+    /// System calls per message and per connection
+    Syscalls,
+    /// User-space instructions and allocations per message and per connection
+    Instructions,
+    /// Cost per message by number of connections, active and idle
+    Growth,
+    /// Several threads: echo-server --threads
+    Threads,
+    /// One and two clients, where sleep and wake-up dominate
+    Latency,
+}
+
+/// How a metric is plotted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Plot {
+    /// No plot.
+    None,
+    /// A panel per case, a bar per contestant.
+    Bars,
+    /// A panel per case, a line per contestant, over `x` (with this label). Both axes are
+    /// logarithmic.
+    Lines(&'static str),
+    /// Ratio to the contestant named first, over `x` (with this label), on a linear axis.
+    Ratio(&'static str, &'static str),
+}
+
+/// A metric: its name in the results, and how it is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Metric {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) unit: &'static str,
+    /// Contestants that the tables show ratios to.
+    pub(crate) ratios: &'static [&'static str],
+    pub(crate) plot: Plot,
+}
+
+const fn metric(name: &'static str, title: &'static str, unit: &'static str) -> Metric {
+    Metric {
+        name,
+        title,
+        unit,
+        ratios: &[],
+        plot: Plot::None,
+    }
+}
+
+impl Metric {
+    const fn compared(self, ratios: &'static [&'static str]) -> Metric {
+        Metric { ratios, ..self }
+    }
+
+    const fn drawn(self, plot: Plot) -> Metric {
+        Metric { plot, ..self }
+    }
+}
+
+const NANOSECONDS: Metric = metric("ns", "Time per operation", "ns");
+const RATE: Metric = metric("rate", "Throughput", "1/s");
+const CPU: Metric = metric("cpu", "Server CPU, user and kernel, per message", "µs");
+const P50: Metric = metric("p50", "Round trip, median", "µs");
+const P99: Metric = metric("p99", "Round trip, 99 %", "µs");
+const P999: Metric = metric("p999", "Round trip, 99.9 %", "µs");
+/// Label of the number of connections that exchange messages.
+pub(crate) const CLIENTS: &str = "clients";
+
+impl Part {
+    /// Returns the parts of this list, or all parts if it is empty, in their order.
+    pub(crate) fn all(only: &[Part]) -> Vec<Part> {
+        let all = Part::value_variants().iter().copied();
+        all.filter(|part| only.is_empty() || only.contains(part))
+            .collect()
+    }
+
+    /// Returns the name on the command line, which is that of the files too.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Returns whether the part measures executors only, without servers.
+    pub(crate) fn is_executor(self) -> bool {
+        matches!(self, Part::Micro | Part::Curves | Part::Allocations)
+    }
+
+    /// Returns the heading of the results.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Part::Micro => "Executor",
+            Part::Curves => "Executor, by number of tasks and timers",
+            Part::Allocations => "Allocations and bytes per task",
+            Part::Echo => "Echo",
+            Part::Connections => "Short connections, one message each",
+            Part::Memory => "Idle connections",
+            Part::Syscalls => "System calls",
+            Part::Instructions => "User-space instructions and allocations",
+            Part::Growth => "Echo, by number of connections",
+            Part::Threads => "Several threads",
+            Part::Latency => "One and two clients",
+        }
+    }
+
+    /// Returns the metrics of the part.
+    pub(crate) fn metrics(self) -> Vec<Metric> {
+        match self {
+            Part::Micro => vec![NANOSECONDS.compared(&[TOKIO]).drawn(Plot::Bars)],
+            Part::Curves => vec![NANOSECONDS.drawn(Plot::Lines("tasks or timers"))],
+            Part::Allocations => vec![metric("count", "Counts", "").drawn(Plot::Bars)],
+            Part::Echo => vec![
+                RATE.compared(&[FLOOR, TOKIO])
+                    .drawn(Plot::Ratio(FLOOR, CLIENTS)),
+                CPU.compared(&[FLOOR]).drawn(Plot::Ratio(FLOOR, CLIENTS)),
+                P50,
+                P99.drawn(Plot::Lines(CLIENTS)),
+                P999,
+                metric("server-busy", "Utilization of the server's core", ""),
+                metric("load-busy", "Utilization of the load's core", ""),
+            ],
+            Part::Connections => vec![
+                RATE.compared(&[FLOOR, TOKIO]).drawn(Plot::Bars),
+                metric("cpu", "Server CPU, user and kernel, per connection", "µs")
+                    .compared(&[FLOOR]),
+                P99,
+            ],
+            Part::Memory => vec![
+                metric("bytes", "Resident memory per idle connection", "bytes").drawn(Plot::Bars),
+                metric("switches", "Sleeps of the idle server per second", ""),
+                metric("cpu", "CPU of the idle server per second", "µs"),
+            ],
+            Part::Syscalls => vec![
+                metric("calls", "System calls", "").drawn(Plot::Bars),
+                metric("each", "System calls by name", ""),
+            ],
+            Part::Instructions => vec![
+                metric("instructions", "User-space instructions", "")
+                    .compared(&[TOKIO])
+                    .drawn(Plot::Bars),
+                metric("allocations", "Allocations", ""),
+            ],
+            Part::Growth => vec![
+                CPU.compared(&[FLOOR]).drawn(Plot::Lines(CLIENTS)),
+                P50.drawn(Plot::Lines(CLIENTS)),
+                RATE.compared(&[FLOOR]),
+                metric(
+                    "idle-ratio",
+                    "Server CPU per message with idle connections, as a ratio to without",
+                    "",
+                ),
+            ],
+            Part::Threads => vec![RATE.drawn(Plot::Bars), CPU],
+            Part::Latency => vec![
+                RATE.compared(&[FLOOR, TOKIO]).drawn(Plot::Bars),
+                P50,
+                P99,
+                metric("server-busy", "Utilization of the server's core", ""),
+            ],
+        }
+    }
+}
