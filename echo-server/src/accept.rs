@@ -30,16 +30,19 @@ pub(crate) async fn accept(
         state: Rc::clone(&state),
         is_failing: Rc::default(),
     };
-    let (limit, grace) = (state.limit.clone(), state.grace);
+    let (connections, grace) = (state.connections.clone(), state.grace);
     let shutdown = state.shutdown.cancelled();
     let on_error = log_accept_errors(&listener);
-    let server = serve(listener, async move |connection: Rc<Connection>, ()| {
-        state.add_connection(&connection);
-        let outcome = echo(&connection, &state).await;
-        log_outcome(&connection, outcome, &state);
+    // Not an async closure, which would store the connection a second time.
+    let server = serve(listener, move |connection: Rc<Connection>, ()| {
+        let state = Rc::clone(&state);
+        async move {
+            let outcome = echo(&connection, &state).await;
+            log_outcome(&connection, outcome, &state);
+        }
     });
     let aborted = server
-        .connections(limit)
+        .connections_with(connections, |connection, ()| Rc::clone(connection))
         .on_accept_error(on_error)
         .with_graceful_shutdown(shutdown)
         .shutdown_timeout(grace)
@@ -92,11 +95,11 @@ impl Listener for EchoListener {
 /// Returns what logs the errors that make `serve` pause.
 fn log_accept_errors(listener: &EchoListener) -> impl FnMut(&io::Error) + 'static {
     let local_addr = Rc::clone(&listener.local_addr);
-    let limit = listener.state.limit.clone();
+    let connections = listener.state.connections.clone();
     let is_failing = Rc::clone(&listener.is_failing);
     move |error| {
         is_failing.set(true);
-        let open = limit.len();
+        let open = connections.len();
         warn!(%local_addr, %error, open, "accept failed; new clients have to wait");
     }
 }

@@ -72,9 +72,9 @@ async fn end_connections(state: &State) -> Infallible {
     let mut draining = HashMap::new();
     loop {
         let now = Instant::now();
-        for (task, connection) in state.connections() {
+        for (task, connection) in state.connections.iter() {
             let one = draining
-                .entry(task)
+                .entry(task.id())
                 .or_insert_with(|| Draining::new(&connection, now));
             if !one.is_ended && !one.keep_open(&connection, now, now >= force_at) {
                 one.is_ended = true;

@@ -30,9 +30,6 @@ pub(crate) struct Options {
     pub(crate) shutdown: Shutdown,
 }
 
-/// The connections that have a running handler, by its task.
-type ConnectionTable = RefCell<HashMap<task::Id, Rc<Connection>>>;
-
 /// The shared state of one thread.
 #[derive(Debug)]
 pub(crate) struct State {
@@ -41,9 +38,8 @@ pub(crate) struct State {
     pub(crate) timeouts: Timeouts,
     pub(crate) grace: Duration,
     pub(crate) shutdown: Shutdown,
-    /// Number and limit of the open connections, for `serve`.
-    pub(crate) limit: Connections,
-    connections: Rc<ConnectionTable>,
+    /// The open connections and their limit.
+    pub(crate) connections: Connections<Rc<Connection>>,
     pub(crate) counters: Counters,
     /// The datagram sockets, by the task that serves them.
     pub(crate) udp_sockets: RefCell<HashMap<task::Id, Rc<UdpCounters>>>,
@@ -51,34 +47,15 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn new(options: &Options) -> Rc<State> {
-        let limit = Connections::with_limit(options.max_connections);
-        let connections = Rc::<ConnectionTable>::default();
-        let table = Rc::clone(&connections);
-        limit.on_close(move |task| {
-            let closed = table.borrow_mut().remove(&task);
-            drop(closed); // closes the socket: it is the last reference
-        });
         Rc::new(State {
             buffer: RefCell::new(vec![0; options.buffer_size].into_boxed_slice()),
             timeouts: options.timeouts,
             grace: options.grace,
             shutdown: options.shutdown.clone(),
-            limit,
-            connections,
+            connections: Connections::with_limit(options.max_connections),
             counters: Counters::default(),
             udp_sockets: RefCell::default(),
         })
-    }
-
-    /// Adds the connection of the current task. It is removed when that task has ended.
-    pub(crate) fn add_connection(&self, connection: &Rc<Connection>) {
-        let mut connections = self.connections.borrow_mut();
-        connections.insert(task::id(), Rc::clone(connection));
-    }
-
-    /// Returns the connections as they are now, by their tasks.
-    pub(crate) fn connections(&self) -> HashMap<task::Id, Rc<Connection>> {
-        self.connections.borrow().clone()
     }
 }
 

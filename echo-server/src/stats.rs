@@ -3,6 +3,7 @@
 //! Called by [`crate::program`] and [`crate::workers`]. Everything here is logged with the target
 //! [`REPORT`], which no level hides, because the user has asked for it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tracing::info;
@@ -28,7 +29,7 @@ impl Stats {
     pub(crate) fn of(state: &State) -> Stats {
         let metrics = wakeful::metrics();
         Stats {
-            open: state.limit.len() as u64,
+            open: state.connections.len() as u64,
             accepted: state.counters.accepted.get(),
             messages: state.counters.messages.get(),
             bytes: state.counters.bytes.get(),
@@ -92,7 +93,7 @@ pub(crate) fn report(state: &State) {
     let counters = &state.counters;
     info!(
         target: REPORT,
-        connections = state.limit.len(),
+        connections = state.connections.len(),
         accepted = counters.accepted.get(),
         failed = counters.failed.get(),
         messages = counters.messages.get(),
@@ -100,7 +101,8 @@ pub(crate) fn report(state: &State) {
         "counters"
     );
     info!(target: REPORT, "{:?}", wakeful::metrics());
-    let connections = state.connections();
+    let connections = state.connections.iter();
+    let connections: HashMap<_, _> = connections.map(|(task, peer)| (task.id(), peer)).collect();
     for task in task::dump() {
         if let Some(socket) = state.udp_sockets.borrow().get(&task.id) {
             info!(target: REPORT, "{task}; serves {socket}");

@@ -1,97 +1,76 @@
 //! Idle and write timeouts of a connection.
 //!
 //! Called by [`crate::echo`] around every wait. Both are off by default and then cost one
-//! comparison. If they are on, a timer is armed only for a wait that is not over at once.
+//! comparison.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use wakeful::time::{Sleep, sleep};
+use wakeful::time::timeout;
 
 /// The timeouts that apply to every connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Timeouts {
-    idle: Limit,
-    write: Limit,
-}
-
-/// Time limit of one wait.
-#[derive(Clone, Copy, Debug)]
-struct Limit {
-    time: Option<Duration>,
-    /// Message of the error when the time has elapsed.
-    message: &'static str,
+    idle: Option<Duration>,
+    write: Option<Duration>,
 }
 
 impl Timeouts {
     /// Creates them from `--idle-timeout` and `--write-timeout`.
     pub(crate) fn new(idle: Option<Duration>, write: Option<Duration>) -> Self {
-        let shorter = match (idle, write) {
-            (Some(idle), Some(write)) => Some(idle.min(write)),
-            (idle, write) => idle.or(write),
-        };
-        Timeouts {
-            idle: Limit {
-                time: idle,
-                message: "idle timeout: the peer sent nothing",
-            },
-            write: Limit {
-                time: shorter,
-                message: "write timeout: the peer took nothing",
-            },
-        }
+        Timeouts { idle, write }
     }
 
     /// Limits a wait for input to the idle timeout.
-    pub(crate) fn idle<F>(&self, wait: F) -> WithTimeout<'_, F> {
-        self.idle.limit(wait)
+    pub(crate) fn idle<'a, F>(&self, wait: F) -> WithTimeout<'a, F>
+    where
+        F: Future<Output = io::Result<()>> + 'a,
+    {
+        WithTimeout::new(wait, self.idle, "idle timeout: the peer sent nothing")
     }
 
     /// Limits a wait for room to the shorter of the two timeouts. Nothing is read from a peer
     /// while the server waits for room, so such a peer is idle as well.
-    pub(crate) fn write<F>(&self, wait: F) -> WithTimeout<'_, F> {
-        self.write.limit(wait)
-    }
-}
-
-impl Limit {
-    fn limit<F>(&self, wait: F) -> WithTimeout<'_, F> {
-        WithTimeout {
-            wait,
-            limit: self,
-            timer: None,
-        }
+    pub(crate) fn write<'a, F>(&self, wait: F) -> WithTimeout<'a, F>
+    where
+        F: Future<Output = io::Result<()>> + 'a,
+    {
+        let shorter = self.idle.into_iter().chain(self.write).min();
+        WithTimeout::new(wait, shorter, "write timeout: the peer took nothing")
     }
 }
 
 /// The future of [`Timeouts::idle`] and [`Timeouts::write`].
-#[derive(Debug)]
 #[must_use = "futures do nothing unless awaited"]
-pub(crate) struct WithTimeout<'a, F> {
-    wait: F,
-    limit: &'a Limit,
-    /// Armed by the first poll that is pending. Boxed, so that connections without a limit do not
-    /// store the space of it.
-    timer: Option<Pin<Box<Sleep>>>,
+pub(crate) enum WithTimeout<'a, F> {
+    /// A wait without a limit.
+    Unlimited(F),
+    /// Boxed, so that connections without a limit do not store the space of a timer.
+    Limited(Pin<Box<dyn Future<Output = io::Result<()>> + 'a>>),
+}
+
+impl<'a, F: Future<Output = io::Result<()>> + 'a> WithTimeout<'a, F> {
+    fn new(wait: F, limit: Option<Duration>, message: &'static str) -> Self {
+        let Some(limit) = limit else {
+            return WithTimeout::Unlimited(wait);
+        };
+        WithTimeout::Limited(Box::pin(async move {
+            let outcome = timeout(limit, wait).await;
+            outcome.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, message)))
+        }))
+    }
 }
 
 impl<F: Future<Output = io::Result<()>> + Unpin> Future for WithTimeout<'_, F> {
     type Output = io::Result<()>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if let Poll::Ready(outcome) = Pin::new(&mut this.wait).poll(cx) {
-            return Poll::Ready(outcome);
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            WithTimeout::Unlimited(wait) => Pin::new(wait).poll(cx),
+            WithTimeout::Limited(wait) => wait.as_mut().poll(cx),
         }
-        let Some(time) = this.limit.time else {
-            return Poll::Pending;
-        };
-        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep(time)));
-        ready!(timer.as_mut().poll(cx));
-        let elapsed = io::Error::new(io::ErrorKind::TimedOut, this.limit.message);
-        Poll::Ready(Err(elapsed))
     }
 }

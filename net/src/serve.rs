@@ -40,7 +40,7 @@ use wakeful::task::{self, YieldNow, yield_now};
 use wakeful::time::{Instant, Sleep, sleep};
 
 pub use connections::Connections;
-use connections::{ConnectionGuard, Table};
+use connections::Table;
 
 use crate::connect::CallSite;
 use crate::listen::{AcceptError, accept_error};
@@ -250,6 +250,7 @@ where
         on_error: None,
         timeout: SHUTDOWN_TIMEOUT,
         table: Connections::new().table(),
+        info: Box::new(|_stream, _peer| ()),
         accepted: 0,
         phase: Phase::Accepting,
         backoff: Backoff::new(),
@@ -260,7 +261,7 @@ where
 pin_project! {
     /// The future of [`serve`], and the builder that configures it.
     #[must_use = "futures do nothing unless polled or awaited"]
-    pub struct Serve<L, H, F = Pending<()>> {
+    pub struct Serve<L: Listener, H, F = Pending<()>, T = ()> {
         // `None` once accepting has ended.
         listener: Option<L>,
         handler: Rc<H>,
@@ -269,7 +270,8 @@ pin_project! {
         force: Option<Force>,
         on_error: Option<Box<dyn FnMut(&io::Error)>>,
         timeout: Duration,
-        table: Rc<Table>,
+        table: Rc<Table<T>>,
+        info: Info<L, T>,
         accepted: u64,
         phase: Phase,
         backoff: Backoff,
@@ -281,6 +283,9 @@ pin_project! {
 type Force = Box<dyn FnOnce() -> Signal>;
 
 type Signal = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Creates the info of a connection.
+type Info<L, T> = Box<dyn Fn(&<L as Listener>::Stream, &<L as Listener>::Address) -> T>;
 
 /// State of a [`Serve`]; see the diagram above.
 enum Phase {
@@ -300,7 +305,7 @@ struct Draining {
     error: Option<io::Error>,
 }
 
-impl<L, H, F> Serve<L, H, F> {
+impl<L: Listener, H, F, T> Serve<L, H, F, T> {
     /// Limits the number of open connections. Further clients wait in the listener's queue.
     ///
     /// Without it only the descriptors of the process are a limit. To share a limit between
@@ -310,7 +315,7 @@ impl<L, H, F> Serve<L, H, F> {
     ///
     /// If `max` is 0.
     #[track_caller]
-    pub fn max_connections(self, max: usize) -> Self {
+    pub fn max_connections(self, max: usize) -> Serve<L, H, F> {
         self.connections(Connections::with_limit(max))
     }
 
@@ -318,9 +323,51 @@ impl<L, H, F> Serve<L, H, F> {
     ///
     /// The limit counts the connections of all its servers. A shutdown of this server waits for
     /// its own connections only, and aborts no others.
-    pub fn connections(mut self, connections: Connections) -> Self {
-        self.table = connections.table();
-        self
+    pub fn connections(self, connections: Connections) -> Serve<L, H, F> {
+        self.connections_with(connections, |_stream, _peer| ())
+    }
+
+    /// Like [`connections`](Self::connections), with an info for each connection.
+    ///
+    /// `info` is called with each accepted connection and the address of its peer.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// use wakeful_net::{Connections, serve};
+    ///
+    /// let connections = Connections::new();
+    /// let server = serve(listener, async |_stream, _peer| {})
+    ///     .connections_with(connections.clone(), |_stream, peer| *peer);
+    /// wakeful::spawn(server);
+    /// // Later, such as on SIGUSR1:
+    /// for (task, peer) in connections.iter() {
+    ///     println!("task {} serves {peer}", task.id());
+    /// }
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    pub fn connections_with<U>(
+        self,
+        connections: Connections<U>,
+        info: impl Fn(&L::Stream, &L::Address) -> U + 'static,
+    ) -> Serve<L, H, F, U> {
+        Serve {
+            table: connections.table(),
+            info: Box::new(info),
+            shutdown: self.shutdown,
+            listener: self.listener,
+            handler: self.handler,
+            force: self.force,
+            on_error: self.on_error,
+            timeout: self.timeout,
+            accepted: self.accepted,
+            phase: self.phase,
+            backoff: self.backoff,
+            caller: self.caller,
+        }
     }
 
     /// Sets how long connections may take to end after a shutdown has begun. The tasks of those
@@ -374,7 +421,7 @@ impl<L, H, F> Serve<L, H, F> {
     /// .await
     /// # }).unwrap();
     /// ```
-    pub fn with_graceful_shutdown<G: Future>(self, shutdown: G) -> Serve<L, H, G> {
+    pub fn with_graceful_shutdown<G: Future>(self, shutdown: G) -> Serve<L, H, G, T> {
         Serve {
             shutdown,
             listener: self.listener,
@@ -383,6 +430,7 @@ impl<L, H, F> Serve<L, H, F> {
             on_error: self.on_error,
             timeout: self.timeout,
             table: self.table,
+            info: self.info,
             accepted: self.accepted,
             phase: self.phase,
             backoff: self.backoff,
@@ -430,11 +478,12 @@ impl<L, H, F> Serve<L, H, F> {
     }
 }
 
-impl<L, H, F> Future for Serve<L, H, F>
+impl<L, H, F, T> Future for Serve<L, H, F, T>
 where
     L: Listener,
     H: AsyncFn(L::Stream, L::Address) + 'static,
     F: Future,
+    T: 'static,
 {
     type Output = io::Result<usize>;
 
@@ -505,10 +554,11 @@ impl Draining {
     }
 }
 
-impl<L, H, F> Serve<L, H, F>
+impl<L, H, F, T> Serve<L, H, F, T>
 where
     L: Listener,
     H: AsyncFn(L::Stream, L::Address) + 'static,
+    T: 'static,
 {
     /// Accepts connections until none is waiting, the limit is reached or the server pauses.
     /// Ready with a fatal error.
@@ -531,8 +581,8 @@ where
                 Ok((stream, peer)) => {
                     *this.accepted += 1;
                     this.backoff.reset();
-                    let guard = this.table.insert();
-                    spawn(this.handler, stream, peer, guard, this.caller);
+                    let info = (this.info)(&stream, &peer);
+                    spawn(this.handler, (stream, peer), this.table, info, this.caller);
                 }
                 Err(err) => match accept_error(&err) {
                     AcceptError::Skip => {}
@@ -563,23 +613,25 @@ where
 }
 
 /// Spawns the task of a connection.
-fn spawn<H, S, A>(
+fn spawn<H, S, A, T>(
     handler: &Rc<H>,
-    stream: S,
-    peer: A,
-    guard: ConnectionGuard,
+    (stream, peer): (S, A),
+    table: &Rc<Table<T>>,
+    info: T,
     caller: &'static Location<'static>,
 ) where
     H: AsyncFn(S, A) + 'static,
     S: 'static,
     A: 'static,
+    T: 'static,
 {
-    let (table, index) = (Rc::clone(guard.table()), guard.index());
+    let guard = table.reserve();
+    let index = guard.index();
     let handler = Rc::clone(handler);
     let task = task::Builder::new().spawned_at(caller).spawn(async move {
         handler(stream, peer).await;
-        // After the connection, which the handler has consumed. The guard is captured, but not
-        // moved into a variable, which would be stored a second time in each task.
+        // Dropped after the connection, which the handler has consumed. The guard is captured, but
+        // not moved into a variable, which would be stored a second time in each task.
         let _ = &guard;
     });
     // A runtime that is ending drops the future at once, and the guard with it. Spawning returns
@@ -587,7 +639,7 @@ fn spawn<H, S, A>(
     if let Ok(task) = task
         && !task.is_finished()
     {
-        table.set_task(index, task.abort_handle());
+        table.insert(index, task.abort_handle(), info);
     }
 }
 
@@ -624,7 +676,7 @@ impl Backoff {
     }
 
     /// Ready when there is no pause, its time has elapsed, or a connection has closed.
-    fn poll_over(&mut self, table: &Table, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_over<T>(&mut self, table: &Table<T>, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(timer) = &mut self.timer {
             table.register(cx);
             if !table.take_one_closed() {
@@ -636,7 +688,7 @@ impl Backoff {
     }
 }
 
-impl<L: fmt::Debug, H, F> fmt::Debug for Serve<L, H, F> {
+impl<L: Listener + fmt::Debug, H, F, T> fmt::Debug for Serve<L, H, F, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serve")
             .field("listener", &self.listener)

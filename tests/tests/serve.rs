@@ -546,7 +546,7 @@ fn connections_can_be_listed_aborted_and_observed() {
         let closed = Rc::new(RefCell::new(Vec::new()));
         let dropped = Rc::new(Cell::new(0));
         let (log, gone) = (Rc::clone(&closed), Rc::clone(&dropped));
-        connections.on_close(move |task| log.borrow_mut().push((task, gone.get())));
+        connections.on_close(move |task, peer| log.borrow_mut().push((task, peer, gone.get())));
         let in_handler = Rc::clone(&dropped);
         let server = serve(listener, async move |stream: TcpStream, _peer| {
             let _held = Dropped(Rc::clone(&in_handler));
@@ -556,20 +556,29 @@ fn connections_can_be_listed_aborted_and_observed() {
             stream.write_all(&buf[..n]).await.unwrap();
             pending().await
         });
-        let server = wakeful::spawn(server.connections(connections.clone()));
+        let server = server.connections_with(connections.clone(), |_stream, peer| *peer);
+        let server = wakeful::spawn(server);
         let aborted = client(address).await;
         let panicked = TcpStream::connect(address).await.unwrap();
         settle().await;
         let open: Vec<_> = connections.iter().collect();
         assert_eq!((open.len(), connections.len()), (2, 2));
 
-        open[0].abort();
+        let [(first, aborted_peer), (second, panicked_peer)] = &open[..] else {
+            unreachable!("two were counted")
+        };
+        assert_eq!(*aborted_peer, aborted.local_addr().unwrap());
+        first.abort();
         assert_eq!(aborted.read(&mut [0; 4]).await.unwrap(), 0);
         panicked.write_all(b"bad").await.unwrap();
         assert_eq!(panicked.read(&mut [0; 4]).await.unwrap(), 0);
         settle().await;
         // Each call comes after the handler's future was dropped.
-        assert_eq!(*closed.borrow(), [(open[0].id(), 1), (open[1].id(), 2)]);
+        let expected = [
+            (first.id(), *aborted_peer, 1),
+            (second.id(), *panicked_peer, 2),
+        ];
+        assert_eq!(*closed.borrow(), expected);
         assert!(connections.is_empty() && connections.iter().next().is_none());
         server.abort();
     });

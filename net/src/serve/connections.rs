@@ -6,12 +6,12 @@
 //!
 //! ```text
 //!   Connections: limit, count, on_close
-//!     |- Table of server 1: [task] [    ] [task]     <- ConnectionGuard, in the task
-//!     '- Table of server 2: [task] [task]            <- ConnectionGuard
+//!     |- Table of server 1: [task, info] [          ] [task, info]  <- ConnectionGuard, in the task
+//!     '- Table of server 2: [task, info] [task, info]               <- ConnectionGuard
 //! ```
 //!
 //! A [`ConnectionGuard`] is dropped when its task ends for any reason: finished, aborted or
-//! panicked. Hooks and wakers are user code, so no table is borrowed while they run.
+//! panicked. Hooks, wakers and infos are user code, so no table is borrowed while they run.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -23,12 +23,13 @@ use wakeful::task::{self, AbortHandle};
 
 /// The open connections of one or more servers, and an optional limit on their number.
 ///
-/// Every [`Serve`](super::Serve) has one. A program passes its own with
-/// [`Serve::connections`](super::Serve::connections) to share a limit between several listeners, to
-/// count and list the connections, or to be notified when one closes. Clones refer to the same
-/// connections.
+/// Every [`Serve`](super::Serve) has one. A program passes its own to share a limit between several
+/// listeners, to count, list and abort the connections, or to be notified when one closes:
+/// [`Serve::connections`](super::Serve::connections) for any number of servers, and
+/// [`Serve::connections_with`](super::Serve::connections_with) to keep an info of type `T` for each
+/// connection, such as the address of its peer.
 ///
-/// It belongs to one thread, as the servers do.
+/// Clones refer to the same connections. It belongs to one thread, as the servers do.
 ///
 /// # Examples
 ///
@@ -39,7 +40,7 @@ use wakeful::task::{self, AbortHandle};
 ///
 /// # wakeful::block_on(async {
 /// let connections = Connections::with_limit(1000);
-/// connections.on_close(|task| println!("the connection of task {task} has closed"));
+/// connections.on_close(|task, ()| println!("the connection of task {task} has closed"));
 ///
 /// # let path = format!("\0wakeful-doc-connections-{}", std::process::id());
 /// let tcp = TcpListener::bind("127.0.0.1:0").await?;
@@ -56,35 +57,25 @@ use wakeful::task::{self, AbortHandle};
 /// # async fn handle_tcp(_: TcpStream, _: std::net::SocketAddr) {}
 /// # async fn handle_unix(_: UnixStream) {}
 /// ```
-#[derive(Clone, Default)]
-pub struct Connections {
-    shared: Rc<Shared>,
+pub struct Connections<T = ()> {
+    shared: Rc<Shared<T>>,
 }
 
-struct Shared {
+struct Shared<T> {
     limit: usize,
     open: Cell<usize>,
-    on_close: RefCell<Option<Rc<dyn Fn(task::Id)>>>,
+    on_close: RefCell<Option<Hook<T>>>,
     /// Tables of the servers. Those of servers that are gone are removed when one is added.
-    tables: RefCell<Vec<Weak<Table>>>,
+    tables: RefCell<Vec<Weak<Table<T>>>>,
 }
 
-impl Default for Shared {
-    fn default() -> Self {
-        Self {
-            limit: usize::MAX,
-            open: Cell::new(0),
-            on_close: RefCell::default(),
-            tables: RefCell::default(),
-        }
-    }
-}
+type Hook<T> = Rc<dyn Fn(task::Id, T)>;
 
-impl Connections {
+impl<T> Connections<T> {
     /// Creates a set of connections without a limit.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_limit(usize::MAX)
     }
 
     /// Creates a set of at most `limit` connections.
@@ -104,7 +95,9 @@ impl Connections {
         );
         let shared = Rc::new(Shared {
             limit,
-            ..Shared::default()
+            open: Cell::new(0),
+            on_close: RefCell::default(),
+            tables: RefCell::default(),
         });
         Self { shared }
     }
@@ -130,7 +123,8 @@ impl Connections {
         self.len() == 0
     }
 
-    /// Calls `hook` with the task's id each time a connection has closed. Replaces an earlier hook.
+    /// Calls `hook` each time a connection has closed, with the id of its task and its info.
+    /// Replaces an earlier hook.
     ///
     /// The call comes after the handler's future was dropped, however its task ended, and before
     /// the place is given to another client. So what a program keeps for a connection can be
@@ -140,44 +134,47 @@ impl Connections {
     ///
     /// A panic of `hook` is treated as one of the handler's. If the handler panicked already, the
     /// second panic aborts the process.
-    pub fn on_close(&self, hook: impl Fn(task::Id) + 'static) {
+    pub fn on_close(&self, hook: impl Fn(task::Id, T) + 'static) {
         let replaced = self.shared.on_close.replace(Some(Rc::new(hook)));
         drop(replaced); // user code, so not under the borrow
     }
 
-    /// Returns an iterator over the tasks of the connections that are open now.
+    /// Returns an iterator over the tasks and infos of the connections that are open now.
     ///
-    /// It is a snapshot: connections that open or close meanwhile do not change it. The handles
-    /// identify a task ([`AbortHandle::id`]), for example among those of [`task::dump`], and can
-    /// abort it, which closes its connection.
+    /// It is a snapshot: connections that open or close meanwhile do not change it. A handle
+    /// identifies the task ([`AbortHandle::id`]), for example among those of [`task::dump`], and
+    /// can abort it, which closes the connection.
     ///
     /// # Examples
     ///
     /// ```
-    /// # let connections = wakeful_net::Connections::new();
-    /// for connection in connections.iter() {
-    ///     println!("closing the connection of task {}", connection.id());
-    ///     connection.abort();
+    /// # let connections = wakeful_net::Connections::<std::net::SocketAddr>::new();
+    /// for (task, peer) in connections.iter() {
+    ///     println!("closing the connection to {peer}");
+    ///     task.abort();
     /// }
     /// ```
     #[must_use]
     #[expect(
         clippy::iter_without_into_iter,
-        reason = "`for` over a handle would hide that this is a snapshot"
+        reason = "`for` over the handle itself would hide that this is a snapshot"
     )]
-    pub fn iter(&self) -> vec::IntoIter<AbortHandle> {
-        let mut tasks = Vec::with_capacity(self.len());
+    pub fn iter(&self) -> vec::IntoIter<(AbortHandle, T)>
+    where
+        T: Clone,
+    {
+        let mut open = Vec::with_capacity(self.len());
         for table in self.tables() {
-            tasks.extend(table.tasks.borrow().iter().flatten().cloned());
+            open.extend(table.entries.borrow().iter().flatten().cloned());
         }
-        tasks.into_iter()
+        open.into_iter()
     }
 
     /// Adds the table of a further server.
-    pub(super) fn table(&self) -> Rc<Table> {
+    pub(super) fn table(&self) -> Rc<Table<T>> {
         let table = Rc::new(Table {
             connections: self.clone(),
-            tasks: RefCell::default(),
+            entries: RefCell::default(),
             vacant: RefCell::default(),
             one_closed: Cell::new(false),
             waker: Cell::new(None),
@@ -193,17 +190,20 @@ impl Connections {
         self.len() >= self.shared.limit
     }
 
-    fn tables(&self) -> Vec<Rc<Table>> {
+    fn tables(&self) -> Vec<Rc<Table<T>>> {
         let tables = self.shared.tables.borrow();
         tables.iter().filter_map(Weak::upgrade).collect()
     }
 
     /// Reports a closed connection to the hook, then to all servers.
-    fn closed(&self, task: Option<AbortHandle>) {
+    fn closed(&self, entry: Option<(AbortHandle, T)>) {
         self.shared.open.set(self.len() - 1);
-        let hook = self.shared.on_close.borrow().clone();
-        if let (Some(hook), Some(task)) = (hook, task) {
-            hook(task.id());
+        if let Some((task, info)) = entry {
+            let hook = self.shared.on_close.borrow().clone();
+            match hook {
+                Some(hook) => hook(task.id(), info),
+                None => drop(info),
+            }
         }
         for table in self.tables() {
             table.one_closed.set(true);
@@ -214,7 +214,20 @@ impl Connections {
     }
 }
 
-impl fmt::Debug for Connections {
+impl<T> Clone for Connections<T> {
+    fn clone(&self) -> Self {
+        let shared = Rc::clone(&self.shared);
+        Self { shared }
+    }
+}
+
+impl<T> Default for Connections<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for Connections<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connections")
             .field("open", &self.len())
@@ -224,10 +237,11 @@ impl fmt::Debug for Connections {
 }
 
 /// The connections of one server.
-pub(super) struct Table {
-    connections: Connections,
-    /// How to abort each. `None` where one has closed; these indices are in `vacant`.
-    tasks: RefCell<Vec<Option<AbortHandle>>>,
+pub(super) struct Table<T> {
+    connections: Connections<T>,
+    /// How to abort each connection, and its info. `None` where one has closed; these indices are
+    /// in `vacant`.
+    entries: RefCell<Vec<Option<(AbortHandle, T)>>>,
     vacant: RefCell<Vec<usize>>,
     /// Whether a connection of any server has closed since the server last looked.
     one_closed: Cell<bool>,
@@ -235,15 +249,15 @@ pub(super) struct Table {
     waker: Cell<Option<Waker>>,
 }
 
-impl Table {
+impl<T> Table<T> {
     /// Returns the set that limits this server.
-    pub(super) fn connections(&self) -> &Connections {
+    pub(super) fn connections(&self) -> &Connections<T> {
         &self.connections
     }
 
     /// Returns the number of this server's connections.
     pub(super) fn len(&self) -> usize {
-        self.tasks.borrow().len() - self.vacant.borrow().len()
+        self.entries.borrow().len() - self.vacant.borrow().len()
     }
 
     /// Returns whether a connection has closed since the last call.
@@ -263,15 +277,15 @@ impl Table {
         drop(self.waker.replace(Some(waker)));
     }
 
-    /// Reserves an index for a connection, until the guard is dropped.
-    pub(super) fn insert(self: &Rc<Self>) -> ConnectionGuard {
-        let shared = &self.connections.shared;
-        shared.open.set(shared.open.get() + 1);
+    /// Reserves an entry for a connection, until the guard is dropped.
+    pub(super) fn reserve(self: &Rc<Self>) -> ConnectionGuard<T> {
+        let open = &self.connections.shared.open;
+        open.set(open.get() + 1);
         let vacant = self.vacant.borrow_mut().pop();
         let index = vacant.unwrap_or_else(|| {
-            let mut tasks = self.tasks.borrow_mut();
-            tasks.push(None);
-            tasks.len() - 1
+            let mut entries = self.entries.borrow_mut();
+            entries.push(None);
+            entries.len() - 1
         });
         ConnectionGuard {
             table: Rc::clone(self),
@@ -279,15 +293,21 @@ impl Table {
         }
     }
 
-    /// Stores the task of the connection with this index.
-    pub(super) fn set_task(&self, index: usize, task: AbortHandle) {
-        self.tasks.borrow_mut()[index] = Some(task);
+    /// Fills the reserved entry with this index.
+    pub(super) fn insert(&self, index: usize, task: AbortHandle, info: T) {
+        self.entries.borrow_mut()[index] = Some((task, info));
     }
 
     /// Aborts the tasks of all connections and returns their number.
     pub(super) fn abort_all(&self) -> usize {
         // Copied first: dropping a task's future can run user code that comes back here.
-        let tasks: Vec<AbortHandle> = self.tasks.borrow().iter().flatten().cloned().collect();
+        let entries = self.entries.borrow();
+        let tasks: Vec<_> = entries
+            .iter()
+            .flatten()
+            .map(|(task, _)| task.clone())
+            .collect();
+        drop(entries);
         for task in &tasks {
             task.abort();
         }
@@ -295,27 +315,23 @@ impl Table {
     }
 }
 
-/// Keeps a connection in its table; held by the connection's task.
-pub(super) struct ConnectionGuard {
-    table: Rc<Table>,
+/// Keeps the entry of a connection; held by the connection's task.
+pub(super) struct ConnectionGuard<T> {
+    table: Rc<Table<T>>,
     index: usize,
 }
 
-impl ConnectionGuard {
-    pub(super) fn table(&self) -> &Rc<Table> {
-        &self.table
-    }
-
-    /// Returns the connection's index in its table.
+impl<T> ConnectionGuard<T> {
+    /// Returns the index of the entry.
     pub(super) fn index(&self) -> usize {
         self.index
     }
 }
 
-impl Drop for ConnectionGuard {
+impl<T> Drop for ConnectionGuard<T> {
     fn drop(&mut self) {
-        let task = self.table.tasks.borrow_mut()[self.index].take();
+        let entry = self.table.entries.borrow_mut()[self.index].take();
         self.table.vacant.borrow_mut().push(self.index);
-        self.table.connections.closed(task);
+        self.table.connections.closed(entry);
     }
 }
