@@ -109,7 +109,7 @@ fn log_outcome(peer: &Connection, outcome: Result<(), ConnectionError>, state: &
     let (local_addr, bytes) = (peer.local_addr(), peer.received());
     match outcome {
         Ok(()) => {
-            // The end of input was this server's doing, so the peer may still be sending. Without
+            // This server has ended the input, so the peer can still be sending. Without
             // this it can see a reset instead of the end.
             if state.shutdown.is_cancelled()
                 && let Err(error) = peer.shutdown_write()

@@ -44,7 +44,7 @@ pub(crate) struct Args {
     )]
     positional: Vec<Address>,
 
-    /// The same as ADDR; may be given several times
+    /// The same as ADDR; can be given several times
     #[arg(long, value_name = "ADDR", value_parser = address())]
     bind: Vec<Address>,
 
@@ -66,7 +66,7 @@ pub(crate) struct Args {
           allow_hyphen_values = true)]
     pub(crate) grace: Duration,
 
-    /// How many clients may wait to be accepted, 1 to 65535 (the kernel caps it at
+    /// How many clients can wait to be accepted, 1 to 65535 (the kernel caps it at
     /// net.core.somaxconn)
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = up_to(65_535))]
     pub(crate) backlog: u32,
@@ -216,7 +216,7 @@ impl Address {
         }
         let Some(text) = text.to_str() else {
             return Err(format!(
-                "only the path of unix:// may be other than UTF-8; {ALLOWED}"
+                "only the path of unix:// can be other than UTF-8; {ALLOWED}"
             ));
         };
         match text.split_once("://") {

@@ -27,7 +27,7 @@ use wakeful_net::{
 
 use crate::args::Address;
 
-/// How long a server may take to accept the connection that tests whether it is running. Connecting
+/// Time limit of the connection that tests whether a server is running. Connecting
 /// to a Unix socket takes no time, unless the queue of a running server is full.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -157,7 +157,7 @@ async fn bind_all(
     for &address in &found {
         match bind_one(bound, address).map_err(root_cause) {
             Ok(()) => bound_any = true,
-            // A name may have an address that this machine lacks, such as [::1] without IPv6.
+            // A name can have an address that this machine lacks, such as [::1] without IPv6.
             Err(error) if found.len() > 1 && is_missing(&error) => {
                 debug!(%host, %address, %error, "skipped an address that this machine does not have");
                 missing = Some(error);

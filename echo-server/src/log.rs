@@ -72,7 +72,7 @@ pub(crate) fn start(args: &Args) {
 /// Prints why the program ends, as one line on stderr.
 pub(crate) fn print_error(message: &str) {
     let line = format!("echo-server: {}\n", message.replace('\n', " "));
-    // If stderr is closed, there is no place left to report it.
+    // If stderr is closed, this cannot be reported.
     match try_write_line(stderr(), line.as_bytes()) {
         WriteOutcome::Written | WriteOutcome::Dropped => {}
     }

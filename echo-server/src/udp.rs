@@ -56,7 +56,7 @@ struct UdpEcho {
 enum Batch {
     /// Nothing more is there.
     Emptied,
-    /// There may be more.
+    /// As many as the limit; there can be more.
     Full,
     /// Receiving failed.
     Failed(io::Error),
