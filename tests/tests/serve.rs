@@ -398,15 +398,15 @@ fn a_shutdown_ends_when_the_last_connection_closes() {
 fn a_server_in_the_root_future_ends_after_it_has_aborted_many_connections() {
     // More than one tick polls.
     const CLIENTS: usize = 200;
-    let (told, waiting) = std::sync::mpsc::channel();
+    let (send_address, receive_address) = std::sync::mpsc::channel();
     let clients = std::thread::spawn(move || {
-        let address: SocketAddr = waiting.recv().unwrap();
+        let address: SocketAddr = receive_address.recv().unwrap();
         let open = || std::net::TcpStream::connect(address).unwrap();
         (0..CLIENTS).map(|_| open()).collect::<Vec<_>>()
     });
     run(async {
         let (listener, address) = server().await;
-        told.send(address).unwrap();
+        send_address.send(address).unwrap();
         let connections = Connections::new();
         let (all_are_open, watched) = (connections.clone(), connections.clone());
         let all_have_closed = wakeful::spawn(async move {

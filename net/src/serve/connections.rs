@@ -11,7 +11,8 @@
 //! ```
 //!
 //! A [`ConnectionGuard`] is dropped when its task ends for any reason: finished, aborted or
-//! panicked. Hooks, wakers and infos are user code, so no table is borrowed while they run.
+//! panicked. Hooks and wakers are user code, and so is dropping an info: no table is borrowed
+//! while they run.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -144,6 +145,10 @@ impl<T> Connections<T> {
     /// It is a snapshot: connections that open or close meanwhile do not change it. A handle
     /// identifies the task ([`AbortHandle::id`]), for example among those of [`task::dump`], and
     /// can abort it, which closes the connection.
+    ///
+    /// # Panics
+    ///
+    /// If `T::clone` opens or closes a connection.
     ///
     /// # Examples
     ///
