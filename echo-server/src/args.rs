@@ -241,7 +241,7 @@ fn parse_port(text: &str) -> Result<(String, u16), String> {
         Some(v6) if is_ipv6(v6.split('%').next().unwrap_or(v6)) => v6,
         Some(v6) => return Err(format!("'{v6}' is not an IPv6 address; {ALLOWED}")),
         None if host.contains(':') => {
-            return Err(format!("an IPv6 address stands in brackets; {ALLOWED}"));
+            return Err(format!("an IPv6 address needs brackets; {ALLOWED}"));
         }
         None if host.is_empty() => {
             return Err(format!(

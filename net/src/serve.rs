@@ -543,7 +543,7 @@ fn outcome(aborted: usize, error: Option<io::Error>) -> io::Result<usize> {
 }
 
 impl Draining {
-    /// Ready when the open connections are to be aborted.
+    /// Ready when the shutdown timeout has elapsed or is cut short.
     fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(forced) = &mut self.forced
             && forced.as_mut().poll(cx).is_ready()
