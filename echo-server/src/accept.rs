@@ -1,109 +1,126 @@
-//! Accepts clients, for as long as the server runs and whatever the kernel says.
+//! Accepts clients with `wakeful_net::serve`: each becomes a task that runs [`echo`].
 //!
-//! One task per listening socket, started by [`crate::server`]. Accepting never ends by an error:
-//!
-//! ```text
-//!          room?            accept4(2)
-//!   +--> wait for a ----> wait for a ----> client ----> a task of its own
-//!   |    connection       client              |
-//!   |    to leave           |                 |
-//!   |                       | error           |
-//!   |                       v                 |
-//!   |          this client's (ECONNABORTED):  |
-//!   +<--------   next, at once                |
-//!   |          ours (EMFILE, ENOMEM):         |
-//!   +<--------   pause, or until one of       |
-//!   |            our connections leaves       |
-//!   +<----------------------------------------+
-//! ```
-//!
-//! The pause matters: a listener stays readable while clients wait, so that trying again at once
-//! would spin. And so does its end: no event tells that a descriptor came free elsewhere in the
-//! system, so somebody has to try again without one.
+//! One task per listening socket, started by [`crate::server`]. `serve` has the limit on
+//! connections, the pauses when descriptors run out, and the graceful shutdown. Here is what is
+//! this program's own: both kinds of sockets as one [`Listener`], the counters, and the log lines.
 
-use std::future::poll_fn;
+use std::cell::Cell;
 use std::io;
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::ready;
-use std::time::Duration;
+use std::task::{Context, Poll, ready};
 
-use tracing::{debug, warn};
-use wakeful::time::{Instant, timeout};
-use wakeful_net::{AcceptError, accept_error};
+use tracing::{debug, error, info, warn};
+use wakeful_net::{Listener, serve};
 
-use crate::listen::Listener;
-use crate::server::Server;
+use crate::connection::{Connection, ConnectionError, Peer, Stream};
+use crate::echo::echo;
+use crate::listen::ListeningSocket;
+use crate::state::{State, increment};
 
-/// Accepts clients from `listener`, which has the address `via`, and never returns.
-pub(crate) async fn accept(listener: Listener, via: Rc<String>, server: Rc<Server>) {
-    let mut trouble = Trouble::default();
-    loop {
-        let mut client = pin!(listener.accept());
-        let accepted = poll_fn(|cx| {
-            // Asked before every attempt: other listeners compete for the same room.
-            ready!(server.connections.poll_room(cx));
-            client.as_mut().poll(cx)
-        })
+/// Serves the clients of `socket`, which has the address `local_addr`, until the shutdown. Returns
+/// how many connections were aborted by it.
+pub(crate) async fn accept(
+    socket: ListeningSocket,
+    local_addr: Rc<String>,
+    state: Rc<State>,
+) -> usize {
+    let listener = EchoListener {
+        socket,
+        local_addr: Rc::clone(&local_addr),
+        state: Rc::clone(&state),
+        is_failing: Rc::default(),
+    };
+    let (connections, grace) = (state.connections.clone(), state.grace);
+    let shutdown = state.shutdown.cancelled();
+    let on_error = log_accept_errors(&listener);
+    // Not an async closure, which would store the connection a second time.
+    let server = serve(listener, move |connection: Rc<Connection>, ()| {
+        let state = Rc::clone(&state);
+        async move {
+            let outcome = echo(&connection, &state).await;
+            log_outcome(&connection, outcome, &state);
+        }
+    });
+    let aborted = server
+        .connections_with(connections, |connection, ()| Rc::clone(connection))
+        .on_accept_error(on_error)
+        .with_graceful_shutdown(shutdown)
+        .shutdown_timeout(grace)
         .await;
-        match accepted {
-            Ok((stream, peer)) => {
-                trouble.is_over();
-                server.welcome(stream, peer, &via);
-            }
-            Err(error) => {
-                if let Some(pause) = trouble.pause_after(&error, &via, &server) {
-                    // Either end of the wait is a reason to try again.
-                    let _whichever = timeout(pause, server.connections.one_left()).await;
+    aborted.unwrap_or_else(|error| {
+        error!(%local_addr, %error, "accept failed for good; the other addresses are served");
+        0
+    })
+}
+
+/// A listening socket that counts and logs the connections it accepts.
+struct EchoListener {
+    socket: ListeningSocket,
+    local_addr: Rc<String>,
+    state: Rc<State>,
+    /// Whether an error was logged and no connection was accepted since then.
+    is_failing: Rc<Cell<bool>>,
+}
+
+impl Listener for EchoListener {
+    type Stream = Rc<Connection>;
+    type Address = ();
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Rc<Connection>, ())>> {
+        let (stream, peer) = match &self.socket {
+            ListeningSocket::Tcp(listener) => {
+                let (stream, peer) = ready!(listener.poll_accept(cx))?;
+                // An echo is sent the moment it is ready. Waiting for more to send with it
+                // (Nagle's algorithm) would only delay it.
+                if let Err(error) = stream.set_nodelay(true) {
+                    warn!(%peer, %error, "setting TCP_NODELAY failed");
                 }
+                (Stream::Tcp(stream), Peer::Tcp(peer))
             }
+            ListeningSocket::Unix(listener) => {
+                let (stream, peer) = ready!(listener.poll_accept(cx))?;
+                (Stream::Unix(stream), Peer::from(peer))
+            }
+        };
+        if self.is_failing.take() {
+            debug!(local_addr = %self.local_addr, "accepting again");
         }
+        increment(&self.state.counters.accepted);
+        debug!(%peer, local_addr = %self.local_addr, "accepted");
+        let connection = Connection::new(stream, peer, Rc::clone(&self.local_addr));
+        Poll::Ready(Ok((Rc::new(connection), ())))
     }
 }
 
-/// How accepting has fared lately.
-#[derive(Debug, Default)]
-struct Trouble {
-    /// The pause after the last error; `None` while all is well.
-    pause: Option<Duration>,
-    /// When the last error of ours was seen, for one log line per storm.
-    last_seen: Option<Instant>,
+/// Returns what logs the errors that make `serve` pause.
+fn log_accept_errors(listener: &EchoListener) -> impl FnMut(&io::Error) + 'static {
+    let local_addr = Rc::clone(&listener.local_addr);
+    let connections = listener.state.connections.clone();
+    let is_failing = Rc::clone(&listener.is_failing);
+    move |error| {
+        is_failing.set(true);
+        let open = connections.len();
+        warn!(%local_addr, %error, open, "accept failed; new clients have to wait");
+    }
 }
 
-impl Trouble {
-    const SHORTEST: Duration = Duration::from_millis(10);
-    const LONGEST: Duration = Duration::from_millis(100);
-    /// A storm with a lull shorter than this is still the same one.
-    const LULL: Duration = Duration::from_secs(5);
-
-    fn is_over(&mut self) {
-        if self.pause.take().is_some() {
-            debug!("accepting again");
+/// Logs the outcome of a connection.
+fn log_outcome(peer: &Connection, outcome: Result<(), ConnectionError>, state: &State) {
+    let (local_addr, bytes) = (peer.local_addr(), peer.received());
+    match outcome {
+        Ok(()) => {
+            // This server has ended the input, so the peer can still be sending. Without
+            // this it can see a reset instead of the end.
+            if state.shutdown.is_cancelled()
+                && let Err(error) = peer.shutdown_write()
+            {
+                debug!(%peer, %error, "ending the output failed: the peer left first");
+            }
+            info!(%peer, %local_addr, bytes, "closed");
         }
-    }
-
-    /// What to do about an error: `None` is to go on at once.
-    fn pause_after(&mut self, error: &io::Error, via: &str, server: &Server) -> Option<Duration> {
-        // Anything but the loss of one client is a reason to pause. Even when the error looks
-        // final: ten attempts per second cost nothing, and a server that gave up would be of no
-        // use.
-        if accept_error(error) == AcceptError::Skip {
-            debug!(%via, %error, "a client left before it was accepted");
-            return None;
+        Err(ConnectionError { operation, error }) => {
+            increment(&state.counters.failed);
+            warn!(%peer, %local_addr, bytes, operation, %error, "connection failed");
         }
-        let now = Instant::now();
-        let is_new = self
-            .last_seen
-            .is_none_or(|seen| now.duration_since(seen) > Self::LULL);
-        self.last_seen = Some(now);
-        if is_new {
-            let open = server.connections.open();
-            warn!(%via, %error, open, "cannot accept: clients wait until it is possible again");
-        }
-        let pause = self
-            .pause
-            .map_or(Self::SHORTEST, |last| (last * 2).min(Self::LONGEST));
-        self.pause = Some(pause);
-        Some(pause)
     }
 }

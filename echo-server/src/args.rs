@@ -1,15 +1,22 @@
-//! The command line: what may be asked for, and the limits of each value.
+//! The command line: arguments, the limits of their values, and addresses.
 //!
-//! Called first by `main`. A usage error names what is allowed; the program then ends with
+//! Called first by `main`. A usage error names the allowed values; the program then exits with
 //! status 2, before anything has been opened.
+//!
+//! An [`Address`] is read as it is written: `127.0.0.1:8080`, `tcp://[::1]:8080`, `unix:///path`,
+//! `udp://127.0.0.1:8080`. A host name is kept as text and resolved by [`crate::listen`]. So an
+//! unknown host is a start-up error (status 1), and only a malformed address is a usage error.
 
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::net::Ipv6Addr;
 use std::num::NonZeroUsize;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser};
 use clap::{ArgAction, Parser, ValueEnum};
-
-use crate::address::Address;
 
 /// Sends every client back exactly the bytes that it sent.
 #[derive(Clone, Debug, Parser)]
@@ -23,10 +30,10 @@ use crate::address::Address;
                   Signals:\n  SIGINT, SIGTERM  end gracefully; a second one ends at once\n  \
                   SIGUSR1          list counters and tasks on stderr\n\n\
                   Environment:\n  RUST_LOG  filters the log when neither -v nor -q is given\n  \
-                  NO_COLOR  turns colour off"
+                  NO_COLOR  turns color off"
 )]
 pub(crate) struct Args {
-    // Not a doc comment, in which rustdoc would take the brackets for links.
+    // Not a doc comment, where rustdoc takes the brackets for links.
     #[arg(
         value_name = "ADDR",
         value_parser = address(),
@@ -37,12 +44,12 @@ pub(crate) struct Args {
     )]
     positional: Vec<Address>,
 
-    /// The same as ADDR; may be given several times
+    /// The same as ADDR; can be given several times
     #[arg(long, value_name = "ADDR", value_parser = address())]
     bind: Vec<Address>,
 
-    /// With N connections open, further clients wait in the listening queue [default: what the
-    /// descriptor limit allows, minus a reserve]
+    /// With N connections open, further clients wait in the listening queue [default: the
+    /// descriptor limit minus a reserve]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) max_connections: Option<NonZeroUsize>,
 
@@ -59,7 +66,7 @@ pub(crate) struct Args {
           allow_hyphen_values = true)]
     pub(crate) grace: Duration,
 
-    /// How many clients may wait to be accepted, 1 to 65535 (the kernel caps it at
+    /// How many clients can wait to be accepted, 1 to 65535 (the kernel caps it at
     /// net.core.somaxconn)
     #[arg(long, value_name = "N", default_value_t = 4096, value_parser = up_to(65_535))]
     pub(crate) backlog: u32,
@@ -73,8 +80,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = up_to(256))]
     pub(crate) threads: u32,
 
-    /// Look for work for up to DUR (such as 50us) before sleeping, while traffic keeps arriving
-    /// within DUR: lower latency for more CPU; at rest it uses none [default: sleep at once]
+    /// Poll for up to DUR (such as 50us) before sleeping, while traffic keeps arriving within DUR:
+    /// lower latency for more CPU; without traffic it uses none [default: sleep at once]
     #[arg(long, value_name = "DUR", value_parser = some_time, allow_hyphen_values = true)]
     pub(crate) busy_poll: Option<Duration>,
 
@@ -82,7 +89,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DUR", value_parser = some_time, allow_hyphen_values = true)]
     pub(crate) stats: Option<Duration>,
 
-    /// Log more: -v tells of every connection, -vv of every message
+    /// Log more: -v also logs every accepted connection, -vv every message
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
 
@@ -90,12 +97,12 @@ pub(crate) struct Args {
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
-    /// The form of the log lines
+    /// Format of the log lines
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
 }
 
-/// How a log line is written: for people, or as one JSON object per line.
+/// Format of a log line: text for people, or one JSON object per line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     Text,
@@ -103,22 +110,22 @@ pub(crate) enum LogFormat {
 }
 
 impl Args {
-    /// Reads the program's arguments; the error knows its own status and which stream it is for.
+    /// Parses the program's arguments. The error contains its exit status and stream.
     pub(crate) fn from_command_line() -> Result<Args, clap::Error> {
         let args = Args::try_parse()?;
         args.check()?;
         Ok(args)
     }
 
-    /// What no single value can be blamed for.
+    /// Checks what depends on several values.
     fn check(&self) -> Result<(), clap::Error> {
-        if let Some(most) = self.max_connections
-            && most.get() < self.threads as usize
+        if let Some(max) = self.max_connections
+            && max.get() < self.threads as usize
         {
             return Err(clap::Error::raw(
                 clap::error::ErrorKind::ValueValidation,
                 format!(
-                    "--max-connections {most} is shared by --threads {}: allowed is at least one \
+                    "--max-connections {max} is shared by --threads {}: allowed is at least one \
                      connection per thread\n",
                     self.threads
                 ),
@@ -127,7 +134,7 @@ impl Args {
         Ok(())
     }
 
-    /// Every address to listen on, in the order given.
+    /// Returns every address to listen on, in the order given.
     pub(crate) fn addresses(&self) -> Vec<Address> {
         if self.positional.is_empty() && self.bind.is_empty() {
             return vec![Address::default_tcp()];
@@ -136,7 +143,8 @@ impl Args {
     }
 }
 
-/// Addresses are taken as the system's own strings: the path of a socket need not be UTF-8.
+/// Returns a parser for addresses. It accepts OS strings, because the path of a socket need not be
+/// UTF-8.
 fn address() -> ValueParser {
     ValueParser::new(OsStringValueParser::new().try_map(Address::parse))
 }
@@ -146,11 +154,12 @@ fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {
         .map_err(|_| "allowed is a whole number from 1 on".to_owned())
 }
 
-/// A parser for a number from 1 to `most`. (clap's own names the range only to who gave a number.)
-fn up_to(most: u32) -> impl Fn(&str) -> Result<u32, String> + Clone {
+/// Returns a parser for a number from 1 to `max`. (clap's own parser names the range only if a
+/// number was given.)
+fn up_to(max: u32) -> impl Fn(&str) -> Result<u32, String> + Clone {
     move |text| match text.parse() {
-        Ok(number) if (1..=most).contains(&number) => Ok(number),
-        _ => Err(format!("allowed is a whole number in 1..={most}")),
+        Ok(number) if (1..=max).contains(&number) => Ok(number),
+        _ => Err(format!("allowed is a whole number in 1..={max}")),
     }
 }
 
@@ -160,11 +169,123 @@ fn duration(text: &str) -> Result<Duration, String> {
     })
 }
 
-/// A duration that is not zero: a limit or a pause of no time at all is surely a mistake.
+/// Parses a duration that is not zero, because a zero limit or interval is a mistake.
 fn some_time(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("allowed is a duration longer than zero: 500ms, 5s".to_owned()),
         time => Ok(time),
+    }
+}
+
+// ---- addresses ------------------------------------------------------------------------------------
+
+/// End of every message about a bad address.
+const ALLOWED: &str = "allowed are HOST:PORT, tcp://HOST:PORT, tcp://[IPV6]:PORT, udp://HOST:PORT and \
+                       unix:///PATH, with a port from 0 to 65535 (0 lets the system choose)";
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// A TCP port; `host` is an IP literal (IPv6 without its brackets) or a name.
+    Tcp { host: String, port: u16 },
+    /// A UDP port; `host` as above.
+    Udp { host: String, port: u16 },
+    /// A Unix stream socket, by the path of its file.
+    Unix(PathBuf),
+}
+
+impl Address {
+    /// Returns the default address: loopback, so that the server is not public by accident.
+    pub(crate) fn default_tcp() -> Address {
+        Address::Tcp {
+            host: "127.0.0.1".to_owned(),
+            port: 8080,
+        }
+    }
+
+    /// Parses one argument. The error names what is allowed.
+    pub(crate) fn parse(text: OsString) -> Result<Address, String> {
+        if let Some(path) = text.as_bytes().strip_prefix(b"unix://") {
+            // A path is bytes, not text. It can contain any byte but NUL, and so can an argument.
+            if path.is_empty() {
+                return Err(format!("the path is missing; {ALLOWED}"));
+            }
+            return Ok(Address::Unix(PathBuf::from(OsString::from_vec(
+                path.to_vec(),
+            ))));
+        }
+        let Some(text) = text.to_str() else {
+            return Err(format!(
+                "only the path of unix:// can be other than UTF-8; {ALLOWED}"
+            ));
+        };
+        match text.split_once("://") {
+            None => parse_port(text).map(|(host, port)| Address::Tcp { host, port }),
+            Some(("tcp", rest)) => parse_port(rest).map(|(host, port)| Address::Tcp { host, port }),
+            Some(("udp", rest)) => parse_port(rest).map(|(host, port)| Address::Udp { host, port }),
+            Some((scheme, _)) => Err(format!("there is no scheme '{scheme}'; {ALLOWED}")),
+        }
+    }
+}
+
+/// Parses `host:port` or `[ipv6]:port`.
+fn parse_port(text: &str) -> Result<(String, u16), String> {
+    let Some((host, port)) = text.rsplit_once(':') else {
+        return Err(format!("the port is missing; {ALLOWED}"));
+    };
+    let bracketed = host
+        .strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'));
+    let host = match bracketed {
+        // A zone (`fe80::1%eth0`) is left to the name lookup, which knows the interfaces.
+        Some(v6) if is_ipv6(v6.split('%').next().unwrap_or(v6)) => v6,
+        Some(v6) => return Err(format!("'{v6}' is not an IPv6 address; {ALLOWED}")),
+        None if host.contains(':') => {
+            return Err(format!("an IPv6 address needs brackets; {ALLOWED}"));
+        }
+        None if host.is_empty() => {
+            return Err(format!(
+                "the host is missing (loopback is 127.0.0.1); {ALLOWED}"
+            ));
+        }
+        None => host,
+    };
+    // `u16::from_str` accepts "+80", but a port is digits.
+    let port = match port.parse::<u16>() {
+        Ok(number) if port.bytes().all(|byte| byte.is_ascii_digit()) => number,
+        _ => return Err(format!("'{port}' is not a port; {ALLOWED}")),
+    };
+    Ok((host.to_owned(), port))
+}
+
+fn is_ipv6(text: &str) -> bool {
+    text.parse::<Ipv6Addr>().is_ok()
+}
+
+/// Writes the address as a URL, which [`Address::parse`] can parse again.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp { host, port } => write_port(f, "tcp", host, *port),
+            Address::Udp { host, port } => write_port(f, "udp", host, *port),
+            Address::Unix(path) => write!(f, "unix://{}", printable(path.as_os_str())),
+        }
+    }
+}
+
+fn write_port(f: &mut fmt::Formatter<'_>, scheme: &str, host: &str, port: u16) -> fmt::Result {
+    if host.contains(':') {
+        write!(f, "{scheme}://[{host}]:{port}")
+    } else {
+        write!(f, "{scheme}://{host}:{port}")
+    }
+}
+
+/// Returns a path as text that is safe to print: unchanged if it is plain text, else escaped.
+pub(crate) fn printable(path: &OsStr) -> String {
+    match path.to_str() {
+        Some(text) if !text.chars().any(char::is_control) => text.to_owned(),
+        _ => path.as_bytes().escape_ascii().to_string(),
     }
 }
 
@@ -180,13 +301,13 @@ mod tests {
     }
 
     #[test]
-    fn the_command_is_consistent() {
+    fn the_command_definition_is_consistent() {
         use clap::CommandFactory;
         Args::command().debug_assert();
     }
 
     #[test]
-    fn without_addresses_loopback_8080_is_served() {
+    fn the_default_address_is_loopback_8080() {
         let args = parse(&[]).expect("no argument is needed");
         assert_eq!(args.addresses(), [Address::default_tcp()]);
         assert_eq!(args.addresses()[0].to_string(), "tcp://127.0.0.1:8080");
@@ -195,14 +316,14 @@ mod tests {
     }
 
     #[test]
-    fn positional_and_named_addresses_add_up() {
+    fn positional_and_named_addresses_are_combined() {
         let args = parse(&["a:1", "--bind", "b:2", "c:3", "--bind", "unix:///d"]).expect("valid");
         let texts: Vec<_> = args.addresses().iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["tcp://a:1", "tcp://c:3", "tcp://b:2", "unix:///d"]);
     }
 
     #[test]
-    fn a_bad_value_is_refused_with_what_is_allowed() {
+    fn a_bad_value_is_refused_and_the_message_names_what_is_allowed() {
         for (arguments, allowed) in [
             (&["-1"][..], "0 to 65535"),
             (&["127.0.0.1:65536"], "0 to 65535"),
@@ -233,6 +354,85 @@ mod tests {
         ] {
             let message = parse(arguments).expect_err("is refused");
             assert!(message.contains(allowed), "{arguments:?}: {message}");
+        }
+    }
+
+    fn parse_address(text: &str) -> Result<Address, String> {
+        Address::parse(OsString::from(text))
+    }
+
+    fn tcp(host: &str, port: u16) -> Result<Address, String> {
+        Ok(Address::Tcp {
+            host: host.to_owned(),
+            port,
+        })
+    }
+
+    #[test]
+    fn every_documented_form_is_parsed() {
+        assert_eq!(parse_address("127.0.0.1:8080"), tcp("127.0.0.1", 8080));
+        assert_eq!(parse_address("tcp://localhost:0"), tcp("localhost", 0));
+        assert_eq!(parse_address("[::1]:65535"), tcp("::1", 65535));
+        assert_eq!(parse_address("tcp://[fe80::1%lo]:1"), tcp("fe80::1%lo", 1));
+        assert_eq!(
+            parse_address("udp://[::1]:53"),
+            Ok(Address::Udp {
+                host: "::1".to_owned(),
+                port: 53
+            })
+        );
+        assert_eq!(
+            parse_address("unix:///tmp/a:b"),
+            Ok(Address::Unix("/tmp/a:b".into()))
+        );
+    }
+
+    #[test]
+    fn the_message_of_a_bad_address_names_what_is_allowed() {
+        for bad in [
+            "",
+            "x",
+            "8080",
+            ":8080",
+            "127.0.0.1:",
+            "a:65536",
+            "a:-1",
+            "a:+1",
+            "a:x",
+            "::1:8080",
+            "[::1]",
+            "[x]:1",
+            "[]:1",
+            "unix://",
+            "udp://127.0.0.1",
+            "udp:///path",
+            "http://a:1",
+            "-1",
+        ] {
+            let message = parse_address(bad).expect_err(bad);
+            assert!(message.contains("0 to 65535"), "{bad}: {message}");
+            assert!(!message.contains('\n'), "{bad}: {message}");
+        }
+    }
+
+    #[test]
+    fn only_a_unix_path_can_be_other_than_utf_8() {
+        let path = OsString::from_vec(b"unix:///tmp/\xff".to_vec());
+        let address = Address::parse(path).expect("a path is bytes");
+        assert_eq!(address.to_string(), "unix:///tmp/\\xff");
+        assert!(Address::parse(OsString::from_vec(b"\xff:80".to_vec())).is_err());
+    }
+
+    #[test]
+    fn an_address_is_written_as_it_is_parsed() {
+        for text in [
+            "tcp://127.0.0.1:8080",
+            "tcp://[::1]:0",
+            "udp://127.0.0.1:8080",
+            "udp://[::1]:0",
+            "unix:///tmp/echo.sock",
+        ] {
+            assert_eq!(parse_address(text).expect(text).to_string(), text);
         }
     }
 }

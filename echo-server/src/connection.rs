@@ -1,45 +1,92 @@
-//! One connection: its socket, who is at the other end, and how many bytes came and went.
+//! One connection: its socket, the address of its peer, and how many bytes came and went.
 //!
-//! Made by [`crate::server`], used by [`crate::echo`], watched by [`crate::drain`] and
-//! [`crate::report`], which is why it is shared (`Rc`) between the task that serves it and the
-//! table of [`crate::connections`].
+//! Created by [`crate::accept`], used by [`crate::echo`], and shared (`Rc`) with the table in
+//! [`crate::state`], which [`crate::shutdown`] and [`crate::stats`] look at.
+//!
+//! TCP and Unix streams differ only in how they are created, so [`Stream`] is an enum and not a
+//! trait: one predictable branch, and no type parameters in the files above.
 
 use std::cell::Cell;
 use std::fmt;
+use std::future::Future;
 use std::io::{self, ErrorKind};
-use std::net::Shutdown;
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
-use wakeful::task;
-use wakeful_net::stream::Wait;
+use rustix::io::retry_on_intr;
+use rustix::net::{SendFlags, send};
+use wakeful_net::{TcpStream, UnixStream};
 
-use crate::stream::{Peer, Stream};
+use crate::args::printable;
+
+/// A connected stream socket.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// TCP.
+    Tcp(TcpStream),
+    /// Unix domain.
+    Unix(UnixStream),
+}
+
+/// Evaluates an expression for the socket in a [`Stream`].
+macro_rules! on_stream {
+    ($stream:expr, $socket:ident => $call:expr) => {
+        match $stream {
+            Stream::Tcp($socket) => $call,
+            Stream::Unix($socket) => $call,
+        }
+    };
+}
+
+/// Address of the other end.
+#[derive(Clone, Debug)]
+pub(crate) enum Peer {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// Path of a Unix socket; most clients have none. The peer chose it, so it is kept in printable
+    /// form.
+    Unix(Option<Box<str>>),
+}
+
+impl From<wakeful_net::unix::SocketAddr> for Peer {
+    fn from(address: wakeful_net::unix::SocketAddr) -> Peer {
+        let path = address.as_pathname();
+        Peer::Unix(path.map(|path| printable(path.as_os_str()).into()))
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Peer::Tcp(address) => write!(f, "{address}"),
+            Peer::Unix(Some(path)) => write!(f, "unix://{path}"),
+            Peer::Unix(None) => write!(f, "unix:unnamed"),
+        }
+    }
+}
 
 /// An open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: Stream,
     peer: Peer,
-    /// The address on which it was accepted. Not `Rc<str>`, which takes twice the room.
-    via: Rc<String>,
-    /// Bytes read. Written here only.
+    /// The address on which it was accepted. Not `Rc<str>`, which takes twice the space.
+    local_addr: Rc<String>,
+    /// Number of bytes read.
     received: Cell<u64>,
-    /// Bytes that the kernel took for the peer. Written here only.
+    /// Number of bytes that the kernel took for the peer.
     sent: Cell<u64>,
-    /// The task that serves it; set right after that was spawned.
-    task: Cell<Option<task::Id>>,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Stream, peer: Peer, via: Rc<String>) -> Connection {
-        let (received, sent, task) = (Cell::new(0), Cell::new(0), Cell::new(None));
+    pub(crate) fn new(stream: Stream, peer: Peer, local_addr: Rc<String>) -> Connection {
         Connection {
             stream,
             peer,
-            via,
-            received,
-            sent,
-            task,
+            local_addr,
+            received: Cell::new(0),
+            sent: Cell::new(0),
         }
     }
 
@@ -47,81 +94,76 @@ impl Connection {
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost.
+    /// Dropping the future loses nothing.
     #[track_caller]
-    pub(crate) fn readable(&self) -> Wait<'_> {
-        self.stream.readable()
+    pub(crate) fn readable(&self) -> impl Future<Output = io::Result<()>> + Unpin {
+        on_stream!(&self.stream, socket => socket.readable())
     }
 
     /// Waits until the peer takes bytes again.
     ///
     /// # Cancel safety
     ///
-    /// Nothing is lost.
+    /// Dropping the future loses nothing.
     #[track_caller]
-    pub(crate) fn writable(&self) -> Wait<'_> {
-        self.stream.writable()
+    pub(crate) fn writable(&self) -> impl Future<Output = io::Result<()>> + Unpin {
+        on_stream!(&self.stream, socket => socket.writable())
     }
 
-    /// Reads what is there: `None` when it is nothing, 0 at the end of input.
-    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> Result<Option<usize>, Lost> {
-        match self.stream.try_read(buffer) {
+    /// Reads what is there. Returns `None` if that is nothing, and 0 at the end of input.
+    pub(crate) fn try_read(&self, buffer: &mut [u8]) -> Result<Option<usize>, ConnectionError> {
+        match on_stream!(&self.stream, socket => socket.try_read(buffer)) {
             Ok(length) => {
                 self.received.set(self.received.get() + length as u64);
                 Ok(Some(length))
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
-            Err(error) => Err(Lost {
-                while_doing: "read",
-                error,
-            }),
+            Err(error) => Err(ConnectionError::new("read", error)),
         }
     }
 
-    /// Sends as much as the peer takes now, and says how much that was; it may be 0.
-    #[inline(always)] // called once per message, from one place that matters
-    pub(crate) fn try_write(&self, bytes: &[u8]) -> Result<usize, Lost> {
-        self.note(self.stream.try_write(bytes))
+    /// Sends as much as the peer takes now and returns how much that was; it can be 0.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> Result<usize, ConnectionError> {
+        let sent = on_stream!(&self.stream, socket => socket.try_write(bytes));
+        self.count_sent(sent)
     }
 
-    /// As [`Connection::try_write`], but asks the kernel even if it has told of no room.
-    pub(crate) fn offer(&self, bytes: &[u8]) -> Result<usize, Lost> {
-        self.note(self.stream.offer(bytes))
+    /// Like [`Connection::try_write`], but asks the kernel even if it has reported no room.
+    pub(crate) fn send_now(&self, bytes: &[u8]) -> Result<usize, ConnectionError> {
+        let socket = on_stream!(&self.stream, socket => socket.as_fd());
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let sent = retry_on_intr(|| send(socket, bytes, flags));
+        self.count_sent(sent.map_err(io::Error::from))
     }
 
-    /// What sending came to.
-    #[inline(always)]
-    fn note(&self, sent: io::Result<usize>) -> Result<usize, Lost> {
+    fn count_sent(&self, sent: io::Result<usize>) -> Result<usize, ConnectionError> {
         match sent {
-            Ok(taken) => {
-                self.sent.set(self.sent.get() + taken as u64);
-                Ok(taken)
+            Ok(length) => {
+                self.sent.set(self.sent.get() + length as u64);
+                Ok(length)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-            Err(error) => Err(Lost {
-                while_doing: "write",
-                error,
-            }),
+            Err(error) => Err(ConnectionError::new("write", error)),
         }
     }
 
-    /// Makes the handler believe that the peer has finished: it still reads what the kernel holds,
-    /// gives it back, and then sees the end of input.
+    /// Ends the input: the handler still reads and returns what the kernel holds, then sees the
+    /// end of input, as if the peer had finished.
     ///
     /// # Errors
     ///
-    /// When the connection is gone already, which the handler will notice by itself.
-    pub(crate) fn end_input(&self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Read)
+    /// Returns an error if the connection is gone already, which the handler notices by itself.
+    pub(crate) fn shutdown_read(&self) -> io::Result<()> {
+        on_stream!(&self.stream, socket => socket.shutdown_now(Shutdown::Read))
     }
 
-    /// Tells the peer that nothing more will come, after everything that was sent.
+    /// Ends the output: the peer sees the end after everything that was sent.
     ///
     /// # Errors
     ///
-    /// When the connection is gone already.
-    pub(crate) fn end_output(&self) -> io::Result<()> {
-        self.stream.shutdown(Shutdown::Write)
+    /// Returns an error if the connection is gone already.
+    pub(crate) fn shutdown_write(&self) -> io::Result<()> {
+        on_stream!(&self.stream, socket => socket.shutdown_now(Shutdown::Write))
     }
 
     pub(crate) fn received(&self) -> u64 {
@@ -132,45 +174,40 @@ impl Connection {
         self.sent.get()
     }
 
-    /// Whether it holds bytes that the peer has not taken yet.
-    pub(crate) fn owes(&self) -> bool {
+    /// Returns whether it holds bytes that the peer has not taken yet.
+    pub(crate) fn has_unsent(&self) -> bool {
         self.received.get() != self.sent.get()
     }
 
-    pub(crate) fn via(&self) -> &str {
-        &self.via
-    }
-
-    pub(crate) fn task(&self) -> Option<task::Id> {
-        self.task.get()
-    }
-
-    pub(crate) fn set_task(&self, task: task::Id) {
-        self.task.set(Some(task));
+    pub(crate) fn local_addr(&self) -> &str {
+        &self.local_addr
     }
 }
 
-/// Why a connection ended before its peer said that it had finished.
-#[derive(Debug)]
-pub(crate) struct Lost {
-    /// `read`, `write` or `wait`.
-    pub(crate) while_doing: &'static str,
-    pub(crate) error: io::Error,
-}
-
-/// An error of a wait: the peer took too long, or the runtime is about to end.
-impl From<io::Error> for Lost {
-    fn from(error: io::Error) -> Lost {
-        Lost {
-            while_doing: "wait",
-            error,
-        }
-    }
-}
-
-/// Its peer, by which the log and the report name it.
+/// Writes the peer, which identifies the connection in the log.
 impl fmt::Display for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.peer.fmt(f)
+    }
+}
+
+/// The error that ended a connection before its peer had finished.
+#[derive(Debug)]
+pub(crate) struct ConnectionError {
+    /// `read`, `write` or `wait`.
+    pub(crate) operation: &'static str,
+    pub(crate) error: io::Error,
+}
+
+impl ConnectionError {
+    fn new(operation: &'static str, error: io::Error) -> ConnectionError {
+        ConnectionError { operation, error }
+    }
+}
+
+/// Converts the error of a wait: a timeout, or the end of the runtime.
+impl From<io::Error> for ConnectionError {
+    fn from(error: io::Error) -> ConnectionError {
+        ConnectionError::new("wait", error)
     }
 }

@@ -1,29 +1,42 @@
-//! Opens the sockets that clients reach the server at, and accepts from those that listen.
+//! Opens the sockets on which clients reach the server.
 //!
-//! [`bind`] is called by [`crate::program`] at start-up and turns every [`Address`] into sockets
-//! that belong to no runtime yet, so that they can be handed to any thread; [`Listener`] is such a
-//! socket on the runtime that accepts from it, in [`crate::accept`].
+//! [`bind`] is called by [`crate::program`] at start-up. It turns every [`Address`] into sockets
+//! that belong to no runtime yet, so that they can be sent to any thread. [`Socket::register`] is
+//! called by [`crate::server`] on the thread that serves it.
+//!
+//! A socket file outlives its server, so the next start finds a stale one. The file at the path can
+//! also be a user's file, or the socket of a running server. So only a socket without a listener is
+//! removed before binding. At the end only the file that this process created is removed; it is
+//! identified by device and inode, because another server can have taken the path.
 
 use std::fmt;
+use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, sockopt};
-use tracing::{debug, warn};
-use wakeful_net::{SocketError, TcpListener, TcpSocket, UdpSocket, UnixListener, lookup_host};
+use tracing::{debug, info, warn};
+use wakeful::time::timeout;
+use wakeful_net::{
+    SocketError, TcpListener, TcpSocket, UdpSocket, UnixListener, UnixStream, lookup_host,
+};
 
-use crate::address::Address;
-use crate::stream::{Peer, Stream};
-use crate::unix_socket::{SocketFile, make_way};
+use crate::args::Address;
 
-/// A socket with the address that clients use.
+/// Time limit of the connection that tests whether a server is running. Connecting
+/// to a Unix socket takes no time, unless the queue of a running server is full.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A bound socket with its address.
 #[derive(Debug)]
 pub(crate) struct Socket {
     kind: Kind,
-    /// `tcp://127.0.0.1:40213`: with the port that the kernel chose, if it was left to it.
-    name: String,
+    /// Such as `tcp://127.0.0.1:40213`, with the port that the kernel chose if port 0 was given.
+    address: String,
 }
 
 #[derive(Debug)]
@@ -33,33 +46,33 @@ enum Kind {
     Udp(StdUdpSocket),
 }
 
-/// All that is listened on.
+/// The sockets of all addresses.
 #[derive(Debug, Default)]
-pub(crate) struct Bound {
-    /// For every thread its own sockets; those of one address share it.
+pub(crate) struct BoundSockets {
+    /// The sockets of each thread. Those of one address share its port.
     pub(crate) per_thread: Vec<Vec<Socket>>,
-    /// The socket files to remove at the end.
+    /// Socket files, which are removed when they are dropped.
     pub(crate) files: Vec<SocketFile>,
 }
 
-impl Bound {
-    /// The addresses that clients use, once each.
-    pub(crate) fn names(&self) -> Vec<String> {
+impl BoundSockets {
+    /// Returns the addresses, each once.
+    pub(crate) fn addresses(&self) -> Vec<String> {
         self.per_thread
             .iter()
             .take(1)
             .flatten()
-            .map(|socket| socket.name.clone())
+            .map(|socket| socket.address.clone())
             .collect()
     }
 
-    /// How many sockets there are.
-    pub(crate) fn sockets(&self) -> usize {
+    /// Returns the number of sockets.
+    pub(crate) fn count(&self) -> usize {
         self.per_thread.iter().map(Vec::len).sum()
     }
 }
 
-/// Why an address cannot be listened on: one line, with the address and the cause.
+/// Error of binding an address, in one line with the address and the cause.
 #[derive(Debug)]
 pub(crate) struct BindError {
     address: String,
@@ -88,34 +101,34 @@ impl std::error::Error for BindError {}
 ///
 /// # Errors
 ///
-/// The first address that cannot be listened on. Sockets opened before are closed, and their files
-/// removed.
+/// Returns the error of the first address that cannot be bound. Sockets opened before are closed,
+/// and their files removed.
 pub(crate) async fn bind(
     addresses: &[Address],
     backlog: u32,
     threads: u32,
-) -> Result<Bound, BindError> {
-    let mut bound = Bound::default();
+) -> Result<BoundSockets, BindError> {
+    let mut bound = BoundSockets::default();
     bound.per_thread.resize_with(threads as usize, Vec::new);
     for address in addresses {
         let outcome = match address {
             Address::Tcp { host, port } => {
-                let one = |bound: &mut _, address| bind_tcp(bound, address, backlog);
-                bind_all(&mut bound, host, *port, one).await
+                let bind_one = |bound: &mut _, address| bind_tcp(bound, address, backlog);
+                bind_all(&mut bound, host, *port, bind_one).await
             }
             Address::Udp { host, port } => bind_all(&mut bound, host, *port, bind_udp).await,
             Address::Unix(path) => bind_unix(&mut bound, path, backlog).await,
         };
         outcome.map_err(|error| BindError {
             address: address.to_string(),
-            cause: plain(error),
+            cause: root_cause(error),
         })?;
     }
     Ok(bound)
 }
 
-/// The error as the kernel or the resolver gave it: [`BindError`] names the address itself.
-fn plain(error: io::Error) -> io::Error {
+/// Returns the error of the kernel or the resolver, because [`BindError`] names the address itself.
+fn root_cause(error: io::Error) -> io::Error {
     match SocketError::of(&error).map(|details| (details.cause().kind(), details.cause())) {
         Some((kind, cause)) => match cause.raw_os_error() {
             Some(errno) => io::Error::from_raw_os_error(errno),
@@ -125,13 +138,13 @@ fn plain(error: io::Error) -> io::Error {
     }
 }
 
-/// Binds sockets to every address that `host` stands for: `localhost` is usually both 127.0.0.1 and
-/// `[::1]`, and a client may try either.
+/// Binds sockets to every address of `host`. `localhost` is usually both 127.0.0.1 and `[::1]`, and
+/// a client can try either.
 async fn bind_all(
-    bound: &mut Bound,
+    bound: &mut BoundSockets,
     host: &str,
     port: u16,
-    bind_one: impl Fn(&mut Bound, SocketAddr) -> io::Result<()>,
+    bind_one: impl Fn(&mut BoundSockets, SocketAddr) -> io::Result<()>,
 ) -> io::Result<()> {
     let mut found: Vec<SocketAddr> = Vec::new();
     for address in lookup_host((host, port)).await? {
@@ -142,11 +155,11 @@ async fn bind_all(
     let mut missing = None;
     let mut bound_any = false;
     for &address in &found {
-        match bind_one(bound, address).map_err(plain) {
+        match bind_one(bound, address).map_err(root_cause) {
             Ok(()) => bound_any = true,
-            // A name may have an address that this machine lacks, such as [::1] without IPv6.
+            // A name can have an address that this machine lacks, such as [::1] without IPv6.
             Err(error) if found.len() > 1 && is_missing(&error) => {
-                debug!("{host} is also {address}, which this machine does not have: {error}");
+                debug!(%host, %address, %error, "skipped an address that this machine does not have");
                 missing = Some(error);
             }
             Err(error) => return Err(error),
@@ -159,23 +172,23 @@ async fn bind_all(
     }
 }
 
-/// Whether the error says that the address is not one of this machine's.
+/// Returns whether the address is not one of this machine's.
 fn is_missing(error: &io::Error) -> bool {
     let unsupported = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
     error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(unsupported)
 }
 
-fn bind_tcp(bound: &mut Bound, mut address: SocketAddr, backlog: u32) -> io::Result<()> {
+fn bind_tcp(bound: &mut BoundSockets, mut address: SocketAddr, backlog: u32) -> io::Result<()> {
     let shared = bound.per_thread.len() > 1;
     for (thread, sockets) in bound.per_thread.iter_mut().enumerate() {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
-        // Lets a restarted server have its port back while old connections are in TIME_WAIT.
+        // So that a restarted server can bind its port while old connections are in TIME_WAIT.
         socket.set_reuseaddr(true)?;
-        // The first socket binds alone, so that a port which another server has is still an error,
-        // and shares its port with the others from then on.
+        // The first socket binds alone, so that a port in use is still an error. After that it
+        // shares its port with the other threads.
         if shared && thread > 0 {
             socket.set_reuseport(true)?;
         }
@@ -187,14 +200,14 @@ fn bind_tcp(bound: &mut Bound, mut address: SocketAddr, backlog: u32) -> io::Res
         address = listener.local_addr()?;
         sockets.push(Socket {
             kind: Kind::Tcp(listener),
-            name: format!("tcp://{address}"),
+            address: format!("tcp://{address}"),
         });
     }
     Ok(())
 }
 
-/// Binds datagram sockets. As with TCP, the first one binds alone and then shares its port.
-fn bind_udp(bound: &mut Bound, mut address: SocketAddr) -> io::Result<()> {
+/// Binds datagram sockets. As with TCP, the first one binds alone and shares its port after that.
+fn bind_udp(bound: &mut BoundSockets, mut address: SocketAddr) -> io::Result<()> {
     let shared = bound.per_thread.len() > 1;
     for (thread, sockets) in bound.per_thread.iter_mut().enumerate() {
         let family = match address {
@@ -214,24 +227,24 @@ fn bind_udp(bound: &mut Bound, mut address: SocketAddr) -> io::Result<()> {
         address = socket.local_addr()?;
         sockets.push(Socket {
             kind: Kind::Udp(socket),
-            name: format!("udp://{address}"),
+            address: format!("udp://{address}"),
         });
     }
     Ok(())
 }
 
-/// Listens on a Unix socket. All threads accept from the same one.
-async fn bind_unix(bound: &mut Bound, path: &Path, backlog: u32) -> io::Result<()> {
-    make_way(path).await?;
+/// Listens on a Unix socket, from which all threads accept.
+async fn bind_unix(bound: &mut BoundSockets, path: &Path, backlog: u32) -> io::Result<()> {
+    remove_stale_socket(path).await?;
     let listener = UnixListener::bind(path)?.into_std()?;
-    bound.files.push(SocketFile::adopt(path)?);
-    // A second listen(2) changes the length of the queue and nothing else.
+    bound.files.push(SocketFile::track(path)?);
+    // A second listen(2) changes only the length of the queue.
     rustix::net::listen(&listener, i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    let name = Address::Unix(path.to_owned()).to_string();
+    let address = Address::Unix(path.to_owned()).to_string();
     for sockets in &mut bound.per_thread {
         sockets.push(Socket {
             kind: Kind::Unix(listener.try_clone()?),
-            name: name.clone(),
+            address: address.clone(),
         });
     }
     Ok(())
@@ -239,59 +252,122 @@ async fn bind_unix(bound: &mut Bound, path: &Path, backlog: u32) -> io::Result<(
 
 /// A socket on a runtime.
 #[derive(Debug)]
-pub(crate) enum Open {
-    /// To be served by [`crate::accept`].
-    Listener(Listener),
-    /// To be served by [`crate::datagrams`].
-    Datagrams(UdpSocket),
+pub(crate) enum Registered {
+    /// Served by [`crate::accept`].
+    Listening(ListeningSocket),
+    /// Served by [`crate::udp`].
+    Udp(UdpSocket),
 }
 
 /// A listening socket on a runtime.
 #[derive(Debug)]
-pub(crate) enum Listener {
-    /// For TCP clients.
+pub(crate) enum ListeningSocket {
     Tcp(TcpListener),
-    /// For clients on this machine.
     Unix(UnixListener),
 }
 
 impl Socket {
-    /// Registers the socket with the current runtime; gives back its name as well.
-    pub(crate) fn open(self) -> io::Result<(Open, String)> {
-        let open = match self.kind {
-            Kind::Tcp(socket) => Open::Listener(Listener::Tcp(TcpListener::from_std(socket)?)),
-            Kind::Unix(socket) => Open::Listener(Listener::Unix(UnixListener::from_std(socket)?)),
-            Kind::Udp(socket) => Open::Datagrams(UdpSocket::from_std(socket)?),
-        };
-        Ok((open, self.name))
-    }
-}
-
-impl Listener {
-    /// Accepts the next client.
+    /// Registers the socket with the current runtime. Returns it with its address.
     ///
     /// # Errors
     ///
-    /// Those of accept4(2); [`crate::accept`] knows what each of them means.
-    ///
-    /// # Cancel safety
-    ///
-    /// No client is lost.
-    pub(crate) async fn accept(&self) -> io::Result<(Stream, Peer)> {
-        match self {
-            Listener::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                // An echo is sent the moment it is ready; waiting for more to send with it
-                // (Nagle's algorithm) would only delay it.
-                if let Err(error) = stream.set_nodelay(true) {
-                    warn!(%peer, %error, "TCP_NODELAY could not be set");
-                }
-                Ok((Stream::Tcp(stream), Peer::Tcp(peer)))
+    /// Returns an error if epoll refuses it.
+    pub(crate) fn register(self) -> io::Result<(Registered, String)> {
+        let listening = match self.kind {
+            Kind::Tcp(socket) => ListeningSocket::Tcp(TcpListener::from_std(socket)?),
+            Kind::Unix(socket) => ListeningSocket::Unix(UnixListener::from_std(socket)?),
+            Kind::Udp(socket) => {
+                return Ok((Registered::Udp(UdpSocket::from_std(socket)?), self.address));
             }
-            Listener::Unix(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                Ok((Stream::Unix(stream), Peer::from(peer)))
-            }
+        };
+        Ok((Registered::Listening(listening), self.address))
+    }
+}
+
+// ---- files of Unix sockets ---------------------------------------------------------------------------
+
+/// Removes a stale socket at `path`, so that it can be bound.
+///
+/// # Errors
+///
+/// Returns an error if anything else is there; that is left as it is.
+async fn remove_stale_socket(path: &Path) -> io::Result<()> {
+    // Not `metadata`: a symbolic link is left alone, whatever its target is.
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if !found.file_type().is_socket() {
+        return Err(address_in_use("the file is not a socket"));
+    }
+    match timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await {
+        Ok(Err(error)) if error.kind() == ErrorKind::ConnectionRefused => {
+            remove_if_same(path, Identity::of(&found))?;
+            info!(path = %path.display(), "replaced a stale socket");
+            Ok(())
+        }
+        Ok(Err(error)) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Ok(Ok(_)) | Err(_) => Err(address_in_use("another server listens there")),
+        Ok(Err(error)) => Err(error),
+    }
+}
+
+fn address_in_use(cause: &str) -> io::Error {
+    io::Error::new(
+        ErrorKind::AddrInUse,
+        format!("{cause}; it is left as it is"),
+    )
+}
+
+/// Distinguishes a file from another one that has the same path later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Identity {
+        Identity {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
+/// Removes the file unless another one has its path now.
+fn remove_if_same(path: &Path, identity: Identity) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(now) if Identity::of(&now) == identity => fs::remove_file(path),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// A socket file that this server created. Dropping it removes the file.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    path: PathBuf,
+    identity: Identity,
+}
+
+impl SocketFile {
+    /// Remembers the file at `path`, which has just been bound.
+    fn track(path: &Path) -> io::Result<SocketFile> {
+        let identity = Identity::of(&fs::symlink_metadata(path)?);
+        Ok(SocketFile {
+            path: path.to_owned(),
+            identity,
+        })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if let Err(error) = remove_if_same(&self.path, self.identity) {
+            warn!(path = %self.path.display(), %error, "removing the socket file failed");
         }
     }
 }

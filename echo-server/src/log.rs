@@ -1,74 +1,85 @@
-//! The log: `tracing` events as lines on stderr, in text or JSON.
+//! The log: `tracing` events as lines on stderr, in text or JSON, written without ever blocking.
 //!
 //! Started once by `main`; every other file only writes `info!`, `warn!` and so on. Three rules:
 //!
 //! - Logging never stops the server. A line that stderr cannot take at once is dropped and
-//!   counted, and the next line that goes through is preceded by the count.
-//! - What a peer sent is only ever shown through [`escaped`]: a terminal acts on control bytes.
-//! - What the user asked for by `--stats` or SIGUSR1 is shown whatever the level: it has the
-//!   target [`REPORT`].
+//!   counted. The next line that is written is preceded by the count.
+//! - Bytes of a peer are only shown through [`escaped`], because a terminal acts on control bytes.
+//! - What the user asked for by `--stats` or SIGUSR1 is shown at every level: it has the target
+//!   [`REPORT`].
+//!
+//! Everything the program prints goes through [`try_write_line`], also the `listening on` lines.
+//! `println!` and `eprintln!` are not used, because they panic when the stream is closed and block
+//! when it is a full pipe. On one thread that would stop every client.
+//!
+//! The streams are shared with other programs (the shell, a supervisor), so they cannot be made
+//! non-blocking. poll(2) with a timeout of zero reports whether there is room, and a pipe with room
+//! takes [`LONGEST`] bytes in one piece. See pipe(7), `PIPE_BUF`. A crate such as tracing-appender
+//! would need a thread for this, and the program has one thread per runtime and no other.
 
 use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal};
+use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::stdio::stderr;
 use tracing_subscriber::filter::{Directive, EnvFilter, LevelFilter};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::args::{Args, LogFormat};
-use crate::output::{Put, put};
 
-/// The target of lines that were asked for and that no level hides.
+/// Target of lines that the user has asked for; no level hides them.
 pub(crate) const REPORT: &str = "report";
 
-/// How many of a peer's bytes one line shows.
+/// Number of a peer's bytes that one line shows.
 const SHOWN: usize = 256;
 
-/// Starts the log. Until then, and if it fails, `tracing` events go nowhere.
+/// Starts the log. Until then, and if it fails, `tracing` events are discarded.
 pub(crate) fn start(args: &Args) {
-    let (filter, complaint) = filter(args);
-    let lines = Lines {
+    let (filter, warning) = filter(args);
+    let writer = StderrWriter {
         format: args.log_format,
         dropped: AtomicU64::new(0),
-        turn: Mutex::new(()),
+        lock: Mutex::new(()),
     };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
-        .with_ansi(colour_is_wanted())
-        // It reports a failed write by `eprintln!`, which may panic or wait. `Lines` never fails.
+        .with_ansi(use_color())
+        // It would report a failed write by `eprintln!`. `StderrWriter` never fails.
         .log_internal_errors(false)
-        .with_writer(lines);
+        .with_writer(writer);
     let started = match args.log_format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
     if let Err(error) = started {
-        complain(&format!("the log could not be started: {error}"));
+        print_error(&format!("starting the log failed: {error}"));
     }
-    // The default one prints several lines, by `eprintln!`'s rules.
+    // The default hook prints several lines with `eprintln!`.
     std::panic::set_hook(Box::new(|panic| {
         tracing::error!("{}", panic.to_string().replace('\n', " "));
     }));
-    if let Some(complaint) = complaint {
-        tracing::warn!("{complaint}");
+    if let Some(warning) = warning {
+        tracing::warn!("{warning}");
     }
 }
 
-/// Says why the program ends, on one line of stderr.
-pub(crate) fn complain(message: &str) {
+/// Prints why the program ends, as one line on stderr.
+pub(crate) fn print_error(message: &str) {
     let line = format!("echo-server: {}\n", message.replace('\n', " "));
-    // There is nowhere left to report that stderr is gone.
-    match put(stderr(), line.as_bytes()) {
-        Put::Written | Put::Dropped => {}
+    // If stderr is closed, this cannot be reported.
+    match try_write_line(stderr(), line.as_bytes()) {
+        WriteOutcome::Written | WriteOutcome::Dropped => {}
     }
 }
 
-/// What is logged: -v and -q if given, else `RUST_LOG`, else `info`. The second value is a
-/// complaint about a `RUST_LOG` that cannot be read.
+/// Returns what is logged: -v and -q if given, else `RUST_LOG`, else `info`. The second value is a
+/// warning about a `RUST_LOG` that cannot be parsed.
 fn filter(args: &Args) -> (EnvFilter, Option<String>) {
     let level = match (args.quiet, args.verbose) {
         (true, _) => LevelFilter::WARN,
@@ -76,19 +87,19 @@ fn filter(args: &Args) -> (EnvFilter, Option<String>) {
         (false, 1) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
-    let asked_by_flag = args.quiet || args.verbose > 0;
-    let mut complaint = None;
+    let set_by_flag = args.quiet || args.verbose > 0;
+    let mut warning = None;
     let filter = match env::var("RUST_LOG") {
-        Ok(text) if !asked_by_flag && !text.is_empty() => match EnvFilter::try_new(&text) {
+        Ok(text) if !set_by_flag && !text.is_empty() => match EnvFilter::try_new(&text) {
             Ok(filter) => filter,
             Err(error) => {
-                complaint = Some(format!("RUST_LOG is ignored: {error}"));
+                warning = Some(format!("RUST_LOG is ignored: {error}"));
                 EnvFilter::new(level.to_string())
             }
         },
         _ => EnvFilter::new(level.to_string()),
     };
-    (filter.add_directive(report_directive()), complaint)
+    (filter.add_directive(report_directive()), warning)
 }
 
 fn report_directive() -> Directive {
@@ -97,27 +108,28 @@ fn report_directive() -> Directive {
         .expect("a target and a level make a directive")
 }
 
-/// Colour only for a person who did not refuse it. See <https://no-color.org>.
-fn colour_is_wanted() -> bool {
+/// Returns whether to color the log: on a terminal, unless `NO_COLOR` is set. See
+/// <https://no-color.org>.
+fn use_color() -> bool {
     let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     !refused && io::stderr().is_terminal()
 }
 
-/// Where the formatted events go; each arrives as one whole line.
+/// Receives the formatted events; each is one whole line.
 #[derive(Debug)]
-struct Lines {
+struct StderrWriter {
     format: LogFormat,
-    /// Lines lost since the last one that was written.
+    /// Lines dropped since the last one that was written.
     dropped: AtomicU64,
-    /// Held while a line is written: with `--threads`, room seen by one thread must not be taken
-    /// by another before the first one writes.
-    turn: Mutex<()>,
+    /// Held while a line is written. Otherwise, with `--threads`, the room that one thread has seen
+    /// can be used by another thread before the first one writes.
+    lock: Mutex<()>,
 }
 
-impl Lines {
+impl StderrWriter {
     fn write_line(&self, line: &[u8]) {
-        // A thread that panicked here left nothing half done that matters.
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // The lock protects no data, so a panic of its holder leaves nothing inconsistent.
+        let _guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let dropped = self.dropped.load(Ordering::Relaxed);
         if dropped > 0 {
             let count = match self.format {
@@ -129,19 +141,19 @@ impl Lines {
                      full\",\"dropped\":{dropped}}}\n"
                 ),
             };
-            if put(stderr(), count.as_bytes()) == Put::Dropped {
+            if try_write_line(stderr(), count.as_bytes()) == WriteOutcome::Dropped {
                 self.dropped.store(dropped + 1, Ordering::Relaxed);
                 return;
             }
             self.dropped.store(0, Ordering::Relaxed);
         }
-        if put(stderr(), line) == Put::Dropped {
+        if try_write_line(stderr(), line) == WriteOutcome::Dropped {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-impl<'a> MakeWriter<'a> for Lines {
+impl<'a> MakeWriter<'a> for StderrWriter {
     type Writer = LineWriter<'a>;
 
     fn make_writer(&'a self) -> LineWriter<'a> {
@@ -149,9 +161,9 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// Takes one event. It always claims success: the caller could do nothing about a failure.
+/// Receives one event. It always reports success, because the caller could not act on a failure.
 #[derive(Debug)]
-struct LineWriter<'a>(&'a Lines);
+struct LineWriter<'a>(&'a StderrWriter);
 
 impl io::Write for LineWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
@@ -164,12 +176,12 @@ impl io::Write for LineWriter<'_> {
     }
 }
 
-/// A peer's bytes in a form that is safe to print and not too long for one line.
+/// Returns a peer's bytes in a form that is safe to print and not too long for one line.
 pub(crate) fn escaped(bytes: &[u8]) -> Escaped<'_> {
     Escaped(bytes)
 }
 
-/// See [`escaped`]. Formatting happens only if the line is logged.
+/// Bytes as [`escaped`] shows them. They are formatted only if the line is logged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Escaped<'a>(&'a [u8]);
 
@@ -184,12 +196,126 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+// ---- standard streams -----------------------------------------------------------------------------
+
+/// Longest line that is written, with its newline: `PIPE_BUF`, the most that a pipe with room takes
+/// without blocking the writer.
+const LONGEST: usize = 4096;
+
+/// End of a line that was too long.
+const CUT: &[u8] = b"...\n";
+
+/// Whether a line was written.
+#[must_use = "a line that was dropped should be counted"]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WriteOutcome {
+    /// The whole line.
+    Written,
+    /// Nothing, or a part: the stream is full or closed.
+    Dropped,
+}
+
+/// Writes one line, or drops it when it cannot be taken at once.
+pub(crate) fn try_write_line(stream: BorrowedFd<'_>, line: &[u8]) -> WriteOutcome {
+    if line.len() <= LONGEST {
+        return write_all(stream, line);
+    }
+    let mut short = line[..cut_at(line)].to_vec();
+    short.extend_from_slice(CUT);
+    write_all(stream, &short)
+}
+
+/// Returns where to cut a long line: so that it fits, and not inside a UTF-8 sequence.
+fn cut_at(line: &[u8]) -> usize {
+    let mut end = LONGEST - CUT.len();
+    while end > 0 && line[end] & 0xC0 == 0x80 {
+        end -= 1;
+    }
+    end
+}
+
+fn write_all(stream: BorrowedFd<'_>, mut rest: &[u8]) -> WriteOutcome {
+    while !rest.is_empty() {
+        if !has_room(stream) {
+            return WriteOutcome::Dropped;
+        }
+        match rustix::io::write(stream, rest) {
+            Ok(0) => return WriteOutcome::Dropped,
+            Ok(written) => rest = &rest[written..],
+            Err(Errno::INTR) => {}
+            // EPIPE (the reader has closed it), ENOSPC (the disk is full), EIO (the terminal is gone).
+            Err(_) => return WriteOutcome::Dropped,
+        }
+    }
+    WriteOutcome::Written
+}
+
+fn has_room(stream: BorrowedFd<'_>) -> bool {
+    const NOW: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    loop {
+        let mut fds = [PollFd::from_borrowed_fd(stream, PollFlags::OUT)];
+        match poll(&mut fds, Some(&NOW)) {
+            Ok(_) => {
+                let events = fds[0].revents();
+                let closed = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+                return events.contains(PollFlags::OUT) && !events.intersects(closed);
+            }
+            Err(Errno::INTR) => {}
+            Err(_) => return false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, pipe};
+    use std::os::fd::AsFd;
+
     use super::*;
 
     #[test]
-    fn control_bytes_of_a_peer_are_shown_as_escapes() {
+    fn a_line_for_a_full_or_closed_pipe_is_dropped() {
+        let (reader, writer) = pipe().expect("a pipe");
+        let line = [b'x'; 1000];
+        let mut written = 0;
+        while try_write_line(writer.as_fd(), &line) == WriteOutcome::Written {
+            written += 1;
+            assert!(written < 100_000, "a pipe without a reader must fill up");
+        }
+        assert!(written > 0);
+        drop(reader);
+        assert_eq!(
+            try_write_line(writer.as_fd(), &line),
+            WriteOutcome::Dropped,
+            "the reader is closed"
+        );
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_characters_and_keeps_its_newline() {
+        let (mut reader, writer) = pipe().expect("a pipe");
+        let line = format!("x{}\n", "é".repeat(LONGEST));
+        assert_eq!(
+            try_write_line(writer.as_fd(), line.as_bytes()),
+            WriteOutcome::Written
+        );
+        drop(writer);
+        let mut text = String::new();
+        reader
+            .read_to_string(&mut text)
+            .expect("the cut leaves valid UTF-8");
+        assert!(
+            text.len() <= LONGEST && text.ends_with("é...\n"),
+            "{}",
+            text.len()
+        );
+    }
+
+    #[test]
+    fn control_bytes_of_a_peer_are_escaped() {
         let every: Vec<u8> = (0..=255).collect();
         let text = escaped(&every).to_string();
         assert!(
@@ -200,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn long_messages_are_shown_in_part() {
+    fn long_messages_are_shortened() {
         let text = escaped(&[0; 100_000]).to_string();
         assert!(
             text.len() < 2000 && text.ends_with("and 99744 more"),

@@ -1,25 +1,20 @@
-//! An echo server: it sends every client back exactly the bytes that it sent.
+//! An echo server: it sends every client back exactly the bytes that the client sent.
 //!
-//! Start reading at [`echo`], the handler that serves one connection; it is what programs on the
-//! Wakeful runtime look like. Around it, in the order in which a run of the program comes by:
+//! Files in the order in which a newcomer reads them. Imports only lead from a later entry of the
+//! second list to an earlier one.
 //!
-//! | file | job |
-//! |---|---|
-//! | `args`, `address` | the command line |
-//! | `log`, `output` | log lines that never make the server wait |
-//! | `limits` | how many descriptors there are |
-//! | `runtime` | the runtime, with what the arguments ask of it |
-//! | `program` | start, signals, end: the root future |
-//! | `signals` | SIGINT, SIGTERM, SIGUSR1 |
-//! | `listen`, `unix_socket` | listening sockets |
-//! | `team` | one server per thread |
-//! | `server`, `accept` | how a client becomes a task |
-//! | `datagrams` | the echo of UDP: one task per socket |
-//! | `connections`, `connection`, `stream` | what is known of each client |
-//! | **`echo`**, `patience` | **the echo itself**, and its time limits |
-//! | `drain` | the graceful end |
-//! | `report` | figures and the list of tasks |
-//! | `bell`, `race` | two small futures that the rest is built with |
+//! 1. [`echo`]: the handler of one connection, which is what a program on Wakeful looks like. Its
+//!    waits have the time limits of [`timeouts`].
+//! 2. [`accept`]: `wakeful_net::serve` turns each client into a task that runs the handler.
+//!    [`connection`] is what is known of that client, [`state`] what all connections share.
+//! 3. [`udp`]: the echo of datagrams, one task per socket.
+//! 4. [`program`]: start, signals and end, as the root future.
+//!    [`server`], [`shutdown`] and [`workers`] are what it starts and stops.
+//! 5. [`args`], [`log`], [`setup`], [`listen`] and [`stats`]: the command line, log lines that
+//!    never block, runtime and descriptor limit, listening sockets, counters and task list.
+//!
+//! From the bottom: `args`, `setup`, `log`, `listen`, `timeouts`, `connection`, `state`, `echo`,
+//! `accept`, `udp`, `stats`, `server`, `shutdown`, `workers`, `program`, `main`.
 //!
 //! There is no `unsafe` code here, and one thread unless `--threads` asks for more.
 
@@ -29,60 +24,51 @@ use std::io::Write;
 use std::process::ExitCode;
 
 mod accept;
-mod address;
 mod args;
-mod bell;
 mod connection;
-mod connections;
-mod datagrams;
-mod drain;
 mod echo;
-mod limits;
 mod listen;
 mod log;
-mod output;
-mod patience;
 mod program;
-mod race;
-mod report;
-mod runtime;
 mod server;
-mod signals;
-mod stream;
-mod team;
-mod unix_socket;
+mod setup;
+mod shutdown;
+mod state;
+mod stats;
+mod timeouts;
+mod udp;
+mod workers;
 
 use args::Args;
-use output::Put;
-use program::Failure;
+use log::WriteOutcome;
+use program::StartError;
 
 fn main() -> ExitCode {
     let args = match Args::from_command_line() {
         Ok(args) => args,
-        Err(answer) => return tell(&answer),
+        Err(answer) => return print_usage(&answer),
     };
     log::start(&args);
-    let limit = limits::raise_descriptor_limit();
-    let outcome = runtime::build(&args)
-        .map_err(|error| Failure::System("make the runtime", error))
+    let limit = setup::raise_descriptor_limit();
+    let outcome = setup::build_runtime(&args)
+        .map_err(|error| StartError::System("create the runtime", error))
         .and_then(|runtime| runtime.block_on(program::run(&args, limit)));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            log::complain(&failure.to_string());
+        Err(error) => {
+            log::print_error(&error.to_string());
             ExitCode::FAILURE
         }
     }
 }
 
-/// Prints what `--help` and `--version` ask for (status 0), or what is wrong with the arguments
-/// (status 2).
-fn tell(answer: &clap::Error) -> ExitCode {
+/// Prints the text of `--help` and `--version` (status 0), or a usage error (status 2).
+fn print_usage(answer: &clap::Error) -> ExitCode {
     let text = answer.render().to_string();
     if answer.use_stderr() {
-        // If stderr is gone, the status still tells.
-        match output::put(rustix::stdio::stderr(), text.as_bytes()) {
-            Put::Written | Put::Dropped => return ExitCode::from(2),
+        // If stderr is closed, the status still reports the error.
+        match log::try_write_line(rustix::stdio::stderr(), text.as_bytes()) {
+            WriteOutcome::Written | WriteOutcome::Dropped => return ExitCode::from(2),
         }
     }
     match std::io::stdout().write_all(text.as_bytes()) {

@@ -1,4 +1,4 @@
-//! A peer that is slow, or never reads at all, costs one buffer and disturbs nobody.
+//! A peer that is slow, or never reads, costs one buffer and does not affect other clients.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -11,11 +11,11 @@ use std::time::Duration;
 use socket2::{Domain, SockAddr, Socket, Type};
 use support::*;
 
-/// What resident memory may grow by.
+/// Allowed growth of resident memory.
 const ALLOWED: u64 = 16 << 20;
 
 #[test]
-fn sixty_four_mebibytes_against_a_slow_reader_stay_in_bounds() {
+fn a_slow_reader_of_64_mebibytes_costs_bounded_memory() {
     let server = Server::start(&["-q"]);
     server.assert_serves();
     let before = resident(server.pid());
@@ -51,7 +51,7 @@ fn sixty_four_mebibytes_against_a_slow_reader_stay_in_bounds() {
 }
 
 #[test]
-fn clients_that_never_read_disturb_nobody() {
+fn clients_that_never_read_do_not_affect_others() {
     let mut server = Server::start(&["-q"]);
     server.assert_serves();
     let before = resident(server.pid());
@@ -59,22 +59,22 @@ fn clients_that_never_read_disturb_nobody() {
     thread::scope(|scope| {
         for client in &mut stuck {
             scope.spawn(|| {
-                let sent = stuff(client, 64 << 20);
+                let sent = fill_connection(client, 64 << 20);
                 assert!(
                     sent < 64 << 20,
-                    "the server read {sent} bytes it could not give back"
+                    "the server read {sent} bytes that it could not send back"
                 );
             });
         }
-        let mut lively = server.connect();
+        let mut active = server.connect();
         for round in 0..200 {
-            assert_echo(&mut lively, &noise(1000, round));
+            assert_echo(&mut active, &noise(1000, round));
         }
     });
     server.assert_serves();
     let grown = resident(server.pid()).saturating_sub(before);
     assert!(grown <= ALLOWED, "resident memory grew by {grown} bytes");
-    wait_until("the server to rest, now that nothing moves", || {
+    wait_until("the server to become idle", || {
         cpu_share(server.pid(), Duration::from_millis(200)) < 0.1
     });
     drop(stuck);
@@ -82,18 +82,18 @@ fn clients_that_never_read_disturb_nobody() {
 }
 
 #[test]
-fn a_tiny_receive_buffer_gets_eight_mebibytes_intact_while_others_are_served() {
+fn a_client_with_a_tiny_receive_buffer_gets_8_mebibytes_while_others_are_served() {
     let server = Server::start(&["-q"]);
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.set_recv_buffer_size(4096).unwrap(); // before connecting, so that the window is small
     socket.connect(&SockAddr::from(server.address())).unwrap();
     let mut client = std::net::TcpStream::from(socket);
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
     let message = noise(8 << 20, 8);
     let mut writer = client.try_clone().unwrap();
     thread::scope(|scope| {
         scope.spawn(|| writer.write_all(&message).unwrap());
-        let mut lively = server.connect();
+        let mut active = server.connect();
         let mut at = 0;
         let mut piece = [0; 1024];
         while at < message.len() {
@@ -104,7 +104,7 @@ fn a_tiny_receive_buffer_gets_eight_mebibytes_intact_while_others_are_served() {
             );
             at += length;
             if at % 4096 < length {
-                assert_echo(&mut lively, b"and me?");
+                assert_echo(&mut active, b"and me?");
             }
         }
     });

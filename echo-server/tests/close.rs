@@ -1,4 +1,4 @@
-//! How connections end: orderly, by a reset, in the middle; nothing is left of them.
+//! How connections end: orderly, with a reset, in the middle of a message. Nothing of them is left.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -11,7 +11,7 @@ use std::os::unix::net::UnixStream;
 use support::*;
 
 #[test]
-fn a_client_that_leaves_is_one_info_line_with_its_peer_and_its_bytes() {
+fn a_closed_connection_is_one_info_line_with_peer_address_and_bytes() {
     let server = Server::start(&[]);
     let before = descriptors(server.pid());
     let mut client = server.connect();
@@ -27,7 +27,7 @@ fn a_client_that_leaves_is_one_info_line_with_its_peer_and_its_bytes() {
     );
     assert!(
         lines[0].contains(&server.names[0]),
-        "it says which address: {lines:?}"
+        "the local address is missing: {lines:?}"
     );
     wait_until("the descriptor to be closed", || {
         descriptors(server.pid()) == before
@@ -36,7 +36,7 @@ fn a_client_that_leaves_is_one_info_line_with_its_peer_and_its_bytes() {
 }
 
 #[test]
-fn a_reset_is_one_warning_with_its_peer_its_bytes_and_the_error() {
+fn a_reset_is_one_warning_with_peer_bytes_and_error() {
     let server = Server::start(&[]);
     let mut client = server.connect();
     let peer = client.local_addr().unwrap();
@@ -54,7 +54,7 @@ fn a_reset_is_one_warning_with_its_peer_its_bytes_and_the_error() {
 }
 
 #[test]
-fn a_client_that_leaves_without_reading_harms_nobody() {
+fn clients_that_close_without_reading_do_not_affect_others() {
     let mut server = Server::start(&[]);
     for round in 0..100 {
         let mut client = server.connect();
@@ -66,7 +66,7 @@ fn a_client_that_leaves_without_reading_harms_nobody() {
 }
 
 #[test]
-fn descriptors_return_to_the_start_after_a_thousand_clients_who_leave_in_every_way() {
+fn no_descriptor_leaks_after_1000_clients_that_close_in_every_way() {
     allow_many_descriptors();
     let mut server = Server::start(&["-q"]);
     let pid = server.pid();
@@ -84,7 +84,7 @@ fn descriptors_return_to_the_start_after_a_thousand_clients_who_leave_in_every_w
                 }
                 3 => {
                     client.write_all(&noise(100_000, 5)).unwrap();
-                    reset(client); // in the middle of the echo
+                    reset(client); // during the echo
                 }
                 _ => {
                     client.write_all(b"unread").unwrap();
@@ -100,7 +100,7 @@ fn descriptors_return_to_the_start_after_a_thousand_clients_who_leave_in_every_w
 }
 
 #[test]
-fn a_unix_client_that_vanishes_with_unread_data_harms_nobody() {
+fn unix_clients_that_close_with_unread_data_do_not_affect_others() {
     let directory = Directory::new("vanish");
     let (unix, path) = directory.socket("echo.sock");
     let mut server = Server::start_on(&[&unix], 1);
@@ -110,42 +110,42 @@ fn a_unix_client_that_vanishes_with_unread_data_harms_nobody() {
         drop(client);
     }
     let mut client = UnixStream::connect(&path).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
     assert_echo(&mut client, b"still there?");
     server.assert_ends_well();
 }
 
 #[test]
-fn an_idle_timeout_ends_those_who_send_nothing_and_nobody_else() {
+fn idle_timeout_closes_idle_connections_only() {
     let server = Server::start(&["--idle-timeout", "300ms"]);
     let mut idle = server.connect();
     let mut busy = server.connect();
-    // Busy for longer than the timeout, by the idle one's clock: until that was closed.
+    // Busy for longer than the timeout: until the idle connection was closed.
     idle.set_nonblocking(true).unwrap();
-    wait_until("the idle one to be closed", || {
+    wait_until("the idle connection to be closed", || {
         assert_echo(&mut busy, b"busy");
         matches!(idle.read(&mut [0]), Ok(0))
     });
     assert_echo(&mut busy, b"still served");
-    server.wait_for_log("sent nothing");
+    server.wait_for_log("idle timeout");
     let lines = server.log_lines(&idle.local_addr().unwrap().to_string());
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].contains("sent nothing"), "{lines:?}");
+    assert!(lines[0].contains("idle timeout"), "{lines:?}");
 }
 
 #[test]
-fn both_timeouts_end_a_peer_that_takes_nothing() {
+fn both_timeouts_close_the_connection_of_a_peer_that_takes_nothing() {
     for flag in ["--write-timeout", "--idle-timeout"] {
         let server = Server::start(&[flag, "300ms"]);
         let mut stuck = server.connect();
-        stuff(&mut stuck, 256 << 20);
-        server.wait_for_log("took nothing");
+        fill_connection(&mut stuck, 256 << 20);
+        server.wait_for_log("write timeout");
         server.assert_serves();
     }
 }
 
 #[test]
-fn a_write_timeout_leaves_alone_who_merely_sends_nothing() {
+fn write_timeout_does_not_close_an_idle_connection() {
     let server = Server::start(&["--write-timeout", "50ms"]);
     let mut client = server.connect();
     assert_echo(&mut client, b"before");

@@ -1,4 +1,4 @@
-//! `udp://`: every datagram goes back whole to its sender, whatever becomes of the others.
+//! `udp://`: every datagram goes back whole to its sender, independently of others.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,13 +10,13 @@ use std::time::Instant;
 use rustix::process::Signal;
 use support::*;
 
-/// The UDP address that the server printed in that place.
-fn address(server: &Server, place: usize) -> SocketAddr {
-    let name = server.names[place].strip_prefix("udp://").unwrap();
+/// Returns the UDP address with this index.
+fn address(server: &Server, index: usize) -> SocketAddr {
+    let name = server.names[index].strip_prefix("udp://").unwrap();
     name.parse().unwrap()
 }
 
-/// A client of that address alone.
+/// Connects a client to an address.
 fn client(address: SocketAddr) -> UdpSocket {
     let local = if address.is_ipv4() {
         "127.0.0.1:0"
@@ -25,7 +25,7 @@ fn client(address: SocketAddr) -> UdpSocket {
     };
     let client = UdpSocket::bind(local).unwrap();
     client.connect(address).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
     client
 }
 
@@ -43,7 +43,7 @@ fn assert_answers(client: &UdpSocket, message: &[u8]) {
 
 #[test]
 fn datagrams_of_every_size_come_back_whole() {
-    // A small read buffer is for streams: a datagram cut off would be lost.
+    // The size of the read buffer applies to streams only, because the rest of a datagram is lost.
     let mut server = Server::start_on(&["udp://127.0.0.1:0", "--buffer-size", "16"], 1);
     let client = client(address(&server, 0));
     for size in [0, 1, 2, 15, 16, 17, 512, 1472, 9000, 65_506, 65_507] {
@@ -80,14 +80,14 @@ fn a_name_stands_for_all_its_addresses() {
 }
 
 #[test]
-fn each_client_gets_its_own_datagrams_and_those_that_vanish_do_no_harm() {
+fn each_client_gets_its_own_datagrams_while_other_clients_vanish() {
     let mut server = Server::start_on(&["udp://127.0.0.1:0"], 1);
     let address = address(&server, 0);
     let clients: Vec<UdpSocket> = (0..50).map(|_| client(address)).collect();
     for round in 0..300 {
-        // Gone before the answer comes: its port is closed by then.
+        // Its port is closed before the answer arrives.
         drop(client(address).send(b"and gone"));
-        // Not more at once than the kernel keeps for a server that has no processor just now.
+        // Not more at once than the kernel's queue holds while the server does not run.
         if round % 50 == 49 {
             assert_answers(&clients[0], b"still there?");
         }
@@ -107,11 +107,11 @@ fn each_client_gets_its_own_datagrams_and_those_that_vanish_do_no_harm() {
 }
 
 #[test]
-fn what_had_arrived_before_the_signal_is_answered() {
+fn datagrams_received_before_the_signal_are_answered() {
     let mut server = Server::start_on(&["udp://127.0.0.1:0"], 1);
     let client = client(address(&server, 0));
     assert_answers(&client, b"it runs");
-    // Stopped, it cannot answer any of these before it sees the signal.
+    // A stopped server answers none of these before it sees the signal.
     server.signal(Signal::STOP);
     for number in 0..100_u8 {
         client.send(&[number; 32]).unwrap();
@@ -128,12 +128,12 @@ fn what_had_arrived_before_the_signal_is_answered() {
 }
 
 #[test]
-fn a_flood_that_never_ends_does_not_keep_the_server_alive() {
+fn an_endless_flood_does_not_delay_the_shutdown_beyond_the_grace_period() {
     let mut server = Server::start_on(&["udp://127.0.0.1:0", "-q", "--grace", "300ms"], 1);
     let address = address(&server, 0);
     let flood = std::thread::spawn(move || {
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + DEADLINE;
         let refused = || client.connect(address).and_then(|()| client.send(&[7; 64]));
         while Instant::now() < end {
             if refused().is_err() {
@@ -147,7 +147,7 @@ fn a_flood_that_never_ends_does_not_keep_the_server_alive() {
 }
 
 #[test]
-fn statistics_and_the_report_tell_of_datagrams() {
+fn stats_and_sigusr1_include_datagrams() {
     let mut server = Server::start_on(&["udp://127.0.0.1:0", "--stats", "100ms"], 1);
     let client = client(address(&server, 0));
     for _ in 0..3 {
@@ -162,11 +162,11 @@ fn statistics_and_the_report_tell_of_datagrams() {
     server.signal(Signal::USR1);
     server.wait_for_log("messages=3");
     server.wait_for_log("bytes=300");
-    let told = format!(
+    let line = format!(
         "serves {}: 3 datagrams received, 3 sent back",
         server.names[0]
     );
-    server.wait_for_log(&told);
+    server.wait_for_log(&line);
     server.wait_for_log("UdpSocket::readable");
     server.assert_ends_well();
 }
@@ -189,7 +189,7 @@ fn threads_share_the_port_and_all_clients_are_answered() {
 }
 
 #[test]
-fn a_port_in_use_is_one_line_and_a_tcp_port_is_not_in_the_way() {
+fn a_udp_port_in_use_is_one_error_line_and_a_tcp_port_does_not_conflict() {
     let mut first = Server::start_on(&["127.0.0.1:0"], 1);
     let port = first.address().port();
     let mut second = Server::start_on(&[&format!("udp://127.0.0.1:{port}")], 1);
@@ -199,9 +199,9 @@ fn a_port_in_use_is_one_line_and_a_tcp_port_is_not_in_the_way() {
         .unwrap();
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stderr).unwrap();
-    let told = text.lines().last().unwrap();
+    let line = text.lines().last().unwrap();
     assert!(
-        told.contains(&format!("udp://127.0.0.1:{port}: Address already in use")),
+        line.contains(&format!("udp://127.0.0.1:{port}: Address already in use")),
         "{text}"
     );
     first.assert_ends_well();

@@ -1,4 +1,5 @@
-//! When descriptors run out: nobody is dropped, nothing spins, and everybody's turn comes.
+//! When descriptors run out: no client is dropped, the server does not spin, and waiting clients are
+//! served later.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,8 +11,8 @@ use std::time::Duration;
 
 use support::*;
 
-/// Two hundred clients of a server that may open 64 descriptors. Those who got in are served, the
-/// others wait without costing CPU time, and get in as soon as somebody leaves.
+/// Connects 200 clients to a server with 64 descriptors. Accepted clients are served. The others wait
+/// without CPU time and are accepted as soon as a connection closes.
 fn two_hundred_clients(arguments: &[&str]) -> Server {
     let mut server = Server::start_with_descriptors(64, arguments);
     let pid = server.pid();
@@ -21,16 +22,16 @@ fn two_hundred_clients(arguments: &[&str]) -> Server {
             .write_all(format!("client {number}").as_bytes())
             .unwrap();
     }
-    // The first ones are in, whatever the order in which the kernel queued them.
+    // The first clients are accepted first.
     assert_receives(&mut clients[0], b"client 0");
     assert_echo(&mut clients[0], b"served meanwhile");
 
     let share = cpu_share(pid, Duration::from_secs(1));
-    assert!(share < 0.30, "it spins: {share:.2} of a core");
+    assert!(share < 0.30, "the server spins: {share:.2} of a core");
     println!("CPU share with 200 clients and 64 descriptors: {share:.3}");
     assert_echo(&mut clients[0], b"still served");
 
-    // Everybody who leaves makes room for one who waits; no new client comes to wake the server.
+    // Each closed connection makes room for a waiting client; no new client wakes the server.
     for (number, mut client) in clients.into_iter().enumerate() {
         if number > 0 {
             assert_receives(&mut client, format!("client {number}").as_bytes());
@@ -43,49 +44,49 @@ fn two_hundred_clients(arguments: &[&str]) -> Server {
 }
 
 #[test]
-fn with_64_descriptors_200_clients_are_all_served_in_turn() {
+fn with_64_descriptors_200_clients_are_served_in_turn() {
     let mut server = two_hundred_clients(&[]);
     server.wait_for_log("the descriptor limit is 64");
     assert!(
-        server.log_lines("cannot accept").is_empty(),
-        "the limit is respected, not run into"
+        server.log_lines("accept failed").is_empty(),
+        "the server exceeded its limit"
     );
     server.assert_ends_well();
 }
 
 #[test]
-fn when_descriptors_run_out_accepting_pauses_and_resumes_by_itself() {
-    // Allowed more connections than there are descriptors, so that accept4(2) itself fails.
+fn accepting_pauses_when_descriptors_run_out_and_resumes_by_itself() {
+    // More connections than descriptors are allowed, so that accept4(2) itself fails.
     let mut server = two_hundred_clients(&["--max-connections", "1000"]);
-    let lines = server.log_lines("cannot accept");
-    assert_eq!(lines.len(), 1, "one line per storm: {lines:?}");
+    let lines = server.log_lines("accept failed");
+    assert_eq!(lines.len(), 1, "one line per incident: {lines:?}");
     assert!(lines[0].contains("Too many open files"), "{lines:?}");
     server.assert_ends_well();
 }
 
 #[test]
-fn past_the_limit_on_connections_accepting_waits() {
+fn beyond_the_connection_limit_clients_wait_in_the_queue() {
     let server = Server::start(&["--max-connections", "2"]);
     let (mut one, mut two) = (server.connect(), server.connect());
     assert_echo(&mut one, b"1");
     assert_echo(&mut two, b"2");
-    let mut three = server.connect(); // by the kernel, into the queue
+    let mut three = server.connect(); // in the listening queue
     three.write_all(b"3").unwrap();
     three
         .set_read_timeout(Some(Duration::from_millis(200)))
         .unwrap();
     assert!(
         std::io::Read::read(&mut three, &mut [0]).is_err(),
-        "there is no room for it"
+        "the limit is reached"
     );
-    three.set_read_timeout(Some(PATIENCE)).unwrap();
+    three.set_read_timeout(Some(DEADLINE)).unwrap();
     drop(one);
     assert_receives(&mut three, b"3");
     assert_echo(&mut two, b"2");
 }
 
 #[test]
-fn the_limit_holds_over_several_addresses() {
+fn the_connection_limit_is_shared_by_all_addresses() {
     let arguments = ["127.0.0.1:0", "127.0.0.1:0", "--max-connections", "1"];
     let server = Server::start_on(&arguments, 2);
     for place in [0, 1, 1, 0, 0] {
@@ -99,7 +100,7 @@ fn the_limit_holds_over_several_addresses() {
         }
         assert_echo(&mut first, b"still in");
         drop(first);
-        // One at a time; which one comes first is not promised.
+        // One at a time, in either order.
         let (a, b) = (waiting.remove(0), waiting.remove(0));
         std::thread::scope(|scope| {
             for mut client in [a, b] {
@@ -110,7 +111,7 @@ fn the_limit_holds_over_several_addresses() {
 }
 
 #[test]
-fn the_soft_limit_is_raised_to_the_hard_one_and_logged() {
+fn the_soft_descriptor_limit_is_raised_to_the_hard_limit_and_logged() {
     let mut command = std::process::Command::new("sh");
     command
         .arg("-c")

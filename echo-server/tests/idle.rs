@@ -1,4 +1,4 @@
-//! At rest the server does nothing at all: no wake-up, no CPU time, no thread, hardly any memory.
+//! An idle server does nothing: no wake-up, no CPU time, no further thread, little memory.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,43 +10,43 @@ use std::time::Duration;
 
 use support::*;
 
-/// Waits until the server has not woken up for a while: what came before is over.
+/// Waits until the server has not woken up for 50 ms. Returns its number of wake-ups.
 fn settle(pid: i32) -> u64 {
     let mut last = voluntary_switches(pid);
-    wait_until("the server to come to rest", || {
+    wait_until("the server to become idle", || {
         thread::sleep(Duration::from_millis(50));
         let now = voluntary_switches(pid);
-        let rests = now == last;
+        let is_idle = now == last;
         last = now;
-        rests
+        is_idle
     });
     last
 }
 
 #[test]
-fn idle_clients_cost_no_wake_up_and_no_cpu_time() {
+fn idle_clients_cause_no_wake_up_and_no_cpu_time() {
     let mut server = Server::start(&[]);
     let mut clients: Vec<TcpStream> = (0..100).map(|_| server.connect()).collect();
     for client in &mut clients {
-        assert_echo(client, b"and now we rest");
+        assert_echo(client, b"before the pause");
     }
     let pid = server.pid();
     let before = (settle(pid), cpu_time(pid));
     thread::sleep(Duration::from_secs(1));
     assert_eq!((voluntary_switches(pid), cpu_time(pid)), before);
     assert_eq!(status(pid, "Threads"), 1);
-    assert_echo(&mut clients[50], b"and now we work");
+    assert_echo(&mut clients[50], b"after the pause");
     server.assert_ends_well();
 }
 
 #[test]
-fn five_thousand_idle_connections_hold_less_than_a_kibibyte_each() {
+fn an_idle_connection_holds_less_than_a_kibibyte() {
     const CLIENTS: usize = 5000;
     allow_many_descriptors();
     let server = Server::start(&["-q"]);
     server.assert_serves();
     let pid = server.pid();
-    // The first thousand pays for what grows in steps: tables, the allocator's own.
+    // Tables and the allocator's own data grow in steps, so the first 1,000 are not measured.
     let mut clients: Vec<TcpStream> = Vec::new();
     let mut resident_at = Vec::new();
     for number in 0..=CLIENTS {
@@ -54,7 +54,7 @@ fn five_thousand_idle_connections_hold_less_than_a_kibibyte_each() {
             resident_at.push(resident(pid));
         }
         let mut client = server.connect();
-        assert_echo(&mut client, b"one message, then rest");
+        assert_echo(&mut client, b"one message");
         clients.push(client);
     }
     let each = (resident_at[1] - resident_at[0]) / (CLIENTS as u64 - 1000);

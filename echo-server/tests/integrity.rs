@@ -22,12 +22,12 @@ fn one_byte_comes_back_without_a_newline() {
 }
 
 #[test]
-fn a_message_split_at_every_place_comes_back_whole() {
+fn a_message_split_at_any_offset_comes_back_whole() {
     let server = Server::start(&[]);
     let mut client = server.connect();
     let message = b"the quick brown fox jumps over the lazy dog\n";
-    for place in 0..=message.len() {
-        let (first, second) = message.split_at(place);
+    for offset in 0..=message.len() {
+        let (first, second) = message.split_at(offset);
         assert_echo(&mut client, first);
         assert_echo(&mut client, second);
         // And once more without waiting between the two halves.
@@ -36,7 +36,7 @@ fn a_message_split_at_every_place_comes_back_whole() {
     }
 }
 
-/// Sends the rest of a message whose beginning is on its way; expects all of it.
+/// Sends the rest of a message whose beginning was sent; expects all of it.
 fn assert_echo_of(client: &mut TcpStream, rest: &[u8], message: &[u8]) {
     client.write_all(rest).unwrap();
     assert_receives(client, message);
@@ -51,7 +51,7 @@ fn half_close_returns_everything_then_the_end() {
 }
 
 #[test]
-fn data_and_the_end_in_one_go_come_back() {
+fn data_followed_at_once_by_the_end_comes_back() {
     let server = Server::start(&[]);
     for round in 0..200 {
         let mut client = server.connect();
@@ -64,7 +64,7 @@ fn data_and_the_end_in_one_go_come_back() {
 }
 
 #[test]
-fn hello_and_world_never_mix() {
+fn messages_of_two_clients_never_mix() {
     let server = Server::start(&[]);
     let (mut one, mut two) = (server.connect(), server.connect());
     for _ in 0..1000 {
@@ -76,10 +76,10 @@ fn hello_and_world_never_mix() {
 }
 
 #[test]
-fn a_hundred_thousand_bytes_at_once_come_back() {
+fn messages_longer_than_one_read_come_back() {
     let server = Server::start(&[]);
     let mut client = server.connect();
-    // Larger than one read, small enough for the kernel to take it all before anything is read.
+    // Longer than one read, and short enough for the kernel to take it all before a read.
     for length in [65_535, 65_536, 100_000, 200_000] {
         assert_echo(&mut client, &noise(length, 7));
     }
@@ -92,7 +92,7 @@ fn sixty_four_mebibytes_come_back_unchanged() {
 }
 
 #[test]
-fn a_send_of_nothing_changes_nothing() {
+fn an_empty_send_has_no_effect() {
     let server = Server::start(&[]);
     let mut client = server.connect();
     assert_eq!(client.write(b"").unwrap(), 0);
@@ -100,13 +100,13 @@ fn a_send_of_nothing_changes_nothing() {
 }
 
 #[test]
-fn a_small_buffer_only_means_more_reads() {
+fn a_read_buffer_of_one_byte_is_enough() {
     let server = Server::start(&["--buffer-size", "1"]);
     assert_half_close_echo(server.connect(), &noise(5000, 1));
 }
 
 #[test]
-fn a_thousand_clients_each_get_their_own_bytes_from_one_thread() {
+fn one_thread_sends_1000_clients_their_own_bytes() {
     allow_many_descriptors();
     let server = Server::start(&["-q"]);
     let mut clients: Vec<TcpStream> = (0..1000).map(|_| server.connect()).collect();
@@ -122,7 +122,7 @@ fn a_thousand_clients_each_get_their_own_bytes_from_one_thread() {
     assert_eq!(status(server.pid(), "Threads"), 1);
 }
 
-/// Round trips of so many clients at the same time, two hundred each: the sorted times.
+/// Makes 200 round trips on each of several concurrent clients. Returns the sorted times.
 fn round_trips(server: &Server, clients: u64) -> Vec<Duration> {
     let mut times: Vec<Duration> = thread::scope(|scope| {
         let client = |number| {
@@ -150,7 +150,7 @@ fn round_trips(server: &Server, clients: u64) -> Vec<Duration> {
 }
 
 #[test]
-fn a_hundred_clients_at_the_same_time_are_all_served_right() {
+fn concurrent_clients_get_their_own_bytes() {
     let server = Server::start(&["-q"]);
     for clients in [1, 100] {
         let times = round_trips(&server, clients);
@@ -160,16 +160,16 @@ fn a_hundred_clients_at_the_same_time_are_all_served_right() {
 }
 
 #[test]
-fn five_hundred_connects_at_once_are_all_served() {
+fn concurrent_connects_are_all_served() {
     allow_many_descriptors();
     let server = Server::start(&["-q"]);
-    // From several threads, so that many wait in the queue at the same time.
+    // From several threads, so that many clients are in the queue at the same time.
     thread::scope(|scope| {
         for _ in 0..10 {
             scope.spawn(|| {
                 let mut clients: Vec<TcpStream> = (0..50).map(|_| server.connect()).collect();
                 for client in &mut clients {
-                    assert_echo(client, b"me too");
+                    assert_echo(client, b"concurrent");
                 }
             });
         }
@@ -177,7 +177,7 @@ fn five_hundred_connects_at_once_are_all_served() {
 }
 
 #[test]
-fn every_address_of_one_process_is_served_by_its_one_thread() {
+fn one_thread_serves_all_addresses_in_the_order_given() {
     let directory = Directory::new("addresses");
     let (unix, path) = directory.socket("echo.sock");
     let arguments = [
@@ -188,7 +188,7 @@ fn every_address_of_one_process_is_served_by_its_one_thread() {
         &unix,
     ];
     let server = Server::start_on(&arguments, 4);
-    // In the order given, positional ones first.
+    // In the order given, positional arguments first.
     let starts = [
         "tcp://127.0.0.1:",
         "tcp://127.0.0.2:",
@@ -198,11 +198,11 @@ fn every_address_of_one_process_is_served_by_its_one_thread() {
     for (name, start) in server.names.iter().zip(starts) {
         assert!(name.starts_with(start), "{:?}", server.names);
     }
-    for place in [0, 1, 3] {
-        assert_echo(&mut connect_to(server.address_of(place)), b"tcp");
+    for index in [0, 1, 3] {
+        assert_echo(&mut connect_to(server.address_of(index)), b"tcp");
     }
     let mut client = UnixStream::connect(&path).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
     assert_echo(&mut client, b"unix");
     assert_eq!(status(server.pid(), "Threads"), 1);
     for name in &server.names {
@@ -218,7 +218,7 @@ fn a_unix_socket_echoes_like_tcp() {
     assert_eq!(server.names, [unix]);
     for length in [0, 1, 65_536, 1 << 20] {
         let mut client = UnixStream::connect(&path).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.set_read_timeout(Some(DEADLINE)).unwrap();
         let mut writer = client.try_clone().unwrap();
         let message = noise(length, 3);
         thread::scope(|scope| {

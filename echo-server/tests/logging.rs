@@ -1,4 +1,4 @@
-//! The log: what it shows, what it never shows, and that nobody has to read it.
+//! The log: its content, what it never contains, and that the server runs when it is not read.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -7,19 +7,21 @@ mod support;
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rustix::fs::OFlags;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use support::*;
 
-/// What no terminal should be sent by a peer.
+/// Bytes that must not reach a terminal.
 const NASTY: &[u8] = b"\x1b[2J\x1b]0;owned\x07\x00\x01\r\n\xff\xfe\x9b31m";
 
 #[test]
-fn what_a_peer_sends_is_shown_escaped_and_in_part() {
+fn bytes_of_a_peer_are_logged_escaped_and_shortened() {
     let server = Server::start(&["-vv"]);
     let mut client = server.connect();
     assert_echo(&mut client, NASTY);
@@ -34,7 +36,7 @@ fn what_a_peer_sends_is_shown_escaped_and_in_part() {
 }
 
 #[test]
-fn levels_show_more_and_less() {
+fn flags_set_the_log_level() {
     for (flags, expected) in [
         (&["-q"][..], [false, false, false]),
         (&[], [false, false, true]),
@@ -50,7 +52,7 @@ fn levels_show_more_and_less() {
 }
 
 #[test]
-fn rust_log_counts_when_no_flag_is_given_and_nonsense_in_it_is_no_failure() {
+fn rust_log_applies_without_flags_and_an_invalid_one_is_ignored() {
     for (value, flags, message) in [
         ("trace", &[][..], true),
         ("warn", &["-vv"], true),
@@ -79,7 +81,7 @@ fn rust_log_counts_when_no_flag_is_given_and_nonsense_in_it_is_no_failure() {
 }
 
 #[test]
-fn json_is_one_object_per_line() {
+fn json_logs_are_one_object_per_line() {
     let mut server = Server::start(&["--log-format", "json", "-vv"]);
     let mut client = server.connect();
     assert_echo(&mut client, NASTY);
@@ -101,7 +103,7 @@ fn json_is_one_object_per_line() {
 }
 
 #[test]
-fn stats_show_connections_bytes_messages_and_poll_times() {
+fn stats_lines_have_connections_bytes_messages_and_poll_times() {
     let mut server = Server::start(&["-q", "--stats", "100ms"]);
     let mut client = server.connect();
     for _ in 0..50 {
@@ -112,25 +114,27 @@ fn stats_show_connections_bytes_messages_and_poll_times() {
         let busy = !line.contains(" bytes_per_s=0 ");
         busy && fields.iter().all(|field| line.contains(field)) && !line.contains("=none")
     };
-    wait_until("a line of figures", || {
+    wait_until("a line of stats", || {
         server.log_lines("stats").iter().any(seen)
     });
     server.assert_ends_well();
 }
 
-/// Runs the server on a pseudo-terminal and gives back what appeared there.
+/// Runs the server on a pseudo-terminal and returns what it wrote there.
 fn on_a_terminal(environment: &[(&str, &str)]) -> String {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
     let path = ptsname(&master, Vec::new()).unwrap();
+    // Without O_NOCTTY it would become the controlling terminal of a test that leads a session.
     let terminal = File::options()
         .read(true)
         .write(true)
+        .custom_flags(OFlags::NOCTTY.bits().cast_signed())
         .open(path.to_str().unwrap())
         .unwrap();
     let mut command = Command::new("sh");
-    // Stderr is the terminal; the address is still read from stdout.
+    // Stderr is the terminal; the address is read from stdout.
     command
         .arg("-c")
         .arg("exec \"$0\" \"$@\" 2>\"$TERMINAL\"")
@@ -143,11 +147,11 @@ fn on_a_terminal(environment: &[(&str, &str)]) -> String {
         .env_remove("NO_COLOR")
         .envs(environment.iter().copied());
     let shown = Arc::new(Mutex::new(Vec::new()));
-    let mut screen = File::from(master);
+    let mut master = File::from(master);
     let writer = Arc::clone(&shown);
     thread::spawn(move || {
         let mut buffer = [0; 1024];
-        while let Ok(length @ 1..) = screen.read(&mut buffer) {
+        while let Ok(length @ 1..) = master.read(&mut buffer) {
             writer.lock().unwrap().extend_from_slice(&buffer[..length]);
         }
     });
@@ -164,9 +168,9 @@ fn on_a_terminal(environment: &[(&str, &str)]) -> String {
 }
 
 #[test]
-fn a_terminal_gets_colour_unless_refused_and_never_a_peers_escapes() {
+fn a_terminal_gets_color_unless_no_color_is_set_and_never_escapes_of_a_peer() {
     let text = on_a_terminal(&[]);
-    assert!(text.contains("\x1b["), "colour: {text:?}");
+    assert!(text.contains("\x1b["), "no color: {text:?}");
     assert!(
         !text.contains("\x1b[2J") && !text.contains("\x1b]0"),
         "{text:?}"
@@ -176,13 +180,13 @@ fn a_terminal_gets_colour_unless_refused_and_never_a_peers_escapes() {
 }
 
 #[test]
-fn lines_that_nobody_reads_are_dropped_and_counted() {
+fn log_lines_for_a_full_pipe_are_dropped_and_counted() {
     let (mut reader, writer) = std::io::pipe().unwrap();
     let mut command = Command::new(PROGRAM);
     command.args(["127.0.0.1:0", "-vv"]).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(OwnedFd::from(writer));
     let mut child = Killed(command.spawn().unwrap());
-    drop(command); // its copy of the pipe's end
+    drop(command); // it has a copy of the pipe's end
     let mut stdout = child.0.stdout.take().unwrap();
     let mut line = vec![0; 200];
     let length = stdout.read(&mut line).unwrap();
@@ -193,7 +197,7 @@ fn lines_that_nobody_reads_are_dropped_and_counted() {
         .unwrap()
         .parse()
         .unwrap();
-    // A pipe holds 64 KiB; nobody reads these lines.
+    // A pipe holds 64 KiB, and these lines are not read.
     let mut client = connect_to(address);
     for _ in 0..2000 {
         assert_echo(
@@ -210,8 +214,8 @@ fn lines_that_nobody_reads_are_dropped_and_counted() {
             collected.extend_from_slice(&buffer[..length]);
         }
     });
-    // Now somebody does, so sooner or later a line gets through, and the count before it.
-    wait_until("the log to go on", || {
+    // Now the pipe is read, so a later line is written, after the number of dropped lines.
+    wait_until("a line in the log", || {
         assert_echo(&mut client, b"read again");
         let text = String::from_utf8_lossy(&collected.lock().unwrap()).into_owned();
         text.contains("log lines were dropped") && text.contains("read again")

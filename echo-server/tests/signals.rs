@@ -1,4 +1,4 @@
-//! Signals: the graceful end, the sudden one, the report, and those that must change nothing.
+//! Signals: the graceful shutdown, the forced one, the report, and signals without an effect.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -16,12 +16,12 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use support::*;
 
-/// A grace that no pause of the machine uses up, for tests in which nobody is to be cut off; shorter
-/// than [`PATIENCE`], so that the warning is seen if somebody is.
+/// A grace period for tests in which no connection is aborted. It is longer than any pause of the
+/// machine, and shorter than [`DEADLINE`], so that the warning of a failure is seen.
 const LONG: &str = "25s";
 
 #[test]
-fn both_signals_end_the_server_and_its_idle_clients_in_order() {
+fn sigint_and_sigterm_close_idle_connections_and_exit_with_0() {
     for signal in [Signal::INT, Signal::TERM] {
         let mut server = Server::start(&[]);
         let mut clients: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
@@ -36,21 +36,21 @@ fn both_signals_end_the_server_and_its_idle_clients_in_order() {
         }
         assert!(
             TcpStream::connect(address).is_err(),
-            "nobody listens any more"
+            "the port is still open"
         );
         assert!(server.log_lines("WARN").is_empty(), "{}", server.log());
     }
 }
 
 #[test]
-fn what_arrived_before_the_signal_comes_back_even_from_the_listening_queue() {
+fn bytes_received_before_the_signal_come_back_also_from_the_listening_queue() {
     let mut server = Server::start(&["--grace", LONG]);
     let mut known: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
     for client in &mut known {
         assert_echo(client, b"hello");
     }
-    // While the server cannot run: bytes on open connections, new connections with bytes, and
-    // then the signal. It finds all of it at once.
+    // While the server is stopped: bytes on open connections, new connections with bytes, and
+    // then the signal. It sees all of them at once.
     server.signal(Signal::STOP);
     let message = noise(100_000, 3);
     let mut clients = known;
@@ -65,49 +65,49 @@ fn what_arrived_before_the_signal_comes_back_even_from_the_listening_queue() {
         assert_end(client);
     }
     assert_eq!(server.wait().code(), Some(0));
-    assert!(server.log_lines("cut off").is_empty(), "{}", server.log());
+    assert!(server.log_lines("aborted").is_empty(), "{}", server.log());
 }
 
 #[test]
-fn a_listening_queue_longer_than_what_is_accepted_at_once_is_served_to_its_end() {
+fn a_long_listening_queue_is_served_to_its_end_at_shutdown() {
     allow_many_descriptors();
     let directory = Directory::new("queue");
     let (unix, path) = directory.socket("echo.sock");
     let mut server = Server::start_on(&["127.0.0.1:0", &unix, "--grace", LONG], 2);
-    // Several times what one turn accepts, and far more than are polled between two looks at the
-    // kernel.
+    // Several times what one turn accepts, and far more than is polled between two calls of
+    // epoll_wait.
     server.signal(Signal::STOP);
     let mut clients: Vec<(TcpStream, UnixStream)> = (0..600)
         .map(|_| {
             let unix = UnixStream::connect(&path).unwrap();
-            unix.set_read_timeout(Some(PATIENCE)).unwrap();
+            unix.set_read_timeout(Some(DEADLINE)).unwrap();
             (server.connect(), unix)
         })
         .collect();
     for (tcp, unix) in &mut clients {
-        tcp.write_all(b"I was in time").unwrap();
-        unix.write_all(b"I was, too").unwrap();
+        tcp.write_all(b"in time over TCP").unwrap();
+        unix.write_all(b"in time over Unix").unwrap();
     }
     server.signal(Signal::TERM);
     server.signal(Signal::CONT);
     for (tcp, unix) in &mut clients {
-        assert_receives(tcp, b"I was in time");
+        assert_receives(tcp, b"in time over TCP");
         assert_end(tcp);
-        assert_receives(unix, b"I was, too");
+        assert_receives(unix, b"in time over Unix");
         assert_end(unix);
     }
     assert_eq!(server.wait().code(), Some(0));
-    assert!(server.log_lines("cut off").is_empty(), "{}", server.log());
+    assert!(server.log_lines("aborted").is_empty(), "{}", server.log());
 }
 
 #[test]
-fn unix_clients_get_back_what_arrived_before_the_signal() {
+fn bytes_of_unix_clients_before_the_signal_come_back() {
     let directory = Directory::new("end");
     let (unix, path) = directory.socket("echo.sock");
     let mut server = Server::start_on(&[&unix, "--grace", LONG], 1);
     let connect = || {
         let client = UnixStream::connect(&path).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.set_read_timeout(Some(DEADLINE)).unwrap();
         client
     };
     let mut clients: Vec<UnixStream> = (0..5).map(|_| connect()).collect();
@@ -131,7 +131,7 @@ fn unix_clients_get_back_what_arrived_before_the_signal() {
 }
 
 #[test]
-fn an_echo_in_flight_completes_although_the_client_reads_late() {
+fn an_echo_in_flight_completes_for_a_client_that_reads_late() {
     let mut server = Server::start(&["--grace", LONG]);
     let message = noise(1 << 20, 11);
     let mut client = server.connect();
@@ -139,7 +139,7 @@ fn an_echo_in_flight_completes_although_the_client_reads_late() {
     thread::scope(|scope| {
         scope.spawn(|| writer.write_all(&message).unwrap());
         let mut first = [0; 1];
-        client.read_exact(&mut first).unwrap(); // on its way
+        client.read_exact(&mut first).unwrap(); // the echo has begun
         server.signal(Signal::TERM);
         server.wait_for_log("SIGTERM");
         assert!(first[0] == message[0]);
@@ -147,11 +147,11 @@ fn an_echo_in_flight_completes_although_the_client_reads_late() {
         assert_end(&mut client);
     });
     assert_eq!(server.wait().code(), Some(0));
-    assert!(server.log_lines("cut off").is_empty(), "{}", server.log());
+    assert!(server.log_lines("aborted").is_empty(), "{}", server.log());
 }
 
 #[test]
-fn busy_clients_are_stopped_between_two_messages() {
+fn busy_connections_are_ended_between_two_messages() {
     let mut server = Server::start(&["-q", "--grace", LONG]);
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -165,7 +165,7 @@ fn busy_clients_are_stopped_between_two_messages() {
                     if client.write_all(&message).is_err() {
                         break;
                     }
-                    // All of it or nothing of it.
+                    // A whole message or nothing.
                     match client.read_exact(&mut back) {
                         Ok(()) => assert!(back[..] == message[..]),
                         Err(error) => {
@@ -182,40 +182,40 @@ fn busy_clients_are_stopped_between_two_messages() {
         let status = server.wait();
         stop.store(true, Ordering::Relaxed);
         assert_eq!(status.code(), Some(0));
-        assert!(server.log_lines("cut off").is_empty(), "{}", server.log());
+        assert!(server.log_lines("aborted").is_empty(), "{}", server.log());
     });
 }
 
 #[test]
-fn a_stuck_client_is_cut_off_when_the_grace_is_over_with_one_warning() {
+fn stuck_connections_are_aborted_after_the_grace_period_with_one_warning() {
     let mut server = Server::start(&["--grace", "400ms"]);
     let mut stuck: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
     for client in &mut stuck {
-        stuff(client, 256 << 20);
+        fill_connection(client, 256 << 20);
     }
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
     let lines = server.log_lines("WARN");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(
-        lines[0].contains("cut off") && lines[0].ends_with(": 2"),
+        lines[0].contains("aborted connections") && lines[0].ends_with(": 2"),
         "{lines:?}"
     );
 }
 
 #[test]
-fn a_second_signal_ends_it_at_once() {
+fn a_second_signal_ends_the_process_at_once() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let mut server = Server::start(&["--grace", "1h"]);
         let mut stuck = server.connect();
-        stuff(&mut stuck, 256 << 20);
+        fill_connection(&mut stuck, 256 << 20);
         server.signal(Signal::TERM);
         server.wait_for_log("SIGTERM");
         let address = server.address();
         wait_until("the listener to close", || {
             TcpStream::connect(address).is_err()
         });
-        assert!(server.is_alive(), "it waits for the stuck client");
+        assert!(server.is_alive(), "it must wait for the stuck connection");
         server.signal(signal);
         assert_eq!(server.wait().code(), Some(code), "{}", server.log());
     }
@@ -233,14 +233,14 @@ fn a_signal_during_start_up_is_not_lost() {
         thread::sleep(Duration::from_micros(250 * delay));
         kill_process(Pid::from_child(&child.0), Signal::TERM).unwrap();
         let status = wait_for_exit(&mut child.0);
-        // Before the handlers stood, the signal kills the process; after that it ends in order.
+        // Before the handlers are installed, the signal kills the process.
         let expected = status.code() == Some(0) || status.signal() == Some(15);
         assert!(expected, "after {delay}: {status:?}");
     }
 }
 
 #[test]
-fn user1_lists_counters_and_every_task_with_what_it_waits_on() {
+fn sigusr1_logs_counters_and_what_each_task_waits_on() {
     let server = Server::start(&["-q"]);
     let mut client = server.connect();
     assert_echo(&mut client, b"12345");
@@ -264,7 +264,7 @@ fn user1_lists_counters_and_every_task_with_what_it_waits_on() {
 }
 
 #[test]
-fn stop_and_continue_change_nothing() {
+fn sigstop_and_sigcont_have_no_effect_on_connections() {
     let mut server = Server::start(&[]);
     let mut client = server.connect();
     let mut idle = server.connect();

@@ -1,4 +1,4 @@
-//! Starting: what is said when it works, and the one line when it does not.
+//! Starting: the output of a successful start, and the one line of a failed one.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use support::*;
 
-/// Status 1 and exactly one line, with all of these texts.
+/// Asserts status 1 and exactly one line that contains all of these texts.
 #[track_caller]
 fn assert_fails(run: &Run, texts: &[&str]) {
     assert_eq!(run.status, Some(1), "{run:?}");
@@ -36,7 +36,7 @@ fn assert_fails(run: &Run, texts: &[&str]) {
 }
 
 #[test]
-fn help_and_version_end_with_0() {
+fn help_and_version_exit_with_0() {
     let help = run(&["--help"]);
     assert_eq!(help.status, Some(0));
     assert!(
@@ -51,7 +51,7 @@ fn help_and_version_end_with_0() {
 }
 
 #[test]
-fn bad_usage_ends_with_2_and_names_what_is_allowed() {
+fn a_usage_error_exits_with_2_and_names_what_is_allowed() {
     for (arguments, allowed) in [
         (&["127.0.0.1:65536"][..], "0 to 65535"),
         (&["127.0.0.1:-1"], "0 to 65535"),
@@ -77,7 +77,7 @@ fn bad_usage_ends_with_2_and_names_what_is_allowed() {
 }
 
 #[test]
-fn arguments_that_are_not_utf_8_are_refused_or_are_paths() {
+fn arguments_that_are_not_utf_8_are_accepted_only_as_paths() {
     let garbage = OsStr::from_bytes(b"127.0.0.1:\xff\xfe");
     let refused = run(&[garbage]);
     assert_eq!(refused.status, Some(2), "{refused:?}");
@@ -103,12 +103,12 @@ fn arguments_that_are_not_utf_8_are_refused_or_are_paths() {
 }
 
 #[test]
-fn a_port_in_use_is_one_line() {
+fn a_port_in_use_is_one_error_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let texts = ["bind tcp://", address.as_str(), "Address already in use"];
     assert_fails(&run(&[&address]), &texts);
-    // Also with --threads, which share ports with each other but not with strangers.
+    // Also with --threads, which share ports with each other but not with other processes.
     assert_fails(&run(&[&address, "--threads", "2"]), &texts);
     // Also when it is not the first address.
     assert_fails(&run(&["127.0.0.1:0", &address]), &texts);
@@ -125,7 +125,7 @@ fn two_servers_with_threads_do_not_share_a_port() {
 }
 
 #[test]
-fn an_address_of_another_machine_is_one_line() {
+fn an_address_of_another_machine_is_one_error_line() {
     assert_fails(
         &run(&["192.0.2.1:1234"]),
         &["bind tcp://192.0.2.1:1234", "assign requested"],
@@ -133,7 +133,7 @@ fn an_address_of_another_machine_is_one_line() {
 }
 
 #[test]
-fn a_name_that_does_not_exist_is_one_line() {
+fn an_unknown_host_is_one_error_line() {
     assert_fails(
         &run(&["no-such-host.invalid:80"]),
         &["bind tcp://no-such-host.invalid:80: "],
@@ -141,7 +141,7 @@ fn a_name_that_does_not_exist_is_one_line() {
 }
 
 #[test]
-fn a_port_without_the_privilege_is_one_line_that_says_so() {
+fn a_privileged_port_is_one_error_line_that_names_the_privilege() {
     let mut command = Command::new(PROGRAM);
     if rustix::process::geteuid().is_root() {
         command = Command::new("setpriv");
@@ -155,11 +155,11 @@ fn a_port_without_the_privilege_is_one_line_that_says_so() {
         return println!("skipped: any user may listen on port 80 here");
     }
     if command.get_program() == "setpriv" && Command::new("setpriv").arg("-V").output().is_err() {
-        return println!("skipped: running as root, and there is no setpriv to become nobody");
+        return println!("skipped: running as root, and setpriv is missing");
     }
     let run = run_command(command);
     if run.status == Some(127) || run.stderr.starts_with("setpriv") {
-        return println!("skipped: nobody may not run {PROGRAM}: {}", run.stderr);
+        return println!("skipped: user 65534 may not run {PROGRAM}: {}", run.stderr);
     }
     assert_fails(
         &run,
@@ -170,7 +170,7 @@ fn a_port_without_the_privilege_is_one_line_that_says_so() {
 #[test]
 fn without_arguments_loopback_8080_is_served() {
     if TcpListener::bind("127.0.0.1:8080").is_err() {
-        return println!("skipped: somebody uses port 8080");
+        return println!("skipped: port 8080 is in use");
     }
     let server = Server::start_on(&[], 1);
     assert_eq!(server.names, ["tcp://127.0.0.1:8080"]);
@@ -178,12 +178,12 @@ fn without_arguments_loopback_8080_is_served() {
 }
 
 #[test]
-fn a_restart_gets_its_port_back_while_old_connections_linger() {
+fn a_restarted_server_binds_its_port_while_old_connections_are_in_time_wait() {
     let mut server = Server::start(&[]);
     let address = server.address();
     let mut client = server.connect();
     assert_echo(&mut client, b"first");
-    // The server closes first, so that its side lingers in TIME_WAIT.
+    // The server closes first, so that its side is in TIME_WAIT.
     server.assert_ends_well();
     assert_end(&mut client);
     drop(client);
@@ -194,7 +194,7 @@ fn a_restart_gets_its_port_back_while_old_connections_linger() {
 
 // ---- standard streams ----------------------------------------------------------------------------
 
-/// A port that was free a moment ago.
+/// Returns an address whose port was free a moment ago.
 fn free_port() -> std::net::SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -202,9 +202,9 @@ fn free_port() -> std::net::SocketAddr {
         .unwrap()
 }
 
-/// Starts the program with other standard streams; it must serve and end in order all the same.
+/// Starts the program with other standard streams, and checks that it serves and ends in order.
 #[track_caller]
-fn assert_lives_with(mut command: Command) {
+fn assert_runs_with(mut command: Command) {
     let address = free_port();
     command.arg(address.to_string()).stdin(Stdio::null());
     let mut child = Killed(command.spawn().unwrap());
@@ -213,7 +213,7 @@ fn assert_lives_with(mut command: Command) {
     });
     for _ in 0..100 {
         let mut client = connect_to(address);
-        assert_echo(&mut client, b"whoever reads the log");
+        assert_echo(&mut client, b"without a reader");
         reset(client);
     }
     assert_echo(&mut connect_to(address), b"still served");
@@ -234,19 +234,19 @@ fn in_shell(redirections: &str) -> Command {
 }
 
 #[test]
-fn closed_standard_streams_do_no_harm() {
-    assert_lives_with(in_shell(">&-"));
-    assert_lives_with(in_shell("2>&-"));
-    assert_lives_with(in_shell("<&- >&- 2>&-"));
+fn the_server_runs_with_closed_standard_streams() {
+    assert_runs_with(in_shell(">&-"));
+    assert_runs_with(in_shell("2>&-"));
+    assert_runs_with(in_shell("<&- >&- 2>&-"));
 }
 
 #[test]
-fn a_full_disk_does_no_harm() {
-    assert_lives_with(in_shell(">/dev/full 2>/dev/full"));
+fn the_server_runs_with_standard_streams_on_a_full_disk() {
+    assert_runs_with(in_shell(">/dev/full 2>/dev/full"));
 }
 
 #[test]
-fn streams_whose_reader_has_left_do_no_harm() {
+fn the_server_runs_with_standard_streams_without_a_reader() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = Command::new(PROGRAM);
@@ -254,11 +254,11 @@ fn streams_whose_reader_has_left_do_no_harm() {
         .arg("-vv")
         .stdout(OwnedFd::from(writer.try_clone().unwrap()));
     command.stderr(OwnedFd::from(writer));
-    assert_lives_with(command);
+    assert_runs_with(command);
 }
 
 #[test]
-fn full_pipes_do_no_harm() {
+fn the_server_runs_with_full_pipes_as_standard_streams() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     fill(&mut writer);
     let mut command = Command::new(PROGRAM);
@@ -266,7 +266,7 @@ fn full_pipes_do_no_harm() {
         .arg("-vv")
         .stdout(OwnedFd::from(writer.try_clone().unwrap()));
     command.stderr(OwnedFd::from(writer));
-    assert_lives_with(command);
+    assert_runs_with(command);
     drop(reader);
 }
 
@@ -292,7 +292,7 @@ fn the_socket_file_is_removed_at_the_end() {
 }
 
 #[test]
-fn a_file_that_another_server_has_put_there_since_is_not_removed() {
+fn the_socket_file_of_a_later_server_is_not_removed() {
     let directory = Directory::new("other");
     let (unix, path) = directory.socket("echo.sock");
     let mut server = Server::start_on(&[&unix], 1);
@@ -310,7 +310,7 @@ fn a_stale_socket_is_replaced() {
     assert!(path.exists());
     let mut server = Server::start_on(&[&unix], 1);
     assert_echo(&mut UnixStream::connect(&path).unwrap(), b"replaced");
-    // Killed without a chance to clean up, and started again.
+    // Killed, so that it cannot clean up, and started again.
     server.signal(Signal::KILL);
     server.wait();
     let server = Server::start_on(&[&unix], 1);
@@ -319,7 +319,7 @@ fn a_stale_socket_is_replaced() {
 }
 
 #[test]
-fn what_is_not_a_dead_socket_is_refused_and_left_alone() {
+fn a_path_that_is_not_a_stale_socket_is_refused_and_left_as_it_is() {
     let directory = Directory::new("refused");
     let (unix, path) = directory.socket("file");
     fs::write(&path, "precious").unwrap();

@@ -1,7 +1,7 @@
-//! What the kernel sees, through strace: how many calls a message and a connection cost, and that
-//! no error the kernel may return does harm.
+//! System calls, through strace: how many a message and a connection cost, and that the server
+//! survives every error that the kernel can return.
 //!
-//! Skipped, with a line that says so, where there is no strace or it may not trace.
+//! Skipped, with a message, where strace is missing or not permitted to trace.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use support::*;
 
-/// Whether strace works here; if not, says that the test is skipped.
+/// Returns whether strace works here. Otherwise prints that the test is skipped.
 fn can_trace() -> bool {
     let mut command = Command::new("strace");
     command
@@ -26,7 +26,7 @@ fn can_trace() -> bool {
         .stderr(Stdio::null());
     let works = command.status().is_ok_and(|status| status.success());
     if !works {
-        println!("skipped: there is no strace here, or it may not trace");
+        println!("skipped: strace is missing, or not permitted to trace");
     }
     works
 }
@@ -39,7 +39,8 @@ struct Traced {
 }
 
 impl Traced {
-    /// `-D` makes the server, not strace, our child, so that signals reach it.
+    /// Starts a server under strace. With `-D` the server is the child of this process, and not
+    /// strace, so that signals reach it.
     fn start(name: &str, options: &[&str], arguments: &[&str]) -> Traced {
         let directory = Directory::new(name);
         let file = directory.0.join("trace");
@@ -57,29 +58,29 @@ impl Traced {
         }
     }
 
-    /// A server whose calls of these names meet a fault, as strace's `inject=` describes it.
+    /// Starts a server with a fault in its calls of these names, in the syntax of strace's `inject=`.
     fn start_with_fault(calls: &str, fault: &str, arguments: &[&str]) -> Traced {
         let trace = format!("trace={calls}");
         let inject = format!("inject={calls}:{fault}");
         Traced::start("fault", &["-e", &trace, "-e", &inject], arguments)
     }
 
-    /// What strace has written so far: it writes whole lines, each when its call has ended.
+    /// Returns what strace has written so far: one line per call that has ended.
     fn trace(&self) -> String {
         fs::read_to_string(&self.file).expect("strace writes it")
     }
 
-    /// Ends the server, whose calls have met this many faults at least.
+    /// Ends the server and checks that at least this many faults were injected.
     fn end_after_faults(self, least: usize) {
         let (_, trace) = self.end_with_trace();
         let faults = faults(&trace);
         assert!(
             faults >= least,
-            "only {faults} faults: the test has tested nothing: {trace}"
+            "only {faults} faults were injected: {trace}"
         );
     }
 
-    /// Ends the server and counts what it called, by name.
+    /// Ends the server and counts its calls, by name.
     fn end(self) -> BTreeMap<String, i64> {
         self.end_with_trace().0
     }
@@ -104,13 +105,13 @@ impl Traced {
     }
 }
 
-/// How many faults strace has put into the calls of this trace.
+/// Returns how many faults strace has injected in this trace.
 fn faults(trace: &str) -> usize {
     trace.matches("(INJECTED)").count()
 }
 
-/// The calls of one run with `few` and one with `many` repetitions: the difference, without
-/// whatever starting and ending costs.
+/// Returns the difference of the calls of runs with `few` and `many` repetitions, which excludes the
+/// calls at start and end.
 fn difference(
     few: BTreeMap<String, i64>,
     mut many: BTreeMap<String, i64>,
@@ -164,29 +165,29 @@ fn an_echo_is_sent_without_waiting_for_more() {
 }
 
 #[test]
-fn the_graceful_end_ends_input_then_output_before_it_closes() {
+fn shutdown_ends_input_then_output_before_it_closes() {
     if !can_trace() {
         return;
     }
-    let traced = Traced::start("goodbye", &["-e", "trace=shutdown,close"], &[]);
+    let traced = Traced::start("shutdown", &["-e", "trace=shutdown,close"], &[]);
     let mut client = traced.server.connect();
     assert_echo(&mut client, b"hello");
     let (_, trace) = traced.end_with_trace();
     assert_end(&mut client);
-    // Input first, so that the handler finishes; then output, so that the client sees the end and
-    // not a reset, whatever it sends meanwhile.
-    let place = |text: &str| {
+    // Input first, so that the handler finishes. Then output, so that the client sees the end and
+    // not a reset, even if it sends meanwhile.
+    let position = |text: &str| {
         trace
             .find(text)
             .unwrap_or_else(|| panic!("no {text} in {trace}"))
     };
-    let input = place("SHUT_RD");
+    let input = position("SHUT_RD");
     let number = trace[..input]
         .rsplit_once("shutdown(")
         .unwrap()
         .1
         .trim_end_matches([',', ' ']);
-    let output = place("SHUT_WR");
+    let output = position("SHUT_WR");
     let close = trace.rfind(&format!("close({number})")).unwrap();
     assert!(input < output && output < close, "{trace}");
 }
@@ -216,7 +217,7 @@ fn a_connection_costs_one_call_each_to_register_configure_and_close_it() {
     ] {
         assert_eq!(calls.remove(name), Some(count), "{name}");
     }
-    // The last read sees the end of input.
+    // The last read returns the end of input.
     assert_eq!(calls.remove("recvfrom"), Some(200));
     // Clients come one at a time here, so each accept4 is followed by one that says EAGAIN.
     assert!(
@@ -228,13 +229,13 @@ fn a_connection_costs_one_call_each_to_register_configure_and_close_it() {
     if cfg!(debug_assertions) {
         calls.remove("fcntl"); // the standard library checks a descriptor before it closes it
     }
-    // Memory for tables may grow now and then; nothing else happens.
+    // Memory for tables can grow. There is no other call.
     calls
         .retain(|name, _| !["brk", "mmap", "munmap", "mremap", "madvise"].contains(&name.as_str()));
     assert_eq!(calls, BTreeMap::new());
 }
 
-/// A round trip, a long echo and an orderly end, with faults in the server's way.
+/// Makes round trips, a long echo and an orderly end while faults are injected.
 fn exercise(server: &Server) {
     let mut client = server.connect();
     for round in 0..20 {
@@ -250,7 +251,7 @@ fn an_interrupted_call_is_repeated_whichever_it_is() {
     if !can_trace() {
         return;
     }
-    // `?` lets strace pass over names that this architecture does not have.
+    // strace ignores names with `?` that this architecture does not have.
     let waits = "?epoll_wait,?epoll_pwait,?epoll_pwait2";
     for (calls, when) in [
         ("recvfrom", "1+2"),
@@ -258,7 +259,7 @@ fn an_interrupted_call_is_repeated_whichever_it_is() {
         ("accept4", "1+2"),
         (waits, "1+2"),
         ("?poll,?ppoll", "1+2"),
-        ("write", "1+2"), // the log's lines, and the signal handler's word to the runtime
+        ("write", "1+2"), // log lines, and the eventfd of the signal handler
     ] {
         let fault = format!("error=EINTR:when={when}");
         let traced = Traced::start_with_fault(calls, &fault, &["-v"]);
@@ -268,7 +269,7 @@ fn an_interrupted_call_is_repeated_whichever_it_is() {
             "{calls}: {}",
             traced.server.log()
         );
-        wait_until("two lines about them", || {
+        wait_until("two lines in the log", || {
             traced.server.log_lines("closed").len() == 2
         });
         traced.end_after_faults(2);
@@ -276,7 +277,7 @@ fn an_interrupted_call_is_repeated_whichever_it_is() {
 }
 
 #[test]
-fn a_client_that_was_lost_before_it_was_accepted_is_passed_over() {
+fn a_client_that_left_before_accept_is_skipped() {
     if !can_trace() {
         return;
     }
@@ -300,22 +301,22 @@ fn a_client_that_was_lost_before_it_was_accepted_is_passed_over() {
 }
 
 #[test]
-fn a_shortage_pauses_accepting_without_a_spin_and_ends_without_a_new_client() {
+fn a_resource_shortage_pauses_accepting_and_ends_without_a_new_client() {
     if !can_trace() {
         return;
     }
     for error in ["EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EPERM"] {
-        // The first client takes two calls: one that succeeds, and one that finds nobody else.
+        // The first client takes two calls: one that succeeds, and one that returns EAGAIN.
         let fault = format!("error={error}:when=3..14");
         let traced = Traced::start_with_fault("accept4", &fault, &[]);
         let mut first = traced.server.connect();
-        assert_echo(&mut first, b"before the storm");
+        assert_echo(&mut first, b"before the shortage");
         let mut waiting = traced.server.connect();
-        waiting.write_all(b"in the storm").unwrap();
-        traced.server.wait_for_log("cannot accept");
+        waiting.write_all(b"in the shortage").unwrap();
+        traced.server.wait_for_log("accept failed");
         assert_echo(&mut first, b"served meanwhile");
-        // Twelve failures and their pauses later; nobody connects to wake it.
-        assert_receives(&mut waiting, b"in the storm");
+        // After twelve failures and pauses, without a new client that wakes the server.
+        assert_receives(&mut waiting, b"in the shortage");
         let warnings = traced.server.log_lines("WARN");
         assert_eq!(warnings.len(), 1, "{error}: {warnings:?}");
         let calls = traced.end();
@@ -324,7 +325,7 @@ fn a_shortage_pauses_accepting_without_a_spin_and_ends_without_a_new_client() {
 }
 
 #[test]
-fn a_lasting_shortage_costs_few_calls_and_is_reported_once() {
+fn a_lasting_shortage_costs_few_calls_and_is_logged_once() {
     if !can_trace() {
         return;
     }
@@ -336,9 +337,9 @@ fn a_lasting_shortage_costs_few_calls_and_is_reported_once() {
     ];
     let traced = Traced::start("lasting", &fault, &[]);
     let mut first = traced.server.connect();
-    assert_echo(&mut first, b"before the storm");
+    assert_echo(&mut first, b"before the shortage");
     let _waiting = traced.server.connect();
-    traced.server.wait_for_log("cannot accept");
+    traced.server.wait_for_log("accept failed");
     std::thread::sleep(Duration::from_secs(1));
     assert_echo(&mut first, b"served meanwhile");
     assert_eq!(
@@ -356,7 +357,7 @@ fn a_lasting_shortage_costs_few_calls_and_is_reported_once() {
 }
 
 #[test]
-fn an_error_on_one_connection_ends_that_one_only() {
+fn an_error_on_a_connection_ends_only_that_connection() {
     if !can_trace() {
         return;
     }
@@ -403,7 +404,7 @@ fn sockets_are_non_blocking_and_not_inherited() {
             continue;
         };
         if !sockets_at(server.address().port()).contains(&inode) {
-            continue; // inherited from whoever runs the tests
+            continue; // inherited from the process that runs the tests
         }
         sockets += 1;
         let number = path.file_name().unwrap().to_str().unwrap();
@@ -419,7 +420,7 @@ fn sockets_are_non_blocking_and_not_inherited() {
     assert_eq!(sockets, 2, "the listener and the client");
 }
 
-/// `socket:[123]` is the socket with that inode.
+/// Returns the inode of a link to `socket:[INODE]`.
 fn inode_of_socket(path: &std::path::Path) -> Option<u64> {
     let target = fs::read_link(path).ok()?;
     target
@@ -430,7 +431,7 @@ fn inode_of_socket(path: &std::path::Path) -> Option<u64> {
         .ok()
 }
 
-/// The inodes of all IPv4 TCP sockets with that local port. See proc_net_tcp in the kernel's
+/// Returns the inodes of all IPv4 TCP sockets with that local port. See proc_net_tcp in the kernel's
 /// documentation.
 fn sockets_at(port: u16) -> Vec<u64> {
     let table = fs::read_to_string("/proc/net/tcp").expect("/proc lists sockets");
@@ -444,17 +445,17 @@ fn sockets_at(port: u16) -> Vec<u64> {
         .collect()
 }
 
-/// A UDP client of the server's second address.
+/// Connects a UDP client to the server's second address.
 fn udp_client(traced: &Traced) -> UdpSocket {
     let address = traced.server.names[1].strip_prefix("udp://").unwrap();
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.connect(address).unwrap();
-    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
     client
 }
 
 #[test]
-fn no_error_ends_the_echo_of_datagrams() {
+fn no_error_stops_the_udp_echo() {
     if !can_trace() {
         return;
     }
@@ -471,7 +472,7 @@ fn no_error_ends_the_echo_of_datagrams() {
         let fault = format!("error={error}:when=2+3");
         let traced = Traced::start_with_fault(call, &fault, &["udp://127.0.0.1:0"]);
         let client = udp_client(&traced);
-        // An answer may be lost to the error: the next question gets one.
+        // An answer can be lost because of the error. The next question gets one.
         client
             .set_read_timeout(Some(Duration::from_millis(100)))
             .unwrap();
@@ -490,7 +491,7 @@ fn no_error_ends_the_echo_of_datagrams() {
 }
 
 #[test]
-fn a_datagram_that_the_kernel_does_not_take_now_is_sent_later_and_none_is_passed_over() {
+fn a_datagram_that_the_kernel_refuses_for_now_is_sent_later_and_none_is_skipped() {
     if !can_trace() {
         return;
     }
@@ -502,8 +503,8 @@ fn a_datagram_that_the_kernel_does_not_take_now_is_sent_later_and_none_is_passed
         client.send(&[number]).unwrap();
         assert_eq!(client.recv(&mut back).unwrap(), 1);
     }
-    // There was room all the time, so no event says so; the one of the next datagram does, if it
-    // comes after the refusal: were both here before, one event would tell of both.
+    // There was room all the time, so no event reports room. The event of the next datagram does,
+    // if that datagram arrives after the refusal; otherwise one event reports both datagrams.
     client.send(&[2]).unwrap();
     wait_until("the refusal", || faults(&traced.trace()) == 1);
     client.send(&[3]).unwrap();

@@ -1,4 +1,4 @@
-//! `--threads`: one runtime each, and from outside no difference.
+//! `--threads`: one runtime per thread, with the same behavior as one thread.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use support::*;
 
 #[test]
-fn clients_are_spread_over_the_threads_and_all_are_served() {
+fn clients_are_distributed_over_the_threads_and_all_are_served() {
     let mut server = Server::start(&["--threads", "3"]);
     assert_eq!(status(server.pid(), "Threads"), 3);
     let mut clients: Vec<TcpStream> = (0..60).map(|_| server.connect()).collect();
@@ -21,14 +21,14 @@ fn clients_are_spread_over_the_threads_and_all_are_served() {
     }
     server.signal(Signal::USR1);
     wait_until("three reports", || server.log_lines("counters").len() == 3);
-    let alone = |line: &&String| line.contains("connections=60");
+    let has_all = |line: &&String| line.contains("connections=60");
     assert_eq!(
-        server.log_lines("counters").iter().filter(alone).count(),
+        server.log_lines("counters").iter().filter(has_all).count(),
         0,
         "{}",
         server.log()
     );
-    // One line per client and one per thread that accepts.
+    // One line per client and one per accepting task.
     wait_until("every task", || server.log_lines("waits on").len() == 63);
     server.assert_ends_well();
     for client in &mut clients {
@@ -43,15 +43,15 @@ fn a_unix_socket_is_shared_by_the_threads() {
     let mut server = Server::start_on(&[&unix, "--threads", "2"], 1);
     for _ in 0..50 {
         let mut client = UnixStream::connect(&path).unwrap();
-        client.set_read_timeout(Some(PATIENCE)).unwrap();
-        assert_echo(&mut client, b"whoever takes it");
+        client.set_read_timeout(Some(DEADLINE)).unwrap();
+        assert_echo(&mut client, b"on either thread");
     }
     server.assert_ends_well();
     assert!(!path.exists());
 }
 
 #[test]
-fn figures_and_cut_offs_are_those_of_all_threads() {
+fn stats_and_aborted_connections_are_summed_over_all_threads() {
     let arguments = [
         "-q",
         "--threads",
@@ -65,14 +65,14 @@ fn figures_and_cut_offs_are_those_of_all_threads() {
     let mut clients: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
     thread::scope(|scope| {
         for client in &mut clients {
-            scope.spawn(|| stuff(client, 256 << 20));
+            scope.spawn(|| fill_connection(client, 256 << 20));
         }
     });
     server.wait_for_log("connections=20");
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0), "{}", server.log());
     assert!(
-        server.log().contains("not done within 300ms: 20"),
+        server.log().contains("not finish within 300ms: 20"),
         "{}",
         server.log()
     );

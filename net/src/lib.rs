@@ -86,7 +86,7 @@ pub mod unix;
 pub use error::SocketError;
 pub use listen::{AcceptError, accept_error};
 pub use lookup::{LookupHost, SocketAddrs, ToSocketAddrs, lookup_host};
-pub use serve::{Listener, Serve, serve};
+pub use serve::{Connections, Listener, Serve, serve};
 pub use tcp::{TcpListener, TcpSocket, TcpStream};
 pub use udp::UdpSocket;
 pub use unix::{UnixDatagram, UnixListener, UnixSocket, UnixStream};

@@ -1,25 +1,30 @@
-//! A server's accept loop: what everybody would have to write by hand, once and tested.
+//! A server's accept loop: a task per connection, limits, pauses and the graceful shutdown.
 //!
-//! [`serve`] makes a [`Serve`], a future that accepts and spawns; the builder methods set what is to
-//! be different. Called by users; calls `listen` for a connection and `accept_error` for what its
-//! errors mean.
+//! [`serve`] returns a [`Serve`], a future that accepts and spawns; its builder methods configure
+//! it. Called by users; calls [`Listener`] for a connection, `accept_error` to classify an error,
+//! and [`connections`] for what is open.
 //!
 //! ```text
-//!               +--- shutdown, or an error that lasts ---------+
-//!               |                                              v
-//!   Accepting --+                                          Draining ---all have finished---> end
-//!     |  ^      |                                              |
-//!     v  |      +--max_connections: until one leaves           +---grace is over---> Cutting
-//!    spawn      +--no descriptors: until one leaves,             abort, until all are dropped
-//!    a task        or for 10, 20, 40, 80, 100 ms
+//!   Accepting --- shutdown ---> Backlog -- queue is empty --> Draining -- all closed --> end
+//!     |  ^  |                     |  ^                          ^  |
+//!     v  |  |                     v  |                          |  +-- timeout, or
+//!    spawn  |                    spawn                          |      forced shutdown
+//!    a task |                                                   |          |
+//!           +--- fatal error -----------------------------------+          v
+//!                                                                       Aborting
+//!   max_connections: until one closes                                  until all are dropped
+//!   no descriptors:  until one closes, or 10, 20, 40, 80, 100 ms
 //! ```
 //!
-//! The pause matters: a listener stays ready while clients wait, so that trying again at once would
-//! spin. And so does its end: no event tells that a descriptor came free elsewhere in the process.
+//! After an error the listener stays ready while clients wait, so retrying at once would spin. The
+//! pause has to end by itself, because no event reports a descriptor that another part of the
+//! process has closed.
 //!
-//! Each task holds a [`Seat`]; when that is dropped, however the task ends, the place is free again.
+//! `Backlog`: clients that connected before the shutdown are accepted. The listener's readiness can
+//! be older than they are, so each round first lets the runtime ask the kernel.
 
-use std::cell::{Cell, RefCell};
+mod connections;
+
 use std::fmt;
 use std::future::{Future, Pending, pending};
 use std::io;
@@ -27,48 +32,109 @@ use std::net::SocketAddr;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use wakeful::task::{self, AbortHandle};
-use wakeful::time::{Sleep, sleep};
+use wakeful::task::{self, YieldNow, yield_now};
+use wakeful::time::{Instant, Sleep, sleep};
+
+pub use connections::Connections;
+use connections::Table;
 
 use crate::connect::CallSite;
 use crate::listen::{AcceptError, accept_error};
 use crate::tcp::{TcpListener, TcpStream};
 use crate::unix::{self, UnixListener, UnixStream};
 
-/// What the record of the server's task shows.
+/// Name of the operation in the task dump.
 const NAME: &str = "serve";
 
-/// How long connections may take to finish unless told.
-const GRACE: Duration = Duration::from_secs(5);
+/// Default of [`Serve::shutdown_timeout`].
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The first pause after an error of the machine's, and the longest; they double in between.
+/// First and longest pause after an error; it doubles in between.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// What connections can be accepted from: [`TcpListener`] and [`UnixListener`]. Outside code can
-/// neither call nor implement its method.
+/// Errors less than this apart belong to one incident, which is reported once.
+const NEW_INCIDENT_AFTER: Duration = Duration::from_secs(5);
+
+/// Bound on the rounds of `Backlog`, because clients can connect faster than they are accepted.
+const BACKLOG_ROUNDS: u32 = 64;
+
+/// A source of connections for [`serve`]: [`TcpListener`], [`UnixListener`], or a wrapper.
+///
+/// Implement it to prepare each connection before its handler starts, or to serve several kinds of
+/// sockets with one handler.
+///
+/// # Examples
+///
+/// ```
+/// use std::io;
+/// use std::net::SocketAddr;
+/// use std::task::{Context, Poll};
+/// use wakeful_net::{Listener, TcpListener, TcpStream};
+///
+/// /// Sends small messages at once.
+/// struct NoDelay(TcpListener);
+///
+/// impl Listener for NoDelay {
+///     type Stream = TcpStream;
+///     type Address = SocketAddr;
+///
+///     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+///         self.0.poll_accept(cx).map_ok(|(stream, peer)| {
+///             stream.set_nodelay(true).ok(); // an error means that the client has left already
+///             (stream, peer)
+///         })
+///     }
+/// }
+/// ```
 pub trait Listener {
     /// A connection.
     type Stream: 'static;
-    /// Who is at its other end.
+    /// The address of its peer.
     type Address: 'static;
-    /// Polls for the next connection, on behalf of an operation begun elsewhere.
-    #[doc(hidden)]
-    fn poll_next(&self, call_site: CallSite, cx: &mut Context<'_>) -> Poll<Next<Self>>;
-}
 
-/// What [`Listener::poll_next`] gives.
-type Next<L> = io::Result<(<L as Listener>::Stream, <L as Listener>::Address)>;
+    /// Polls for the next connection.
+    ///
+    /// An implementation that is not based on a listener of this crate should return `Pending` now
+    /// and then, or charge the task's I/O budget: [`Serve`] accepts until it does.
+    ///
+    /// # Errors
+    ///
+    /// [`accept_error`] decides what [`Serve`] does about an error: pass over the
+    /// connection, pause, or end.
+    ///
+    /// [`accept_error`]: crate::accept_error()
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Stream, Self::Address)>>;
+
+    /// Like `poll_accept`, for an operation with this name and location in the task dump.
+    #[doc(hidden)]
+    fn poll_accept_at(
+        &self,
+        call_site: CallSite,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(Self::Stream, Self::Address)>> {
+        let _ = call_site;
+        self.poll_accept(cx)
+    }
+}
 
 impl Listener for TcpListener {
     type Stream = TcpStream;
     type Address = SocketAddr;
 
-    fn poll_next(&self, call_site: CallSite, cx: &mut Context<'_>) -> Poll<Next<Self>> {
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
+        TcpListener::poll_accept(self, cx)
+    }
+
+    fn poll_accept_at(
+        &self,
+        call_site: CallSite,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         self.poll_accept_for(call_site, cx)
     }
 }
@@ -77,39 +143,53 @@ impl Listener for UnixListener {
     type Stream = UnixStream;
     type Address = unix::SocketAddr;
 
-    fn poll_next(&self, call_site: CallSite, cx: &mut Context<'_>) -> Poll<Next<Self>> {
+    fn poll_accept(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(UnixStream, unix::SocketAddr)>> {
+        UnixListener::poll_accept(self, cx)
+    }
+
+    fn poll_accept_at(
+        &self,
+        call_site: CallSite,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<(UnixStream, unix::SocketAddr)>> {
         self.poll_accept_for(call_site, cx)
     }
 }
 
 /// Accepts connections and runs `handler` on each, in a task of its own.
 ///
-/// In the records of the runtime these tasks are spawned where this function was called.
+/// In the runtime's task dump these tasks are spawned where this function was called.
 ///
-/// The future that it returns serves for as long as it is polled. Without a
-/// [`shutdown`](Serve::with_graceful_shutdown) that is for ever. The methods of [`Serve`] set limits.
+/// The returned future serves while it is polled. It ends only by a
+/// [graceful shutdown](Serve::with_graceful_shutdown) or a fatal error. The methods of [`Serve`] set
+/// limits.
 ///
-/// The handler gets the stream and the address of its peer and returns nothing: what is to happen
-/// with its errors only it can know. A handler that panics ends its connection, and the runtime
-/// reports it.
+/// The handler receives the stream and the address of its peer. It returns nothing and handles its
+/// own errors. A handler that panics ends its connection; the runtime reports the panic.
 ///
-/// Errors of accepting are treated as [`accept_error`] says: a client that was lost before it was
-/// accepted is passed over; when descriptors or memory have run out, accepting pauses until one of
-/// the connections has left, or for up to 100 ms, and the open connections are served meanwhile;
-/// one that means that the listener is unusable ends the server.
+/// Errors of accepting are treated as [`accept_error`] classifies them:
+///
+/// - A client that left before it was accepted is passed over.
+/// - If descriptors or memory have run out, accepting pauses until a connection closes, for at most
+///   100 ms. Open connections are served meanwhile.
+/// - An error that makes the listener unusable ends the server.
 ///
 /// # Errors
 ///
-/// The error of a listener that is unusable, after the connections that were open have ended or the
-/// [`grace`](Serve::shutdown_timeout) is over. Else it returns how many connections were cut off.
+/// Returns the error of an unusable listener, after the open connections have ended or the
+/// [shutdown timeout](Serve::shutdown_timeout) has elapsed. Otherwise returns how many connections
+/// were aborted.
 ///
 /// # Panics
 ///
-/// When polled on a thread that does not run the listener's runtime.
+/// The future panics if it is polled on a thread that does not run the listener's runtime.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future closes the listener, and that is all: the tasks of its connections go on.
+/// Dropping the future closes the listener. The tasks of its connections go on.
 ///
 /// # Examples
 ///
@@ -139,7 +219,7 @@ impl Listener for UnixListener {
 ///     drop(client);
 ///
 ///     shutdown.cancel();
-///     assert_eq!(server.await.unwrap()?, 0, "nobody was cut off");
+///     assert_eq!(server.await.unwrap()?, 0, "no connection was aborted");
 ///     std::io::Result::Ok(())
 /// })
 /// # .unwrap();
@@ -154,6 +234,8 @@ impl Listener for UnixListener {
 ///     }
 /// }
 /// ```
+///
+/// [`accept_error`]: crate::accept_error()
 #[track_caller]
 pub fn serve<L, H>(listener: L, handler: H) -> Serve<L, H>
 where
@@ -164,97 +246,221 @@ where
         listener: Some(listener),
         handler: Rc::new(handler),
         shutdown: pending(),
+        force: None,
         on_error: None,
-        most: usize::MAX,
-        grace: GRACE,
-        open: Rc::default(),
+        timeout: SHUTDOWN_TIMEOUT,
+        table: Connections::new().table(),
+        info: Box::new(|_stream, _peer| ()),
+        accepted: 0,
         phase: Phase::Accepting,
-        pause: None,
-        next_pause: SHORTEST_PAUSE,
+        backoff: Backoff::new(),
         caller: Location::caller(),
     }
 }
 
 pin_project! {
-    /// The future of [`serve`], and how to change what it does.
+    /// The future of [`serve`], and the builder that configures it.
     #[must_use = "futures do nothing unless polled or awaited"]
-    pub struct Serve<L, H, F = Pending<()>> {
-        // Until the end begins.
+    pub struct Serve<L: Listener, H, F = Pending<()>, T = ()> {
+        // `None` once accepting has ended.
         listener: Option<L>,
         handler: Rc<H>,
         #[pin]
         shutdown: F,
+        force: Option<Force>,
         on_error: Option<Box<dyn FnMut(&io::Error)>>,
-        most: usize,
-        grace: Duration,
-        open: Rc<Open>,
+        timeout: Duration,
+        table: Rc<Table<T>>,
+        info: Info<L, T>,
+        accepted: u64,
         phase: Phase,
-        // Runs after an error of the machine's.
-        pause: Option<Pin<Box<Sleep>>>,
-        next_pause: Duration,
+        backoff: Backoff,
         caller: &'static Location<'static>,
     }
 }
 
-/// See the picture above.
+/// Creates the signal of [`Serve::with_forced_shutdown`].
+type Force = Box<dyn FnOnce() -> Signal>;
+
+type Signal = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Creates the info of a connection.
+type Info<L, T> = Box<dyn Fn(&<L as Listener>::Stream, &<L as Listener>::Address) -> T>;
+
+/// State of a [`Serve`]; see the diagram above.
 enum Phase {
     Accepting,
-    /// No new connections; the timer is the grace. With the error that ended accepting, if one did.
-    Draining(Pin<Box<Sleep>>, Option<io::Error>),
-    /// That many were aborted and are about to be dropped.
-    Cutting(usize, Option<io::Error>),
+    /// The next turn of the runtime, and the remaining rounds.
+    Backlog(YieldNow, u32),
+    Draining(Draining),
+    /// Number of aborted connections, and the fatal error.
+    Aborting(usize, Option<io::Error>),
 }
 
-impl<L, H, F> Serve<L, H, F> {
-    /// Accepts no more while `most` connections are open; further clients wait in the listener's
-    /// queue. Without this the limit is that of descriptors.
+/// State of [`Phase::Draining`].
+struct Draining {
+    timeout: Pin<Box<Sleep>>,
+    forced: Option<Signal>,
+    /// The fatal error that ended accepting.
+    error: Option<io::Error>,
+}
+
+impl<L: Listener, H, F, T> Serve<L, H, F, T> {
+    /// Limits the number of open connections. Further clients wait in the listener's queue.
+    ///
+    /// Without it only the descriptors of the process are a limit. To share a limit between
+    /// several listeners, use [`connections`](Self::connections); the later call of the two wins.
     ///
     /// # Panics
     ///
-    /// When `most` is 0.
-    pub fn max_connections(mut self, most: usize) -> Self {
-        assert!(
-            most > 0,
-            "`max_connections(0)` would accept nobody: use 1 or more"
-        );
-        self.most = most;
-        self
+    /// If `max` is 0.
+    #[track_caller]
+    pub fn max_connections(self, max: usize) -> Serve<L, H, F> {
+        self.connections(Connections::with_limit(max))
     }
 
-    /// Sets how long connections may take to finish once the end has begun; those that have not
-    /// by then are cut off: their tasks are aborted. 5 seconds unless told; [`Duration::MAX`] waits
-    /// for ever.
-    pub fn shutdown_timeout(mut self, grace: Duration) -> Self {
-        self.grace = grace;
-        self
+    /// Adds this server's connections to `connections`, with its limit.
+    ///
+    /// The limit counts the connections of all its servers. A shutdown of this server waits for
+    /// its own connections only, and aborts no others.
+    pub fn connections(self, connections: Connections) -> Serve<L, H, F> {
+        self.connections_with(connections, |_stream, _peer| ())
     }
 
-    /// Ends the server gracefully when `shutdown` is ready, whatever it gives: the listener is
-    /// closed, which turns away those who still wait in its queue, and the connections have the
-    /// [`grace`](Self::shutdown_timeout) to finish.
+    /// Like [`connections`](Self::connections), with an info for each connection.
     ///
-    /// Any future will do: `wakeful::signal::ctrl_c()`, or [`Shutdown::cancelled`], which the handlers
-    /// can look at, too, to stop between two requests.
+    /// `info` is called with each accepted connection and the address of its peer.
     ///
-    /// [`Shutdown::cancelled`]: wakeful::Shutdown::cancelled
-    pub fn with_graceful_shutdown<G: Future>(self, shutdown: G) -> Serve<L, H, G> {
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// use wakeful_net::{Connections, serve};
+    ///
+    /// let connections = Connections::new();
+    /// let server = serve(listener, async |_stream, _peer| {})
+    ///     .connections_with(connections.clone(), |_stream, peer| *peer);
+    /// wakeful::spawn(server);
+    /// // Later, such as on SIGUSR1:
+    /// for (task, peer) in connections.iter() {
+    ///     println!("task {} serves {peer}", task.id());
+    /// }
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
+    pub fn connections_with<U>(
+        self,
+        connections: Connections<U>,
+        info: impl Fn(&L::Stream, &L::Address) -> U + 'static,
+    ) -> Serve<L, H, F, U> {
         Serve {
-            shutdown,
+            table: connections.table(),
+            info: Box::new(info),
+            shutdown: self.shutdown,
             listener: self.listener,
             handler: self.handler,
+            force: self.force,
             on_error: self.on_error,
-            most: self.most,
-            grace: self.grace,
-            open: self.open,
+            timeout: self.timeout,
+            accepted: self.accepted,
             phase: self.phase,
-            pause: self.pause,
-            next_pause: self.next_pause,
+            backoff: self.backoff,
             caller: self.caller,
         }
     }
 
-    /// Tells of an error that makes accepting pause: once, until a connection has been accepted
-    /// again.
+    /// Sets how long connections may take to end after a shutdown has begun. The tasks of those
+    /// that are open after that are aborted.
+    ///
+    /// The default is 5 seconds. [`Duration::MAX`] waits indefinitely.
+    pub fn shutdown_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Shuts the server down gracefully when `shutdown` is ready; its output is ignored.
+    ///
+    /// The server accepts the clients that are in the listener's queue already, if the limit
+    /// permits, and closes the listener. Then it waits until the connections have ended, at most
+    /// for the [shutdown timeout](Self::shutdown_timeout).
+    ///
+    /// Any future will do, such as `wakeful::signal::ctrl_c()`. A handler does not notice the
+    /// shutdown by itself, so an idle connection takes the whole timeout. Use
+    /// [`Shutdown::cancelled`] here and [`Shutdown::run_until_cancelled`] in the handler, around
+    /// the wait for the next request, to end idle connections at once.
+    ///
+    /// [`Shutdown::cancelled`]: wakeful::Shutdown::cancelled
+    /// [`Shutdown::run_until_cancelled`]: wakeful::Shutdown::run_until_cancelled
+    ///
+    /// # Examples
+    ///
+    /// Ctrl-C ends idle connections at once and lets busy ones finish; a second Ctrl-C aborts them:
+    ///
+    /// ```no_run
+    /// use wakeful::{Shutdown, signal::ctrl_c};
+    /// use wakeful_net::{TcpListener, TcpStream, serve};
+    ///
+    /// # wakeful::block_on(async {
+    /// let listener = TcpListener::bind("127.0.0.1:8080").await?;
+    /// let shutdown = Shutdown::new();
+    /// let in_handler = shutdown.clone();
+    /// serve(listener, async move |stream: TcpStream, _peer| {
+    ///     let mut buf = [0; 4096];
+    ///     while let Some(Ok(n @ 1..)) = in_handler.run_until_cancelled(stream.read(&mut buf)).await {
+    ///         if stream.write_all(&buf[..n]).await.is_err() {
+    ///             return;
+    ///         }
+    ///     }
+    /// })
+    /// .with_graceful_shutdown(async move {
+    ///     ctrl_c().await.ok();
+    ///     shutdown.cancel();
+    /// })
+    /// .with_forced_shutdown(ctrl_c)
+    /// .await
+    /// # }).unwrap();
+    /// ```
+    pub fn with_graceful_shutdown<G: Future>(self, shutdown: G) -> Serve<L, H, G, T> {
+        Serve {
+            shutdown,
+            listener: self.listener,
+            handler: self.handler,
+            force: self.force,
+            on_error: self.on_error,
+            timeout: self.timeout,
+            table: self.table,
+            info: self.info,
+            accepted: self.accepted,
+            phase: self.phase,
+            backoff: self.backoff,
+            caller: self.caller,
+        }
+    }
+
+    /// Aborts the open connections when a second signal arrives during the shutdown.
+    ///
+    /// `signal` is called when the server begins to wait for its connections, and its future is
+    /// awaited from then on. So `with_forced_shutdown(ctrl_c)` is a second Ctrl-C, whatever the
+    /// first was. Has no effect before the shutdown.
+    pub fn with_forced_shutdown<S, G>(mut self, signal: S) -> Self
+    where
+        S: FnOnce() -> G + 'static,
+        G: Future + 'static,
+    {
+        self.force = Some(Box::new(|| {
+            let signal = signal();
+            Box::pin(async {
+                signal.await;
+            })
+        }));
+        self
+    }
+
+    /// Calls `report` with an error that makes accepting pause, once per incident.
+    ///
+    /// Errors that follow one another within 5 seconds are one incident, even if a connection was
+    /// accepted in between. A shortage of descriptors often alternates like this.
     ///
     /// # Examples
     ///
@@ -262,21 +468,22 @@ impl<L, H, F> Serve<L, H, F> {
     /// # wakeful::block_on(async {
     /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
     /// wakeful_net::serve(listener, async |_stream, _peer| {})
-    ///     .on_accept_error(|err| eprintln!("clients have to wait: {err}"))
+    ///     .on_accept_error(|err| eprintln!("accept failed, clients have to wait: {err}"))
     ///     .await
     /// # }).unwrap();
     /// ```
-    pub fn on_accept_error(mut self, tell: impl FnMut(&io::Error) + 'static) -> Self {
-        self.on_error = Some(Box::new(tell));
+    pub fn on_accept_error(mut self, report: impl FnMut(&io::Error) + 'static) -> Self {
+        self.on_error = Some(Box::new(report));
         self
     }
 }
 
-impl<L, H, F> Future for Serve<L, H, F>
+impl<L, H, F, T> Future for Serve<L, H, F, T>
 where
     L: Listener,
     H: AsyncFn(L::Stream, L::Address) + 'static,
     F: Future,
+    T: 'static,
 {
     type Output = io::Result<usize>;
 
@@ -286,33 +493,43 @@ where
             match this.phase {
                 Phase::Accepting => {
                     // Before accepting, which in a crowd never has to wait.
-                    let ended = match this.shutdown.poll(cx) {
-                        Poll::Ready(_whatever) => None,
-                        Poll::Pending => match self.as_mut().accept(cx) {
-                            Poll::Ready(err) => Some(err),
-                            Poll::Pending => return Poll::Pending,
-                        },
-                    };
-                    let this = self.as_mut().project();
-                    *this.listener = None;
-                    let grace = sleep(*this.grace).operation(NAME).location(this.caller);
-                    *this.phase = Phase::Draining(Box::pin(grace), ended);
-                }
-                Phase::Draining(grace, err) => {
-                    if this.open.count() == 0 {
-                        return Poll::Ready(end_with(err.take(), 0));
+                    if this.shutdown.poll(cx).is_ready() {
+                        *this.phase = Phase::Backlog(yield_now(), BACKLOG_ROUNDS);
+                        continue;
                     }
-                    this.open.listen(cx);
-                    if grace.as_mut().poll(cx).is_pending() {
+                    let err = ready!(self.as_mut().poll_accept(cx));
+                    self.as_mut().stop_accepting(Some(err));
+                }
+                Phase::Backlog(turn, rounds) => {
+                    ready!(Pin::new(turn).poll(cx));
+                    let (rounds, before) = (*rounds - 1, *this.accepted);
+                    let fatal = match self.as_mut().poll_accept(cx) {
+                        Poll::Ready(err) => Some(err),
+                        // Pending after some can be the I/O budget, so the queue is asked again.
+                        Poll::Pending if self.accepted > before && rounds > 0 => {
+                            *self.as_mut().project().phase = Phase::Backlog(yield_now(), rounds);
+                            continue;
+                        }
+                        Poll::Pending => None,
+                    };
+                    self.as_mut().stop_accepting(fatal);
+                }
+                Phase::Draining(draining) => {
+                    this.table.register(cx);
+                    if this.table.len() == 0 {
+                        return Poll::Ready(outcome(0, draining.error.take()));
+                    }
+                    if draining.poll_over(cx).is_pending() {
                         return Poll::Pending;
                     }
-                    *this.phase = Phase::Cutting(this.open.abort_all(), err.take());
+                    let error = draining.error.take();
+                    *this.phase = Phase::Aborting(this.table.abort_all(), error);
                 }
-                Phase::Cutting(count, err) => {
-                    if this.open.count() == 0 {
-                        return Poll::Ready(end_with(err.take(), *count));
+                Phase::Aborting(count, error) => {
+                    this.table.register(cx);
+                    if this.table.len() == 0 {
+                        return Poll::Ready(outcome(*count, error.take()));
                     }
-                    this.open.listen(cx);
                     return Poll::Pending;
                 }
             }
@@ -320,162 +537,162 @@ where
     }
 }
 
-fn end_with(err: Option<io::Error>, cut_off: usize) -> io::Result<usize> {
-    match err {
-        Some(err) => Err(err),
-        None => Ok(cut_off),
+/// Returns the fatal error, or else the number of aborted connections.
+fn outcome(aborted: usize, error: Option<io::Error>) -> io::Result<usize> {
+    error.map_or(Ok(aborted), Err)
+}
+
+impl Draining {
+    /// Ready when the shutdown timeout has elapsed or is cut short.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(forced) = &mut self.forced
+            && forced.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(());
+        }
+        self.timeout.as_mut().poll(cx).map(drop)
     }
 }
 
-impl<L, H, F> Serve<L, H, F>
+impl<L, H, F, T> Serve<L, H, F, T>
 where
     L: Listener,
     H: AsyncFn(L::Stream, L::Address) + 'static,
+    T: 'static,
 {
-    /// Accepts what there is, as far as there is room; ready with an error that lasts.
+    /// Accepts connections until none is waiting, the limit is reached or the server pauses.
+    /// Ready with a fatal error.
     ///
-    /// The loop is bounded: each round charges the task's I/O budget.
-    fn accept(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Error> {
+    /// The loop is bounded, because each round charges the task's I/O budget.
+    fn poll_accept(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Error> {
         let this = self.project();
         let Some(listener) = this.listener else {
             return Poll::Pending;
         };
         loop {
-            if this.open.count() >= *this.most {
-                this.open.listen(cx);
-                return Poll::Pending;
-            }
-            if let Some(pause) = this.pause {
-                // Either end of the wait is a reason to try again.
-                if !this.open.one_left.take() && pause.as_mut().poll(cx).is_pending() {
-                    this.open.listen(cx);
+            if this.table.connections().is_full() {
+                this.table.register(cx);
+                if this.table.connections().is_full() {
                     return Poll::Pending;
                 }
-                *this.pause = None;
             }
-            match listener.poll_next((NAME, this.caller), cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok((stream, peer))) => {
-                    *this.next_pause = SHORTEST_PAUSE;
-                    this.open.spawn(this.handler, stream, peer, this.caller);
+            ready!(this.backoff.poll_over(this.table, cx));
+            match ready!(listener.poll_accept_at((NAME, this.caller), cx)) {
+                Ok((stream, peer)) => {
+                    *this.accepted += 1;
+                    this.backoff.reset();
+                    let info = (this.info)(&stream, &peer);
+                    spawn(this.handler, (stream, peer), this.table, info, this.caller);
                 }
-                Poll::Ready(Err(err)) => match accept_error(&err) {
+                Err(err) => match accept_error(&err) {
                     AcceptError::Skip => {}
                     AcceptError::Fatal => return Poll::Ready(err),
                     AcceptError::Backoff => {
-                        if *this.next_pause == SHORTEST_PAUSE
-                            && let Some(tell) = this.on_error
-                        {
-                            tell(&err);
+                        this.table.take_one_closed(); // only what closes from now on counts
+                        let is_new = this.backoff.start(this.caller);
+                        if is_new && let Some(report) = this.on_error {
+                            report(&err);
                         }
-                        this.open.one_left.set(false);
-                        let pause = sleep(*this.next_pause)
-                            .operation(NAME)
-                            .location(this.caller);
-                        *this.pause = Some(Box::pin(pause));
-                        *this.next_pause = (*this.next_pause * 2).min(LONGEST_PAUSE);
                     }
                 },
             }
         }
     }
+
+    /// Closes the listener and starts to wait for the connections.
+    fn stop_accepting(self: Pin<&mut Self>, error: Option<io::Error>) {
+        let this = self.project();
+        *this.listener = None;
+        let timeout = sleep(*this.timeout).operation(NAME).location(this.caller);
+        *this.phase = Phase::Draining(Draining {
+            timeout: Box::pin(timeout),
+            forced: this.force.take().map(|signal| signal()),
+            error,
+        });
+    }
 }
 
-impl<L: fmt::Debug, H, F> fmt::Debug for Serve<L, H, F> {
+/// Spawns the task of a connection.
+fn spawn<H, S, A, T>(
+    handler: &Rc<H>,
+    (stream, peer): (S, A),
+    table: &Rc<Table<T>>,
+    info: T,
+    caller: &'static Location<'static>,
+) where
+    H: AsyncFn(S, A) + 'static,
+    S: 'static,
+    A: 'static,
+    T: 'static,
+{
+    let guard = table.reserve();
+    let index = guard.index();
+    let handler = Rc::clone(handler);
+    let task = task::Builder::new().spawned_at(caller).spawn(async move {
+        handler(stream, peer).await;
+        // Dropped after the connection, which the handler has consumed. The guard is captured, but
+        // not moved into a variable, which would be stored a second time in each task.
+        let _ = &guard;
+    });
+    // A runtime that is ending drops the future at once, and the guard with it. Spawning returns
+    // no error: the `Result` is tokio's.
+    if let Ok(task) = task
+        && !task.is_finished()
+    {
+        table.insert(index, task.abort_handle(), info);
+    }
+}
+
+/// Pauses of accepting after an error.
+struct Backoff {
+    timer: Option<Pin<Box<Sleep>>>,
+    next_delay: Duration,
+    /// Time of the last error; see [`NEW_INCIDENT_AFTER`].
+    last_error: Option<Instant>,
+}
+
+impl Backoff {
+    fn new() -> Self {
+        Backoff {
+            timer: None,
+            next_delay: SHORTEST_PAUSE,
+            last_error: None,
+        }
+    }
+
+    /// Starts a pause, twice as long as the last one. Returns whether this is a new incident.
+    fn start(&mut self, caller: &'static Location<'static>) -> bool {
+        let pause = sleep(self.next_delay).operation(NAME).location(caller);
+        self.timer = Some(Box::pin(pause));
+        self.next_delay = (self.next_delay * 2).min(LONGEST_PAUSE);
+        let now = Instant::now();
+        let last = self.last_error.replace(now);
+        last.is_none_or(|last| now.duration_since(last) > NEW_INCIDENT_AFTER)
+    }
+
+    /// Returns to the shortest pause, because a connection was accepted.
+    fn reset(&mut self) {
+        self.next_delay = SHORTEST_PAUSE;
+    }
+
+    /// Ready when there is no pause, its time has elapsed, or a connection has closed.
+    fn poll_over<T>(&mut self, table: &Table<T>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(timer) = &mut self.timer {
+            table.register(cx);
+            if !table.take_one_closed() {
+                ready!(timer.as_mut().poll(cx));
+            }
+            self.timer = None;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl<L: Listener + fmt::Debug, H, F, T> fmt::Debug for Serve<L, H, F, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Serve")
             .field("listener", &self.listener)
-            .field("open", &self.open.count())
+            .field("open", &self.table.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// The open connections of one server, shared by its future and the tasks.
-#[derive(Default)]
-struct Open {
-    /// How to end each; `None` where one has left. Those places are in `vacant`.
-    tasks: RefCell<Vec<Option<AbortHandle>>>,
-    vacant: RefCell<Vec<usize>>,
-    /// Set when a connection leaves, cleared by whoever waits for that.
-    one_left: Cell<bool>,
-    /// The server's, while it waits for one to leave.
-    waker: Cell<Option<Waker>>,
-}
-
-impl Open {
-    fn count(&self) -> usize {
-        self.tasks.borrow().len() - self.vacant.borrow().len()
-    }
-
-    /// Has the server polled when a connection leaves.
-    fn listen(&self, cx: &Context<'_>) {
-        // Cloning and dropping a waker may run anything, so nothing is borrowed meanwhile.
-        let waker = match self.waker.take() {
-            Some(known) if known.will_wake(cx.waker()) => known,
-            _ => cx.waker().clone(),
-        };
-        drop(self.waker.replace(Some(waker)));
-    }
-
-    fn spawn<H, S, A>(
-        self: &Rc<Self>,
-        handler: &Rc<H>,
-        stream: S,
-        peer: A,
-        caller: &'static Location<'static>,
-    ) where
-        H: AsyncFn(S, A) + 'static,
-        S: 'static,
-        A: 'static,
-    {
-        let vacant = self.vacant.borrow_mut().pop();
-        let place = vacant.unwrap_or_else(|| {
-            let mut tasks = self.tasks.borrow_mut();
-            tasks.push(None);
-            tasks.len() - 1
-        });
-        let seat = Seat {
-            open: Rc::clone(self),
-            place,
-        };
-        let handler = Rc::clone(handler);
-        let task = task::Builder::new().spawned_at(caller).spawn(async move {
-            // Dropped after the connection, which the handler has taken.
-            let _seat = seat;
-            handler(stream, peer).await;
-        });
-        // It gives none: the `Result` is tokio's.
-        if let Ok(task) = task {
-            self.tasks.borrow_mut()[place] = Some(task.abort_handle());
-        }
-    }
-
-    /// Aborts all that are still there and says how many.
-    fn abort_all(&self) -> usize {
-        let tasks = self.tasks.take();
-        let count = tasks.iter().flatten().count();
-        *self.tasks.borrow_mut() = tasks.iter().map(|_| None).collect();
-        // What an aborted task drops may come back here, so nothing is borrowed.
-        for task in tasks.into_iter().flatten() {
-            task.abort();
-        }
-        count
-    }
-}
-
-/// A connection's place in [`Open`], held by its task.
-struct Seat {
-    open: Rc<Open>,
-    place: usize,
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        self.open.tasks.borrow_mut()[self.place] = None;
-        self.open.vacant.borrow_mut().push(self.place);
-        self.open.one_left.set(true);
-        if let Some(waker) = self.open.waker.take() {
-            waker.wake();
-        }
     }
 }

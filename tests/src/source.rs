@@ -37,7 +37,8 @@ pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy();
             let skipped = name.starts_with('.')
-                || name.starts_with("target")
+                || name == "target"
+                || name.starts_with("target-")
                 || COPIES.iter().any(|copy| path.ends_with(copy));
             if path.is_dir() && !skipped {
                 folders.push(path);

@@ -3,20 +3,25 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::cell::{Cell, RefCell};
-use std::future::{pending, ready};
+use std::collections::VecDeque;
+use std::future::{Future, pending, poll_fn, ready};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_lite::future::poll_once;
+use futures_lite::future::{or, poll_once};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wakeful::Shutdown;
+use wakeful::runtime::{Builder, Runtime};
 use wakeful::task::{JoinHandle, dump};
-use wakeful::time::sleep;
-use wakeful_net::{TcpListener, TcpStream, UnixStream, serve};
+use wakeful::time::{Instant, Sleep, sleep};
+use wakeful_net::{Connections, Listener, TcpListener, TcpStream, UnixStream, serve};
 use wakeful_tests::net_support::{alone, listen, listen_unix, run, settle};
+use wakeful_tests::trace::{Hooks, Wakes};
 
 async fn echo(stream: TcpStream) -> io::Result<()> {
     let mut buf = [0; 256];
@@ -277,7 +282,7 @@ fn a_socket_that_does_not_listen_ends_the_server_with_its_error() {
 }
 
 #[test]
-#[should_panic(expected = "max_connections(0)")]
+#[should_panic(expected = "a limit of 0 connections would accept no client")]
 fn max_connections_of_zero_panics() {
     run(async {
         drop(serve(listen().await, echo_all).max_connections(0));
@@ -371,4 +376,347 @@ fn a_closed_connection_ends_the_pause() {
             server.abort();
         });
     });
+}
+
+// --- the end of a shutdown -------------------------------------------------------------------------
+
+#[test]
+fn a_shutdown_ends_when_the_last_connection_closes() {
+    run(async {
+        let (listener, address) = server().await;
+        let shutdown = Shutdown::new();
+        let server = serve(listener, echo_all)
+            .shutdown_timeout(Duration::MAX)
+            .with_graceful_shutdown(shutdown.cancelled());
+        let server = wakeful::spawn(server);
+        let (first, second) = (client(address).await, client(address).await);
+        shutdown.cancel();
+        settle().await;
+        drop(first);
+        settle().await;
+        assert!(!server.is_finished());
+        drop(second);
+        assert_eq!(unfinished(server).await, 0);
+    });
+}
+
+#[test]
+fn a_server_in_the_root_future_ends_after_it_has_aborted_many_connections() {
+    // More than one tick polls.
+    const CLIENTS: usize = 200;
+    let (send_address, receive_address) = std::sync::mpsc::channel();
+    let clients = std::thread::spawn(move || {
+        let address: SocketAddr = receive_address.recv().unwrap();
+        let open = || std::net::TcpStream::connect(address).unwrap();
+        (0..CLIENTS).map(|_| open()).collect::<Vec<_>>()
+    });
+    run(async {
+        let (listener, address) = server().await;
+        send_address.send(address).unwrap();
+        let connections = Connections::new();
+        let (all_are_open, watched) = (connections.clone(), connections.clone());
+        let all_have_closed = wakeful::spawn(async move {
+            while watched.len() < CLIENTS {
+                sleep(Duration::from_millis(1)).await;
+            }
+            while !watched.is_empty() {
+                settle().await;
+            }
+            settle().await;
+        });
+        let server = serve(listener, async |_stream, _peer| pending().await)
+            .connections(connections)
+            .shutdown_timeout(Duration::ZERO)
+            .with_graceful_shutdown(async move {
+                while all_are_open.len() < CLIENTS {
+                    sleep(Duration::from_millis(1)).await;
+                }
+            });
+        // By the time all have closed, the server has been woken and has ended.
+        let is_late = async {
+            all_have_closed.await.unwrap();
+            None
+        };
+        let aborted = or(is_late, async { Some(server.await) }).await;
+        assert_eq!(aborted.expect("it was not woken").unwrap(), CLIENTS);
+    });
+    drop(clients.join().unwrap());
+}
+
+#[test]
+fn a_forced_shutdown_aborts_what_the_graceful_one_waits_for() {
+    run(async {
+        let (listener, address) = server().await;
+        let (first, second) = (Shutdown::new(), Shutdown::new());
+        let (graceful, forced) = (first.cancelled(), second.clone());
+        let called = Rc::new(Cell::new(false));
+        let calls = Rc::clone(&called);
+        let server = serve(listener, echo_all)
+            .shutdown_timeout(Duration::MAX)
+            .with_graceful_shutdown(graceful)
+            .with_forced_shutdown(move || {
+                calls.set(true);
+                forced.cancelled()
+            });
+        let server = wakeful::spawn(server);
+        let client = client(address).await;
+        assert!(!called.get(), "the second signal counts after the first");
+        first.cancel();
+        settle().await;
+        assert!(called.get() && !server.is_finished());
+        assert!(is_served(&client).await);
+        second.cancel();
+        assert_eq!(unfinished(server).await, 1);
+        assert_eq!(client.read(&mut [0; 4]).await.unwrap(), 0);
+    });
+}
+
+#[test]
+fn clients_that_connected_before_the_shutdown_are_served() {
+    run(async {
+        // More than one poll accepts within its I/O budget.
+        const CLIENTS: usize = 300;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|_| std::net::TcpStream::connect(address).unwrap())
+            .collect();
+        // Ready at once: the server has not looked at its listener before.
+        let server = serve(listener, async |stream: TcpStream, _peer| {
+            stream.write_all(b"!").await.unwrap();
+        });
+        assert_eq!(server.with_graceful_shutdown(ready(())).await.unwrap(), 0);
+        for mut client in clients {
+            let mut answer = Vec::new();
+            io::Read::read_to_end(&mut client, &mut answer).unwrap();
+            assert_eq!(answer, b"!");
+        }
+    });
+}
+
+// --- connections -----------------------------------------------------------------------------------
+
+#[test]
+fn a_limit_is_shared_by_the_servers_of_one_set() {
+    run(async {
+        let ((listener, tcp), (unix_listener, unix)) = (server().await, listen_unix());
+        let connections = Connections::with_limit(1);
+        assert_eq!((connections.limit(), connections.len()), (Some(1), 0));
+        let shutdown = Shutdown::new();
+        let servers = [
+            wakeful::spawn(
+                serve(listener, echo_all)
+                    .connections(connections.clone())
+                    .with_graceful_shutdown(shutdown.cancelled()),
+            ),
+            wakeful::spawn(
+                serve(unix_listener, async |stream: UnixStream, _peer| {
+                    stream.write_all(b"!").await.unwrap();
+                    while stream.read(&mut [0; 4]).await.is_ok_and(|n| n > 0) {}
+                })
+                .connections(connections.clone()),
+            ),
+        ];
+        let first = client(tcp).await;
+        let second = UnixStream::connect(&unix).await.unwrap();
+        settle().await;
+        assert!(second.try_read(&mut [0; 4]).is_err(), "it is in the queue");
+        assert_eq!(connections.len(), 1);
+        drop(first);
+        // A connection of one server closes, and the other server accepts.
+        assert_eq!(second.read(&mut [0; 4]).await.unwrap(), 1);
+        assert_eq!(connections.len(), 1);
+        let third = TcpStream::connect(tcp).await.unwrap();
+        third.write_all(b"?").await.unwrap();
+        settle().await;
+        assert!(third.try_read(&mut [0; 4]).is_err());
+        drop(second);
+        assert_eq!(third.read(&mut [0; 4]).await.unwrap(), 1);
+        drop(third);
+        // The other server and its connections are not part of this shutdown.
+        let fourth = UnixStream::connect(&unix).await.unwrap();
+        assert_eq!(fourth.read(&mut [0; 4]).await.unwrap(), 1);
+        shutdown.cancel();
+        let [tcp, unix] = servers;
+        assert_eq!(unfinished(tcp).await, 0);
+        assert_eq!(connections.len(), 1);
+        unix.abort();
+    });
+}
+
+#[test]
+fn connections_can_be_listed_aborted_and_observed() {
+    run(async {
+        let (listener, address) = server().await;
+        let connections = Connections::new();
+        let closed = Rc::new(RefCell::new(Vec::new()));
+        let dropped = Rc::new(Cell::new(0));
+        let (log, gone) = (Rc::clone(&closed), Rc::clone(&dropped));
+        connections.on_close(move |task, peer| log.borrow_mut().push((task, peer, gone.get())));
+        let in_handler = Rc::clone(&dropped);
+        let server = serve(listener, async move |stream: TcpStream, _peer| {
+            let _held = Dropped(Rc::clone(&in_handler));
+            let mut buf = [0; 4];
+            let n = stream.read(&mut buf).await.unwrap();
+            assert_ne!(&buf[..n], b"bad", "as the test wants it");
+            stream.write_all(&buf[..n]).await.unwrap();
+            pending().await
+        });
+        let server = server.connections_with(connections.clone(), |_stream, peer| *peer);
+        let server = wakeful::spawn(server);
+        let aborted = client(address).await;
+        let panicked = TcpStream::connect(address).await.unwrap();
+        settle().await;
+        let open: Vec<_> = connections.iter().collect();
+        assert_eq!((open.len(), connections.len()), (2, 2));
+
+        let [(first, aborted_peer), (second, panicked_peer)] = &open[..] else {
+            unreachable!("two were counted")
+        };
+        assert_eq!(*aborted_peer, aborted.local_addr().unwrap());
+        first.abort();
+        assert_eq!(aborted.read(&mut [0; 4]).await.unwrap(), 0);
+        panicked.write_all(b"bad").await.unwrap();
+        assert_eq!(panicked.read(&mut [0; 4]).await.unwrap(), 0);
+        settle().await;
+        // Each call comes after the handler's future was dropped.
+        let expected = [
+            (first.id(), *aborted_peer, 1),
+            (second.id(), *panicked_peer, 2),
+        ];
+        assert_eq!(*closed.borrow(), expected);
+        assert!(connections.is_empty() && connections.iter().next().is_none());
+        server.abort();
+    });
+}
+
+// --- a listener of the test ------------------------------------------------------------------------
+
+/// Returns these results in turn, then waits forever.
+struct Script {
+    results: RefCell<VecDeque<Step>>,
+    /// When each result was returned, counted from the first call.
+    times: Rc<RefCell<Vec<Duration>>>,
+    start: Instant,
+}
+
+enum Step {
+    Accept,
+    Fail(i32),
+    Wait(std::pin::Pin<Box<Sleep>>),
+}
+
+impl Script {
+    fn new(results: impl IntoIterator<Item = Step>) -> Script {
+        Script {
+            results: RefCell::new(results.into_iter().collect()),
+            times: Rc::default(),
+            start: Instant::now(),
+        }
+    }
+}
+
+impl Listener for Script {
+    type Stream = ();
+    type Address = ();
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<((), ())>> {
+        let mut results = self.results.borrow_mut();
+        if let Some(Step::Wait(sleep)) = results.front_mut() {
+            std::task::ready!(sleep.as_mut().poll(cx));
+            results.pop_front();
+        }
+        let result = match results.pop_front() {
+            Some(Step::Accept) => Ok(((), ())),
+            Some(Step::Fail(errno)) => Err(io::Error::from_raw_os_error(errno)),
+            Some(Step::Wait(_)) | None => return Poll::Pending,
+        };
+        self.times.borrow_mut().push(self.start.elapsed());
+        Poll::Ready(result)
+    }
+}
+
+fn paused() -> Runtime {
+    Builder::new().start_paused(true).build().unwrap()
+}
+
+#[test]
+fn pauses_double_and_start_again_after_a_success_and_each_incident_is_reported_once() {
+    paused().block_on(async {
+        let fail = || Step::Fail(libc::EMFILE);
+        let quiet = |seconds| Step::Wait(Box::pin(sleep(Duration::from_secs(seconds))));
+        let script = Script::new([
+            fail(),
+            fail(),
+            fail(),
+            fail(),
+            fail(),
+            fail(),
+            Step::Accept, // and the incident goes on
+            fail(),
+            fail(),
+            Step::Accept,
+            quiet(10),
+            fail(),
+        ]);
+        let (times, reports) = (Rc::clone(&script.times), Rc::new(Cell::new(0)));
+        let reported = Rc::clone(&reports);
+        let server = serve(script, async |(), ()| pending().await)
+            .on_accept_error(move |_err| reported.set(reported.get() + 1));
+        let server = wakeful::spawn(server);
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!(reports.get(), 1);
+        sleep(Duration::from_secs(6)).await;
+        assert_eq!(reports.get(), 2);
+        let millis: Vec<_> = times.borrow().iter().map(Duration::as_millis).collect();
+        let pauses: Vec<_> = millis.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(pauses[..9], [10, 20, 40, 80, 100, 100, 0, 10, 20]);
+        server.abort();
+    });
+}
+
+#[test]
+fn a_connection_that_closes_while_the_waker_is_cloned_is_noticed() {
+    thread_local! {
+        static LENT: RefCell<Option<(Rc<Runtime>, Shutdown)>> = const { RefCell::new(None) };
+    }
+    let runtime = Rc::new(paused());
+    // Outside of `block_on`, where a clone can run the event loop.
+    let _entered = runtime.enter();
+    let close = Shutdown::new();
+    let accepted = Rc::new(Cell::new(0));
+    let (in_handler, count) = (close.clone(), Rc::clone(&accepted));
+    let server = serve(
+        Script::new([Step::Accept, Step::Accept]),
+        async move |(), ()| {
+            count.set(count.get() + 1);
+            in_handler.cancelled().await;
+        },
+    )
+    .max_connections(1);
+    let mut server = pin!(server);
+    let wakes = Wakes::new();
+    let waker = wakes.waker();
+    LENT.set(Some((Rc::clone(&runtime), close)));
+    let hooks = Hooks::new().on_wake(move || waker.wake_by_ref());
+    let waker = hooks.on_clone(|| {
+        if let Some((runtime, close)) = LENT.take() {
+            close.cancel();
+            runtime.block_on(settle());
+        }
+    });
+    let waker = waker.waker();
+    assert!(
+        server
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    runtime.block_on(settle());
+    assert_eq!(accepted.get(), 2, "woken {} times", wakes.count());
+    // Nothing is left to accept, and the server still waits.
+    runtime.block_on(poll_fn(|cx| {
+        assert!(server.as_mut().poll(cx).is_pending());
+        Poll::Ready(())
+    }));
 }

@@ -1,7 +1,7 @@
-//! What all tests of the program share: a server process that is always killed, clients with
-//! deadlines, and a look into /proc.
+//! Shared by all tests of the program: a server process that is always killed, clients with
+//! deadlines, and figures from /proc.
 //!
-//! Every wait here has a deadline ([`PATIENCE`]), so that a bug fails a test instead of hanging it.
+//! Every wait here has a deadline ([`DEADLINE`]), so that a bug fails a test instead of hanging it.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::missing_panics_doc, reason = "a test may panic")]
@@ -20,8 +20,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long anything may take that ought to happen soon, also on a machine that is busy.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Upper bound on every wait, also on a busy machine.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The path of the program under test.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_echo-server");
@@ -30,7 +30,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_echo-server");
 #[derive(Debug)]
 pub(crate) struct Server {
     child: Child,
-    /// What it printed on stdout as its addresses, in order.
+    /// Addresses that it printed on stdout, in order.
     pub(crate) names: Vec<String>,
     log: Arc<Mutex<Vec<u8>>>,
     reader: Option<thread::JoinHandle<()>>,
@@ -81,16 +81,16 @@ impl Server {
             reader,
         };
 
-        let (tell, told) = mpsc::channel();
+        let (lines, received) = mpsc::channel();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                if tell.send(line).is_err() {
+                if lines.send(line).is_err() {
                     break;
                 }
             }
         });
         while server.names.len() < addresses {
-            let line = told.recv_timeout(PATIENCE).unwrap_or_else(|error| {
+            let line = received.recv_timeout(DEADLINE).unwrap_or_else(|error| {
                 panic!("no address on stdout: {error}; the log: {}", server.log())
             });
             let name = line
@@ -101,20 +101,20 @@ impl Server {
         server
     }
 
-    /// The first TCP address.
+    /// Returns the first TCP address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address_of(0)
     }
 
-    /// A TCP address by its place.
-    pub(crate) fn address_of(&self, place: usize) -> SocketAddr {
-        let name = self.names[place]
+    /// Returns the TCP address with this index.
+    pub(crate) fn address_of(&self, index: usize) -> SocketAddr {
+        let name = self.names[index]
             .strip_prefix("tcp://")
             .expect("a TCP address");
         name.parse().expect("an address with a port")
     }
 
-    /// A new client of the first address.
+    /// Connects a client to the first address.
     pub(crate) fn connect(&self) -> TcpStream {
         connect_to(self.address())
     }
@@ -127,12 +127,12 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).expect("the server is alive");
     }
 
-    /// Everything on stderr so far.
+    /// Returns everything on stderr so far.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&self.log.lock().expect("no panic")).into_owned()
     }
 
-    /// The lines of the log that contain a text.
+    /// Returns the lines of the log that contain a text.
     pub(crate) fn log_lines(&self, text: &str) -> Vec<String> {
         self.log()
             .lines()
@@ -157,18 +157,18 @@ impl Server {
         status
     }
 
-    /// Whether the process is still there.
+    /// Returns whether the process is running.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("it is our child").is_none()
     }
 
-    /// A round trip on a new connection: the server serves.
+    /// Makes a round trip on a new connection.
     pub(crate) fn assert_serves(&self) {
         let mut client = self.connect();
         assert_echo(&mut client, b"still there?");
     }
 
-    /// Ends it by SIGTERM and checks the status.
+    /// Ends it with SIGTERM and checks the exit status.
     pub(crate) fn assert_ends_well(&mut self) {
         self.signal(Signal::TERM);
         let status = self.wait();
@@ -211,7 +211,7 @@ pub(crate) fn wait_for_exit(child: &mut Child) -> ExitStatus {
     status.expect("it has ended")
 }
 
-/// The outcome of a run that is expected to end by itself.
+/// Outcome of a run that ends by itself.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) status: Option<i32>,
@@ -266,15 +266,15 @@ impl Drop for Killed {
     }
 }
 
-/// A client with deadlines on both directions.
+/// Connects a client with deadlines in both directions.
 pub(crate) fn connect_to(address: SocketAddr) -> TcpStream {
-    let client = TcpStream::connect_timeout(&address, PATIENCE).expect("the server listens");
+    let client = TcpStream::connect_timeout(&address, DEADLINE).expect("the server listens");
     client.set_nodelay(true).expect("an open socket");
     client
-        .set_read_timeout(Some(PATIENCE))
+        .set_read_timeout(Some(DEADLINE))
         .expect("an open socket");
     client
-        .set_write_timeout(Some(PATIENCE))
+        .set_write_timeout(Some(DEADLINE))
         .expect("an open socket");
     client
 }
@@ -326,44 +326,44 @@ pub(crate) fn assert_half_close_echo(mut client: TcpStream, message: &[u8]) {
     });
 }
 
-/// Sends until nothing fits anywhere any more, and reads nothing: the kernel's buffers are full, and
-/// the server waits. Returns how much it took; stops at `most`.
-pub(crate) fn stuff(client: &mut TcpStream, most: usize) -> usize {
+/// Sends without reading until the kernel's buffers are full and the server waits. Stops at `max`
+/// bytes. Returns how many were sent.
+pub(crate) fn fill_connection(client: &mut TcpStream, max: usize) -> usize {
     let piece = noise(1 << 16, 1);
-    let patience = Some(Duration::from_millis(100));
-    client.set_write_timeout(patience).expect("an open socket");
+    let timeout = Some(Duration::from_millis(100));
+    client.set_write_timeout(timeout).expect("an open socket");
     let (mut sent, mut refused) = (0, 0);
-    // Refused several times in a row: it is full, not just slow for a moment.
-    while sent < most && refused < 5 {
+    // Several refusals in a row mean that it is full, and not slow for a moment.
+    while sent < max && refused < 5 {
         match client.write(&piece) {
             Ok(length) => (sent, refused) = (sent + length, 0),
             Err(error) if error.kind() == ErrorKind::WouldBlock => refused += 1,
-            Err(_) => break, // the server has had enough
+            Err(_) => break, // the server has closed it
         }
     }
     client
-        .set_write_timeout(Some(PATIENCE))
+        .set_write_timeout(Some(DEADLINE))
         .expect("an open socket");
     sent
 }
 
-/// Closes a connection by a reset instead of an orderly end.
+/// Closes a connection with a reset instead of an orderly end.
 pub(crate) fn reset(client: TcpStream) {
     rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).expect("an option");
     drop(client);
 }
 
-/// Waits until something is true.
+/// Waits until a condition is true.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + DEADLINE;
     while !is_true() {
         assert!(Instant::now() < deadline, "waited too long for {what}");
         thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// Bytes that repeat in no way that a bug would: xorshift, from a seed.
+/// Returns pseudo-random bytes (xorshift) from a seed, so that misplaced bytes are noticed.
 pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut bytes = Vec::with_capacity(length + 8);
@@ -377,27 +377,31 @@ pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     bytes
 }
 
-/// No line of the log speaks of a panic.
+/// Asserts that the log reports no panic.
 #[track_caller]
 pub(crate) fn assert_no_panic(log: &str) {
     assert!(!log.contains("panicked"), "{log}");
 }
 
-/// A directory of its own for a test, removed at the end.
+/// A temporary directory, removed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
     pub(crate) fn new(name: &str) -> Directory {
-        // Not under the target directory: the path of a Unix socket may be 107 bytes long.
-        static MADE: AtomicU32 = AtomicU32::new(0);
-        let (process, number) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(format!("echo-{name}-{process}-{number}"));
+        // Not in the target directory, because the path of a Unix socket is limited to 107 bytes.
+        static CREATED: AtomicU32 = AtomicU32::new(0);
+        let (process, number) = (std::process::id(), CREATED.fetch_add(1, Ordering::Relaxed));
+        let mut parent = std::env::temp_dir();
+        if parent.as_os_str().len() > 60 {
+            parent = PathBuf::from("/tmp");
+        }
+        let path = parent.join(format!("echo-{name}-{process}-{number}"));
         fs::create_dir_all(&path).expect("a writable directory for temporary files");
         Directory(path)
     }
 
-    /// The address and the path of a Unix socket in it.
+    /// Returns the address and the path of a Unix socket in it.
     pub(crate) fn socket(&self, name: &str) -> (String, PathBuf) {
         let path = self.0.join(name);
         (format!("unix://{}", path.display()), path)
@@ -412,14 +416,14 @@ impl Drop for Directory {
 
 // ---- /proc ---------------------------------------------------------------------------------------
 
-/// How many descriptors a process has open.
+/// Returns the number of open descriptors of a process.
 pub(crate) fn descriptors(pid: i32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd"))
         .expect("a live process")
         .count()
 }
 
-/// A number from /proc/PID/status.
+/// Returns a number from /proc/PID/status.
 pub(crate) fn status(pid: i32, field: &str) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).expect("a live process");
     let line = text
@@ -433,17 +437,17 @@ pub(crate) fn status(pid: i32, field: &str) -> u64 {
     value.expect("a value").parse().expect("a number")
 }
 
-/// Resident memory in bytes.
+/// Returns the resident memory in bytes.
 pub(crate) fn resident(pid: i32) -> u64 {
     status(pid, "VmRSS") * 1024
 }
 
-/// How often the process went to sleep by itself: every wake-up is followed by one.
+/// Returns how often the process went to sleep by itself. Every wake-up is followed by one.
 pub(crate) fn voluntary_switches(pid: i32) -> u64 {
     status(pid, "voluntary_ctxt_switches")
 }
 
-/// CPU time used so far, user and system.
+/// Returns the CPU time used so far, user and system.
 pub(crate) fn cpu_time(pid: i32) -> Duration {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a live process");
     let after_name = text.rsplit_once(')').expect("a name in brackets").1;
@@ -456,7 +460,7 @@ pub(crate) fn cpu_time(pid: i32) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// The share of one core that the process uses over a span of time.
+/// Returns the share of one core that the process uses over a span of time.
 pub(crate) fn cpu_share(pid: i32, span: Duration) -> f64 {
     let (before, start) = (cpu_time(pid), Instant::now());
     thread::sleep(span);
@@ -471,5 +475,5 @@ pub(crate) fn allow_many_descriptors() {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    setrlimit(Resource::Nofile, wanted).expect("the soft limit may be raised to the hard one");
+    setrlimit(Resource::Nofile, wanted).expect("raising the soft limit to the hard limit");
 }

@@ -1,0 +1,103 @@
+//! What the process needs before it serves: the descriptor limit, and a runtime per thread.
+//!
+//! Called by `main` and, for further threads, by [`crate::workers`]. Most systems give a process a
+//! low soft limit on descriptors (1024) for the sake of programs that use select(2), and a high
+//! hard limit that a program has to request. This server requests it.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use rlimit::{INFINITY, Resource, increase_nofile_limit};
+use tracing::{Level, warn};
+use wakeful::runtime::{Builder, Runtime, SlowPoll};
+
+use crate::args::Args;
+
+/// Descriptors that connections must leave free: the standard streams, name lookups, and the
+/// moment in which a connection has been accepted but another is not yet closed.
+const RESERVE: u64 = 12;
+
+/// Descriptors of one runtime: epoll, its eventfd, and the pipe or eventfd of its signals.
+const PER_RUNTIME: u64 = 4;
+
+/// A poll that takes longer noticeably delays the other tasks of its thread.
+const SLOW_POLL: Duration = Duration::from_millis(1);
+
+/// The soft limit on open descriptors, before and after it was raised.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DescriptorLimit {
+    before: u64,
+    now: u64,
+}
+
+/// Raises the soft limit to the hard limit. If that fails, the limit stays as it is.
+pub(crate) fn raise_descriptor_limit() -> DescriptorLimit {
+    let before = Resource::NOFILE.get_soft().unwrap_or(INFINITY);
+    let now = increase_nofile_limit(INFINITY).unwrap_or(before);
+    DescriptorLimit { before, now }
+}
+
+impl DescriptorLimit {
+    /// Returns how many connections fit beside `listeners` sockets and `runtimes` runtimes; at
+    /// least one.
+    pub(crate) fn max_connections(self, listeners: usize, runtimes: u32) -> usize {
+        if self.now == INFINITY {
+            return usize::MAX;
+        }
+        let taken = RESERVE + PER_RUNTIME * u64::from(runtimes) + listeners as u64;
+        usize::try_from(self.now.saturating_sub(taken).max(1)).unwrap_or(usize::MAX)
+    }
+}
+
+impl fmt::Display for DescriptorLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |limit: u64| match limit {
+            INFINITY => "unlimited".to_owned(),
+            limit => limit.to_string(),
+        };
+        let (before, now) = (show(self.before), show(self.now));
+        if before == now {
+            write!(f, "the descriptor limit is {now}")
+        } else {
+            write!(f, "descriptor limit raised from {before} to {now}")
+        }
+    }
+}
+
+/// Creates a runtime with the settings of the arguments.
+///
+/// # Errors
+///
+/// Returns an error if the system refuses epoll or eventfd descriptors.
+pub(crate) fn build_runtime(args: &Args) -> io::Result<Runtime> {
+    // Measuring costs two clock readings per poll, so it is on only if the times are shown.
+    let mut builder = Builder::new()
+        .enable_metrics_poll_time_histogram(args.stats.is_some())
+        .busy_poll(args.busy_poll.unwrap_or_default());
+    if tracing::enabled!(Level::TRACE) {
+        builder = builder.on_slow_poll(SLOW_POLL, log_slow_poll);
+    }
+    builder.build()
+}
+
+fn log_slow_poll(slow: &SlowPoll) {
+    let name = slow.name.as_deref().unwrap_or("unnamed");
+    let spawned_at = slow
+        .spawned_at
+        .map_or("unknown".to_owned(), ToString::to_string);
+    warn!(name, %spawned_at, took = ?slow.took, "slow poll");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_limit_leaves_at_least_one_connection() {
+        let limit = |now| DescriptorLimit { before: now, now };
+        assert_eq!(limit(64).max_connections(1, 1), 47);
+        assert_eq!(limit(5).max_connections(3, 1), 1);
+        assert_eq!(limit(INFINITY).max_connections(1, 1), usize::MAX);
+    }
+}

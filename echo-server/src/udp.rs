@@ -1,0 +1,150 @@
+//! The echo of datagrams: one task per UDP socket serves all clients of that socket.
+//!
+//! Started by [`crate::server`]. There are no connections here: a datagram arrives, goes back to
+//! its sender, and nothing is remembered. So there is no limit on clients and no timeout.
+//!
+//! ```text
+//!   +--> wait for a datagram ----> receive, send back, at most BATCH times ---+
+//!   |                                |                 |                      |
+//!   |                                none left         the kernel's buffer    |
+//!   +<-------------------------------+                 is full: wait, with    |
+//!   +<------ let other tasks run --------------------  this one in hand       |
+//!   |                                                                         |
+//!   +<------------------------------------------------------------------------+
+//! ```
+//!
+//! No error ends the loop. An error of sending concerns that datagram only. An error of receiving
+//! can concern an earlier datagram (an ICMP message, reported once) or the machine (no memory). A
+//! pause follows, so that a lasting error does not keep the processor busy.
+//!
+//! The answer has the size of the question, but a sender's address can be forged: on public
+//! addresses two echo servers can be made to answer each other. So loopback is the default.
+
+use std::cell::Cell;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_lite::future::or;
+use tracing::{debug, trace, warn};
+use wakeful::task::{self, yield_now};
+use wakeful::time::sleep;
+use wakeful_net::UdpSocket;
+
+use crate::log::escaped;
+use crate::state::{State, UdpCounters, increment};
+
+/// Number of datagrams that are answered before other tasks run.
+const BATCH: usize = 64;
+
+/// Longest datagram over IP, so that none is truncated.
+const LONGEST: usize = 65_535;
+
+/// Pause after an error of receiving.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A datagram socket with its counters.
+struct UdpEcho {
+    socket: UdpSocket,
+    counters: Rc<UdpCounters>,
+    state: Rc<State>,
+}
+
+/// Outcome of a batch.
+enum Batch {
+    /// Nothing more is there.
+    Emptied,
+    /// As many as the limit; there can be more.
+    Full,
+    /// Receiving failed.
+    Failed(io::Error),
+}
+
+/// Sends every datagram back to its sender, until the shutdown has begun and nothing is left.
+pub(crate) async fn echo(socket: UdpSocket, local_addr: String, state: Rc<State>) {
+    let counters = Rc::new(UdpCounters {
+        local_addr,
+        received: Cell::new(0),
+        answered: Cell::new(0),
+    });
+    let listed = Rc::clone(&counters);
+    state.udp_sockets.borrow_mut().insert(task::id(), listed);
+    let udp = UdpEcho {
+        socket,
+        counters,
+        state,
+    };
+    udp.run().await;
+}
+
+impl UdpEcho {
+    async fn run(&self) {
+        let local_addr = &self.counters.local_addr;
+        let mut buffer = vec![0; LONGEST];
+        let mut shutdown = pin!(self.state.shutdown.cancelled());
+        loop {
+            // Not only waited for, because a socket that is always ready never waits.
+            let is_last = self.state.shutdown.is_cancelled();
+            if !is_last {
+                let cancelled = async {
+                    shutdown.as_mut().await;
+                    Ok(())
+                };
+                // The last one polled is what the task list shows: the socket.
+                if let Err(error) = or(cancelled, self.socket.readable()).await {
+                    debug!(%local_addr, %error, "receiving ends with the runtime");
+                    return;
+                }
+            }
+            match self.echo_batch(&mut buffer).await {
+                Batch::Emptied if is_last => return,
+                Batch::Emptied => {}
+                Batch::Full => yield_now().await,
+                Batch::Failed(error) => {
+                    warn!(%local_addr, %error, "receiving a datagram failed");
+                    if is_last {
+                        return;
+                    }
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Answers what is there, at most [`BATCH`] datagrams.
+    async fn echo_batch(&self, buffer: &mut [u8]) -> Batch {
+        for _ in 0..BATCH {
+            let (length, peer) = match self.socket.try_recv_from(buffer) {
+                Ok(datagram) => datagram,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Batch::Emptied,
+                Err(error) => return Batch::Failed(error),
+            };
+            let message = &buffer[..length];
+            trace!(%peer, message = %escaped(message), "received");
+            self.state.counters.count_message(message);
+            increment(&self.counters.received);
+            self.answer(message, peer).await;
+        }
+        Batch::Full
+    }
+
+    /// Sends a datagram back, as soon as the kernel takes it.
+    async fn answer(&self, message: &[u8], peer: SocketAddr) {
+        let sent = match self.socket.try_send_to(message, peer) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                self.socket.send_to(message, peer).await
+            }
+            sent => sent,
+        };
+        match sent {
+            Ok(_) => increment(&self.counters.answered),
+            // Not a warning, because a client that forges addresses could fill the log with it.
+            Err(error) => {
+                let local_addr = &self.counters.local_addr;
+                debug!(%peer, %local_addr, %error, "sending a datagram failed");
+            }
+        }
+    }
+}
