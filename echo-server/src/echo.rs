@@ -30,9 +30,11 @@ use crate::state::State;
 ///
 /// Returns the error that ended the connection. The server and its other connections go on.
 pub(crate) async fn echo(peer: &Connection, state: &State) -> Result<(), ConnectionError> {
+    // One wait for all messages: it can be awaited again after it was ready.
+    let mut readable = peer.readable();
     loop {
         // Sleep until there is something to read. An idle connection spends its life here.
-        state.timeouts.idle(peer.readable()).await?;
+        state.timeouts.idle(&mut readable).await?;
 
         // Read it and send it back at once. A socket nearly always takes the answer at once, and
         // then this is all: one recv(2), one send(2), nothing copied, nothing kept.

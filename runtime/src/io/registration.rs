@@ -54,8 +54,10 @@ pub(super) struct IoWait {
     pub(super) interest: Interest,
     /// Whether the waker identifies the waiter. Otherwise the number does.
     pub(super) by_waker: bool,
-    /// The operation's id while its waker is stored.
-    stored: Option<WaiterId>,
+    /// The operation's id, given by the reactor when it waits for the first time.
+    id: Option<WaiterId>,
+    /// Whether the operation's waker is stored with the source.
+    stored: bool,
     pub(super) operation: &'static str,
     pub(super) location: &'static Location<'static>,
 }
@@ -70,7 +72,8 @@ impl IoWait {
         IoWait {
             interest,
             by_waker: false,
-            stored: None,
+            id: None,
+            stored: false,
             operation,
             location,
         }
@@ -79,7 +82,7 @@ impl IoWait {
     /// Whether the waker of a numbered operation is stored.
     #[inline]
     pub(super) fn is_stored(&self) -> bool {
-        self.stored.is_some()
+        self.stored
     }
 
     /// The id under which to store `waker`.
@@ -88,9 +91,8 @@ impl IoWait {
         if self.by_waker {
             return context::waiter_id(waker);
         }
-        *self
-            .stored
-            .get_or_insert_with(|| core.reactor.next_waiter())
+        self.stored = true;
+        *self.id.get_or_insert_with(|| core.reactor.next_waiter())
     }
 
     fn info(&self, core: &Core, fd: RawFd) -> WaitInfo {
@@ -218,13 +220,13 @@ impl Registration {
         if wait.is_stored() && wait.interest.is_both() {
             self.cancel_wait(wait);
         }
-        wait.stored = None;
+        wait.stored = false;
     }
 
     /// Removes the waker of an operation that stops waiting.
     #[cold]
     pub(super) fn cancel_wait(&self, wait: &IoWait) {
-        let Some(id) = wait.stored else {
+        let Some(id) = wait.id else {
             return;
         };
         match context::get_if(self.runtime) {
