@@ -72,6 +72,11 @@ impl Waiters {
             self.first.set(Some(id));
             return self.waker.replace(Some(waker));
         }
+        if self.first.get() == Some(WaiterId::EXTERNAL) {
+            // So that all external wakers are in one list, which has a limit.
+            self.first.set(None);
+            more.external.extend(self.waker.take());
+        }
         more.store(id, waker)
     }
 
