@@ -66,12 +66,14 @@
 #![deny(unsafe_code)]
 
 mod address;
+mod call_site;
 mod connect;
 pub mod datagram;
 mod error;
+mod fd;
 mod listen;
 mod lookup;
-mod outside;
+mod ready;
 mod serve;
 mod socket;
 pub mod stream;
@@ -82,7 +84,7 @@ pub mod udp;
 pub mod unix;
 
 pub use error::SocketError;
-pub use listen::{AcceptError, accept_error};
+pub use listen::{AcceptErrorKind, classify_accept_error};
 pub use lookup::{LookupHost, SocketAddrs, ToSocketAddrs, lookup_host};
 pub use serve::{Listener, Serve, serve};
 pub use tcp::{TcpListener, TcpSocket, TcpStream};

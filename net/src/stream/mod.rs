@@ -27,20 +27,18 @@ mod futures_io;
 #[cfg(feature = "hyper")]
 mod hyper;
 mod read;
-mod ready;
 mod split;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;
 mod traits;
 mod write;
 
+pub use crate::ready::{DirectionReady, Readable, ReadyFuture, Writable};
 pub use read::{Peek, Read, ReadExact, ReadVectored};
-pub use ready::{Wait, WaitReady};
 pub use split::{Closing, ReadSide, WriteSide};
 pub use write::{Write, WriteAll, WriteVectored};
 
 pub(crate) use read::{try_read, try_read_vectored};
-pub(crate) use ready::poll_ready;
 pub(crate) use split::{Splittable, into_split, reunite, split};
 pub(crate) use traits::poll_peek;
 pub(crate) use write::{try_write, try_write_vectored};

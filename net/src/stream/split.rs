@@ -15,9 +15,11 @@ use std::task::{Context, Poll};
 use wakeful::io::Interest;
 
 use super::{
-    Peek, Read, ReadExact, ReadVectored, Wait, WaitReady, Write, WriteAll, WriteVectored, poll_peek,
+    Peek, Read, ReadExact, ReadVectored, Readable, ReadyFuture, Writable, Write, WriteAll,
+    WriteVectored, poll_peek,
 };
 use super::{try_read, try_read_vectored, try_write, try_write_vectored};
+use crate::ready;
 use crate::socket::Io;
 
 /// What the sides need of a stream; outside code can neither name nor implement it.
@@ -177,14 +179,14 @@ impl<R: Deref<Target: Splittable>> ReadSide<R> {
 
     /// Waits until there is something to read. Cancel safe.
     #[track_caller]
-    pub fn readable(&self) -> Wait<'_> {
-        Wait::readable(self.0.io())
+    pub fn readable(&self) -> Readable<'_> {
+        ready::readable(self.0.io())
     }
 
     /// Waits for any readiness in `interest` and says what there is. Cancel safe.
     #[track_caller]
-    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
-        WaitReady::new(self.0.io(), interest)
+    pub fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
+        ready::ready(self.0.io(), interest)
     }
 
     /// Reads what is there now, without waiting.
@@ -253,14 +255,14 @@ impl<R: Deref<Target: Splittable>> WriteSide<R> {
 
     /// Waits until something can be written. Cancel safe.
     #[track_caller]
-    pub fn writable(&self) -> Wait<'_> {
-        Wait::writable(self.0.io())
+    pub fn writable(&self) -> Writable<'_> {
+        ready::writable(self.0.io())
     }
 
     /// Waits for any readiness in `interest` and says what there is. Cancel safe.
     #[track_caller]
-    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
-        WaitReady::new(self.0.io(), interest)
+    pub fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
+        ready::ready(self.0.io(), interest)
     }
 
     /// Writes what the kernel takes now, without waiting.

@@ -3,12 +3,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, WriteHalf};
-use crate::socket::{Family, Io, adopt, duplicate, expose};
+use crate::fd::impl_fd_traits;
+use crate::socket::{Family, Io, duplicate, register_foreign};
 use crate::stream::{self, Splittable};
-use crate::sys;
 
 impl TcpStream {
     /// Borrows the two directions of the stream, so that one `async` block can use both.
@@ -103,7 +103,7 @@ impl TcpStream {
     /// Outside a runtime.
     #[track_caller]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
-        adopt(stream, Family::Tcp).map(Self::from_io)
+        register_foreign(stream, Family::Tcp).map(Self::from_io)
     }
 
     /// Leaves the runtime and gives the socket back; it stays non-blocking.
@@ -136,7 +136,7 @@ impl TcpStream {
     ///
     /// As getsockname(2); none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.io.get_ref().as_fd())?.to_inet()
+        self.io.get_ref().local_addr()
     }
 
     /// Returns the address of the other end.
@@ -145,7 +145,7 @@ impl TcpStream {
     ///
     /// `NotConnected` (ENOTCONN) after the connection was reset.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        sys::peer_addr(self.io.get_ref().as_fd())?.to_inet()
+        self.io.get_ref().peer_addr()
     }
 }
 
@@ -165,35 +165,4 @@ impl Splittable for TcpStream {
     }
 }
 
-impl TryFrom<std::net::TcpStream> for TcpStream {
-    type Error = io::Error;
-
-    /// As [`TcpStream::from_std`].
-    fn try_from(stream: std::net::TcpStream) -> io::Result<Self> {
-        Self::from_std(stream)
-    }
-}
-
-impl From<TcpStream> for OwnedFd {
-    fn from(stream: TcpStream) -> Self {
-        stream.io.into_inner().into_fd()
-    }
-}
-
-impl IntoRawFd for TcpStream {
-    fn into_raw_fd(self) -> RawFd {
-        OwnedFd::from(self).into_raw_fd()
-    }
-}
-
-impl AsFd for TcpStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        expose(&self.io)
-    }
-}
-
-impl AsRawFd for TcpStream {
-    fn as_raw_fd(&self) -> RawFd {
-        expose(&self.io).as_raw_fd()
-    }
-}
+impl_fd_traits!(registered TcpStream, std::net::TcpStream);

@@ -3,22 +3,17 @@
 //! Accepting is `listen::poll_accept` plus a registration: one accept4(2) and one epoll_ctl(2) per
 //! connection.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::panic::Location;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use futures_core::Stream;
-use wakeful::io::Readiness;
-
-use super::TcpStream;
-use crate::connect::CallSite;
-use crate::listen::{Accepted, incoming, poll_accept, poll_accept_once};
-use crate::socket::{Family, Io, Socket, adopt, duplicate, expose, register_connected};
-use crate::sys;
+use super::{Accept, Incoming, TcpStream};
+use crate::call_site::CallSite;
+use crate::fd::impl_fd_traits;
+use crate::listen::{Accepted, poll_accept_for};
+use crate::socket::{Family, Io, duplicate, register_foreign};
 
 /// A TCP socket that listens for connections.
 ///
@@ -53,14 +48,14 @@ impl TcpListener {
     ///
     /// The stream is non-blocking, close-on-exec and registered; no option is set on it. Errors
     /// that concern one lost connection only are passed over (see
-    /// [`accept_error`](crate::accept_error)).
+    /// [`classify_accept_error`](crate::classify_accept_error)).
     ///
     /// # Errors
     ///
     /// EMFILE, ENFILE, ENOBUFS, ENOMEM and the like, as the kernel gives them: the connection
     /// waits in its queue and a later `accept` gets it, without any new connection arriving; so
     /// pause before the next call. ENOSPC when epoll takes no more (`max_user_watches`): that
-    /// connection is closed. [`accept_error`](crate::accept_error) tells what to do about each.
+    /// connection is closed. [`classify_accept_error`](crate::classify_accept_error) tells what to do about each.
     ///
     /// # Panics
     ///
@@ -72,12 +67,10 @@ impl TcpListener {
     ///
     /// # Examples
     ///
-    /// See [`TcpListener`] and [`accept_error`](crate::accept_error).
+    /// See [`TcpListener`] and [`classify_accept_error`](crate::classify_accept_error).
     #[track_caller]
     pub fn accept(&self) -> Accept<'_> {
-        Accept {
-            readiness: incoming(&self.io),
-        }
+        Accept::new(&self.io)
     }
 
     /// Polls for the next connection, for use in hand-written futures.
@@ -97,13 +90,13 @@ impl TcpListener {
         self.poll_accept_for(("TcpListener::poll_accept", Location::caller()), cx)
     }
 
-    /// The same, on behalf of an operation of another name that was call_site elsewhere.
+    /// Polls for the next connection, on behalf of the operation of `call_site`.
     pub(crate) fn poll_accept_for(
         &self,
         call_site: CallSite,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        poll_accept_once(&self.io, call_site, cx).map(connected)
+        poll_accept_for(&self.io, call_site, cx)
     }
 
     /// Returns the connections as a stream that never ends, without their peers' addresses
@@ -136,9 +129,7 @@ impl TcpListener {
     /// ```
     #[track_caller]
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming {
-            readiness: incoming(&self.io),
-        }
+        Incoming::new(&self.io)
     }
 
     /// Returns the address that the listener is bound to, with the real port if 0 was asked for.
@@ -147,7 +138,7 @@ impl TcpListener {
     ///
     /// As getsockname(2); none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.io.get_ref().as_fd())?.to_inet()
+        self.io.get_ref().local_addr()
     }
 
     /// Takes over a listener of the standard library and makes it non-blocking.
@@ -171,7 +162,7 @@ impl TcpListener {
     /// ```
     #[track_caller]
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
-        adopt(listener, Family::Tcp).map(Self::from_io)
+        register_foreign(listener, Family::Tcp).map(Self::from_io)
     }
 
     /// Leaves the runtime and gives the socket back; it stays non-blocking.
@@ -222,77 +213,18 @@ impl TcpListener {
     ///
     /// As getsockopt(2); none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        sys::take_error(self.io.get_ref().as_fd())
+        self.io.get_ref().take_error()
     }
 }
 
-/// The future of [`TcpListener::accept`].
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled or awaited"]
-pub struct Accept<'a> {
-    readiness: Readiness<'a, Socket>,
-}
+impl Accepted for TcpStream {
+    type Address = SocketAddr;
 
-impl Future for Accept<'_> {
-    type Output = io::Result<(TcpStream, SocketAddr)>;
+    const FAMILY: Family = Family::Tcp;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        poll_accept(&mut self.get_mut().readiness, cx).map(connected)
+    fn from_io(io: Io) -> Self {
+        Self { io }
     }
 }
 
-/// The stream of [`TcpListener::incoming`].
-#[derive(Debug)]
-#[must_use = "streams do nothing unless polled"]
-pub struct Incoming<'a> {
-    readiness: Readiness<'a, Socket>,
-}
-
-impl Stream for Incoming<'_> {
-    type Item = io::Result<TcpStream>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let accepted = ready!(poll_accept(&mut self.get_mut().readiness, cx));
-        Poll::Ready(Some(connected(accepted).map(|(stream, _peer)| stream)))
-    }
-}
-
-/// Registers an accepted connection; if that fails it is closed and the caller told.
-fn connected(accepted: io::Result<Accepted>) -> io::Result<(TcpStream, SocketAddr)> {
-    let (fd, address) = accepted?;
-    let io = register_connected(fd, Family::Tcp)?;
-    Ok((TcpStream::from_io(io), address.to_inet()?))
-}
-
-impl TryFrom<std::net::TcpListener> for TcpListener {
-    type Error = io::Error;
-
-    /// As [`TcpListener::from_std`].
-    fn try_from(listener: std::net::TcpListener) -> io::Result<Self> {
-        Self::from_std(listener)
-    }
-}
-
-impl From<TcpListener> for OwnedFd {
-    fn from(listener: TcpListener) -> Self {
-        listener.io.into_inner().into_fd()
-    }
-}
-
-impl IntoRawFd for TcpListener {
-    fn into_raw_fd(self) -> RawFd {
-        OwnedFd::from(self).into_raw_fd()
-    }
-}
-
-impl AsFd for TcpListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        expose(&self.io)
-    }
-}
-
-impl AsRawFd for TcpListener {
-    fn as_raw_fd(&self) -> RawFd {
-        expose(&self.io).as_raw_fd()
-    }
-}
+impl_fd_traits!(registered TcpListener, std::net::TcpListener);

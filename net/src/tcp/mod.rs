@@ -13,15 +13,22 @@ use std::sync::Arc;
 use std::{error, fmt};
 
 pub use crate::stream::{
-    Peek, Read, ReadExact, ReadVectored, Wait, WaitReady, Write, WriteAll, WriteVectored,
+    Peek, Read, ReadExact, ReadVectored, Readable, ReadyFuture, Writable, Write, WriteAll,
+    WriteVectored,
 };
 pub use bind::Bind;
 pub use connect::{Connect, ConnectTimeout};
-pub use listener::{Accept, Incoming, TcpListener};
+pub use listener::TcpListener;
 pub use socket::TcpSocket;
 pub use stream::TcpStream;
 
 use crate::stream::{Closing, ReadSide, WriteSide};
+
+/// The future of [`TcpListener::accept`].
+pub type Accept<'a> = crate::listen::Accept<'a, TcpStream>;
+
+/// The stream of [`TcpListener::incoming`].
+pub type Incoming<'a> = crate::listen::Incoming<'a, TcpStream>;
 
 /// The reading half of a borrowed [`TcpStream`], made by [`TcpStream::split`].
 pub type ReadHalf<'a> = ReadSide<&'a TcpStream>;

@@ -2,13 +2,11 @@
 //! `socket2::SockRef::from(&stream)`.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::SockRef;
 
 use super::TcpStream;
-use crate::sys;
 
 impl TcpStream {
     fn options(&self) -> SockRef<'_> {
@@ -176,6 +174,6 @@ impl TcpStream {
     ///
     /// As getsockopt(2); none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        sys::take_error(self.io.get_ref().as_fd())
+        self.io.get_ref().take_error()
     }
 }

@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use wakeful::io::Interest;
 
-use super::TcpStream;
-use crate::stream::{self, Wait, WaitReady};
+use super::{Readable, ReadyFuture, TcpStream, Writable};
+use crate::{ready, stream};
 
 impl TcpStream {
     /// Waits until there is something to read: bytes, the end of the stream or an error.
@@ -50,8 +50,8 @@ impl TcpStream {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     #[track_caller]
-    pub fn readable(&self) -> Wait<'_> {
-        Wait::readable(&self.io)
+    pub fn readable(&self) -> Readable<'_> {
+        ready::readable(&self.io)
     }
 
     /// Waits until something can be written, or an error waits to be told.
@@ -81,8 +81,8 @@ impl TcpStream {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     #[track_caller]
-    pub fn writable(&self) -> Wait<'_> {
-        Wait::writable(&self.io)
+    pub fn writable(&self) -> Writable<'_> {
+        ready::writable(&self.io)
     }
 
     /// Waits for any readiness in `interest` and says what there is.
@@ -114,8 +114,8 @@ impl TcpStream {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     #[track_caller]
-    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
-        WaitReady::new(&self.io, interest)
+    pub fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
+        ready::ready(&self.io, interest)
     }
 
     /// Polls for bytes that the next read will return, for use in hand-written futures.
@@ -141,7 +141,12 @@ impl TcpStream {
     /// As [`readable`](Self::readable).
     #[track_caller]
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        stream::poll_ready(&self.io, Interest::READABLE, cx)
+        ready::poll_ready(
+            &self.io,
+            Interest::READABLE,
+            "TcpStream::poll_read_ready",
+            cx,
+        )
     }
 
     /// Polls for room to write, for use in hand-written futures.
@@ -154,7 +159,12 @@ impl TcpStream {
     /// As [`writable`](Self::writable).
     #[track_caller]
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        stream::poll_ready(&self.io, Interest::WRITABLE, cx)
+        ready::poll_ready(
+            &self.io,
+            Interest::WRITABLE,
+            "TcpStream::poll_write_ready",
+            cx,
+        )
     }
 
     /// Reads what is there now, without waiting.

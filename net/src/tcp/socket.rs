@@ -3,15 +3,17 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::Domain;
 
 use super::{Connect, TcpListener};
-use crate::error::context;
+use crate::address::Address;
+use crate::error::with_context;
+use crate::fd::impl_fd_traits;
 use crate::listen;
-use crate::socket::{Family, create, register};
+use crate::socket::{Family, new_socket, register};
 use crate::sys;
 
 /// A TCP socket that is neither listening nor connected yet.
@@ -53,7 +55,7 @@ impl TcpSocket {
     /// EMFILE, ENFILE, ENOBUFS, ENOMEM.
     pub fn new_v4() -> io::Result<Self> {
         Ok(Self {
-            socket: create(Domain::IPV4)?,
+            socket: new_socket(Domain::IPV4, Family::Tcp)?,
         })
     }
 
@@ -64,7 +66,7 @@ impl TcpSocket {
     /// EMFILE, ENFILE, ENOBUFS, ENOMEM; EAFNOSUPPORT where IPv6 is off.
     pub fn new_v6() -> io::Result<Self> {
         Ok(Self {
-            socket: create(Domain::IPV6)?,
+            socket: new_socket(Domain::IPV6, Family::Tcp)?,
         })
     }
 
@@ -273,7 +275,7 @@ impl TcpSocket {
     ///
     /// As getsockname(2); none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.socket.as_fd())?.to_inet()
+        SocketAddr::from_kernel(Some(&sys::local_addr(self.socket.as_fd())?))
     }
 
     /// Reads and clears the socket's pending error (`SO_ERROR`).
@@ -293,7 +295,7 @@ impl TcpSocket {
     pub fn bind(&self, address: SocketAddr) -> io::Result<()> {
         self.socket
             .bind(&address.into())
-            .map_err(|err| context("bind", address, err))
+            .map_err(|err| with_context("bind", address, err))
     }
 
     /// Connects to an address.
@@ -332,12 +334,12 @@ impl TcpSocket {
         let listening = listen::listen(&self.socket, backlog);
         if let Err(err) = listening {
             return Err(match self.local_addr() {
-                Ok(address) => context("listen", address, err),
-                Err(_unknown) => context("listen", "(unknown address)", err),
+                Ok(address) => with_context("listen", address, err),
+                Err(_unknown) => with_context("listen", "(unknown address)", err),
             });
         }
         let io = register(self.socket, Family::Tcp)?;
-        // `as_fd` has let anybody duplicate it.
+        // User code could duplicate the descriptor through `as_fd`.
         io.mark_duplicated();
         Ok(TcpListener::from_io(io))
     }
@@ -348,26 +350,4 @@ fn kernel_size(bytes: u32) -> usize {
     bytes.min(i32::MAX as u32) as usize
 }
 
-impl AsFd for TcpSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-impl AsRawFd for TcpSocket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
-    }
-}
-
-impl From<TcpSocket> for OwnedFd {
-    fn from(socket: TcpSocket) -> Self {
-        socket.socket.into()
-    }
-}
-
-impl IntoRawFd for TcpSocket {
-    fn into_raw_fd(self) -> RawFd {
-        self.socket.into_raw_fd()
-    }
-}
+impl_fd_traits!(plain TcpSocket);

@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use wakeful::io::Interest;
 
-use super::{UdpSocket, Wait, WaitReady};
-use crate::datagram;
+use super::{Readable, ReadyFuture, UdpSocket, Writable};
+use crate::ready;
 
 impl UdpSocket {
     /// Waits until there is something to receive: a datagram or an error.
@@ -48,8 +48,8 @@ impl UdpSocket {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     #[track_caller]
-    pub fn readable(&self) -> Wait<'_> {
-        Wait::readable(self.io())
+    pub fn readable(&self) -> Readable<'_> {
+        ready::readable(self.io())
     }
 
     /// Waits until something can be sent, or an error waits to be told.
@@ -66,8 +66,8 @@ impl UdpSocket {
     ///
     /// Safe.
     #[track_caller]
-    pub fn writable(&self) -> Wait<'_> {
-        Wait::writable(self.io())
+    pub fn writable(&self) -> Writable<'_> {
+        ready::writable(self.io())
     }
 
     /// Waits for any readiness in `interest` and says what there is.
@@ -84,8 +84,8 @@ impl UdpSocket {
     ///
     /// Safe.
     #[track_caller]
-    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
-        WaitReady::new(self.io(), interest)
+    pub fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
+        ready::ready(self.io(), interest)
     }
 
     /// Polls for something to receive, for use in hand-written futures.
@@ -98,7 +98,12 @@ impl UdpSocket {
     /// As [`readable`](Self::readable).
     #[track_caller]
     pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        datagram::poll_ready(self.io(), Interest::READABLE, cx)
+        ready::poll_ready(
+            self.io(),
+            Interest::READABLE,
+            "UdpSocket::poll_recv_ready",
+            cx,
+        )
     }
 
     /// Polls for room to send; as [`poll_recv_ready`](Self::poll_recv_ready).
@@ -108,7 +113,12 @@ impl UdpSocket {
     /// As [`writable`](Self::writable).
     #[track_caller]
     pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        datagram::poll_ready(self.io(), Interest::WRITABLE, cx)
+        ready::poll_ready(
+            self.io(),
+            Interest::WRITABLE,
+            "UdpSocket::poll_send_ready",
+            cx,
+        )
     }
 
     /// Runs an I/O call of your own if the socket is ready for it.

@@ -7,15 +7,15 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::{Recv, RecvFrom, Send, SendTo};
-use crate::address::RawAddress;
-use crate::datagram::{self, Family, Io, Mode, adopt, expose};
+use crate::datagram;
+use crate::fd::impl_fd_traits;
 use crate::lookup::ToSocketAddrs;
-use crate::sys;
+use crate::socket::{Family, Io, Mode, register_foreign};
 
 /// A UDP socket.
 ///
@@ -73,9 +73,6 @@ use crate::sys;
 pub struct UdpSocket {
     io: Io,
 }
-
-/// How an address is read here.
-const INET: fn(RawAddress) -> io::Result<SocketAddr> = RawAddress::to_inet;
 
 impl UdpSocket {
     pub(super) fn from_io(io: Io) -> Self {
@@ -193,7 +190,7 @@ impl UdpSocket {
     /// See [`UdpSocket`].
     #[track_caller]
     pub fn recv_from<'a>(&'a self, buf: &'a mut [u8]) -> RecvFrom<'a, SocketAddr> {
-        RecvFrom::new(&self.io, buf, Mode::Take, INET)
+        RecvFrom::new(&self.io, buf, Mode::Take)
     }
 
     /// Copies the next datagram without taking it; else as [`recv`](Self::recv).
@@ -244,7 +241,7 @@ impl UdpSocket {
     /// ```
     #[track_caller]
     pub fn peek_from<'a>(&'a self, buf: &'a mut [u8]) -> RecvFrom<'a, SocketAddr> {
-        RecvFrom::new(&self.io, buf, Mode::Peek, INET)
+        RecvFrom::new(&self.io, buf, Mode::Peek)
     }
 
     /// Says who sent the next datagram, without taking it.
@@ -262,7 +259,7 @@ impl UdpSocket {
     /// Safe: it takes nothing.
     #[track_caller]
     pub fn peek_sender(&self) -> PeekSender<'_> {
-        let peek = RecvFrom::new(&self.io, &mut [], Mode::Peek, INET);
+        let peek = RecvFrom::new(&self.io, &mut [], Mode::Peek);
         PeekSender(peek.operation("UdpSocket::peek_sender"))
     }
 
@@ -307,7 +304,7 @@ impl UdpSocket {
     ///
     /// See [`readable`](Self::readable).
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        datagram::try_recv_from(&self.io, buf, Mode::Take, INET)
+        datagram::try_recv_from(&self.io, buf, Mode::Take)
     }
 
     /// Copies a datagram that is there now, without taking it.
@@ -325,7 +322,7 @@ impl UdpSocket {
     ///
     /// As [`try_recv`](Self::try_recv).
     pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        datagram::try_recv_from(&self.io, buf, Mode::Peek, INET)
+        datagram::try_recv_from(&self.io, buf, Mode::Peek)
     }
 
     /// Says who sent the datagram that is there now, without taking it.
@@ -362,7 +359,7 @@ impl UdpSocket {
         buf: &[u8],
         target: SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        datagram::poll_send_to_once(&self.io, cx, buf, &target.into())
+        datagram::poll_send_to(&self.io, cx, buf, &target.into())
     }
 
     /// Polls for a datagram, for use in hand-written futures.
@@ -390,7 +387,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        datagram::poll_recv_from(&self.io, cx, buf, Mode::Take, INET)
+        datagram::poll_recv_from(&self.io, cx, buf, Mode::Take)
     }
 
     /// Polls for a datagram without taking it; as [`poll_recv`](Self::poll_recv).
@@ -414,7 +411,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        datagram::poll_recv_from(&self.io, cx, buf, Mode::Peek, INET)
+        datagram::poll_recv_from(&self.io, cx, buf, Mode::Peek)
     }
 
     /// Polls for the sender of the next datagram; as [`poll_recv`](Self::poll_recv).
@@ -434,7 +431,7 @@ impl UdpSocket {
     ///
     /// As getsockname(2); none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.io.get_ref().as_fd())?.to_inet()
+        self.io.get_ref().local_addr()
     }
 
     /// Returns the address that the socket is connected to.
@@ -443,7 +440,7 @@ impl UdpSocket {
     ///
     /// `NotConnected` (ENOTCONN) when it is not.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        sys::peer_addr(self.io.get_ref().as_fd())?.to_inet()
+        self.io.get_ref().peer_addr()
     }
 
     /// Reads and clears the socket's pending error (`SO_ERROR`), such as the `ConnectionRefused`
@@ -453,7 +450,7 @@ impl UdpSocket {
     ///
     /// As getsockopt(2); none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        sys::take_error(self.io.get_ref().as_fd())
+        self.io.get_ref().take_error()
     }
 
     /// Takes over a socket of the standard library and makes it non-blocking.
@@ -477,7 +474,7 @@ impl UdpSocket {
     /// ```
     #[track_caller]
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
-        adopt(socket, Family::Udp).map(Self::from_io)
+        register_foreign(socket, Family::Udp).map(Self::from_io)
     }
 
     /// Leaves the runtime and gives the socket back; it stays non-blocking.
@@ -503,35 +500,4 @@ impl Future for PeekSender<'_> {
     }
 }
 
-impl TryFrom<std::net::UdpSocket> for UdpSocket {
-    type Error = io::Error;
-
-    /// As [`UdpSocket::from_std`].
-    fn try_from(socket: std::net::UdpSocket) -> io::Result<Self> {
-        Self::from_std(socket)
-    }
-}
-
-impl From<UdpSocket> for OwnedFd {
-    fn from(socket: UdpSocket) -> Self {
-        socket.io.into_inner().into_fd()
-    }
-}
-
-impl IntoRawFd for UdpSocket {
-    fn into_raw_fd(self) -> RawFd {
-        OwnedFd::from(self).into_raw_fd()
-    }
-}
-
-impl AsFd for UdpSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        expose(&self.io)
-    }
-}
-
-impl AsRawFd for UdpSocket {
-    fn as_raw_fd(&self) -> RawFd {
-        expose(&self.io).as_raw_fd()
-    }
-}
+impl_fd_traits!(registered UdpSocket, std::net::UdpSocket);

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use socket2::SockAddr;
 
+use crate::address::{Address, unexpected};
+
 /// The longest path or abstract name: `sun_path` has 108 bytes, of which one is a NUL, behind a
 /// path or before a name.
 const LONGEST: usize = 107;
@@ -87,21 +89,6 @@ impl SocketAddr {
         }
     }
 
-    /// Reads what the kernel wrote into `sun_path`.
-    pub(crate) fn from_sun_path(bytes: &[u8]) -> Self {
-        match bytes {
-            [] => Self(Name::Unnamed),
-            [0, name @ ..] => Self(Name::Abstract(name.into())),
-            path => {
-                let end = path
-                    .iter()
-                    .position(|byte| *byte == 0)
-                    .unwrap_or(path.len());
-                Self(Name::Path(OsStr::from_bytes(&path[..end]).into()))
-            }
-        }
-    }
-
     /// The address as the kernel wants it.
     pub(super) fn to_kernel(&self) -> io::Result<SockAddr> {
         match &self.0 {
@@ -136,6 +123,24 @@ impl SocketAddr {
         match &self.0 {
             Name::Abstract(name) => Some(name),
             _ => None,
+        }
+    }
+}
+
+impl Address for SocketAddr {
+    /// Converts a reported address. It is unnamed when the kernel wrote no path, or no address at all.
+    fn from_kernel(reported: Option<&SockAddr>) -> io::Result<Self> {
+        let Some(address) = reported.filter(|address| address.len() > 0) else {
+            return Ok(Self(Name::Unnamed));
+        };
+        if let Some(path) = address.as_pathname() {
+            Ok(Self(Name::Path(path.into())))
+        } else if let Some(name) = address.as_abstract_namespace() {
+            Ok(Self(Name::Abstract(name.into())))
+        } else if address.is_unix() {
+            Ok(Self(Name::Unnamed))
+        } else {
+            Err(unexpected("not a Unix address"))
         }
     }
 }
@@ -236,13 +241,24 @@ mod tests {
     #[test]
     fn an_empty_path_and_an_unnamed_address_cannot_be_used() {
         assert!(SocketAddr::from_user(Path::new("")).is_err());
-        assert!(SocketAddr::from_sun_path(b"").to_kernel().is_err());
+        assert!(SocketAddr(Name::Unnamed).to_kernel().is_err());
+    }
+
+    #[test]
+    fn an_address_from_the_kernel_keeps_every_byte() {
+        let read = |path| SocketAddr::from_kernel(Some(&SockAddr::unix(path).unwrap())).unwrap();
+        assert!(SocketAddr::from_kernel(None).unwrap().is_unnamed());
+        assert!(read("").is_unnamed());
+        assert_eq!(read("/run/x").as_pathname(), Some(Path::new("/run/x")));
+        assert_eq!(read("\0a\0b\0").as_abstract_name(), Some(&b"a\0b\0"[..]));
+        let inet = std::net::SocketAddr::from(([127, 0, 0, 1], 80)).into();
+        assert!(SocketAddr::from_kernel(Some(&inet)).is_err());
     }
 
     #[test]
     fn std_addresses_go_there_and_back() {
         let all = [
-            SocketAddr::from_sun_path(b""),
+            SocketAddr(Name::Unnamed),
             SocketAddr::from_pathname("/run/x").unwrap(),
             SocketAddr::from_abstract_name(b"\xff\0").unwrap(),
         ];

@@ -3,35 +3,37 @@
 
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 
-use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, SocketAddr, UnixStream, WriteHalf};
 use wakeful::io::Interest;
 
-use crate::socket::{Family, Io, adopt, duplicate, expose};
-use crate::stream::{self, Splittable, Wait, WaitReady};
-use crate::sys;
+use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, SocketAddr, UnixStream, WriteHalf};
+use super::{Readable, ReadyFuture, Writable};
+use crate::fd::impl_fd_traits;
+use crate::ready;
+use crate::socket::{Family, Io, duplicate, register_foreign};
+use crate::stream::{self, Splittable};
 
 impl UnixStream {
     /// Waits until there is something to read; as
     /// [`TcpStream::readable`](crate::TcpStream::readable). Cancel safe.
     #[track_caller]
-    pub fn readable(&self) -> Wait<'_> {
-        Wait::readable(&self.io)
+    pub fn readable(&self) -> Readable<'_> {
+        ready::readable(&self.io)
     }
 
     /// Waits until something can be written; as
     /// [`TcpStream::writable`](crate::TcpStream::writable). Cancel safe.
     #[track_caller]
-    pub fn writable(&self) -> Wait<'_> {
-        Wait::writable(&self.io)
+    pub fn writable(&self) -> Writable<'_> {
+        ready::writable(&self.io)
     }
 
     /// Waits for any readiness in `interest` and says what there is. Cancel safe.
     #[track_caller]
-    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
-        WaitReady::new(&self.io, interest)
+    pub fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
+        ready::ready(&self.io, interest)
     }
 
     /// Polls for bytes that the next read will return, for use in hand-written futures.
@@ -55,7 +57,12 @@ impl UnixStream {
     /// When the stream's runtime has ended.
     #[track_caller]
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        stream::poll_ready(&self.io, Interest::READABLE, cx)
+        ready::poll_ready(
+            &self.io,
+            Interest::READABLE,
+            "UnixStream::poll_read_ready",
+            cx,
+        )
     }
 
     /// Polls for room to write; as
@@ -66,7 +73,12 @@ impl UnixStream {
     /// When the stream's runtime has ended.
     #[track_caller]
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        stream::poll_ready(&self.io, Interest::WRITABLE, cx)
+        ready::poll_ready(
+            &self.io,
+            Interest::WRITABLE,
+            "UnixStream::poll_write_ready",
+            cx,
+        )
     }
 
     /// Runs an I/O call of your own if the stream is ready for it; as
@@ -141,7 +153,7 @@ impl UnixStream {
     /// Outside a runtime.
     #[track_caller]
     pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
-        adopt(stream, Family::Unix).map(Self::from_io)
+        register_foreign(stream, Family::Unix).map(Self::from_io)
     }
 
     /// Leaves the runtime and gives the socket back; it stays non-blocking.
@@ -159,7 +171,7 @@ impl UnixStream {
     ///
     /// As getsockname(2); none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.io.get_ref().as_fd())?.to_unix()
+        self.io.get_ref().local_addr()
     }
 
     /// Returns the address of the other end.
@@ -168,7 +180,7 @@ impl UnixStream {
     ///
     /// `NotConnected` (ENOTCONN) after the connection was reset.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        sys::peer_addr(self.io.get_ref().as_fd())?.to_unix()
+        self.io.get_ref().peer_addr()
     }
 }
 
@@ -188,35 +200,4 @@ impl Splittable for UnixStream {
     }
 }
 
-impl TryFrom<std::os::unix::net::UnixStream> for UnixStream {
-    type Error = io::Error;
-
-    /// As [`UnixStream::from_std`].
-    fn try_from(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
-        Self::from_std(stream)
-    }
-}
-
-impl From<UnixStream> for OwnedFd {
-    fn from(stream: UnixStream) -> Self {
-        stream.io.into_inner().into_fd()
-    }
-}
-
-impl IntoRawFd for UnixStream {
-    fn into_raw_fd(self) -> RawFd {
-        OwnedFd::from(self).into_raw_fd()
-    }
-}
-
-impl AsFd for UnixStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        expose(&self.io)
-    }
-}
-
-impl AsRawFd for UnixStream {
-    fn as_raw_fd(&self) -> RawFd {
-        expose(&self.io).as_raw_fd()
-    }
-}
+impl_fd_traits!(registered UnixStream, std::os::unix::net::UnixStream);

@@ -7,22 +7,21 @@
 use std::future::Future;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdUnixDatagram;
 use std::panic::Location;
 use std::path::Path;
 use std::task::{Context, Poll};
 
-use socket2::{Domain, Type};
+use socket2::Domain;
 use wakeful::io::Interest;
 
-use super::{SendTo, SocketAddr};
-use crate::address::RawAddress;
-use crate::datagram::{self, Family, Io, Mode, adopt, create, expose, register};
-use crate::datagram::{Recv, RecvFrom, Send, Wait, WaitReady};
-use crate::error::context;
-use crate::outside;
-use crate::sys;
+use super::{Readable, ReadyFuture, Recv, RecvFrom, Send, SendTo, SocketAddr, Writable};
+use crate::call_site::require_runtime;
+use crate::error::with_context;
+use crate::fd::impl_fd_traits;
+use crate::socket::{Family, Io, Mode, new_pair, new_socket, register_foreign, register_writable};
+use crate::{datagram, ready, sys};
 
 /// A Unix datagram socket.
 ///
@@ -70,9 +69,6 @@ pub struct UnixDatagram {
     io: Io,
 }
 
-/// How an address is read here.
-const UNIX: fn(RawAddress) -> io::Result<SocketAddr> = RawAddress::to_unix;
-
 impl UnixDatagram {
     fn from_io(io: Io) -> Self {
         Self { io }
@@ -89,17 +85,17 @@ impl UnixDatagram {
     /// Outside a runtime; no file is made then.
     #[track_caller]
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<Self> {
-        outside::refuse("UnixDatagram::bind", Location::caller());
+        require_runtime(("UnixDatagram::bind", Location::caller()));
         let path = path.as_ref();
         SocketAddr::from_user(path)
             .and_then(|address| address.to_kernel())
             .and_then(|address| {
-                let socket = create(Domain::UNIX)?;
+                let socket = new_socket(Domain::UNIX, Family::UnixDatagram)?;
                 socket.bind(&address)?;
-                register(socket, Family::Unix)
+                register_writable(socket, Family::UnixDatagram)
             })
             .map(Self::from_io)
-            .map_err(|err| context("bind", path.display(), err))
+            .map_err(|err| with_context("bind", path.display(), err))
     }
 
     /// Makes a socket without a name: it can send to others but not be answered.
@@ -113,7 +109,8 @@ impl UnixDatagram {
     /// Outside a runtime.
     #[track_caller]
     pub fn unbound() -> io::Result<Self> {
-        register(create(Domain::UNIX)?, Family::Unix).map(Self::from_io)
+        let socket = new_socket(Domain::UNIX, Family::UnixDatagram)?;
+        register_writable(socket, Family::UnixDatagram).map(Self::from_io)
     }
 
     /// Makes two sockets that are connected to each other.
@@ -138,11 +135,8 @@ impl UnixDatagram {
     /// ```
     #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
-        let kind = Type::DGRAM.nonblocking().cloexec();
-        let (near, far) = socket2::Socket::pair_raw(Domain::UNIX, kind, None)?;
-        let near = Self::from_io(register(near, Family::Unix)?);
-        let far = Self::from_io(register(far, Family::Unix)?);
-        Ok((near, far))
+        let (near, far) = new_pair(Family::UnixDatagram)?;
+        Ok((Self::from_io(near), Self::from_io(far)))
     }
 
     /// Sets where [`send`](Self::send) sends to. Connecting again replaces the address.
@@ -158,7 +152,7 @@ impl UnixDatagram {
         SocketAddr::from_user(path)
             .and_then(|address| address.to_kernel())
             .and_then(|address| sys::connect(self.io.get_ref().as_fd(), &address))
-            .map_err(|err| context("connect", path.display(), err))
+            .map_err(|err| with_context("connect", path.display(), err))
     }
 
     /// Sends a datagram to the socket that this one is connected to, and returns its length.
@@ -268,7 +262,7 @@ impl UnixDatagram {
     /// See [`UnixDatagram`].
     #[track_caller]
     pub fn recv_from<'a>(&'a self, buf: &'a mut [u8]) -> RecvFrom<'a, SocketAddr> {
-        RecvFrom::new(&self.io, buf, Mode::Take, UNIX)
+        RecvFrom::new(&self.io, buf, Mode::Take)
     }
 
     /// Sends a datagram to the connected socket if it takes one now.
@@ -309,7 +303,7 @@ impl UnixDatagram {
     ///
     /// As [`try_recv`](Self::try_recv).
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        datagram::try_recv_from(&self.io, buf, Mode::Take, UNIX)
+        datagram::try_recv_from(&self.io, buf, Mode::Take)
     }
 
     /// Polls for room and sends a datagram to the connected socket, for use in hand-written futures.
@@ -350,7 +344,7 @@ impl UnixDatagram {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        datagram::poll_recv_from(&self.io, cx, buf, Mode::Take, UNIX)
+        datagram::poll_recv_from(&self.io, cx, buf, Mode::Take)
     }
 
     /// Waits until there is something to receive: a datagram or an error.
@@ -370,8 +364,8 @@ impl UnixDatagram {
     ///
     /// Safe.
     #[track_caller]
-    pub fn readable(&self) -> Wait<'_> {
-        Wait::readable(&self.io)
+    pub fn readable(&self) -> Readable<'_> {
+        ready::readable(&self.io)
     }
 
     /// Waits until something can be sent, or an error waits to be told.
@@ -388,8 +382,8 @@ impl UnixDatagram {
     ///
     /// Safe.
     #[track_caller]
-    pub fn writable(&self) -> Wait<'_> {
-        Wait::writable(&self.io)
+    pub fn writable(&self) -> Writable<'_> {
+        ready::writable(&self.io)
     }
 
     /// Waits for any readiness in `interest` and says what there is.
@@ -406,8 +400,8 @@ impl UnixDatagram {
     ///
     /// Safe.
     #[track_caller]
-    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
-        WaitReady::new(&self.io, interest)
+    pub fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
+        ready::ready(&self.io, interest)
     }
 
     /// Polls for something to receive, for use in hand-written futures.
@@ -420,7 +414,12 @@ impl UnixDatagram {
     /// As [`readable`](Self::readable).
     #[track_caller]
     pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        datagram::poll_ready(&self.io, Interest::READABLE, cx)
+        ready::poll_ready(
+            &self.io,
+            Interest::READABLE,
+            "UnixDatagram::poll_recv_ready",
+            cx,
+        )
     }
 
     /// Polls for room to send; as [`poll_recv_ready`](Self::poll_recv_ready).
@@ -430,7 +429,12 @@ impl UnixDatagram {
     /// As [`writable`](Self::writable).
     #[track_caller]
     pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        datagram::poll_ready(&self.io, Interest::WRITABLE, cx)
+        ready::poll_ready(
+            &self.io,
+            Interest::WRITABLE,
+            "UnixDatagram::poll_send_ready",
+            cx,
+        )
     }
 
     /// Runs an I/O call of your own if the socket is ready for it.
@@ -486,7 +490,7 @@ impl UnixDatagram {
     ///
     /// As getsockname(2); none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.io.get_ref().as_fd())?.to_unix()
+        self.io.get_ref().local_addr()
     }
 
     /// Returns the address that the socket is connected to.
@@ -495,7 +499,7 @@ impl UnixDatagram {
     ///
     /// `NotConnected` (ENOTCONN) when it is not.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        sys::peer_addr(self.io.get_ref().as_fd())?.to_unix()
+        self.io.get_ref().peer_addr()
     }
 
     /// Reads and clears the socket's pending error (`SO_ERROR`).
@@ -504,7 +508,7 @@ impl UnixDatagram {
     ///
     /// As getsockopt(2); none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        sys::take_error(self.io.get_ref().as_fd())
+        self.io.get_ref().take_error()
     }
 
     /// Takes over a socket of the standard library and makes it non-blocking.
@@ -518,7 +522,7 @@ impl UnixDatagram {
     /// Outside a runtime.
     #[track_caller]
     pub fn from_std(socket: StdUnixDatagram) -> io::Result<Self> {
-        adopt(socket, Family::Unix).map(Self::from_io)
+        register_foreign(socket, Family::UnixDatagram).map(Self::from_io)
     }
 
     /// Leaves the runtime and gives the socket back; it stays non-blocking.
@@ -535,38 +539,7 @@ impl UnixDatagram {
 fn address_of(path: &Path) -> io::Result<socket2::SockAddr> {
     SocketAddr::from_user(path)
         .and_then(|address| address.to_kernel())
-        .map_err(|err| context("send to", path.display(), err))
+        .map_err(|err| with_context("send to", path.display(), err))
 }
 
-impl TryFrom<StdUnixDatagram> for UnixDatagram {
-    type Error = io::Error;
-
-    /// As [`UnixDatagram::from_std`].
-    fn try_from(socket: StdUnixDatagram) -> io::Result<Self> {
-        Self::from_std(socket)
-    }
-}
-
-impl From<UnixDatagram> for OwnedFd {
-    fn from(socket: UnixDatagram) -> Self {
-        socket.io.into_inner().into_fd()
-    }
-}
-
-impl IntoRawFd for UnixDatagram {
-    fn into_raw_fd(self) -> RawFd {
-        OwnedFd::from(self).into_raw_fd()
-    }
-}
-
-impl AsFd for UnixDatagram {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        expose(&self.io)
-    }
-}
-
-impl AsRawFd for UnixDatagram {
-    fn as_raw_fd(&self) -> RawFd {
-        expose(&self.io).as_raw_fd()
-    }
-}
+impl_fd_traits!(registered UnixDatagram, StdUnixDatagram);

@@ -27,18 +27,25 @@ use std::{error, fmt};
 
 pub use crate::datagram::{Recv, RecvFrom, Send};
 pub use crate::stream::{
-    Peek, Read, ReadExact, ReadVectored, Wait, WaitReady, Write, WriteAll, WriteVectored,
+    Peek, Read, ReadExact, ReadVectored, Readable, ReadyFuture, Writable, Write, WriteAll,
+    WriteVectored,
 };
 pub use address::SocketAddr;
 pub use connect::Connect;
 pub use cred::UCred;
 pub use datagram::UnixDatagram;
-pub use listener::{Accept, Incoming, UnixListener};
+pub use listener::UnixListener;
 pub use send_to::SendTo;
 pub use socket::UnixSocket;
 pub use stream::UnixStream;
 
 use crate::stream::{Closing, ReadSide, WriteSide};
+
+/// The future of [`UnixListener::accept`].
+pub type Accept<'a> = crate::listen::Accept<'a, UnixStream>;
+
+/// The stream of [`UnixListener::incoming`].
+pub type Incoming<'a> = crate::listen::Incoming<'a, UnixStream>;
 
 /// The reading half of a borrowed [`UnixStream`], made by [`UnixStream::split`].
 pub type ReadHalf<'a> = ReadSide<&'a UnixStream>;

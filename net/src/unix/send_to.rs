@@ -20,7 +20,7 @@ use socket2::SockAddr;
 use wakeful::io::{Interest, Readiness};
 use wakeful::time::{Sleep, sleep};
 
-use crate::datagram::{Io, Socket, poll_io};
+use crate::socket::{Io, Socket};
 
 /// What the record of a waiting task shows.
 const NAME: &str = "UnixDatagram::send_to";
@@ -82,8 +82,9 @@ impl Future for SendTo<'_> {
                 }
             } else {
                 let mut refused = false;
-                let sent = poll_io(&mut this.readiness, cx, |socket| {
-                    let sent = socket.send_to(this.buf, target);
+                let buf = this.buf;
+                let sent = this.readiness.poll_io(cx, |socket| {
+                    let sent = socket.send_to(buf, target);
                     refused |= is_refusal(&sent);
                     sent
                 });

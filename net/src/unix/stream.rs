@@ -8,10 +8,8 @@ use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use socket2::{Domain, Type};
-
 use super::{Connect, SocketAddr, UCred};
-use crate::socket::{Family, Io, register_connected};
+use crate::socket::{Family, Io, new_pair};
 use crate::stream::{self, Peek, Read, ReadExact, ReadVectored, Write, WriteAll, WriteVectored};
 use crate::sys;
 
@@ -120,11 +118,8 @@ impl UnixStream {
     /// ```
     #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
-        let kind = Type::STREAM.nonblocking().cloexec();
-        let (near, far) = socket2::Socket::pair_raw(Domain::UNIX, kind, None)?;
-        let near = Self::from_io(register_connected(near, Family::Unix)?);
-        let far = Self::from_io(register_connected(far, Family::Unix)?);
-        Ok((near, far))
+        let (near, far) = new_pair(Family::Unix)?;
+        Ok((Self::from_io(near), Self::from_io(far)))
     }
 
     /// Says who is at the other end.
@@ -244,6 +239,6 @@ impl UnixStream {
     ///
     /// As getsockopt(2); none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        sys::take_error(self.io.get_ref().as_fd())
+        self.io.get_ref().take_error()
     }
 }
