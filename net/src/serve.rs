@@ -1,7 +1,7 @@
 //! A server's accept loop: what everybody would have to write by hand, once and tested.
 //!
 //! [`serve`] makes a [`Serve`], a future that accepts and spawns; the builder methods set what is to
-//! be different. Called by users; calls `listen` for a connection and `accept_error` for what its
+//! be different. Called by users; calls `listen` for a connection and `classify_accept_error` for what its
 //! errors mean.
 //!
 //! ```text
@@ -34,8 +34,8 @@ use pin_project_lite::pin_project;
 use wakeful::task::{self, AbortHandle};
 use wakeful::time::{Sleep, sleep};
 
-use crate::connect::CallSite;
-use crate::listen::{AcceptError, accept_error};
+use crate::call_site::CallSite;
+use crate::listen::{AcceptErrorKind, classify_accept_error};
 use crate::tcp::{TcpListener, TcpStream};
 use crate::unix::{self, UnixListener, UnixStream};
 
@@ -93,7 +93,7 @@ impl Listener for UnixListener {
 /// with its errors only it can know. A handler that panics ends its connection, and the runtime
 /// reports it.
 ///
-/// Errors of accepting are treated as [`accept_error`] says: a client that was lost before it was
+/// Errors of accepting are treated as [`classify_accept_error`] says: a client that was lost before it was
 /// accepted is passed over; when descriptors or memory have run out, accepting pauses until one of
 /// the connections has left, or for up to 100 ms, and the open connections are served meanwhile;
 /// one that means that the listener is unusable ends the server.
@@ -359,10 +359,10 @@ where
                     *this.next_pause = SHORTEST_PAUSE;
                     this.open.spawn(this.handler, stream, peer, this.caller);
                 }
-                Poll::Ready(Err(err)) => match accept_error(&err) {
-                    AcceptError::Skip => {}
-                    AcceptError::Fatal => return Poll::Ready(err),
-                    AcceptError::Backoff => {
+                Poll::Ready(Err(err)) => match classify_accept_error(&err) {
+                    AcceptErrorKind::Skip => {}
+                    AcceptErrorKind::Fatal => return Poll::Ready(err),
+                    AcceptErrorKind::Backoff => {
                         if *this.next_pause == SHORTEST_PAUSE
                             && let Some(tell) = this.on_error
                         {
