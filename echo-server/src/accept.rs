@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use tracing::{debug, warn};
 use wakeful::time::{Instant, timeout};
-use wakeful_net::{AcceptError, accept_error};
+use wakeful_net::{AcceptErrorKind, classify_accept_error};
 
 use crate::listen::Listener;
 use crate::server::Server;
@@ -87,7 +87,7 @@ impl Trouble {
         // Anything but the loss of one client is a reason to pause. Even when the error looks
         // final: ten attempts per second cost nothing, and a server that gave up would be of no
         // use.
-        if accept_error(error) == AcceptError::Skip {
+        if classify_accept_error(error) == AcceptErrorKind::Skip {
             debug!(%via, %error, "a client left before it was accepted");
             return None;
         }

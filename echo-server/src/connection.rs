@@ -11,7 +11,7 @@ use std::net::Shutdown;
 use std::rc::Rc;
 
 use wakeful::task;
-use wakeful_net::stream::Wait;
+use wakeful_net::stream::{Readable, Writable};
 
 use crate::stream::{Peer, Stream};
 
@@ -49,7 +49,7 @@ impl Connection {
     ///
     /// Nothing is lost.
     #[track_caller]
-    pub(crate) fn readable(&self) -> Wait<'_> {
+    pub(crate) fn readable(&self) -> Readable<'_> {
         self.stream.readable()
     }
 
@@ -59,7 +59,7 @@ impl Connection {
     ///
     /// Nothing is lost.
     #[track_caller]
-    pub(crate) fn writable(&self) -> Wait<'_> {
+    pub(crate) fn writable(&self) -> Writable<'_> {
         self.stream.writable()
     }
 

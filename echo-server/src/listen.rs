@@ -116,7 +116,9 @@ pub(crate) async fn bind(
 
 /// The error as the kernel or the resolver gave it: [`BindError`] names the address itself.
 fn plain(error: io::Error) -> io::Error {
-    match SocketError::of(&error).map(|details| (details.cause().kind(), details.cause())) {
+    match SocketError::downcast_ref(&error)
+        .map(|details| (details.io_error().kind(), details.io_error()))
+    {
         Some((kind, cause)) => match cause.raw_os_error() {
             Some(errno) => io::Error::from_raw_os_error(errno),
             None => io::Error::new(kind, cause.to_string()),

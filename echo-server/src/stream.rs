@@ -10,7 +10,7 @@ use std::os::fd::AsFd;
 
 use rustix::io::retry_on_intr;
 use rustix::net::{SendFlags, send};
-use wakeful_net::stream::Wait;
+use wakeful_net::stream::{Readable, Writable};
 use wakeful_net::{TcpStream, UnixStream};
 
 use crate::address::printable;
@@ -27,7 +27,7 @@ pub(crate) enum Stream {
 impl Stream {
     /// Waits until reading would get somewhere.
     #[track_caller]
-    pub(crate) fn readable(&self) -> Wait<'_> {
+    pub(crate) fn readable(&self) -> Readable<'_> {
         match self {
             Stream::Tcp(stream) => stream.readable(),
             Stream::Unix(stream) => stream.readable(),
@@ -36,7 +36,7 @@ impl Stream {
 
     /// Waits until writing would get somewhere.
     #[track_caller]
-    pub(crate) fn writable(&self) -> Wait<'_> {
+    pub(crate) fn writable(&self) -> Writable<'_> {
         match self {
             Stream::Tcp(stream) => stream.writable(),
             Stream::Unix(stream) => stream.writable(),

@@ -138,7 +138,10 @@ fn an_address_in_use_is_named_in_the_error() {
         let text = format!("bind {address}: Address already in use (os error 98)");
         assert_eq!(err.to_string(), text);
         assert_eq!(
-            SocketError::of(&err).unwrap().cause().raw_os_error(),
+            SocketError::downcast_ref(&err)
+                .unwrap()
+                .io_error()
+                .raw_os_error(),
             Some(98)
         );
     });

@@ -89,7 +89,7 @@ fn errors_name_what_is_not_there() {
         let nothing = dir.join("nothing");
         let err = socket.connect(&nothing).unwrap_err();
         assert_eq!(err.kind(), ErrorKind::NotFound);
-        let details = SocketError::of(&err).unwrap();
+        let details = SocketError::downcast_ref(&err).unwrap();
         assert_eq!(details.address(), nothing.to_str().unwrap());
         let err = socket.send_to(b"x", &nothing).await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::NotFound);
