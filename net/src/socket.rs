@@ -198,10 +198,20 @@ pub(crate) fn register_writable(fd: impl Into<OwnedFd>, family: Family) -> io::R
 
 /// Registers a socket that user code created, and makes it non-blocking.
 ///
-/// Drop deregisters it explicitly, because its descriptor can have been duplicated.
+/// Drop deregisters it explicitly, because its descriptor can have been duplicated. A socket of another
+/// kind is refused. Otherwise a packet shorter than its buffer would be taken for a stream that has no
+/// more bytes, and the next packet would not be received.
 #[track_caller]
 pub(crate) fn register_foreign(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
     let socket = Socket::new(fd, family);
+    let kind = socket.options().r#type()?;
+    if kind != family.kind() {
+        let message = format!(
+            "the socket has type {kind:?} instead of {:?}",
+            family.kind()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     socket.options().set_nonblocking(true)?;
     let io = Io::new(socket)?;
     if family.kind() == Type::DGRAM {

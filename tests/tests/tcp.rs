@@ -330,6 +330,21 @@ fn more_slices_than_the_kernel_takes_are_sent_in_part() {
 }
 
 #[test]
+fn empty_buffers_in_front_do_not_hide_the_bytes_that_follow() {
+    run(async {
+        let (server, client) = tcp_pair().await;
+        let mut parts = vec![IoSlice::new(&[]); 1024];
+        parts.push(IoSlice::new(b"data"));
+        assert_eq!(client.write_vectored(&parts).await.unwrap(), 4);
+        let mut bytes = [0; 8];
+        let mut bufs: Vec<_> = (0..1024).map(|_| IoSliceMut::new(&mut [])).collect();
+        bufs.push(IoSliceMut::new(&mut bytes));
+        assert_eq!(server.read_vectored(&mut bufs).await.unwrap(), 4);
+        assert_eq!(&bytes[..4], b"data");
+    });
+}
+
+#[test]
 fn peek_leaves_the_bytes_to_the_next_read() {
     run(async {
         let (server, client) = tcp_pair().await;
