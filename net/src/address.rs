@@ -1,8 +1,8 @@
 //! Conversion of the addresses that the kernel reports.
 //!
 //! `sys` receives addresses as `socket2::SockAddr`; [`Address`] converts them to the type that a
-//! socket's users see. It is implemented here for `std::net::SocketAddr`, and in `unix::address` for
-//! Unix addresses, so that generic operations (`accept`, `recv_from`, `peer_addr`) exist once.
+//! socket's users see. It is implemented here for `std::net::SocketAddr`, and in `unix::address`
+//! for Unix addresses, so that generic operations (`accept`, `recv_from`, `peer_addr`) exist once.
 //!
 //! Sources: ip(7), ipv6(7).
 

@@ -1,7 +1,8 @@
 //! Where an operation was started, and the panic for operations that are polled outside a runtime.
 //!
-//! `bind`, `connect` and lookups use the runtime only from their first poll, when the user's call is
-//! no longer on the stack. Their futures store a [`CallSite`] and pass it to [`require_runtime`].
+//! `bind`, `connect` and lookups use the runtime only from their first poll, when the user's call
+//! is no longer on the stack. Their futures store a [`CallSite`] and pass it to
+//! [`require_runtime`].
 
 use std::panic::Location;
 

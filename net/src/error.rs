@@ -76,8 +76,8 @@ impl fmt::Display for SocketError {
     }
 }
 
-// Without `source`: the message contains the cause, so a reporter that walks the chain would print it
-// twice.
+// Without `source`: the message contains the cause, so a reporter that walks the chain would print
+// it twice.
 impl Error for SocketError {}
 
 /// Wraps an error with operation and address. An error that has them already is returned unchanged.
@@ -102,9 +102,9 @@ pub(crate) fn with_context(
 
 /// Selects the more useful of the errors of two addresses of one host.
 ///
-/// An error from beyond this machine (refused, timed out) is preferred to one about this machine. For
-/// example, `localhost` can have an IPv6 address where IPv6 is off. Among equals the later one is
-/// kept.
+/// An error from beyond this machine (refused, timed out) is preferred to one about this machine.
+/// For example, `localhost` can have an IPv6 address where IPv6 is off. Among equals the later one
+/// is kept.
 pub(crate) fn prefer(earlier: Option<io::Error>, later: io::Error) -> io::Error {
     match earlier {
         Some(earlier) if !is_local(&earlier) && is_local(&later) => earlier,

@@ -3,9 +3,10 @@
 //! Started by `tcp::listener` and `unix::listener`; calls `sys::accept`. Each connection costs one
 //! accept4(2) and one epoll_ctl(2).
 //!
-//! The readiness of the listener is cleared only when accept4(2) returns `EAGAIN`. After `EMFILE` and
-//! similar errors the connection is still in the kernel's queue, and no further event would come for
-//! it. So the readiness stays, and a retry finds the connection although no new one arrives.
+//! The readiness of the listener is cleared only when accept4(2) returns `EAGAIN`. After `EMFILE`
+//! and similar errors the connection is still in the kernel's queue, and no further event would
+//! come for it. So the readiness stays, and a retry finds the connection although no new one
+//! arrives.
 
 use std::fmt;
 use std::future::Future;
@@ -26,8 +27,8 @@ use crate::sys;
 
 /// Connections that the kernel queues for a listener until they are accepted, by default.
 ///
-/// Linux caps it at `net.core.somaxconn`, 4096 by default since 5.4. With std's 128, a burst of some
-/// thousand clients waits seconds for a retransmitted SYN.
+/// Linux caps it at `net.core.somaxconn`, 4096 by default since 5.4. With std's 128, a burst of
+/// some thousand clients waits seconds for a retransmitted SYN.
 pub(crate) const DEFAULT_BACKLOG: u32 = 4096;
 
 /// What a server does about an error of `accept`; see [`classify_accept_error`].
@@ -38,8 +39,8 @@ pub enum AcceptErrorKind {
     ///
     /// The listeners of this package do that themselves and never return such an error.
     Skip,
-    /// A shortage of descriptors, memory or kernel resources. Report it once, continue to serve open
-    /// connections, and accept again after a pause.
+    /// A shortage of descriptors, memory or kernel resources. Report it once, continue to serve
+    /// open connections, and accept again after a pause.
     ///
     /// The connection stays in the kernel's queue, and the listener stays ready: the retry finds it
     /// even if no other client connects.

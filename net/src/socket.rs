@@ -2,8 +2,8 @@
 //!
 //! Each listener, stream and datagram socket of this package holds an [`Io`], an `AsyncFd` around a
 //! [`Socket`], so the operations in `stream`, `datagram`, `listen` and `connect` exist once. The
-//! family decides how a stream receives ([`Socket::recv`]) and under which name an operation appears
-//! in the task info ([`Socket::name`]).
+//! family decides how a stream receives ([`Socket::recv`]) and under which name an operation
+//! appears in the task info ([`Socket::name`]).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -180,15 +180,15 @@ pub(crate) fn new_pair(family: Family) -> io::Result<(Io, Io)> {
 
 /// Registers a socket that this package created.
 ///
-/// Nothing else has its descriptor, so close(2) ends the registration, and drop needs no system call
-/// of its own. Code that hands the descriptor out later calls [`mark_shared`].
+/// Nothing else has its descriptor, so close(2) ends the registration, and drop needs no system
+/// call of its own. Code that hands the descriptor out later calls [`mark_shared`].
 #[track_caller]
 pub(crate) fn register(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
     Io::new_exclusive(Socket::new(fd, family))
 }
 
-/// Registers a socket that has room to write, so that the first write waits for no event: a connected
-/// stream, or a datagram socket.
+/// Registers a socket that has room to write, so that the first write waits for no event: a
+/// connected stream, or a datagram socket.
 #[track_caller]
 pub(crate) fn register_writable(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
     let io = register(fd, family)?;
@@ -198,9 +198,9 @@ pub(crate) fn register_writable(fd: impl Into<OwnedFd>, family: Family) -> io::R
 
 /// Registers a socket that user code created, and makes it non-blocking.
 ///
-/// Drop deregisters it explicitly, because its descriptor can have been duplicated. A socket of another
-/// kind is refused. Otherwise a packet shorter than its buffer would be taken for a stream that has no
-/// more bytes, and the next packet would not be received.
+/// Drop deregisters it explicitly, because its descriptor can have been duplicated. A socket of
+/// another kind is refused. Otherwise a packet shorter than its buffer would be taken for a stream
+/// that has no more bytes, and the next packet would not be received.
 #[track_caller]
 pub(crate) fn register_foreign(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
     let socket = Socket::new(fd, family);

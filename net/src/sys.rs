@@ -70,8 +70,8 @@ fn recv_with(fd: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Resu
 ///
 /// A Unix stream receives into one buffer with this function, too. A message that carries
 /// descriptors or credentials ends a receive early although more bytes follow it, and only
-/// recvmsg(2) reports that: with `MSG_CTRUNC`, because no room for them is offered. The kernel closes
-/// descriptors that it cannot deliver. Such a receive is not short.
+/// recvmsg(2) reports that: with `MSG_CTRUNC`, because no room for them is offered. The kernel
+/// closes descriptors that it cannot deliver. Such a receive is not short.
 #[inline]
 pub(crate) fn recv_vectored(
     fd: BorrowedFd<'_>,
@@ -97,7 +97,8 @@ pub(crate) fn recv_vectored(
     })
 }
 
-/// Receives one datagram and the address of its sender, or copies them with `peek`. See recvfrom(2).
+/// Receives one datagram and the address of its sender, or copies them with `peek`. See
+/// recvfrom(2).
 ///
 /// Bytes that do not fit into the buffer are lost.
 #[inline]

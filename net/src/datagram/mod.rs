@@ -14,8 +14,8 @@
 //! ```
 //!
 //! A send follows them by `Readiness::poll_io` and `AsyncFd::try_io`. A receive follows them in
-//! [`poll_receive`] and [`try_receive`], because a receive after `shutdown` returns `EAGAIN`, and no
-//! further event comes.
+//! [`poll_receive`] and [`try_receive`], because a receive after `shutdown` returns `EAGAIN`, and
+//! no further event comes.
 //!
 //! A datagram is moved whole or not at all, so nothing is ever partly sent. An empty datagram is a
 //! datagram like any other. Unlike a stream's, these operations make their system call for an empty
@@ -69,8 +69,8 @@ fn try_receive<R: Default>(io: &Io, call: impl FnOnce(&Socket) -> io::Result<R>)
 
 /// Makes one system call; `None` if it would block.
 ///
-/// Returns the default value if the receiving direction was shut down. A non-blocking datagram socket
-/// returns `EAGAIN` then, and no event would follow.
+/// Returns the default value if the receiving direction was shut down. A non-blocking datagram
+/// socket returns `EAGAIN` then, and no event would follow.
 #[inline]
 fn receive<R: Default>(
     guard: &mut AsyncFdReadyGuard<'_, Socket>,

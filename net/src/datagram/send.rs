@@ -1,7 +1,7 @@
 //! Sending to the peer that the socket is connected to: the future of `send`.
 //!
-//! The futures that send to an address are in `udp` (after a lookup of the name) and in `unix` (where
-//! no event reports that a receiver has room again).
+//! The futures that send to an address are in `udp` (after a lookup of the name) and in `unix`
+//! (where no event reports that a receiver has room again).
 
 use std::future::Future;
 use std::io;

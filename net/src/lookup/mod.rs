@@ -1,8 +1,8 @@
 //! Resolves host names (`"localhost:80"`) to addresses without blocking the thread.
 //!
-//! Called by `bind`, `connect` and `send_to` of TCP and UDP, and by users through [`lookup_host`]. An
-//! IP address needs no resolver. A name goes to getaddrinfo(3) on the runtime's blocking threads; no
-//! other part of this package starts a thread.
+//! Called by `bind`, `connect` and `send_to` of TCP and UDP, and by users through [`lookup_host`].
+//! An IP address needs no resolver. A name goes to getaddrinfo(3) on the runtime's blocking
+//! threads; no other part of this package starts a thread.
 //!
 //! ```text
 //! &str, String, (host, port), SocketAddr, [SocketAddr], ... --resolve--> Query
@@ -49,8 +49,8 @@ impl<T: Resolve + ?Sized> ToSocketAddrs for T {}
 /// # Errors
 ///
 /// `InvalidInput` when the text is not an address (the port is missing or above 65535); the
-/// resolver's error when the name is unknown or cannot be looked up. The message names the host; see
-/// [`SocketError`](crate::SocketError).
+/// resolver's error when the name is unknown or cannot be looked up. The message names the host;
+/// see [`SocketError`](crate::SocketError).
 ///
 /// # Panics
 ///

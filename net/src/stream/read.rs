@@ -1,8 +1,8 @@
 //! Receiving: the futures of `read`, `read_vectored`, `read_exact` and `peek`.
 //!
-//! Started by the streams and their read halves; each calls `Readiness::poll_transfer` with one receive. Bytes
-//! go straight into the caller's buffer and only in the poll that returns, so dropping one of these
-//! futures loses nothing (except [`ReadExact`], which returns after several).
+//! Started by the streams and their read halves; each calls `Readiness::poll_transfer` with one
+//! receive. Bytes go straight into the caller's buffer and only in the poll that returns, so
+//! dropping one of these futures loses nothing (except [`ReadExact`], which returns after several).
 
 use std::future::Future;
 use std::io::{self, IoSliceMut};

@@ -1,8 +1,8 @@
 //! Sending: the futures of `write`, `write_vectored` and `write_all`.
 //!
-//! Started by the streams and their write halves; each calls `Readiness::poll_transfer` with one send. No byte
-//! is sent in a poll that returns `Pending`, so dropping `write` or `write_vectored` means that
-//! nothing was sent; dropping [`WriteAll`] means that an unknown part was.
+//! Started by the streams and their write halves; each calls `Readiness::poll_transfer` with one
+//! send. No byte is sent in a poll that returns `Pending`, so dropping `write` or `write_vectored`
+//! means that nothing was sent; dropping [`WriteAll`] means that an unknown part was.
 
 use std::future::Future;
 use std::io::{self, IoSlice};

@@ -16,8 +16,8 @@ use crate::socket::{Family, register};
 impl TcpListener {
     /// Binds a listening socket to the first of the addresses that is available.
     ///
-    /// Port 0 selects a free port; see [`local_addr`](Self::local_addr). `SO_REUSEADDR` is on, so that
-    /// a server can be restarted at once. The backlog is 4096, capped by the system's
+    /// Port 0 selects a free port; see [`local_addr`](Self::local_addr). `SO_REUSEADDR` is on, so
+    /// that a server can be restarted at once. The backlog is 4096, capped by the system's
     /// `net.core.somaxconn`. [`TcpSocket`](super::TcpSocket) allows other choices.
     ///
     /// # Errors

@@ -1,5 +1,5 @@
-//! `TcpStream::connect`, `connect_timeout` and `TcpSocket::connect`: the futures that look a name up,
-//! then try one address after another.
+//! `TcpStream::connect`, `connect_timeout` and `TcpSocket::connect`: the futures that look a name
+//! up, then try one address after another.
 
 use std::future::Future;
 use std::io;
@@ -25,10 +25,10 @@ impl TcpStream {
     /// # Errors
     ///
     /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, `HostUnreachable` and others of the
-    /// kernel. When several addresses failed, the error of the last one that was reachable from this
-    /// machine. `InvalidInput` or the resolver's error as of [`lookup_host`](crate::lookup_host). The
-    /// message names the address; see [`SocketError`](crate::SocketError) for the errno. Nothing
-    /// stays open.
+    /// kernel. When several addresses failed, the error of the last one that was reachable from
+    /// this machine. `InvalidInput` or the resolver's error as of
+    /// [`lookup_host`](crate::lookup_host). The message names the address; see
+    /// [`SocketError`](crate::SocketError) for the errno. Nothing stays open.
     ///
     /// # Panics
     ///

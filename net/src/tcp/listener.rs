@@ -52,10 +52,11 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// EMFILE, ENFILE, ENOBUFS, ENOMEM and the like, as the kernel gives them: the connection
-    /// waits in its queue and a later `accept` gets it, without any new connection arriving; so
-    /// pause before the next call. ENOSPC when epoll takes no more (`max_user_watches`): that
-    /// connection is closed. [`classify_accept_error`](crate::classify_accept_error) tells what to do about each.
+    /// EMFILE, ENFILE, ENOBUFS, ENOMEM and the like, as the kernel gives them: the connection waits
+    /// in its queue and a later `accept` gets it, without any new connection arriving; so pause
+    /// before the next call. ENOSPC when epoll takes no more (`max_user_watches`): that connection
+    /// is closed. [`classify_accept_error`](crate::classify_accept_error) tells what to do about
+    /// each.
     ///
     /// # Panics
     ///
@@ -63,7 +64,7 @@ impl TcpListener {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a connection is taken only in the poll that returns it.
+    /// Safe. A connection is accepted only in the poll that returns it.
     ///
     /// # Examples
     ///
@@ -73,10 +74,10 @@ impl TcpListener {
         Accept::new(&self.io)
     }
 
-    /// Polls for the next connection, for use in hand-written futures.
+    /// Polls for the next connection. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`accept`](Self::accept) is better off:
-    /// dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`accept`](Self::accept) where a future can be kept,
+    /// because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -84,7 +85,7 @@ impl TcpListener {
     ///
     /// # Panics
     ///
-    /// On a thread that does not run the listener's runtime.
+    /// When called on a thread that does not run the listener's runtime.
     #[track_caller]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         self.poll_accept_for(("TcpListener::poll_accept", Location::caller()), cx)
@@ -99,10 +100,10 @@ impl TcpListener {
         poll_accept_for(&self.io, call_site, cx)
     }
 
-    /// Returns the connections as a stream that never ends, without their peers' addresses
+    /// Returns the connections as an endless stream, without their peers' addresses
     /// ([`TcpStream::peer_addr`] has them).
     ///
-    /// An error is an item like any other; treat it as one of [`accept`](Self::accept).
+    /// Errors are items of the stream; handle them as those of [`accept`](Self::accept).
     ///
     /// # Cancel safety
     ///
@@ -132,24 +133,25 @@ impl TcpListener {
         Incoming::new(&self.io)
     }
 
-    /// Returns the address that the listener is bound to, with the real port if 0 was asked for.
+    /// Returns the address that the listener is bound to, with the actual port if 0 was requested.
     ///
     /// # Errors
     ///
-    /// As getsockname(2); none in practice.
+    /// As getsockname(2): none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io.get_ref().local_addr()
     }
 
-    /// Takes over a listener of the standard library and makes it non-blocking.
+    /// Registers a listener of the standard library and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    /// `InvalidInput` when its descriptor is a socket of another type; or when it cannot be made
+    /// non-blocking or registered with epoll. It is closed then.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     ///
     /// # Examples
     ///
@@ -165,16 +167,16 @@ impl TcpListener {
         register_foreign(listener, Family::Tcp).map(Self::from_io)
     }
 
-    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    /// Deregisters the socket and converts it to std's type. It stays non-blocking.
     ///
     /// # Errors
     ///
-    /// None so far; tokio's signature.
+    /// None at present. The signature is tokio's.
     pub fn into_std(self) -> io::Result<std::net::TcpListener> {
         Ok(OwnedFd::from(self).into())
     }
 
-    /// Makes a second handle to the same socket (F_DUPFD_CLOEXEC); a connection goes to one of
+    /// Creates a second handle to the same socket (F_DUPFD_CLOEXEC). Each connection goes to one of
     /// them.
     ///
     /// # Errors
@@ -183,7 +185,7 @@ impl TcpListener {
     ///
     /// # Panics
     ///
-    /// On a thread that does not run the listener's runtime.
+    /// When called on a thread that does not run the listener's runtime.
     #[track_caller]
     pub fn try_clone(&self) -> io::Result<Self> {
         duplicate(&self.io).map(Self::from_io)
@@ -202,7 +204,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn ttl(&self) -> io::Result<u32> {
         self.io.get_ref().options().ttl_v4()
     }
@@ -211,7 +213,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.io.get_ref().take_error()
     }

@@ -39,11 +39,12 @@ pub type WriteHalf<'a> = WriteSide<&'a TcpStream>;
 /// The owned reading half of a [`TcpStream`], made by [`TcpStream::into_split`].
 pub type OwnedReadHalf = ReadSide<Arc<TcpStream>>;
 
-/// The owned writing half of a [`TcpStream`], made by [`TcpStream::into_split`]; dropping it ends
-/// the outgoing direction.
+/// The owned writing half of a [`TcpStream`], made by [`TcpStream::into_split`]; dropping it shuts
+/// the outgoing direction down.
 pub type OwnedWriteHalf = WriteSide<Closing<TcpStream>>;
 
-/// Two halves that do not belong to the same [`TcpStream`]; gives them back.
+/// The error of `reunite`: two halves that do not belong to the same [`TcpStream`]. It contains
+/// them.
 #[derive(Debug)]
 pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
@@ -56,7 +57,7 @@ impl fmt::Display for ReuniteError {
 impl error::Error for ReuniteError {}
 
 impl OwnedReadHalf {
-    /// Puts a stream together that [`TcpStream::into_split`] took apart.
+    /// Joins the halves of [`TcpStream::into_split`] to a stream.
     ///
     /// # Errors
     ///
@@ -67,7 +68,7 @@ impl OwnedReadHalf {
 }
 
 impl OwnedWriteHalf {
-    /// Puts a stream together that [`TcpStream::into_split`] took apart.
+    /// Joins the halves of [`TcpStream::into_split`] to a stream.
     ///
     /// # Errors
     ///

@@ -39,7 +39,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.options().tcp_nodelay()
     }
@@ -59,7 +59,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn quickack(&self) -> io::Result<bool> {
         self.options().tcp_quickack()
     }
@@ -71,7 +71,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     ///
     /// # Examples
     ///
@@ -96,7 +96,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn keepalive(&self) -> io::Result<bool> {
         self.options().keepalive()
     }
@@ -113,7 +113,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         self.options().set_linger(linger)
     }
@@ -122,7 +122,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     ///
     /// # Examples
     ///
@@ -145,7 +145,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         self.options().linger()
     }
@@ -163,7 +163,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn ttl(&self) -> io::Result<u32> {
         self.options().ttl_v4()
     }
@@ -172,7 +172,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.io.get_ref().take_error()
     }

@@ -13,14 +13,14 @@ use super::{Readable, ReadyFuture, TcpStream, Writable};
 use crate::{ready, stream};
 
 impl TcpStream {
-    /// Waits until there is something to read: bytes, the end of the stream or an error.
+    /// Waits until a read would not block: bytes, the end of the stream or an error.
     ///
-    /// It may return although [`try_read`](Self::try_read) then says `WouldBlock`, as when another
-    /// task was faster.
+    /// [`try_read`](Self::try_read) can still return `WouldBlock` afterwards, for example when
+    /// another task was faster.
     ///
     /// # Errors
     ///
-    /// When the stream's runtime has ended.
+    /// An error when the stream's runtime has ended.
     ///
     /// # Panics
     ///
@@ -54,11 +54,11 @@ impl TcpStream {
         ready::readable(&self.io)
     }
 
-    /// Waits until something can be written, or an error waits to be told.
+    /// Waits until a write would not block: room in the kernel's buffer, or an error.
     ///
     /// # Errors
     ///
-    /// When the stream's runtime has ended.
+    /// An error when the stream's runtime has ended.
     ///
     /// # Panics
     ///
@@ -85,11 +85,11 @@ impl TcpStream {
         ready::writable(&self.io)
     }
 
-    /// Waits for any readiness in `interest` and says what there is.
+    /// Waits for any readiness in `interest` and returns it.
     ///
     /// # Errors
     ///
-    /// When the stream's runtime has ended.
+    /// An error when the stream's runtime has ended.
     ///
     /// # Panics
     ///
@@ -118,10 +118,10 @@ impl TcpStream {
         ready::ready(&self.io, interest)
     }
 
-    /// Polls for bytes that the next read will return, for use in hand-written futures.
+    /// Polls for bytes and copies them; the next read returns them again. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`peek`](Self::peek) is better off:
-    /// dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`peek`](Self::peek) where a future can be kept,
+    /// because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -131,10 +131,10 @@ impl TcpStream {
         stream::poll_peek(&self.io, cx, buf)
     }
 
-    /// Polls for something to read, for use in hand-written futures.
+    /// Polls until a read would not block. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`readable`](Self::readable) is better
-    /// off: dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`readable`](Self::readable) where a future can be
+    /// kept, because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -149,10 +149,10 @@ impl TcpStream {
         )
     }
 
-    /// Polls for room to write, for use in hand-written futures.
+    /// Polls until a write would not block. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`writable`](Self::writable) is better
-    /// off: dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`writable`](Self::writable) where a future can be
+    /// kept, because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -167,14 +167,14 @@ impl TcpStream {
         )
     }
 
-    /// Reads what is there now, without waiting.
+    /// Reads available bytes, without waiting.
     ///
-    /// It relies on what the runtime has been told so far, so wait for
+    /// It uses the readiness that the runtime has received so far, so wait for
     /// [`readable`](Self::readable) before the first call.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is known to be there; else as [`read`](Self::read).
+    /// `WouldBlock` when no data is known to be available; otherwise as [`read`](Self::read).
     ///
     /// # Examples
     ///
@@ -184,7 +184,7 @@ impl TcpStream {
         stream::try_read(&self.io, buf)
     }
 
-    /// Reads what is there now into several buffers, without waiting.
+    /// Reads available bytes into several buffers, without waiting.
     ///
     /// # Errors
     ///
@@ -193,17 +193,17 @@ impl TcpStream {
         stream::try_read_vectored(&self.io, bufs)
     }
 
-    /// Writes what the kernel takes now, without waiting.
+    /// Writes as many bytes as the kernel accepts, without waiting.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the kernel is not known to take anything; else as [`write`](Self::write).
+    /// `WouldBlock` when the kernel is not known to have room; otherwise as [`write`](Self::write).
     #[inline]
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         stream::try_write(&self.io, buf)
     }
 
-    /// Writes what the kernel takes now out of several buffers, without waiting.
+    /// Writes as many bytes from several buffers as the kernel accepts, without waiting.
     ///
     /// # Errors
     ///
@@ -212,14 +212,14 @@ impl TcpStream {
         stream::try_write_vectored(&self.io, bufs)
     }
 
-    /// Runs an I/O call of your own if the stream is ready for it.
+    /// Runs a custom I/O call if the stream is ready for it.
     ///
-    /// The call must act on this socket, must not block, and must return `WouldBlock` only when the
-    /// kernel said so, since that makes the runtime wait for the next event.
+    /// The call must use this socket and must not block. It must return `WouldBlock` only when the
+    /// kernel did, because that makes the runtime wait for the next event.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the stream is not known to be ready; else what the call returns.
+    /// `WouldBlock` when the stream is not known to be ready; otherwise the error of the call.
     ///
     /// # Examples
     ///
@@ -247,16 +247,16 @@ impl TcpStream {
         self.io.try_io(interest, |_socket| call())
     }
 
-    /// Runs an I/O call of your own whenever the stream is ready, until it does not say
-    /// `WouldBlock`; see [`try_io`](Self::try_io) for what it has to keep to.
+    /// Runs a custom I/O call whenever the stream is ready, until it returns something other than
+    /// `WouldBlock`. [`try_io`](Self::try_io) lists the rules for the call.
     ///
     /// # Errors
     ///
-    /// What the call returns.
+    /// The error of the call.
     ///
     /// # Cancel safety
     ///
-    /// As safe as the call: no readiness is lost.
+    /// As safe as the call. No readiness is lost.
     #[track_caller]
     pub fn async_io<R>(
         &self,

@@ -48,7 +48,7 @@ pub struct TcpSocket {
 }
 
 impl TcpSocket {
-    /// Makes an IPv4 socket, non-blocking and close-on-exec.
+    /// Creates an IPv4 socket, non-blocking and close-on-exec.
     ///
     /// # Errors
     ///
@@ -59,7 +59,7 @@ impl TcpSocket {
         })
     }
 
-    /// Makes an IPv6 socket, non-blocking and close-on-exec.
+    /// Creates an IPv6 socket, non-blocking and close-on-exec.
     ///
     /// # Errors
     ///
@@ -88,7 +88,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_reuseaddr(&self, reuse: bool) -> io::Result<()> {
         self.socket.set_reuse_address(reuse)
     }
@@ -97,7 +97,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn reuseaddr(&self) -> io::Result<bool> {
         self.socket.reuse_address()
     }
@@ -107,7 +107,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_reuseport(&self, reuse: bool) -> io::Result<()> {
         self.socket.set_reuse_port(reuse)
     }
@@ -116,20 +116,20 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn reuseport(&self) -> io::Result<bool> {
         self.socket.reuse_port()
     }
 
-    /// Asks for a size of the kernel's buffer of outgoing bytes (`SO_SNDBUF`).
+    /// Requests a size for the kernel's buffer of outgoing bytes (`SO_SNDBUF`).
     ///
     /// # Units
     ///
-    /// Bytes; Linux doubles them for its own bookkeeping and keeps to `net.core.wmem_max`.
+    /// Bytes. Linux doubles the size for its own bookkeeping, and limits it to `net.core.wmem_max`.
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_send_buffer_size(&self, bytes: u32) -> io::Result<()> {
         self.socket.set_send_buffer_size(kernel_size(bytes))
     }
@@ -138,20 +138,20 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn send_buffer_size(&self) -> io::Result<u32> {
         Ok(u32::try_from(self.socket.send_buffer_size()?).unwrap_or(u32::MAX))
     }
 
-    /// Asks for a size of the kernel's buffer of incoming bytes (`SO_RCVBUF`).
+    /// Requests a size for the kernel's buffer of incoming bytes (`SO_RCVBUF`).
     ///
     /// # Units
     ///
-    /// Bytes; Linux doubles them for its own bookkeeping and keeps to `net.core.rmem_max`.
+    /// Bytes. Linux doubles the size for its own bookkeeping, and limits it to `net.core.rmem_max`.
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_recv_buffer_size(&self, bytes: u32) -> io::Result<()> {
         self.socket.set_recv_buffer_size(kernel_size(bytes))
     }
@@ -160,7 +160,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
         Ok(u32::try_from(self.socket.recv_buffer_size()?).unwrap_or(u32::MAX))
     }
@@ -169,7 +169,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
         self.socket.set_keepalive(keepalive)
     }
@@ -178,7 +178,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn keepalive(&self) -> io::Result<bool> {
         self.socket.keepalive()
     }
@@ -187,7 +187,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         self.socket.set_linger(linger)
     }
@@ -196,7 +196,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_zero_linger(&self) -> io::Result<()> {
         self.set_linger(Some(Duration::ZERO))
     }
@@ -205,7 +205,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         self.socket.linger()
     }
@@ -215,7 +215,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.socket.set_tcp_nodelay(nodelay)
     }
@@ -224,7 +224,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.socket.tcp_nodelay()
     }
@@ -244,7 +244,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn tos_v4(&self) -> io::Result<u32> {
         self.socket.tos_v4()
     }
@@ -273,7 +273,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockname(2); none in practice.
+    /// As getsockname(2): none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         SocketAddr::from_kernel(Some(&sys::local_addr(self.socket.as_fd())?))
     }
@@ -282,7 +282,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         sys::take_error(self.socket.as_fd())
     }
@@ -310,16 +310,16 @@ impl TcpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, the attempt is given up and the socket closed.
+    /// Safe. Dropping the future ends the attempt and closes the socket.
     #[track_caller]
     pub fn connect(self, address: SocketAddr) -> Connect {
         Connect::with_socket(self.socket, address)
     }
 
-    /// Listens for connections, of which the kernel keeps up to `backlog` until they are accepted.
+    /// Listens for connections. The kernel queues up to `backlog` of them until they are accepted.
     ///
-    /// It is no limit on the number of clients; connections beyond it are asked to try again
-    /// later. Linux caps it at `net.core.somaxconn`.
+    /// The backlog does not limit the number of clients: the kernel drops requests beyond it, and
+    /// clients repeat them. Linux caps it at `net.core.somaxconn`.
     ///
     /// # Errors
     ///
@@ -328,7 +328,7 @@ impl TcpSocket {
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         let listening = listen::listen(&self.socket, backlog);

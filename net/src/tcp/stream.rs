@@ -72,7 +72,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: bytes are taken only in the poll that returns them.
+    /// Safe. Bytes are taken only in the poll that returns them.
     ///
     /// # Examples
     ///
@@ -95,7 +95,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: bytes are taken only in the poll that returns them.
+    /// Safe. Bytes are taken only in the poll that returns them.
     ///
     /// # Examples
     ///
@@ -163,7 +163,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: it takes nothing.
+    /// Safe. No bytes are taken.
     ///
     /// # Examples
     ///
@@ -197,7 +197,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it wrote nothing.
+    /// Safe. A future that is dropped before it completes has written nothing.
     ///
     /// # Examples
     ///
@@ -232,7 +232,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it wrote nothing.
+    /// Safe. A future that is dropped before it completes has written nothing.
     ///
     /// # Examples
     ///

@@ -1,5 +1,5 @@
-//! `UdpSocket::bind` and `connect` and their futures, which look a name up and use the first available
-//! address.
+//! `UdpSocket::bind` and `connect` and their futures, which look a name up and use the first
+//! available address.
 
 use std::future::Future;
 use std::io;
@@ -21,8 +21,8 @@ impl UdpSocket {
     /// Creates a socket and binds it to the first of the addresses that is available.
     ///
     /// Port 0 selects a free port; see [`local_addr`](Self::local_addr). No option is set on the
-    /// socket. If it needs options before it is bound (`SO_REUSEPORT`), create it with `socket2` and
-    /// pass it to [`from_std`](Self::from_std).
+    /// socket. If it needs options before it is bound (`SO_REUSEPORT`), create it with `socket2`
+    /// and pass it to [`from_std`](Self::from_std).
     ///
     /// # Errors
     ///
@@ -57,15 +57,15 @@ impl UdpSocket {
 
     /// Sets the address that [`send`](Self::send) sends to and datagrams are received from.
     ///
-    /// Datagrams from other addresses are no longer received. Nothing is sent, and no socket has to be
-    /// bound to the address: the first address to which there is a route is used. Connecting again
-    /// replaces the address.
+    /// Datagrams from other addresses are no longer received. Nothing is sent, and no socket has to
+    /// be bound to the address: the first address to which there is a route is used. Connecting
+    /// again replaces the address.
     ///
     /// # Errors
     ///
     /// `NetworkUnreachable`, `AddrNotAvailable`, `InvalidInput` (an IPv6 address for an IPv4 socket
-    /// is EAFNOSUPPORT) and others as connect(2). When several addresses failed, the error of the last
-    /// one that was reachable from this machine. The message names the address; see
+    /// is EAFNOSUPPORT) and others as connect(2). When several addresses failed, the error of the
+    /// last one that was reachable from this machine. The message names the address; see
     /// [`SocketError`](crate::SocketError) for the errno.
     ///
     /// # Panics

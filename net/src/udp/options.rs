@@ -19,7 +19,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
         self.options().set_broadcast(broadcast)
     }
@@ -28,7 +28,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn broadcast(&self) -> io::Result<bool> {
         self.options().broadcast()
     }
@@ -46,7 +46,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn ttl(&self) -> io::Result<u32> {
         self.options().ttl_v4()
     }
@@ -64,7 +64,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn tos_v4(&self) -> io::Result<u32> {
         self.options().tos_v4()
     }
@@ -82,7 +82,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn tclass_v6(&self) -> io::Result<u32> {
         self.options().tclass_v6()
     }
@@ -100,7 +100,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn device(&self) -> io::Result<Option<Vec<u8>>> {
         self.options().device()
     }
@@ -115,11 +115,12 @@ impl UdpSocket {
         self.options().set_multicast_loop_v4(on)
     }
 
-    /// Returns what [`set_multicast_loop_v4`](Self::set_multicast_loop_v4) set, or the system's default.
+    /// Returns what [`set_multicast_loop_v4`](Self::set_multicast_loop_v4) set, or the system's
+    /// default.
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn multicast_loop_v4(&self) -> io::Result<bool> {
         self.options().multicast_loop_v4()
     }
@@ -133,11 +134,12 @@ impl UdpSocket {
         self.options().set_multicast_ttl_v4(ttl)
     }
 
-    /// Returns what [`set_multicast_ttl_v4`](Self::set_multicast_ttl_v4) set, or the system's default.
+    /// Returns what [`set_multicast_ttl_v4`](Self::set_multicast_ttl_v4) set, or the system's
+    /// default.
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
         self.options().multicast_ttl_v4()
     }
@@ -152,11 +154,12 @@ impl UdpSocket {
         self.options().set_multicast_loop_v6(on)
     }
 
-    /// Returns what [`set_multicast_loop_v6`](Self::set_multicast_loop_v6) set, or the system's default.
+    /// Returns what [`set_multicast_loop_v6`](Self::set_multicast_loop_v6) set, or the system's
+    /// default.
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn multicast_loop_v6(&self) -> io::Result<bool> {
         self.options().multicast_loop_v6()
     }

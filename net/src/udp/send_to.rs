@@ -52,7 +52,8 @@ impl Future for SendTo<'_> {
                 }
                 Target::Lookup(lookup) => {
                     let mut addresses = ready!(Pin::new(lookup).poll(cx))?;
-                    // Only the first, as in tokio, because nothing reports whether it is the right one.
+                    // Only the first, as in tokio, because nothing reports whether it is the right
+                    // one.
                     let Some(first) = addresses.next() else {
                         return Poll::Ready(Err(no_address("send to")));
                     };

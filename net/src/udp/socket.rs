@@ -89,9 +89,9 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// EDESTADDRREQ without [`connect`](Self::connect); EMSGSIZE when it is longer than 65,507 bytes
-    /// (IPv4); `ConnectionRefused` because of a datagram sent before, in which case this one was not
-    /// sent. See [`UdpSocket`].
+    /// EDESTADDRREQ without [`connect`](Self::connect); EMSGSIZE when it is longer than 65,507
+    /// bytes (IPv4); `ConnectionRefused` because of a datagram sent before, in which case this one
+    /// was not sent. See [`UdpSocket`].
     ///
     /// # Panics
     ///
@@ -99,7 +99,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it sent nothing.
+    /// Safe. A future that is dropped before it completes has sent nothing.
     ///
     /// # Examples
     ///
@@ -124,7 +124,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a datagram is taken only in the poll that returns it.
+    /// Safe. A datagram is taken only in the poll that returns it.
     ///
     /// # Examples
     ///
@@ -151,7 +151,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it sent nothing.
+    /// Safe. A future that is dropped before it completes has sent nothing.
     ///
     /// # Examples
     ///
@@ -183,7 +183,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a datagram is taken only in the poll that returns it.
+    /// Safe. A datagram is taken only in the poll that returns it.
     ///
     /// # Examples
     ///
@@ -205,7 +205,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: it takes nothing.
+    /// Safe. No bytes are taken.
     #[track_caller]
     pub fn peek<'a>(&'a self, buf: &'a mut [u8]) -> Recv<'a> {
         Recv::new(&self.io, buf, Mode::Peek)
@@ -223,7 +223,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: it takes nothing.
+    /// Safe. No bytes are taken.
     ///
     /// # Examples
     ///
@@ -256,7 +256,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: it takes nothing.
+    /// Safe. No bytes are taken.
     #[track_caller]
     pub fn peek_sender(&self) -> PeekSender<'_> {
         let peek = RecvFrom::new(&self.io, &mut [], Mode::Peek);
@@ -267,7 +267,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the kernel is not known to take anything; else as [`send`](Self::send).
+    /// `WouldBlock` when the kernel is not known to have room; otherwise as [`send`](Self::send).
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
         datagram::try_send(&self.io, buf)
     }
@@ -276,7 +276,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the kernel is not known to take anything; else as
+    /// `WouldBlock` when the kernel is not known to have room; otherwise as
     /// [`send_to`](Self::send_to).
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
         datagram::try_send_to(&self.io, buf, &target.into())
@@ -284,12 +284,12 @@ impl UdpSocket {
 
     /// Receives a datagram that is there now.
     ///
-    /// It relies on what the runtime has been told so far, so wait for
+    /// It uses the readiness that the runtime has received so far, so wait for
     /// [`readable`](Self::readable) before the first call.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is known to be there; else as [`recv`](Self::recv).
+    /// `WouldBlock` when no data is known to be available; otherwise as [`recv`](Self::recv).
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         datagram::try_recv(&self.io, buf, Mode::Take)
     }
@@ -334,10 +334,10 @@ impl UdpSocket {
         self.try_peek_from(&mut []).map(|(_, sender)| sender)
     }
 
-    /// Polls for room and sends a datagram to the connected peer, for use in hand-written futures.
+    /// Polls for room and sends a datagram to the connected peer. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`send`](Self::send) is better off:
-    /// dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`send`](Self::send) where a future can be kept,
+    /// because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -362,11 +362,11 @@ impl UdpSocket {
         datagram::poll_send_to(&self.io, cx, buf, &target.into())
     }
 
-    /// Polls for a datagram, for use in hand-written futures.
+    /// Polls for a datagram. For hand-written futures.
     ///
-    /// Where tokio has a `ReadBuf` this has a slice and says how many bytes of it were filled.
-    /// Every task that polled is woken. A future that holds [`recv`](Self::recv) is better off:
-    /// dropping it takes its waker away.
+    /// Receives into a slice, where tokio's takes a `ReadBuf`, and returns how many bytes of it
+    /// were filled. Each task that polled is woken. Prefer [`recv`](Self::recv) where a future can
+    /// be kept, because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -425,11 +425,11 @@ impl UdpSocket {
             .map_ok(|(_, sender)| sender)
     }
 
-    /// Returns the address that the socket is bound to, with the real port if 0 was asked for.
+    /// Returns the address that the socket is bound to, with the actual port if 0 was requested.
     ///
     /// # Errors
     ///
-    /// As getsockname(2); none in practice.
+    /// As getsockname(2): none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io.get_ref().local_addr()
     }
@@ -448,20 +448,21 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.io.get_ref().take_error()
     }
 
-    /// Takes over a socket of the standard library and makes it non-blocking.
+    /// Registers a socket of the standard library and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    /// `InvalidInput` when its descriptor is a socket of another type; or when it cannot be made
+    /// non-blocking or registered with epoll. It is closed then.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     ///
     /// # Examples
     ///
@@ -477,11 +478,11 @@ impl UdpSocket {
         register_foreign(socket, Family::Udp).map(Self::from_io)
     }
 
-    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    /// Deregisters the socket and converts it to std's type. It stays non-blocking.
     ///
     /// # Errors
     ///
-    /// None so far; tokio's signature.
+    /// None at present. The signature is tokio's.
     pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
         Ok(OwnedFd::from(self).into())
     }

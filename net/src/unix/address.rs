@@ -128,7 +128,8 @@ impl SocketAddr {
 }
 
 impl Address for SocketAddr {
-    /// Converts a reported address. It is unnamed when the kernel wrote no path, or no address at all.
+    /// Converts a reported address. It is unnamed when the kernel wrote no path, or no address at
+    /// all.
     fn from_kernel(reported: Option<&SockAddr>) -> io::Result<Self> {
         let Some(address) = reported.filter(|address| address.len() > 0) else {
             return Ok(Self(Name::Unnamed));

@@ -16,30 +16,30 @@ use crate::socket::{Family, Io, duplicate, register_foreign};
 use crate::stream::{self, Splittable};
 
 impl UnixStream {
-    /// Waits until there is something to read; as
-    /// [`TcpStream::readable`](crate::TcpStream::readable). Cancel safe.
+    /// Waits until a read would not block; as [`TcpStream::readable`](crate::TcpStream::readable).
+    /// Cancel safe.
     #[track_caller]
     pub fn readable(&self) -> Readable<'_> {
         ready::readable(&self.io)
     }
 
-    /// Waits until something can be written; as
-    /// [`TcpStream::writable`](crate::TcpStream::writable). Cancel safe.
+    /// Waits until a write would not block; as [`TcpStream::writable`](crate::TcpStream::writable).
+    /// Cancel safe.
     #[track_caller]
     pub fn writable(&self) -> Writable<'_> {
         ready::writable(&self.io)
     }
 
-    /// Waits for any readiness in `interest` and says what there is. Cancel safe.
+    /// Waits for any readiness in `interest` and returns it. Cancel safe.
     #[track_caller]
     pub fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
         ready::ready(&self.io, interest)
     }
 
-    /// Polls for bytes that the next read will return, for use in hand-written futures.
+    /// Polls for bytes and copies them; the next read returns them again. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`peek`](Self::peek) is better off:
-    /// dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`peek`](Self::peek) where a future can be kept,
+    /// because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -49,12 +49,12 @@ impl UnixStream {
         stream::poll_peek(&self.io, cx, buf)
     }
 
-    /// Polls for something to read; as
+    /// Polls until a read would not block; as
     /// [`TcpStream::poll_read_ready`](crate::TcpStream::poll_read_ready).
     ///
     /// # Errors
     ///
-    /// When the stream's runtime has ended.
+    /// An error when the stream's runtime has ended.
     #[track_caller]
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready::poll_ready(
@@ -65,12 +65,12 @@ impl UnixStream {
         )
     }
 
-    /// Polls for room to write; as
+    /// Polls until a write would not block; as
     /// [`TcpStream::poll_write_ready`](crate::TcpStream::poll_write_ready).
     ///
     /// # Errors
     ///
-    /// When the stream's runtime has ended.
+    /// An error when the stream's runtime has ended.
     #[track_caller]
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready::poll_ready(
@@ -81,12 +81,12 @@ impl UnixStream {
         )
     }
 
-    /// Runs an I/O call of your own if the stream is ready for it; as
+    /// Runs a custom I/O call if the stream is ready for it; as
     /// [`TcpStream::try_io`](crate::TcpStream::try_io).
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the stream is not known to be ready; else what the call returns.
+    /// `WouldBlock` when the stream is not known to be ready; otherwise the error of the call.
     pub fn try_io<R>(
         &self,
         interest: Interest,
@@ -95,12 +95,12 @@ impl UnixStream {
         self.io.try_io(interest, |_socket| call())
     }
 
-    /// Runs an I/O call of your own whenever the stream is ready, until it does not say
+    /// Runs a custom I/O call whenever the stream is ready, until it returns something other than
     /// `WouldBlock`; as [`TcpStream::async_io`](crate::TcpStream::async_io).
     ///
     /// # Errors
     ///
-    /// What the call returns.
+    /// The error of the call.
     #[track_caller]
     pub fn async_io<R>(
         &self,
@@ -110,25 +110,25 @@ impl UnixStream {
         self.io.async_io(interest, move |_socket| call())
     }
 
-    /// Borrows the two directions of the stream, so that one `async` block can use both.
+    /// Splits the stream into two borrowed halves, so that one `async` block can use both.
     #[must_use]
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         stream::split(self)
     }
 
-    /// Gives each direction of the stream an owner, so that two tasks can use them.
+    /// Splits the stream into two owned halves, so that two tasks can use them.
     ///
-    /// Dropping the write half ends the outgoing direction;
-    /// [`reunite`](OwnedReadHalf::reunite) makes a stream of both again.
+    /// Dropping the write half shuts the outgoing direction down;
+    /// [`reunite`](OwnedReadHalf::reunite) joins both to a stream again.
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         stream::into_split(self)
     }
 
-    /// Makes a second handle to the same connection (F_DUPFD_CLOEXEC).
+    /// Creates a second handle to the same connection (F_DUPFD_CLOEXEC).
     ///
-    /// The connection ends when all of them are gone. Both may wait for the same direction; both
-    /// are woken.
+    /// The connection ends when all handles are dropped. Both can wait for the same direction, and
+    /// both are woken.
     ///
     /// # Errors
     ///
@@ -136,31 +136,32 @@ impl UnixStream {
     ///
     /// # Panics
     ///
-    /// On a thread that does not run the stream's runtime.
+    /// When called on a thread that does not run the stream's runtime.
     #[track_caller]
     pub fn try_clone(&self) -> io::Result<Self> {
         duplicate(&self.io).map(Self::from_io)
     }
 
-    /// Takes over a stream of the standard library and makes it non-blocking.
+    /// Registers a stream of the standard library and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    /// `InvalidInput` when its descriptor is a socket of another type; or when it cannot be made
+    /// non-blocking or registered with epoll. It is closed then.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     #[track_caller]
     pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
         register_foreign(stream, Family::Unix).map(Self::from_io)
     }
 
-    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    /// Deregisters the socket and converts it to std's type. It stays non-blocking.
     ///
     /// # Errors
     ///
-    /// None so far; tokio's signature.
+    /// None at present. The signature is tokio's.
     pub fn into_std(self) -> io::Result<std::os::unix::net::UnixStream> {
         Ok(OwnedFd::from(self).into())
     }
@@ -169,7 +170,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// As getsockname(2); none in practice.
+    /// As getsockname(2): none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io.get_ref().local_addr()
     }

@@ -1,8 +1,7 @@
 //! `UnixDatagram`: datagrams within this machine, and what it is made from and into.
 //!
-//! The counterpart of `udp`; what happens is in `crate::datagram`. Binding and connecting never
-//! wait, so they are plain functions here, as in tokio. Sending to an address is in
-//! `unix::send_to`.
+//! Counterpart of `udp`; what happens is in `crate::datagram`. Binding and connecting never wait,
+//! so they are plain functions here, as in tokio. Sending to an address is in `unix::send_to`.
 
 use std::future::Future;
 use std::io;
@@ -25,20 +24,20 @@ use crate::{datagram, ready, sys};
 
 /// A Unix datagram socket.
 ///
-/// Datagrams are moved whole: one send is one datagram, one receive takes one, and an empty one is a
-/// datagram, too. Unlike UDP's none is lost or overtaken: a sender waits while the receiver's queue
-/// is full.
+/// Datagrams are moved whole: one send is one datagram, one receive takes one, and an empty one is
+/// a datagram, too. Unlike UDP's none is lost or overtaken: a sender waits while the receiver's
+/// queue is full.
 ///
-/// What is said about `&self`, panics and cancel safety of [`UdpSocket`](crate::UdpSocket)'s methods
-/// holds here, too. The file of a bound socket stays when the socket is gone; see
+/// Concurrent use, panics and cancel safety of its methods are those of
+/// [`UdpSocket`](crate::UdpSocket). The file of a bound socket stays when the socket is gone; see
 /// [`unix`](crate::unix). Descriptors and credentials that a peer sends along are not received; the
 /// kernel closes them.
 ///
 /// # Errors
 ///
-/// `ConnectionRefused` (ECONNREFUSED) when the receiver's socket is closed, `NotFound` (ENOENT) when
-/// there is no file, EMSGSIZE when a datagram does not fit into the sender's buffer (some 200 KiB by
-/// default). `Interrupted` and (but for the `try_` methods) `WouldBlock` never appear.
+/// `ConnectionRefused` (ECONNREFUSED) when the receiver's socket is closed, `NotFound` (ENOENT)
+/// when there is no file, EMSGSIZE when a datagram does not fit into the sender's buffer (some 200
+/// KiB by default). `Interrupted` and (but for the `try_` methods) `WouldBlock` never appear.
 ///
 /// # Panics
 ///
@@ -82,7 +81,7 @@ impl UnixDatagram {
     ///
     /// # Panics
     ///
-    /// Outside a runtime; no file is made then.
+    /// When called outside a runtime. No file is created then.
     #[track_caller]
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<Self> {
         require_runtime(("UnixDatagram::bind", Location::caller()));
@@ -106,14 +105,14 @@ impl UnixDatagram {
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     #[track_caller]
     pub fn unbound() -> io::Result<Self> {
         let socket = new_socket(Domain::UNIX, Family::UnixDatagram)?;
         register_writable(socket, Family::UnixDatagram).map(Self::from_io)
     }
 
-    /// Makes two sockets that are connected to each other.
+    /// Creates two sockets that are connected to each other.
     ///
     /// # Errors
     ///
@@ -121,7 +120,7 @@ impl UnixDatagram {
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     ///
     /// # Examples
     ///
@@ -144,8 +143,8 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// `NotFound` when nothing is there; `ConnectionRefused` when no socket is open there;
-    /// `PermissionDenied` without the right to write to it; `InvalidInput` for a path that cannot be
-    /// an address. The message names the path; see [`SocketError`](crate::SocketError) for the
+    /// `PermissionDenied` without the right to write to it; `InvalidInput` for a path that cannot
+    /// be an address. The message names the path; see [`SocketError`](crate::SocketError) for the
     /// errno.
     pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
         let path = path.as_ref();
@@ -170,18 +169,18 @@ impl UnixDatagram {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it sent nothing.
+    /// Safe. A future that is dropped before it completes has sent nothing.
     #[track_caller]
     pub fn send<'a>(&'a self, buf: &'a [u8]) -> Send<'a> {
         Send::new(&self.io, buf)
     }
 
-    /// Sends a datagram to the socket at a path, or under an abstract name if the path begins with a
-    /// NUL byte, and returns its length.
+    /// Sends a datagram to the socket at a path, or under an abstract name if the path begins with
+    /// a NUL byte, and returns its length.
     ///
-    /// It waits while the receiver's queue is full. Unless this socket is connected to the receiver,
-    /// no event tells when there is room again; so it tries again after 1 ms, 2 ms, 4 ms and so on up
-    /// to every 64 ms.
+    /// It waits while the receiver's queue is full. Unless this socket is connected to the
+    /// receiver, no event tells when there is room again; so it tries again after 1 ms, 2 ms, 4 ms
+    /// and so on up to every 64 ms.
     ///
     /// # Errors
     ///
@@ -195,7 +194,7 @@ impl UnixDatagram {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it sent nothing.
+    /// Safe. A future that is dropped before it completes has sent nothing.
     #[track_caller]
     pub fn send_to<'a, P: AsRef<Path>>(&'a self, buf: &'a [u8], target: P) -> SendTo<'a> {
         SendTo::new(&self.io, buf, address_of(target.as_ref()))
@@ -213,7 +212,7 @@ impl UnixDatagram {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it sent nothing.
+    /// Safe. A future that is dropped before it completes has sent nothing.
     #[track_caller]
     pub fn send_to_addr<'a>(&'a self, buf: &'a [u8], target: &SocketAddr) -> SendTo<'a> {
         SendTo::new(&self.io, buf, target.to_kernel())
@@ -221,8 +220,8 @@ impl UnixDatagram {
 
     /// Receives a datagram and says how many bytes lie in `buf`.
     ///
-    /// Bytes that do not fit into `buf` are lost, without an error. `Ok(0)` is an empty datagram, or
-    /// means that [`shutdown`](Self::shutdown) has ended receiving.
+    /// Bytes that do not fit into `buf` are lost, without an error. `Ok(0)` is an empty datagram,
+    /// or means that [`shutdown`](Self::shutdown) has ended receiving.
     ///
     /// # Errors
     ///
@@ -234,7 +233,7 @@ impl UnixDatagram {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a datagram is taken only in the poll that returns it.
+    /// Safe. A datagram is taken only in the poll that returns it.
     #[track_caller]
     pub fn recv<'a>(&'a self, buf: &'a mut [u8]) -> Recv<'a> {
         Recv::new(&self.io, buf, Mode::Take)
@@ -255,7 +254,7 @@ impl UnixDatagram {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a datagram is taken only in the poll that returns it.
+    /// Safe. A datagram is taken only in the poll that returns it.
     ///
     /// # Examples
     ///
@@ -269,7 +268,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when it is not known to take anything; else as [`send`](Self::send).
+    /// `WouldBlock` when it is not known to have room; otherwise as [`send`](Self::send).
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
         datagram::try_send(&self.io, buf)
     }
@@ -279,20 +278,20 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// `WouldBlock` when the receiver's queue or this socket's buffer is full. Do not wait for
-    /// [`writable`](Self::writable) then: it knows nothing of a receiver to which this socket is not
-    /// connected, and returns at once. [`send_to`](Self::send_to) pauses. Else as there.
+    /// [`writable`](Self::writable) then: it knows nothing of a receiver to which this socket is
+    /// not connected, and returns at once. [`send_to`](Self::send_to) pauses. Else as there.
     pub fn try_send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
         datagram::try_send_to(&self.io, buf, &address_of(target.as_ref())?)
     }
 
     /// Receives a datagram that is there now.
     ///
-    /// It relies on what the runtime has been told so far, so wait for
+    /// It uses the readiness that the runtime has received so far, so wait for
     /// [`readable`](Self::readable) before the first call.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is known to be there; else as [`recv`](Self::recv).
+    /// `WouldBlock` when no data is known to be available; otherwise as [`recv`](Self::recv).
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         datagram::try_recv(&self.io, buf, Mode::Take)
     }
@@ -306,10 +305,10 @@ impl UnixDatagram {
         datagram::try_recv_from(&self.io, buf, Mode::Take)
     }
 
-    /// Polls for room and sends a datagram to the connected socket, for use in hand-written futures.
+    /// Polls for room and sends a datagram to the connected socket. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`send`](Self::send) is better off:
-    /// dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`send`](Self::send) where a future can be kept,
+    /// because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -319,11 +318,11 @@ impl UnixDatagram {
         datagram::poll_send(&self.io, cx, buf)
     }
 
-    /// Polls for a datagram, for use in hand-written futures.
+    /// Polls for a datagram. For hand-written futures.
     ///
-    /// Where tokio has a `ReadBuf` this has a slice and says how many bytes of it were filled.
-    /// Every task that polled is woken. A future that holds [`recv`](Self::recv) is better off:
-    /// dropping it takes its waker away.
+    /// Receives into a slice, where tokio's takes a `ReadBuf`, and returns how many bytes of it
+    /// were filled. Each task that polled is woken. Prefer [`recv`](Self::recv) where a future can
+    /// be kept, because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -347,14 +346,14 @@ impl UnixDatagram {
         datagram::poll_recv_from(&self.io, cx, buf, Mode::Take)
     }
 
-    /// Waits until there is something to receive: a datagram or an error.
+    /// Waits until a receive would not block: a datagram or an error.
     ///
-    /// It may return although [`try_recv`](Self::try_recv) then says `WouldBlock`, as when another
-    /// task was faster.
+    /// [`try_recv`](Self::try_recv) can still return `WouldBlock` afterwards, for example when
+    /// another task was faster.
     ///
     /// # Errors
     ///
-    /// When the socket's runtime has ended.
+    /// An error when the socket's runtime has ended.
     ///
     /// # Panics
     ///
@@ -368,11 +367,11 @@ impl UnixDatagram {
         ready::readable(&self.io)
     }
 
-    /// Waits until something can be sent, or an error waits to be told.
+    /// Waits until a send would not block: room in the kernel's buffer, or an error.
     ///
     /// # Errors
     ///
-    /// When the socket's runtime has ended.
+    /// An error when the socket's runtime has ended.
     ///
     /// # Panics
     ///
@@ -386,11 +385,11 @@ impl UnixDatagram {
         ready::writable(&self.io)
     }
 
-    /// Waits for any readiness in `interest` and says what there is.
+    /// Waits for any readiness in `interest` and returns it.
     ///
     /// # Errors
     ///
-    /// When the socket's runtime has ended.
+    /// An error when the socket's runtime has ended.
     ///
     /// # Panics
     ///
@@ -404,10 +403,10 @@ impl UnixDatagram {
         ready::ready(&self.io, interest)
     }
 
-    /// Polls for something to receive, for use in hand-written futures.
+    /// Polls until a receive would not block. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`readable`](Self::readable) is better
-    /// off: dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`readable`](Self::readable) where a future can be
+    /// kept, because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -422,7 +421,7 @@ impl UnixDatagram {
         )
     }
 
-    /// Polls for room to send; as [`poll_recv_ready`](Self::poll_recv_ready).
+    /// Polls until a send would not block; as [`poll_recv_ready`](Self::poll_recv_ready).
     ///
     /// # Errors
     ///
@@ -437,14 +436,14 @@ impl UnixDatagram {
         )
     }
 
-    /// Runs an I/O call of your own if the socket is ready for it.
+    /// Runs a custom I/O call if the socket is ready for it.
     ///
-    /// The call must act on this socket, must not block, and must return `WouldBlock` only when the
-    /// kernel said so, since that makes the runtime wait for the next event.
+    /// The call must use this socket and must not block. It must return `WouldBlock` only when the
+    /// kernel did, because that makes the runtime wait for the next event.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the socket is not known to be ready; else what the call returns.
+    /// `WouldBlock` when the socket is not known to be ready; otherwise the error of the call.
     pub fn try_io<R>(
         &self,
         interest: Interest,
@@ -453,16 +452,16 @@ impl UnixDatagram {
         self.io.try_io(interest, |_socket| call())
     }
 
-    /// Runs an I/O call of your own whenever the socket is ready, until it does not say
-    /// `WouldBlock`; see [`try_io`](Self::try_io) for what it has to keep to.
+    /// Runs a custom I/O call whenever the socket is ready, until it returns something other than
+    /// `WouldBlock`. [`try_io`](Self::try_io) lists the rules for the call.
     ///
     /// # Errors
     ///
-    /// What the call returns.
+    /// The error of the call.
     ///
     /// # Cancel safety
     ///
-    /// As safe as the call: no readiness is lost.
+    /// As safe as the call. No readiness is lost.
     #[track_caller]
     pub fn async_io<R>(
         &self,
@@ -488,7 +487,7 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// As getsockname(2); none in practice.
+    /// As getsockname(2): none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io.get_ref().local_addr()
     }
@@ -506,30 +505,31 @@ impl UnixDatagram {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.io.get_ref().take_error()
     }
 
-    /// Takes over a socket of the standard library and makes it non-blocking.
+    /// Registers a socket of the standard library and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    /// `InvalidInput` when its descriptor is a socket of another type; or when it cannot be made
+    /// non-blocking or registered with epoll. It is closed then.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     #[track_caller]
     pub fn from_std(socket: StdUnixDatagram) -> io::Result<Self> {
         register_foreign(socket, Family::UnixDatagram).map(Self::from_io)
     }
 
-    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    /// Deregisters the socket and converts it to std's type. It stays non-blocking.
     ///
     /// # Errors
     ///
-    /// None so far; tokio's signature.
+    /// None at present. The signature is tokio's.
     pub fn into_std(self) -> io::Result<StdUnixDatagram> {
         Ok(OwnedFd::from(self).into())
     }

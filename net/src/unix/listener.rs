@@ -1,6 +1,6 @@
 //! `UnixListener`: a listening Unix socket, and the futures that wait for its connections.
 //!
-//! The counterpart of `tcp::listener`; accepting itself is in `listen`.
+//! Counterpart of `tcp::listener`; accepting itself is in `listen`.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -63,7 +63,7 @@ impl UnixListener {
     ///
     /// # Panics
     ///
-    /// Outside a runtime; no file is made then.
+    /// When called outside a runtime. No file is created then.
     ///
     /// # Examples
     ///
@@ -94,7 +94,7 @@ impl UnixListener {
     ///
     /// # Panics
     ///
-    /// Outside a runtime; no file is made then.
+    /// When called outside a runtime. No file is created then.
     #[track_caller]
     pub fn bind_addr(address: &SocketAddr) -> io::Result<Self> {
         require_runtime(("UnixListener::bind_addr", Location::caller()));
@@ -122,13 +122,13 @@ impl UnixListener {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a connection is taken only in the poll that returns it.
+    /// Safe. A connection is accepted only in the poll that returns it.
     #[track_caller]
     pub fn accept(&self) -> Accept<'_> {
         Accept::new(&self.io)
     }
 
-    /// Polls for the next connection, for use in hand-written futures.
+    /// Polls for the next connection. For hand-written futures.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ impl UnixListener {
     ///
     /// # Panics
     ///
-    /// On a thread that does not run the listener's runtime.
+    /// When called on a thread that does not run the listener's runtime.
     #[track_caller]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
         self.poll_accept_for(("UnixListener::poll_accept", Location::caller()), cx)
@@ -151,9 +151,9 @@ impl UnixListener {
         poll_accept_for(&self.io, call_site, cx)
     }
 
-    /// Returns the connections as a stream that never ends.
+    /// Returns the connections as an endless stream.
     ///
-    /// An error is an item like any other; treat it as one of [`accept`](Self::accept).
+    /// Errors are items of the stream; handle them as those of [`accept`](Self::accept).
     ///
     /// # Cancel safety
     ///
@@ -167,35 +167,36 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// As getsockname(2); none in practice.
+    /// As getsockname(2): none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.io.get_ref().local_addr()
     }
 
-    /// Takes over a listener of the standard library and makes it non-blocking.
+    /// Registers a listener of the standard library and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    /// `InvalidInput` when its descriptor is a socket of another type; or when it cannot be made
+    /// non-blocking or registered with epoll. It is closed then.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     #[track_caller]
     pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
         register_foreign(listener, Family::Unix).map(Self::from_io)
     }
 
-    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    /// Deregisters the socket and converts it to std's type. It stays non-blocking.
     ///
     /// # Errors
     ///
-    /// None so far; tokio's signature.
+    /// None at present. The signature is tokio's.
     pub fn into_std(self) -> io::Result<std::os::unix::net::UnixListener> {
         Ok(OwnedFd::from(self).into())
     }
 
-    /// Makes a second handle to the same socket (F_DUPFD_CLOEXEC); a connection goes to one of
+    /// Creates a second handle to the same socket (F_DUPFD_CLOEXEC). Each connection goes to one of
     /// them.
     ///
     /// # Errors
@@ -204,7 +205,7 @@ impl UnixListener {
     ///
     /// # Panics
     ///
-    /// On a thread that does not run the listener's runtime.
+    /// When called on a thread that does not run the listener's runtime.
     #[track_caller]
     pub fn try_clone(&self) -> io::Result<Self> {
         duplicate(&self.io).map(Self::from_io)
@@ -214,7 +215,7 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.io.get_ref().take_error()
     }

@@ -1,5 +1,5 @@
-//! Unix domain sockets: [`UnixListener`], [`UnixStream`], [`UnixDatagram`] and the types that belong
-//! to them.
+//! Unix domain sockets: [`UnixListener`], [`UnixStream`], [`UnixDatagram`] and the types that
+//! belong to them.
 //!
 //! # Paths
 //!
@@ -56,11 +56,12 @@ pub type WriteHalf<'a> = WriteSide<&'a UnixStream>;
 /// The owned reading half of a [`UnixStream`], made by [`UnixStream::into_split`].
 pub type OwnedReadHalf = ReadSide<Arc<UnixStream>>;
 
-/// The owned writing half of a [`UnixStream`], made by [`UnixStream::into_split`]; dropping it ends
-/// the outgoing direction.
+/// The owned writing half of a [`UnixStream`], made by [`UnixStream::into_split`]; dropping it
+/// shuts the outgoing direction down.
 pub type OwnedWriteHalf = WriteSide<Closing<UnixStream>>;
 
-/// Two halves that do not belong to the same [`UnixStream`]; gives them back.
+/// The error of `reunite`: two halves that do not belong to the same [`UnixStream`]. It contains
+/// them.
 #[derive(Debug)]
 pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
@@ -73,7 +74,7 @@ impl fmt::Display for ReuniteError {
 impl error::Error for ReuniteError {}
 
 impl OwnedReadHalf {
-    /// Puts a stream together that [`UnixStream::into_split`] took apart.
+    /// Joins the halves of [`UnixStream::into_split`] to a stream.
     ///
     /// # Errors
     ///
@@ -84,7 +85,7 @@ impl OwnedReadHalf {
 }
 
 impl OwnedWriteHalf {
-    /// Puts a stream together that [`UnixStream::into_split`] took apart.
+    /// Joins the halves of [`UnixStream::into_split`] to a stream.
     ///
     /// # Errors
     ///

@@ -1,10 +1,10 @@
 //! The future of `UnixDatagram::send_to`.
 //!
 //! When the receiver's queue is full, epoll is of no help to a socket that is not connected to it:
-//! no event tells when there is room, and freeing the datagram that was refused makes the kernel say
-//! at once that there is room in the *sender's* buffer. Who believed that would try again for ever
-//! without a pause. So the future waits for the event until it has been refused once, and from then
-//! on for a timer.
+//! no event tells when there is room, and freeing the datagram that was refused makes the kernel
+//! say at once that there is room in the *sender's* buffer. Who believed that would try again for
+//! ever without a pause. So the future waits for the event until it has been refused once, and from
+//! then on for a timer.
 //!
 //! Source: unix(7).
 

@@ -37,7 +37,7 @@ pub struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Makes a stream socket, non-blocking and close-on-exec.
+    /// Creates a stream socket, non-blocking and close-on-exec.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl UnixSocket {
             .map_err(|err| with_context("bind", path.display(), err))
     }
 
-    /// Listens for connections, of which the kernel keeps up to `backlog` until they are accepted.
+    /// Listens for connections. The kernel queues up to `backlog` of them until they are accepted.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl UnixSocket {
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
         let listening = listen::listen(&self.socket, backlog);
@@ -99,7 +99,7 @@ impl UnixSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, the attempt is given up and the socket closed.
+    /// Safe. Dropping the future ends the attempt and closes the socket.
     #[track_caller]
     pub fn connect<P: AsRef<Path>>(self, path: P) -> Connect {
         let path = path.as_ref();

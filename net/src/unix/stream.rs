@@ -1,6 +1,6 @@
 //! `UnixStream`: one connection within this machine, and how to connect, read and write.
 //!
-//! The counterpart of `tcp::stream`; what happens is in `crate::stream`. Splitting, waiting and
+//! Counterpart of `tcp::stream`; what happens is in `crate::stream`. Splitting, waiting and
 //! changing owners are in `convert`.
 
 use std::io::{self, IoSlice, IoSliceMut};
@@ -64,7 +64,7 @@ impl UnixStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, the attempt is given up and its socket closed.
+    /// Safe. Dropping the future ends the attempt and closes its socket.
     ///
     /// # Examples
     ///
@@ -91,13 +91,13 @@ impl UnixStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, the attempt is given up and its socket closed.
+    /// Safe. Dropping the future ends the attempt and closes its socket.
     #[track_caller]
     pub fn connect_addr(address: &SocketAddr) -> Connect {
         Connect::new(address.to_string(), Ok(address.clone()))
     }
 
-    /// Makes two streams that are connected to each other.
+    /// Creates two streams that are connected to each other.
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl UnixStream {
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     ///
     /// # Examples
     ///
@@ -126,7 +126,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn peer_cred(&self) -> io::Result<UCred> {
         sys::peer_cred(self.io.get_ref().as_fd()).map(UCred::new)
     }
@@ -146,7 +146,7 @@ impl UnixStream {
     }
 
     /// Fills the buffer; as [`TcpStream::read_exact`](crate::TcpStream::read_exact). Not cancel
-    /// safe: dropped early, it leaves the bytes it read in the buffer.
+    /// safe: a future dropped before it completes leaves the bytes it read in the buffer.
     #[track_caller]
     pub fn read_exact<'a>(&'a self, buf: &'a mut [u8]) -> ReadExact<'a> {
         ReadExact::new(&self.io, buf)
@@ -159,8 +159,8 @@ impl UnixStream {
         Peek::new(&self.io, buf)
     }
 
-    /// Writes some bytes; as [`TcpStream::write`](crate::TcpStream::write). Cancel safe: dropped
-    /// early, it wrote nothing.
+    /// Writes some bytes; as [`TcpStream::write`](crate::TcpStream::write). Cancel safe: a future
+    /// dropped before it completes has written nothing.
     #[inline]
     #[track_caller]
     pub fn write<'a>(&'a self, buf: &'a [u8]) -> Write<'a> {
@@ -168,15 +168,15 @@ impl UnixStream {
     }
 
     /// Writes some bytes out of several buffers; as
-    /// [`TcpStream::write_vectored`](crate::TcpStream::write_vectored). Cancel safe: dropped early,
-    /// it wrote nothing.
+    /// [`TcpStream::write_vectored`](crate::TcpStream::write_vectored). Cancel safe: a future
+    /// dropped before it completes has written nothing.
     #[track_caller]
     pub fn write_vectored<'a, 'b>(&'a self, bufs: &'a [IoSlice<'b>]) -> WriteVectored<'a, 'b> {
         WriteVectored::new(&self.io, bufs)
     }
 
     /// Writes everything; as [`TcpStream::write_all`](crate::TcpStream::write_all). Not cancel
-    /// safe: dropped early, it wrote an unknown part.
+    /// safe: a future dropped before it completes has written an unknown part.
     #[inline]
     #[track_caller]
     pub fn write_all<'a>(&'a self, buf: &'a [u8]) -> WriteAll<'a> {
@@ -193,18 +193,18 @@ impl UnixStream {
         self.io.get_ref().options().shutdown(how)
     }
 
-    /// Reads what is there now, without waiting; as
+    /// Reads available bytes, without waiting; as
     /// [`TcpStream::try_read`](crate::TcpStream::try_read).
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is known to be there; else as [`read`](Self::read).
+    /// `WouldBlock` when no data is known to be available; otherwise as [`read`](Self::read).
     #[inline]
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         stream::try_read(&self.io, buf)
     }
 
-    /// Reads what is there now into several buffers, without waiting.
+    /// Reads available bytes into several buffers, without waiting.
     ///
     /// # Errors
     ///
@@ -213,18 +213,18 @@ impl UnixStream {
         stream::try_read_vectored(&self.io, bufs)
     }
 
-    /// Writes what the kernel takes now, without waiting; as
+    /// Writes as many bytes as the kernel accepts, without waiting; as
     /// [`TcpStream::try_write`](crate::TcpStream::try_write).
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the kernel is not known to take anything; else as [`write`](Self::write).
+    /// `WouldBlock` when the kernel is not known to have room; otherwise as [`write`](Self::write).
     #[inline]
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         stream::try_write(&self.io, buf)
     }
 
-    /// Writes what the kernel takes now out of several buffers, without waiting.
+    /// Writes as many bytes from several buffers as the kernel accepts, without waiting.
     ///
     /// # Errors
     ///
@@ -237,7 +237,7 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         self.io.get_ref().take_error()
     }
