@@ -1,26 +1,26 @@
 //! The operations of a connected stream, one implementation for TCP and Unix.
 //!
-//! `TcpStream` and `UnixStream` start them; each is a named future in `read`, `write` or `ready`;
-//! `split` has the two halves. All transfers go through `poll_transfer` (waits) or
-//! `try_transfer` (never waits), and both end in `attempt`, where the rules of edge-triggered
-//! readiness are kept:
+//! `TcpStream` and `UnixStream` start them. Each is a named future in `read`, `write` or
+//! `crate::ready`; the two halves are in `split`. All transfers use `Readiness::poll_transfer`,
+//! which waits, or `AsyncFd::try_transfer`, which does not. Both follow the rules of edge-triggered
+//! readiness:
 //!
 //! ```text
 //! readiness cached? --no--> Pending, the waker stays with the source
 //!    | yes
 //!    v
-//! system call --EAGAIN--> drop the readiness, ask again
-//!    | moved less than asked for ----> drop the readiness without a second call to see EAGAIN,
-//!    |                                 unless a FIN, hang-up or error has been seen (no further
-//!    |                                 edge would come for it) or urgent data (a receive stops
-//!    |                                 before it, with more behind); the guard knows
-//!    | moved all, or 0 (end), or an error ----> keep it: the next call must run at once
+//! system call --EAGAIN--> clear the readiness, wait again
+//!    | moved less than requested ----> clear the readiness without a second call that returns
+//!    |                                 EAGAIN. Exceptions: a FIN, hang-up or error was reported (no
+//!    |                                 further event would come for it), or urgent data (a receive
+//!    |                                 stops before it, with more bytes after it)
+//!    | moved all, or 0 (end), or an error ----> keep the readiness: the next call runs at once
 //!    v
 //! Ready
 //! ```
 //!
 //! The types here are public because the streams' methods return them; [`tcp`](crate::tcp) and
-//! [`unix`](crate::unix) have them under the names that belong to each.
+//! [`unix`](crate::unix) export them under their own names.
 
 #[cfg(feature = "futures-io")]
 mod futures_io;

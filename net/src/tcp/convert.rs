@@ -1,5 +1,4 @@
-//! Splitting a `TcpStream`, duplicating it, and changing it from and into other owners of the
-//! descriptor.
+//! Splitting and duplicating a `TcpStream`, its addresses, and conversions from and to std.
 
 use std::io;
 use std::net::SocketAddr;

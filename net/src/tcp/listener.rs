@@ -1,7 +1,6 @@
-//! `TcpListener`: a listening socket, and the futures that wait for its connections.
+//! `TcpListener`: a listening TCP socket.
 //!
-//! Accepting is `listen::poll_accept` plus a registration: one accept4(2) and one epoll_ctl(2) per
-//! connection.
+//! Accepting is implemented in `listen`.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,8 +16,8 @@ use crate::socket::{Family, Io, duplicate, register_foreign};
 
 /// A TCP socket that listens for connections.
 ///
-/// Any number of tasks may accept from one listener at once. Dropping it closes the socket; streams
-/// that were accepted live on, connections that were not are reset by the kernel.
+/// Any number of tasks can accept from one listener at once. Dropping it closes the socket.
+/// Accepted streams stay open; the kernel resets connections that were not accepted.
 ///
 /// # Examples
 ///
@@ -46,17 +45,17 @@ impl TcpListener {
 
     /// Waits for the next connection.
     ///
-    /// The stream is non-blocking, close-on-exec and registered; no option is set on it. Errors
-    /// that concern one lost connection only are passed over (see
+    /// The stream is non-blocking, close-on-exec and registered; no option is set on it.
+    /// Connections that were lost before they were accepted are skipped (see
     /// [`classify_accept_error`](crate::classify_accept_error)).
     ///
     /// # Errors
     ///
-    /// EMFILE, ENFILE, ENOBUFS, ENOMEM and the like, as the kernel gives them: the connection waits
-    /// in its queue and a later `accept` gets it, without any new connection arriving; so pause
-    /// before the next call. ENOSPC when epoll takes no more (`max_user_watches`): that connection
-    /// is closed. [`classify_accept_error`](crate::classify_accept_error) tells what to do about
-    /// each.
+    /// EMFILE, ENFILE, ENOBUFS, ENOMEM and similar errors of the kernel. The connection stays in
+    /// the kernel's queue, and a later `accept` returns it although no new connection arrives;
+    /// pause before that call. ENOSPC when epoll accepts no more descriptors (`max_user_watches`):
+    /// that connection is closed. [`classify_accept_error`](crate::classify_accept_error) returns
+    /// what to do about each.
     ///
     /// # Panics
     ///

@@ -1,4 +1,4 @@
-//! TCP: [`TcpListener`], [`TcpStream`], [`TcpSocket`] and the types that belong to them.
+//! TCP: [`TcpListener`], [`TcpStream`], [`TcpSocket`] and their types.
 
 mod bind;
 mod connect;

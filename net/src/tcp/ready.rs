@@ -1,7 +1,7 @@
 //! Waiting for a `TcpStream` without transferring, and transferring without waiting.
 //!
-//! The pair for code that wants a buffer only while there is something to put into it, and for
-//! system calls that this package does not have.
+//! Used together by code that needs a buffer only while bytes are available, and for system calls
+//! that this package does not have.
 
 use std::future::Future;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -32,7 +32,7 @@ impl TcpStream {
     ///
     /// # Examples
     ///
-    /// A buffer that exists only while there is something to put into it:
+    /// A buffer that exists only while bytes are available:
     ///
     /// ```
     /// # wakeful::block_on(async {

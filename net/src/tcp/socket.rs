@@ -1,5 +1,5 @@
-//! `TcpSocket`: a TCP socket before it has become a listener or a stream, for options that have to
-//! be set before.
+//! `TcpSocket`: a TCP socket before it is a listener or a stream, for options that must be set
+//! first.
 
 use std::io;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use crate::sys;
 ///
 /// It exists for options that must be set first: buffer sizes, the backlog, sharing a port, the
 /// local address of an outgoing connection. [`TcpListener::bind`] and
-/// [`TcpStream::connect`](super::TcpStream::connect) do the usual in one step.
+/// [`TcpStream::connect`](super::TcpStream::connect) cover the usual case in one step.
 ///
 /// # Examples
 ///
@@ -70,8 +70,7 @@ impl TcpSocket {
         })
     }
 
-    /// Takes over a socket of the standard library that may or may not be connected, and makes it
-    /// non-blocking.
+    /// Converts a socket of the standard library, connected or not, and makes it non-blocking.
     ///
     /// # Errors
     ///
@@ -83,7 +82,7 @@ impl TcpSocket {
         })
     }
 
-    /// Lets [`bind`](Self::bind) take an address on which old connections are in TIME_WAIT
+    /// Allows [`bind`](Self::bind) to an address with old connections in TIME_WAIT
     /// (`SO_REUSEADDR`); off by default here, on in [`TcpListener::bind`].
     ///
     /// # Errors
@@ -102,8 +101,8 @@ impl TcpSocket {
         self.socket.reuse_address()
     }
 
-    /// Lets several sockets of one user listen on one address; the kernel deals connections out
-    /// among them (`SO_REUSEPORT`). This is how one runtime per thread shares a port.
+    /// Allows several sockets of one user to listen on one address (`SO_REUSEPORT`). The kernel
+    /// distributes connections among them, so that one runtime per thread can share a port.
     ///
     /// # Errors
     ///
@@ -287,7 +286,7 @@ impl TcpSocket {
         sys::take_error(self.socket.as_fd())
     }
 
-    /// Gives the socket a local address; port 0 asks the system for a free one.
+    /// Binds the socket to a local address; port 0 selects a free port.
     ///
     /// # Errors
     ///
@@ -345,7 +344,7 @@ impl TcpSocket {
     }
 }
 
-/// The kernel takes sizes as a C `int` and would read larger ones as negative.
+/// Limits a size to the range of a C `int`, because the kernel reads larger ones as negative.
 fn kernel_size(bytes: u32) -> usize {
     bytes.min(i32::MAX as u32) as usize
 }

@@ -1,5 +1,5 @@
-//! The socket options of a `UdpSocket`, multicast among them. Those that are not here are one call
-//! away: `socket2::SockRef::from(&socket)`.
+//! Socket options of a `UdpSocket`, with multicast. For other options use
+//! `socket2::SockRef::from(&socket)`.
 //!
 //! Source: ip(7), ipv6(7), udp(7), socket(7).
 
@@ -87,7 +87,7 @@ impl UdpSocket {
         self.options().tclass_v6()
     }
 
-    /// Sends and receives through one network interface only, or through any (`SO_BINDTODEVICE`).
+    /// Restricts the socket to one network interface, or to none with `None` (`SO_BINDTODEVICE`).
     ///
     /// # Errors
     ///
@@ -105,7 +105,7 @@ impl UdpSocket {
         self.options().device()
     }
 
-    /// Says whether this machine gets its own IPv4 multicasts back (`IP_MULTICAST_LOOP`); on by
+    /// Sets whether this machine receives its own IPv4 multicasts (`IP_MULTICAST_LOOP`); on by
     /// default.
     ///
     /// # Errors
@@ -144,7 +144,7 @@ impl UdpSocket {
         self.options().multicast_ttl_v4()
     }
 
-    /// Says whether this machine gets its own IPv6 multicasts back (`IPV6_MULTICAST_LOOP`); on by
+    /// Sets whether this machine receives its own IPv6 multicasts (`IPV6_MULTICAST_LOOP`); on by
     /// default.
     ///
     /// # Errors
@@ -165,12 +165,12 @@ impl UdpSocket {
     }
 
     /// Joins an IPv4 multicast group on the interface with the given address (`IP_ADD_MEMBERSHIP`);
-    /// `0.0.0.0` leaves the choice of interface to the system.
+    /// `0.0.0.0` lets the system select the interface.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when `group` is no multicast address, ENODEV when there is no such interface,
-    /// `AddrInUse` when the socket is in the group already.
+    /// `InvalidInput` when `group` is not a multicast address, ENODEV when there is no such
+    /// interface, `AddrInUse` when the socket is in the group already.
     ///
     /// # Examples
     ///
@@ -185,7 +185,7 @@ impl UdpSocket {
     }
 
     /// Joins an IPv6 multicast group on the interface with the given index (`IPV6_ADD_MEMBERSHIP`);
-    /// 0 leaves the choice of interface to the system.
+    /// 0 lets the system select the interface.
     ///
     /// # Errors
     ///

@@ -30,7 +30,7 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// Every datagram that is there, without waiting for each:
+    /// Receives all available datagrams after one wait:
     ///
     /// ```
     /// # use wakeful_net::UdpSocket;

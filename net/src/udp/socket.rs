@@ -1,8 +1,7 @@
-//! `UdpSocket`: sending and receiving datagrams over IP, and what it is made from and into.
+//! `UdpSocket`: sending and receiving datagrams over IP, and conversions from and to std.
 //!
-//! What happens on the wire is in `crate::datagram`; this file says what each operation promises.
-//! Binding and connecting are in `bind`, waiting without transferring in `ready`, options in
-//! `options`.
+//! The operations are implemented in `crate::datagram`; this file documents them. Binding and
+//! connecting are in `bind`, waiting without transferring in `ready`, options in `options`.
 
 use std::future::Future;
 use std::io;
@@ -19,23 +18,24 @@ use crate::socket::{Family, Io, Mode, register_foreign};
 
 /// A UDP socket.
 ///
-/// Datagrams are moved whole: one send is one datagram, one receive takes one. An empty datagram is
-/// one, too, and `Ok(0)` means that it came; there is no end of stream.
+/// Datagrams are moved whole: one send is one datagram, and one receive takes one. `Ok(0)` is an
+/// empty datagram; there is no end of stream.
 ///
-/// There are two ways to use it: [`send_to`](Self::send_to) and [`recv_from`](Self::recv_from) with
-/// anybody, or [`connect`](Self::connect) it and [`send`](Self::send) and [`recv`](Self::recv) with
-/// one peer only.
+/// There are two ways to use it: [`send_to`](Self::send_to) and [`recv_from`](Self::recv_from) for
+/// any peer, or [`connect`](Self::connect), [`send`](Self::send) and [`recv`](Self::recv) for one
+/// peer.
 ///
-/// All operations take `&self`, so several tasks may send and receive at once (an `Rc` does where
-/// other runtimes ask for an `Arc`); all who wait for the same thing are woken.
+/// All operations take `&self`, so several tasks can send and receive at once. An `Rc` is enough
+/// where other runtimes need an `Arc`. All tasks that wait for the same direction are woken.
 ///
 /// # Errors
 ///
-/// A datagram is lost without an error when a buffer on its way is full. A *connected* socket is
-/// told when nobody listens at its peer's port: a later send or receive gives `ConnectionRefused`
-/// (ECONNREFUSED, from an ICMP message), once for each such message, and the socket works on. One
-/// that is not connected is not told at all. `Interrupted` and (but for the `try_` methods)
-/// `WouldBlock` never appear. Operations on a socket whose runtime has ended fail.
+/// A datagram is lost without an error when a buffer on its way is full. On a *connected* socket, a
+/// later send or receive returns `ConnectionRefused` (ECONNREFUSED, from an ICMP message) if no
+/// socket is bound to the peer's port. Each such message causes one error, and the socket stays
+/// usable. A socket that is not connected reports no such error. `Interrupted` is never returned,
+/// and `WouldBlock` only by the `try_` methods. Operations on a socket whose runtime has ended
+/// fail.
 ///
 /// # Panics
 ///
@@ -85,13 +85,13 @@ impl UdpSocket {
 
     /// Sends a datagram to the peer that the socket is connected to, and returns its length.
     ///
-    /// It waits only for room in the kernel's buffer.
+    /// Waits only for room in the kernel's buffer.
     ///
     /// # Errors
     ///
     /// EDESTADDRREQ without [`connect`](Self::connect); EMSGSIZE when it is longer than 65,507
-    /// bytes (IPv4); `ConnectionRefused` because of a datagram sent before, in which case this one
-    /// was not sent. See [`UdpSocket`].
+    /// bytes (IPv4); `ConnectionRefused` because of an earlier datagram, in which case this one was
+    /// not sent. See [`UdpSocket`].
     ///
     /// # Panics
     ///
@@ -109,14 +109,14 @@ impl UdpSocket {
         Send::new(&self.io, buf)
     }
 
-    /// Receives a datagram from the peer that the socket is connected to, or from anybody if it is
-    /// not, and says how many bytes lie in `buf`.
+    /// Receives a datagram and returns its length in `buf`. Only datagrams of the connected peer
+    /// are received, or of any peer if the socket is not connected.
     ///
     /// Bytes that do not fit into `buf` are lost, without an error.
     ///
     /// # Errors
     ///
-    /// `ConnectionRefused` when nobody listens at the peer's port; see [`UdpSocket`].
+    /// `ConnectionRefused` when no socket is bound to the peer's port; see [`UdpSocket`].
     ///
     /// # Panics
     ///
@@ -169,7 +169,7 @@ impl UdpSocket {
         SendTo::new(self, buf, target)
     }
 
-    /// Receives a datagram and says how many bytes lie in `buf` and who sent it.
+    /// Receives a datagram and returns its length in `buf` and its sender.
     ///
     /// Bytes that do not fit into `buf` are lost, without an error.
     ///
@@ -193,7 +193,7 @@ impl UdpSocket {
         RecvFrom::new(&self.io, buf, Mode::Take)
     }
 
-    /// Copies the next datagram without taking it; else as [`recv`](Self::recv).
+    /// Copies the next datagram without taking it; otherwise as [`recv`](Self::recv).
     ///
     /// # Errors
     ///
@@ -211,7 +211,7 @@ impl UdpSocket {
         Recv::new(&self.io, buf, Mode::Peek)
     }
 
-    /// Copies the next datagram without taking it; else as [`recv_from`](Self::recv_from).
+    /// Copies the next datagram without taking it; otherwise as [`recv_from`](Self::recv_from).
     ///
     /// # Errors
     ///
@@ -244,7 +244,7 @@ impl UdpSocket {
         RecvFrom::new(&self.io, buf, Mode::Peek)
     }
 
-    /// Says who sent the next datagram, without taking it.
+    /// Returns the sender of the next datagram, without taking it.
     ///
     /// # Errors
     ///
@@ -263,7 +263,7 @@ impl UdpSocket {
         PeekSender(peek.operation("UdpSocket::peek_sender"))
     }
 
-    /// Sends a datagram to the connected peer if the kernel takes one now.
+    /// Sends a datagram to the connected peer if the kernel has room, without waiting.
     ///
     /// # Errors
     ///
@@ -272,7 +272,7 @@ impl UdpSocket {
         datagram::try_send(&self.io, buf)
     }
 
-    /// Sends a datagram to an address if the kernel takes one now.
+    /// Sends a datagram to an address if the kernel has room, without waiting.
     ///
     /// # Errors
     ///
@@ -282,7 +282,7 @@ impl UdpSocket {
         datagram::try_send_to(&self.io, buf, &target.into())
     }
 
-    /// Receives a datagram that is there now.
+    /// Receives a datagram if one is available, without waiting.
     ///
     /// It uses the readiness that the runtime has received so far, so wait for
     /// [`readable`](Self::readable) before the first call.
@@ -294,7 +294,7 @@ impl UdpSocket {
         datagram::try_recv(&self.io, buf, Mode::Take)
     }
 
-    /// Receives a datagram that is there now, and says who sent it.
+    /// Receives a datagram and its sender if one is available, without waiting.
     ///
     /// # Errors
     ///
@@ -307,7 +307,7 @@ impl UdpSocket {
         datagram::try_recv_from(&self.io, buf, Mode::Take)
     }
 
-    /// Copies a datagram that is there now, without taking it.
+    /// Copies a datagram if one is available, without taking it or waiting.
     ///
     /// # Errors
     ///
@@ -316,7 +316,7 @@ impl UdpSocket {
         datagram::try_recv(&self.io, buf, Mode::Peek)
     }
 
-    /// Copies a datagram that is there now, without taking it, and says who sent it.
+    /// Copies a datagram and its sender if one is available, without taking it or waiting.
     ///
     /// # Errors
     ///
@@ -325,7 +325,7 @@ impl UdpSocket {
         datagram::try_recv_from(&self.io, buf, Mode::Peek)
     }
 
-    /// Says who sent the datagram that is there now, without taking it.
+    /// Returns the sender of the next datagram if one is available, without taking it or waiting.
     ///
     /// # Errors
     ///

@@ -1,7 +1,7 @@
 //! Unix socket addresses: a path, an abstract name, or none.
 //!
-//! Made from what users pass to `bind` and `connect` (checked here, so that the errors say what is
-//! wrong) and from what the kernel reports (`address::RawAddress::to_unix`). Source: unix(7).
+//! Created from the paths that users pass to `bind` and `connect`, and from the addresses that the
+//! kernel reports. Paths are checked here, so that errors name the cause. Source: unix(7).
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -15,13 +15,13 @@ use socket2::SockAddr;
 
 use crate::address::{Address, unexpected};
 
-/// The longest path or abstract name: `sun_path` has 108 bytes, of which one is a NUL, behind a
+/// Length of the longest path or abstract name. `sun_path` has 108 bytes; one is the NUL after a
 /// path or before a name.
 const LONGEST: usize = 107;
 
 /// The address of a Unix socket.
 ///
-/// Most clients are unnamed, and an unnamed address takes no memory.
+/// Most clients are unnamed. An unnamed address needs no allocation.
 ///
 /// # Examples
 ///
@@ -50,7 +50,7 @@ enum Name {
 }
 
 impl SocketAddr {
-    /// Makes the address of a file.
+    /// Creates the address of a file.
     ///
     /// # Errors
     ///
@@ -70,7 +70,7 @@ impl SocketAddr {
         Ok(Self(Name::Path(path.into())))
     }
 
-    /// Makes a name in the abstract namespace; it may contain any bytes.
+    /// Creates an address in the abstract namespace. The name can contain any bytes.
     ///
     /// # Errors
     ///
@@ -81,7 +81,7 @@ impl SocketAddr {
         Ok(Self(Name::Abstract(name.into())))
     }
 
-    /// Reads what users write: a path, or a NUL byte and an abstract name.
+    /// Parses a user's path: a path, or a NUL byte and an abstract name.
     pub(crate) fn from_user(path: &Path) -> io::Result<Self> {
         match path.as_os_str().as_bytes() {
             [0, name @ ..] => Self::from_abstract_name(name),
@@ -89,7 +89,7 @@ impl SocketAddr {
         }
     }
 
-    /// The address as the kernel wants it.
+    /// Converts the address to the kernel's format.
     pub(super) fn to_kernel(&self) -> io::Result<SockAddr> {
         match &self.0 {
             Name::Unnamed => Err(invalid(
@@ -102,7 +102,7 @@ impl SocketAddr {
         }
     }
 
-    /// Says whether the socket has neither path nor name, as sockets that connect usually do.
+    /// Returns whether the socket has neither path nor name, as is usual for clients.
     #[must_use]
     pub fn is_unnamed(&self) -> bool {
         matches!(self.0, Name::Unnamed)
@@ -128,8 +128,7 @@ impl SocketAddr {
 }
 
 impl Address for SocketAddr {
-    /// Converts a reported address. It is unnamed when the kernel wrote no path, or no address at
-    /// all.
+    /// Converts a reported address. It is unnamed if it has no path, or if nothing was reported.
     fn from_kernel(reported: Option<&SockAddr>) -> io::Result<Self> {
         let Some(address) = reported.filter(|address| address.len() > 0) else {
             return Ok(Self(Name::Unnamed));
@@ -199,7 +198,7 @@ impl TryFrom<SocketAddr> for net::SocketAddr {
     /// Fails for a path of 108 bytes, which the kernel can report but std cannot express.
     fn try_from(address: SocketAddr) -> io::Result<Self> {
         match &address.0 {
-            // std's words for it.
+            // Returns std's error.
             Name::Unnamed => Self::from_pathname(""),
             Name::Path(path) => Self::from_pathname(path),
             Name::Abstract(name) => Self::from_abstract_name(name),

@@ -1,5 +1,5 @@
-//! Waiting for a `UnixStream` without transferring, splitting it, duplicating it, and changing it
-//! from and into other owners of the descriptor.
+//! Waiting for a `UnixStream` without transferring, splitting and duplicating it, and conversions
+//! from and to std.
 
 use std::future::Future;
 use std::io;

@@ -1,7 +1,8 @@
-//! `UnixDatagram`: datagrams within this machine, and what it is made from and into.
+//! `UnixDatagram`: datagrams within this machine, and conversions from and to std.
 //!
-//! Counterpart of `udp`; what happens is in `crate::datagram`. Binding and connecting never wait,
-//! so they are plain functions here, as in tokio. Sending to an address is in `unix::send_to`.
+//! Counterpart of `udp`; the operations are implemented in `crate::datagram`. Binding and
+//! connecting never wait, so they are plain functions here, as in tokio. Sending to an address is
+//! in `unix::send_to`.
 
 use std::future::Future;
 use std::io;
@@ -24,20 +25,20 @@ use crate::{datagram, ready, sys};
 
 /// A Unix datagram socket.
 ///
-/// Datagrams are moved whole: one send is one datagram, one receive takes one, and an empty one is
-/// a datagram, too. Unlike UDP's none is lost or overtaken: a sender waits while the receiver's
-/// queue is full.
+/// Datagrams are moved whole: one send is one datagram, one receive takes one, and a datagram can
+/// be empty. Unlike with UDP, none is lost or reordered: a sender waits while the receiver's queue
+/// is full.
 ///
 /// Concurrent use, panics and cancel safety of its methods are those of
-/// [`UdpSocket`](crate::UdpSocket). The file of a bound socket stays when the socket is gone; see
-/// [`unix`](crate::unix). Descriptors and credentials that a peer sends along are not received; the
-/// kernel closes them.
+/// [`UdpSocket`](crate::UdpSocket). The file of a bound socket stays when the socket is dropped;
+/// see [`unix`](crate::unix). Descriptors and credentials that a peer sends are not received; the
+/// kernel closes the descriptors.
 ///
 /// # Errors
 ///
 /// `ConnectionRefused` (ECONNREFUSED) when the receiver's socket is closed, `NotFound` (ENOENT)
 /// when there is no file, EMSGSIZE when a datagram does not fit into the sender's buffer (some 200
-/// KiB by default). `Interrupted` and (but for the `try_` methods) `WouldBlock` never appear.
+/// KiB by default). `Interrupted` is never returned, and `WouldBlock` only by the `try_` methods.
 ///
 /// # Panics
 ///
@@ -73,7 +74,7 @@ impl UnixDatagram {
         Self { io }
     }
 
-    /// Makes a socket at a path, or under an abstract name if the path begins with a NUL byte.
+    /// Creates a socket at a path, or under an abstract name if the path begins with a NUL byte.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl UnixDatagram {
             .map_err(|err| with_context("bind", path.display(), err))
     }
 
-    /// Makes a socket without a name: it can send to others but not be answered.
+    /// Creates a socket without a name. It can send, but receivers cannot reply.
     ///
     /// # Errors
     ///
@@ -138,14 +139,13 @@ impl UnixDatagram {
         Ok((Self::from_io(near), Self::from_io(far)))
     }
 
-    /// Sets where [`send`](Self::send) sends to. Connecting again replaces the address.
+    /// Sets the address that [`send`](Self::send) sends to. Connecting again replaces the address.
     ///
     /// # Errors
     ///
-    /// `NotFound` when nothing is there; `ConnectionRefused` when no socket is open there;
-    /// `PermissionDenied` without the right to write to it; `InvalidInput` for a path that cannot
-    /// be an address. The message names the path; see [`SocketError`](crate::SocketError) for the
-    /// errno.
+    /// `NotFound` when the path does not exist; `ConnectionRefused` when no open socket is bound to
+    /// it; `PermissionDenied` without write permission; `InvalidInput` for a path that cannot be an
+    /// address. The message names the path; see [`SocketError`](crate::SocketError) for the errno.
     pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
         let path = path.as_ref();
         SocketAddr::from_user(path)
@@ -156,7 +156,7 @@ impl UnixDatagram {
 
     /// Sends a datagram to the socket that this one is connected to, and returns its length.
     ///
-    /// It waits while the receiver's queue (`net.unix.max_dgram_qlen`) is full.
+    /// Waits while the receiver's queue (`net.unix.max_dgram_qlen`) is full.
     ///
     /// # Errors
     ///
@@ -178,14 +178,14 @@ impl UnixDatagram {
     /// Sends a datagram to the socket at a path, or under an abstract name if the path begins with
     /// a NUL byte, and returns its length.
     ///
-    /// It waits while the receiver's queue is full. Unless this socket is connected to the
-    /// receiver, no event tells when there is room again; so it tries again after 1 ms, 2 ms, 4 ms
+    /// Waits while the receiver's queue is full. Unless this socket is connected to the receiver,
+    /// no event reports that there is room again. Then the call is repeated after 1 ms, 2 ms, 4 ms
     /// and so on up to every 64 ms.
     ///
     /// # Errors
     ///
-    /// `NotFound` when nothing is there; `ConnectionRefused` when no socket is open there;
-    /// `PermissionDenied`; `InvalidInput` for a path that cannot be an address. See
+    /// `NotFound` when the path does not exist; `ConnectionRefused` when no open socket is bound to
+    /// it; `PermissionDenied`; `InvalidInput` for a path that cannot be an address. See
     /// [`UnixDatagram`].
     ///
     /// # Panics
@@ -200,7 +200,7 @@ impl UnixDatagram {
         SendTo::new(&self.io, buf, address_of(target.as_ref()))
     }
 
-    /// As [`send_to`](Self::send_to), to an address, as [`recv_from`](Self::recv_from) gives it.
+    /// As [`send_to`](Self::send_to), to an address as [`recv_from`](Self::recv_from) returns it.
     ///
     /// # Errors
     ///
@@ -218,10 +218,10 @@ impl UnixDatagram {
         SendTo::new(&self.io, buf, target.to_kernel())
     }
 
-    /// Receives a datagram and says how many bytes lie in `buf`.
+    /// Receives a datagram and returns its length in `buf`.
     ///
     /// Bytes that do not fit into `buf` are lost, without an error. `Ok(0)` is an empty datagram,
-    /// or means that [`shutdown`](Self::shutdown) has ended receiving.
+    /// or the end of receiving after [`shutdown`](Self::shutdown).
     ///
     /// # Errors
     ///
@@ -239,7 +239,7 @@ impl UnixDatagram {
         Recv::new(&self.io, buf, Mode::Take)
     }
 
-    /// Receives a datagram and says how many bytes lie in `buf` and who sent it; else as
+    /// Receives a datagram and returns its length in `buf` and its sender; otherwise as
     /// [`recv`](Self::recv).
     ///
     /// The address is unnamed unless the sender has bound its socket.
@@ -264,7 +264,7 @@ impl UnixDatagram {
         RecvFrom::new(&self.io, buf, Mode::Take)
     }
 
-    /// Sends a datagram to the connected socket if it takes one now.
+    /// Sends a datagram to the connected socket if there is room, without waiting.
     ///
     /// # Errors
     ///
@@ -273,18 +273,20 @@ impl UnixDatagram {
         datagram::try_send(&self.io, buf)
     }
 
-    /// Sends a datagram to the socket at a path, or under an abstract name, if it takes one now.
+    /// Sends a datagram to the socket at a path, or under an abstract name, if there is room,
+    /// without waiting.
     ///
     /// # Errors
     ///
     /// `WouldBlock` when the receiver's queue or this socket's buffer is full. Do not wait for
-    /// [`writable`](Self::writable) then: it knows nothing of a receiver to which this socket is
-    /// not connected, and returns at once. [`send_to`](Self::send_to) pauses. Else as there.
+    /// [`writable`](Self::writable) then: it does not cover a receiver to which this socket is not
+    /// connected, and returns at once. [`send_to`](Self::send_to) pauses instead. Other errors are
+    /// those of `send_to`.
     pub fn try_send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
         datagram::try_send_to(&self.io, buf, &address_of(target.as_ref())?)
     }
 
-    /// Receives a datagram that is there now.
+    /// Receives a datagram if one is available, without waiting.
     ///
     /// It uses the readiness that the runtime has received so far, so wait for
     /// [`readable`](Self::readable) before the first call.
@@ -296,7 +298,7 @@ impl UnixDatagram {
         datagram::try_recv(&self.io, buf, Mode::Take)
     }
 
-    /// Receives a datagram that is there now, and says who sent it.
+    /// Receives a datagram and its sender if one is available, without waiting.
     ///
     /// # Errors
     ///
@@ -474,7 +476,7 @@ impl UnixDatagram {
     /// Ends one or both directions of this socket at once.
     ///
     /// After `Shutdown::Read` receives return what had come, then `Ok(0)`; after `Shutdown::Write`
-    /// sends fail with `BrokenPipe`. The peer is not told.
+    /// sends fail with `BrokenPipe`. The peer is not notified.
     ///
     /// # Errors
     ///
@@ -483,7 +485,7 @@ impl UnixDatagram {
         self.io.get_ref().options().shutdown(how)
     }
 
-    /// Returns the address that the socket is bound to, or that it is unnamed.
+    /// Returns the address that the socket is bound to; unnamed if it is not.
     ///
     /// # Errors
     ///
@@ -535,7 +537,7 @@ impl UnixDatagram {
     }
 }
 
-/// The address that a user's path stands for; its error names the path.
+/// Converts a user's path to an address. The error names the path.
 fn address_of(path: &Path) -> io::Result<socket2::SockAddr> {
     SocketAddr::from_user(path)
         .and_then(|address| address.to_kernel())

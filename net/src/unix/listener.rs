@@ -1,6 +1,6 @@
-//! `UnixListener`: a listening Unix socket, and the futures that wait for its connections.
+//! `UnixListener`: a listening Unix socket.
 //!
-//! Counterpart of `tcp::listener`; accepting itself is in `listen`.
+//! Counterpart of `tcp::listener`; accepting is implemented in `listen`.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,8 +17,8 @@ use crate::socket::{Family, Io, duplicate, register, register_foreign};
 
 /// A Unix socket that listens for connections.
 ///
-/// Any number of tasks may accept from one listener at once. Dropping it closes the socket but
-/// leaves its file where it is; see [`unix`](crate::unix).
+/// Any number of tasks can accept from one listener at once. Dropping it closes the socket and
+/// leaves its file; see [`unix`](crate::unix).
 ///
 /// # Examples
 ///
@@ -47,19 +47,19 @@ impl UnixListener {
         Self { io }
     }
 
-    /// Makes a listening socket at a path, or under an abstract name if the path begins with a NUL
-    /// byte.
+    /// Creates a listening socket at a path, or under an abstract name if the path begins with a
+    /// NUL byte.
     ///
     /// The backlog is 4096 (capped by the system's `net.core.somaxconn`);
-    /// [`UnixSocket`](super::UnixSocket) has other choices.
+    /// [`UnixSocket`](super::UnixSocket) allows other choices.
     ///
     /// # Errors
     ///
-    /// `AddrInUse` (EADDRINUSE) when anything at all is at that path, or the abstract name is
-    /// taken; `InvalidInput` when the path is empty, too long (more than 107 bytes) or contains a
-    /// NUL byte; `NotFound`, `PermissionDenied` and others of the directory. The message names the
-    /// path; see [`SocketError`](crate::SocketError) for the errno. If epoll refuses the socket its
-    /// file stays.
+    /// `AddrInUse` (EADDRINUSE) when the path exists, or the abstract name is in use;
+    /// `InvalidInput` when the path is empty, too long (more than 107 bytes) or contains a NUL
+    /// byte; `NotFound`, `PermissionDenied` and others of the directory. The message names the
+    /// path; see [`SocketError`](crate::SocketError) for the errno. If the socket cannot be
+    /// registered with epoll, its file stays.
     ///
     /// # Panics
     ///
@@ -109,8 +109,8 @@ impl UnixListener {
 
     /// Waits for the next connection.
     ///
-    /// Everything that [`TcpListener::accept`](crate::TcpListener::accept) says holds here. The
-    /// address is unnamed unless the client has bound its socket.
+    /// As [`TcpListener::accept`](crate::TcpListener::accept). The address is unnamed unless the
+    /// client has bound its socket.
     ///
     /// # Errors
     ///

@@ -1,16 +1,16 @@
-//! Unix domain sockets: [`UnixListener`], [`UnixStream`], [`UnixDatagram`] and the types that
-//! belong to them.
+//! Unix domain sockets: [`UnixListener`], [`UnixStream`], [`UnixSocket`], [`UnixDatagram`] and
+//! their types.
 //!
 //! # Paths
 //!
-//! A path that begins with a NUL byte is a name in Linux' abstract namespace, which has no file and
-//! vanishes with its socket; `"\0echo"` is what `ss` shows as `@echo`. Any other path is a file. It
-//! may have up to 107 bytes; [`SocketAddr`] says more.
+//! A path that begins with a NUL byte is a name in Linux' abstract namespace. It has no file and
+//! vanishes with its socket; `ss` shows `"\0echo"` as `@echo`. Any other path is a file. A path has
+//! at most 107 bytes; see [`SocketAddr`].
 //!
-//! **This package never removes a file.** Binding makes it, and it stays when the listener is gone;
-//! binding to a path that exists, whatever is there, fails with `AddrInUse`. Whether a left-over
-//! socket may be removed is the program's decision: try to connect; `ConnectionRefused` means that
-//! nobody listens.
+//! **This package never removes a file.** Binding creates it, and it stays when the listener is
+//! dropped. Binding to an existing path fails with `AddrInUse`, whatever the path is. The program
+//! decides whether to remove a stale socket: if connecting to it returns `ConnectionRefused`, no socket
+//! listens on it.
 
 mod address;
 mod connect;

@@ -1,4 +1,4 @@
-//! `UnixSocket`: a Unix stream socket before it listens or connects; for a backlog of one's own.
+//! `UnixSocket`: a Unix stream socket before it listens or connects, for a custom backlog.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -48,7 +48,7 @@ impl UnixSocket {
         })
     }
 
-    /// Gives the socket a path (and makes the file) or an abstract name.
+    /// Binds the socket to a path, which creates the file, or to an abstract name.
     ///
     /// # Errors
     ///
@@ -65,8 +65,8 @@ impl UnixSocket {
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when it is not bound; or when it cannot be registered with epoll. The socket
-    /// is closed then.
+    /// `InvalidInput` when the socket is not bound; or an error when it cannot be registered with
+    /// epoll. The socket is closed then.
     ///
     /// # Panics
     ///

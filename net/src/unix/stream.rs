@@ -1,7 +1,7 @@
-//! `UnixStream`: one connection within this machine, and how to connect, read and write.
+//! `UnixStream`: one connection within this machine; connecting, reading and writing.
 //!
-//! Counterpart of `tcp::stream`; what happens is in `crate::stream`. Splitting, waiting and
-//! changing owners are in `convert`.
+//! Counterpart of `tcp::stream`; the operations are implemented in `crate::stream`. Splitting,
+//! waiting and conversions are in `convert`.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
@@ -15,9 +15,9 @@ use crate::sys;
 
 /// A connection between two processes, or two parts of one, on this machine.
 ///
-/// It reads and writes as a [`TcpStream`](crate::TcpStream) does: what is said there about `&self`,
-/// errors, panics and cancel safety of each method holds here too. Descriptors and credentials that
-/// a peer sends along are not received; the kernel closes them.
+/// It reads and writes as a [`TcpStream`](crate::TcpStream), with the same errors, panics and
+/// cancel safety of each method. Descriptors and credentials that a peer sends are not received;
+/// the kernel closes the descriptors.
 ///
 /// # Examples
 ///
@@ -47,14 +47,14 @@ impl UnixStream {
     /// Connects to a listening socket at a path, or under an abstract name if the path begins with
     /// a NUL byte.
     ///
-    /// When the listener's backlog is full the kernel answers EAGAIN and raises no event once there
-    /// is room; then the attempt is repeated after 1 ms, 2 ms, 4 ms and so on up to every 64 ms,
-    /// for as long as the future is polled. Wrap it in `wakeful::time::timeout` to limit that.
+    /// When the listener's backlog is full, the kernel returns EAGAIN and reports no event when
+    /// there is room again. Then the attempt is repeated after 1 ms, 2 ms, 4 ms and so on up to
+    /// every 64 ms, without a limit. Wrap the future in `wakeful::time::timeout` to set one.
     ///
     /// # Errors
     ///
-    /// `NotFound` when nothing is there; `ConnectionRefused` when nobody listens on it (a left-over
-    /// socket file, or no socket at all); `PermissionDenied` without the right to write to it;
+    /// `NotFound` when the path does not exist; `ConnectionRefused` when no socket listens on it (a
+    /// stale socket file, or another file); `PermissionDenied` without write permission;
     /// `InvalidInput` for a path that cannot be an address. The message names the path; see
     /// [`SocketError`](crate::SocketError) for the errno. Nothing stays open.
     ///
@@ -122,7 +122,7 @@ impl UnixStream {
         Ok((Self::from_io(near), Self::from_io(far)))
     }
 
-    /// Says who is at the other end.
+    /// Returns the process, user and group at the other end.
     ///
     /// # Errors
     ///
@@ -152,7 +152,7 @@ impl UnixStream {
         ReadExact::new(&self.io, buf)
     }
 
-    /// Copies bytes that the next read will return; as
+    /// Copies bytes, which the next read returns again; as
     /// [`TcpStream::peek`](crate::TcpStream::peek). Cancel safe.
     #[track_caller]
     pub fn peek<'a>(&'a self, buf: &'a mut [u8]) -> Peek<'a> {
@@ -167,7 +167,7 @@ impl UnixStream {
         Write::new(&self.io, buf)
     }
 
-    /// Writes some bytes out of several buffers; as
+    /// Writes some bytes from several buffers; as
     /// [`TcpStream::write_vectored`](crate::TcpStream::write_vectored). Cancel safe: a future
     /// dropped before it completes has written nothing.
     #[track_caller]
@@ -175,8 +175,8 @@ impl UnixStream {
         WriteVectored::new(&self.io, bufs)
     }
 
-    /// Writes everything; as [`TcpStream::write_all`](crate::TcpStream::write_all). Not cancel
-    /// safe: a future dropped before it completes has written an unknown part.
+    /// Writes the whole buffer; as [`TcpStream::write_all`](crate::TcpStream::write_all). Not
+    /// cancel safe: a future dropped before it completes has written an unknown part.
     #[inline]
     #[track_caller]
     pub fn write_all<'a>(&'a self, buf: &'a [u8]) -> WriteAll<'a> {
