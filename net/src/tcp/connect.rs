@@ -210,7 +210,7 @@ impl Future for ConnectTimeout {
             .as_pin_mut()
             .expect("set in the first poll");
         let result = ready!(running.poll(cx)).unwrap_or_else(|_elapsed| {
-            let message = format!("no connection within {:?}", this.limit);
+            let message = format!("no answer within {:?}", this.limit);
             let cause = io::Error::new(io::ErrorKind::TimedOut, message);
             Err(with_context("connect", &this.target, cause))
         });
