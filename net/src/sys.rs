@@ -109,14 +109,15 @@ pub(crate) fn recv_from(
 ) -> io::Result<(usize, SockAddr)> {
     let requested = buf.len().min(MAX_TRANSFER);
     let flags = if peek { libc::MSG_PEEK } else { 0 };
-    let buf = buf.as_mut_ptr().cast();
-    // SAFETY: recvfrom(2) fills an address. `buf` points at `requested` bytes that are borrowed
-    // exclusively for the whole call; the kernel writes nothing beyond them and keeps no pointer.
-    unsafe {
-        with_address(|address, len| {
-            libc::recvfrom(fd.as_raw_fd(), buf, requested, flags, address, len)
-        })
-    }
+    let (fd, buf) = (fd.as_raw_fd(), buf.as_mut_ptr().cast());
+    let call = |address: *mut _, len: *mut _| {
+        // SAFETY: `buf` points at `requested` bytes that are borrowed exclusively for the whole call,
+        // and `address` at as many as `len` says; the kernel writes nothing beyond them and keeps no
+        // pointer.
+        unsafe { libc::recvfrom(fd, buf, requested, flags, address, len) }
+    };
+    // SAFETY: recvfrom(2) writes an address and its length.
+    unsafe { with_address(call) }
 }
 
 /// Sends from one buffer, without `SIGPIPE`. See send(2).
@@ -184,12 +185,15 @@ fn empty_message() -> libc::msghdr {
 /// One system call, so the new descriptor is never inheritable or blocking. See accept4(2).
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: accept4(2) fills an address.
-    let (fd, address) = unsafe {
-        with_address(|address, len| {
-            libc::accept4(listener.as_raw_fd(), address, len, flags) as isize
-        })
-    }?;
+    let listener = listener.as_raw_fd();
+    let call = |address: *mut _, len: *mut _| {
+        // SAFETY: `address` points at as many bytes as `len` says; the kernel writes nothing beyond
+        // them and keeps no pointer.
+        let fd = unsafe { libc::accept4(listener, address, len, flags) };
+        fd as isize
+    };
+    // SAFETY: accept4(2) writes an address and its length.
+    let (fd, address) = unsafe { with_address(call) }?;
     // SAFETY: the call succeeded, so `fd` is an open descriptor that nothing else owns yet.
     let fd = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
     Ok((fd, address))

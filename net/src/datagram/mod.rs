@@ -14,7 +14,7 @@
 //! ```
 //!
 //! A send follows them by `Readiness::poll_io` and `AsyncFd::try_io`. A receive follows them in
-//! [`poll_receive`] and [`try_receive`], because a receive after `shutdown` returns `EAGAIN`, and
+//! `poll_receive` and `try_receive`, because a receive after `shutdown` returns `EAGAIN`, and
 //! no further event comes.
 //!
 //! A datagram is moved whole or not at all, so nothing is ever partly sent. An empty datagram is a
