@@ -17,20 +17,26 @@ pub trait Address: Sized {
     ///
     /// # Errors
     ///
-    /// `InvalidData` when the address belongs to another family.
+    /// `InvalidData` when the address belongs to another family or has a length that it cannot have.
     #[doc(hidden)]
     fn from_kernel(reported: Option<&SockAddr>) -> io::Result<Self>;
 }
 
 impl Address for SocketAddr {
     fn from_kernel(reported: Option<&SockAddr>) -> io::Result<Self> {
-        reported
+        let address = reported
             .and_then(SockAddr::as_socket)
-            .ok_or_else(|| unexpected("not an IPv4 or IPv6 address"))
+            .ok_or_else(|| unexpected("not an IPv4 or IPv6 address"))?;
+        // `as_socket` checks the family only.
+        if reported.map(SockAddr::len) == Some(SockAddr::from(address).len()) {
+            Ok(address)
+        } else {
+            Err(unexpected("an address of the wrong length"))
+        }
     }
 }
 
-/// Returns the error for an address of another family.
+/// Returns the error for an address that is not what the socket's family has.
 pub(crate) fn unexpected(what: &str) -> io::Error {
     let message = format!("the kernel reported {what}");
     io::Error::new(io::ErrorKind::InvalidData, message)

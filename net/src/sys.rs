@@ -266,7 +266,11 @@ pub(crate) fn peer_cred(fd: BorrowedFd<'_>) -> io::Result<libc::ucred> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv6Addr, SocketAddr};
+
     use super::*;
+    use crate::address::Address;
+    use crate::unix;
 
     #[test]
     fn an_interrupted_call_is_made_again() {
@@ -296,6 +300,26 @@ mod tests {
         // SAFETY: the call reads no memory; the descriptor is invalid.
         let error = cvt(unsafe { libc::close(-1) } as isize).unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+    }
+
+    #[test]
+    fn an_address_of_the_wrong_length_is_refused() {
+        let with_length = |mut address: SockAddr, len| {
+            // SAFETY: the storage has 128 bytes, all initialized.
+            unsafe { address.set_length(len) };
+            address
+        };
+        let v4: SocketAddr = ([1, 2, 3, 4], 80).into();
+        let v6: SocketAddr = (Ipv6Addr::LOCALHOST, 80).into();
+        for (address, full) in [(v4, 16), (v6, 28)] {
+            for len in [0, 1, 2, 8, full - 1, full, full + 1, 128] {
+                let reported = with_length(address.into(), len);
+                let read = SocketAddr::from_kernel(Some(&reported));
+                assert_eq!(read.ok(), (len == full).then_some(address), "{len}");
+            }
+        }
+        let unix = with_length(SockAddr::unix("/x").unwrap(), 112);
+        assert!(unix::SocketAddr::from_kernel(Some(&unix)).is_err());
     }
 
     #[test]

@@ -60,11 +60,11 @@ impl SocketAddr {
         let bytes = path.as_os_str().as_bytes();
         check_length(bytes)?;
         if bytes.is_empty() {
-            return Err(invalid("an empty path names no socket".into()));
+            return Err(invalid("the path of a Unix socket is empty".into()));
         }
         if bytes.contains(&0) {
             return Err(invalid(
-                "a path cannot contain a NUL byte (but begin with one)".into(),
+                "the path of a Unix socket contains a NUL byte that is not its first".into(),
             ));
         }
         Ok(Self(Name::Path(path.into())))
@@ -93,7 +93,7 @@ impl SocketAddr {
     pub(super) fn to_kernel(&self) -> io::Result<SockAddr> {
         match &self.0 {
             Name::Unnamed => Err(invalid(
-                "an unnamed address cannot be bound or reached".into(),
+                "an unnamed Unix address cannot be bound or connected to".into(),
             )),
             Name::Path(path) => SockAddr::unix(path),
             Name::Abstract(name) => {
@@ -133,6 +133,10 @@ impl Address for SocketAddr {
         let Some(address) = reported.filter(|address| address.len() > 0) else {
             return Ok(Self(Name::Unnamed));
         };
+        // A path of the full 108 bytes is reported with a length that includes the NUL after it.
+        if address.len() as usize > size_of::<libc::sockaddr_un>() + 1 {
+            return Err(unexpected("an address of the wrong length"));
+        }
         if let Some(path) = address.as_pathname() {
             Ok(Self(Name::Path(path.into())))
         } else if let Some(name) = address.as_abstract_namespace() {
@@ -211,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_of_107_bytes_fits_and_one_of_108_says_why_not() {
+    fn a_path_of_107_bytes_fits_and_one_of_108_is_refused_with_the_limit() {
         let longest = SocketAddr::from_pathname("p".repeat(107)).unwrap();
         assert_eq!(longest.to_kernel().unwrap().len(), 110);
         let err = SocketAddr::from_pathname("p".repeat(108)).unwrap_err();
@@ -220,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abstract_name_fills_what_a_path_can() {
+    fn an_abstract_name_can_be_as_long_as_a_path() {
         let longest = SocketAddr::from_abstract_name([7; 107]).unwrap();
         assert_eq!(longest.to_kernel().unwrap().len(), 110);
         assert!(SocketAddr::from_abstract_name([7; 108]).is_err());
@@ -232,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nul_inside_a_path_is_refused_and_in_front_means_abstract() {
+    fn a_nul_inside_a_path_is_refused_and_a_leading_one_means_abstract() {
         assert!(SocketAddr::from_user(Path::new("/tmp/a\0b")).is_err());
         let address = SocketAddr::from_user(Path::new("\0a\0b")).unwrap();
         assert_eq!(address.as_abstract_name(), Some(&b"a\0b"[..]));
@@ -256,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn std_addresses_go_there_and_back() {
+    fn std_addresses_convert_both_ways() {
         let all = [
             SocketAddr(Name::Unnamed),
             SocketAddr::from_pathname("/run/x").unwrap(),
