@@ -15,6 +15,7 @@ use futures_lite::{StreamExt as _, future};
 use wakeful::io::Interest;
 use wakeful_net::{SocketError, TcpListener, TcpSocket, TcpStream, lookup_host, tcp};
 use wakeful_tests::net_support::{listen, pattern, run, settle, tcp_and_std, tcp_pair};
+use wakeful_tests::trace::{panic_of, runtime};
 
 // --- binding and connecting ----------------------------------------------------------------------
 
@@ -283,6 +284,18 @@ fn shutting_down_ones_own_reading_wakes_the_waiting_reader() {
         server.shutdown(Shutdown::Read).unwrap();
         assert_eq!(reader.await.unwrap(), 0);
     });
+}
+
+#[test]
+fn try_operations_outside_of_their_runtime_name_the_call() {
+    let runtime = runtime();
+    let (stream, _peer) = runtime.block_on(tcp_pair());
+    let read = panic_of(|| stream.try_read(&mut [0; 8]));
+    let line = line!() - 1;
+    assert!(read.contains(&format!("{}:{line}:", file!())), "{read}");
+    let wrote = panic_of(|| stream.try_write_vectored(&[IoSlice::new(b"x")]));
+    let line = line!() - 1;
+    assert!(wrote.contains(&format!("{}:{line}:", file!())), "{wrote}");
 }
 
 #[test]

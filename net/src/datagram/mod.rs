@@ -61,6 +61,7 @@ fn poll_receive<R: Default>(
 
 /// Receives one datagram if the socket is known to be readable, without waiting.
 #[inline]
+#[track_caller]
 fn try_receive<R: Default>(io: &Io, call: impl FnOnce(&Socket) -> io::Result<R>) -> io::Result<R> {
     io.try_ready(Interest::READABLE)
         .and_then(|mut guard| receive(&mut guard, call))

@@ -108,11 +108,11 @@ impl Future for LookupHost {
             require_runtime(("lookup_host", this.caller));
             let (host, port) = (std::mem::take(host), *port);
             let text = format!("{host}:{port}");
-            let answer = spawn_blocking(move || call_resolver(&host, port));
-            this.query = Query::Running { text, answer };
+            let handle = spawn_blocking(move || call_resolver(&host, port));
+            this.query = Query::Running { text, handle };
         }
-        if let Query::Running { text, answer } = &mut this.query {
-            let joined = ready!(Pin::new(answer).poll(cx));
+        if let Query::Running { text, handle } = &mut this.query {
+            let joined = ready!(Pin::new(handle).poll(cx));
             let addresses = joined.unwrap_or_else(|err| Err(io::Error::other(err)));
             let result = addresses.map_err(|err| with_context("look up", text, err));
             this.query = Query::Done;

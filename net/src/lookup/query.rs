@@ -17,7 +17,7 @@ pub enum Query {
     },
     Running {
         text: String,
-        answer: JoinHandle<io::Result<Vec<SocketAddr>>>,
+        handle: JoinHandle<io::Result<Vec<SocketAddr>>>,
     },
     Refused {
         text: String,

@@ -51,6 +51,7 @@ impl Future for Read<'_> {
 
 /// Reads available bytes, without waiting.
 #[inline]
+#[track_caller]
 pub(crate) fn try_read(io: &Io, buf: &mut [u8]) -> io::Result<usize> {
     if buf.is_empty() {
         return Ok(0);
@@ -94,6 +95,7 @@ impl Future for ReadVectored<'_, '_> {
 }
 
 /// Reads available bytes into several buffers, without waiting.
+#[track_caller]
 pub(crate) fn try_read_vectored(io: &Io, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
     if bufs.iter().all(|buf| buf.is_empty()) {
         return Ok(0);

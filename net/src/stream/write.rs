@@ -50,6 +50,7 @@ impl Future for Write<'_> {
 
 /// Sends as many bytes as the kernel accepts, without waiting.
 #[inline]
+#[track_caller]
 pub(crate) fn try_write(io: &Io, buf: &[u8]) -> io::Result<usize> {
     if buf.is_empty() {
         return Ok(0);
@@ -93,6 +94,7 @@ impl Future for WriteVectored<'_, '_> {
 }
 
 /// Sends as many bytes from several buffers as the kernel accepts, without waiting.
+#[track_caller]
 pub(crate) fn try_write_vectored(io: &Io, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     if bufs.iter().all(|buf| buf.is_empty()) {
         return Ok(0);

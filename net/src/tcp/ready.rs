@@ -180,6 +180,7 @@ impl TcpStream {
     ///
     /// See [`readable`](Self::readable).
     #[inline]
+    #[track_caller]
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         stream::try_read(&self.io, buf)
     }
@@ -189,6 +190,7 @@ impl TcpStream {
     /// # Errors
     ///
     /// As [`try_read`](Self::try_read).
+    #[track_caller]
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         stream::try_read_vectored(&self.io, bufs)
     }
@@ -199,6 +201,7 @@ impl TcpStream {
     ///
     /// `WouldBlock` when the kernel is not known to have room; otherwise as [`write`](Self::write).
     #[inline]
+    #[track_caller]
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         stream::try_write(&self.io, buf)
     }
@@ -208,6 +211,7 @@ impl TcpStream {
     /// # Errors
     ///
     /// As [`try_write`](Self::try_write).
+    #[track_caller]
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         stream::try_write_vectored(&self.io, bufs)
     }
@@ -232,13 +236,14 @@ impl TcpStream {
     /// use wakeful::io::Interest;
     ///
     /// let result = stream.try_io(Interest::READABLE, || {
-    ///     // Any call on this descriptor; here one that never gets to run.
+    ///     // Any call on this descriptor. This one does not run, because the stream is not readable.
     ///     Err::<(), _>(std::io::Error::other(format!("{:?}", stream.as_fd())))
     /// });
     /// assert_eq!(result.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     /// # drop(peer);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     pub fn try_io<R>(
         &self,
         interest: Interest,

@@ -25,7 +25,8 @@ use crate::stream::{Peek, Read, ReadExact, ReadVectored, Write, WriteAll, WriteV
 ///
 /// # Panics
 ///
-/// Operations panic when polled on a thread that does not run the stream's runtime.
+/// Operations panic when polled on a thread that does not run the stream's runtime; the `try_` and
+/// `poll_` methods when called there.
 ///
 /// # Examples
 ///

@@ -130,6 +130,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// `WouldBlock` when the socket is not known to be ready; otherwise the error of the call.
+    #[track_caller]
     pub fn try_io<R>(
         &self,
         interest: Interest,

@@ -39,7 +39,8 @@ use crate::socket::{Family, Io, Mode, register_foreign};
 ///
 /// # Panics
 ///
-/// Operations panic when polled on a thread that does not run the socket's runtime.
+/// Operations panic when polled on a thread that does not run the socket's runtime; the `try_` and
+/// `poll_` methods when called there.
 ///
 /// # Examples
 ///
@@ -268,6 +269,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// `WouldBlock` when the kernel is not known to have room; otherwise as [`send`](Self::send).
+    #[track_caller]
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
         datagram::try_send(&self.io, buf)
     }
@@ -278,6 +280,7 @@ impl UdpSocket {
     ///
     /// `WouldBlock` when the kernel is not known to have room; otherwise as
     /// [`send_to`](Self::send_to).
+    #[track_caller]
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
         datagram::try_send_to(&self.io, buf, &target.into())
     }
@@ -290,6 +293,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// `WouldBlock` when no data is known to be available; otherwise as [`recv`](Self::recv).
+    #[track_caller]
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         datagram::try_recv(&self.io, buf, Mode::Take)
     }
@@ -303,6 +307,7 @@ impl UdpSocket {
     /// # Examples
     ///
     /// See [`readable`](Self::readable).
+    #[track_caller]
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         datagram::try_recv_from(&self.io, buf, Mode::Take)
     }
@@ -312,6 +317,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// As [`try_recv`](Self::try_recv).
+    #[track_caller]
     pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         datagram::try_recv(&self.io, buf, Mode::Peek)
     }
@@ -321,6 +327,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// As [`try_recv`](Self::try_recv).
+    #[track_caller]
     pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         datagram::try_recv_from(&self.io, buf, Mode::Peek)
     }
@@ -330,6 +337,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// As [`try_recv`](Self::try_recv).
+    #[track_caller]
     pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
         self.try_peek_from(&mut []).map(|(_, sender)| sender)
     }

@@ -87,6 +87,7 @@ impl UnixStream {
     /// # Errors
     ///
     /// `WouldBlock` when the stream is not known to be ready; otherwise the error of the call.
+    #[track_caller]
     pub fn try_io<R>(
         &self,
         interest: Interest,

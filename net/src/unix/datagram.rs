@@ -42,7 +42,8 @@ use crate::{datagram, ready, sys};
 ///
 /// # Panics
 ///
-/// Operations panic when polled on a thread that does not run the socket's runtime.
+/// Operations panic when polled on a thread that does not run the socket's runtime; the `try_` and
+/// `poll_` methods when called there.
 ///
 /// # Examples
 ///
@@ -269,6 +270,7 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// `WouldBlock` when it is not known to have room; otherwise as [`send`](Self::send).
+    #[track_caller]
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
         datagram::try_send(&self.io, buf)
     }
@@ -282,6 +284,7 @@ impl UnixDatagram {
     /// [`writable`](Self::writable) then: it does not cover a receiver to which this socket is not
     /// connected, and returns at once. [`send_to`](Self::send_to) pauses instead. Other errors are
     /// those of `send_to`.
+    #[track_caller]
     pub fn try_send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
         datagram::try_send_to(&self.io, buf, &address_of(target.as_ref())?)
     }
@@ -294,6 +297,7 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// `WouldBlock` when no data is known to be available; otherwise as [`recv`](Self::recv).
+    #[track_caller]
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         datagram::try_recv(&self.io, buf, Mode::Take)
     }
@@ -303,6 +307,7 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// As [`try_recv`](Self::try_recv).
+    #[track_caller]
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
         datagram::try_recv_from(&self.io, buf, Mode::Take)
     }
@@ -446,6 +451,7 @@ impl UnixDatagram {
     /// # Errors
     ///
     /// `WouldBlock` when the socket is not known to be ready; otherwise the error of the call.
+    #[track_caller]
     pub fn try_io<R>(
         &self,
         interest: Interest,

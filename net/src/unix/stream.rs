@@ -200,6 +200,7 @@ impl UnixStream {
     ///
     /// `WouldBlock` when no data is known to be available; otherwise as [`read`](Self::read).
     #[inline]
+    #[track_caller]
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         stream::try_read(&self.io, buf)
     }
@@ -209,6 +210,7 @@ impl UnixStream {
     /// # Errors
     ///
     /// As [`try_read`](Self::try_read).
+    #[track_caller]
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         stream::try_read_vectored(&self.io, bufs)
     }
@@ -220,6 +222,7 @@ impl UnixStream {
     ///
     /// `WouldBlock` when the kernel is not known to have room; otherwise as [`write`](Self::write).
     #[inline]
+    #[track_caller]
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         stream::try_write(&self.io, buf)
     }
@@ -229,6 +232,7 @@ impl UnixStream {
     /// # Errors
     ///
     /// As [`try_write`](Self::try_write).
+    #[track_caller]
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         stream::try_write_vectored(&self.io, bufs)
     }
