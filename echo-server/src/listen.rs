@@ -129,7 +129,9 @@ pub(crate) async fn bind(
 
 /// Returns the error of the kernel or the resolver, because [`BindError`] names the address itself.
 fn root_cause(error: io::Error) -> io::Error {
-    match SocketError::of(&error).map(|details| (details.cause().kind(), details.cause())) {
+    match SocketError::downcast_ref(&error)
+        .map(|details| (details.io_error().kind(), details.io_error()))
+    {
         Some((kind, cause)) => match cause.raw_os_error() {
             Some(errno) => io::Error::from_raw_os_error(errno),
             None => io::Error::new(kind, cause.to_string()),

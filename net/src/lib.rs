@@ -1,7 +1,7 @@
 //! TCP, UDP and Unix sockets for the Wakeful runtime.
 //!
-//! This package stands on the public parts of `wakeful` only (`AsyncFd`, `spawn_blocking`, `sleep`,
-//! `timeout`), so whatever it does, a crate of yours can do for another kind of descriptor.
+//! This package uses only the public interface of `wakeful` (`AsyncFd`, `spawn_blocking`, `sleep`,
+//! `timeout`), so another crate can do the same for another kind of descriptor.
 //!
 //! ```
 //! use wakeful_net::{TcpListener, TcpStream};
@@ -37,42 +37,45 @@
 //! serve            accepts from a listener and spawns a task for each connection
 //! traits           futures-io's, tokio's and hyper's traits, for streams and halves
 //!   |
-//! tcp, udp, unix   what users call: listeners, streams, datagrams, sockets before they are either
+//! tcp, udp, unix   the public types: listeners, streams, datagram sockets, unconnected sockets
 //!   |  |
-//!   |  +-- stream    read, write, peek, wait: named futures, once for both families; the halves
+//!   |  +-- stream    read, write, peek: named futures, once for both families; the halves
 //!   |  +-- datagram  the same for datagrams
-//!   |  +-- listen    accept, and what its errors mean to a server
+//!   |  +-- listen    accept, and the classification of its errors
 //!   |  +-- connect   one attempt to connect
+//!   |  +-- ready     waiting without transferring
 //!   +----- lookup    names to addresses, without blocking the thread
 //!            |
-//!          socket    a descriptor as the runtime's source (AsyncFd)      error, outside: messages
+//!          socket    a socket as the runtime's source (AsyncFd)   error, call_site: messages
 //!            |
-//!          sys       the system calls, the only unsafe code              address: kernel to std
+//!          sys       system calls, the only unsafe code           address, fd: conversions
 //! ```
 //!
 //! # What all operations have in common
 //!
 //! - They are methods; no trait has to be imported. Names and return types are tokio's.
-//! - They take `&self`: several tasks may use one stream or listener at once, in either direction,
-//!   and all who wait for the same thing are woken.
-//! - Each starts a *named future*, which tells the runtime's task record what the task waits on and
-//!   in which line.
-//! - Each says whether it is *cancel safe*: whether bytes or connections are lost when its future
-//!   is dropped before it has completed.
-//! - They belong to the runtime on whose thread they were made; elsewhere they panic with the
-//!   operation's name and the caller's line. Dropping is fine anywhere.
-//! - Every descriptor is non-blocking and close-on-exec from its first moment. Nothing raises
+//! - They take `&self`: several tasks can use one stream or listener at once, in either direction,
+//!   and all tasks that wait for the same direction are woken.
+//! - Each starts a *named future*, which records in the task info what the task waits for and the
+//!   source line of the call.
+//! - Each documents whether it is *cancel safe*: whether bytes or connections are lost when its
+//!   future is dropped before it completes.
+//! - They belong to the runtime on whose thread they were created. On another thread they panic with
+//!   the operation's name and the caller's line. Dropping is allowed on any thread.
+//! - Every descriptor is non-blocking and close-on-exec from the start. No operation raises
 //!   `SIGPIPE`.
 
 #![deny(unsafe_code)]
 
 mod address;
+mod call_site;
 mod connect;
 pub mod datagram;
 mod error;
+mod fd;
 mod listen;
 mod lookup;
-mod outside;
+mod ready;
 mod serve;
 mod socket;
 pub mod stream;
@@ -84,14 +87,14 @@ pub mod udp;
 pub mod unix;
 
 pub use error::SocketError;
-pub use listen::{AcceptError, accept_error};
+pub use listen::{AcceptErrorKind, classify_accept_error};
 pub use lookup::{LookupHost, SocketAddrs, ToSocketAddrs, lookup_host};
 pub use serve::{Connections, Listener, Serve, serve};
 pub use tcp::{TcpListener, TcpSocket, TcpStream};
 pub use udp::UdpSocket;
 pub use unix::{UnixDatagram, UnixListener, UnixSocket, UnixStream};
 
-/// The README's examples are compiled and run with the tests.
+/// Compiles and runs the README's examples as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

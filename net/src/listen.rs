@@ -1,67 +1,76 @@
-//! Accepting: which errors concern one connection only, and the loop both kinds of listener share.
+//! Accepting: the futures of both kinds of listener, and the classification of `accept` errors.
 //!
-//! Called by `tcp::listener` and `unix::listener`; calls `sys::accept`. The readiness of the
-//! listener is dropped only when accept4(2) says `EAGAIN`. After `EMFILE` and its like the
-//! connection still waits in the kernel's queue and no further edge will come for it, so the
-//! readiness has to stay: a retry then finds the connection without a new one arriving.
+//! Started by `tcp::listener` and `unix::listener`; calls `sys::accept`. Each connection costs one
+//! accept4(2) and one epoll_ctl(2).
+//!
+//! The readiness of the listener is cleared only when accept4(2) returns `EAGAIN`. After `EMFILE`
+//! and similar errors the connection is still in the kernel's queue, and no further event would
+//! come for it. So the readiness stays, and a retry finds the connection although no new one
+//! arrives.
 
+use std::fmt;
+use std::future::Future;
 use std::io;
+use std::marker::PhantomData;
 use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use futures_core::Stream;
+use socket2::SockAddr;
 use wakeful::io::{Interest, Readiness};
 
-use crate::address::RawAddress;
-use crate::connect::CallSite;
-use crate::socket::{Io, Socket, create};
+use crate::address::Address;
+use crate::call_site::CallSite;
+use crate::socket::{Family, Io, Socket, new_socket, register_writable};
 use crate::sys;
 
-/// How many connections the kernel keeps for a listener until they are accepted, unless told.
+/// Connections that the kernel queues for a listener until they are accepted, by default.
 ///
-/// Linux caps it at `net.core.somaxconn`, 4096 by default since 5.4. std's 128 makes a burst of
-/// some thousand clients wait seconds for a retransmitted SYN.
+/// Linux caps it at `net.core.somaxconn`, 4096 by default since 5.4. With std's 128, a burst of
+/// some thousand clients waits seconds for a retransmitted SYN.
 pub(crate) const DEFAULT_BACKLOG: u32 = 4096;
 
-/// What a server does about an error of `accept`; see [`accept_error`].
+/// What a server does about an error of `accept`; see [`classify_accept_error`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum AcceptError {
-    /// One connection was lost before it was accepted; accept the next one at once.
+pub enum AcceptErrorKind {
+    /// A connection that was lost before it was accepted. Accept the next one at once.
     ///
     /// The listeners of this package do that themselves and never return such an error.
     Skip,
-    /// Something has run out (descriptors, memory, kernel resources): report it once, keep serving
-    /// what is open, and accept again after a pause.
+    /// A shortage of descriptors, memory or kernel resources. Report it once, continue to serve
+    /// open connections, and accept again after a pause.
     ///
     /// The connection stays in the kernel's queue, and the listener stays ready: the retry finds it
-    /// even if no other client ever comes.
+    /// even if no other client connects.
     Backoff,
-    /// The listener itself is unusable; accepting again cannot succeed.
+    /// An unusable listener. Accepting again cannot succeed.
     Fatal,
 }
 
-/// Sorts an error of `accept` by what a server has to do about it.
+/// Classifies an error of `accept` by what a server does about it.
 ///
-/// | verdict | errno |
+/// | kind | errno |
 /// |---|---|
-/// | [`Skip`](AcceptError::Skip) | `ECONNABORTED` `EPROTO` `EINTR` `ENETDOWN` `ENOPROTOOPT` `EHOSTDOWN` `ENONET` `EHOSTUNREACH` `EOPNOTSUPP` `ENETUNREACH` |
-/// | [`Fatal`](AcceptError::Fatal) | `EBADF` `EFAULT` `EINVAL` `ENOTSOCK`, and errors that are not the kernel's (the runtime has ended) |
-/// | [`Backoff`](AcceptError::Backoff) | `EMFILE` `ENFILE` `ENOBUFS` `ENOMEM`, and every other: a pause is never wrong |
+/// | [`Skip`](AcceptErrorKind::Skip) | `ECONNABORTED` `EPROTO` `EINTR` `ENETDOWN` `ENOPROTOOPT` `EHOSTDOWN` `ENONET` `EHOSTUNREACH` `EOPNOTSUPP` `ENETUNREACH` |
+/// | [`Fatal`](AcceptErrorKind::Fatal) | `EBADF` `EFAULT` `EINVAL` `ENOTSOCK`, and errors that are not the kernel's (the runtime has ended) |
+/// | [`Backoff`](AcceptErrorKind::Backoff) | `EMFILE` `ENFILE` `ENOBUFS` `ENOMEM`, and every other, because a pause is never wrong |
 ///
 /// # Examples
 ///
 /// ```no_run
 /// # use std::time::Duration;
-/// use wakeful_net::{AcceptError, TcpListener, accept_error};
+/// use wakeful_net::{AcceptErrorKind, TcpListener, classify_accept_error};
 ///
 /// # wakeful::block_on(async {
 /// let listener = TcpListener::bind("127.0.0.1:8080").await?;
 /// loop {
 ///     match listener.accept().await {
-///         Ok((_stream, peer)) => println!("{peer} is here"),
-///         Err(err) => match accept_error(&err) {
-///             AcceptError::Skip => {}
-///             AcceptError::Backoff => wakeful::time::sleep(Duration::from_millis(50)).await,
+///         Ok((_stream, peer)) => println!("{peer} connected"),
+///         Err(err) => match classify_accept_error(&err) {
+///             AcceptErrorKind::Skip => {}
+///             AcceptErrorKind::Backoff => wakeful::time::sleep(Duration::from_millis(50)).await,
 ///             _ => return Err(err),
 ///         },
 ///     }
@@ -73,7 +82,7 @@ pub enum AcceptError {
 ///
 /// See accept(2), "Error handling".
 #[must_use]
-pub fn accept_error(err: &io::Error) -> AcceptError {
+pub fn classify_accept_error(err: &io::Error) -> AcceptErrorKind {
     match err.raw_os_error() {
         Some(
             libc::ECONNABORTED
@@ -86,67 +95,132 @@ pub fn accept_error(err: &io::Error) -> AcceptError {
             | libc::EHOSTUNREACH
             | libc::EOPNOTSUPP
             | libc::ENETUNREACH,
-        ) => AcceptError::Skip,
+        ) => AcceptErrorKind::Skip,
         Some(libc::EBADF | libc::EFAULT | libc::EINVAL | libc::ENOTSOCK) | None => {
-            AcceptError::Fatal
+            AcceptErrorKind::Fatal
         }
-        Some(_) => AcceptError::Backoff,
+        Some(_) => AcceptErrorKind::Backoff,
     }
 }
 
-/// A connection before it is registered, and its peer.
-pub(crate) type Accepted = (OwnedFd, RawAddress);
+/// A stream type whose connections a listener accepts. User code can neither name nor implement it.
+pub trait Accepted: Sized {
+    /// The type of the peer's address.
+    type Address: Address;
 
-/// Takes one connection as soon as the listener has one. Connections that were lost are skipped.
+    #[doc(hidden)]
+    const FAMILY: Family;
+
+    /// Wraps a registered connection.
+    #[doc(hidden)]
+    fn from_io(io: Io) -> Self;
+}
+
+/// The future of [`TcpListener::accept`](crate::TcpListener::accept) and
+/// [`UnixListener::accept`](crate::UnixListener::accept).
+#[must_use = "futures do nothing unless polled or awaited"]
+pub struct Accept<'a, S> {
+    readiness: Readiness<'a, Socket>,
+    stream: PhantomData<fn() -> S>,
+}
+
+impl<'a, S> Accept<'a, S> {
+    #[track_caller]
+    pub(crate) fn new(io: &'a Io) -> Self {
+        let socket = io.get_ref();
+        let name = socket.name("TcpListener::accept", "UnixListener::accept");
+        Self {
+            readiness: io.ready(Interest::READABLE).operation(name),
+            stream: PhantomData,
+        }
+    }
+}
+
+impl<S: Accepted> Future for Accept<'_, S> {
+    type Output = io::Result<(S, S::Address)>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        poll_accept(&mut self.readiness, cx)
+    }
+}
+
+impl<S> fmt::Debug for Accept<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accept")
+            .field("readiness", &self.readiness)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The stream of [`TcpListener::incoming`](crate::TcpListener::incoming) and
+/// [`UnixListener::incoming`](crate::UnixListener::incoming).
+#[derive(Debug)]
+#[must_use = "streams do nothing unless polled"]
+pub struct Incoming<'a, S>(Accept<'a, S>);
+
+impl<'a, S> Incoming<'a, S> {
+    #[track_caller]
+    pub(crate) fn new(io: &'a Io) -> Self {
+        Self(Accept::new(io))
+    }
+}
+
+impl<S: Accepted> Stream for Incoming<'_, S> {
+    type Item = io::Result<S>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let accepted = ready!(poll_accept::<S>(&mut self.0.readiness, cx));
+        Poll::Ready(Some(accepted.map(|(stream, _peer)| stream)))
+    }
+}
+
+/// Polls for the next connection, on behalf of the operation of `call_site`.
+pub(crate) fn poll_accept_for<S: Accepted>(
+    io: &Io,
+    (name, location): CallSite,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<(S, S::Address)>> {
+    let readiness = io.ready(Interest::READABLE).operation(name);
+    poll_accept(&mut readiness.location(location).by_waker(), cx)
+}
+
+/// Accepts and registers one connection. Connections that were lost are skipped.
 ///
-/// The loop is bounded: each round charges the task's I/O budget.
-pub(crate) fn poll_accept(
+/// The loop is bounded, because each round charges the task's I/O budget.
+fn poll_accept<S: Accepted>(
     readiness: &mut Readiness<'_, Socket>,
     cx: &mut Context<'_>,
-) -> Poll<io::Result<Accepted>> {
+) -> Poll<io::Result<(S, S::Address)>> {
     loop {
         match ready!(readiness.poll_io(cx, |socket| sys::accept(socket.as_fd()))) {
-            Err(err) if accept_error(&err) == AcceptError::Skip => {}
-            result => return Poll::Ready(result),
+            Err(err) if classify_accept_error(&err) == AcceptErrorKind::Skip => {}
+            accepted => return Poll::Ready(accepted.and_then(connected)),
         }
     }
 }
 
-/// As [`poll_accept`], for callers that hold no future; `name` and `caller` are for the task's record.
-pub(crate) fn poll_accept_once(
-    io: &Io,
-    (name, caller): CallSite,
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<Accepted>> {
-    let readiness = io.ready(Interest::READABLE).operation(name);
-    poll_accept(&mut readiness.location(caller).by_waker(), cx)
+/// Registers an accepted connection. If that fails, the connection is closed.
+fn connected<S: Accepted>((fd, peer): (OwnedFd, SockAddr)) -> io::Result<(S, S::Address)> {
+    let io = register_writable(fd, S::FAMILY)?;
+    Ok((S::from_io(io), S::Address::from_kernel(Some(&peer))?))
 }
 
-/// Starts waiting for connections.
-#[track_caller]
-pub(crate) fn incoming(io: &Io) -> Readiness<'_, Socket> {
-    let name = io
-        .get_ref()
-        .name("TcpListener::accept", "UnixListener::accept");
-    io.ready(Interest::READABLE).operation(name)
-}
-
-/// Makes a socket, binds it and listens.
+/// Creates a socket, binds it and listens.
 pub(crate) fn bind_and_listen(
-    address: &socket2::SockAddr,
+    address: &SockAddr,
+    family: Family,
     reuse_address: bool,
-    backlog: u32,
 ) -> io::Result<socket2::Socket> {
-    let socket = create(address.domain())?;
+    let socket = new_socket(address.domain(), family)?;
     if reuse_address {
         socket.set_reuse_address(true)?;
     }
     socket.bind(address)?;
-    listen(&socket, backlog)?;
+    listen(&socket, DEFAULT_BACKLOG)?;
     Ok(socket)
 }
 
-/// Starts listening; a backlog beyond what listen(2) can be told is the largest it can.
+/// Starts listening. A backlog above the range of listen(2) is replaced by the largest in it.
 pub(crate) fn listen(socket: &socket2::Socket, backlog: u32) -> io::Result<()> {
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
 }
@@ -155,8 +229,8 @@ pub(crate) fn listen(socket: &socket2::Socket, backlog: u32) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn verdict(errno: i32) -> AcceptError {
-        accept_error(&io::Error::from_raw_os_error(errno))
+    fn kind(errno: i32) -> AcceptErrorKind {
+        classify_accept_error(&io::Error::from_raw_os_error(errno))
     }
 
     #[test]
@@ -174,28 +248,28 @@ mod tests {
             libc::ENETUNREACH,
         ];
         for errno in lost {
-            assert_eq!(verdict(errno), AcceptError::Skip, "{errno}");
+            assert_eq!(kind(errno), AcceptErrorKind::Skip, "{errno}");
         }
     }
 
     #[test]
-    fn exhaustion_and_the_unknown_ask_for_a_pause() {
+    fn exhaustion_and_unknown_errors_need_a_pause() {
         for errno in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
-            assert_eq!(verdict(errno), AcceptError::Backoff, "{errno}");
+            assert_eq!(kind(errno), AcceptErrorKind::Backoff, "{errno}");
         }
         for errno in [libc::EPERM, libc::ENOSPC, libc::ETIMEDOUT, 4095] {
-            assert_eq!(verdict(errno), AcceptError::Backoff, "{errno}");
+            assert_eq!(kind(errno), AcceptErrorKind::Backoff, "{errno}");
         }
     }
 
     #[test]
     fn a_broken_listener_is_fatal() {
         for errno in [libc::EBADF, libc::EFAULT, libc::EINVAL, libc::ENOTSOCK] {
-            assert_eq!(verdict(errno), AcceptError::Fatal, "{errno}");
+            assert_eq!(kind(errno), AcceptErrorKind::Fatal, "{errno}");
         }
         assert_eq!(
-            accept_error(&io::Error::other("runtime has ended")),
-            AcceptError::Fatal
+            classify_accept_error(&io::Error::other("runtime has ended")),
+            AcceptErrorKind::Fatal
         );
     }
 }

@@ -1,7 +1,7 @@
 //! A server's accept loop: a task per connection, limits, pauses and the graceful shutdown.
 //!
 //! [`serve`] returns a [`Serve`], a future that accepts and spawns; its builder methods configure
-//! it. Called by users; calls [`Listener`] for a connection, `accept_error` to classify an error,
+//! it. Called by users; calls [`Listener`] for a connection, `classify_accept_error` to classify an error,
 //! and [`connections`] for what is open.
 //!
 //! ```text
@@ -42,8 +42,8 @@ use wakeful::time::{Instant, Sleep, sleep};
 pub use connections::Connections;
 use connections::Table;
 
-use crate::connect::CallSite;
-use crate::listen::{AcceptError, accept_error};
+use crate::call_site::CallSite;
+use crate::listen::{AcceptErrorKind, classify_accept_error};
 use crate::tcp::{TcpListener, TcpStream};
 use crate::unix::{self, UnixListener, UnixStream};
 
@@ -104,10 +104,10 @@ pub trait Listener {
     ///
     /// # Errors
     ///
-    /// [`accept_error`] decides what [`Serve`] does about an error: pass over the
+    /// [`classify_accept_error`] decides what [`Serve`] does about an error: pass over the
     /// connection, pause, or end.
     ///
-    /// [`accept_error`]: crate::accept_error()
+    /// [`classify_accept_error`]: crate::classify_accept_error()
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Self::Stream, Self::Address)>>;
 
     /// Like `poll_accept`, for an operation with this name and location in the task dump.
@@ -170,7 +170,7 @@ impl Listener for UnixListener {
 /// The handler receives the stream and the address of its peer. It returns nothing and handles its
 /// own errors. A handler that panics ends its connection; the runtime reports the panic.
 ///
-/// Errors of accepting are treated as [`accept_error`] classifies them:
+/// Errors of accepting are treated as [`classify_accept_error`] classifies them:
 ///
 /// - A client that left before it was accepted is passed over.
 /// - If descriptors or memory have run out, accepting pauses until a connection closes, for at most
@@ -235,7 +235,7 @@ impl Listener for UnixListener {
 /// }
 /// ```
 ///
-/// [`accept_error`]: crate::accept_error()
+/// [`classify_accept_error`]: crate::classify_accept_error()
 #[track_caller]
 pub fn serve<L, H>(listener: L, handler: H) -> Serve<L, H>
 where
@@ -584,10 +584,10 @@ where
                     let info = (this.info)(&stream, &peer);
                     spawn(this.handler, (stream, peer), this.table, info, this.caller);
                 }
-                Err(err) => match accept_error(&err) {
-                    AcceptError::Skip => {}
-                    AcceptError::Fatal => return Poll::Ready(err),
-                    AcceptError::Backoff => {
+                Err(err) => match classify_accept_error(&err) {
+                    AcceptErrorKind::Skip => {}
+                    AcceptErrorKind::Fatal => return Poll::Ready(err),
+                    AcceptErrorKind::Backoff => {
                         this.table.take_one_closed(); // only what closes from now on counts
                         let is_new = this.backoff.start(this.caller);
                         if is_new && let Some(report) = this.on_error {

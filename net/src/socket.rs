@@ -1,31 +1,49 @@
-//! One open socket as the reactor's source: a descriptor and the family it belongs to.
+//! A non-blocking socket, and its registration with the runtime.
 //!
-//! [`Io`], an `AsyncFd` around it, is what every listener and stream of this package holds, so that
-//! the operations in `stream`, `listen` and `connect` exist once and not once per family. The
-//! family matters in two places: how to receive ([`Socket::recv`]), and which name the runtime's
-//! record of a waiting task shows ([`Socket::name`]).
+//! Each listener, stream and datagram socket of this package holds an [`Io`], an `AsyncFd` around a
+//! [`Socket`], so the operations in `stream`, `datagram`, `listen` and `connect` exist once. The
+//! family decides how a stream receives ([`Socket::recv`]) and under which name an operation
+//! appears in the task info ([`Socket::name`]).
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use socket2::{Domain, Protocol, SockRef, Type};
-use wakeful::io::{AsyncFd, Ready};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
+use wakeful::io::{AsyncFd, IoCount, Ready};
 
-use wakeful::io::IoCount;
-
+use crate::address::Address;
 use crate::sys;
 
 /// A registered socket.
 pub(crate) type Io = AsyncFd<Socket>;
 
-/// Which kind of socket it is.
+/// Kind of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Family {
+pub enum Family {
     Tcp,
     Unix,
+    Udp,
+    UnixDatagram,
 }
 
-/// A non-blocking stream or listening socket.
+impl Family {
+    /// Returns the kind of socket that the kernel calls this family's.
+    fn kind(self) -> Type {
+        match self {
+            Family::Tcp | Family::Unix => Type::STREAM,
+            Family::Udp | Family::UnixDatagram => Type::DGRAM,
+        }
+    }
+}
+
+/// Whether a received datagram stays in the kernel's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Take,
+    Peek,
+}
+
+/// A non-blocking socket.
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
@@ -33,7 +51,7 @@ pub struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(fd: impl Into<OwnedFd>, family: Family) -> Self {
+    fn new(fd: impl Into<OwnedFd>, family: Family) -> Self {
         Self {
             fd: fd.into(),
             family,
@@ -44,32 +62,32 @@ impl Socket {
         self.fd
     }
 
-    /// Chooses the name of an operation as users know it.
     #[inline]
-    pub(crate) fn name(&self, tcp: &'static str, unix: &'static str) -> &'static str {
+    pub(crate) fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Selects the public name of an operation that an IP and a Unix socket share.
+    #[inline]
+    pub(crate) fn name(&self, ip: &'static str, unix: &'static str) -> &'static str {
         match self.family {
-            Family::Tcp => tcp,
-            Family::Unix => unix,
+            Family::Tcp | Family::Udp => ip,
+            Family::Unix | Family::UnixDatagram => unix,
         }
     }
 
-    /// The socket for setting and reading options.
+    /// Returns the socket for setting and reading options.
     pub(crate) fn options(&self) -> SockRef<'_> {
         SockRef::from(&self.fd)
     }
 
+    /// Receives bytes of a stream.
     #[inline]
     pub(crate) fn recv(&self, buf: &mut [u8]) -> io::Result<IoCount> {
         match self.family {
-            Family::Tcp => sys::recv(self.as_fd(), buf),
-            Family::Unix => self.recv_message(buf),
+            Family::Unix => sys::recv_vectored(self.as_fd(), &mut [IoSliceMut::new(buf)]),
+            _ => sys::recv(self.as_fd(), buf),
         }
-    }
-
-    /// Apart, because building a message takes registers that a TCP stream would have to save.
-    #[inline(never)]
-    fn recv_message(&self, buf: &mut [u8]) -> io::Result<IoCount> {
-        sys::recv_vectored(self.as_fd(), &mut [IoSliceMut::new(buf)])
     }
 
     #[inline]
@@ -92,13 +110,43 @@ impl Socket {
         sys::send_vectored(self.as_fd(), bufs)
     }
 
-    /// Makes the descriptor close-on-exec duplicate of this one. See F_DUPFD_CLOEXEC in fcntl(2).
-    fn duplicate(&self) -> io::Result<Self> {
-        let fd = sys::uninterrupted(|| self.fd.try_clone())?;
-        Ok(Self {
-            fd,
-            family: self.family,
-        })
+    /// Receives a datagram and returns its length.
+    #[inline]
+    pub(crate) fn recv_datagram(&self, buf: &mut [u8], mode: Mode) -> io::Result<usize> {
+        let count = match mode {
+            Mode::Take => sys::recv(self.as_fd(), buf),
+            Mode::Peek => sys::peek(self.as_fd(), buf),
+        };
+        count.map(IoCount::transferred)
+    }
+
+    /// Receives a datagram and returns its length and its sender.
+    #[inline]
+    pub(crate) fn recv_from(&self, buf: &mut [u8], mode: Mode) -> io::Result<(usize, SockAddr)> {
+        sys::recv_from(self.as_fd(), buf, mode == Mode::Peek)
+    }
+
+    /// Sends a datagram to the connected peer and returns its length.
+    #[inline]
+    pub(crate) fn send_datagram(&self, buf: &[u8]) -> io::Result<usize> {
+        sys::send(self.as_fd(), buf).map(IoCount::transferred)
+    }
+
+    #[inline]
+    pub(crate) fn send_to(&self, buf: &[u8], target: &SockAddr) -> io::Result<usize> {
+        sys::send_to(self.as_fd(), buf, target)
+    }
+
+    pub(crate) fn local_addr<A: Address>(&self) -> io::Result<A> {
+        A::from_kernel(Some(&sys::local_addr(self.as_fd())?))
+    }
+
+    pub(crate) fn peer_addr<A: Address>(&self) -> io::Result<A> {
+        A::from_kernel(Some(&sys::peer_addr(self.as_fd())?))
+    }
+
+    pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+        sys::take_error(self.as_fd())
     }
 }
 
@@ -109,54 +157,84 @@ impl AsFd for Socket {
     }
 }
 
-/// Creates a stream socket that is non-blocking and close-on-exec from its first moment.
-pub(crate) fn create(domain: Domain) -> io::Result<socket2::Socket> {
-    let protocol = if domain == Domain::UNIX {
-        None
-    } else {
-        Some(Protocol::TCP)
+/// Creates a socket that is non-blocking and close-on-exec from the start.
+pub(crate) fn new_socket(domain: Domain, family: Family) -> io::Result<socket2::Socket> {
+    let protocol = match family {
+        Family::Tcp => Some(Protocol::TCP),
+        Family::Udp => Some(Protocol::UDP),
+        Family::Unix | Family::UnixDatagram => None,
     };
-    socket2::Socket::new_raw(domain, Type::STREAM.nonblocking().cloexec(), protocol)
+    socket2::Socket::new_raw(domain, family.kind().nonblocking().cloexec(), protocol)
 }
 
-/// Registers a socket that this package made itself.
+/// Creates two Unix sockets that are connected to each other.
+#[track_caller]
+pub(crate) fn new_pair(family: Family) -> io::Result<(Io, Io)> {
+    let kind = family.kind().nonblocking().cloexec();
+    let (near, far) = socket2::Socket::pair_raw(Domain::UNIX, kind, None)?;
+    Ok((
+        register_writable(near, family)?,
+        register_writable(far, family)?,
+    ))
+}
+
+/// Registers a socket that this package created.
 ///
-/// Nobody else has its descriptor, so close(2) takes the registration along and drop needs no
-/// system call of its own. Whatever hands the descriptor out later calls [`expose`].
+/// Nothing else has its descriptor, so close(2) ends the registration, and drop needs no system
+/// call of its own. Code that hands the descriptor out later calls [`mark_shared`].
 #[track_caller]
 pub(crate) fn register(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
     Io::new_exclusive(Socket::new(fd, family))
 }
 
-/// Registers a stream that is connected: its first write need not wait for an event to say so.
+/// Registers a socket that has room to write, so that the first write waits for no event: a
+/// connected stream, or a datagram socket.
 #[track_caller]
-pub(crate) fn register_connected(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
+pub(crate) fn register_writable(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
     let io = register(fd, family)?;
     io.assume_ready(Ready::WRITABLE);
     Ok(io)
 }
 
-/// Registers a socket that came from outside: makes it non-blocking, and has drop deregister it,
-/// since it may have been duplicated before.
+/// Registers a socket that user code created, and makes it non-blocking.
+///
+/// Drop deregisters it explicitly, because its descriptor can have been duplicated. A socket of
+/// another kind is refused. Otherwise a packet shorter than its buffer would be taken for a stream
+/// that has no more bytes, and the next packet would not be received.
 #[track_caller]
-pub(crate) fn adopt(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
+pub(crate) fn register_foreign(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
     let socket = Socket::new(fd, family);
+    let kind = socket.options().r#type()?;
+    if kind != family.kind() {
+        let message = format!(
+            "the socket has type {kind:?} instead of {:?}",
+            family.kind()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+    }
     socket.options().set_nonblocking(true)?;
-    Io::new(socket)
+    let io = Io::new(socket)?;
+    if family.kind() == Type::DGRAM {
+        io.assume_ready(Ready::WRITABLE);
+    }
+    Ok(io)
 }
 
-/// Gives the descriptor to outside code, which may duplicate it: from now on the registration could
-/// outlive our close(2), so drop has to deregister it.
-pub(crate) fn expose(io: &Io) -> BorrowedFd<'_> {
+/// Returns the descriptor for user code, which can duplicate it.
+///
+/// From now on the registration can outlive close(2), so drop deregisters the socket explicitly.
+pub(crate) fn mark_shared(io: &Io) -> BorrowedFd<'_> {
     io.mark_duplicated();
     io.get_ref().as_fd()
 }
 
-/// Registers a duplicate of the descriptor; both are deregistered when they are dropped, because
-/// neither close(2) alone ends the open file they share.
+/// Registers a duplicate of the descriptor. See F_DUPFD_CLOEXEC in fcntl(2).
+///
+/// Drop deregisters both explicitly, because neither close(2) alone ends the open file they share.
 #[track_caller]
 pub(crate) fn duplicate(io: &Io) -> io::Result<Io> {
-    let twin = io.get_ref().duplicate()?;
+    let socket = io.get_ref();
+    let fd = sys::retry_on_intr(|| socket.fd.try_clone())?;
     io.mark_duplicated();
-    Io::new(twin)
+    Io::new(Socket::new(fd, socket.family))
 }

@@ -1,14 +1,14 @@
 //! The system calls of this package: the only module that contains `unsafe`.
 //!
-//! Every call that moves a byte, takes a connection or starts one goes through here, called by
-//! `socket` and `datagram` (transfers), `listen` (accept) and `connect`. Three rules are kept here:
+//! Every call that moves a byte, accepts a connection or starts one is made here, called by
+//! `socket`, `listen` and `connect`. This module keeps three rules:
 //!
-//! - A call that a signal interrupted is made again ([`made`], or [`uninterrupted`] where `socket2`
-//!   or std makes the call), so `EINTR` never leaves this package.
-//! - Minus one becomes an [`io::Error`] from errno ([`made`]).
-//! - No call may raise `SIGPIPE`: everything that sends passes `MSG_NOSIGNAL`.
+//! - A call that a signal interrupted is made again ([`retry_on_intr`]), so `EINTR` never leaves
+//!   this package.
+//! - A result of -1 becomes an [`io::Error`] from errno ([`cvt`]).
+//! - No call raises `SIGPIPE`: each send passes `MSG_NOSIGNAL`.
 //!
-//! Creating sockets and setting options is left to `socket2`, which needs no `unsafe` from us.
+//! `socket2` creates sockets and sets options, which needs no `unsafe` in this package.
 //!
 //! Sources: recv(2), send(2), accept(2), getsockname(2), unix(7).
 
@@ -19,17 +19,15 @@ use std::{mem, ptr};
 use socket2::{SockAddr, SockRef};
 use wakeful::io::IoCount;
 
-use crate::address::RawAddress;
-
-/// The most bytes Linux moves in one call (`MAX_RW_COUNT`), however large the buffer is.
+/// Bytes that Linux moves in one call at most (`MAX_RW_COUNT`), however large the buffer is.
 const MAX_TRANSFER: usize = 0x7fff_f000;
 
-/// The most slices Linux takes in one call (`UIO_MAXIOV`); more would be refused with `EMSGSIZE`.
+/// Slices that Linux takes in one call (`UIO_MAXIOV`). More are refused with `EMSGSIZE`.
 const MAX_SLICES: usize = 1024;
 
-/// Makes a call again for as long as a signal interrupts it.
+/// Repeats a call while a signal interrupts it.
 #[inline]
-pub(crate) fn uninterrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
+pub(crate) fn retry_on_intr<R>(mut call: impl FnMut() -> io::Result<R>) -> io::Result<R> {
     loop {
         match call() {
             Err(err) if err.raw_os_error() == Some(libc::EINTR) => {}
@@ -38,31 +36,10 @@ pub(crate) fn uninterrupted<R>(mut call: impl FnMut() -> io::Result<R>) -> io::R
     }
 }
 
-/// Makes a system call that answers with a count or a descriptor, and turns -1 into errno.
-///
-/// What happens when it fails is a function of its own, so that the usual call, which does not, has
-/// no loop around it and fewer registers to save.
+/// Converts the result of a system call that returns a count or a descriptor; -1 becomes errno.
 #[inline]
-fn made(mut call: impl FnMut() -> isize) -> io::Result<usize> {
-    match usize::try_from(call()) {
-        Ok(result) => Ok(result),
-        Err(_negative) => made_after_all(call),
-    }
-}
-
-/// The rest of [`made`], after a call that has just failed.
-#[cold]
-#[inline(never)]
-fn made_after_all(mut call: impl FnMut() -> isize) -> io::Result<usize> {
-    loop {
-        match io::Error::last_os_error() {
-            error if error.raw_os_error() == Some(libc::EINTR) => {}
-            error => return Err(error),
-        }
-        if let Ok(result) = usize::try_from(call()) {
-            return Ok(result);
-        }
-    }
+fn cvt(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_negative| io::Error::last_os_error())
 }
 
 /// Receives into one buffer. See recv(2).
@@ -71,198 +48,195 @@ pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<IoCount> {
     recv_with(fd, buf, 0)
 }
 
-/// Copies what can be received without taking it out of the kernel's buffer.
+/// Copies received bytes and leaves them in the kernel's buffer.
 #[inline]
 pub(crate) fn peek(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<IoCount> {
-    // What was peeked at is still there, so the source stays readable, however little it was.
+    // The bytes are still there, so the source stays readable after a short peek.
     recv_with(fd, buf, libc::MSG_PEEK).map(|count| IoCount::unknown(count.transferred()))
 }
 
 #[inline]
 fn recv_with(fd: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Result<IoCount> {
-    let asked = buf.len().min(MAX_TRANSFER);
-    let bytes = made(|| {
-        // SAFETY: `buf` is borrowed exclusively for the whole call and at least `asked` bytes long;
-        // the kernel writes nothing beyond that and keeps no pointer.
-        unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), asked, flags) }
+    let requested = buf.len().min(MAX_TRANSFER);
+    let bytes = retry_on_intr(|| {
+        // SAFETY: `buf` is borrowed exclusively for the whole call and at least `requested` bytes
+        // long; the kernel writes nothing beyond that and keeps no pointer.
+        cvt(unsafe { libc::recv(fd.as_raw_fd(), buf.as_mut_ptr().cast(), requested, flags) })
     })?;
-    Ok(IoCount::new(bytes, asked))
+    Ok(IoCount::new(bytes, requested))
 }
 
 /// Receives into several buffers, one after another. See recvmsg(2).
 ///
-/// This is also how a Unix stream receives into one buffer: a message that carried descriptors or
-/// credentials ends a receive early although more bytes wait behind it, and only recvmsg(2) tells
-/// (`MSG_CTRUNC`, because no room for them is offered; the kernel closes what it cannot deliver).
-/// Such a receive is not short.
+/// A Unix stream receives into one buffer with this function, too. A message that carries
+/// descriptors or credentials ends a receive early although more bytes follow it, and only
+/// recvmsg(2) reports that: with `MSG_CTRUNC`, because no room for them is offered. The kernel
+/// closes descriptors that it cannot deliver. Such a receive is not short.
 #[inline]
 pub(crate) fn recv_vectored(
     fd: BorrowedFd<'_>,
     bufs: &mut [IoSliceMut<'_>],
 ) -> io::Result<IoCount> {
-    let count = bufs.len().min(MAX_SLICES);
-    let asked = total(bufs[..count].iter().map(|buf| buf.len()));
+    let at_once = transferred_at_once(bufs);
+    let bufs = &mut bufs[at_once];
+    let requested = total(bufs);
     let mut message = empty_message();
-    // `IoSliceMut` is promised to have the layout of `iovec` on Unix.
+    // `IoSliceMut` is guaranteed to have the layout of `iovec` on Unix.
     message.msg_iov = bufs.as_mut_ptr().cast();
-    message.msg_iovlen = count as _;
-    let bytes = made(|| {
-        // SAFETY: `message` points at `count` live, exclusively borrowed buffers and at nothing
-        // else; the kernel writes only into them and into `message`, and keeps no pointer.
-        unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, 0) }
+    message.msg_iovlen = bufs.len() as _;
+    let bytes = retry_on_intr(|| {
+        // SAFETY: `message` points at live, exclusively borrowed buffers and at nothing else; the
+        // kernel writes only into them and into `message`, and keeps no pointer.
+        cvt(unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, 0) })
     })?;
-    let cut = message.msg_flags & libc::MSG_CTRUNC != 0;
-    Ok(if cut {
+    let truncated = message.msg_flags & libc::MSG_CTRUNC != 0;
+    Ok(if truncated {
         IoCount::unknown(bytes)
     } else {
-        IoCount::new(bytes, asked)
+        IoCount::new(bytes, requested)
     })
 }
 
-/// Receives one datagram, or copies it without taking it, and tells who sent it. See recvfrom(2).
+/// Receives one datagram and the address of its sender, or copies them with `peek`. See
+/// recvfrom(2).
 ///
-/// What does not fit into the buffer is lost.
+/// Bytes that do not fit into the buffer are lost.
 #[inline]
 pub(crate) fn recv_from(
     fd: BorrowedFd<'_>,
     buf: &mut [u8],
     peek: bool,
-) -> io::Result<(usize, RawAddress)> {
-    let asked = buf.len().min(MAX_TRANSFER);
+) -> io::Result<(usize, SockAddr)> {
+    let requested = buf.len().min(MAX_TRANSFER);
     let flags = if peek { libc::MSG_PEEK } else { 0 };
-    let mut address = RawAddress::new();
-    let mut len = 0;
-    let bytes = made(|| {
-        len = RawAddress::CAPACITY;
-        let (from, len) = (address.as_mut_ptr(), &raw mut len);
-        let to = buf.as_mut_ptr().cast();
-        // SAFETY: `to` points at `asked` writable bytes and `from` at `len`; both are borrowed
-        // exclusively for the whole call. The kernel writes nothing beyond them, says in `len` how
-        // long the address was, and keeps no pointer.
-        unsafe { libc::recvfrom(fd.as_raw_fd(), to, asked, flags, from, len) }
-    })?;
-    address.set_len(len);
-    Ok((bytes, address))
+    let (fd, buf) = (fd.as_raw_fd(), buf.as_mut_ptr().cast());
+    let call = |address: *mut _, len: *mut _| {
+        // SAFETY: `buf` points at `requested` bytes that are borrowed exclusively for the whole call,
+        // and `address` at as many as `len` says; the kernel writes nothing beyond them and keeps no
+        // pointer.
+        unsafe { libc::recvfrom(fd, buf, requested, flags, address, len) }
+    };
+    // SAFETY: recvfrom(2) writes an address and its length.
+    unsafe { with_address(call) }
 }
 
 /// Sends from one buffer, without `SIGPIPE`. See send(2).
 #[inline]
 pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<IoCount> {
-    let asked = buf.len().min(MAX_TRANSFER);
-    let bytes = made(|| {
-        // SAFETY: `buf` is borrowed for the whole call and at least `asked` bytes long; the kernel
-        // only reads it and keeps no pointer.
-        unsafe {
-            libc::send(
-                fd.as_raw_fd(),
-                buf.as_ptr().cast(),
-                asked,
-                libc::MSG_NOSIGNAL,
-            )
-        }
+    let requested = buf.len().min(MAX_TRANSFER);
+    let (fd, bytes, flags) = (fd.as_raw_fd(), buf.as_ptr().cast(), libc::MSG_NOSIGNAL);
+    let sent = retry_on_intr(|| {
+        // SAFETY: `bytes` points into `buf`, which is borrowed for the whole call and at least
+        // `requested` bytes long; the kernel only reads it and keeps no pointer.
+        cvt(unsafe { libc::send(fd, bytes, requested, flags) })
     })?;
-    Ok(IoCount::new(bytes, asked))
+    Ok(IoCount::new(sent, requested))
 }
 
 /// Sends one datagram to an address, without `SIGPIPE`. See sendto(2).
 #[inline]
 pub(crate) fn send_to(fd: BorrowedFd<'_>, buf: &[u8], target: &SockAddr) -> io::Result<usize> {
     let socket = SockRef::from(&fd);
-    uninterrupted(|| socket.send_to_with_flags(buf, target, libc::MSG_NOSIGNAL))
+    retry_on_intr(|| socket.send_to_with_flags(buf, target, libc::MSG_NOSIGNAL))
 }
 
-/// Sends from several buffers, one after another, without `SIGPIPE` (which writev(2) would raise).
+/// Sends from several buffers, one after another, without `SIGPIPE` (writev(2) would raise it).
 #[inline]
 pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<IoCount> {
-    let count = bufs.len().min(MAX_SLICES);
-    let asked = total(bufs[..count].iter().map(|buf| buf.len()));
+    let bufs = &bufs[transferred_at_once(bufs)];
     let mut message = empty_message();
-    // `IoSlice` is promised to have the layout of `iovec` on Unix; sendmsg(2) only reads it.
+    // `IoSlice` is guaranteed to have the layout of `iovec` on Unix; sendmsg(2) only reads it.
     message.msg_iov = bufs.as_ptr().cast_mut().cast();
-    message.msg_iovlen = count as _;
-    let bytes = made(|| {
-        // SAFETY: `message` points at `count` live borrowed buffers and at nothing else; the kernel
-        // only reads them and keeps no pointer.
-        unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) }
+    message.msg_iovlen = bufs.len() as _;
+    let bytes = retry_on_intr(|| {
+        // SAFETY: `message` points at live borrowed buffers and at nothing else; the kernel only
+        // reads them and keeps no pointer.
+        cvt(unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) })
     })?;
-    Ok(IoCount::new(bytes, asked))
+    Ok(IoCount::new(bytes, total(bufs)))
 }
 
-/// How many bytes the kernel is asked for when it is given buffers of these lengths.
-fn total(lengths: impl Iterator<Item = usize>) -> usize {
-    lengths.fold(0, usize::saturating_add).min(MAX_TRANSFER)
+/// Returns the range of buffers for one call: [`MAX_SLICES`] from the first that is not empty.
+///
+/// Otherwise a call with empty buffers only would return 0, which means the end of the stream.
+fn transferred_at_once(bufs: &[impl std::ops::Deref<Target = [u8]>]) -> std::ops::Range<usize> {
+    let first = bufs.iter().position(|buf| !buf.is_empty()).unwrap_or(0);
+    first..bufs.len().min(first + MAX_SLICES)
 }
 
-/// A message without address, buffers and control data.
+/// Returns how many bytes the kernel is asked for by a call with these buffers.
+fn total(bufs: &[impl std::ops::Deref<Target = [u8]>]) -> usize {
+    let sum = bufs
+        .iter()
+        .fold(0_usize, |sum, buf| sum.saturating_add(buf.len()));
+    sum.min(MAX_TRANSFER)
+}
+
+/// Returns a message without address, buffers and control data.
 #[inline]
 fn empty_message() -> libc::msghdr {
-    // SAFETY: `msghdr` consists of pointers, integers and (on some C libraries) padding; null and
+    // SAFETY: `msghdr` consists of pointers, integers and (in some C libraries) padding; null and
     // zero are valid for all of them. It cannot be written as a literal where it has padding.
     unsafe { mem::zeroed() }
 }
 
-/// Takes one connection from a listening socket, already non-blocking and close-on-exec.
+/// Accepts one connection from a listening socket, already non-blocking and close-on-exec.
 ///
-/// One system call, so that no moment exists in which the new descriptor is inheritable or blocks.
-/// See accept4(2).
-pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, RawAddress)> {
-    let mut address = RawAddress::new();
-    let mut len = 0;
+/// One system call, so the new descriptor is never inheritable or blocking. See accept4(2).
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SockAddr)> {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    let fd = made(|| {
-        len = RawAddress::CAPACITY;
-        let (to, len) = (address.as_mut_ptr(), &raw mut len);
-        // SAFETY: `to` points at `len` writable bytes that live for the whole call; the kernel
-        // writes at most that many and says in `len` how long the address was.
-        let fd = unsafe { libc::accept4(listener.as_raw_fd(), to, len, flags) };
+    let listener = listener.as_raw_fd();
+    let call = |address: *mut _, len: *mut _| {
+        // SAFETY: `address` points at as many bytes as `len` says; the kernel writes nothing beyond
+        // them and keeps no pointer.
+        let fd = unsafe { libc::accept4(listener, address, len, flags) };
         fd as isize
-    })?;
-    address.set_len(len);
+    };
+    // SAFETY: accept4(2) writes an address and its length.
+    let (fd, address) = unsafe { with_address(call) }?;
     // SAFETY: the call succeeded, so `fd` is an open descriptor that nothing else owns yet.
     let fd = unsafe { OwnedFd::from_raw_fd(fd as RawFd) };
     Ok((fd, address))
 }
 
-/// Starts connecting. See connect(2); `EINPROGRESS` means "wait until it is writable".
+/// Starts connecting. See connect(2); after `EINPROGRESS` the caller waits until it is writable.
 pub(crate) fn connect(fd: BorrowedFd<'_>, address: &SockAddr) -> io::Result<()> {
-    uninterrupted(|| SockRef::from(&fd).connect(address))
+    retry_on_intr(|| SockRef::from(&fd).connect(address))
 }
 
 /// Reads and clears the pending error of a socket (`SO_ERROR`).
 pub(crate) fn take_error(fd: BorrowedFd<'_>) -> io::Result<Option<io::Error>> {
-    uninterrupted(|| SockRef::from(&fd).take_error())
+    retry_on_intr(|| SockRef::from(&fd).take_error())
 }
 
-/// The address a socket is bound to. See getsockname(2).
-pub(crate) fn local_addr(fd: BorrowedFd<'_>) -> io::Result<RawAddress> {
-    address_from(libc::getsockname, fd)
+/// Returns the address that a socket is bound to. See getsockname(2).
+pub(crate) fn local_addr(fd: BorrowedFd<'_>) -> io::Result<SockAddr> {
+    retry_on_intr(|| SockRef::from(&fd).local_addr())
 }
 
-/// The address a socket is connected to. See getpeername(2).
-pub(crate) fn peer_addr(fd: BorrowedFd<'_>) -> io::Result<RawAddress> {
-    address_from(libc::getpeername, fd)
+/// Returns the address that a socket is connected to. See getpeername(2).
+pub(crate) fn peer_addr(fd: BorrowedFd<'_>) -> io::Result<SockAddr> {
+    retry_on_intr(|| SockRef::from(&fd).peer_addr())
 }
 
-/// The shape that getsockname(2) and getpeername(2) have in common.
-type AddressCall =
-    unsafe extern "C" fn(libc::c_int, *mut libc::sockaddr, *mut libc::socklen_t) -> libc::c_int;
-
-fn address_from(call: AddressCall, fd: BorrowedFd<'_>) -> io::Result<RawAddress> {
-    let mut address = RawAddress::new();
-    let mut len = RawAddress::CAPACITY;
-    made(|| {
-        let (to, len) = (address.as_mut_ptr(), &raw mut len);
-        // SAFETY: `call` is one of the two functions above. `to` points at `len` writable bytes
-        // that live for the whole call; the kernel writes at most that many and says in `len` how
-        // long the address was.
-        let result = unsafe { call(fd.as_raw_fd(), to, len) };
-        result as isize
-    })?;
-    address.set_len(len);
-    Ok(address)
+/// Makes a system call that reports an address.
+///
+/// # Safety
+///
+/// `call` makes a system call that writes at most as many bytes to its first argument as its second
+/// says, stores the address's length in the second, and keeps no pointer.
+unsafe fn with_address(
+    call: impl Fn(*mut libc::sockaddr, *mut libc::socklen_t) -> isize,
+) -> io::Result<(usize, SockAddr)> {
+    retry_on_intr(|| {
+        // SAFETY: the caller vouches for `call`. The kernel writes complete addresses only, and no
+        // address is longer than the storage.
+        unsafe { SockAddr::try_init(|storage, len| cvt(call(storage.cast(), len))) }
+    })
 }
 
-/// Who was at the other end of a Unix stream when it was connected: process, user, group.
+/// Returns the process, user and group that were at the other end of a Unix stream when it was
+/// connected.
 ///
 /// See `SO_PEERCRED` in unix(7).
 pub(crate) fn peer_cred(fd: BorrowedFd<'_>) -> io::Result<libc::ucred> {
@@ -273,18 +247,18 @@ pub(crate) fn peer_cred(fd: BorrowedFd<'_>) -> io::Result<libc::ucred> {
     };
     let size = mem::size_of::<libc::ucred>();
     let mut len = size as libc::socklen_t;
-    made(|| {
+    retry_on_intr(|| {
         let (to, len) = (ptr::from_mut(&mut cred).cast(), &raw mut len);
         let (level, name) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
         // SAFETY: `to` points at a `ucred`, three integers that any bytes are valid for, and `len`
         // says how large it is; the kernel writes at most that many bytes.
         let result = unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, to, len) };
-        result as isize
+        cvt(result as isize)
     })?;
     if len as usize != size {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
-            "credentials of unexpected size",
+            "the kernel reported credentials of unexpected size",
         ));
     }
     Ok(cred)
@@ -292,50 +266,27 @@ pub(crate) fn peer_cred(fd: BorrowedFd<'_>) -> io::Result<libc::ucred> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv6Addr, SocketAddr};
+
     use super::*;
-
-    /// A system call that gives these answers, the last first: a number, or minus an error.
-    fn call(mut answers: Vec<isize>) -> impl FnMut() -> isize {
-        move || match answers.pop().expect("asked too often") {
-            error @ ..0 => {
-                // SAFETY: it may be called at any time.
-                let errno = unsafe { libc::__errno_location() };
-                // SAFETY: it points to a number of this thread, to which nothing refers.
-                unsafe { *errno = -error as libc::c_int };
-                -1
-            }
-            answer => answer,
-        }
-    }
-
-    #[test]
-    fn a_call_is_made_until_it_is_not_interrupted() {
-        let (interrupted, refused) = (-(libc::EINTR as isize), -(libc::EAGAIN as isize));
-        assert_eq!(made(call(vec![7])).unwrap(), 7);
-        assert_eq!(made(call(vec![7, interrupted, interrupted])).unwrap(), 7);
-        for answers in [vec![7, refused], vec![7, refused, interrupted]] {
-            let error = made(call(answers)).unwrap_err();
-            assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
-        }
-    }
+    use crate::address::Address;
+    use crate::unix;
 
     #[test]
     fn an_interrupted_call_is_made_again() {
-        let mut answers = vec![Ok(7), Err(libc::EINTR), Err(libc::EINTR)];
-        let result = uninterrupted(|| {
-            answers
-                .pop()
-                .expect("asked too often")
-                .map_err(io::Error::from_raw_os_error)
+        let mut results = vec![Ok(7), Err(libc::EINTR), Err(libc::EINTR)];
+        let result = retry_on_intr(|| {
+            let result = results.pop().expect("called too often");
+            result.map_err(io::Error::from_raw_os_error)
         });
         assert_eq!(result.unwrap(), 7);
-        assert!(answers.is_empty());
+        assert!(results.is_empty());
     }
 
     #[test]
-    fn other_errors_are_handed_on_at_once() {
+    fn other_errors_are_returned_at_once() {
         let mut calls = 0;
-        let result: io::Result<()> = uninterrupted(|| {
+        let result: io::Result<()> = retry_on_intr(|| {
             calls += 1;
             Err(io::Error::from_raw_os_error(libc::EAGAIN))
         });
@@ -344,8 +295,48 @@ mod tests {
     }
 
     #[test]
-    fn the_total_of_many_huge_slices_does_not_overflow() {
-        assert_eq!(total([usize::MAX, usize::MAX].into_iter()), MAX_TRANSFER);
-        assert_eq!(total([3, 0, 4].into_iter()), 7);
+    fn minus_one_becomes_the_error_of_the_call() {
+        assert_eq!(cvt(7).unwrap(), 7);
+        // SAFETY: the call reads no memory; the descriptor is invalid.
+        let error = cvt(unsafe { libc::close(-1) } as isize).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EBADF));
+    }
+
+    #[test]
+    fn an_address_of_the_wrong_length_is_refused() {
+        let with_length = |mut address: SockAddr, len| {
+            // SAFETY: the storage has 128 bytes, all initialized.
+            unsafe { address.set_length(len) };
+            address
+        };
+        let v4: SocketAddr = ([1, 2, 3, 4], 80).into();
+        let v6: SocketAddr = (Ipv6Addr::LOCALHOST, 80).into();
+        for (address, full) in [(v4, 16), (v6, 28)] {
+            for len in [0, 1, 2, 8, full - 1, full, full + 1, 128] {
+                let reported = with_length(address.into(), len);
+                let read = SocketAddr::from_kernel(Some(&reported));
+                assert_eq!(read.ok(), (len == full).then_some(address), "{len}");
+            }
+        }
+        let unix = with_length(SockAddr::unix("/x").unwrap(), 112);
+        assert!(unix::SocketAddr::from_kernel(Some(&unix)).is_err());
+    }
+
+    #[test]
+    fn the_total_is_limited_to_one_transfer() {
+        let bytes = vec![0; 1 << 20];
+        let large: Vec<_> = (0..4096).map(|_| IoSlice::new(&bytes)).collect();
+        assert_eq!(total(&large), MAX_TRANSFER);
+        let small = [b"abc".as_slice(), b"", b"abcd"].map(IoSlice::new);
+        assert_eq!(total(&small), 7);
+    }
+
+    #[test]
+    fn leading_empty_buffers_are_passed_over() {
+        let mut bufs = vec![IoSlice::new(&[]); MAX_SLICES];
+        assert_eq!(transferred_at_once(&bufs), 0..MAX_SLICES);
+        bufs.push(IoSlice::new(b"data"));
+        assert_eq!(transferred_at_once(&bufs), MAX_SLICES..MAX_SLICES + 1);
+        assert_eq!(transferred_at_once(&bufs[..0]), 0..0);
     }
 }

@@ -15,6 +15,7 @@ use futures_lite::{StreamExt as _, future};
 use wakeful::io::Interest;
 use wakeful_net::{SocketError, TcpListener, TcpSocket, TcpStream, lookup_host, tcp};
 use wakeful_tests::net_support::{listen, pattern, run, settle, tcp_and_std, tcp_pair};
+use wakeful_tests::trace::{panic_of, runtime};
 
 // --- binding and connecting ----------------------------------------------------------------------
 
@@ -134,7 +135,10 @@ fn the_error_for_an_address_in_use_contains_the_address() {
             "{text}"
         );
         assert_eq!(
-            SocketError::of(&err).unwrap().cause().raw_os_error(),
+            SocketError::downcast_ref(&err)
+                .unwrap()
+                .io_error()
+                .raw_os_error(),
             Some(98)
         );
     });
@@ -280,6 +284,18 @@ fn shutdown_of_the_read_side_wakes_the_waiting_reader() {
 }
 
 #[test]
+fn try_operations_outside_of_their_runtime_name_the_call() {
+    let runtime = runtime();
+    let (stream, _peer) = runtime.block_on(tcp_pair());
+    let read = panic_of(|| stream.try_read(&mut [0; 8]));
+    let line = line!() - 1;
+    assert!(read.contains(&format!("{}:{line}:", file!())), "{read}");
+    let wrote = panic_of(|| stream.try_write_vectored(&[IoSlice::new(b"x")]));
+    let line = line!() - 1;
+    assert!(wrote.contains(&format!("{}:{line}:", file!())), "{wrote}");
+}
+
+#[test]
 fn vectored_io_fills_and_empties_buffers_in_order() {
     run(async {
         let (server, client) = tcp_pair().await;
@@ -320,6 +336,21 @@ fn a_vectored_transfer_stops_at_the_kernels_limit_of_slices() {
             .map(|b| IoSliceMut::new(std::slice::from_mut(b)))
             .collect();
         assert_eq!(server.read_vectored(&mut bufs).await.unwrap(), 1024);
+    });
+}
+
+#[test]
+fn empty_buffers_in_front_do_not_hide_the_bytes_that_follow() {
+    run(async {
+        let (server, client) = tcp_pair().await;
+        let mut parts = vec![IoSlice::new(&[]); 1024];
+        parts.push(IoSlice::new(b"data"));
+        assert_eq!(client.write_vectored(&parts).await.unwrap(), 4);
+        let mut bytes = [0; 8];
+        let mut bufs: Vec<_> = (0..1024).map(|_| IoSliceMut::new(&mut [])).collect();
+        bufs.push(IoSliceMut::new(&mut bytes));
+        assert_eq!(server.read_vectored(&mut bufs).await.unwrap(), 4);
+        assert_eq!(&bytes[..4], b"data");
     });
 }
 

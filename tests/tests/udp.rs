@@ -403,7 +403,7 @@ fn errors_contain_operation_and_address() {
         let (_socket, address) = bound().await;
         let err = UdpSocket::bind(address).await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::AddrInUse);
-        let details = SocketError::of(&err).unwrap();
+        let details = SocketError::downcast_ref(&err).unwrap();
         assert_eq!(
             (details.operation(), details.address()),
             ("bind", &*address.to_string())
@@ -417,7 +417,10 @@ fn errors_contain_operation_and_address() {
 
         let (socket, _) = bound().await;
         let err = socket.connect("[::1]:9").await.unwrap_err();
-        assert_eq!(SocketError::of(&err).unwrap().operation(), "connect");
+        assert_eq!(
+            SocketError::downcast_ref(&err).unwrap().operation(),
+            "connect"
+        );
         let err = socket.send_to(b"x", &none[..]).await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::InvalidInput);
         assert!(socket.send_to(b"x", "no port").await.is_err());

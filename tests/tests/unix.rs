@@ -9,7 +9,10 @@ use std::os::unix::net as std_unix;
 use std::time::Duration;
 
 use futures_lite::{StreamExt as _, future};
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    sendmsg, socketpair,
+};
 use wakeful_net::unix::{self, SocketAddr};
 use wakeful_net::{UnixListener, UnixSocket, UnixStream};
 use wakeful_tests::net_support::{TempDir, abstract_name, listen_unix, run, settle};
@@ -117,6 +120,18 @@ fn streams_and_listeners_convert_to_std_and_back() {
         drop(OwnedFd::from(clone));
         assert_eq!(server.read(&mut [0; 8]).await.unwrap(), 0);
         drop(listener.into_std().unwrap());
+    });
+}
+
+#[test]
+fn a_socket_of_packets_is_no_stream() {
+    run(async {
+        for kind in [SocketType::SEQPACKET, SocketType::DGRAM] {
+            let (a, _b) =
+                socketpair(AddressFamily::UNIX, kind, SocketFlags::empty(), None).unwrap();
+            let error = UnixStream::from_std(a.into()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        }
     });
 }
 

@@ -89,7 +89,7 @@ fn errors_for_missing_peers_have_kind_and_address() {
         let missing = dir.join("missing");
         let err = socket.connect(&missing).unwrap_err();
         assert_eq!(err.kind(), ErrorKind::NotFound);
-        let details = SocketError::of(&err).unwrap();
+        let details = SocketError::downcast_ref(&err).unwrap();
         assert_eq!(details.address(), missing.to_str().unwrap());
         let err = socket.send_to(b"x", &missing).await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::NotFound);

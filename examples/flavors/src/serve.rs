@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Socket, Type};
-use wakeful_net::{AcceptError, accept_error};
+use wakeful_net::{AcceptErrorKind, classify_accept_error};
 
 use crate::args::{Model, Serve, Trigger};
 use crate::end::log;
@@ -135,9 +135,9 @@ impl Accepting {
         if sys::signal::is_stopping() {
             return Ok(AfterAccept::Stop);
         }
-        match accept_error(&error) {
-            AcceptError::Skip => Ok(AfterAccept::Next),
-            AcceptError::Fatal => Err(error),
+        match classify_accept_error(&error) {
+            AcceptErrorKind::Skip => Ok(AfterAccept::Next),
+            AcceptErrorKind::Fatal => Err(error),
             _ => {
                 let before = self.last_short.replace(Instant::now());
                 if before.is_none_or(|time| time.elapsed() > Self::LULL) {

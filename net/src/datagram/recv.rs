@@ -1,19 +1,21 @@
 //! Receiving: the futures of `recv`, `recv_from`, `peek` and `peek_from`.
 //!
-//! Started by the sockets; each calls `poll_io` with one receive. A datagram is taken only in the
-//! poll that returns it, so dropping one of these futures loses none. What does not fit into the
-//! buffer is lost, as recv(2) has it.
+//! A datagram is taken only in the poll that returns it, so dropping one of these futures loses
+//! none. Bytes that do not fit into the buffer are lost; see recv(2).
 
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockAddr;
 use wakeful::io::{Interest, Readiness};
 
-use super::{Io, Mode, Socket, poll_io, poll_io_once, try_io};
-use crate::address::RawAddress;
+use super::{poll_receive, try_receive};
+use crate::address::Address;
+use crate::socket::{Io, Mode, Socket};
 
 /// The future of `recv` and `peek`, as of [`UdpSocket::recv`](crate::UdpSocket::recv).
 #[derive(Debug)]
@@ -45,13 +47,13 @@ impl Future for Recv<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        poll_io(&mut this.readiness, cx, |socket| {
-            socket.recv(this.buf, this.mode)
+        poll_receive(&mut this.readiness, cx, |socket| {
+            socket.recv_datagram(this.buf, this.mode)
         })
     }
 }
 
-/// Polls for one datagram, without a future to keep.
+/// Polls for one datagram.
 #[track_caller]
 pub(crate) fn poll_recv(
     io: &Io,
@@ -64,18 +66,15 @@ pub(crate) fn poll_recv(
         Mode::Take => socket.name("UdpSocket::poll_recv", "UnixDatagram::poll_recv"),
         Mode::Peek => socket.name("UdpSocket::poll_peek", "UnixDatagram::poll_peek"),
     };
-    poll_io_once(io, Interest::READABLE, name, cx, |socket| {
-        socket.recv(buf, mode)
-    })
+    let mut readiness = io.ready(Interest::READABLE).operation(name).by_waker();
+    poll_receive(&mut readiness, cx, |socket| socket.recv_datagram(buf, mode))
 }
 
-/// Receives a datagram that is there now.
+/// Receives a datagram if one is available.
+#[track_caller]
 pub(crate) fn try_recv(io: &Io, buf: &mut [u8], mode: Mode) -> io::Result<usize> {
-    try_io(io, Interest::READABLE, |socket| socket.recv(buf, mode))
+    try_receive(io, |socket| socket.recv_datagram(buf, mode))
 }
-
-/// How an address of the kernel becomes one of the socket's family.
-pub(crate) type Convert<A> = fn(RawAddress) -> io::Result<A>;
 
 /// The future of `recv_from` and `peek_from`, as of
 /// [`UdpSocket::recv_from`](crate::UdpSocket::recv_from).
@@ -84,12 +83,12 @@ pub struct RecvFrom<'a, A> {
     readiness: Readiness<'a, Socket>,
     buf: &'a mut [u8],
     mode: Mode,
-    convert: Convert<A>,
+    address: PhantomData<fn() -> A>,
 }
 
 impl<'a, A> RecvFrom<'a, A> {
     #[track_caller]
-    pub(crate) fn new(io: &'a Io, buf: &'a mut [u8], mode: Mode, convert: Convert<A>) -> Self {
+    pub(crate) fn new(io: &'a Io, buf: &'a mut [u8], mode: Mode) -> Self {
         let socket = io.get_ref();
         let name = match mode {
             Mode::Take => socket.name("UdpSocket::recv_from", "UnixDatagram::recv_from"),
@@ -99,26 +98,26 @@ impl<'a, A> RecvFrom<'a, A> {
             readiness: io.ready(Interest::READABLE).operation(name),
             buf,
             mode,
-            convert,
+            address: PhantomData,
         }
     }
 
-    /// Names the operation otherwise.
+    /// Sets another name for the operation.
     pub(crate) fn operation(mut self, name: &'static str) -> Self {
         self.readiness = self.readiness.operation(name);
         self
     }
 }
 
-impl<A> Future for RecvFrom<'_, A> {
+impl<A: Address> Future for RecvFrom<'_, A> {
     type Output = io::Result<(usize, A)>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let received = poll_io(&mut this.readiness, cx, |socket| {
-            socket.recv_from(this.buf, this.mode)
+        let received = poll_receive(&mut this.readiness, cx, |socket| {
+            receive_from(socket, this.buf, this.mode)
         });
-        received.map(|received| with_address(received, this.convert))
+        received.map(convert)
     }
 }
 
@@ -131,41 +130,43 @@ impl<A> fmt::Debug for RecvFrom<'_, A> {
     }
 }
 
-/// Polls for one datagram and its sender, without a future to keep.
+/// Polls for one datagram and its sender.
 #[track_caller]
-pub(crate) fn poll_recv_from<A>(
+pub(crate) fn poll_recv_from<A: Address>(
     io: &Io,
     cx: &mut Context<'_>,
     buf: &mut [u8],
     mode: Mode,
-    convert: Convert<A>,
 ) -> Poll<io::Result<(usize, A)>> {
     let socket = io.get_ref();
     let name = match mode {
         Mode::Take => socket.name("UdpSocket::poll_recv_from", "UnixDatagram::poll_recv_from"),
         Mode::Peek => socket.name("UdpSocket::poll_peek_from", "UnixDatagram::poll_peek_from"),
     };
-    poll_io_once(io, Interest::READABLE, name, cx, |socket| {
-        socket.recv_from(buf, mode)
-    })
-    .map(|received| with_address(received, convert))
+    let mut readiness = io.ready(Interest::READABLE).operation(name).by_waker();
+    let received = poll_receive(&mut readiness, cx, |socket| receive_from(socket, buf, mode));
+    received.map(convert)
 }
 
-/// Receives a datagram that is there now, and its sender.
-pub(crate) fn try_recv_from<A>(
+/// Receives a datagram and its sender if one is available.
+#[track_caller]
+pub(crate) fn try_recv_from<A: Address>(
     io: &Io,
     buf: &mut [u8],
     mode: Mode,
-    convert: Convert<A>,
 ) -> io::Result<(usize, A)> {
-    let received = try_io(io, Interest::READABLE, |socket| socket.recv_from(buf, mode));
-    with_address(received, convert)
+    convert(try_receive(io, |socket| receive_from(socket, buf, mode)))
 }
 
-fn with_address<A>(
-    received: io::Result<(usize, RawAddress)>,
-    convert: Convert<A>,
-) -> io::Result<(usize, A)> {
-    let (bytes, address) = received?;
-    Ok((bytes, convert(address)?))
+/// Length and sender of a datagram; without a sender if the receiving direction was shut down.
+type Received = (usize, Option<SockAddr>);
+
+fn receive_from(socket: &Socket, buf: &mut [u8], mode: Mode) -> io::Result<Received> {
+    let (bytes, sender) = socket.recv_from(buf, mode)?;
+    Ok((bytes, Some(sender)))
+}
+
+fn convert<A: Address>(received: io::Result<Received>) -> io::Result<(usize, A)> {
+    let (bytes, sender) = received?;
+    Ok((bytes, A::from_kernel(sender.as_ref())?))
 }

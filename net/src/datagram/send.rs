@@ -1,7 +1,7 @@
 //! Sending to the peer that the socket is connected to: the future of `send`.
 //!
-//! Sending to an address is in `udp` (which may have to look a name up) and in `unix` (where no
-//! event tells that a receiver has room again).
+//! The futures that send to an address are in `udp` (after a lookup of the name) and in `unix`
+//! (where no event reports that a receiver has room again).
 
 use std::future::Future;
 use std::io;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use socket2::SockAddr;
 use wakeful::io::{Interest, Readiness};
 
-use super::{Io, Socket, poll_io, poll_io_once, try_io};
+use crate::socket::{Io, Socket};
 
 /// The future of `send`, as of [`UdpSocket::send`](crate::UdpSocket::send).
 #[derive(Debug)]
@@ -37,40 +37,43 @@ impl Future for Send<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        poll_io(&mut this.readiness, cx, |socket| socket.send(this.buf))
+        let buf = this.buf;
+        this.readiness
+            .poll_io(cx, |socket| socket.send_datagram(buf))
     }
 }
 
-/// Polls for room and sends one datagram, without a future to keep.
+/// Polls for room and sends one datagram.
 #[track_caller]
 pub(crate) fn poll_send(io: &Io, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
     let socket = io.get_ref();
     let name = socket.name("UdpSocket::poll_send", "UnixDatagram::poll_send");
-    poll_io_once(io, Interest::WRITABLE, name, cx, |socket| socket.send(buf))
+    let mut readiness = io.ready(Interest::WRITABLE).operation(name).by_waker();
+    readiness.poll_io(cx, |socket| socket.send_datagram(buf))
 }
 
-/// Sends a datagram if the kernel takes one now.
-pub(crate) fn try_send(io: &Io, buf: &[u8]) -> io::Result<usize> {
-    try_io(io, Interest::WRITABLE, |socket| socket.send(buf))
-}
-
-/// Polls for room and sends one datagram to an address, without a future to keep.
+/// Sends a datagram if the kernel accepts one now.
 #[track_caller]
-pub(crate) fn poll_send_to_once(
+pub(crate) fn try_send(io: &Io, buf: &[u8]) -> io::Result<usize> {
+    io.try_io(Interest::WRITABLE, |socket| socket.send_datagram(buf))
+}
+
+/// Polls for room and sends one datagram to an address.
+#[track_caller]
+pub(crate) fn poll_send_to(
     io: &Io,
     cx: &mut Context<'_>,
     buf: &[u8],
     target: &SockAddr,
 ) -> Poll<io::Result<usize>> {
-    let name = io
-        .get_ref()
-        .name("UdpSocket::poll_send_to", "UnixDatagram::poll_send_to");
-    poll_io_once(io, Interest::WRITABLE, name, cx, |socket| {
-        socket.send_to(buf, target)
-    })
+    let socket = io.get_ref();
+    let name = socket.name("UdpSocket::poll_send_to", "UnixDatagram::poll_send_to");
+    let mut readiness = io.ready(Interest::WRITABLE).operation(name).by_waker();
+    readiness.poll_io(cx, |socket| socket.send_to(buf, target))
 }
 
-/// Sends a datagram to an address if the kernel takes one now.
+/// Sends a datagram to an address if the kernel accepts one now.
+#[track_caller]
 pub(crate) fn try_send_to(io: &Io, buf: &[u8], target: &SockAddr) -> io::Result<usize> {
-    try_io(io, Interest::WRITABLE, |socket| socket.send_to(buf, target))
+    io.try_io(Interest::WRITABLE, |socket| socket.send_to(buf, target))
 }

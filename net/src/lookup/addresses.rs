@@ -1,16 +1,19 @@
-//! The addresses that a look-up has found: nearly always one, which takes no memory of its own.
+//! The addresses that a lookup has found: nearly always one, which needs no allocation.
 
 use std::fmt;
+use std::io;
 use std::net::SocketAddr;
 use std::vec;
 
-/// The addresses that [`lookup_host`](super::lookup_host) found, an iterator.
+use crate::error::{no_address, prefer, with_context};
+
+/// The addresses that [`lookup_host`](super::lookup_host) found, as an iterator.
 #[derive(Clone, Debug)]
 pub struct SocketAddrs(Addresses);
 
 #[derive(Clone, Debug)]
 enum Addresses {
-    /// By far the most frequent case, and the one that needs no allocation.
+    /// The most frequent case, which needs no allocation.
     One(Option<SocketAddr>),
     Many(vec::IntoIter<SocketAddr>),
 }
@@ -24,8 +27,30 @@ impl SocketAddrs {
         Self(Addresses::Many(addresses.into_iter()))
     }
 
-    /// Without addresses, for a state that is left behind.
-    pub(crate) fn none() -> Self {
+    /// Calls `attempt` with one address after another until it succeeds.
+    ///
+    /// # Errors
+    ///
+    /// The preferred error of the attempts, with the operation and its address.
+    pub(crate) fn try_each<T>(
+        self,
+        operation: &'static str,
+        attempt: impl Fn(SocketAddr) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut failure = None;
+        for address in self {
+            match attempt(address) {
+                Ok(value) => return Ok(value),
+                Err(err) => failure = Some(prefer(failure, with_context(operation, address, err))),
+            }
+        }
+        Err(failure.unwrap_or_else(|| no_address(operation)))
+    }
+}
+
+/// No addresses.
+impl Default for SocketAddrs {
+    fn default() -> Self {
         Self(Addresses::One(None))
     }
 }

@@ -1,18 +1,18 @@
-//! From what a person writes (`"localhost:80"`) to addresses, without ever blocking the thread.
+//! Resolves host names (`"localhost:80"`) to addresses without blocking the thread.
 //!
-//! Called by `bind` and `connect` of TCP, and by users through [`lookup_host`]. An address that
-//! needs no resolver is known at once; a name goes to getaddrinfo(3) on the runtime's blocking
-//! threads, the one part of this package that may start a thread.
+//! Called by `bind`, `connect` and `send_to` of TCP and UDP, and by users through [`lookup_host`].
+//! An IP address needs no resolver. A name goes to getaddrinfo(3) on the runtime's blocking
+//! threads; no other part of this package starts a thread.
 //!
 //! ```text
-//! &str, String, (host, port), SocketAddr, [SocketAddr], ... --resolve--> Question
-//!   Known    every address is written out     -> ready at the first poll, no thread
-//!   Name     asks the resolver                -> spawn_blocking at the first poll, then Asked
+//! &str, String, (host, port), SocketAddr, [SocketAddr], ... --resolve--> Query
+//!   Known    IP addresses only                -> ready at the first poll, no thread
+//!   Name     needs the resolver               -> spawn_blocking at the first poll, then Running
 //!   Refused  not an address (no port, ...)    -> an error at the first poll
 //! ```
 
 mod addresses;
-mod question;
+mod query;
 
 use std::future::Future;
 use std::io;
@@ -23,17 +23,17 @@ use std::task::{Context, Poll, ready};
 
 use wakeful::task::spawn_blocking;
 
-use self::question::{Question, Resolve};
-use crate::error::context;
-use crate::outside;
+use self::query::{Query, Resolve};
+use crate::call_site::require_runtime;
+use crate::error::with_context;
 
 pub use self::addresses::SocketAddrs;
 
-/// What can be turned into socket addresses: `"host:port"` as `&str` or `String`, `(host, port)`,
+/// Types that convert to socket addresses: `"host:port"` as `&str` or `String`, `(host, port)`,
 /// `(IpAddr, port)`, a `SocketAddr`, or several of them.
 ///
 /// It has no methods; pass such a value to [`lookup_host`], [`TcpListener::bind`] or
-/// [`TcpStream::connect`]. Outside code cannot implement it.
+/// [`TcpStream::connect`]. User code cannot implement it.
 ///
 /// [`TcpListener::bind`]: crate::TcpListener::bind
 /// [`TcpStream::connect`]: crate::TcpStream::connect
@@ -41,16 +41,16 @@ pub trait ToSocketAddrs: Resolve {}
 
 impl<T: Resolve + ?Sized> ToSocketAddrs for T {}
 
-/// Finds the addresses of a host.
+/// Looks up the addresses of a host.
 ///
-/// Addresses that are written out are ready at once. A name is looked up by the system's resolver
-/// (getaddrinfo(3), so `/etc/hosts` and DNS) on a thread of the runtime's blocking pool.
+/// IP addresses are ready at once. A name is looked up by the system's resolver (getaddrinfo(3), so
+/// `/etc/hosts` and DNS) on a thread of the runtime's blocking pool.
 ///
 /// # Errors
 ///
-/// `InvalidInput` when the text is no address (it lacks a port, the port is beyond 65535); what the
-/// resolver says when the name is unknown or cannot be looked up. The message names what was looked
-/// up; see [`SocketError`](crate::SocketError).
+/// `InvalidInput` when the text is not an address (the port is missing or above 65535); the
+/// resolver's error when the name is unknown or cannot be looked up. The message names the host;
+/// see [`SocketError`](crate::SocketError).
 ///
 /// # Panics
 ///
@@ -58,7 +58,7 @@ impl<T: Resolve + ?Sized> ToSocketAddrs for T {}
 ///
 /// # Cancel safety
 ///
-/// Safe. A look-up that has started goes on in its thread, and its result is thrown away.
+/// Safe. A lookup that has started continues on its thread, and its result is discarded.
 ///
 /// # Examples
 ///
@@ -74,7 +74,7 @@ impl<T: Resolve + ?Sized> ToSocketAddrs for T {}
 #[track_caller]
 pub fn lookup_host<T: ToSocketAddrs>(host: T) -> LookupHost {
     LookupHost {
-        question: host.resolve(),
+        query: host.resolve(),
         caller: Location::caller(),
     }
 }
@@ -83,19 +83,18 @@ pub fn lookup_host<T: ToSocketAddrs>(host: T) -> LookupHost {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled or awaited"]
 pub struct LookupHost {
-    question: Question,
+    query: Query,
     caller: &'static Location<'static>,
 }
 
 impl LookupHost {
-    /// What was asked for, in the caller's words.
+    /// Returns the host as the caller wrote it.
     pub(crate) fn target(&self) -> String {
-        match &self.question {
-            Question::Known(addresses) => addresses.to_string(),
-            Question::Name { host, port } => format!("{host}:{port}"),
-            Question::Asked { text, .. } => text.clone(),
-            Question::Refused { text, .. } => text.clone(),
-            Question::Answered => String::new(),
+        match &self.query {
+            Query::Known(addresses) => addresses.to_string(),
+            Query::Name { host, port } => format!("{host}:{port}"),
+            Query::Running { text, .. } | Query::Refused { text, .. } => text.clone(),
+            Query::Done => String::new(),
         }
     }
 }
@@ -105,32 +104,32 @@ impl Future for LookupHost {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if let Question::Name { host, port } = &mut this.question {
-            outside::refuse("lookup_host", this.caller);
+        if let Query::Name { host, port } = &mut this.query {
+            require_runtime(("lookup_host", this.caller));
             let (host, port) = (std::mem::take(host), *port);
             let text = format!("{host}:{port}");
-            let answer = spawn_blocking(move || ask_resolver(&host, port));
-            this.question = Question::Asked { text, answer };
+            let handle = spawn_blocking(move || call_resolver(&host, port));
+            this.query = Query::Running { text, handle };
         }
-        if let Question::Asked { text, answer } = &mut this.question {
-            let joined = ready!(Pin::new(answer).poll(cx));
+        if let Query::Running { text, handle } = &mut this.query {
+            let joined = ready!(Pin::new(handle).poll(cx));
             let addresses = joined.unwrap_or_else(|err| Err(io::Error::other(err)));
-            let result = addresses.map_err(|err| context("look up", text, err));
-            this.question = Question::Answered;
+            let result = addresses.map_err(|err| with_context("look up", text, err));
+            this.query = Query::Done;
             return Poll::Ready(result.map(SocketAddrs::many));
         }
-        match std::mem::replace(&mut this.question, Question::Answered) {
-            Question::Known(addresses) => Poll::Ready(Ok(addresses)),
-            Question::Refused { text, reason } => {
+        match std::mem::replace(&mut this.query, Query::Done) {
+            Query::Known(addresses) => Poll::Ready(Ok(addresses)),
+            Query::Refused { text, reason } => {
                 let err = io::Error::new(io::ErrorKind::InvalidInput, reason);
-                Poll::Ready(Err(context("look up", text, err)))
+                Poll::Ready(Err(with_context("look up", text, err)))
             }
             _ => panic!("`lookup_host` was polled after it had completed"),
         }
     }
 }
 
-/// Blocks until the resolver answers; runs on a thread of the blocking pool.
-fn ask_resolver(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+/// Calls the resolver, which blocks. Runs on a thread of the blocking pool.
+fn call_resolver(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     std::net::ToSocketAddrs::to_socket_addrs(&(host, port)).map(Iterator::collect)
 }

@@ -1,8 +1,9 @@
 //! Receiving: the futures of `read`, `read_vectored`, `read_exact` and `peek`.
 //!
-//! Started by the streams and their read halves; each calls `Readiness::poll_transfer` with one receive. Bytes
-//! go straight into the caller's buffer and only in the poll that returns, so dropping one of these
-//! futures loses nothing (except [`ReadExact`], which returns after several).
+//! Started by the streams and their read halves. Each calls `Readiness::poll_transfer` with one
+//! receive. Bytes are received into the caller's buffer, and only in the poll that returns, so
+//! dropping one of these futures loses none. The exception is [`ReadExact`], which returns after
+//! several receives.
 
 use std::future::Future;
 use std::io::{self, IoSliceMut};
@@ -48,8 +49,9 @@ impl Future for Read<'_> {
     }
 }
 
-/// Reads what is there now.
+/// Reads available bytes, without waiting.
 #[inline]
+#[track_caller]
 pub(crate) fn try_read(io: &Io, buf: &mut [u8]) -> io::Result<usize> {
     if buf.is_empty() {
         return Ok(0);
@@ -92,7 +94,8 @@ impl Future for ReadVectored<'_, '_> {
     }
 }
 
-/// Reads what is there now into several buffers.
+/// Reads available bytes into several buffers, without waiting.
+#[track_caller]
 pub(crate) fn try_read_vectored(io: &Io, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
     if bufs.iter().all(|buf| buf.is_empty()) {
         return Ok(0);
@@ -107,7 +110,7 @@ pub(crate) fn try_read_vectored(io: &Io, bufs: &mut [IoSliceMut<'_>]) -> io::Res
 pub struct ReadExact<'a> {
     readiness: Readiness<'a, Socket>,
     buf: &'a mut [u8],
-    /// How much of `buf` has been received.
+    /// Number of bytes received into `buf`.
     filled: usize,
 }
 
@@ -141,7 +144,8 @@ impl Future for ReadExact<'_> {
     }
 }
 
-/// Says how many bytes lie in the buffer, for they are gone from the stream.
+/// Returns the error with the number of bytes in the buffer, because they are no longer in the
+/// stream.
 fn ended_early(filled: usize, wanted: usize) -> io::Error {
     let message = format!("the stream ended after {filled} of {wanted} bytes");
     io::Error::new(io::ErrorKind::UnexpectedEof, message)

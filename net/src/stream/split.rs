@@ -16,8 +16,12 @@ use std::task::{Context, Poll};
 use wakeful::io::Interest;
 
 use super::poll::{poll_peek, shutdown_write};
-use super::{Peek, Read, ReadExact, ReadVectored, Wait, WaitReady, Write, WriteAll, WriteVectored};
+use super::{
+    Peek, Read, ReadExact, ReadVectored, Readable, ReadyFuture, Writable, Write, WriteAll,
+    WriteVectored,
+};
 use super::{try_read, try_read_vectored, try_write, try_write_vectored};
+use crate::ready;
 use crate::socket::Io;
 
 /// A stream that can be split: [`TcpStream`](crate::TcpStream) or [`UnixStream`](crate::UnixStream).
@@ -198,14 +202,14 @@ impl<R: Deref<Target: Split>> ReadHalf<R> {
 
     /// Waits until the stream is readable. Cancel safe.
     #[track_caller]
-    pub fn readable(&self) -> Wait<'_> {
-        Wait::readable(self.0.io())
+    pub fn readable(&self) -> Readable<'_> {
+        ready::readable(self.0.io())
     }
 
     /// Waits for any readiness in `interest` and returns the current readiness. Cancel safe.
     #[track_caller]
-    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
-        WaitReady::new(self.0.io(), interest)
+    pub fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
+        ready::ready(self.0.io(), interest)
     }
 
     /// Reads the bytes that are available now, without waiting.
@@ -274,14 +278,14 @@ impl<R: Deref<Target: Split>> WriteHalf<R> {
 
     /// Waits until the stream is writable. Cancel safe.
     #[track_caller]
-    pub fn writable(&self) -> Wait<'_> {
-        Wait::writable(self.0.io())
+    pub fn writable(&self) -> Writable<'_> {
+        ready::writable(self.0.io())
     }
 
     /// Waits for any readiness in `interest` and returns the current readiness. Cancel safe.
     #[track_caller]
-    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
-        WaitReady::new(self.0.io(), interest)
+    pub fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
+        ready::ready(self.0.io(), interest)
     }
 
     /// Writes as many bytes as the kernel accepts now, without waiting.

@@ -1,8 +1,8 @@
 //! Sending: the futures of `write`, `write_vectored` and `write_all`.
 //!
-//! Started by the streams and their write halves; each calls `Readiness::poll_transfer` with one send. No byte
-//! is sent in a poll that returns `Pending`, so dropping `write` or `write_vectored` means that
-//! nothing was sent; dropping [`WriteAll`] means that an unknown part was.
+//! Started by the streams and their write halves. Each calls `Readiness::poll_transfer` with one
+//! send. No byte is sent in a poll that returns `Pending`, so a dropped `write` or `write_vectored`
+//! has sent nothing. A dropped [`WriteAll`] has sent an unknown part.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -48,8 +48,9 @@ impl Future for Write<'_> {
     }
 }
 
-/// Sends what the kernel takes now.
+/// Sends as many bytes as the kernel accepts, without waiting.
 #[inline]
+#[track_caller]
 pub(crate) fn try_write(io: &Io, buf: &[u8]) -> io::Result<usize> {
     if buf.is_empty() {
         return Ok(0);
@@ -92,7 +93,8 @@ impl Future for WriteVectored<'_, '_> {
     }
 }
 
-/// Sends what the kernel takes now out of several buffers.
+/// Sends as many bytes from several buffers as the kernel accepts, without waiting.
+#[track_caller]
 pub(crate) fn try_write_vectored(io: &Io, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
     if bufs.iter().all(|buf| buf.is_empty()) {
         return Ok(0);
@@ -106,7 +108,7 @@ pub(crate) fn try_write_vectored(io: &Io, bufs: &[IoSlice<'_>]) -> io::Result<us
 #[must_use = "futures do nothing unless polled or awaited"]
 pub struct WriteAll<'a> {
     readiness: Readiness<'a, Socket>,
-    /// What has not been sent yet.
+    /// Bytes that have not been sent.
     rest: &'a [u8],
 }
 
@@ -133,7 +135,8 @@ impl Future for WriteAll<'_> {
         while !this.rest.is_empty() {
             let rest = this.rest;
             match ready!(this.readiness.poll_transfer(cx, |socket| socket.send(rest)))? {
-                // The kernel never does this for bytes that exist; a loop would spin if it did.
+                // The kernel never accepts 0 bytes of a buffer that is not empty. If it did, this loop would
+                // spin.
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 sent => this.rest = &rest[sent..],
             }

@@ -1,4 +1,4 @@
-//! `TcpListener::bind` and its future: look up, then take the first address that can be had.
+//! `TcpListener::bind` and its future, which looks a name up and binds the first available address.
 
 use std::future::Future;
 use std::io;
@@ -8,18 +8,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::TcpListener;
-use crate::error::{context, more_useful};
-use crate::listen::{DEFAULT_BACKLOG, bind_and_listen};
+use crate::call_site::require_runtime;
+use crate::listen::bind_and_listen;
 use crate::lookup::{LookupHost, ToSocketAddrs, lookup_host};
-use crate::outside;
 use crate::socket::{Family, register};
 
 impl TcpListener {
-    /// Binds a listening socket to the first of the addresses that can be had.
+    /// Binds a listening socket to the first of the addresses that is available.
     ///
-    /// Port 0 asks the system for a free port; see [`local_addr`](Self::local_addr). `SO_REUSEADDR`
-    /// is on, so that a server can be restarted at once, and the backlog is 4096 (capped by the
-    /// system's `net.core.somaxconn`); [`TcpSocket`](super::TcpSocket) has other choices.
+    /// Port 0 selects a free port; see [`local_addr`](Self::local_addr). `SO_REUSEADDR` is on, so
+    /// that a server can be restarted at once. The backlog is 4096, capped by the system's
+    /// `net.core.somaxconn`. [`TcpSocket`](super::TcpSocket) allows other choices.
     ///
     /// # Errors
     ///
@@ -34,7 +33,7 @@ impl TcpListener {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it bound nothing.
+    /// Safe. A future that is dropped before it completes has bound nothing.
     ///
     /// # Examples
     ///
@@ -73,28 +72,16 @@ impl Future for Bind {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        outside::refuse("TcpListener::bind", this.caller);
-        let mut failure = None;
-        for address in ready!(Pin::new(&mut this.lookup).poll(cx))? {
-            match bind_one(address) {
-                Ok(listener) => return Poll::Ready(Ok(listener)),
-                Err(err) => failure = Some(more_useful(failure, context("bind", address, err))),
-            }
-        }
-        Poll::Ready(Err(failure.unwrap_or_else(|| no_address("bind"))))
+        require_runtime(("TcpListener::bind", this.caller));
+        let addresses = ready!(Pin::new(&mut this.lookup).poll(cx))?;
+        Poll::Ready(addresses.try_each("bind", bind_one))
     }
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
-    // So that a server can be started again while connections of its last run are in TIME_WAIT.
-    // On Linux this does not let two listeners share a port.
+    // Allows a restart while connections of the previous process are in TIME_WAIT. On Linux it does
+    // not allow two listeners to share a port.
     let reuse_address = true;
-    let socket = bind_and_listen(&address.into(), reuse_address, DEFAULT_BACKLOG)?;
+    let socket = bind_and_listen(&address.into(), Family::Tcp, reuse_address)?;
     Ok(TcpListener::from_io(register(socket, Family::Tcp)?))
-}
-
-/// The error for a list of addresses that is empty.
-pub(super) fn no_address(operation: &'static str) -> io::Error {
-    let cause = io::Error::new(io::ErrorKind::InvalidInput, "no address was given or found");
-    context(operation, "(no address)", cause)
 }

@@ -1,5 +1,5 @@
-//! `TcpStream::connect`, `connect_timeout` and the futures behind them and `TcpSocket::connect`:
-//! look up, then try one address after another.
+//! `TcpStream::connect`, `connect_timeout` and `TcpSocket::connect`: the futures that look a name
+//! up, then try one address after another.
 
 use std::future::Future;
 use std::io;
@@ -10,24 +10,22 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use pin_project_lite::pin_project;
-use socket2::Domain;
 use wakeful::time::{Timeout, timeout};
 
 use super::TcpStream;
-use super::bind::no_address;
-use crate::connect::Connecting;
-use crate::error::{context, more_useful};
+use crate::call_site::{CallSite, require_runtime};
+use crate::connect::ConnectAttempt;
+use crate::error::{no_address, prefer, with_context};
 use crate::lookup::{LookupHost, SocketAddrs, ToSocketAddrs, lookup_host};
-use crate::outside;
-use crate::socket::{Family, create};
+use crate::socket::Family;
 
 impl TcpStream {
-    /// Connects to the first of the addresses that answers, trying them in order.
+    /// Connects to the first of the addresses that accepts, trying them in order.
     ///
     /// # Errors
     ///
-    /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, `HostUnreachable` and others, as the
-    /// kernel gives them; when several addresses failed, that of the last one that got further than
+    /// `ConnectionRefused`, `TimedOut`, `NetworkUnreachable`, `HostUnreachable` and others of the
+    /// kernel. When several addresses failed, the error of the last one that was reachable from
     /// this machine. `InvalidInput` or the resolver's error as of
     /// [`lookup_host`](crate::lookup_host). The message names the address; see
     /// [`SocketError`](crate::SocketError) for the errno. Nothing stays open.
@@ -38,7 +36,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, the attempt is given up and its socket closed.
+    /// Safe. Dropping the future ends the attempt and closes its socket.
     ///
     /// # Examples
     ///
@@ -57,12 +55,12 @@ impl TcpStream {
         Connect::new(address)
     }
 
-    /// As [`connect`](Self::connect), but gives up after `limit`, look-up and all addresses
-    /// included. The time runs from the first poll.
+    /// As [`connect`](Self::connect), but fails after `limit`, lookup and all addresses included.
+    /// The time runs from the first poll.
     ///
     /// # Errors
     ///
-    /// `TimedOut` when the limit has passed; else as [`connect`](Self::connect).
+    /// `TimedOut` when the limit has passed; otherwise as [`connect`](Self::connect).
     ///
     /// # Panics
     ///
@@ -70,7 +68,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, the attempt is given up and its socket closed.
+    /// Safe. Dropping the future ends the attempt and closes its socket.
     ///
     /// # Examples
     ///
@@ -91,15 +89,14 @@ impl TcpStream {
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled or awaited"]
 pub struct Connect {
-    name: &'static str,
-    caller: &'static Location<'static>,
-    /// Until the addresses are known.
+    call_site: CallSite,
+    /// The lookup, until it has completed.
     lookup: Option<LookupHost>,
-    /// Those that have not been tried.
+    /// Addresses that have not been tried.
     addresses: SocketAddrs,
-    /// The one that is being tried.
-    current: Option<(SocketAddr, Connecting)>,
-    /// The most useful error so far.
+    /// The address that is being tried.
+    attempt: Option<(SocketAddr, ConnectAttempt)>,
+    /// The preferred error so far.
     failure: Option<io::Error>,
 }
 
@@ -107,34 +104,26 @@ impl Connect {
     #[track_caller]
     pub(super) fn new(address: impl ToSocketAddrs) -> Self {
         Self {
-            name: "TcpStream::connect",
-            caller: Location::caller(),
+            call_site: ("TcpStream::connect", Location::caller()),
             lookup: Some(lookup_host(address)),
-            addresses: SocketAddrs::none(),
-            current: None,
+            addresses: SocketAddrs::default(),
+            attempt: None,
             failure: None,
         }
     }
 
-    /// Connects a socket that exists already.
+    /// Connects an existing socket.
     #[track_caller]
     pub(super) fn with_socket(socket: socket2::Socket, address: SocketAddr) -> Self {
-        let (name, caller) = ("TcpSocket::connect", Location::caller());
-        let connecting = Connecting::exposed(socket, address.into(), Family::Tcp, (name, caller));
+        let call_site = ("TcpSocket::connect", Location::caller());
+        let attempt = ConnectAttempt::with_socket(socket, address.into(), Family::Tcp, call_site);
         Self {
-            name,
-            caller,
+            call_site,
             lookup: None,
-            addresses: SocketAddrs::none(),
-            current: Some((address, connecting)),
+            addresses: SocketAddrs::default(),
+            attempt: Some((address, attempt)),
             failure: None,
         }
-    }
-
-    /// Keeps the error of one address while others are tried.
-    fn failed(&mut self, address: SocketAddr, err: io::Error) {
-        let err = context("connect", address, err);
-        self.failure = Some(more_useful(self.failure.take(), err));
     }
 }
 
@@ -143,32 +132,29 @@ impl Future for Connect {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        outside::refuse(this.name, this.caller);
+        require_runtime(this.call_site);
         if let Some(lookup) = &mut this.lookup {
             this.addresses = ready!(Pin::new(lookup).poll(cx))?;
             this.lookup = None;
         }
         loop {
-            if let Some((address, connecting)) = &mut this.current {
-                let (address, outcome) = (*address, ready!(connecting.poll(cx)));
-                this.current = None;
+            if let Some((address, attempt)) = &mut this.attempt {
+                let (address, outcome) = (*address, ready!(attempt.poll(cx)));
+                this.attempt = None;
                 match outcome {
                     Ok(io) => return Poll::Ready(Ok(TcpStream::from_io(io))),
-                    Err(err) => this.failed(address, err),
+                    Err(err) => {
+                        let err = with_context("connect", address, err);
+                        this.failure = Some(prefer(this.failure.take(), err));
+                    }
                 }
             }
             let Some(address) = this.addresses.next() else {
                 let err = this.failure.take().unwrap_or_else(|| no_address("connect"));
                 return Poll::Ready(Err(err));
             };
-            match create(Domain::for_address(address)) {
-                Ok(socket) => {
-                    let begun = (this.name, this.caller);
-                    let connecting = Connecting::new(socket, address.into(), Family::Tcp, begun);
-                    this.current = Some((address, connecting));
-                }
-                Err(err) => this.failed(address, err),
-            }
+            let attempt = ConnectAttempt::new(address.into(), Family::Tcp, this.call_site);
+            this.attempt = Some((address, attempt));
         }
     }
 }
@@ -179,9 +165,9 @@ pin_project! {
     #[must_use = "futures do nothing unless polled or awaited"]
     pub struct ConnectTimeout {
         limit: Duration,
-        // What the error will name: the addresses themselves are used up by then.
+        // The address for the error, because the addresses themselves are used up by then.
         target: String,
-        // Until the first poll, from which on the time runs.
+        // The connection until the first poll, which starts the timeout.
         connect: Option<Connect>,
         #[pin]
         running: Option<Timeout<Connect>>,
@@ -192,7 +178,7 @@ impl ConnectTimeout {
     #[track_caller]
     pub(super) fn new(address: impl ToSocketAddrs, limit: Duration) -> Self {
         let connect = Connect {
-            name: "TcpStream::connect_timeout",
+            call_site: ("TcpStream::connect_timeout", Location::caller()),
             ..Connect::new(address)
         };
         let target = connect
@@ -215,7 +201,7 @@ impl Future for ConnectTimeout {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         if let Some(connect) = this.connect.take() {
-            outside::refuse(connect.name, connect.caller);
+            require_runtime(connect.call_site);
             this.running.set(Some(timeout(*this.limit, connect)));
         }
         let running = this
@@ -226,9 +212,9 @@ impl Future for ConnectTimeout {
         let result = ready!(running.poll(cx)).unwrap_or_else(|_elapsed| {
             let message = format!("no answer within {:?}", this.limit);
             let cause = io::Error::new(io::ErrorKind::TimedOut, message);
-            Err(context("connect", &this.target, cause))
+            Err(with_context("connect", &this.target, cause))
         });
-        // Closes the socket of an attempt that was cut short, also if this future is kept.
+        // Closes the socket of an attempt that timed out, even if this future is kept.
         this.running.set(None);
         Poll::Ready(result)
     }

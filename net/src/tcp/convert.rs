@@ -1,17 +1,16 @@
-//! Splitting a `TcpStream`, duplicating it, and changing it from and into other owners of the
-//! descriptor.
+//! Splitting and duplicating a `TcpStream`, its addresses, and conversions from and to std.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, TcpStream, WriteHalf};
-use crate::socket::{Family, Io, adopt, duplicate, expose};
+use crate::fd::impl_fd_traits;
+use crate::socket::{Family, Io, duplicate, register_foreign};
 use crate::stream::{self, Sealed, Split};
-use crate::sys;
 
 impl TcpStream {
-    /// Borrows the two directions of the stream, so that one `async` block can use both.
+    /// Splits the stream into two borrowed halves, so that one `async` block can use both.
     ///
     /// # Examples
     ///
@@ -32,10 +31,10 @@ impl TcpStream {
         stream::split(self)
     }
 
-    /// Gives each direction of the stream an owner, so that two tasks can use them.
+    /// Splits the stream into two owned halves, so that two tasks can use them.
     ///
-    /// Dropping the write half ends the outgoing direction;
-    /// [`reunite`](OwnedReadHalf::reunite) makes a stream of both again.
+    /// Dropping the write half shuts the outgoing direction down;
+    /// [`reunite`](OwnedReadHalf::reunite) joins both to a stream again.
     ///
     /// # Examples
     ///
@@ -61,10 +60,10 @@ impl TcpStream {
         stream::into_split(self)
     }
 
-    /// Makes a second handle to the same connection (F_DUPFD_CLOEXEC).
+    /// Creates a second handle to the same connection (F_DUPFD_CLOEXEC).
     ///
-    /// The connection ends when all of them are gone. Both may wait for the same direction; both
-    /// are woken.
+    /// The connection ends when all handles are dropped. Both can wait for the same direction, and
+    /// both are woken.
     ///
     /// # Errors
     ///
@@ -72,7 +71,7 @@ impl TcpStream {
     ///
     /// # Panics
     ///
-    /// On a thread that does not run the stream's runtime.
+    /// When called on a thread that does not run the stream's runtime.
     ///
     /// # Examples
     ///
@@ -92,25 +91,26 @@ impl TcpStream {
         duplicate(&self.io).map(Self::from_io)
     }
 
-    /// Takes over a stream of the standard library and makes it non-blocking.
+    /// Registers a stream of the standard library and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    /// `InvalidInput` when its descriptor is a socket of another type; or when it cannot be made
+    /// non-blocking or registered with epoll. It is closed then.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     #[track_caller]
     pub fn from_std(stream: std::net::TcpStream) -> io::Result<Self> {
-        adopt(stream, Family::Tcp).map(Self::from_io)
+        register_foreign(stream, Family::Tcp).map(Self::from_io)
     }
 
-    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    /// Deregisters the socket and converts it to std's type. It stays non-blocking.
     ///
     /// # Errors
     ///
-    /// None so far; tokio's signature.
+    /// None at present. The signature is tokio's.
     ///
     /// # Examples
     ///
@@ -134,9 +134,9 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As getsockname(2); none in practice.
+    /// As getsockname(2): none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.io.get_ref().as_fd())?.to_inet()
+        self.io.get_ref().local_addr()
     }
 
     /// Returns the address of the other end.
@@ -145,7 +145,7 @@ impl TcpStream {
     ///
     /// `NotConnected` (ENOTCONN) after the connection was reset.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        sys::peer_addr(self.io.get_ref().as_fd())?.to_inet()
+        self.io.get_ref().peer_addr()
     }
 }
 
@@ -167,35 +167,4 @@ impl Split for TcpStream {
     }
 }
 
-impl TryFrom<std::net::TcpStream> for TcpStream {
-    type Error = io::Error;
-
-    /// As [`TcpStream::from_std`].
-    fn try_from(stream: std::net::TcpStream) -> io::Result<Self> {
-        Self::from_std(stream)
-    }
-}
-
-impl From<TcpStream> for OwnedFd {
-    fn from(stream: TcpStream) -> Self {
-        stream.io.into_inner().into_fd()
-    }
-}
-
-impl IntoRawFd for TcpStream {
-    fn into_raw_fd(self) -> RawFd {
-        OwnedFd::from(self).into_raw_fd()
-    }
-}
-
-impl AsFd for TcpStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        expose(&self.io)
-    }
-}
-
-impl AsRawFd for TcpStream {
-    fn as_raw_fd(&self) -> RawFd {
-        expose(&self.io).as_raw_fd()
-    }
-}
+impl_fd_traits!(registered TcpStream, std::net::TcpStream);

@@ -1,29 +1,23 @@
-//! `TcpListener`: a listening socket, and the futures that wait for its connections.
+//! `TcpListener`: a listening TCP socket.
 //!
-//! Accepting is `listen::poll_accept` plus a registration: one accept4(2) and one epoll_ctl(2) per
-//! connection.
+//! Accepting is implemented in `listen`.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::panic::Location;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use futures_core::Stream;
-use wakeful::io::Readiness;
-
-use super::TcpStream;
-use crate::connect::CallSite;
-use crate::listen::{Accepted, incoming, poll_accept, poll_accept_once};
-use crate::socket::{Family, Io, Socket, adopt, duplicate, expose, register_connected};
-use crate::sys;
+use super::{Accept, Incoming, TcpStream};
+use crate::call_site::CallSite;
+use crate::fd::impl_fd_traits;
+use crate::listen::{Accepted, poll_accept_for};
+use crate::socket::{Family, Io, duplicate, register_foreign};
 
 /// A TCP socket that listens for connections.
 ///
-/// Any number of tasks may accept from one listener at once. Dropping it closes the socket; streams
-/// that were accepted live on, connections that were not are reset by the kernel.
+/// Any number of tasks can accept from one listener at once. Dropping it closes the socket.
+/// Accepted streams stay open; the kernel resets connections that were not accepted.
 ///
 /// # Examples
 ///
@@ -51,16 +45,17 @@ impl TcpListener {
 
     /// Waits for the next connection.
     ///
-    /// The stream is non-blocking, close-on-exec and registered; no option is set on it. Errors
-    /// that concern one lost connection only are passed over (see
-    /// [`accept_error`](crate::accept_error)).
+    /// The stream is non-blocking, close-on-exec and registered; no option is set on it.
+    /// Connections that were lost before they were accepted are skipped (see
+    /// [`classify_accept_error`](crate::classify_accept_error)).
     ///
     /// # Errors
     ///
-    /// EMFILE, ENFILE, ENOBUFS, ENOMEM and the like, as the kernel gives them: the connection
-    /// waits in its queue and a later `accept` gets it, without any new connection arriving; so
-    /// pause before the next call. ENOSPC when epoll takes no more (`max_user_watches`): that
-    /// connection is closed. [`accept_error`](crate::accept_error) tells what to do about each.
+    /// EMFILE, ENFILE, ENOBUFS, ENOMEM and similar errors of the kernel. The connection stays in
+    /// the kernel's queue, and a later `accept` returns it although no new connection arrives;
+    /// pause before that call. ENOSPC when epoll accepts no more descriptors (`max_user_watches`):
+    /// that connection is closed. [`classify_accept_error`](crate::classify_accept_error) returns
+    /// what to do about each.
     ///
     /// # Panics
     ///
@@ -68,22 +63,20 @@ impl TcpListener {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a connection is taken only in the poll that returns it.
+    /// Safe. A connection is accepted only in the poll that returns it.
     ///
     /// # Examples
     ///
-    /// See [`TcpListener`] and [`accept_error`](crate::accept_error).
+    /// See [`TcpListener`] and [`classify_accept_error`](crate::classify_accept_error).
     #[track_caller]
     pub fn accept(&self) -> Accept<'_> {
-        Accept {
-            readiness: incoming(&self.io),
-        }
+        Accept::new(&self.io)
     }
 
-    /// Polls for the next connection, for use in hand-written futures.
+    /// Polls for the next connection. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`accept`](Self::accept) is better off:
-    /// dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`accept`](Self::accept) where a future can be kept,
+    /// because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -91,25 +84,25 @@ impl TcpListener {
     ///
     /// # Panics
     ///
-    /// On a thread that does not run the listener's runtime.
+    /// When called on a thread that does not run the listener's runtime.
     #[track_caller]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
         self.poll_accept_for(("TcpListener::poll_accept", Location::caller()), cx)
     }
 
-    /// The same, on behalf of an operation of another name that was call_site elsewhere.
+    /// Polls for the next connection, on behalf of the operation of `call_site`.
     pub(crate) fn poll_accept_for(
         &self,
         call_site: CallSite,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(TcpStream, SocketAddr)>> {
-        poll_accept_once(&self.io, call_site, cx).map(connected)
+        poll_accept_for(&self.io, call_site, cx)
     }
 
-    /// Returns the connections as a stream that never ends, without their peers' addresses
+    /// Returns the connections as an endless stream, without their peers' addresses
     /// ([`TcpStream::peer_addr`] has them).
     ///
-    /// An error is an item like any other; treat it as one of [`accept`](Self::accept).
+    /// Errors are items of the stream; handle them as those of [`accept`](Self::accept).
     ///
     /// # Cancel safety
     ///
@@ -136,29 +129,28 @@ impl TcpListener {
     /// ```
     #[track_caller]
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming {
-            readiness: incoming(&self.io),
-        }
+        Incoming::new(&self.io)
     }
 
-    /// Returns the address that the listener is bound to, with the real port if 0 was asked for.
+    /// Returns the address that the listener is bound to, with the actual port if 0 was requested.
     ///
     /// # Errors
     ///
-    /// As getsockname(2); none in practice.
+    /// As getsockname(2): none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.io.get_ref().as_fd())?.to_inet()
+        self.io.get_ref().local_addr()
     }
 
-    /// Takes over a listener of the standard library and makes it non-blocking.
+    /// Registers a listener of the standard library and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    /// `InvalidInput` when its descriptor is a socket of another type; or when it cannot be made
+    /// non-blocking or registered with epoll. It is closed then.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     ///
     /// # Examples
     ///
@@ -171,19 +163,19 @@ impl TcpListener {
     /// ```
     #[track_caller]
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<Self> {
-        adopt(listener, Family::Tcp).map(Self::from_io)
+        register_foreign(listener, Family::Tcp).map(Self::from_io)
     }
 
-    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    /// Deregisters the socket and converts it to std's type. It stays non-blocking.
     ///
     /// # Errors
     ///
-    /// None so far; tokio's signature.
+    /// None at present. The signature is tokio's.
     pub fn into_std(self) -> io::Result<std::net::TcpListener> {
         Ok(OwnedFd::from(self).into())
     }
 
-    /// Makes a second handle to the same socket (F_DUPFD_CLOEXEC); a connection goes to one of
+    /// Creates a second handle to the same socket (F_DUPFD_CLOEXEC). Each connection goes to one of
     /// them.
     ///
     /// # Errors
@@ -192,7 +184,7 @@ impl TcpListener {
     ///
     /// # Panics
     ///
-    /// On a thread that does not run the listener's runtime.
+    /// When called on a thread that does not run the listener's runtime.
     #[track_caller]
     pub fn try_clone(&self) -> io::Result<Self> {
         duplicate(&self.io).map(Self::from_io)
@@ -211,7 +203,7 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn ttl(&self) -> io::Result<u32> {
         self.io.get_ref().options().ttl_v4()
     }
@@ -220,79 +212,20 @@ impl TcpListener {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        sys::take_error(self.io.get_ref().as_fd())
+        self.io.get_ref().take_error()
     }
 }
 
-/// The future of [`TcpListener::accept`].
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled or awaited"]
-pub struct Accept<'a> {
-    readiness: Readiness<'a, Socket>,
-}
+impl Accepted for TcpStream {
+    type Address = SocketAddr;
 
-impl Future for Accept<'_> {
-    type Output = io::Result<(TcpStream, SocketAddr)>;
+    const FAMILY: Family = Family::Tcp;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        poll_accept(&mut self.get_mut().readiness, cx).map(connected)
+    fn from_io(io: Io) -> Self {
+        Self { io }
     }
 }
 
-/// The stream of [`TcpListener::incoming`].
-#[derive(Debug)]
-#[must_use = "streams do nothing unless polled"]
-pub struct Incoming<'a> {
-    readiness: Readiness<'a, Socket>,
-}
-
-impl Stream for Incoming<'_> {
-    type Item = io::Result<TcpStream>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let accepted = ready!(poll_accept(&mut self.get_mut().readiness, cx));
-        Poll::Ready(Some(connected(accepted).map(|(stream, _peer)| stream)))
-    }
-}
-
-/// Registers an accepted connection; if that fails it is closed and the caller told.
-fn connected(accepted: io::Result<Accepted>) -> io::Result<(TcpStream, SocketAddr)> {
-    let (fd, address) = accepted?;
-    let io = register_connected(fd, Family::Tcp)?;
-    Ok((TcpStream::from_io(io), address.to_inet()?))
-}
-
-impl TryFrom<std::net::TcpListener> for TcpListener {
-    type Error = io::Error;
-
-    /// As [`TcpListener::from_std`].
-    fn try_from(listener: std::net::TcpListener) -> io::Result<Self> {
-        Self::from_std(listener)
-    }
-}
-
-impl From<TcpListener> for OwnedFd {
-    fn from(listener: TcpListener) -> Self {
-        listener.io.into_inner().into_fd()
-    }
-}
-
-impl IntoRawFd for TcpListener {
-    fn into_raw_fd(self) -> RawFd {
-        OwnedFd::from(self).into_raw_fd()
-    }
-}
-
-impl AsFd for TcpListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        expose(&self.io)
-    }
-}
-
-impl AsRawFd for TcpListener {
-    fn as_raw_fd(&self) -> RawFd {
-        expose(&self.io).as_raw_fd()
-    }
-}
+impl_fd_traits!(registered TcpListener, std::net::TcpListener);

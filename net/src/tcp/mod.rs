@@ -1,4 +1,4 @@
-//! TCP: [`TcpListener`], [`TcpStream`], [`TcpSocket`] and the types that belong to them.
+//! TCP: [`TcpListener`], [`TcpStream`], [`TcpSocket`] and their types.
 
 mod bind;
 mod connect;
@@ -13,15 +13,22 @@ use std::sync::Arc;
 use std::{error, fmt};
 
 pub use crate::stream::{
-    Peek, Read, ReadExact, ReadVectored, Wait, WaitReady, Write, WriteAll, WriteVectored,
+    Peek, Read, ReadExact, ReadVectored, Readable, ReadyFuture, Writable, Write, WriteAll,
+    WriteVectored,
 };
 pub use bind::Bind;
 pub use connect::{Connect, ConnectTimeout};
-pub use listener::{Accept, Incoming, TcpListener};
+pub use listener::TcpListener;
 pub use socket::TcpSocket;
 pub use stream::TcpStream;
 
 use crate::stream::ShutdownOnDrop;
+
+/// The future of [`TcpListener::accept`].
+pub type Accept<'a> = crate::listen::Accept<'a, TcpStream>;
+
+/// The stream of [`TcpListener::incoming`].
+pub type Incoming<'a> = crate::listen::Incoming<'a, TcpStream>;
 
 /// The reading half of a borrowed [`TcpStream`], made by [`TcpStream::split`].
 pub type ReadHalf<'a> = crate::stream::ReadHalf<&'a TcpStream>;
@@ -36,7 +43,8 @@ pub type OwnedReadHalf = crate::stream::ReadHalf<Arc<TcpStream>>;
 /// the outgoing direction.
 pub type OwnedWriteHalf = crate::stream::WriteHalf<ShutdownOnDrop<TcpStream>>;
 
-/// Two halves that do not belong to the same [`TcpStream`]; gives them back.
+/// The error of `reunite`: two halves that do not belong to the same [`TcpStream`]. It contains
+/// them.
 #[derive(Debug)]
 pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
@@ -49,7 +57,7 @@ impl fmt::Display for ReuniteError {
 impl error::Error for ReuniteError {}
 
 impl OwnedReadHalf {
-    /// Puts a stream together that [`TcpStream::into_split`] took apart.
+    /// Joins the halves of [`TcpStream::into_split`] to a stream.
     ///
     /// # Errors
     ///
@@ -60,7 +68,7 @@ impl OwnedReadHalf {
 }
 
 impl OwnedWriteHalf {
-    /// Puts a stream together that [`TcpStream::into_split`] took apart.
+    /// Joins the halves of [`TcpStream::into_split`] to a stream.
     ///
     /// # Errors
     ///

@@ -1,21 +1,19 @@
-//! The socket options of a `TcpStream`. Those that are not here are one call away:
-//! `socket2::SockRef::from(&stream)`.
+//! Socket options of a `TcpStream`. For other options use `socket2::SockRef::from(&stream)`.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::SockRef;
 
 use super::TcpStream;
-use crate::sys;
 
 impl TcpStream {
     fn options(&self) -> SockRef<'_> {
         self.io.get_ref().options()
     }
 
-    /// Sends small packets at once instead of collecting them (`TCP_NODELAY`); off by default.
+    /// Enables sending small packets at once instead of collecting them (`TCP_NODELAY`); off by
+    /// default.
     ///
     /// # Errors
     ///
@@ -41,14 +39,14 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.options().tcp_nodelay()
     }
 
-    /// Acknowledges at once for now, instead of waiting for data to send along (`TCP_QUICKACK`).
+    /// Enables immediate acknowledgments, which otherwise wait for data to send (`TCP_QUICKACK`).
     ///
-    /// The kernel takes it back by itself; see tcp(7).
+    /// The kernel can disable it again by itself; see tcp(7).
     ///
     /// # Errors
     ///
@@ -57,23 +55,23 @@ impl TcpStream {
         self.options().set_tcp_quickack(quickack)
     }
 
-    /// Says whether the connection acknowledges at once now.
+    /// Returns whether immediate acknowledgments are enabled now.
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn quickack(&self) -> io::Result<bool> {
         self.options().tcp_quickack()
     }
 
-    /// Asks the peer now and then whether it is still there (`SO_KEEPALIVE`); off by default.
+    /// Enables periodic probes that detect a peer that is gone (`SO_KEEPALIVE`); off by default.
     ///
-    /// How often is the system's choice (two hours until the first time) unless
-    /// `socket2::SockRef::from(&stream).set_tcp_keepalive(..)` says otherwise.
+    /// The system sets the interval (two hours before the first probe).
+    /// `socket2::SockRef::from(&stream).set_tcp_keepalive(..)` changes it.
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     ///
     /// # Examples
     ///
@@ -98,33 +96,34 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn keepalive(&self) -> io::Result<bool> {
         self.options().keepalive()
     }
 
-    /// Says what closing does with bytes that the peer has not acknowledged (`SO_LINGER`).
+    /// Sets what closing does with bytes that the peer has not acknowledged (`SO_LINGER`).
     ///
-    /// `None`, the default: the kernel goes on delivering them. `Some(ZERO)`: they are thrown away
-    /// and the peer gets a reset. Any other time makes **close(2) block the thread** for up to so
-    /// long, and dropping a stream closes it: do not use it here.
+    /// `None`, the default: the kernel continues to deliver them. `Some(ZERO)`: they are discarded
+    /// and the peer receives a reset. With any other duration **close(2) blocks the thread** for up
+    /// to that time. Do not use one here, because dropping a stream closes it.
     ///
     /// # Units
     ///
-    /// Whole seconds; fractions are cut off.
+    /// Whole seconds. Fractions are discarded.
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         self.options().set_linger(linger)
     }
 
-    /// Makes dropping the stream reset the connection; [`set_linger`](Self::set_linger) with zero.
+    /// Resets the connection when the stream is dropped: [`set_linger`](Self::set_linger) with
+    /// zero.
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     ///
     /// # Examples
     ///
@@ -147,7 +146,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         self.options().linger()
     }
@@ -165,7 +164,7 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn ttl(&self) -> io::Result<u32> {
         self.options().ttl_v4()
     }
@@ -174,8 +173,8 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        sys::take_error(self.io.get_ref().as_fd())
+        self.io.get_ref().take_error()
     }
 }

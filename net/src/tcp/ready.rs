@@ -1,7 +1,7 @@
 //! Waiting for a `TcpStream` without transferring, and transferring without waiting.
 //!
-//! The pair for code that wants a buffer only while there is something to put into it, and for
-//! system calls that this package does not have.
+//! Used together by code that needs a buffer only while bytes are available, and for system calls
+//! that this package does not have.
 
 use std::future::Future;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -9,18 +9,18 @@ use std::task::{Context, Poll};
 
 use wakeful::io::Interest;
 
-use super::TcpStream;
-use crate::stream::{self, Wait, WaitReady};
+use super::{Readable, ReadyFuture, TcpStream, Writable};
+use crate::{ready, stream};
 
 impl TcpStream {
-    /// Waits until there is something to read: bytes, the end of the stream or an error.
+    /// Waits until a read would not block: bytes, the end of the stream or an error.
     ///
-    /// It may return although [`try_read`](Self::try_read) then says `WouldBlock`, as when another
-    /// task was faster.
+    /// [`try_read`](Self::try_read) can still return `WouldBlock` afterwards, for example when
+    /// another task was faster.
     ///
     /// # Errors
     ///
-    /// When the stream's runtime has ended.
+    /// An error when the stream's runtime has ended.
     ///
     /// # Panics
     ///
@@ -32,7 +32,7 @@ impl TcpStream {
     ///
     /// # Examples
     ///
-    /// A buffer that exists only while there is something to put into it:
+    /// A buffer that exists only while bytes are available:
     ///
     /// ```
     /// # wakeful::block_on(async {
@@ -50,15 +50,15 @@ impl TcpStream {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     #[track_caller]
-    pub fn readable(&self) -> Wait<'_> {
-        Wait::readable(&self.io)
+    pub fn readable(&self) -> Readable<'_> {
+        ready::readable(&self.io)
     }
 
-    /// Waits until something can be written, or an error waits to be told.
+    /// Waits until a write would not block: room in the kernel's buffer, or an error.
     ///
     /// # Errors
     ///
-    /// When the stream's runtime has ended.
+    /// An error when the stream's runtime has ended.
     ///
     /// # Panics
     ///
@@ -81,15 +81,15 @@ impl TcpStream {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     #[track_caller]
-    pub fn writable(&self) -> Wait<'_> {
-        Wait::writable(&self.io)
+    pub fn writable(&self) -> Writable<'_> {
+        ready::writable(&self.io)
     }
 
-    /// Waits for any readiness in `interest` and says what there is.
+    /// Waits for any readiness in `interest` and returns it.
     ///
     /// # Errors
     ///
-    /// When the stream's runtime has ended.
+    /// An error when the stream's runtime has ended.
     ///
     /// # Panics
     ///
@@ -114,14 +114,14 @@ impl TcpStream {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     #[track_caller]
-    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
-        WaitReady::new(&self.io, interest)
+    pub fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
+        ready::ready(&self.io, interest)
     }
 
-    /// Polls for bytes that the next read will return, for use in hand-written futures.
+    /// Polls for bytes and copies them; the next read returns them again. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`peek`](Self::peek) is better off:
-    /// dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`peek`](Self::peek) where a future can be kept,
+    /// because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -131,85 +131,99 @@ impl TcpStream {
         stream::poll_peek(&self.io, cx, buf)
     }
 
-    /// Polls for something to read, for use in hand-written futures.
+    /// Polls until a read would not block. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`readable`](Self::readable) is better
-    /// off: dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`readable`](Self::readable) where a future can be
+    /// kept, because dropping it removes its waker.
     ///
     /// # Errors
     ///
     /// As [`readable`](Self::readable).
     #[track_caller]
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        stream::poll_ready(&self.io, Interest::READABLE, cx)
+        ready::poll_ready(
+            &self.io,
+            Interest::READABLE,
+            "TcpStream::poll_read_ready",
+            cx,
+        )
     }
 
-    /// Polls for room to write, for use in hand-written futures.
+    /// Polls until a write would not block. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`writable`](Self::writable) is better
-    /// off: dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`writable`](Self::writable) where a future can be
+    /// kept, because dropping it removes its waker.
     ///
     /// # Errors
     ///
     /// As [`writable`](Self::writable).
     #[track_caller]
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        stream::poll_ready(&self.io, Interest::WRITABLE, cx)
+        ready::poll_ready(
+            &self.io,
+            Interest::WRITABLE,
+            "TcpStream::poll_write_ready",
+            cx,
+        )
     }
 
-    /// Reads what is there now, without waiting.
+    /// Reads available bytes, without waiting.
     ///
-    /// It relies on what the runtime has been told so far, so wait for
+    /// It uses the readiness that the runtime has received so far, so wait for
     /// [`readable`](Self::readable) before the first call.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is known to be there; else as [`read`](Self::read).
+    /// `WouldBlock` when no data is known to be available; otherwise as [`read`](Self::read).
     ///
     /// # Examples
     ///
     /// See [`readable`](Self::readable).
     #[inline]
+    #[track_caller]
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         stream::try_read(&self.io, buf)
     }
 
-    /// Reads what is there now into several buffers, without waiting.
+    /// Reads available bytes into several buffers, without waiting.
     ///
     /// # Errors
     ///
     /// As [`try_read`](Self::try_read).
+    #[track_caller]
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         stream::try_read_vectored(&self.io, bufs)
     }
 
-    /// Writes what the kernel takes now, without waiting.
+    /// Writes as many bytes as the kernel accepts, without waiting.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the kernel is not known to take anything; else as [`write`](Self::write).
+    /// `WouldBlock` when the kernel is not known to have room; otherwise as [`write`](Self::write).
     #[inline]
+    #[track_caller]
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         stream::try_write(&self.io, buf)
     }
 
-    /// Writes what the kernel takes now out of several buffers, without waiting.
+    /// Writes as many bytes from several buffers as the kernel accepts, without waiting.
     ///
     /// # Errors
     ///
     /// As [`try_write`](Self::try_write).
+    #[track_caller]
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         stream::try_write_vectored(&self.io, bufs)
     }
 
-    /// Runs an I/O call of your own if the stream is ready for it.
+    /// Runs a custom I/O call if the stream is ready for it.
     ///
-    /// The call must act on this socket, must not block, and must return `WouldBlock` only when the
-    /// kernel said so, since that makes the runtime wait for the next event.
+    /// The call must use this socket and must not block. It must return `WouldBlock` only when the
+    /// kernel did, because that makes the runtime wait for the next event.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the stream is not known to be ready; else what the call returns.
+    /// `WouldBlock` when the stream is not known to be ready; otherwise the error of the call.
     ///
     /// # Examples
     ///
@@ -222,13 +236,14 @@ impl TcpStream {
     /// use wakeful::io::Interest;
     ///
     /// let result = stream.try_io(Interest::READABLE, || {
-    ///     // Any call on this descriptor; here one that never gets to run.
+    ///     // Any call on this descriptor. This one does not run, because the stream is not readable.
     ///     Err::<(), _>(std::io::Error::other(format!("{:?}", stream.as_fd())))
     /// });
     /// assert_eq!(result.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     /// # drop(peer);
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
+    #[track_caller]
     pub fn try_io<R>(
         &self,
         interest: Interest,
@@ -237,16 +252,16 @@ impl TcpStream {
         self.io.try_io(interest, |_socket| call())
     }
 
-    /// Runs an I/O call of your own whenever the stream is ready, until it does not say
-    /// `WouldBlock`; see [`try_io`](Self::try_io) for what it has to keep to.
+    /// Runs a custom I/O call whenever the stream is ready, until it returns something other than
+    /// `WouldBlock`. [`try_io`](Self::try_io) lists the rules for the call.
     ///
     /// # Errors
     ///
-    /// What the call returns.
+    /// The error of the call.
     ///
     /// # Cancel safety
     ///
-    /// As safe as the call: no readiness is lost.
+    /// As safe as the call. No readiness is lost.
     #[track_caller]
     pub fn async_io<R>(
         &self,

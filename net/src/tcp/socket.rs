@@ -1,24 +1,26 @@
-//! `TcpSocket`: a TCP socket before it has become a listener or a stream, for options that have to
-//! be set before.
+//! `TcpSocket`: a TCP socket before it is a listener or a stream, for options that must be set
+//! first.
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use socket2::Domain;
 
 use super::{Connect, TcpListener};
-use crate::error::context;
+use crate::address::Address;
+use crate::error::with_context;
+use crate::fd::impl_fd_traits;
 use crate::listen;
-use crate::socket::{Family, create, register};
+use crate::socket::{Family, new_socket, register};
 use crate::sys;
 
 /// A TCP socket that is neither listening nor connected yet.
 ///
 /// It exists for options that must be set first: buffer sizes, the backlog, sharing a port, the
 /// local address of an outgoing connection. [`TcpListener::bind`] and
-/// [`TcpStream::connect`](super::TcpStream::connect) do the usual in one step.
+/// [`TcpStream::connect`](super::TcpStream::connect) cover the usual case in one step.
 ///
 /// # Examples
 ///
@@ -46,30 +48,29 @@ pub struct TcpSocket {
 }
 
 impl TcpSocket {
-    /// Makes an IPv4 socket, non-blocking and close-on-exec.
+    /// Creates an IPv4 socket, non-blocking and close-on-exec.
     ///
     /// # Errors
     ///
     /// EMFILE, ENFILE, ENOBUFS, ENOMEM.
     pub fn new_v4() -> io::Result<Self> {
         Ok(Self {
-            socket: create(Domain::IPV4)?,
+            socket: new_socket(Domain::IPV4, Family::Tcp)?,
         })
     }
 
-    /// Makes an IPv6 socket, non-blocking and close-on-exec.
+    /// Creates an IPv6 socket, non-blocking and close-on-exec.
     ///
     /// # Errors
     ///
     /// EMFILE, ENFILE, ENOBUFS, ENOMEM; EAFNOSUPPORT where IPv6 is off.
     pub fn new_v6() -> io::Result<Self> {
         Ok(Self {
-            socket: create(Domain::IPV6)?,
+            socket: new_socket(Domain::IPV6, Family::Tcp)?,
         })
     }
 
-    /// Takes over a socket of the standard library that may or may not be connected, and makes it
-    /// non-blocking.
+    /// Converts a socket of the standard library, connected or not, and makes it non-blocking.
     ///
     /// # Errors
     ///
@@ -81,12 +82,12 @@ impl TcpSocket {
         })
     }
 
-    /// Lets [`bind`](Self::bind) take an address on which old connections are in TIME_WAIT
+    /// Allows [`bind`](Self::bind) to an address with old connections in TIME_WAIT
     /// (`SO_REUSEADDR`); off by default here, on in [`TcpListener::bind`].
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_reuseaddr(&self, reuse: bool) -> io::Result<()> {
         self.socket.set_reuse_address(reuse)
     }
@@ -95,17 +96,17 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn reuseaddr(&self) -> io::Result<bool> {
         self.socket.reuse_address()
     }
 
-    /// Lets several sockets of one user listen on one address; the kernel deals connections out
-    /// among them (`SO_REUSEPORT`). This is how one runtime per thread shares a port.
+    /// Allows several sockets of one user to listen on one address (`SO_REUSEPORT`). The kernel
+    /// distributes connections among them, so that one runtime per thread can share a port.
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_reuseport(&self, reuse: bool) -> io::Result<()> {
         self.socket.set_reuse_port(reuse)
     }
@@ -114,20 +115,20 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn reuseport(&self) -> io::Result<bool> {
         self.socket.reuse_port()
     }
 
-    /// Asks for a size of the kernel's buffer of outgoing bytes (`SO_SNDBUF`).
+    /// Requests a size for the kernel's buffer of outgoing bytes (`SO_SNDBUF`).
     ///
     /// # Units
     ///
-    /// Bytes; Linux doubles them for its own bookkeeping and keeps to `net.core.wmem_max`.
+    /// Bytes. Linux doubles the size for its own bookkeeping, and limits it to `net.core.wmem_max`.
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_send_buffer_size(&self, bytes: u32) -> io::Result<()> {
         self.socket.set_send_buffer_size(kernel_size(bytes))
     }
@@ -136,20 +137,20 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn send_buffer_size(&self) -> io::Result<u32> {
         Ok(u32::try_from(self.socket.send_buffer_size()?).unwrap_or(u32::MAX))
     }
 
-    /// Asks for a size of the kernel's buffer of incoming bytes (`SO_RCVBUF`).
+    /// Requests a size for the kernel's buffer of incoming bytes (`SO_RCVBUF`).
     ///
     /// # Units
     ///
-    /// Bytes; Linux doubles them for its own bookkeeping and keeps to `net.core.rmem_max`.
+    /// Bytes. Linux doubles the size for its own bookkeeping, and limits it to `net.core.rmem_max`.
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_recv_buffer_size(&self, bytes: u32) -> io::Result<()> {
         self.socket.set_recv_buffer_size(kernel_size(bytes))
     }
@@ -158,7 +159,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
         Ok(u32::try_from(self.socket.recv_buffer_size()?).unwrap_or(u32::MAX))
     }
@@ -167,7 +168,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
         self.socket.set_keepalive(keepalive)
     }
@@ -176,7 +177,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn keepalive(&self) -> io::Result<bool> {
         self.socket.keepalive()
     }
@@ -185,7 +186,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
         self.socket.set_linger(linger)
     }
@@ -194,7 +195,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_zero_linger(&self) -> io::Result<()> {
         self.set_linger(Some(Duration::ZERO))
     }
@@ -203,7 +204,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
         self.socket.linger()
     }
@@ -213,7 +214,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
         self.socket.set_tcp_nodelay(nodelay)
     }
@@ -222,7 +223,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn nodelay(&self) -> io::Result<bool> {
         self.socket.tcp_nodelay()
     }
@@ -242,7 +243,7 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn tos_v4(&self) -> io::Result<u32> {
         self.socket.tos_v4()
     }
@@ -271,21 +272,21 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockname(2); none in practice.
+    /// As getsockname(2): none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.socket.as_fd())?.to_inet()
+        SocketAddr::from_kernel(Some(&sys::local_addr(self.socket.as_fd())?))
     }
 
     /// Reads and clears the socket's pending error (`SO_ERROR`).
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         sys::take_error(self.socket.as_fd())
     }
 
-    /// Gives the socket a local address; port 0 asks the system for a free one.
+    /// Binds the socket to a local address; port 0 selects a free port.
     ///
     /// # Errors
     ///
@@ -293,7 +294,7 @@ impl TcpSocket {
     pub fn bind(&self, address: SocketAddr) -> io::Result<()> {
         self.socket
             .bind(&address.into())
-            .map_err(|err| context("bind", address, err))
+            .map_err(|err| with_context("bind", address, err))
     }
 
     /// Connects to an address.
@@ -308,16 +309,16 @@ impl TcpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, the attempt is given up and the socket closed.
+    /// Safe. Dropping the future ends the attempt and closes the socket.
     #[track_caller]
     pub fn connect(self, address: SocketAddr) -> Connect {
         Connect::with_socket(self.socket, address)
     }
 
-    /// Listens for connections, of which the kernel keeps up to `backlog` until they are accepted.
+    /// Listens for connections. The kernel queues up to `backlog` of them until they are accepted.
     ///
-    /// It is no limit on the number of clients; connections beyond it are asked to try again
-    /// later. Linux caps it at `net.core.somaxconn`.
+    /// The backlog does not limit the number of clients: the kernel drops requests beyond it, and
+    /// clients repeat them. Linux caps it at `net.core.somaxconn`.
     ///
     /// # Errors
     ///
@@ -326,48 +327,26 @@ impl TcpSocket {
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
         let listening = listen::listen(&self.socket, backlog);
         if let Err(err) = listening {
             return Err(match self.local_addr() {
-                Ok(address) => context("listen", address, err),
-                Err(_unknown) => context("listen", "(unknown address)", err),
+                Ok(address) => with_context("listen", address, err),
+                Err(_unknown) => with_context("listen", "(unknown address)", err),
             });
         }
         let io = register(self.socket, Family::Tcp)?;
-        // `as_fd` has let anybody duplicate it.
+        // User code could duplicate the descriptor through `as_fd`.
         io.mark_duplicated();
         Ok(TcpListener::from_io(io))
     }
 }
 
-/// The kernel takes sizes as a C `int` and would read larger ones as negative.
+/// Limits a size to the range of a C `int`, because the kernel reads larger ones as negative.
 fn kernel_size(bytes: u32) -> usize {
     bytes.min(i32::MAX as u32) as usize
 }
 
-impl AsFd for TcpSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-impl AsRawFd for TcpSocket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
-    }
-}
-
-impl From<TcpSocket> for OwnedFd {
-    fn from(socket: TcpSocket) -> Self {
-        socket.socket.into()
-    }
-}
-
-impl IntoRawFd for TcpSocket {
-    fn into_raw_fd(self) -> RawFd {
-        self.socket.into_raw_fd()
-    }
-}
+impl_fd_traits!(plain TcpSocket);

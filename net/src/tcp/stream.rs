@@ -1,8 +1,8 @@
-//! `TcpStream`: one connection, and how to read and write.
+//! `TcpStream`: one connection; reading and writing.
 //!
-//! What happens on the wire is in `crate::stream`; this file says what each operation promises.
-//! How to connect is in `connect`, waiting without transferring in `ready`, splitting and changing
-//! owners in `convert`, socket options in `options`.
+//! The operations are implemented in `crate::stream`; this file documents them. Connecting is in
+//! `connect`, waiting without transferring in `ready`, splitting and conversions in `convert`,
+//! socket options in `options`.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
@@ -12,20 +12,21 @@ use crate::stream::{self, Peek, Read, ReadExact, ReadVectored, Write, WriteAll, 
 
 /// A TCP connection.
 ///
-/// All operations take `&self`: one task may read while another writes, and several may wait for
-/// the same direction. Dropping the stream closes the connection; bytes that were written are
-/// still delivered.
+/// All operations take `&self`: one task can read while another writes, and several can wait for
+/// the same direction. Dropping the stream closes the connection. Bytes that were written are still
+/// delivered.
 ///
 /// # Errors
 ///
-/// Reading and writing hand errors on as the kernel gives them: `ConnectionReset` (ECONNRESET),
-/// `TimedOut` (ETIMEDOUT), and for writing `BrokenPipe` (EPIPE; no signal is ever raised). They end
-/// this connection only. `Interrupted` and (but for the `try_` methods) `WouldBlock` never appear.
-/// Operations on a stream whose runtime has ended fail.
+/// Reading and writing return the kernel's errors: `ConnectionReset` (ECONNRESET), `TimedOut`
+/// (ETIMEDOUT), and for writing `BrokenPipe` (EPIPE, without a signal). They end this connection
+/// only. `Interrupted` is never returned, and `WouldBlock` only by the `try_` methods. Operations
+/// on a stream whose runtime has ended fail.
 ///
 /// # Panics
 ///
-/// Operations panic when polled on a thread that does not run the stream's runtime.
+/// Operations panic when polled on a thread that does not run the stream's runtime; the `try_` and
+/// `poll_` methods when called there.
 ///
 /// # Examples
 ///
@@ -57,10 +58,10 @@ impl TcpStream {
         Self { io }
     }
 
-    /// Reads some bytes, as soon as there are any, and says how many.
+    /// Reads some bytes, as soon as any are available, and returns how many.
     ///
-    /// `Ok(0)` is the end of the stream: the peer has shut its writing direction down. An empty
-    /// `buf` gives `Ok(0)` at once and means nothing.
+    /// `Ok(0)` is the end of the stream: the peer has shut its writing direction down. With an
+    /// empty `buf` it is returned at once and has no meaning.
     ///
     /// # Errors
     ///
@@ -72,7 +73,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: bytes are taken only in the poll that returns them.
+    /// Safe. Bytes are taken only in the poll that returns them.
     ///
     /// # Examples
     ///
@@ -95,7 +96,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: bytes are taken only in the poll that returns them.
+    /// Safe. Bytes are taken only in the poll that returns them.
     ///
     /// # Examples
     ///
@@ -122,8 +123,9 @@ impl TcpStream {
     ///
     /// # Errors
     ///
-    /// `UnexpectedEof` when the stream ends first; the message says after how many bytes, and they
-    /// are in the buffer. Else as [`read`](Self::read), and how many bytes were read is not known.
+    /// `UnexpectedEof` when the stream ends first: the bytes before the end are in the buffer, and
+    /// the message contains their number. Otherwise as [`read`](Self::read); then the number of
+    /// bytes read is unknown.
     ///
     /// # Panics
     ///
@@ -131,8 +133,8 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Not safe: dropped early, it has taken bytes out of the stream, and nothing tells how many of
-    /// them lie in the buffer.
+    /// Not safe. A future that is dropped before it completes has taken bytes from the stream, and
+    /// their number in the buffer is unknown.
     ///
     /// # Examples
     ///
@@ -151,7 +153,7 @@ impl TcpStream {
         ReadExact::new(&self.io, buf)
     }
 
-    /// Copies bytes that the next read will return, as soon as there are any.
+    /// Copies bytes as soon as any are available. The next read returns them again.
     ///
     /// # Errors
     ///
@@ -163,7 +165,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: it takes nothing.
+    /// Safe. No bytes are taken.
     ///
     /// # Examples
     ///
@@ -183,9 +185,9 @@ impl TcpStream {
         Peek::new(&self.io, buf)
     }
 
-    /// Writes some bytes, as soon as the kernel takes any, and says how many.
+    /// Writes some bytes, as soon as the kernel has room, and returns how many.
     ///
-    /// An empty `buf` gives `Ok(0)` at once.
+    /// With an empty `buf` it returns `Ok(0)` at once.
     ///
     /// # Errors
     ///
@@ -197,7 +199,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it wrote nothing.
+    /// Safe. A future that is dropped before it completes has written nothing.
     ///
     /// # Examples
     ///
@@ -220,7 +222,7 @@ impl TcpStream {
         Write::new(&self.io, buf)
     }
 
-    /// Writes some bytes out of several buffers, one after another (at most 1,024 of them).
+    /// Writes some bytes from several buffers, one after another (at most 1,024 of them).
     ///
     /// # Errors
     ///
@@ -232,7 +234,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it wrote nothing.
+    /// Safe. A future that is dropped before it completes has written nothing.
     ///
     /// # Examples
     ///
@@ -253,11 +255,11 @@ impl TcpStream {
         WriteVectored::new(&self.io, bufs)
     }
 
-    /// Writes everything, waiting as often as the peer makes it wait.
+    /// Writes the whole buffer, waiting for room as often as needed.
     ///
     /// # Errors
     ///
-    /// See [`TcpStream`]; how many bytes were written before the error is not known.
+    /// See [`TcpStream`]. The number of bytes written before the error is unknown.
     ///
     /// # Panics
     ///
@@ -265,8 +267,8 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Not safe: dropped early, it wrote an unknown part. Two tasks that write at once may mix
-    /// their parts.
+    /// Not safe. A future that is dropped before it completes has written an unknown part. The
+    /// parts of two tasks that write at once can be interleaved.
     ///
     /// # Examples
     ///

@@ -1,5 +1,5 @@
-//! `UdpSocket::bind` and `connect` and their futures: look up, then take the first address that can
-//! be had.
+//! `UdpSocket::bind` and `connect` and their futures, which look a name up and use the first
+//! available address.
 
 use std::future::Future;
 use std::io;
@@ -12,18 +12,17 @@ use std::task::{Context, Poll, ready};
 use socket2::Domain;
 
 use super::UdpSocket;
-use crate::datagram::{Family, create, register};
-use crate::error::{context, more_useful};
-use crate::lookup::{LookupHost, SocketAddrs, ToSocketAddrs, lookup_host};
-use crate::outside;
+use crate::call_site::require_runtime;
+use crate::lookup::{LookupHost, ToSocketAddrs, lookup_host};
+use crate::socket::{Family, new_socket, register_writable};
 use crate::sys;
 
 impl UdpSocket {
-    /// Makes a socket and binds it to the first of the addresses that can be had.
+    /// Creates a socket and binds it to the first of the addresses that is available.
     ///
-    /// Port 0 asks the system for a free port; see [`local_addr`](Self::local_addr). No option is
-    /// set on the socket. For one that needs options before it is bound (`SO_REUSEPORT`), make it
-    /// with `socket2` and hand it to [`from_std`](Self::from_std).
+    /// Port 0 selects a free port; see [`local_addr`](Self::local_addr). No option is set on the
+    /// socket. If it needs options before it is bound (`SO_REUSEPORT`), create it with `socket2`
+    /// and pass it to [`from_std`](Self::from_std).
     ///
     /// # Errors
     ///
@@ -38,7 +37,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it bound nothing.
+    /// Safe. A future that is dropped before it completes has bound nothing.
     ///
     /// # Examples
     ///
@@ -56,16 +55,18 @@ impl UdpSocket {
         }
     }
 
-    /// Sets where [`send`](Self::send) sends to, and from whom alone datagrams are received.
+    /// Sets the address that [`send`](Self::send) sends to and datagrams are received from.
     ///
-    /// Nothing is sent, and nobody need be there: the first of the addresses to which there is a
-    /// route is taken. Connecting again replaces the address.
+    /// Datagrams from other addresses are no longer received. Nothing is sent, and no socket has to
+    /// be bound to the address: the first address to which there is a route is used. Connecting
+    /// again replaces the address.
     ///
     /// # Errors
     ///
     /// `NetworkUnreachable`, `AddrNotAvailable`, `InvalidInput` (an IPv6 address for an IPv4 socket
-    /// is EAFNOSUPPORT) and others as connect(2); that of the last address that got furthest. The
-    /// message names the address; see [`SocketError`](crate::SocketError) for the errno.
+    /// is EAFNOSUPPORT) and others as connect(2). When several addresses failed, the error of the
+    /// last one that was reachable from this machine. The message names the address; see
+    /// [`SocketError`](crate::SocketError) for the errno.
     ///
     /// # Panics
     ///
@@ -73,7 +74,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it changed nothing.
+    /// Safe. A future that is dropped before it completes has changed nothing.
     ///
     /// # Examples
     ///
@@ -109,16 +110,16 @@ impl Future for Bind {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        outside::refuse("UdpSocket::bind", this.caller);
+        require_runtime(("UdpSocket::bind", this.caller));
         let addresses = ready!(Pin::new(&mut this.lookup).poll(cx))?;
-        Poll::Ready(first_of(addresses, "bind", bind_one))
+        Poll::Ready(addresses.try_each("bind", bind_one))
     }
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = create(Domain::for_address(address))?;
+    let socket = new_socket(Domain::for_address(address), Family::Udp)?;
     socket.bind(&address.into())?;
-    Ok(UdpSocket::from_io(register(socket, Family::Udp)?))
+    Ok(UdpSocket::from_io(register_writable(socket, Family::Udp)?))
 }
 
 /// The future of [`UdpSocket::connect`].
@@ -135,34 +136,10 @@ impl Future for Connect<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        outside::refuse("UdpSocket::connect", this.caller);
+        require_runtime(("UdpSocket::connect", this.caller));
         let addresses = ready!(Pin::new(&mut this.lookup).poll(cx))?;
         let fd = this.socket.io().get_ref().as_fd();
-        // It only writes the address down: there is nothing to wait for.
-        Poll::Ready(first_of(addresses, "connect", |address| {
-            sys::connect(fd, &address.into())
-        }))
+        // connect(2) only stores the address, so there is nothing to wait for.
+        Poll::Ready(addresses.try_each("connect", |address| sys::connect(fd, &address.into())))
     }
-}
-
-/// Tries one address after another and keeps the most useful of the errors.
-fn first_of<T>(
-    addresses: SocketAddrs,
-    operation: &'static str,
-    attempt: impl Fn(SocketAddr) -> io::Result<T>,
-) -> io::Result<T> {
-    let mut failure = None;
-    for address in addresses {
-        match attempt(address) {
-            Ok(done) => return Ok(done),
-            Err(err) => failure = Some(more_useful(failure, context(operation, address, err))),
-        }
-    }
-    Err(failure.unwrap_or_else(|| no_address(operation)))
-}
-
-/// The error for a list of addresses that is empty.
-pub(super) fn no_address(operation: &'static str) -> io::Error {
-    let cause = io::Error::new(io::ErrorKind::InvalidInput, "no address was given or found");
-    context(operation, "(no address)", cause)
 }

@@ -6,7 +6,7 @@ mod ready;
 mod send_to;
 mod socket;
 
-pub use crate::datagram::{Recv, RecvFrom, Send, Wait, WaitReady};
+pub use crate::datagram::{Readable, ReadyFuture, Recv, RecvFrom, Send, Writable};
 pub use bind::{Bind, Connect};
 pub use send_to::SendTo;
 pub use socket::{PeekSender, UdpSocket};

@@ -1,5 +1,5 @@
-//! The socket options of a `UdpSocket`, multicast among them. Those that are not here are one call
-//! away: `socket2::SockRef::from(&socket)`.
+//! Socket options of a `UdpSocket`, with multicast. For other options use
+//! `socket2::SockRef::from(&socket)`.
 //!
 //! Source: ip(7), ipv6(7), udp(7), socket(7).
 
@@ -19,7 +19,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2); none in practice.
+    /// As setsockopt(2): none in practice.
     pub fn set_broadcast(&self, broadcast: bool) -> io::Result<()> {
         self.options().set_broadcast(broadcast)
     }
@@ -28,7 +28,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn broadcast(&self) -> io::Result<bool> {
         self.options().broadcast()
     }
@@ -46,7 +46,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn ttl(&self) -> io::Result<u32> {
         self.options().ttl_v4()
     }
@@ -64,7 +64,7 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn tos_v4(&self) -> io::Result<u32> {
         self.options().tos_v4()
     }
@@ -82,12 +82,12 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn tclass_v6(&self) -> io::Result<u32> {
         self.options().tclass_v6()
     }
 
-    /// Sends and receives through one network interface only, or through any (`SO_BINDTODEVICE`).
+    /// Restricts the socket to one network interface, or to none with `None` (`SO_BINDTODEVICE`).
     ///
     /// # Errors
     ///
@@ -100,12 +100,12 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn device(&self) -> io::Result<Option<Vec<u8>>> {
         self.options().device()
     }
 
-    /// Says whether this machine gets its own IPv4 multicasts back (`IP_MULTICAST_LOOP`); on by
+    /// Sets whether this machine receives its own IPv4 multicasts (`IP_MULTICAST_LOOP`); on by
     /// default.
     ///
     /// # Errors
@@ -115,11 +115,12 @@ impl UdpSocket {
         self.options().set_multicast_loop_v4(on)
     }
 
-    /// Returns what [`set_multicast_loop_v4`](Self::set_multicast_loop_v4) set, or the system's default.
+    /// Returns what [`set_multicast_loop_v4`](Self::set_multicast_loop_v4) set, or the system's
+    /// default.
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn multicast_loop_v4(&self) -> io::Result<bool> {
         self.options().multicast_loop_v4()
     }
@@ -133,16 +134,17 @@ impl UdpSocket {
         self.options().set_multicast_ttl_v4(ttl)
     }
 
-    /// Returns what [`set_multicast_ttl_v4`](Self::set_multicast_ttl_v4) set, or the system's default.
+    /// Returns what [`set_multicast_ttl_v4`](Self::set_multicast_ttl_v4) set, or the system's
+    /// default.
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
         self.options().multicast_ttl_v4()
     }
 
-    /// Says whether this machine gets its own IPv6 multicasts back (`IPV6_MULTICAST_LOOP`); on by
+    /// Sets whether this machine receives its own IPv6 multicasts (`IPV6_MULTICAST_LOOP`); on by
     /// default.
     ///
     /// # Errors
@@ -152,22 +154,23 @@ impl UdpSocket {
         self.options().set_multicast_loop_v6(on)
     }
 
-    /// Returns what [`set_multicast_loop_v6`](Self::set_multicast_loop_v6) set, or the system's default.
+    /// Returns what [`set_multicast_loop_v6`](Self::set_multicast_loop_v6) set, or the system's
+    /// default.
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn multicast_loop_v6(&self) -> io::Result<bool> {
         self.options().multicast_loop_v6()
     }
 
     /// Joins an IPv4 multicast group on the interface with the given address (`IP_ADD_MEMBERSHIP`);
-    /// `0.0.0.0` leaves the choice of interface to the system.
+    /// `0.0.0.0` lets the system select the interface.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when `group` is no multicast address, ENODEV when there is no such interface,
-    /// `AddrInUse` when the socket is in the group already.
+    /// `InvalidInput` when `group` is not a multicast address, ENODEV when there is no such
+    /// interface, `AddrInUse` when the socket is in the group already.
     ///
     /// # Examples
     ///
@@ -182,7 +185,7 @@ impl UdpSocket {
     }
 
     /// Joins an IPv6 multicast group on the interface with the given index (`IPV6_ADD_MEMBERSHIP`);
-    /// 0 leaves the choice of interface to the system.
+    /// 0 lets the system select the interface.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! Waiting for a `UdpSocket` without transferring, and system calls that this package does not have.
+//! Waiting for a `UdpSocket` without transferring, and system calls that this package does not
+//! have.
 
 use std::future::Future;
 use std::io;
@@ -6,18 +7,18 @@ use std::task::{Context, Poll};
 
 use wakeful::io::Interest;
 
-use super::{UdpSocket, Wait, WaitReady};
-use crate::datagram;
+use super::{Readable, ReadyFuture, UdpSocket, Writable};
+use crate::ready;
 
 impl UdpSocket {
-    /// Waits until there is something to receive: a datagram or an error.
+    /// Waits until a receive would not block: a datagram or an error.
     ///
-    /// It may return although [`try_recv`](Self::try_recv) then says `WouldBlock`, as when another
-    /// task was faster.
+    /// [`try_recv`](Self::try_recv) can still return `WouldBlock` afterwards, for example when
+    /// another task was faster.
     ///
     /// # Errors
     ///
-    /// When the socket's runtime has ended.
+    /// An error when the socket's runtime has ended.
     ///
     /// # Panics
     ///
@@ -29,7 +30,7 @@ impl UdpSocket {
     ///
     /// # Examples
     ///
-    /// Every datagram that is there, without waiting for each:
+    /// Receives all available datagrams after one wait:
     ///
     /// ```
     /// # use wakeful_net::UdpSocket;
@@ -48,15 +49,15 @@ impl UdpSocket {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     #[track_caller]
-    pub fn readable(&self) -> Wait<'_> {
-        Wait::readable(self.io())
+    pub fn readable(&self) -> Readable<'_> {
+        ready::readable(self.io())
     }
 
-    /// Waits until something can be sent, or an error waits to be told.
+    /// Waits until a send would not block: room in the kernel's buffer, or an error.
     ///
     /// # Errors
     ///
-    /// When the socket's runtime has ended.
+    /// An error when the socket's runtime has ended.
     ///
     /// # Panics
     ///
@@ -66,15 +67,15 @@ impl UdpSocket {
     ///
     /// Safe.
     #[track_caller]
-    pub fn writable(&self) -> Wait<'_> {
-        Wait::writable(self.io())
+    pub fn writable(&self) -> Writable<'_> {
+        ready::writable(self.io())
     }
 
-    /// Waits for any readiness in `interest` and says what there is.
+    /// Waits for any readiness in `interest` and returns it.
     ///
     /// # Errors
     ///
-    /// When the socket's runtime has ended.
+    /// An error when the socket's runtime has ended.
     ///
     /// # Panics
     ///
@@ -84,41 +85,52 @@ impl UdpSocket {
     ///
     /// Safe.
     #[track_caller]
-    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
-        WaitReady::new(self.io(), interest)
+    pub fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
+        ready::ready(self.io(), interest)
     }
 
-    /// Polls for something to receive, for use in hand-written futures.
+    /// Polls until a receive would not block. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`readable`](Self::readable) is better
-    /// off: dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`readable`](Self::readable) where a future can be
+    /// kept, because dropping it removes its waker.
     ///
     /// # Errors
     ///
     /// As [`readable`](Self::readable).
     #[track_caller]
     pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        datagram::poll_ready(self.io(), Interest::READABLE, cx)
+        ready::poll_ready(
+            self.io(),
+            Interest::READABLE,
+            "UdpSocket::poll_recv_ready",
+            cx,
+        )
     }
 
-    /// Polls for room to send; as [`poll_recv_ready`](Self::poll_recv_ready).
+    /// Polls until a send would not block; as [`poll_recv_ready`](Self::poll_recv_ready).
     ///
     /// # Errors
     ///
     /// As [`writable`](Self::writable).
     #[track_caller]
     pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        datagram::poll_ready(self.io(), Interest::WRITABLE, cx)
+        ready::poll_ready(
+            self.io(),
+            Interest::WRITABLE,
+            "UdpSocket::poll_send_ready",
+            cx,
+        )
     }
 
-    /// Runs an I/O call of your own if the socket is ready for it.
+    /// Runs a custom I/O call if the socket is ready for it.
     ///
-    /// The call must act on this socket, must not block, and must return `WouldBlock` only when the
-    /// kernel said so, since that makes the runtime wait for the next event.
+    /// The call must use this socket and must not block. It must return `WouldBlock` only when the
+    /// kernel did, because that makes the runtime wait for the next event.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the socket is not known to be ready; else what the call returns.
+    /// `WouldBlock` when the socket is not known to be ready; otherwise the error of the call.
+    #[track_caller]
     pub fn try_io<R>(
         &self,
         interest: Interest,
@@ -127,16 +139,16 @@ impl UdpSocket {
         self.io().try_io(interest, |_socket| call())
     }
 
-    /// Runs an I/O call of your own whenever the socket is ready, until it does not say
-    /// `WouldBlock`; see [`try_io`](Self::try_io) for what it has to keep to.
+    /// Runs a custom I/O call whenever the socket is ready, until it returns something other than
+    /// `WouldBlock`. [`try_io`](Self::try_io) lists the rules for the call.
     ///
     /// # Errors
     ///
-    /// What the call returns.
+    /// The error of the call.
     ///
     /// # Cancel safety
     ///
-    /// As safe as the call: no readiness is lost.
+    /// As safe as the call. No readiness is lost.
     #[track_caller]
     pub fn async_io<R>(
         &self,

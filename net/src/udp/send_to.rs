@@ -1,4 +1,4 @@
-//! `UdpSocket::send_to` and its future: look up where to, then wait for room and send.
+//! `UdpSocket::send_to` and its future, which looks a name up, waits for room and sends.
 
 use std::future::Future;
 use std::io;
@@ -9,9 +9,9 @@ use socket2::SockAddr;
 use wakeful::io::{Interest, Readiness};
 
 use super::UdpSocket;
-use super::bind::no_address;
-use crate::datagram::{Socket, poll_io};
+use crate::error::no_address;
 use crate::lookup::{LookupHost, ToSocketAddrs, lookup_host};
+use crate::socket::Socket;
 
 /// The future of [`UdpSocket::send_to`].
 #[must_use = "futures do nothing unless polled or awaited"]
@@ -21,9 +21,9 @@ pub struct SendTo<'a> {
     target: Target,
 }
 
-/// Where the datagram goes.
+/// Destination of the datagram.
 enum Target {
-    Asked(LookupHost),
+    Lookup(LookupHost),
     Known(SockAddr),
 }
 
@@ -34,7 +34,7 @@ impl<'a> SendTo<'a> {
         Self {
             readiness: readiness.operation("UdpSocket::send_to"),
             buf,
-            target: Target::Asked(lookup_host(target)),
+            target: Target::Lookup(lookup_host(target)),
         }
     }
 }
@@ -47,13 +47,13 @@ impl Future for SendTo<'_> {
         loop {
             match &mut this.target {
                 Target::Known(target) => {
-                    return poll_io(&mut this.readiness, cx, |socket| {
-                        socket.send_to(this.buf, target)
-                    });
+                    let (readiness, buf) = (&mut this.readiness, this.buf);
+                    return readiness.poll_io(cx, |socket| socket.send_to(buf, target));
                 }
-                Target::Asked(lookup) => {
+                Target::Lookup(lookup) => {
                     let mut addresses = ready!(Pin::new(lookup).poll(cx))?;
-                    // Only the first, as tokio: whether one of them answers nobody can tell.
+                    // Only the first, as in tokio, because nothing reports whether it is the right
+                    // one.
                     let Some(first) = addresses.next() else {
                         return Poll::Ready(Err(no_address("send to")));
                     };

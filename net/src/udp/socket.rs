@@ -1,45 +1,46 @@
-//! `UdpSocket`: sending and receiving datagrams over IP, and what it is made from and into.
+//! `UdpSocket`: sending and receiving datagrams over IP, and conversions from and to std.
 //!
-//! What happens on the wire is in `crate::datagram`; this file says what each operation promises.
-//! Binding and connecting are in `bind`, waiting without transferring in `ready`, options in
-//! `options`.
+//! The operations are implemented in `crate::datagram`; this file documents them. Binding and
+//! connecting are in `bind`, waiting without transferring in `ready`, options in `options`.
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use super::{Recv, RecvFrom, Send, SendTo};
-use crate::address::RawAddress;
-use crate::datagram::{self, Family, Io, Mode, adopt, expose};
+use crate::datagram;
+use crate::fd::impl_fd_traits;
 use crate::lookup::ToSocketAddrs;
-use crate::sys;
+use crate::socket::{Family, Io, Mode, register_foreign};
 
 /// A UDP socket.
 ///
-/// Datagrams are moved whole: one send is one datagram, one receive takes one. An empty datagram is
-/// one, too, and `Ok(0)` means that it came; there is no end of stream.
+/// Datagrams are moved whole: one send is one datagram, and one receive takes one. `Ok(0)` is an
+/// empty datagram; there is no end of stream.
 ///
-/// There are two ways to use it: [`send_to`](Self::send_to) and [`recv_from`](Self::recv_from) with
-/// anybody, or [`connect`](Self::connect) it and [`send`](Self::send) and [`recv`](Self::recv) with
-/// one peer only.
+/// There are two ways to use it: [`send_to`](Self::send_to) and [`recv_from`](Self::recv_from) for
+/// any peer, or [`connect`](Self::connect), [`send`](Self::send) and [`recv`](Self::recv) for one
+/// peer.
 ///
-/// All operations take `&self`, so several tasks may send and receive at once (an `Rc` does where
-/// other runtimes ask for an `Arc`); all who wait for the same thing are woken.
+/// All operations take `&self`, so several tasks can send and receive at once. An `Rc` is enough
+/// where other runtimes need an `Arc`. All tasks that wait for the same direction are woken.
 ///
 /// # Errors
 ///
-/// A datagram is lost without an error when a buffer on its way is full. A *connected* socket is
-/// told when nobody listens at its peer's port: a later send or receive gives `ConnectionRefused`
-/// (ECONNREFUSED, from an ICMP message), once for each such message, and the socket works on. One
-/// that is not connected is not told at all. `Interrupted` and (but for the `try_` methods)
-/// `WouldBlock` never appear. Operations on a socket whose runtime has ended fail.
+/// A datagram is lost without an error when a buffer on its way is full. On a *connected* socket, a
+/// later send or receive returns `ConnectionRefused` (ECONNREFUSED, from an ICMP message) if no
+/// socket is bound to the peer's port. Each such message causes one error, and the socket stays
+/// usable. A socket that is not connected reports no such error. `Interrupted` is never returned,
+/// and `WouldBlock` only by the `try_` methods. Operations on a socket whose runtime has ended
+/// fail.
 ///
 /// # Panics
 ///
-/// Operations panic when polled on a thread that does not run the socket's runtime.
+/// Operations panic when polled on a thread that does not run the socket's runtime; the `try_` and
+/// `poll_` methods when called there.
 ///
 /// # Examples
 ///
@@ -74,9 +75,6 @@ pub struct UdpSocket {
     io: Io,
 }
 
-/// How an address is read here.
-const INET: fn(RawAddress) -> io::Result<SocketAddr> = RawAddress::to_inet;
-
 impl UdpSocket {
     pub(super) fn from_io(io: Io) -> Self {
         Self { io }
@@ -88,13 +86,13 @@ impl UdpSocket {
 
     /// Sends a datagram to the peer that the socket is connected to, and returns its length.
     ///
-    /// It waits only for room in the kernel's buffer.
+    /// Waits only for room in the kernel's buffer.
     ///
     /// # Errors
     ///
-    /// EDESTADDRREQ without [`connect`](Self::connect); EMSGSIZE when it is longer than 65,507 bytes
-    /// (IPv4); `ConnectionRefused` because of a datagram sent before, in which case this one was not
-    /// sent. See [`UdpSocket`].
+    /// EDESTADDRREQ without [`connect`](Self::connect); EMSGSIZE when it is longer than 65,507
+    /// bytes (IPv4); `ConnectionRefused` because of an earlier datagram, in which case this one was
+    /// not sent. See [`UdpSocket`].
     ///
     /// # Panics
     ///
@@ -102,7 +100,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it sent nothing.
+    /// Safe. A future that is dropped before it completes has sent nothing.
     ///
     /// # Examples
     ///
@@ -112,14 +110,14 @@ impl UdpSocket {
         Send::new(&self.io, buf)
     }
 
-    /// Receives a datagram from the peer that the socket is connected to, or from anybody if it is
-    /// not, and says how many bytes lie in `buf`.
+    /// Receives a datagram and returns its length in `buf`. Only datagrams of the connected peer
+    /// are received, or of any peer if the socket is not connected.
     ///
     /// Bytes that do not fit into `buf` are lost, without an error.
     ///
     /// # Errors
     ///
-    /// `ConnectionRefused` when nobody listens at the peer's port; see [`UdpSocket`].
+    /// `ConnectionRefused` when no socket is bound to the peer's port; see [`UdpSocket`].
     ///
     /// # Panics
     ///
@@ -127,7 +125,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a datagram is taken only in the poll that returns it.
+    /// Safe. A datagram is taken only in the poll that returns it.
     ///
     /// # Examples
     ///
@@ -154,7 +152,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it sent nothing.
+    /// Safe. A future that is dropped before it completes has sent nothing.
     ///
     /// # Examples
     ///
@@ -172,7 +170,7 @@ impl UdpSocket {
         SendTo::new(self, buf, target)
     }
 
-    /// Receives a datagram and says how many bytes lie in `buf` and who sent it.
+    /// Receives a datagram and returns its length in `buf` and its sender.
     ///
     /// Bytes that do not fit into `buf` are lost, without an error.
     ///
@@ -186,17 +184,17 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a datagram is taken only in the poll that returns it.
+    /// Safe. A datagram is taken only in the poll that returns it.
     ///
     /// # Examples
     ///
     /// See [`UdpSocket`].
     #[track_caller]
     pub fn recv_from<'a>(&'a self, buf: &'a mut [u8]) -> RecvFrom<'a, SocketAddr> {
-        RecvFrom::new(&self.io, buf, Mode::Take, INET)
+        RecvFrom::new(&self.io, buf, Mode::Take)
     }
 
-    /// Copies the next datagram without taking it; else as [`recv`](Self::recv).
+    /// Copies the next datagram without taking it; otherwise as [`recv`](Self::recv).
     ///
     /// # Errors
     ///
@@ -208,13 +206,13 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: it takes nothing.
+    /// Safe. No bytes are taken.
     #[track_caller]
     pub fn peek<'a>(&'a self, buf: &'a mut [u8]) -> Recv<'a> {
         Recv::new(&self.io, buf, Mode::Peek)
     }
 
-    /// Copies the next datagram without taking it; else as [`recv_from`](Self::recv_from).
+    /// Copies the next datagram without taking it; otherwise as [`recv_from`](Self::recv_from).
     ///
     /// # Errors
     ///
@@ -226,7 +224,7 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: it takes nothing.
+    /// Safe. No bytes are taken.
     ///
     /// # Examples
     ///
@@ -244,10 +242,10 @@ impl UdpSocket {
     /// ```
     #[track_caller]
     pub fn peek_from<'a>(&'a self, buf: &'a mut [u8]) -> RecvFrom<'a, SocketAddr> {
-        RecvFrom::new(&self.io, buf, Mode::Peek, INET)
+        RecvFrom::new(&self.io, buf, Mode::Peek)
     }
 
-    /// Says who sent the next datagram, without taking it.
+    /// Returns the sender of the next datagram, without taking it.
     ///
     /// # Errors
     ///
@@ -259,45 +257,48 @@ impl UdpSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: it takes nothing.
+    /// Safe. No bytes are taken.
     #[track_caller]
     pub fn peek_sender(&self) -> PeekSender<'_> {
-        let peek = RecvFrom::new(&self.io, &mut [], Mode::Peek, INET);
+        let peek = RecvFrom::new(&self.io, &mut [], Mode::Peek);
         PeekSender(peek.operation("UdpSocket::peek_sender"))
     }
 
-    /// Sends a datagram to the connected peer if the kernel takes one now.
+    /// Sends a datagram to the connected peer if the kernel has room, without waiting.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the kernel is not known to take anything; else as [`send`](Self::send).
+    /// `WouldBlock` when the kernel is not known to have room; otherwise as [`send`](Self::send).
+    #[track_caller]
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
         datagram::try_send(&self.io, buf)
     }
 
-    /// Sends a datagram to an address if the kernel takes one now.
+    /// Sends a datagram to an address if the kernel has room, without waiting.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the kernel is not known to take anything; else as
+    /// `WouldBlock` when the kernel is not known to have room; otherwise as
     /// [`send_to`](Self::send_to).
+    #[track_caller]
     pub fn try_send_to(&self, buf: &[u8], target: SocketAddr) -> io::Result<usize> {
         datagram::try_send_to(&self.io, buf, &target.into())
     }
 
-    /// Receives a datagram that is there now.
+    /// Receives a datagram if one is available, without waiting.
     ///
-    /// It relies on what the runtime has been told so far, so wait for
+    /// It uses the readiness that the runtime has received so far, so wait for
     /// [`readable`](Self::readable) before the first call.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is known to be there; else as [`recv`](Self::recv).
+    /// `WouldBlock` when no data is known to be available; otherwise as [`recv`](Self::recv).
+    #[track_caller]
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         datagram::try_recv(&self.io, buf, Mode::Take)
     }
 
-    /// Receives a datagram that is there now, and says who sent it.
+    /// Receives a datagram and its sender if one is available, without waiting.
     ///
     /// # Errors
     ///
@@ -306,41 +307,45 @@ impl UdpSocket {
     /// # Examples
     ///
     /// See [`readable`](Self::readable).
+    #[track_caller]
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        datagram::try_recv_from(&self.io, buf, Mode::Take, INET)
+        datagram::try_recv_from(&self.io, buf, Mode::Take)
     }
 
-    /// Copies a datagram that is there now, without taking it.
+    /// Copies a datagram if one is available, without taking it or waiting.
     ///
     /// # Errors
     ///
     /// As [`try_recv`](Self::try_recv).
+    #[track_caller]
     pub fn try_peek(&self, buf: &mut [u8]) -> io::Result<usize> {
         datagram::try_recv(&self.io, buf, Mode::Peek)
     }
 
-    /// Copies a datagram that is there now, without taking it, and says who sent it.
+    /// Copies a datagram and its sender if one is available, without taking it or waiting.
     ///
     /// # Errors
     ///
     /// As [`try_recv`](Self::try_recv).
+    #[track_caller]
     pub fn try_peek_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        datagram::try_recv_from(&self.io, buf, Mode::Peek, INET)
+        datagram::try_recv_from(&self.io, buf, Mode::Peek)
     }
 
-    /// Says who sent the datagram that is there now, without taking it.
+    /// Returns the sender of the next datagram if one is available, without taking it or waiting.
     ///
     /// # Errors
     ///
     /// As [`try_recv`](Self::try_recv).
+    #[track_caller]
     pub fn try_peek_sender(&self) -> io::Result<SocketAddr> {
         self.try_peek_from(&mut []).map(|(_, sender)| sender)
     }
 
-    /// Polls for room and sends a datagram to the connected peer, for use in hand-written futures.
+    /// Polls for room and sends a datagram to the connected peer. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`send`](Self::send) is better off:
-    /// dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`send`](Self::send) where a future can be kept,
+    /// because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -362,14 +367,14 @@ impl UdpSocket {
         buf: &[u8],
         target: SocketAddr,
     ) -> Poll<io::Result<usize>> {
-        datagram::poll_send_to_once(&self.io, cx, buf, &target.into())
+        datagram::poll_send_to(&self.io, cx, buf, &target.into())
     }
 
-    /// Polls for a datagram, for use in hand-written futures.
+    /// Polls for a datagram. For hand-written futures.
     ///
-    /// Where tokio has a `ReadBuf` this has a slice and says how many bytes of it were filled.
-    /// Every task that polled is woken. A future that holds [`recv`](Self::recv) is better off:
-    /// dropping it takes its waker away.
+    /// Receives into a slice, where tokio's takes a `ReadBuf`, and returns how many bytes of it
+    /// were filled. Each task that polled is woken. Prefer [`recv`](Self::recv) where a future can
+    /// be kept, because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -390,7 +395,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        datagram::poll_recv_from(&self.io, cx, buf, Mode::Take, INET)
+        datagram::poll_recv_from(&self.io, cx, buf, Mode::Take)
     }
 
     /// Polls for a datagram without taking it; as [`poll_recv`](Self::poll_recv).
@@ -414,7 +419,7 @@ impl UdpSocket {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        datagram::poll_recv_from(&self.io, cx, buf, Mode::Peek, INET)
+        datagram::poll_recv_from(&self.io, cx, buf, Mode::Peek)
     }
 
     /// Polls for the sender of the next datagram; as [`poll_recv`](Self::poll_recv).
@@ -428,13 +433,13 @@ impl UdpSocket {
             .map_ok(|(_, sender)| sender)
     }
 
-    /// Returns the address that the socket is bound to, with the real port if 0 was asked for.
+    /// Returns the address that the socket is bound to, with the actual port if 0 was requested.
     ///
     /// # Errors
     ///
-    /// As getsockname(2); none in practice.
+    /// As getsockname(2): none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.io.get_ref().as_fd())?.to_inet()
+        self.io.get_ref().local_addr()
     }
 
     /// Returns the address that the socket is connected to.
@@ -443,7 +448,7 @@ impl UdpSocket {
     ///
     /// `NotConnected` (ENOTCONN) when it is not.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        sys::peer_addr(self.io.get_ref().as_fd())?.to_inet()
+        self.io.get_ref().peer_addr()
     }
 
     /// Reads and clears the socket's pending error (`SO_ERROR`), such as the `ConnectionRefused`
@@ -451,20 +456,21 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        sys::take_error(self.io.get_ref().as_fd())
+        self.io.get_ref().take_error()
     }
 
-    /// Takes over a socket of the standard library and makes it non-blocking.
+    /// Registers a socket of the standard library and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    /// `InvalidInput` when its descriptor is a socket of another type; or when it cannot be made
+    /// non-blocking or registered with epoll. It is closed then.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     ///
     /// # Examples
     ///
@@ -477,14 +483,14 @@ impl UdpSocket {
     /// ```
     #[track_caller]
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<Self> {
-        adopt(socket, Family::Udp).map(Self::from_io)
+        register_foreign(socket, Family::Udp).map(Self::from_io)
     }
 
-    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    /// Deregisters the socket and converts it to std's type. It stays non-blocking.
     ///
     /// # Errors
     ///
-    /// None so far; tokio's signature.
+    /// None at present. The signature is tokio's.
     pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
         Ok(OwnedFd::from(self).into())
     }
@@ -503,35 +509,4 @@ impl Future for PeekSender<'_> {
     }
 }
 
-impl TryFrom<std::net::UdpSocket> for UdpSocket {
-    type Error = io::Error;
-
-    /// As [`UdpSocket::from_std`].
-    fn try_from(socket: std::net::UdpSocket) -> io::Result<Self> {
-        Self::from_std(socket)
-    }
-}
-
-impl From<UdpSocket> for OwnedFd {
-    fn from(socket: UdpSocket) -> Self {
-        socket.io.into_inner().into_fd()
-    }
-}
-
-impl IntoRawFd for UdpSocket {
-    fn into_raw_fd(self) -> RawFd {
-        OwnedFd::from(self).into_raw_fd()
-    }
-}
-
-impl AsFd for UdpSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        expose(&self.io)
-    }
-}
-
-impl AsRawFd for UdpSocket {
-    fn as_raw_fd(&self) -> RawFd {
-        expose(&self.io).as_raw_fd()
-    }
-}
+impl_fd_traits!(registered UdpSocket, std::net::UdpSocket);

@@ -1,7 +1,7 @@
 //! Unix socket addresses: a path, an abstract name, or none.
 //!
-//! Made from what users pass to `bind` and `connect` (checked here, so that the errors say what is
-//! wrong) and from what the kernel reports (`address::RawAddress::to_unix`). Source: unix(7).
+//! Created from the paths that users pass to `bind` and `connect`, and from the addresses that the
+//! kernel reports. Paths are checked here, so that errors name the cause. Source: unix(7).
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -13,13 +13,15 @@ use std::path::{Path, PathBuf};
 
 use socket2::SockAddr;
 
-/// The longest path or abstract name: `sun_path` has 108 bytes, of which one is a NUL, behind a
+use crate::address::{Address, unexpected};
+
+/// Length of the longest path or abstract name. `sun_path` has 108 bytes; one is the NUL after a
 /// path or before a name.
 const LONGEST: usize = 107;
 
 /// The address of a Unix socket.
 ///
-/// Most clients are unnamed, and an unnamed address takes no memory.
+/// Most clients are unnamed. An unnamed address needs no allocation.
 ///
 /// # Examples
 ///
@@ -48,7 +50,7 @@ enum Name {
 }
 
 impl SocketAddr {
-    /// Makes the address of a file.
+    /// Creates the address of a file.
     ///
     /// # Errors
     ///
@@ -58,17 +60,17 @@ impl SocketAddr {
         let bytes = path.as_os_str().as_bytes();
         check_length(bytes)?;
         if bytes.is_empty() {
-            return Err(invalid("an empty path names no socket".into()));
+            return Err(invalid("the path of a Unix socket is empty".into()));
         }
         if bytes.contains(&0) {
             return Err(invalid(
-                "a path cannot contain a NUL byte (but begin with one)".into(),
+                "the path of a Unix socket contains a NUL byte that is not its first".into(),
             ));
         }
         Ok(Self(Name::Path(path.into())))
     }
 
-    /// Makes a name in the abstract namespace; it may contain any bytes.
+    /// Creates an address in the abstract namespace. The name can contain any bytes.
     ///
     /// # Errors
     ///
@@ -79,7 +81,7 @@ impl SocketAddr {
         Ok(Self(Name::Abstract(name.into())))
     }
 
-    /// Reads what users write: a path, or a NUL byte and an abstract name.
+    /// Parses a user's path: a path, or a NUL byte and an abstract name.
     pub(crate) fn from_user(path: &Path) -> io::Result<Self> {
         match path.as_os_str().as_bytes() {
             [0, name @ ..] => Self::from_abstract_name(name),
@@ -87,26 +89,11 @@ impl SocketAddr {
         }
     }
 
-    /// Reads what the kernel wrote into `sun_path`.
-    pub(crate) fn from_sun_path(bytes: &[u8]) -> Self {
-        match bytes {
-            [] => Self(Name::Unnamed),
-            [0, name @ ..] => Self(Name::Abstract(name.into())),
-            path => {
-                let end = path
-                    .iter()
-                    .position(|byte| *byte == 0)
-                    .unwrap_or(path.len());
-                Self(Name::Path(OsStr::from_bytes(&path[..end]).into()))
-            }
-        }
-    }
-
-    /// The address as the kernel wants it.
+    /// Converts the address to the kernel's format.
     pub(super) fn to_kernel(&self) -> io::Result<SockAddr> {
         match &self.0 {
             Name::Unnamed => Err(invalid(
-                "an unnamed address cannot be bound or reached".into(),
+                "an unnamed Unix address cannot be bound or connected to".into(),
             )),
             Name::Path(path) => SockAddr::unix(path),
             Name::Abstract(name) => {
@@ -115,7 +102,7 @@ impl SocketAddr {
         }
     }
 
-    /// Says whether the socket has neither path nor name, as sockets that connect usually do.
+    /// Returns whether the socket has neither path nor name, as is usual for clients.
     #[must_use]
     pub fn is_unnamed(&self) -> bool {
         matches!(self.0, Name::Unnamed)
@@ -136,6 +123,28 @@ impl SocketAddr {
         match &self.0 {
             Name::Abstract(name) => Some(name),
             _ => None,
+        }
+    }
+}
+
+impl Address for SocketAddr {
+    /// Converts a reported address. It is unnamed if it has no path, or if nothing was reported.
+    fn from_kernel(reported: Option<&SockAddr>) -> io::Result<Self> {
+        let Some(address) = reported.filter(|address| address.len() > 0) else {
+            return Ok(Self(Name::Unnamed));
+        };
+        // A path of the full 108 bytes is reported with a length that includes the NUL after it.
+        if address.len() as usize > size_of::<libc::sockaddr_un>() + 1 {
+            return Err(unexpected("an address of the wrong length"));
+        }
+        if let Some(path) = address.as_pathname() {
+            Ok(Self(Name::Path(path.into())))
+        } else if let Some(name) = address.as_abstract_namespace() {
+            Ok(Self(Name::Abstract(name.into())))
+        } else if address.is_unix() {
+            Ok(Self(Name::Unnamed))
+        } else {
+            Err(unexpected("not a Unix address"))
         }
     }
 }
@@ -193,7 +202,7 @@ impl TryFrom<SocketAddr> for net::SocketAddr {
     /// Fails for a path of 108 bytes, which the kernel can report but std cannot express.
     fn try_from(address: SocketAddr) -> io::Result<Self> {
         match &address.0 {
-            // std's words for it.
+            // Returns std's error.
             Name::Unnamed => Self::from_pathname(""),
             Name::Path(path) => Self::from_pathname(path),
             Name::Abstract(name) => Self::from_abstract_name(name),
@@ -206,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_of_107_bytes_fits_and_one_of_108_says_why_not() {
+    fn a_path_of_107_bytes_fits_and_one_of_108_is_refused_with_the_limit() {
         let longest = SocketAddr::from_pathname("p".repeat(107)).unwrap();
         assert_eq!(longest.to_kernel().unwrap().len(), 110);
         let err = SocketAddr::from_pathname("p".repeat(108)).unwrap_err();
@@ -215,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abstract_name_fills_what_a_path_can() {
+    fn an_abstract_name_can_be_as_long_as_a_path() {
         let longest = SocketAddr::from_abstract_name([7; 107]).unwrap();
         assert_eq!(longest.to_kernel().unwrap().len(), 110);
         assert!(SocketAddr::from_abstract_name([7; 108]).is_err());
@@ -227,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nul_inside_a_path_is_refused_and_in_front_means_abstract() {
+    fn a_nul_inside_a_path_is_refused_and_a_leading_one_means_abstract() {
         assert!(SocketAddr::from_user(Path::new("/tmp/a\0b")).is_err());
         let address = SocketAddr::from_user(Path::new("\0a\0b")).unwrap();
         assert_eq!(address.as_abstract_name(), Some(&b"a\0b"[..]));
@@ -236,13 +245,24 @@ mod tests {
     #[test]
     fn an_empty_path_and_an_unnamed_address_cannot_be_used() {
         assert!(SocketAddr::from_user(Path::new("")).is_err());
-        assert!(SocketAddr::from_sun_path(b"").to_kernel().is_err());
+        assert!(SocketAddr(Name::Unnamed).to_kernel().is_err());
     }
 
     #[test]
-    fn std_addresses_go_there_and_back() {
+    fn an_address_from_the_kernel_keeps_every_byte() {
+        let read = |path| SocketAddr::from_kernel(Some(&SockAddr::unix(path).unwrap())).unwrap();
+        assert!(SocketAddr::from_kernel(None).unwrap().is_unnamed());
+        assert!(read("").is_unnamed());
+        assert_eq!(read("/run/x").as_pathname(), Some(Path::new("/run/x")));
+        assert_eq!(read("\0a\0b\0").as_abstract_name(), Some(&b"a\0b\0"[..]));
+        let inet = std::net::SocketAddr::from(([127, 0, 0, 1], 80)).into();
+        assert!(SocketAddr::from_kernel(Some(&inet)).is_err());
+    }
+
+    #[test]
+    fn std_addresses_convert_both_ways() {
         let all = [
-            SocketAddr::from_sun_path(b""),
+            SocketAddr(Name::Unnamed),
             SocketAddr::from_pathname("/run/x").unwrap(),
             SocketAddr::from_abstract_name(b"\xff\0").unwrap(),
         ];

@@ -6,80 +6,56 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use socket2::Domain;
-
 use super::{SocketAddr, UnixStream};
-use crate::connect::{CallSite, Connecting};
-use crate::error::context;
-use crate::outside;
-use crate::socket::{Family, create};
+use crate::call_site::{CallSite, require_runtime};
+use crate::connect::ConnectAttempt;
+use crate::error::with_context;
+use crate::socket::Family;
 
 /// The future of [`UnixStream::connect`] and [`UnixSocket::connect`](super::UnixSocket::connect).
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled or awaited"]
 pub struct Connect {
-    name: &'static str,
-    caller: &'static Location<'static>,
+    call_site: CallSite,
+    /// The address as the caller wrote it, for the error.
     target: String,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    /// The error of making the address or the socket, until it is asked for.
-    Failed(Option<io::Error>),
-    /// The socket is made in the first poll.
-    New(SocketAddr),
-    Connecting(Connecting),
+    /// The attempt, or why there is no such address.
+    attempt: Result<ConnectAttempt, Option<io::Error>>,
 }
 
 impl Connect {
-    /// To an address that may have turned out to be none; `target` is what the user called it.
     #[track_caller]
     pub(super) fn new(target: String, address: io::Result<SocketAddr>) -> Self {
-        let state = match address {
-            Ok(address) => State::New(address),
-            Err(err) => State::Failed(Some(err)),
-        };
+        let call_site = ("UnixStream::connect", Location::caller());
+        let address = address.and_then(|address| address.to_kernel());
         Self {
-            name: "UnixStream::connect",
-            caller: Location::caller(),
+            call_site,
             target,
-            state,
+            attempt: address
+                .map(|address| ConnectAttempt::new(address, Family::Unix, call_site))
+                .map_err(Some),
         }
     }
 
-    /// With a socket that users could reach before.
+    /// Connects an existing socket.
     #[track_caller]
     pub(super) fn with_socket(
         socket: socket2::Socket,
         target: String,
         address: io::Result<SocketAddr>,
     ) -> Self {
-        let (name, caller) = ("UnixSocket::connect", Location::caller());
-        let state = match address.and_then(|address| address.to_kernel()) {
-            Ok(address) => {
-                let begun = (name, caller);
-                State::Connecting(Connecting::exposed(socket, address, Family::Unix, begun))
-            }
-            Err(err) => State::Failed(Some(err)),
-        };
+        let call_site = ("UnixSocket::connect", Location::caller());
+        let address = address.and_then(|address| address.to_kernel());
         Self {
-            name,
-            caller,
+            call_site,
             target,
-            state,
+            attempt: address
+                .map(|address| {
+                    ConnectAttempt::with_socket(socket, address, Family::Unix, call_site)
+                })
+                .map_err(Some),
         }
     }
-}
-
-fn begin(address: &SocketAddr, call_site: CallSite) -> io::Result<Connecting> {
-    Ok(Connecting::new(
-        create(Domain::UNIX)?,
-        address.to_kernel()?,
-        Family::Unix,
-        call_site,
-    ))
 }
 
 impl Future for Connect {
@@ -87,23 +63,15 @@ impl Future for Connect {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        outside::refuse(this.name, this.caller);
-        if let State::New(address) = &this.state {
-            this.state = match begin(address, (this.name, this.caller)) {
-                Ok(connecting) => State::Connecting(connecting),
-                Err(err) => State::Failed(Some(err)),
-            };
-        }
-        let outcome = match &mut this.state {
-            State::Connecting(connecting) => ready!(connecting.poll(cx)),
-            State::Failed(err) => Err(err.take().expect("not polled after it has completed")),
-            State::New(_) => unreachable!("replaced above"),
+        require_runtime(this.call_site);
+        let outcome = match &mut this.attempt {
+            Ok(attempt) => ready!(attempt.poll(cx)),
+            Err(err) => Err(err.take().expect("not polled after completion")),
         };
-        let target = &this.target;
         Poll::Ready(
             outcome
                 .map(UnixStream::from_io)
-                .map_err(|err| context("connect", target, err)),
+                .map_err(|err| with_context("connect", &this.target, err)),
         )
     }
 }

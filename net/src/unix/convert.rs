@@ -1,43 +1,45 @@
-//! Waiting for a `UnixStream` without transferring, splitting it, duplicating it, and changing it
-//! from and into other owners of the descriptor.
+//! Waiting for a `UnixStream` without transferring, splitting and duplicating it, and conversions
+//! from and to std.
 
 use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 
-use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, SocketAddr, UnixStream, WriteHalf};
 use wakeful::io::Interest;
 
-use crate::socket::{Family, Io, adopt, duplicate, expose};
-use crate::stream::{self, Sealed, Split, Wait, WaitReady};
-use crate::sys;
+use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, SocketAddr, UnixStream, WriteHalf};
+use super::{Readable, ReadyFuture, Writable};
+use crate::fd::impl_fd_traits;
+use crate::ready;
+use crate::socket::{Family, Io, duplicate, register_foreign};
+use crate::stream::{self, Sealed, Split};
 
 impl UnixStream {
-    /// Waits until there is something to read; as
-    /// [`TcpStream::readable`](crate::TcpStream::readable). Cancel safe.
+    /// Waits until a read would not block; as [`TcpStream::readable`](crate::TcpStream::readable).
+    /// Cancel safe.
     #[track_caller]
-    pub fn readable(&self) -> Wait<'_> {
-        Wait::readable(&self.io)
+    pub fn readable(&self) -> Readable<'_> {
+        ready::readable(&self.io)
     }
 
-    /// Waits until something can be written; as
-    /// [`TcpStream::writable`](crate::TcpStream::writable). Cancel safe.
+    /// Waits until a write would not block; as [`TcpStream::writable`](crate::TcpStream::writable).
+    /// Cancel safe.
     #[track_caller]
-    pub fn writable(&self) -> Wait<'_> {
-        Wait::writable(&self.io)
+    pub fn writable(&self) -> Writable<'_> {
+        ready::writable(&self.io)
     }
 
-    /// Waits for any readiness in `interest` and says what there is. Cancel safe.
+    /// Waits for any readiness in `interest` and returns it. Cancel safe.
     #[track_caller]
-    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
-        WaitReady::new(&self.io, interest)
+    pub fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
+        ready::ready(&self.io, interest)
     }
 
-    /// Polls for bytes that the next read will return, for use in hand-written futures.
+    /// Polls for bytes and copies them; the next read returns them again. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`peek`](Self::peek) is better off:
-    /// dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`peek`](Self::peek) where a future can be kept,
+    /// because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -47,34 +49,45 @@ impl UnixStream {
         stream::poll_peek(&self.io, cx, buf)
     }
 
-    /// Polls for something to read; as
+    /// Polls until a read would not block; as
     /// [`TcpStream::poll_read_ready`](crate::TcpStream::poll_read_ready).
     ///
     /// # Errors
     ///
-    /// When the stream's runtime has ended.
+    /// An error when the stream's runtime has ended.
     #[track_caller]
     pub fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        stream::poll_ready(&self.io, Interest::READABLE, cx)
+        ready::poll_ready(
+            &self.io,
+            Interest::READABLE,
+            "UnixStream::poll_read_ready",
+            cx,
+        )
     }
 
-    /// Polls for room to write; as
+    /// Polls until a write would not block; as
     /// [`TcpStream::poll_write_ready`](crate::TcpStream::poll_write_ready).
     ///
     /// # Errors
     ///
-    /// When the stream's runtime has ended.
+    /// An error when the stream's runtime has ended.
     #[track_caller]
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        stream::poll_ready(&self.io, Interest::WRITABLE, cx)
+        ready::poll_ready(
+            &self.io,
+            Interest::WRITABLE,
+            "UnixStream::poll_write_ready",
+            cx,
+        )
     }
 
-    /// Runs an I/O call of your own if the stream is ready for it; as
+    /// Runs a custom I/O call if the stream is ready for it; as
     /// [`TcpStream::try_io`](crate::TcpStream::try_io).
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the stream is not known to be ready; else what the call returns.
+    /// `WouldBlock` when the stream is not known to be ready; otherwise the error of the call.
+    #[track_caller]
     pub fn try_io<R>(
         &self,
         interest: Interest,
@@ -83,12 +96,12 @@ impl UnixStream {
         self.io.try_io(interest, |_socket| call())
     }
 
-    /// Runs an I/O call of your own whenever the stream is ready, until it does not say
+    /// Runs a custom I/O call whenever the stream is ready, until it returns something other than
     /// `WouldBlock`; as [`TcpStream::async_io`](crate::TcpStream::async_io).
     ///
     /// # Errors
     ///
-    /// What the call returns.
+    /// The error of the call.
     #[track_caller]
     pub fn async_io<R>(
         &self,
@@ -98,25 +111,25 @@ impl UnixStream {
         self.io.async_io(interest, move |_socket| call())
     }
 
-    /// Borrows the two directions of the stream, so that one `async` block can use both.
+    /// Splits the stream into two borrowed halves, so that one `async` block can use both.
     #[must_use]
     pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         stream::split(self)
     }
 
-    /// Gives each direction of the stream an owner, so that two tasks can use them.
+    /// Splits the stream into two owned halves, so that two tasks can use them.
     ///
-    /// Dropping the write half ends the outgoing direction;
-    /// [`reunite`](OwnedReadHalf::reunite) makes a stream of both again.
+    /// Dropping the write half shuts the outgoing direction down;
+    /// [`reunite`](OwnedReadHalf::reunite) joins both to a stream again.
     #[must_use]
     pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
         stream::into_split(self)
     }
 
-    /// Makes a second handle to the same connection (F_DUPFD_CLOEXEC).
+    /// Creates a second handle to the same connection (F_DUPFD_CLOEXEC).
     ///
-    /// The connection ends when all of them are gone. Both may wait for the same direction; both
-    /// are woken.
+    /// The connection ends when all handles are dropped. Both can wait for the same direction, and
+    /// both are woken.
     ///
     /// # Errors
     ///
@@ -124,31 +137,32 @@ impl UnixStream {
     ///
     /// # Panics
     ///
-    /// On a thread that does not run the stream's runtime.
+    /// When called on a thread that does not run the stream's runtime.
     #[track_caller]
     pub fn try_clone(&self) -> io::Result<Self> {
         duplicate(&self.io).map(Self::from_io)
     }
 
-    /// Takes over a stream of the standard library and makes it non-blocking.
+    /// Registers a stream of the standard library and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    /// `InvalidInput` when its descriptor is a socket of another type; or when it cannot be made
+    /// non-blocking or registered with epoll. It is closed then.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     #[track_caller]
     pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
-        adopt(stream, Family::Unix).map(Self::from_io)
+        register_foreign(stream, Family::Unix).map(Self::from_io)
     }
 
-    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    /// Deregisters the socket and converts it to std's type. It stays non-blocking.
     ///
     /// # Errors
     ///
-    /// None so far; tokio's signature.
+    /// None at present. The signature is tokio's.
     pub fn into_std(self) -> io::Result<std::os::unix::net::UnixStream> {
         Ok(OwnedFd::from(self).into())
     }
@@ -157,9 +171,9 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// As getsockname(2); none in practice.
+    /// As getsockname(2): none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.io.get_ref().as_fd())?.to_unix()
+        self.io.get_ref().local_addr()
     }
 
     /// Returns the address of the other end.
@@ -168,7 +182,7 @@ impl UnixStream {
     ///
     /// `NotConnected` (ENOTCONN) after the connection was reset.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        sys::peer_addr(self.io.get_ref().as_fd())?.to_unix()
+        self.io.get_ref().peer_addr()
     }
 }
 
@@ -190,35 +204,4 @@ impl Split for UnixStream {
     }
 }
 
-impl TryFrom<std::os::unix::net::UnixStream> for UnixStream {
-    type Error = io::Error;
-
-    /// As [`UnixStream::from_std`].
-    fn try_from(stream: std::os::unix::net::UnixStream) -> io::Result<Self> {
-        Self::from_std(stream)
-    }
-}
-
-impl From<UnixStream> for OwnedFd {
-    fn from(stream: UnixStream) -> Self {
-        stream.io.into_inner().into_fd()
-    }
-}
-
-impl IntoRawFd for UnixStream {
-    fn into_raw_fd(self) -> RawFd {
-        OwnedFd::from(self).into_raw_fd()
-    }
-}
-
-impl AsFd for UnixStream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        expose(&self.io)
-    }
-}
-
-impl AsRawFd for UnixStream {
-    fn as_raw_fd(&self) -> RawFd {
-        expose(&self.io).as_raw_fd()
-    }
-}
+impl_fd_traits!(registered UnixStream, std::os::unix::net::UnixStream);

@@ -1,9 +1,9 @@
-//! Who is at the other end of a Unix stream.
+//! Credentials of the process at the other end of a Unix stream.
 
 use libc::{gid_t, pid_t, uid_t};
 
-/// The process, user and group at the other end of a Unix stream, as they were when it connected
-/// (or listened, or made the pair).
+/// The process, user and group at the other end of a Unix stream, at the time when it connected,
+/// listened or created the pair.
 ///
 /// # Examples
 ///
@@ -43,8 +43,8 @@ impl UCred {
         self.gid
     }
 
-    /// Returns the process id; `None` for a process that has no number here, as one outside of this
-    /// container.
+    /// Returns the process id; `None` for a process without an id in this namespace, such as one
+    /// outside this container.
     #[must_use]
     pub fn pid(&self) -> Option<pid_t> {
         (self.pid != 0).then_some(self.pid)

@@ -1,49 +1,49 @@
-//! `UnixDatagram`: datagrams within this machine, and what it is made from and into.
+//! `UnixDatagram`: datagrams within this machine, and conversions from and to std.
 //!
-//! The counterpart of `udp`; what happens is in `crate::datagram`. Binding and connecting never
-//! wait, so they are plain functions here, as in tokio. Sending to an address is in
-//! `unix::send_to`.
+//! Counterpart of `udp`; the operations are implemented in `crate::datagram`. Binding and
+//! connecting never wait, so they are plain functions here, as in tokio. Sending to an address is
+//! in `unix::send_to`.
 
 use std::future::Future;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram as StdUnixDatagram;
 use std::panic::Location;
 use std::path::Path;
 use std::task::{Context, Poll};
 
-use socket2::{Domain, Type};
+use socket2::Domain;
 use wakeful::io::Interest;
 
-use super::{SendTo, SocketAddr};
-use crate::address::RawAddress;
-use crate::datagram::{self, Family, Io, Mode, adopt, create, expose, register};
-use crate::datagram::{Recv, RecvFrom, Send, Wait, WaitReady};
-use crate::error::context;
-use crate::outside;
-use crate::sys;
+use super::{Readable, ReadyFuture, Recv, RecvFrom, Send, SendTo, SocketAddr, Writable};
+use crate::call_site::require_runtime;
+use crate::error::with_context;
+use crate::fd::impl_fd_traits;
+use crate::socket::{Family, Io, Mode, new_pair, new_socket, register_foreign, register_writable};
+use crate::{datagram, ready, sys};
 
 /// A Unix datagram socket.
 ///
-/// Datagrams are moved whole: one send is one datagram, one receive takes one, and an empty one is a
-/// datagram, too. Unlike UDP's none is lost or overtaken: a sender waits while the receiver's queue
+/// Datagrams are moved whole: one send is one datagram, one receive takes one, and a datagram can
+/// be empty. Unlike with UDP, none is lost or reordered: a sender waits while the receiver's queue
 /// is full.
 ///
-/// What is said about `&self`, panics and cancel safety of [`UdpSocket`](crate::UdpSocket)'s methods
-/// holds here, too. The file of a bound socket stays when the socket is gone; see
-/// [`unix`](crate::unix). Descriptors and credentials that a peer sends along are not received; the
-/// kernel closes them.
+/// Concurrent use, panics and cancel safety of its methods are those of
+/// [`UdpSocket`](crate::UdpSocket). The file of a bound socket stays when the socket is dropped;
+/// see [`unix`](crate::unix). Descriptors and credentials that a peer sends are not received; the
+/// kernel closes the descriptors.
 ///
 /// # Errors
 ///
-/// `ConnectionRefused` (ECONNREFUSED) when the receiver's socket is closed, `NotFound` (ENOENT) when
-/// there is no file, EMSGSIZE when a datagram does not fit into the sender's buffer (some 200 KiB by
-/// default). `Interrupted` and (but for the `try_` methods) `WouldBlock` never appear.
+/// `ConnectionRefused` (ECONNREFUSED) when the receiver's socket is closed, `NotFound` (ENOENT)
+/// when there is no file, EMSGSIZE when a datagram does not fit into the sender's buffer (some 200
+/// KiB by default). `Interrupted` is never returned, and `WouldBlock` only by the `try_` methods.
 ///
 /// # Panics
 ///
-/// Operations panic when polled on a thread that does not run the socket's runtime.
+/// Operations panic when polled on a thread that does not run the socket's runtime; the `try_` and
+/// `poll_` methods when called there.
 ///
 /// # Examples
 ///
@@ -70,15 +70,12 @@ pub struct UnixDatagram {
     io: Io,
 }
 
-/// How an address is read here.
-const UNIX: fn(RawAddress) -> io::Result<SocketAddr> = RawAddress::to_unix;
-
 impl UnixDatagram {
     fn from_io(io: Io) -> Self {
         Self { io }
     }
 
-    /// Makes a socket at a path, or under an abstract name if the path begins with a NUL byte.
+    /// Creates a socket at a path, or under an abstract name if the path begins with a NUL byte.
     ///
     /// # Errors
     ///
@@ -86,23 +83,23 @@ impl UnixDatagram {
     ///
     /// # Panics
     ///
-    /// Outside a runtime; no file is made then.
+    /// When called outside a runtime. No file is created then.
     #[track_caller]
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<Self> {
-        outside::refuse("UnixDatagram::bind", Location::caller());
+        require_runtime(("UnixDatagram::bind", Location::caller()));
         let path = path.as_ref();
         SocketAddr::from_user(path)
             .and_then(|address| address.to_kernel())
             .and_then(|address| {
-                let socket = create(Domain::UNIX)?;
+                let socket = new_socket(Domain::UNIX, Family::UnixDatagram)?;
                 socket.bind(&address)?;
-                register(socket, Family::Unix)
+                register_writable(socket, Family::UnixDatagram)
             })
             .map(Self::from_io)
-            .map_err(|err| context("bind", path.display(), err))
+            .map_err(|err| with_context("bind", path.display(), err))
     }
 
-    /// Makes a socket without a name: it can send to others but not be answered.
+    /// Creates a socket without a name. It can send, but receivers cannot reply.
     ///
     /// # Errors
     ///
@@ -110,13 +107,14 @@ impl UnixDatagram {
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     #[track_caller]
     pub fn unbound() -> io::Result<Self> {
-        register(create(Domain::UNIX)?, Family::Unix).map(Self::from_io)
+        let socket = new_socket(Domain::UNIX, Family::UnixDatagram)?;
+        register_writable(socket, Family::UnixDatagram).map(Self::from_io)
     }
 
-    /// Makes two sockets that are connected to each other.
+    /// Creates two sockets that are connected to each other.
     ///
     /// # Errors
     ///
@@ -124,7 +122,7 @@ impl UnixDatagram {
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     ///
     /// # Examples
     ///
@@ -138,32 +136,28 @@ impl UnixDatagram {
     /// ```
     #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
-        let kind = Type::DGRAM.nonblocking().cloexec();
-        let (near, far) = socket2::Socket::pair_raw(Domain::UNIX, kind, None)?;
-        let near = Self::from_io(register(near, Family::Unix)?);
-        let far = Self::from_io(register(far, Family::Unix)?);
-        Ok((near, far))
+        let (near, far) = new_pair(Family::UnixDatagram)?;
+        Ok((Self::from_io(near), Self::from_io(far)))
     }
 
-    /// Sets where [`send`](Self::send) sends to. Connecting again replaces the address.
+    /// Sets the address that [`send`](Self::send) sends to. Connecting again replaces the address.
     ///
     /// # Errors
     ///
-    /// `NotFound` when nothing is there; `ConnectionRefused` when no socket is open there;
-    /// `PermissionDenied` without the right to write to it; `InvalidInput` for a path that cannot be
-    /// an address. The message names the path; see [`SocketError`](crate::SocketError) for the
-    /// errno.
+    /// `NotFound` when the path does not exist; `ConnectionRefused` when no open socket is bound to
+    /// it; `PermissionDenied` without write permission; `InvalidInput` for a path that cannot be an
+    /// address. The message names the path; see [`SocketError`](crate::SocketError) for the errno.
     pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
         let path = path.as_ref();
         SocketAddr::from_user(path)
             .and_then(|address| address.to_kernel())
             .and_then(|address| sys::connect(self.io.get_ref().as_fd(), &address))
-            .map_err(|err| context("connect", path.display(), err))
+            .map_err(|err| with_context("connect", path.display(), err))
     }
 
     /// Sends a datagram to the socket that this one is connected to, and returns its length.
     ///
-    /// It waits while the receiver's queue (`net.unix.max_dgram_qlen`) is full.
+    /// Waits while the receiver's queue (`net.unix.max_dgram_qlen`) is full.
     ///
     /// # Errors
     ///
@@ -176,23 +170,23 @@ impl UnixDatagram {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it sent nothing.
+    /// Safe. A future that is dropped before it completes has sent nothing.
     #[track_caller]
     pub fn send<'a>(&'a self, buf: &'a [u8]) -> Send<'a> {
         Send::new(&self.io, buf)
     }
 
-    /// Sends a datagram to the socket at a path, or under an abstract name if the path begins with a
-    /// NUL byte, and returns its length.
+    /// Sends a datagram to the socket at a path, or under an abstract name if the path begins with
+    /// a NUL byte, and returns its length.
     ///
-    /// It waits while the receiver's queue is full. Unless this socket is connected to the receiver,
-    /// no event tells when there is room again; so it tries again after 1 ms, 2 ms, 4 ms and so on up
-    /// to every 64 ms.
+    /// Waits while the receiver's queue is full. Unless this socket is connected to the receiver,
+    /// no event reports that there is room again. Then the call is repeated after 1 ms, 2 ms, 4 ms
+    /// and so on up to every 64 ms.
     ///
     /// # Errors
     ///
-    /// `NotFound` when nothing is there; `ConnectionRefused` when no socket is open there;
-    /// `PermissionDenied`; `InvalidInput` for a path that cannot be an address. See
+    /// `NotFound` when the path does not exist; `ConnectionRefused` when no open socket is bound to
+    /// it; `PermissionDenied`; `InvalidInput` for a path that cannot be an address. See
     /// [`UnixDatagram`].
     ///
     /// # Panics
@@ -201,13 +195,13 @@ impl UnixDatagram {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it sent nothing.
+    /// Safe. A future that is dropped before it completes has sent nothing.
     #[track_caller]
     pub fn send_to<'a, P: AsRef<Path>>(&'a self, buf: &'a [u8], target: P) -> SendTo<'a> {
         SendTo::new(&self.io, buf, address_of(target.as_ref()))
     }
 
-    /// As [`send_to`](Self::send_to), to an address, as [`recv_from`](Self::recv_from) gives it.
+    /// As [`send_to`](Self::send_to), to an address as [`recv_from`](Self::recv_from) returns it.
     ///
     /// # Errors
     ///
@@ -219,16 +213,16 @@ impl UnixDatagram {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, it sent nothing.
+    /// Safe. A future that is dropped before it completes has sent nothing.
     #[track_caller]
     pub fn send_to_addr<'a>(&'a self, buf: &'a [u8], target: &SocketAddr) -> SendTo<'a> {
         SendTo::new(&self.io, buf, target.to_kernel())
     }
 
-    /// Receives a datagram and says how many bytes lie in `buf`.
+    /// Receives a datagram and returns its length in `buf`.
     ///
-    /// Bytes that do not fit into `buf` are lost, without an error. `Ok(0)` is an empty datagram, or
-    /// means that [`shutdown`](Self::shutdown) has ended receiving.
+    /// Bytes that do not fit into `buf` are lost, without an error. `Ok(0)` is an empty datagram,
+    /// or the end of receiving after [`shutdown`](Self::shutdown).
     ///
     /// # Errors
     ///
@@ -240,13 +234,13 @@ impl UnixDatagram {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a datagram is taken only in the poll that returns it.
+    /// Safe. A datagram is taken only in the poll that returns it.
     #[track_caller]
     pub fn recv<'a>(&'a self, buf: &'a mut [u8]) -> Recv<'a> {
         Recv::new(&self.io, buf, Mode::Take)
     }
 
-    /// Receives a datagram and says how many bytes lie in `buf` and who sent it; else as
+    /// Receives a datagram and returns its length in `buf` and its sender; otherwise as
     /// [`recv`](Self::recv).
     ///
     /// The address is unnamed unless the sender has bound its socket.
@@ -261,61 +255,67 @@ impl UnixDatagram {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a datagram is taken only in the poll that returns it.
+    /// Safe. A datagram is taken only in the poll that returns it.
     ///
     /// # Examples
     ///
     /// See [`UnixDatagram`].
     #[track_caller]
     pub fn recv_from<'a>(&'a self, buf: &'a mut [u8]) -> RecvFrom<'a, SocketAddr> {
-        RecvFrom::new(&self.io, buf, Mode::Take, UNIX)
+        RecvFrom::new(&self.io, buf, Mode::Take)
     }
 
-    /// Sends a datagram to the connected socket if it takes one now.
+    /// Sends a datagram to the connected socket if there is room, without waiting.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when it is not known to take anything; else as [`send`](Self::send).
+    /// `WouldBlock` when it is not known to have room; otherwise as [`send`](Self::send).
+    #[track_caller]
     pub fn try_send(&self, buf: &[u8]) -> io::Result<usize> {
         datagram::try_send(&self.io, buf)
     }
 
-    /// Sends a datagram to the socket at a path, or under an abstract name, if it takes one now.
+    /// Sends a datagram to the socket at a path, or under an abstract name, if there is room,
+    /// without waiting.
     ///
     /// # Errors
     ///
     /// `WouldBlock` when the receiver's queue or this socket's buffer is full. Do not wait for
-    /// [`writable`](Self::writable) then: it knows nothing of a receiver to which this socket is not
-    /// connected, and returns at once. [`send_to`](Self::send_to) pauses. Else as there.
+    /// [`writable`](Self::writable) then: it does not cover a receiver to which this socket is not
+    /// connected, and returns at once. [`send_to`](Self::send_to) pauses instead. Other errors are
+    /// those of `send_to`.
+    #[track_caller]
     pub fn try_send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
         datagram::try_send_to(&self.io, buf, &address_of(target.as_ref())?)
     }
 
-    /// Receives a datagram that is there now.
+    /// Receives a datagram if one is available, without waiting.
     ///
-    /// It relies on what the runtime has been told so far, so wait for
+    /// It uses the readiness that the runtime has received so far, so wait for
     /// [`readable`](Self::readable) before the first call.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is known to be there; else as [`recv`](Self::recv).
+    /// `WouldBlock` when no data is known to be available; otherwise as [`recv`](Self::recv).
+    #[track_caller]
     pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         datagram::try_recv(&self.io, buf, Mode::Take)
     }
 
-    /// Receives a datagram that is there now, and says who sent it.
+    /// Receives a datagram and its sender if one is available, without waiting.
     ///
     /// # Errors
     ///
     /// As [`try_recv`](Self::try_recv).
+    #[track_caller]
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, SocketAddr)> {
-        datagram::try_recv_from(&self.io, buf, Mode::Take, UNIX)
+        datagram::try_recv_from(&self.io, buf, Mode::Take)
     }
 
-    /// Polls for room and sends a datagram to the connected socket, for use in hand-written futures.
+    /// Polls for room and sends a datagram to the connected socket. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`send`](Self::send) is better off:
-    /// dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`send`](Self::send) where a future can be kept,
+    /// because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -325,11 +325,11 @@ impl UnixDatagram {
         datagram::poll_send(&self.io, cx, buf)
     }
 
-    /// Polls for a datagram, for use in hand-written futures.
+    /// Polls for a datagram. For hand-written futures.
     ///
-    /// Where tokio has a `ReadBuf` this has a slice and says how many bytes of it were filled.
-    /// Every task that polled is woken. A future that holds [`recv`](Self::recv) is better off:
-    /// dropping it takes its waker away.
+    /// Receives into a slice, where tokio's takes a `ReadBuf`, and returns how many bytes of it
+    /// were filled. Each task that polled is woken. Prefer [`recv`](Self::recv) where a future can
+    /// be kept, because dropping it removes its waker.
     ///
     /// # Errors
     ///
@@ -350,17 +350,17 @@ impl UnixDatagram {
         cx: &mut Context<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<(usize, SocketAddr)>> {
-        datagram::poll_recv_from(&self.io, cx, buf, Mode::Take, UNIX)
+        datagram::poll_recv_from(&self.io, cx, buf, Mode::Take)
     }
 
-    /// Waits until there is something to receive: a datagram or an error.
+    /// Waits until a receive would not block: a datagram or an error.
     ///
-    /// It may return although [`try_recv`](Self::try_recv) then says `WouldBlock`, as when another
-    /// task was faster.
+    /// [`try_recv`](Self::try_recv) can still return `WouldBlock` afterwards, for example when
+    /// another task was faster.
     ///
     /// # Errors
     ///
-    /// When the socket's runtime has ended.
+    /// An error when the socket's runtime has ended.
     ///
     /// # Panics
     ///
@@ -370,15 +370,15 @@ impl UnixDatagram {
     ///
     /// Safe.
     #[track_caller]
-    pub fn readable(&self) -> Wait<'_> {
-        Wait::readable(&self.io)
+    pub fn readable(&self) -> Readable<'_> {
+        ready::readable(&self.io)
     }
 
-    /// Waits until something can be sent, or an error waits to be told.
+    /// Waits until a send would not block: room in the kernel's buffer, or an error.
     ///
     /// # Errors
     ///
-    /// When the socket's runtime has ended.
+    /// An error when the socket's runtime has ended.
     ///
     /// # Panics
     ///
@@ -388,15 +388,15 @@ impl UnixDatagram {
     ///
     /// Safe.
     #[track_caller]
-    pub fn writable(&self) -> Wait<'_> {
-        Wait::writable(&self.io)
+    pub fn writable(&self) -> Writable<'_> {
+        ready::writable(&self.io)
     }
 
-    /// Waits for any readiness in `interest` and says what there is.
+    /// Waits for any readiness in `interest` and returns it.
     ///
     /// # Errors
     ///
-    /// When the socket's runtime has ended.
+    /// An error when the socket's runtime has ended.
     ///
     /// # Panics
     ///
@@ -406,41 +406,52 @@ impl UnixDatagram {
     ///
     /// Safe.
     #[track_caller]
-    pub fn ready(&self, interest: Interest) -> WaitReady<'_> {
-        WaitReady::new(&self.io, interest)
+    pub fn ready(&self, interest: Interest) -> ReadyFuture<'_> {
+        ready::ready(&self.io, interest)
     }
 
-    /// Polls for something to receive, for use in hand-written futures.
+    /// Polls until a receive would not block. For hand-written futures.
     ///
-    /// Every task that polled is woken. A future that holds [`readable`](Self::readable) is better
-    /// off: dropping it takes its waker away.
+    /// Each task that polled is woken. Prefer [`readable`](Self::readable) where a future can be
+    /// kept, because dropping it removes its waker.
     ///
     /// # Errors
     ///
     /// As [`readable`](Self::readable).
     #[track_caller]
     pub fn poll_recv_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        datagram::poll_ready(&self.io, Interest::READABLE, cx)
+        ready::poll_ready(
+            &self.io,
+            Interest::READABLE,
+            "UnixDatagram::poll_recv_ready",
+            cx,
+        )
     }
 
-    /// Polls for room to send; as [`poll_recv_ready`](Self::poll_recv_ready).
+    /// Polls until a send would not block; as [`poll_recv_ready`](Self::poll_recv_ready).
     ///
     /// # Errors
     ///
     /// As [`writable`](Self::writable).
     #[track_caller]
     pub fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        datagram::poll_ready(&self.io, Interest::WRITABLE, cx)
+        ready::poll_ready(
+            &self.io,
+            Interest::WRITABLE,
+            "UnixDatagram::poll_send_ready",
+            cx,
+        )
     }
 
-    /// Runs an I/O call of your own if the socket is ready for it.
+    /// Runs a custom I/O call if the socket is ready for it.
     ///
-    /// The call must act on this socket, must not block, and must return `WouldBlock` only when the
-    /// kernel said so, since that makes the runtime wait for the next event.
+    /// The call must use this socket and must not block. It must return `WouldBlock` only when the
+    /// kernel did, because that makes the runtime wait for the next event.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the socket is not known to be ready; else what the call returns.
+    /// `WouldBlock` when the socket is not known to be ready; otherwise the error of the call.
+    #[track_caller]
     pub fn try_io<R>(
         &self,
         interest: Interest,
@@ -449,16 +460,16 @@ impl UnixDatagram {
         self.io.try_io(interest, |_socket| call())
     }
 
-    /// Runs an I/O call of your own whenever the socket is ready, until it does not say
-    /// `WouldBlock`; see [`try_io`](Self::try_io) for what it has to keep to.
+    /// Runs a custom I/O call whenever the socket is ready, until it returns something other than
+    /// `WouldBlock`. [`try_io`](Self::try_io) lists the rules for the call.
     ///
     /// # Errors
     ///
-    /// What the call returns.
+    /// The error of the call.
     ///
     /// # Cancel safety
     ///
-    /// As safe as the call: no readiness is lost.
+    /// As safe as the call. No readiness is lost.
     #[track_caller]
     pub fn async_io<R>(
         &self,
@@ -471,7 +482,7 @@ impl UnixDatagram {
     /// Ends one or both directions of this socket at once.
     ///
     /// After `Shutdown::Read` receives return what had come, then `Ok(0)`; after `Shutdown::Write`
-    /// sends fail with `BrokenPipe`. The peer is not told.
+    /// sends fail with `BrokenPipe`. The peer is not notified.
     ///
     /// # Errors
     ///
@@ -480,13 +491,13 @@ impl UnixDatagram {
         self.io.get_ref().options().shutdown(how)
     }
 
-    /// Returns the address that the socket is bound to, or that it is unnamed.
+    /// Returns the address that the socket is bound to; unnamed if it is not.
     ///
     /// # Errors
     ///
-    /// As getsockname(2); none in practice.
+    /// As getsockname(2): none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.io.get_ref().as_fd())?.to_unix()
+        self.io.get_ref().local_addr()
     }
 
     /// Returns the address that the socket is connected to.
@@ -495,78 +506,48 @@ impl UnixDatagram {
     ///
     /// `NotConnected` (ENOTCONN) when it is not.
     pub fn peer_addr(&self) -> io::Result<SocketAddr> {
-        sys::peer_addr(self.io.get_ref().as_fd())?.to_unix()
+        self.io.get_ref().peer_addr()
     }
 
     /// Reads and clears the socket's pending error (`SO_ERROR`).
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        sys::take_error(self.io.get_ref().as_fd())
+        self.io.get_ref().take_error()
     }
 
-    /// Takes over a socket of the standard library and makes it non-blocking.
+    /// Registers a socket of the standard library and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    /// `InvalidInput` when its descriptor is a socket of another type; or when it cannot be made
+    /// non-blocking or registered with epoll. It is closed then.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     #[track_caller]
     pub fn from_std(socket: StdUnixDatagram) -> io::Result<Self> {
-        adopt(socket, Family::Unix).map(Self::from_io)
+        register_foreign(socket, Family::UnixDatagram).map(Self::from_io)
     }
 
-    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    /// Deregisters the socket and converts it to std's type. It stays non-blocking.
     ///
     /// # Errors
     ///
-    /// None so far; tokio's signature.
+    /// None at present. The signature is tokio's.
     pub fn into_std(self) -> io::Result<StdUnixDatagram> {
         Ok(OwnedFd::from(self).into())
     }
 }
 
-/// The address that a user's path stands for; its error names the path.
+/// Converts a user's path to an address. The error names the path.
 fn address_of(path: &Path) -> io::Result<socket2::SockAddr> {
     SocketAddr::from_user(path)
         .and_then(|address| address.to_kernel())
-        .map_err(|err| context("send to", path.display(), err))
+        .map_err(|err| with_context("send to", path.display(), err))
 }
 
-impl TryFrom<StdUnixDatagram> for UnixDatagram {
-    type Error = io::Error;
-
-    /// As [`UnixDatagram::from_std`].
-    fn try_from(socket: StdUnixDatagram) -> io::Result<Self> {
-        Self::from_std(socket)
-    }
-}
-
-impl From<UnixDatagram> for OwnedFd {
-    fn from(socket: UnixDatagram) -> Self {
-        socket.io.into_inner().into_fd()
-    }
-}
-
-impl IntoRawFd for UnixDatagram {
-    fn into_raw_fd(self) -> RawFd {
-        OwnedFd::from(self).into_raw_fd()
-    }
-}
-
-impl AsFd for UnixDatagram {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        expose(&self.io)
-    }
-}
-
-impl AsRawFd for UnixDatagram {
-    fn as_raw_fd(&self) -> RawFd {
-        expose(&self.io).as_raw_fd()
-    }
-}
+impl_fd_traits!(registered UnixDatagram, StdUnixDatagram);

@@ -1,32 +1,24 @@
-//! `UnixListener`: a listening Unix socket, and the futures that wait for its connections.
+//! `UnixListener`: a listening Unix socket.
 //!
-//! The counterpart of `tcp::listener`; accepting itself is in `listen`.
+//! Counterpart of `tcp::listener`; accepting is implemented in `listen`.
 
-use std::future::Future;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::path::Path;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use futures_core::Stream;
-use wakeful::io::Readiness;
-
-use super::{SocketAddr, UnixStream};
-use crate::connect::CallSite;
-use crate::error::context;
-use crate::listen::{
-    Accepted, DEFAULT_BACKLOG, bind_and_listen, incoming, poll_accept, poll_accept_once,
-};
-use crate::outside;
-use crate::socket::{Family, Io, Socket, adopt, duplicate, expose, register, register_connected};
-use crate::sys;
+use super::{Accept, Incoming, SocketAddr, UnixStream};
+use crate::call_site::{CallSite, require_runtime};
+use crate::error::with_context;
+use crate::fd::impl_fd_traits;
+use crate::listen::{Accepted, bind_and_listen, poll_accept_for};
+use crate::socket::{Family, Io, duplicate, register, register_foreign};
 
 /// A Unix socket that listens for connections.
 ///
-/// Any number of tasks may accept from one listener at once. Dropping it closes the socket but
-/// leaves its file where it is; see [`unix`](crate::unix).
+/// Any number of tasks can accept from one listener at once. Dropping it closes the socket and
+/// leaves its file; see [`unix`](crate::unix).
 ///
 /// # Examples
 ///
@@ -55,23 +47,23 @@ impl UnixListener {
         Self { io }
     }
 
-    /// Makes a listening socket at a path, or under an abstract name if the path begins with a NUL
-    /// byte.
+    /// Creates a listening socket at a path, or under an abstract name if the path begins with a
+    /// NUL byte.
     ///
     /// The backlog is 4096 (capped by the system's `net.core.somaxconn`);
-    /// [`UnixSocket`](super::UnixSocket) has other choices.
+    /// [`UnixSocket`](super::UnixSocket) allows other choices.
     ///
     /// # Errors
     ///
-    /// `AddrInUse` (EADDRINUSE) when anything at all is at that path, or the abstract name is
-    /// taken; `InvalidInput` when the path is empty, too long (more than 107 bytes) or contains a
-    /// NUL byte; `NotFound`, `PermissionDenied` and others of the directory. The message names the
-    /// path; see [`SocketError`](crate::SocketError) for the errno. If epoll refuses the socket its
-    /// file stays.
+    /// `AddrInUse` (EADDRINUSE) when the path exists, or the abstract name is in use;
+    /// `InvalidInput` when the path is empty, too long (more than 107 bytes) or contains a NUL
+    /// byte; `NotFound`, `PermissionDenied` and others of the directory. The message names the
+    /// path; see [`SocketError`](crate::SocketError) for the errno. If the socket cannot be
+    /// registered with epoll, its file stays.
     ///
     /// # Panics
     ///
-    /// Outside a runtime; no file is made then.
+    /// When called outside a runtime. No file is created then.
     ///
     /// # Examples
     ///
@@ -87,10 +79,10 @@ impl UnixListener {
     #[track_caller]
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<Self> {
         let path = path.as_ref();
-        outside::refuse("UnixListener::bind", Location::caller());
+        require_runtime(("UnixListener::bind", Location::caller()));
         match SocketAddr::from_user(path) {
             Ok(address) => Self::bind_addr(&address),
-            Err(err) => Err(context("bind", path.display(), err)),
+            Err(err) => Err(with_context("bind", path.display(), err)),
         }
     }
 
@@ -102,23 +94,23 @@ impl UnixListener {
     ///
     /// # Panics
     ///
-    /// Outside a runtime; no file is made then.
+    /// When called outside a runtime. No file is created then.
     #[track_caller]
     pub fn bind_addr(address: &SocketAddr) -> io::Result<Self> {
-        outside::refuse("UnixListener::bind_addr", Location::caller());
+        require_runtime(("UnixListener::bind_addr", Location::caller()));
         let native = address.to_kernel();
-        // SO_REUSEADDR means nothing to Unix sockets.
+        // SO_REUSEADDR has no effect on Unix sockets.
         native
-            .and_then(|native| bind_and_listen(&native, false, DEFAULT_BACKLOG))
+            .and_then(|native| bind_and_listen(&native, Family::Unix, false))
             .and_then(|socket| register(socket, Family::Unix))
             .map(Self::from_io)
-            .map_err(|err| context("bind", address, err))
+            .map_err(|err| with_context("bind", address, err))
     }
 
     /// Waits for the next connection.
     ///
-    /// Everything that [`TcpListener::accept`](crate::TcpListener::accept) says holds here. The
-    /// address is unnamed unless the client has bound its socket.
+    /// As [`TcpListener::accept`](crate::TcpListener::accept). The address is unnamed unless the
+    /// client has bound its socket.
     ///
     /// # Errors
     ///
@@ -130,15 +122,13 @@ impl UnixListener {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a connection is taken only in the poll that returns it.
+    /// Safe. A connection is accepted only in the poll that returns it.
     #[track_caller]
     pub fn accept(&self) -> Accept<'_> {
-        Accept {
-            readiness: incoming(&self.io),
-        }
+        Accept::new(&self.io)
     }
 
-    /// Polls for the next connection, for use in hand-written futures.
+    /// Polls for the next connection. For hand-written futures.
     ///
     /// # Errors
     ///
@@ -146,68 +136,67 @@ impl UnixListener {
     ///
     /// # Panics
     ///
-    /// On a thread that does not run the listener's runtime.
+    /// When called on a thread that does not run the listener's runtime.
     #[track_caller]
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
         self.poll_accept_for(("UnixListener::poll_accept", Location::caller()), cx)
     }
 
-    /// The same, on behalf of an operation of another name that was call_site elsewhere.
+    /// Polls for the next connection, on behalf of the operation of `call_site`.
     pub(crate) fn poll_accept_for(
         &self,
         call_site: CallSite,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<(UnixStream, SocketAddr)>> {
-        poll_accept_once(&self.io, call_site, cx).map(connected)
+        poll_accept_for(&self.io, call_site, cx)
     }
 
-    /// Returns the connections as a stream that never ends.
+    /// Returns the connections as an endless stream.
     ///
-    /// An error is an item like any other; treat it as one of [`accept`](Self::accept).
+    /// Errors are items of the stream; handle them as those of [`accept`](Self::accept).
     ///
     /// # Cancel safety
     ///
     /// Dropping the stream, or a future that waits for its next item, loses no connection.
     #[track_caller]
     pub fn incoming(&self) -> Incoming<'_> {
-        Incoming {
-            readiness: incoming(&self.io),
-        }
+        Incoming::new(&self.io)
     }
 
     /// Returns the address that the listener is bound to.
     ///
     /// # Errors
     ///
-    /// As getsockname(2); none in practice.
+    /// As getsockname(2): none in practice.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        sys::local_addr(self.io.get_ref().as_fd())?.to_unix()
+        self.io.get_ref().local_addr()
     }
 
-    /// Takes over a listener of the standard library and makes it non-blocking.
+    /// Registers a listener of the standard library and makes it non-blocking.
     ///
     /// # Errors
     ///
-    /// When it cannot be made non-blocking or registered with epoll; it is closed then.
+    /// `InvalidInput` when its descriptor is a socket of another type; or when it cannot be made
+    /// non-blocking or registered with epoll. It is closed then.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     #[track_caller]
     pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
-        adopt(listener, Family::Unix).map(Self::from_io)
+        register_foreign(listener, Family::Unix).map(Self::from_io)
     }
 
-    /// Leaves the runtime and gives the socket back; it stays non-blocking.
+    /// Deregisters the socket and converts it to std's type. It stays non-blocking.
     ///
     /// # Errors
     ///
-    /// None so far; tokio's signature.
+    /// None at present. The signature is tokio's.
     pub fn into_std(self) -> io::Result<std::os::unix::net::UnixListener> {
         Ok(OwnedFd::from(self).into())
     }
 
-    /// Makes a second handle to the same socket (F_DUPFD_CLOEXEC); a connection goes to one of
+    /// Creates a second handle to the same socket (F_DUPFD_CLOEXEC). Each connection goes to one of
     /// them.
     ///
     /// # Errors
@@ -216,7 +205,7 @@ impl UnixListener {
     ///
     /// # Panics
     ///
-    /// On a thread that does not run the listener's runtime.
+    /// When called on a thread that does not run the listener's runtime.
     #[track_caller]
     pub fn try_clone(&self) -> io::Result<Self> {
         duplicate(&self.io).map(Self::from_io)
@@ -226,79 +215,20 @@ impl UnixListener {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        sys::take_error(self.io.get_ref().as_fd())
+        self.io.get_ref().take_error()
     }
 }
 
-/// The future of [`UnixListener::accept`].
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled or awaited"]
-pub struct Accept<'a> {
-    readiness: Readiness<'a, Socket>,
-}
+impl Accepted for UnixStream {
+    type Address = SocketAddr;
 
-impl Future for Accept<'_> {
-    type Output = io::Result<(UnixStream, SocketAddr)>;
+    const FAMILY: Family = Family::Unix;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        poll_accept(&mut self.get_mut().readiness, cx).map(connected)
+    fn from_io(io: Io) -> Self {
+        Self { io }
     }
 }
 
-/// The stream of [`UnixListener::incoming`].
-#[derive(Debug)]
-#[must_use = "streams do nothing unless polled"]
-pub struct Incoming<'a> {
-    readiness: Readiness<'a, Socket>,
-}
-
-impl Stream for Incoming<'_> {
-    type Item = io::Result<UnixStream>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let accepted = ready!(poll_accept(&mut self.get_mut().readiness, cx));
-        Poll::Ready(Some(connected(accepted).map(|(stream, _peer)| stream)))
-    }
-}
-
-/// Registers an accepted connection; if that fails it is closed and the caller told.
-fn connected(accepted: io::Result<Accepted>) -> io::Result<(UnixStream, SocketAddr)> {
-    let (fd, address) = accepted?;
-    let io = register_connected(fd, Family::Unix)?;
-    Ok((UnixStream::from_io(io), address.to_unix()?))
-}
-
-impl TryFrom<std::os::unix::net::UnixListener> for UnixListener {
-    type Error = io::Error;
-
-    /// As [`UnixListener::from_std`].
-    fn try_from(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
-        Self::from_std(listener)
-    }
-}
-
-impl From<UnixListener> for OwnedFd {
-    fn from(listener: UnixListener) -> Self {
-        listener.io.into_inner().into_fd()
-    }
-}
-
-impl IntoRawFd for UnixListener {
-    fn into_raw_fd(self) -> RawFd {
-        OwnedFd::from(self).into_raw_fd()
-    }
-}
-
-impl AsFd for UnixListener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        expose(&self.io)
-    }
-}
-
-impl AsRawFd for UnixListener {
-    fn as_raw_fd(&self) -> RawFd {
-        expose(&self.io).as_raw_fd()
-    }
-}
+impl_fd_traits!(registered UnixListener, std::os::unix::net::UnixListener);

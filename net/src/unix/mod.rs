@@ -1,16 +1,16 @@
-//! Unix domain sockets: [`UnixListener`], [`UnixStream`], [`UnixDatagram`] and the types that belong
-//! to them.
+//! Unix domain sockets: [`UnixListener`], [`UnixStream`], [`UnixSocket`], [`UnixDatagram`] and
+//! their types.
 //!
 //! # Paths
 //!
-//! A path that begins with a NUL byte is a name in Linux' abstract namespace, which has no file and
-//! vanishes with its socket; `"\0echo"` is what `ss` shows as `@echo`. Any other path is a file. It
-//! may have up to 107 bytes; [`SocketAddr`] says more.
+//! A path that begins with a NUL byte is a name in Linux' abstract namespace. It has no file and
+//! vanishes with its socket; `ss` shows `"\0echo"` as `@echo`. Any other path is a file. A path has
+//! at most 107 bytes; see [`SocketAddr`].
 //!
-//! **This package never removes a file.** Binding makes it, and it stays when the listener is gone;
-//! binding to a path that exists, whatever is there, fails with `AddrInUse`. Whether a left-over
-//! socket may be removed is the program's decision: try to connect; `ConnectionRefused` means that
-//! nobody listens.
+//! **This package never removes a file.** Binding creates it, and it stays when the listener is
+//! dropped. Binding to an existing path fails with `AddrInUse`, whatever the path is. The program
+//! decides whether to remove a stale socket: if connecting to it returns `ConnectionRefused`, no socket
+//! listens on it.
 
 mod address;
 mod connect;
@@ -27,18 +27,25 @@ use std::{error, fmt};
 
 pub use crate::datagram::{Recv, RecvFrom, Send};
 pub use crate::stream::{
-    Peek, Read, ReadExact, ReadVectored, Wait, WaitReady, Write, WriteAll, WriteVectored,
+    Peek, Read, ReadExact, ReadVectored, Readable, ReadyFuture, Writable, Write, WriteAll,
+    WriteVectored,
 };
 pub use address::SocketAddr;
 pub use connect::Connect;
 pub use cred::UCred;
 pub use datagram::UnixDatagram;
-pub use listener::{Accept, Incoming, UnixListener};
+pub use listener::UnixListener;
 pub use send_to::SendTo;
 pub use socket::UnixSocket;
 pub use stream::UnixStream;
 
 use crate::stream::ShutdownOnDrop;
+
+/// The future of [`UnixListener::accept`].
+pub type Accept<'a> = crate::listen::Accept<'a, UnixStream>;
+
+/// The stream of [`UnixListener::incoming`].
+pub type Incoming<'a> = crate::listen::Incoming<'a, UnixStream>;
 
 /// The reading half of a borrowed [`UnixStream`], made by [`UnixStream::split`].
 pub type ReadHalf<'a> = crate::stream::ReadHalf<&'a UnixStream>;
@@ -53,7 +60,8 @@ pub type OwnedReadHalf = crate::stream::ReadHalf<Arc<UnixStream>>;
 /// the outgoing direction.
 pub type OwnedWriteHalf = crate::stream::WriteHalf<ShutdownOnDrop<UnixStream>>;
 
-/// Two halves that do not belong to the same [`UnixStream`]; gives them back.
+/// The error of `reunite`: two halves that do not belong to the same [`UnixStream`]. It contains
+/// them.
 #[derive(Debug)]
 pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
@@ -66,7 +74,7 @@ impl fmt::Display for ReuniteError {
 impl error::Error for ReuniteError {}
 
 impl OwnedReadHalf {
-    /// Puts a stream together that [`UnixStream::into_split`] took apart.
+    /// Joins the halves of [`UnixStream::into_split`] to a stream.
     ///
     /// # Errors
     ///
@@ -77,7 +85,7 @@ impl OwnedReadHalf {
 }
 
 impl OwnedWriteHalf {
-    /// Puts a stream together that [`UnixStream::into_split`] took apart.
+    /// Joins the halves of [`UnixStream::into_split`] to a stream.
     ///
     /// # Errors
     ///

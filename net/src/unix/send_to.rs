@@ -1,10 +1,10 @@
 //! The future of `UnixDatagram::send_to`.
 //!
-//! When the receiver's queue is full, epoll is of no help to a socket that is not connected to it:
-//! no event tells when there is room, and freeing the datagram that was refused makes the kernel say
-//! at once that there is room in the *sender's* buffer. Who believed that would try again for ever
-//! without a pause. So the future waits for the event until it has been refused once, and from then
-//! on for a timer.
+//! epoll does not report room in the receiver's queue to a socket that is not connected to the
+//! receiver. Worse, when the kernel frees the refused datagram, it reports at once that there is
+//! room in the *sender's* buffer. A future that waits for that event would retry forever without a
+//! pause. So it waits for the event until the kernel has refused the datagram once, and for a timer
+//! from then on.
 //!
 //! Source: unix(7).
 
@@ -20,15 +20,15 @@ use socket2::SockAddr;
 use wakeful::io::{Interest, Readiness};
 use wakeful::time::{Sleep, sleep};
 
-use crate::datagram::{Io, Socket, poll_io};
+use crate::socket::{Io, Socket};
 
-/// What the record of a waiting task shows.
+/// Name of the operation in the task info.
 const NAME: &str = "UnixDatagram::send_to";
 
 /// The first pause before the receiver is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 
-/// The longest such pause; they double until then.
+/// The longest such pause. Pauses double until then.
 const LONGEST_PAUSE: Duration = Duration::from_millis(64);
 
 /// The future of [`UnixDatagram::send_to`](super::UnixDatagram::send_to).
@@ -38,11 +38,11 @@ pub struct SendTo<'a> {
     caller: &'static Location<'static>,
     readiness: Readiness<'a, Socket>,
     buf: &'a [u8],
-    /// Where to; or why there is no such address, until it is told.
+    /// The destination, or the error of the conversion until it is returned.
     target: Result<SockAddr, Option<io::Error>>,
-    /// Runs once the datagram has been refused.
+    /// Timer of the current pause, once the kernel has refused the datagram.
     timer: Option<Pin<Box<Sleep>>>,
-    /// How long it runs the next time.
+    /// Length of the next pause.
     pause: Duration,
 }
 
@@ -82,8 +82,9 @@ impl Future for SendTo<'_> {
                 }
             } else {
                 let mut refused = false;
-                let sent = poll_io(&mut this.readiness, cx, |socket| {
-                    let sent = socket.send_to(this.buf, target);
+                let buf = this.buf;
+                let sent = this.readiness.poll_io(cx, |socket| {
+                    let sent = socket.send_to(buf, target);
                     refused |= is_refusal(&sent);
                     sent
                 });
@@ -98,7 +99,7 @@ impl Future for SendTo<'_> {
     }
 }
 
-/// Whether the kernel did not take the datagram now.
+/// Returns whether the kernel had no room for the datagram.
 fn is_refusal(sent: &io::Result<usize>) -> bool {
     matches!(sent, Err(err) if err.kind() == io::ErrorKind::WouldBlock)
 }

@@ -1,15 +1,17 @@
-//! `UnixSocket`: a Unix stream socket before it listens or connects; for a backlog of one's own.
+//! `UnixSocket`: a Unix stream socket before it listens or connects, for a custom backlog.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use socket2::Domain;
 
 use super::{Connect, SocketAddr, UnixListener};
-use crate::error::context;
+use crate::address::Address;
+use crate::error::with_context;
+use crate::fd::impl_fd_traits;
 use crate::listen;
-use crate::socket::{Family, create, register};
+use crate::socket::{Family, new_socket, register};
 use crate::sys;
 
 /// A Unix stream socket that is neither listening nor connected yet.
@@ -35,18 +37,18 @@ pub struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Makes a stream socket, non-blocking and close-on-exec.
+    /// Creates a stream socket, non-blocking and close-on-exec.
     ///
     /// # Errors
     ///
     /// EMFILE, ENFILE, ENOBUFS, ENOMEM.
     pub fn new_stream() -> io::Result<Self> {
         Ok(Self {
-            socket: create(Domain::UNIX)?,
+            socket: new_socket(Domain::UNIX, Family::Unix)?,
         })
     }
 
-    /// Gives the socket a path (and makes the file) or an abstract name.
+    /// Binds the socket to a path, which creates the file, or to an abstract name.
     ///
     /// # Errors
     ///
@@ -56,30 +58,31 @@ impl UnixSocket {
         SocketAddr::from_user(path)
             .and_then(|address| address.to_kernel())
             .and_then(|native| self.socket.bind(&native))
-            .map_err(|err| context("bind", path.display(), err))
+            .map_err(|err| with_context("bind", path.display(), err))
     }
 
-    /// Listens for connections, of which the kernel keeps up to `backlog` until they are accepted.
+    /// Listens for connections. The kernel queues up to `backlog` of them until they are accepted.
     ///
     /// # Errors
     ///
-    /// `InvalidInput` when it is not bound; or when it cannot be registered with epoll. The socket
-    /// is closed then.
+    /// `InvalidInput` when the socket is not bound; or an error when it cannot be registered with
+    /// epoll. The socket is closed then.
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
         let listening = listen::listen(&self.socket, backlog);
         if let Err(err) = listening {
-            return Err(match sys::local_addr(self.socket.as_fd())?.to_unix() {
-                Ok(address) => context("listen", address, err),
-                Err(_unknown) => context("listen", "(unknown address)", err),
+            let address = sys::local_addr(self.socket.as_fd())?;
+            return Err(match SocketAddr::from_kernel(Some(&address)) {
+                Ok(address) => with_context("listen", address, err),
+                Err(_unknown) => with_context("listen", "(unknown address)", err),
             });
         }
         let io = register(self.socket, Family::Unix)?;
-        // `as_fd` has let anybody duplicate it.
+        // User code could duplicate the descriptor through `as_fd`.
         io.mark_duplicated();
         Ok(UnixListener::from_io(io))
     }
@@ -96,7 +99,7 @@ impl UnixSocket {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, the attempt is given up and the socket closed.
+    /// Safe. Dropping the future ends the attempt and closes the socket.
     #[track_caller]
     pub fn connect<P: AsRef<Path>>(self, path: P) -> Connect {
         let path = path.as_ref();
@@ -105,26 +108,4 @@ impl UnixSocket {
     }
 }
 
-impl AsFd for UnixSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-impl AsRawFd for UnixSocket {
-    fn as_raw_fd(&self) -> RawFd {
-        self.socket.as_raw_fd()
-    }
-}
-
-impl From<UnixSocket> for OwnedFd {
-    fn from(socket: UnixSocket) -> Self {
-        socket.socket.into()
-    }
-}
-
-impl IntoRawFd for UnixSocket {
-    fn into_raw_fd(self) -> RawFd {
-        self.socket.into_raw_fd()
-    }
-}
+impl_fd_traits!(plain UnixSocket);

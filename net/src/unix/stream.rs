@@ -1,25 +1,23 @@
-//! `UnixStream`: one connection within this machine, and how to connect, read and write.
+//! `UnixStream`: one connection within this machine; connecting, reading and writing.
 //!
-//! The counterpart of `tcp::stream`; what happens is in `crate::stream`. Splitting, waiting and
-//! changing owners are in `convert`.
+//! Counterpart of `tcp::stream`; the operations are implemented in `crate::stream`. Splitting,
+//! waiting and conversions are in `convert`.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use socket2::{Domain, Type};
-
 use super::{Connect, SocketAddr, UCred};
-use crate::socket::{Family, Io, register_connected};
+use crate::socket::{Family, Io, new_pair};
 use crate::stream::{self, Peek, Read, ReadExact, ReadVectored, Write, WriteAll, WriteVectored};
 use crate::sys;
 
 /// A connection between two processes, or two parts of one, on this machine.
 ///
-/// It reads and writes as a [`TcpStream`](crate::TcpStream) does: what is said there about `&self`,
-/// errors, panics and cancel safety of each method holds here too. Descriptors and credentials that
-/// a peer sends along are not received; the kernel closes them.
+/// It reads and writes as a [`TcpStream`](crate::TcpStream), with the same errors, panics and
+/// cancel safety of each method. Descriptors and credentials that a peer sends are not received;
+/// the kernel closes the descriptors.
 ///
 /// # Examples
 ///
@@ -49,14 +47,14 @@ impl UnixStream {
     /// Connects to a listening socket at a path, or under an abstract name if the path begins with
     /// a NUL byte.
     ///
-    /// When the listener's backlog is full the kernel answers EAGAIN and raises no event once there
-    /// is room; then the attempt is repeated after 1 ms, 2 ms, 4 ms and so on up to every 64 ms,
-    /// for as long as the future is polled. Wrap it in `wakeful::time::timeout` to limit that.
+    /// When the listener's backlog is full, the kernel returns EAGAIN and reports no event when
+    /// there is room again. Then the attempt is repeated after 1 ms, 2 ms, 4 ms and so on up to
+    /// every 64 ms, without a limit. Wrap the future in `wakeful::time::timeout` to set one.
     ///
     /// # Errors
     ///
-    /// `NotFound` when nothing is there; `ConnectionRefused` when nobody listens on it (a left-over
-    /// socket file, or no socket at all); `PermissionDenied` without the right to write to it;
+    /// `NotFound` when the path does not exist; `ConnectionRefused` when no socket listens on it (a
+    /// stale socket file, or another file); `PermissionDenied` without write permission;
     /// `InvalidInput` for a path that cannot be an address. The message names the path; see
     /// [`SocketError`](crate::SocketError) for the errno. Nothing stays open.
     ///
@@ -66,7 +64,7 @@ impl UnixStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, the attempt is given up and its socket closed.
+    /// Safe. Dropping the future ends the attempt and closes its socket.
     ///
     /// # Examples
     ///
@@ -93,13 +91,13 @@ impl UnixStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: dropped early, the attempt is given up and its socket closed.
+    /// Safe. Dropping the future ends the attempt and closes its socket.
     #[track_caller]
     pub fn connect_addr(address: &SocketAddr) -> Connect {
         Connect::new(address.to_string(), Ok(address.clone()))
     }
 
-    /// Makes two streams that are connected to each other.
+    /// Creates two streams that are connected to each other.
     ///
     /// # Errors
     ///
@@ -107,7 +105,7 @@ impl UnixStream {
     ///
     /// # Panics
     ///
-    /// Outside a runtime.
+    /// When called outside a runtime.
     ///
     /// # Examples
     ///
@@ -120,18 +118,15 @@ impl UnixStream {
     /// ```
     #[track_caller]
     pub fn pair() -> io::Result<(Self, Self)> {
-        let kind = Type::STREAM.nonblocking().cloexec();
-        let (near, far) = socket2::Socket::pair_raw(Domain::UNIX, kind, None)?;
-        let near = Self::from_io(register_connected(near, Family::Unix)?);
-        let far = Self::from_io(register_connected(far, Family::Unix)?);
-        Ok((near, far))
+        let (near, far) = new_pair(Family::Unix)?;
+        Ok((Self::from_io(near), Self::from_io(far)))
     }
 
-    /// Says who is at the other end.
+    /// Returns the process, user and group at the other end.
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn peer_cred(&self) -> io::Result<UCred> {
         sys::peer_cred(self.io.get_ref().as_fd()).map(UCred::new)
     }
@@ -151,37 +146,37 @@ impl UnixStream {
     }
 
     /// Fills the buffer; as [`TcpStream::read_exact`](crate::TcpStream::read_exact). Not cancel
-    /// safe: dropped early, it leaves the bytes it read in the buffer.
+    /// safe: a future dropped before it completes leaves the bytes it read in the buffer.
     #[track_caller]
     pub fn read_exact<'a>(&'a self, buf: &'a mut [u8]) -> ReadExact<'a> {
         ReadExact::new(&self.io, buf)
     }
 
-    /// Copies bytes that the next read will return; as
+    /// Copies bytes, which the next read returns again; as
     /// [`TcpStream::peek`](crate::TcpStream::peek). Cancel safe.
     #[track_caller]
     pub fn peek<'a>(&'a self, buf: &'a mut [u8]) -> Peek<'a> {
         Peek::new(&self.io, buf)
     }
 
-    /// Writes some bytes; as [`TcpStream::write`](crate::TcpStream::write). Cancel safe: dropped
-    /// early, it wrote nothing.
+    /// Writes some bytes; as [`TcpStream::write`](crate::TcpStream::write). Cancel safe: a future
+    /// dropped before it completes has written nothing.
     #[inline]
     #[track_caller]
     pub fn write<'a>(&'a self, buf: &'a [u8]) -> Write<'a> {
         Write::new(&self.io, buf)
     }
 
-    /// Writes some bytes out of several buffers; as
-    /// [`TcpStream::write_vectored`](crate::TcpStream::write_vectored). Cancel safe: dropped early,
-    /// it wrote nothing.
+    /// Writes some bytes from several buffers; as
+    /// [`TcpStream::write_vectored`](crate::TcpStream::write_vectored). Cancel safe: a future
+    /// dropped before it completes has written nothing.
     #[track_caller]
     pub fn write_vectored<'a, 'b>(&'a self, bufs: &'a [IoSlice<'b>]) -> WriteVectored<'a, 'b> {
         WriteVectored::new(&self.io, bufs)
     }
 
-    /// Writes everything; as [`TcpStream::write_all`](crate::TcpStream::write_all). Not cancel
-    /// safe: dropped early, it wrote an unknown part.
+    /// Writes the whole buffer; as [`TcpStream::write_all`](crate::TcpStream::write_all). Not
+    /// cancel safe: a future dropped before it completes has written an unknown part.
     #[inline]
     #[track_caller]
     pub fn write_all<'a>(&'a self, buf: &'a [u8]) -> WriteAll<'a> {
@@ -207,42 +202,46 @@ impl UnixStream {
         self.io.get_ref().options().shutdown(how)
     }
 
-    /// Reads what is there now, without waiting; as
+    /// Reads available bytes, without waiting; as
     /// [`TcpStream::try_read`](crate::TcpStream::try_read).
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when nothing is known to be there; else as [`read`](Self::read).
+    /// `WouldBlock` when no data is known to be available; otherwise as [`read`](Self::read).
     #[inline]
+    #[track_caller]
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         stream::try_read(&self.io, buf)
     }
 
-    /// Reads what is there now into several buffers, without waiting.
+    /// Reads available bytes into several buffers, without waiting.
     ///
     /// # Errors
     ///
     /// As [`try_read`](Self::try_read).
+    #[track_caller]
     pub fn try_read_vectored(&self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         stream::try_read_vectored(&self.io, bufs)
     }
 
-    /// Writes what the kernel takes now, without waiting; as
+    /// Writes as many bytes as the kernel accepts, without waiting; as
     /// [`TcpStream::try_write`](crate::TcpStream::try_write).
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the kernel is not known to take anything; else as [`write`](Self::write).
+    /// `WouldBlock` when the kernel is not known to have room; otherwise as [`write`](Self::write).
     #[inline]
+    #[track_caller]
     pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         stream::try_write(&self.io, buf)
     }
 
-    /// Writes what the kernel takes now out of several buffers, without waiting.
+    /// Writes as many bytes from several buffers as the kernel accepts, without waiting.
     ///
     /// # Errors
     ///
     /// As [`try_write`](Self::try_write).
+    #[track_caller]
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         stream::try_write_vectored(&self.io, bufs)
     }
@@ -251,8 +250,8 @@ impl UnixStream {
     ///
     /// # Errors
     ///
-    /// As getsockopt(2); none in practice.
+    /// As getsockopt(2): none in practice.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        sys::take_error(self.io.get_ref().as_fd())
+        self.io.get_ref().take_error()
     }
 }

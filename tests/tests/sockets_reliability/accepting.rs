@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_lite::future;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use wakeful_net::{AcceptError, TcpStream, accept_error};
+use wakeful_net::{AcceptErrorKind, TcpStream, classify_accept_error};
 use wakeful_tests::net_support::{alone, listen, run, settle};
 
 /// Lowers the limit so that `spare` more descriptors can be opened, or fewer if some of these
@@ -43,7 +43,7 @@ fn after_emfile_the_waiting_connection_is_accepted_without_a_new_one() {
                 for _ in 0..3 {
                     let err = listener.accept().await.unwrap_err();
                     assert_eq!(err.raw_os_error(), Some(24), "EMFILE: {err}");
-                    assert_eq!(accept_error(&err), AcceptError::Backoff);
+                    assert_eq!(classify_accept_error(&err), AcceptErrorKind::Backoff);
                     wakeful::time::sleep(Duration::from_millis(1)).await;
                 }
                 leave_descriptors(8);
@@ -117,6 +117,6 @@ fn accepting_on_a_socket_that_does_not_listen_is_fatal() {
         let listener = wakeful_net::TcpListener::from_std(listener).unwrap();
         let err = listener.accept().await.unwrap_err();
         assert_eq!(err.kind(), ErrorKind::InvalidInput);
-        assert_eq!(accept_error(&err), AcceptError::Fatal);
+        assert_eq!(classify_accept_error(&err), AcceptErrorKind::Fatal);
     });
 }

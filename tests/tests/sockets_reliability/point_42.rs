@@ -34,7 +34,10 @@ fn a_refused_connection_gives_the_same_error_as_std() {
             assert_eq!(err.kind(), std.kind());
             assert_eq!(err.kind(), ErrorKind::ConnectionRefused);
             assert_eq!(
-                SocketError::of(&err).unwrap().cause().raw_os_error(),
+                SocketError::downcast_ref(&err)
+                    .unwrap()
+                    .io_error()
+                    .raw_os_error(),
                 std.raw_os_error()
             );
             let text = err.to_string();

@@ -1,4 +1,4 @@
-//! What a user asked to look up, and what is known about it without asking a resolver.
+//! The query of a lookup: parsing of hosts, and results that need no resolver.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -7,27 +7,27 @@ use wakeful::task::JoinHandle;
 
 use super::SocketAddrs;
 
-/// How far a look-up has come; see the picture in [`super`].
+/// State of a lookup; see the diagram in [`super`].
 #[derive(Debug)]
-pub enum Question {
+pub enum Query {
     Known(SocketAddrs),
     Name {
         host: String,
         port: u16,
     },
-    Asked {
+    Running {
         text: String,
-        answer: JoinHandle<io::Result<Vec<SocketAddr>>>,
+        handle: JoinHandle<io::Result<Vec<SocketAddr>>>,
     },
     Refused {
         text: String,
         reason: &'static str,
     },
-    Answered,
+    Done,
 }
 
-impl Question {
-    /// `host:port` as one text.
+impl Query {
+    /// Parses `host:port`.
     fn text(text: &str) -> Self {
         let refused = |reason| Self::Refused {
             text: text.into(),
@@ -45,6 +45,7 @@ impl Question {
         }
     }
 
+    /// Parses a host without its port.
     fn host(host: &str, port: u16) -> Self {
         let refused = |reason| Self::Refused {
             text: format!("{host}:{port}"),
@@ -65,92 +66,71 @@ impl Question {
     }
 }
 
-/// The work behind [`ToSocketAddrs`](super::ToSocketAddrs).
+/// The implementation of [`ToSocketAddrs`](super::ToSocketAddrs).
 pub trait Resolve {
-    /// Finds out without waiting what is known already.
-    fn resolve(&self) -> Question;
+    /// Converts the value without calling a resolver.
+    fn resolve(&self) -> Query;
 }
 
 impl<T: Resolve + ?Sized> Resolve for &T {
-    fn resolve(&self) -> Question {
+    fn resolve(&self) -> Query {
         (**self).resolve()
     }
 }
 
 impl Resolve for str {
-    fn resolve(&self) -> Question {
-        Question::text(self)
+    fn resolve(&self) -> Query {
+        Query::text(self)
     }
 }
 
 impl Resolve for String {
-    fn resolve(&self) -> Question {
-        Question::text(self)
+    fn resolve(&self) -> Query {
+        Query::text(self)
     }
 }
 
 impl Resolve for (&str, u16) {
-    fn resolve(&self) -> Question {
-        Question::host(self.0, self.1)
+    fn resolve(&self) -> Query {
+        Query::host(self.0, self.1)
     }
 }
 
 impl Resolve for (String, u16) {
-    fn resolve(&self) -> Question {
-        Question::host(&self.0, self.1)
+    fn resolve(&self) -> Query {
+        Query::host(&self.0, self.1)
     }
 }
 
-impl Resolve for (IpAddr, u16) {
-    fn resolve(&self) -> Question {
-        Question::Known(SocketAddrs::one(*self))
-    }
+macro_rules! impl_resolve_known {
+    ($($address:ty),+) => {
+        $(
+            impl Resolve for $address {
+                fn resolve(&self) -> Query {
+                    Query::Known(SocketAddrs::one(*self))
+                }
+            }
+        )+
+    };
 }
 
-impl Resolve for (Ipv4Addr, u16) {
-    fn resolve(&self) -> Question {
-        Question::Known(SocketAddrs::one(*self))
-    }
-}
-
-impl Resolve for (Ipv6Addr, u16) {
-    fn resolve(&self) -> Question {
-        Question::Known(SocketAddrs::one(*self))
-    }
-}
-
-impl Resolve for SocketAddr {
-    fn resolve(&self) -> Question {
-        Question::Known(SocketAddrs::one(*self))
-    }
-}
-
-impl Resolve for SocketAddrV4 {
-    fn resolve(&self) -> Question {
-        Question::Known(SocketAddrs::one(*self))
-    }
-}
-
-impl Resolve for SocketAddrV6 {
-    fn resolve(&self) -> Question {
-        Question::Known(SocketAddrs::one(*self))
-    }
-}
+impl_resolve_known!((IpAddr, u16), (Ipv4Addr, u16), (Ipv6Addr, u16));
+impl_resolve_known!(SocketAddr, SocketAddrV4, SocketAddrV6);
 
 impl Resolve for [SocketAddr] {
-    fn resolve(&self) -> Question {
-        Question::Known(SocketAddrs::many(self.to_vec()))
+    fn resolve(&self) -> Query {
+        Query::Known(SocketAddrs::many(self.to_vec()))
     }
 }
 
 impl<const N: usize> Resolve for [SocketAddr; N] {
-    fn resolve(&self) -> Question {
+    fn resolve(&self) -> Query {
         self.as_slice().resolve()
     }
 }
 
 impl Resolve for Vec<SocketAddr> {
-    fn resolve(&self) -> Question {
+    fn resolve(&self) -> Query {
         self.as_slice().resolve()
     }
 }
@@ -161,20 +141,20 @@ mod tests {
 
     fn known(host: impl Resolve) -> Option<Vec<String>> {
         match host.resolve() {
-            Question::Known(addresses) => Some(addresses.map(|a| a.to_string()).collect()),
+            Query::Known(addresses) => Some(addresses.map(|a| a.to_string()).collect()),
             _ => None,
         }
     }
 
     fn refusal(text: &str) -> Option<&'static str> {
         match text.resolve() {
-            Question::Refused { reason, .. } => Some(reason),
+            Query::Refused { reason, .. } => Some(reason),
             _ => None,
         }
     }
 
     #[test]
-    fn an_address_written_out_asks_no_resolver() {
+    fn an_ip_address_needs_no_resolver() {
         let one = |text: &str| Some(vec![text.to_owned()]);
         assert_eq!(known("127.0.0.1:80"), one("127.0.0.1:80"));
         assert_eq!(known("[::1]:80"), one("[::1]:80"));
@@ -189,14 +169,14 @@ mod tests {
 
     #[test]
     fn a_name_is_left_to_the_resolver() {
-        let question = "localhost:80".resolve();
-        assert!(matches!(question, Question::Name { host, port: 80 } if host == "localhost"));
-        let question = String::from("localhost:80").resolve();
-        assert!(matches!(question, Question::Name { .. }));
+        let query = "localhost:80".resolve();
+        assert!(matches!(query, Query::Name { host, port: 80 } if host == "localhost"));
+        let query = String::from("localhost:80").resolve();
+        assert!(matches!(query, Query::Name { .. }));
     }
 
     #[test]
-    fn what_is_no_address_is_refused_with_the_reason() {
+    fn an_invalid_address_is_refused_with_the_reason() {
         assert_eq!(refusal("localhost"), Some("expected host:port"));
         assert_eq!(refusal(""), Some("expected host:port"));
         assert_eq!(refusal(":80"), Some("the host is missing"));
