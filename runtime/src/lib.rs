@@ -66,6 +66,7 @@ mod inbox;
 pub mod io;
 mod macros;
 mod news;
+mod oneshot;
 mod reactor;
 mod ready;
 mod registry;

@@ -33,7 +33,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ),
     (
         "what other threads see of a runtime",
-        &["inbox", "registry"],
+        &["oneshot", "inbox", "registry"],
     ),
     (
         "events and time into wakes; threads for calls that block",

@@ -7,9 +7,9 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::context::{self, Core, Wait};
@@ -366,9 +366,4 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 #[track_caller]
 pub fn metrics() -> RuntimeMetrics {
     RuntimeMetrics::of(&context::expect("metrics"))
-}
-
-/// Polls a pinned future that may borrow, with a plain waker: for threads without a runtime.
-fn poll_once<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(waker))
 }

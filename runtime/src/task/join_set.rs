@@ -29,7 +29,7 @@ use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
-use super::spawn_blocking::collect;
+use super::spawn_blocking::run_on_pool;
 use super::{AbortHandle, Id, JoinError, JoinHandle, spawn_named, yield_after_turn};
 use crate::context;
 use crate::slab::{Key, Slab};
@@ -215,7 +215,7 @@ impl<T: 'static> JoinSet<T> {
         F: FnOnce() -> T + Send + 'static,
         T: Send,
     {
-        let future = collect(closure, "JoinSet::spawn_blocking");
+        let future = run_on_pool(closure, "JoinSet::spawn_blocking");
         self.insert(future, Some("spawn_blocking"), Location::caller())
     }
 
