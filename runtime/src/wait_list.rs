@@ -1,8 +1,8 @@
-//! Wakers of those who wait for something that no kernel reports: a shutdown, the other end of a
-//! pipe, the end of a task.
+//! List of wakers for events that the kernel does not report: a shutdown, the other end of a pipe,
+//! the end of a task.
 //!
-//! Used by what users call, never by the loop. The lists are kept behind the user's locks, so nothing
-//! here wakes, clones or drops a waker under one (I3): what has to be woken or dropped is handed out.
+//! Used by public types, never by the loop. The lists are kept behind locks of their users, so no
+//! function of [`WaitList`] wakes, clones or drops a waker (I3): it returns them to the caller.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -12,7 +12,7 @@ use crate::context;
 use crate::executor::cell::drop_quietly;
 use crate::task_info::Wait;
 
-/// Wakers in the order in which their owners began to wait, each under a number of its own.
+/// Wakers in the order of their first poll, each under a number of its own.
 #[derive(Debug, Default)]
 pub(crate) struct WaitList {
     next: u64,
@@ -20,30 +20,31 @@ pub(crate) struct WaitList {
 }
 
 impl WaitList {
-    /// Stores a waker; gives back the one that the same waiter had stored before.
-    #[must_use = "dropping a waker is foreign code"]
-    pub(crate) fn store(&mut self, place: &mut Option<u64>, waker: Waker) -> Option<Waker> {
-        let place = *place.get_or_insert_with(|| {
+    /// Stores the waker of a waiter and returns the one that it replaces. Numbers the waiter at its
+    /// first call.
+    #[must_use = "dropping a waker runs user code"]
+    pub(crate) fn store(&mut self, waiter: &mut Option<u64>, waker: Waker) -> Option<Waker> {
+        let waiter = *waiter.get_or_insert_with(|| {
             self.next += 1;
             self.next
         });
-        self.wakers.insert(place, waker)
+        self.wakers.insert(waiter, waker)
     }
 
-    /// Forgets a waiter.
-    #[must_use = "dropping a waker is foreign code"]
-    pub(crate) fn remove(&mut self, place: u64) -> Option<Waker> {
-        self.wakers.remove(&place)
+    /// Removes a waiter and returns its waker.
+    #[must_use = "dropping a waker runs user code"]
+    pub(crate) fn remove(&mut self, waiter: u64) -> Option<Waker> {
+        self.wakers.remove(&waiter)
     }
 
-    /// Takes everybody out, to be woken.
-    #[must_use = "they wait to be woken"]
+    /// Removes all waiters and returns their wakers.
+    #[must_use = "the caller has to wake them"]
     pub(crate) fn take(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.wakers).into_values().collect()
     }
 }
 
-/// Wakes each waker. Should one panic, the others are woken all the same, and then it goes on.
+/// Wakes every waker, and resumes the first panic afterwards if one of them panicked.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     let mut first = None;
     for waker in wakers {
@@ -63,7 +64,7 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     }
 }
 
-/// Notes in the record of the running task on what it is about to wait.
+/// Records in the running task's info what it is about to wait for.
 pub(crate) fn note_wait(operation: &'static str, location: &'static Location<'static>) {
     context::with(|core| {
         core.executor.note_wait(|| Wait {
