@@ -275,5 +275,5 @@ fn it_is_one_and_the_same_on_every_thread() {
     let shutdown = Shutdown::new();
     let clone = shutdown.clone();
     clone.cancel();
-    assert!(format!("{shutdown:?}").contains("begun: true"));
+    assert!(format!("{shutdown:?}").contains("cancelled: true"));
 }
