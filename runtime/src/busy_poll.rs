@@ -12,7 +12,7 @@
 //!              no work             window is over              work
 //!   running ------------> spinning ---------------> parked ------------> running
 //!      ^       (a wait      |                                     |
-//!      |        begins)     | work                                | the next wait starts spinning
+//!      |        starts)     | work                                | the next wait starts spinning
 //!      +--------------------+                                     | if this one was within the
 //!              no work, and the last wait was long                | window, and parked otherwise
 //!   running -------------------------------------------> parked --+

@@ -29,7 +29,7 @@ use pin_project_lite::pin_project;
 
 use crate::sync::{Mutex, MutexGuard};
 use crate::time::{Timeout, timeout};
-use crate::wait_list::{WaitList, note_wait, wake_all};
+use crate::wait_list::{WaitList, set_wait, wake_all};
 
 /// Asks tasks to stop and waits until they have.
 ///
@@ -318,7 +318,7 @@ impl WaitFor {
         let replaced = waiters.store(&mut self.waiter, waker);
         drop(state);
         drop(replaced);
-        note_wait(self.operation, self.location);
+        set_wait(self.operation, self.location);
         Poll::Pending
     }
 }

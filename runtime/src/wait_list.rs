@@ -65,7 +65,7 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
 }
 
 /// Records in the running task's info what it is about to wait for.
-pub(crate) fn note_wait(operation: &'static str, location: &'static Location<'static>) {
+pub(crate) fn set_wait(operation: &'static str, location: &'static Location<'static>) {
     context::with(|core| {
         core.executor.note_wait(|| Wait {
             operation,

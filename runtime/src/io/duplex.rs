@@ -24,7 +24,7 @@ use crate::context;
 use crate::reactor::waiters::{WaiterId, Waiters};
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::yield_after_turn;
-use crate::wait_list::{note_wait, wake_all};
+use crate::wait_list::{set_wait, wake_all};
 
 /// Makes two streams that are connected to each other, each with room for `max` bytes in the other's
 /// direction.
@@ -138,7 +138,7 @@ impl Pipe {
                 let displaced = side(&mut state).store(WaiterId::ANONYMOUS, waker);
                 drop(state);
                 displaced.let_go();
-                note_wait(wait.0, wait.1);
+                set_wait(wait.0, wait.1);
                 return Poll::Pending;
             }
         }

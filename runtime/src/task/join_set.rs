@@ -34,7 +34,7 @@ use super::{AbortHandle, Id, JoinError, JoinHandle, spawn_named, yield_after_tur
 use crate::context;
 use crate::slab::{Key, Slab};
 use crate::sync::{Mutex, MutexGuard};
-use crate::wait_list::{note_wait, wake_all};
+use crate::wait_list::{set_wait, wake_all};
 
 /// Set of tasks with one output type; returns their outputs in the order in which they finish.
 ///
@@ -456,7 +456,7 @@ impl<T: 'static> JoinSet<T> {
                 drop(state);
                 drop(replaced);
             }
-            note_wait(operation, location);
+            set_wait(operation, location);
             return Poll::Pending;
         }
     }
