@@ -131,7 +131,7 @@ impl Pool {
     }
 
     /// Returns the number of tasks that wait for a closure. A paused clock does not jump meanwhile.
-    pub(crate) fn awaited(&self) -> usize {
+    pub(crate) fn pending(&self) -> usize {
         self.pending.get()
     }
 

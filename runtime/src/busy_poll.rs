@@ -62,7 +62,7 @@ impl BusyPoll {
     }
 
     /// Returns whether the loop polls again instead of parking. Called when there is no work.
-    pub(crate) fn stay_awake(&self, now_ns: u64) -> bool {
+    pub(crate) fn should_spin(&self, now_ns: u64) -> bool {
         let since_ns = self.since_ns.get().unwrap_or(now_ns);
         self.since_ns.set(Some(since_ns));
         let spin = self.last_was_short.get() && self.is_within(since_ns, now_ns);
@@ -73,7 +73,7 @@ impl BusyPoll {
     }
 
     /// Ends the current wait, if there is one. Called when there is work.
-    pub(crate) fn end_wait(&self, now_ns: u64) {
+    pub(crate) fn wait_ended(&self, now_ns: u64) {
         if let Some(since_ns) = self.since_ns.take() {
             self.last_was_short.set(self.is_within(since_ns, now_ns));
         }
@@ -99,44 +99,44 @@ mod tests {
     #[test]
     fn the_first_wait_parks_and_one_after_a_short_wait_spins_for_the_window() {
         let busy = with_window_of_50_ns();
-        assert!(!busy.stay_awake(1_000));
-        busy.end_wait(1_049);
-        assert!(busy.stay_awake(1_100));
-        assert!(busy.stay_awake(1_149));
-        assert!(!busy.stay_awake(1_150), "the window is over");
+        assert!(!busy.should_spin(1_000));
+        busy.wait_ended(1_049);
+        assert!(busy.should_spin(1_100));
+        assert!(busy.should_spin(1_149));
+        assert!(!busy.should_spin(1_150), "the window is over");
         assert_eq!(busy.turns(), 2);
     }
 
     #[test]
     fn a_wait_as_long_as_the_window_makes_the_next_one_park_at_once() {
         let busy = with_window_of_50_ns();
-        assert!(!busy.stay_awake(0));
-        busy.end_wait(10);
-        assert!(busy.stay_awake(20));
-        busy.end_wait(70);
-        assert!(!busy.stay_awake(71));
-        busy.end_wait(75);
-        assert!(busy.stay_awake(80), "the wait that parked was short");
+        assert!(!busy.should_spin(0));
+        busy.wait_ended(10);
+        assert!(busy.should_spin(20));
+        busy.wait_ended(70);
+        assert!(!busy.should_spin(71));
+        busy.wait_ended(75);
+        assert!(busy.should_spin(80), "the wait that parked was short");
     }
 
     #[test]
     fn iterations_with_work_are_not_waits() {
         let busy = with_window_of_50_ns();
-        assert!(!busy.stay_awake(0));
-        busy.end_wait(10);
+        assert!(!busy.should_spin(0));
+        busy.wait_ended(10);
         for now_ns in [500, 1_000] {
-            busy.end_wait(now_ns);
+            busy.wait_ended(now_ns);
         }
-        assert!(busy.stay_awake(1_001), "the last wait was the short one");
+        assert!(busy.should_spin(1_001), "the last wait was the short one");
     }
 
     #[test]
     fn without_a_window_the_loop_never_spins() {
         let busy = BusyPoll::new(Duration::ZERO);
         assert!(!busy.is_on());
-        assert!(!busy.stay_awake(1));
-        busy.end_wait(1);
-        assert!(!busy.stay_awake(1));
+        assert!(!busy.should_spin(1));
+        busy.wait_ended(1);
+        assert!(!busy.should_spin(1));
         assert!(BusyPoll::new(Duration::MAX).is_on());
     }
 }

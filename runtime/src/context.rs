@@ -25,7 +25,7 @@ use crate::busy_poll::BusyPoll;
 use crate::executor::Executor;
 use crate::executor::cell::drop_quietly;
 use crate::id::{Id, RuntimeId, WakeWord};
-use crate::inbox::{Message, Remote};
+use crate::inbox::{Message, Shared};
 use crate::news;
 use crate::reactor::Reactor;
 use crate::reactor::seen::Seen;
@@ -41,7 +41,7 @@ use crate::waker::Ours;
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) id: RuntimeId,
-    pub(crate) remote: Arc<Remote>,
+    pub(crate) remote: Arc<Shared>,
     pub(crate) executor: Executor,
     pub(crate) reactor: Reactor,
     pub(crate) timers: Timers,
@@ -248,7 +248,7 @@ pub(crate) fn wake(word: WakeWord) {
 #[cold]
 fn wake_no_task(word: WakeWord) {
     if with(|core| core.executor.wake(word)) != Some(true)
-        && let Some(remote) = registry::at(word.place())
+        && let Some(remote) = registry::get(word.place())
     {
         // Refused by a runtime that is ending: then there is nobody left to wake.
         remote.send(Message::Wake(word)).ok();

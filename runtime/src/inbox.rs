@@ -1,7 +1,7 @@
 //! The part of a runtime that other threads see: its inbox, its eventfd and its epoll descriptor.
 //!
 //! Called by wakers and handles on a thread that is not running their runtime; drained by the loop.
-//! Other threads see only the [`Remote`]. Each message is a number or a `Send` closure.
+//! Other threads see only the [`Shared`]. Each message is a number or a `Send` closure.
 //!
 //! Rule I5 makes a wake from another thread certain and nearly free:
 //!
@@ -85,11 +85,11 @@ pub(crate) enum PushOutcome<M> {
 /// Outcome of [`prepare_park`](Inbox::prepare_park): whether the owner may block.
 #[must_use = "blocking with a message in the inbox loses a wake"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Park {
+pub(crate) enum ParkOutcome {
     /// Permission to block; the owner calls [`unpark`](Inbox::unpark) afterwards.
     Block,
     /// Message in the queue: the owner must not block.
-    Stay,
+    Abort,
 }
 
 impl<M> Inbox<M> {
@@ -136,14 +136,14 @@ impl<M> Inbox<M> {
 
     /// Publishes that the owner is about to block, and looks for messages again (steps 1 and 2).
     #[inline]
-    pub(crate) fn prepare_park(&self) -> Park {
+    pub(crate) fn prepare_park(&self) -> ParkOutcome {
         // Pairs with the exchange in `push`, as does the one in `unpark`.
         self.parked.swap(true, Ordering::AcqRel);
         if self.pending.load(Ordering::Relaxed) {
             self.unpark();
-            return Park::Stay;
+            return ParkOutcome::Abort;
         }
-        Park::Block
+        ParkOutcome::Block
     }
 
     /// Publishes that the owner is awake (step 4).
@@ -179,14 +179,14 @@ impl<M> Inbox<M> {
 
 /// The part of a runtime that other threads see.
 #[derive(Debug)]
-pub(crate) struct Remote {
+pub(crate) struct Shared {
     id: RuntimeId,
     inbox: Inbox<Message>,
     event_fd: EventFd,
     epoll: Epoll,
 }
 
-impl Remote {
+impl Shared {
     /// Opens the two descriptors of a runtime.
     ///
     /// # Errors
@@ -197,7 +197,7 @@ impl Remote {
         let epoll = Epoll::new()?;
         let event_fd = EventFd::new()?;
         epoll.add(event_fd.as_fd(), REMOTE_TOKEN, Epoll::READ)?;
-        Ok(Remote {
+        Ok(Shared {
             id,
             inbox: Inbox::new(),
             event_fd,

@@ -9,10 +9,10 @@ use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::id::RuntimeId;
-use crate::inbox::Remote;
+use crate::inbox::Shared;
 
 struct Registry {
-    slots: Vec<Option<Arc<Remote>>>,
+    slots: Vec<Option<Arc<Shared>>>,
     /// Number of runtimes that were ever registered.
     serial: u64,
 }
@@ -24,12 +24,12 @@ static REGISTRY: RwLock<Registry> = RwLock::new(Registry {
     serial: 0,
 });
 
-/// Opens a runtime's [`Remote`] and stores it at a free index.
+/// Opens a runtime's [`Shared`] and stores it at a free index.
 ///
 /// # Errors
 ///
-/// The errors of [`Remote::open`]; an error when 65,536 runtimes are alive.
-pub(crate) fn register() -> io::Result<Arc<Remote>> {
+/// The errors of [`Shared::open`]; an error when 65,536 runtimes are alive.
+pub(crate) fn register() -> io::Result<Arc<Shared>> {
     let mut registry = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
     let free = registry.slots.iter().position(Option::is_none);
     let position = free.unwrap_or(registry.slots.len());
@@ -40,30 +40,30 @@ pub(crate) fn register() -> io::Result<Arc<Remote>> {
         )
     })?;
     registry.serial += 1;
-    let remote = Arc::new(Remote::open(RuntimeId::new(registry.serial, index))?);
+    let shared = Arc::new(Shared::open(RuntimeId::new(registry.serial, index))?);
     match registry.slots.get_mut(position) {
-        Some(slot) => *slot = Some(Arc::clone(&remote)),
-        None => registry.slots.push(Some(Arc::clone(&remote))),
+        Some(slot) => *slot = Some(Arc::clone(&shared)),
+        None => registry.slots.push(Some(Arc::clone(&shared))),
     }
-    Ok(remote)
+    Ok(shared)
 }
 
 /// Removes a runtime. Its id is never found again; its index is reused.
 pub(crate) fn unregister(id: RuntimeId) {
     let mut registry = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
     let slot = registry.slots.get_mut(usize::from(id.place()));
-    let remote = slot.and_then(|slot| slot.take_if(|remote| remote.id() == id));
+    let shared = slot.and_then(|slot| slot.take_if(|shared| shared.id() == id));
     drop(registry);
-    drop(remote);
+    drop(shared);
 }
 
 /// Returns the runtime that has this index now.
-pub(crate) fn at(index: u16) -> Option<Arc<Remote>> {
+pub(crate) fn get(index: u16) -> Option<Arc<Shared>> {
     let registry = REGISTRY.read().unwrap_or_else(PoisonError::into_inner);
     registry.slots.get(usize::from(index)).cloned().flatten()
 }
 
 /// Returns the runtime with this id, if it is alive.
-pub(crate) fn find(id: RuntimeId) -> Option<Arc<Remote>> {
-    at(id.place()).filter(|remote| remote.id() == id)
+pub(crate) fn find(id: RuntimeId) -> Option<Arc<Shared>> {
+    get(id.place()).filter(|shared| shared.id() == id)
 }

@@ -56,7 +56,7 @@ impl<M> Model<M> {
         })
     }
 
-    /// Stands for [`Remote::send`].
+    /// Stands for [`Shared::send`].
     fn send(&self, message: M, same: impl FnOnce(&M, &M) -> bool) -> Result<(), M> {
         match self.inbox.push(message, same) {
             PushOutcome::Queued => Ok(()),
@@ -76,12 +76,16 @@ impl<M> Model<M> {
 
     fn turn_with(&self, wait: impl FnOnce(&Event)) -> Vec<M> {
         let park = self.inbox.prepare_park();
-        if park == Park::Block {
+        if park == ParkOutcome::Block {
             wait(&self.event);
             self.inbox.unpark();
         }
         if !self.inbox.is_pending() {
-            assert_eq!(park, Park::Block, "aborted the park without a message");
+            assert_eq!(
+                park,
+                ParkOutcome::Block,
+                "aborted the park without a message"
+            );
             return Vec::new();
         }
         let messages = self.inbox.drain();
@@ -181,7 +185,7 @@ fn an_owner_that_spins_before_it_parks_loses_no_message() {
 fn a_park_costs_at_most_one_write_for_any_number_of_senders() {
     model(3, || {
         let model = Model::new();
-        assert_eq!(model.inbox.prepare_park(), Park::Block);
+        assert_eq!(model.inbox.prepare_park(), ParkOutcome::Block);
         let push = |model: &Model<()>| match model.inbox.push((), never_same) {
             PushOutcome::Unpark => 1,
             PushOutcome::Queued => 0,

@@ -36,7 +36,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::task::Waker;
 
-use crate::inbox::{REMOTE_TOKEN, Remote};
+use crate::inbox::{REMOTE_TOKEN, Shared};
 use crate::slab::{Key, Slab};
 use crate::sys::epoll::{Epoll, Events, Wait};
 use crate::task_info::Cause;
@@ -112,7 +112,7 @@ pub(crate) struct Counters {
 
 pub(crate) struct Reactor {
     /// Where epoll lives: shared with other threads, which may deregister and wake but never wait.
-    remote: Arc<Remote>,
+    remote: Arc<Shared>,
     state: RefCell<State>,
     /// Other people's wakers on their way from `State` to being woken; kept for its capacity.
     strangers: Cell<Vec<(Waker, Cause)>>,
@@ -123,7 +123,7 @@ pub(crate) struct Reactor {
 }
 
 impl Reactor {
-    pub(crate) fn new(remote: Arc<Remote>, max_io_events_per_tick: usize) -> Self {
+    pub(crate) fn new(remote: Arc<Shared>, max_io_events_per_tick: usize) -> Self {
         Reactor {
             remote,
             state: RefCell::new(State {

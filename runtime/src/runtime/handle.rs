@@ -23,7 +23,7 @@ use pin_project_lite::pin_project;
 
 use crate::context;
 use crate::executor::cell::drop_quietly;
-use crate::inbox::{Message, Remote};
+use crate::inbox::{Message, Shared};
 use crate::oneshot::{Closed, Receiver, Sender, channel};
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::{Id, JoinError, spawn};
@@ -34,12 +34,12 @@ use crate::task::{Id, JoinError, spawn};
 /// canceled.
 #[derive(Clone)]
 pub struct Handle {
-    remote: Arc<Remote>,
+    shared: Arc<Shared>,
 }
 
 impl Handle {
-    pub(super) fn new(remote: Arc<Remote>) -> Self {
-        Handle { remote }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Handle { shared }
     }
 
     /// Returns the handle of this thread's runtime.
@@ -110,7 +110,7 @@ impl Handle {
         let abort = Arc::new(AbortRequest::default());
         let remote_abort = Arc::clone(&abort);
         let run = Box::new(move || make_task(closure, sender, &remote_abort));
-        if let Err(refused) = self.remote.send(Message::Run(run)) {
+        if let Err(refused) = self.shared.send(Message::Run(run)) {
             // Drops the sender as well, so the handle reports a canceled task.
             drop(refused);
         }
@@ -155,7 +155,7 @@ where
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
-            .field("runtime", &self.remote.id())
+            .field("runtime", &self.shared.id())
             .finish()
     }
 }

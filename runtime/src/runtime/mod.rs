@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::context::{self, Core, Wait};
-use crate::inbox::Park;
+use crate::inbox::ParkOutcome;
 use crate::reactor::Turned;
 use crate::task::{JoinHandle, TaskInfo, spawn};
 use crate::waker::{Ours, waker_for};
@@ -233,8 +233,8 @@ impl Core {
             return Wait::Poll;
         }
         match self.remote.inbox().prepare_park() {
-            Park::Block => wait,
-            Park::Stay => Wait::Poll,
+            ParkOutcome::Block => wait,
+            ParkOutcome::Abort => Wait::Poll,
         }
     }
 
@@ -243,14 +243,14 @@ impl Core {
     #[inline]
     fn stay_awake(&self) -> bool {
         let clock = &self.timers.clock;
-        self.busy_poll.is_on() && !clock.is_paused() && self.busy_poll.stay_awake(clock.now_ns())
+        self.busy_poll.is_on() && !clock.is_paused() && self.busy_poll.should_spin(clock.now_ns())
     }
 
     /// Tells busy polling when this round has found something to do.
     #[inline]
     fn note_the_end_of_a_wait(&self) {
         if self.busy_poll.is_on() && self.executor.has_work() {
-            self.busy_poll.end_wait(self.timers.clock.now_ns());
+            self.busy_poll.wait_ended(self.timers.clock.now_ns());
         }
     }
 
@@ -278,7 +278,7 @@ impl Core {
         };
         // What is due already, by `advance` or before the clock was paused, needs no jump.
         if deadline_ns > self.timers.clock.now_ns() {
-            let outside = self.reactor.waiting() > 0 || self.blocking.awaited() > 0;
+            let outside = self.reactor.waiting() > 0 || self.blocking.pending() > 0;
             if outside || self.remote.inbox().is_pending() {
                 return Wait::Forever;
             }
