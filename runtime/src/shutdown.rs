@@ -179,6 +179,12 @@ impl Shutdown {
         self.shared.lock().tokens
     }
 
+    /// Returns whether there is no token.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Waits until there is no token, whether the shutdown was requested or not.
     ///
     /// # Cancel safety

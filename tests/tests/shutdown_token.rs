@@ -79,10 +79,12 @@ fn the_end_waits_for_the_last_guard_and_for_no_longer() {
             });
         }
         assert_eq!(shutdown.len(), 3);
+        assert!(!shutdown.is_empty());
         let start = Instant::now();
         assert_eq!(shutdown.drain(secs(60)).await, 0);
         trace.say(format!("drained after {}", start.elapsed().as_secs()));
         assert_eq!(shutdown.len(), 0);
+        assert!(shutdown.is_empty());
     });
     trace.expect(&[
         "done after 1",
