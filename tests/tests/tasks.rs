@@ -442,7 +442,10 @@ fn under_shutdown_a_panic_that_nobody_joins_ends_block_on_and_nothing_else() {
     });
     drop(runtime.spawn(async { panic!("unheard") }));
     let text = panic_of(|| runtime.block_on(pending::<()>()));
-    assert!(text.contains("unhandled panic of a task spawned at"), "{text}");
+    assert!(
+        text.contains("unhandled panic of a task spawned at"),
+        "{text}"
+    );
     assert!(text.contains("unheard"), "{text}");
     // The runtime lives on, and so do its tasks.
     drop(trace.take());
