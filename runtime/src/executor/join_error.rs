@@ -17,7 +17,7 @@ pub(crate) struct NotStarted(pub(crate) io::Error);
 
 /// The error of joining a task that panicked or was canceled.
 ///
-/// [`abort`](super::JoinHandle::abort) and the end of its runtime cancel a task.
+/// [`abort`](crate::task::JoinHandle::abort) and the end of its runtime cancel a task.
 ///
 /// # Examples
 ///
