@@ -1,11 +1,12 @@
-//! The pool of threads for calls that block.
+//! Thread pool for blocking closures.
 //!
-//! Called by [`task::spawn_blocking`](crate::task::spawn_blocking). There is no thread until the
-//! first closure comes, at most as many as the builder allows, and none that has been idle for ten
-//! seconds. Nobody ever waits for them: the end of the runtime drops what has not begun, leaves
-//! what has, and returns.
+//! Called by [`task::spawn_blocking`](crate::task::spawn_blocking).
 //!
-//! Every field of [`Shared`] that matters is behind one mutex; closures run outside of it.
+//! A thread starts only when a closure needs one, up to the limit of the builder. A thread that has
+//! been idle for ten seconds ends. The runtime never waits for the threads: its end drops the
+//! closures that have not started, leaves the others running, and returns.
+//!
+//! Every field of [`Shared`] that matters is behind one mutex. Closures run outside of it.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -16,26 +17,26 @@ use std::time::Duration;
 
 use crate::sync::{Condvar, Mutex, MutexGuard, thread};
 
-/// How long a thread without work stays.
+/// Time after which an idle thread ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
-/// A closure with everything it needs to deliver its result. It never unwinds.
-pub(crate) type Work = Box<dyn FnOnce() + Send>;
+/// A closure that sends its result itself. It never unwinds.
+pub(crate) type Closure = Box<dyn FnOnce() + Send>;
 
 #[derive(Debug)]
 pub(crate) struct Pool {
     shared: Arc<Shared>,
     limit: usize,
-    /// Tasks that wait for a closure. Counted on the runtime's own thread: what the others count
-    /// changes when they like, and they would have to wake the loop each time.
-    awaited: Rc<Cell<usize>>,
+    /// Number of tasks that wait for a closure. Counted on the runtime's thread, because a count
+    /// that other threads change at any time would have to wake the loop at each change.
+    pending: Rc<Cell<usize>>,
 }
 
-/// Held by a task for as long as it waits for a closure.
+/// Counts a task that waits for a closure, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Awaited(Rc<Cell<usize>>);
+pub(crate) struct PendingGuard(Rc<Cell<usize>>);
 
-impl Drop for Awaited {
+impl Drop for PendingGuard {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
@@ -44,22 +45,25 @@ impl Drop for Awaited {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
-    /// Told when there is work, or none will come any more.
+    /// Notified when a closure is queued and when the pool closes.
     wake: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Work>,
+    /// Closures that have not started.
+    queue: VecDeque<Closure>,
+    /// Number of threads, idle ones included.
     threads: usize,
-    /// Threads that wait for work.
+    /// Number of threads that wait for a closure.
     idle: usize,
+    /// Whether the runtime has ended.
     closed: bool,
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No foreign code runs under it.
+        // No user code runs under this lock, so a poisoned one is consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,24 +77,24 @@ impl Pool {
         Pool {
             shared: Arc::new(shared),
             limit: limit.max(1),
-            awaited: Rc::default(),
+            pending: Rc::default(),
         }
     }
 
-    /// Queues a closure, starting a thread for it when none is idle and the limit allows.
+    /// Queues a closure. Starts a thread for it if none is idle and the limit allows one more.
     ///
     /// # Errors
     ///
-    /// When not a single thread can be started; then the closure is dropped.
-    pub(crate) fn submit(&self, work: Work) -> io::Result<()> {
+    /// The error of starting a thread, if the pool has no other thread. The closure is dropped.
+    pub(crate) fn submit(&self, closure: Closure) -> io::Result<()> {
         let mut state = self.shared.lock();
         if state.closed {
             drop(state);
-            // The caller's future finds that its work was dropped.
-            drop(work);
+            // The caller learns of it from the closed channel.
+            drop(closure);
             return Ok(());
         }
-        state.queue.push_back(work);
+        state.queue.push_back(closure);
         if state.idle >= state.queue.len() {
             drop(state);
             self.shared.wake.notify_one();
@@ -106,56 +110,56 @@ impl Pool {
         };
         state.threads -= 1;
         if state.threads > 0 {
-            // One of those that run will come to it.
+            // A running thread takes the closure when it is free.
             return Ok(());
         }
-        let work = state.queue.pop_back();
+        let closure = state.queue.pop_back();
         drop(state);
-        drop(work);
+        drop(closure);
         Err(error)
     }
 
-    /// Threads that exist now, idle ones included.
+    /// Returns the number of threads, idle ones included.
     pub(crate) fn threads(&self) -> usize {
         self.shared.lock().threads
     }
 
-    /// Counts a task that is going to wait for a closure, until what this returns is dropped.
-    pub(crate) fn await_one(&self) -> Awaited {
-        self.awaited.set(self.awaited.get() + 1);
-        Awaited(Rc::clone(&self.awaited))
+    /// Counts a task that waits for a closure until the guard is dropped.
+    pub(crate) fn track_pending(&self) -> PendingGuard {
+        self.pending.set(self.pending.get() + 1);
+        PendingGuard(Rc::clone(&self.pending))
     }
 
-    /// How many tasks wait for a closure. The paused clock asks.
-    pub(crate) fn awaited(&self) -> usize {
-        self.awaited.get()
+    /// Returns the number of tasks that wait for a closure. A paused clock does not jump meanwhile.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.get()
     }
 
-    /// Hands out what has not begun, to be dropped, and lets idle threads go; does not wait for the
-    /// others.
-    pub(crate) fn shut_down(&self) -> VecDeque<Work> {
+    /// Closes the pool and returns the closures that have not started, for the caller to drop. Ends
+    /// idle threads, and does not wait for the others.
+    pub(crate) fn shut_down(&self) -> VecDeque<Closure> {
         let mut state = self.shared.lock();
         state.closed = true;
-        let unbegun = std::mem::take(&mut state.queue);
+        let not_started = std::mem::take(&mut state.queue);
         drop(state);
         self.shared.wake.notify_all();
-        unbegun
+        not_started
     }
 }
 
-/// Starts a worker. Called under the pool's lock, which the new thread takes first thing.
+/// Starts a worker thread. The caller holds the pool's lock, which the new thread locks first.
 fn start(shared: Arc<Shared>) -> io::Result<()> {
     let builder = thread::Builder::new().name("wakeful-blocking".to_owned());
-    builder.spawn(move || work(&shared)).map(drop)
+    builder.spawn(move || run_worker(&shared)).map(drop)
 }
 
-/// A worker's life: take, run, wait, leave.
-fn work(shared: &Shared) {
+/// Runs queued closures until the pool is closed or the thread has been idle for [`KEEP_ALIVE`].
+fn run_worker(shared: &Shared) {
     let mut state = shared.lock();
     loop {
-        while let Some(work) = state.queue.pop_front() {
+        while let Some(closure) = state.queue.pop_front() {
             drop(state);
-            work();
+            closure();
             state = shared.lock();
         }
         if state.closed {

@@ -1,47 +1,47 @@
-//! Busy polling: whether the loop looks again at once, or parks.
+//! Busy polling: decides whether the loop polls again at once or parks.
 //!
-//! Asked by the loop when it has nothing to do (`Core::how_long`), and told when it has something
-//! again (`Core::note_the_end_of_a_wait`). Off unless `Builder::busy_poll` sets a window.
+//! Called by the loop when it has nothing to do (`Core::park_timeout`) and when it has work again
+//! (`Core::record_wakeup`). Off unless `Builder::busy_poll` sets a window.
 //!
-//! With one or two clients, most of a round trip goes into putting the core to sleep and waking it
-//! again. A loop that looks once more instead of parking saves both, and burns the processor for as
-//! long as nothing comes. So it does that only where it is likely to pay off: after a wait that was
-//! short, and for no longer than the window.
+//! With one or two clients, most of a round trip is spent on putting the core to sleep and waking it.
+//! A loop that polls again instead of parking saves both, but uses the processor while no event
+//! arrives. So it spins only where that is likely to pay off: after a wait that was short, and for at
+//! most the window.
 //!
 //! ```text
 //!              no work             window is over              work
-//!   running ------------> awake ------------------> parked ------------> running
+//!   running ------------> spinning ---------------> parked ------------> running
 //!      ^       (a wait      |                                     |
-//!      |        begins)     | work                                | the next wait begins awake when
-//!      +--------------------+                                     | this one was within the window,
-//!              no work, and the last wait was long                | and parked when it was longer
+//!      |        starts)     | work                                | the next wait starts spinning
+//!      +--------------------+                                     | if this one was within the
+//!              no work, and the last wait was long                | window, and parked otherwise
 //!   running -------------------------------------------> parked --+
 //! ```
 //!
-//! Two promises follow. When traffic stops, one window later at most the loop is parked, and waits
-//! that are longer than the window cost no processor time at all, however regular they are.
+//! Two guarantees follow. The loop is parked at most one window after traffic has stopped. Waits that
+//! are longer than the window use no processor time, however regular they are.
 //!
-//! "Awake" is nothing but turns that do not wait: the loop goes round as it does with work to do.
-//! Timers are expired, the inbox is drained and descriptors are asked in every round, so nothing is
-//! late for it; and "parked" is not published, so other threads leave their messages without a
-//! system call (I5 is as it was: what follows the last round is an ordinary park).
+//! Spinning is a turn that does not block: the loop runs as it does with work to do. Each iteration
+//! expires timers, drains the inbox and polls the descriptors, so nothing is delayed. "Parked" is not
+//! published meanwhile, so other threads leave messages without a system call. The last iteration is
+//! followed by an ordinary park, so I5 holds.
 //!
-//! Rejected: a loop of its own around `epoll_wait` (it would have to know all that can end a wait),
-//! and an average over many waits (it takes long to learn that traffic has stopped, and explaining
-//! what it does takes longer than this).
+//! Rejected: a separate loop around `epoll_wait`, because it would have to know everything that can
+//! end a wait. Also rejected: an average over many waits, because it adapts slowly when traffic
+//! stops and is harder to explain.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 #[derive(Debug)]
 pub(crate) struct BusyPoll {
-    /// How long a wait may be spent awake; zero: not at all.
+    /// Longest time to spin during a wait, in nanoseconds. Zero turns spinning off.
     window_ns: u64,
-    /// When the wait that is going on began.
+    /// Start of the current wait, in nanoseconds.
     since_ns: Cell<Option<u64>>,
-    /// Whether the last wait was over within the window.
+    /// Whether the last wait ended within the window.
     last_was_short: Cell<bool>,
-    /// Rounds spent awake.
+    /// Number of turns that spun instead of parking.
     turns: Cell<u64>,
 }
 
@@ -55,25 +55,25 @@ impl BusyPoll {
         }
     }
 
-    /// The time is read only where this is so.
+    /// Returns whether a window is set. The loop reads the clock only then.
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.window_ns > 0
     }
 
-    /// There is nothing to do: whether to look again instead of parking.
-    pub(crate) fn stay_awake(&self, now_ns: u64) -> bool {
+    /// Returns whether the loop polls again instead of parking. Called when there is no work.
+    pub(crate) fn should_spin(&self, now_ns: u64) -> bool {
         let since_ns = self.since_ns.get().unwrap_or(now_ns);
         self.since_ns.set(Some(since_ns));
-        let stay = self.last_was_short.get() && self.is_within(since_ns, now_ns);
-        if stay {
+        let spin = self.last_was_short.get() && self.is_within(since_ns, now_ns);
+        if spin {
             self.turns.set(self.turns.get() + 1);
         }
-        stay
+        spin
     }
 
-    /// There is something to do.
-    pub(crate) fn end_wait(&self, now_ns: u64) {
+    /// Ends the current wait, if there is one. Called when there is work.
+    pub(crate) fn wait_ended(&self, now_ns: u64) {
         if let Some(since_ns) = self.since_ns.take() {
             self.last_was_short.set(self.is_within(since_ns, now_ns));
         }
@@ -92,51 +92,51 @@ impl BusyPoll {
 mod tests {
     use super::*;
 
-    fn of_50_ns() -> BusyPoll {
+    fn with_window_of_50_ns() -> BusyPoll {
         BusyPoll::new(Duration::from_nanos(50))
     }
 
     #[test]
-    fn the_first_wait_parks_and_one_after_a_short_one_stays_awake_for_the_window() {
-        let busy = of_50_ns();
-        assert!(!busy.stay_awake(1_000));
-        busy.end_wait(1_049);
-        assert!(busy.stay_awake(1_100));
-        assert!(busy.stay_awake(1_149));
-        assert!(!busy.stay_awake(1_150), "the window is over");
+    fn the_first_wait_parks_and_one_after_a_short_wait_spins_for_the_window() {
+        let busy = with_window_of_50_ns();
+        assert!(!busy.should_spin(1_000));
+        busy.wait_ended(1_049);
+        assert!(busy.should_spin(1_100));
+        assert!(busy.should_spin(1_149));
+        assert!(!busy.should_spin(1_150), "the window is over");
         assert_eq!(busy.turns(), 2);
     }
 
     #[test]
     fn a_wait_as_long_as_the_window_makes_the_next_one_park_at_once() {
-        let busy = of_50_ns();
-        assert!(!busy.stay_awake(0));
-        busy.end_wait(10);
-        assert!(busy.stay_awake(20));
-        busy.end_wait(70);
-        assert!(!busy.stay_awake(71));
-        busy.end_wait(75);
-        assert!(busy.stay_awake(80), "the one that parked was short");
+        let busy = with_window_of_50_ns();
+        assert!(!busy.should_spin(0));
+        busy.wait_ended(10);
+        assert!(busy.should_spin(20));
+        busy.wait_ended(70);
+        assert!(!busy.should_spin(71));
+        busy.wait_ended(75);
+        assert!(busy.should_spin(80), "the wait that parked was short");
     }
 
     #[test]
-    fn rounds_with_work_in_them_are_no_waits() {
-        let busy = of_50_ns();
-        assert!(!busy.stay_awake(0));
-        busy.end_wait(10);
+    fn iterations_with_work_are_not_waits() {
+        let busy = with_window_of_50_ns();
+        assert!(!busy.should_spin(0));
+        busy.wait_ended(10);
         for now_ns in [500, 1_000] {
-            busy.end_wait(now_ns);
+            busy.wait_ended(now_ns);
         }
-        assert!(busy.stay_awake(1_001), "the last wait was the short one");
+        assert!(busy.should_spin(1_001), "the last wait was the short one");
     }
 
     #[test]
-    fn without_a_window_nobody_stays_awake() {
+    fn without_a_window_the_loop_never_spins() {
         let busy = BusyPoll::new(Duration::ZERO);
         assert!(!busy.is_on());
-        assert!(!busy.stay_awake(1));
-        busy.end_wait(1);
-        assert!(!busy.stay_awake(1));
+        assert!(!busy.should_spin(1));
+        busy.wait_ended(1);
+        assert!(!busy.should_spin(1));
         assert!(BusyPoll::new(Duration::MAX).is_on());
     }
 }

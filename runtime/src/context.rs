@@ -30,7 +30,7 @@ use crate::busy_poll::BusyPoll;
 use crate::executor::Executor;
 use crate::executor::cell::drop_quietly;
 use crate::id::{Id, RuntimeId, WaiterId, WakerData};
-use crate::inbox::{Message, Remote};
+use crate::inbox::{Message, Shared};
 use crate::reactor::Reactor;
 use crate::reactor::source::ReadyRef;
 use crate::ready::{Interest, Ready};
@@ -42,7 +42,7 @@ use crate::timer::Timers;
 /// Everything that one runtime owns.
 pub(crate) struct Core {
     pub(crate) id: RuntimeId,
-    pub(crate) remote: Arc<Remote>,
+    pub(crate) remote: Arc<Shared>,
     pub(crate) executor: Executor,
     pub(crate) reactor: Reactor,
     pub(crate) timers: Timers,
@@ -300,7 +300,7 @@ pub(crate) fn wake(data: WakerData) {
 /// Wakes a task of a runtime that is not on this thread.
 #[cold]
 fn wake_remote(data: WakerData) {
-    if let Some(remote) = registry::at(data.runtime_index()) {
+    if let Some(remote) = registry::get(data.runtime_index()) {
         // An ending runtime refuses: then there is no task left to wake.
         remote.send(Message::Wake(data)).ok();
     }

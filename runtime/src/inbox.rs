@@ -1,10 +1,9 @@
-//! How other threads reach a runtime: its inbox, its eventfd, and its epoll descriptor.
+//! The part of a runtime that other threads see: its inbox, its eventfd and its epoll descriptor.
 //!
-//! Called by wakers and handles that find themselves on a thread that is not running their runtime,
-//! and drained by the loop. A [`Remote`] is the only part of a runtime that other threads see.
-//! Everything they have to say is a number or a `Send` closure.
+//! Called by wakers and handles on a thread that is not running their runtime; drained by the loop.
+//! Other threads see only the [`Shared`]. Each message is a number or a `Send` closure.
 //!
-//! The rule that makes a wake from elsewhere certain and nearly free is I5:
+//! Rule I5 makes a wake from another thread certain and nearly free:
 //!
 //! ```text
 //!  owner                                    sender (any thread)
@@ -14,15 +13,14 @@
 //!  4. exchange parked for false
 //! ```
 //!
-//! Nobody ever writes `parked` but by an exchange, so all of them stand in one line, and each sees
-//! whatever was done before those ahead of it (each is an acquire and a release). Where b is ahead
-//! of 1, the owner sees the message at 2. Where it is between 1 and 4, this sender, or another one
-//! ahead of it, finds `true` and writes the eventfd; and after 4 the owner sees the message. The
-//! eventfd is written once per park and not at all while the owner runs. The models in
-//! `loom_models` try every interleaving.
+//! Only exchanges write `parked`, so all writes are in one order. Each exchange is an acquire and a
+//! release, so each sees what happened before the earlier ones. If b is before 1, the owner sees the
+//! message at 2. If b is between 1 and 4, this sender, or another one before it, reads `true` and
+//! writes the eventfd. After 4, the owner sees the message. The eventfd is written once per park and
+//! not at all while the owner runs. The models in `loom_models` run every interleaving.
 //!
-//! Rejected: plain stores and loads with sequentially consistent fences (Dekker's argument). They
-//! cost the same, for the lines of `pending` and `parked` are one, and the proof is longer.
+//! Rejected: plain stores and loads with sequentially consistent fences (Dekker's algorithm). They
+//! cost the same, because `pending` and `parked` share a cache line, and the proof is longer.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -34,62 +32,66 @@ use crate::sys::epoll::Epoll;
 use crate::sys::eventfd::EventFd;
 use crate::table::Key;
 
-/// The token under which the runtime's own eventfd reports; no key can be equal to it, because a
-/// slab never hands out index `u32::MAX`.
+/// Token of the runtime's eventfd. No key is equal to it, because a table has no row with index
+/// `u32::MAX`.
 pub(crate) const REMOTE_TOKEN: u64 = u64::MAX;
 
-/// What other threads may ask of a runtime.
+/// Request of another thread to a runtime.
 pub(crate) enum Message {
+    /// Wake of a task or of the root future.
     Wake(WakerData),
+    /// Abort of a task.
     Abort(Key),
-    /// A `JoinHandle` was dropped elsewhere.
+    /// Drop of a `JoinHandle` on another thread.
     Detach(Key),
-    /// An `AsyncFd` was dropped elsewhere.
+    /// Drop of an `AsyncFd` on another thread.
     RemoveSource(Key),
-    /// A waiting operation was dropped on another thread.
+    /// Drop of a waiting operation on another thread.
     RemoveWaiter(Key, WaiterId),
-    /// A `Sleep` was dropped elsewhere.
+    /// Drop of a `Sleep` on another thread.
     RemoveTimer(Key),
-    /// `Handle::spawn`.
+    /// Closure of `Handle::spawn`.
     Run(Box<dyn FnOnce() + Send>),
 }
 
-/// A queue of messages with a flag that says whether its owner sleeps.
+/// Queue of messages with a flag for whether its owner is parked.
 #[derive(Debug)]
 pub(crate) struct Inbox<M> {
     queue: Mutex<Queue<M>>,
-    /// The queue is not empty. Written under the lock; read without it.
+    /// Whether the queue holds a message. Written under the lock; read without it.
     pending: AtomicBool,
-    /// The owner is blocked, or about to. Set by the owner, cleared by whoever wakes it.
+    /// Whether the owner is blocked or about to block. Set by the owner; cleared by the sender that
+    /// wakes it, or by the owner.
     parked: AtomicBool,
 }
 
 #[derive(Debug)]
 struct Queue<M> {
     messages: Vec<M>,
+    /// Whether the runtime has ended.
     closed: bool,
 }
 
-/// What the sender has to do after a [`push`](Inbox::push).
+/// Outcome of a [`push`](Inbox::push): what the sender has to do.
 #[must_use = "a parked owner has to be unparked, and a refused message dropped"]
 #[derive(Debug)]
-pub(crate) enum Pushed<M> {
-    /// Nothing: the owner is awake and will look.
+pub(crate) enum PushOutcome<M> {
+    /// Nothing to do: the owner is awake and will drain the queue.
     Queued,
-    /// Write the eventfd.
+    /// Parked owner: the sender has to write the eventfd.
     Unpark,
-    /// The runtime has ended; here is the message back.
+    /// Ended runtime: the message is returned.
     Closed(M),
 }
 
-/// What the owner may do after [`prepare_park`](Inbox::prepare_park).
+/// Outcome of [`prepare_park`](Inbox::prepare_park): whether the owner may block.
 #[must_use = "blocking with a message in the inbox loses a wake"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Park {
-    /// Block; then call [`unpark`](Inbox::unpark).
+pub(crate) enum ParkOutcome {
+    /// Permission to block; the owner calls [`unpark`](Inbox::unpark) afterwards.
     Block,
-    /// There is a message: do not block.
-    Stay,
+    /// Message in the queue: the owner must not block.
+    Abort,
 }
 
 impl<M> Inbox<M> {
@@ -104,61 +106,61 @@ impl<M> Inbox<M> {
         }
     }
 
-    /// Only our own code runs under the lock, so a poisoned one is as good as any.
     fn lock(&self) -> MutexGuard<'_, Queue<M>> {
+        // No user code runs under this lock, so a poisoned one is consistent.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves a message, from any thread. `same` says whether a message makes the one before it
-    /// superfluous (a task woken twice in a row is woken once).
-    pub(crate) fn push(&self, message: M, same: impl FnOnce(&M, &M) -> bool) -> Pushed<M> {
+    /// Queues a message from any thread, unless `same` finds it equivalent to the last one in the
+    /// queue (two wakes of a task in a row are one).
+    pub(crate) fn push(&self, message: M, same: impl FnOnce(&M, &M) -> bool) -> PushOutcome<M> {
         let mut queue = self.lock();
         if queue.closed {
-            return Pushed::Closed(message);
+            return PushOutcome::Closed(message);
         }
-        let superfluous = queue
+        let redundant = queue
             .messages
             .last()
             .is_some_and(|last| same(last, &message));
-        if !superfluous {
+        if !redundant {
             queue.messages.push(message);
         }
-        // Step a. Under the lock, as in `drain`, so that the flag always tells what the queue holds.
+        // Step a. Under the lock, as in `drain`, so that the flag always matches the queue.
         self.pending.store(true, Ordering::Relaxed);
         drop(queue);
-        // Step b. Publishes a; the owner's exchanges pick it up.
+        // Step b. Publishes a; pairs with the exchanges of the owner.
         if self.parked.swap(false, Ordering::AcqRel) {
-            Pushed::Unpark
+            PushOutcome::Unpark
         } else {
-            Pushed::Queued
+            PushOutcome::Queued
         }
     }
 
-    /// Steps 1 and 2: to be called by the owner before it blocks.
+    /// Publishes that the owner is about to block, and looks for messages again (steps 1 and 2).
     #[inline]
-    pub(crate) fn prepare_park(&self) -> Park {
+    pub(crate) fn prepare_park(&self) -> ParkOutcome {
         // Pairs with the exchange in `push`, as does the one in `unpark`.
         self.parked.swap(true, Ordering::AcqRel);
         if self.pending.load(Ordering::Relaxed) {
             self.unpark();
-            return Park::Stay;
+            return ParkOutcome::Abort;
         }
-        Park::Block
+        ParkOutcome::Block
     }
 
-    /// Step 4: the owner is awake again.
+    /// Publishes that the owner is awake (step 4).
     #[inline]
     pub(crate) fn unpark(&self) {
         self.parked.swap(false, Ordering::AcqRel);
     }
 
-    /// Whether there is a message. Relaxed: the messages themselves are behind the lock.
+    /// Returns whether there is a message. Relaxed, because the messages are behind the lock.
     #[inline]
     pub(crate) fn is_pending(&self) -> bool {
         self.pending.load(Ordering::Relaxed)
     }
 
-    /// Takes all messages, oldest first.
+    /// Takes all messages, the oldest first.
     #[inline]
     pub(crate) fn drain(&self) -> Vec<M> {
         if !self.is_pending() {
@@ -169,7 +171,7 @@ impl<M> Inbox<M> {
         std::mem::take(&mut queue.messages)
     }
 
-    /// Refuses messages from now on and hands out those that are left.
+    /// Refuses messages from now on and returns those that are left.
     pub(crate) fn close(&self) -> Vec<M> {
         let mut queue = self.lock();
         queue.closed = true;
@@ -179,24 +181,25 @@ impl<M> Inbox<M> {
 
 /// The part of a runtime that other threads see.
 #[derive(Debug)]
-pub(crate) struct Remote {
+pub(crate) struct Shared {
     id: RuntimeId,
     inbox: Inbox<Message>,
     event_fd: EventFd,
     epoll: Epoll,
 }
 
-impl Remote {
+impl Shared {
     /// Opens the two descriptors of a runtime.
     ///
     /// # Errors
     ///
-    /// EMFILE, ENFILE, ENOMEM from `epoll_create1(2)` or `eventfd(2)`.
+    /// `EMFILE`, `ENFILE` or `ENOMEM` from `epoll_create1(2)` or `eventfd(2)`; `ENOMEM` or `ENOSPC`
+    /// from `epoll_ctl(2)`.
     pub(crate) fn open(id: RuntimeId) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         let event_fd = EventFd::new()?;
         epoll.add(event_fd.as_fd(), REMOTE_TOKEN, Epoll::READ)?;
-        Ok(Remote {
+        Ok(Shared {
             id,
             inbox: Inbox::new(),
             event_fd,
@@ -219,17 +222,21 @@ impl Remote {
         &self.epoll
     }
 
-    /// Sends a message and wakes the runtime if it sleeps. After its end, the message comes back.
+    /// Sends a message and unparks the runtime if it is parked.
+    ///
+    /// # Errors
+    ///
+    /// Returns the message when the runtime has ended.
     pub(crate) fn send(&self, message: Message) -> Result<(), Message> {
         let same = |last: &Message, new: &Message| matches!((last, new), (Message::Wake(last), Message::Wake(new)) if last == new);
         match self.inbox.push(message, same) {
-            Pushed::Queued => Ok(()),
-            Pushed::Unpark => {
-                // An eventfd that exists takes the write; there is no other way to fail.
+            PushOutcome::Queued => Ok(()),
+            PushOutcome::Unpark => {
+                // Cannot fail: an open eventfd accepts the write.
                 self.event_fd.signal().ok();
                 Ok(())
             }
-            Pushed::Closed(message) => Err(message),
+            PushOutcome::Closed(message) => Err(message),
         }
     }
 }

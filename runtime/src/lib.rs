@@ -65,13 +65,13 @@ mod id;
 mod inbox;
 pub mod io;
 mod macros;
+mod oneshot;
 mod reactor;
 mod ready;
 mod registry;
 pub mod runtime;
 pub mod shutdown;
 pub mod signal;
-mod slab;
 mod sync;
 #[expect(
     unsafe_code,

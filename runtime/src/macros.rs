@@ -1,7 +1,7 @@
-//! `main!` and `test!`: an `async fn` where the language wants a plain one.
+//! `main!` and `test!`: an `async fn` where the language requires a plain one.
 //!
-//! They save the line with `block_on` and nothing else. Declarative, so that what they expand to can
-//! be read here, and needs no procedural macros to build.
+//! They save the line with `block_on` and nothing else. They are declarative, so their expansion can
+//! be read here and no procedural macro has to be built.
 
 /// Runs an `async fn main` on a new runtime.
 ///
@@ -13,19 +13,19 @@
 /// }                                           }
 /// ```
 ///
-/// With a [`Builder`](crate::runtime::Builder) in front, the runtime is built from that:
+/// A [`Builder`](crate::runtime::Builder) in front configures the runtime:
 /// `in Builder::new().io_budget(32);`.
 ///
 /// # Panics
 ///
-/// `main` does when the runtime cannot be built. A program that would rather return the error writes
-/// `Runtime::new()?.block_on(async { ... })` by hand.
+/// `main` panics when the runtime cannot be built. To return the error instead, write
+/// `Runtime::new()?.block_on(async { ... })`.
 ///
 /// # Examples
 ///
 /// ```
 /// wakeful::main! {
-///     /// Says hello.
+///     /// Prints a greeting.
 ///     async fn main() -> std::io::Result<()> {
 ///         let task = wakeful::spawn(async { "hello" });
 ///         println!("{}", task.await?);
@@ -51,7 +51,7 @@ macro_rules! main {
     };
 }
 
-/// Runs each `async fn` as a test, on a runtime of its own.
+/// Runs each `async fn` as a test on its own runtime.
 ///
 /// ```text
 /// wakeful::test! {                            #[test]
@@ -62,8 +62,8 @@ macro_rules! main {
 ///                                             }
 /// ```
 ///
-/// With a [`Builder`](crate::runtime::Builder) in front, the runtimes are built from that, for all
-/// tests of the block. Attributes such as `#[should_panic]` or `#[ignore]` go where they always do.
+/// A [`Builder`](crate::runtime::Builder) in front configures the runtimes of all tests in the block.
+/// Attributes such as `#[should_panic]` or `#[ignore]` are written in front of the function, as usual.
 ///
 /// # Examples
 ///
@@ -73,7 +73,7 @@ macro_rules! main {
 /// use wakeful::time::{Instant, sleep};
 ///
 /// wakeful::test! {
-///     async fn a_task_gives_its_output() {
+///     async fn a_task_returns_its_output() {
 ///         assert_eq!(wakeful::spawn(async { 42 }).await.unwrap(), 42);
 ///     }
 ///
@@ -96,7 +96,7 @@ macro_rules! main {
 #[macro_export]
 macro_rules! test {
     (in $builder:expr;) => {};
-    // One at a time: a repetition inside of another cannot use what stands outside.
+    // One function at a time, because a nested repetition cannot use variables of the outer one.
     (
         in $builder:expr;
         $(#[$attribute:meta])* async fn $name:ident() $(-> $output:ty)? $body:block

@@ -1,65 +1,69 @@
-//! Which runtimes are alive, so that a number can find its own from any thread.
+//! Table of the runtimes that are alive, by index and by id, for every thread.
 //!
 //! Called by wakers and handles off their runtime's thread, through [`crate::context`]. A waker has
-//! room for 16 bits of runtime; those are a place in this table. The place of a runtime that has
-//! ended is given to the next one: a waker that is older than that wakes a stranger's task, once,
-//! for nothing, which every future has to bear. Handles compare the whole [`RuntimeId`].
+//! room for 16 bits of runtime: an index into this table. The next runtime reuses the index of one
+//! that has ended. An older waker can therefore wake a task of another runtime, once and without a
+//! reason, which every future has to tolerate. Handles compare the whole [`RuntimeId`].
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::id::RuntimeId;
-use crate::inbox::Remote;
+use crate::inbox::Shared;
 
 struct Registry {
-    places: Vec<Option<Arc<Remote>>>,
-    /// How many runtimes there have ever been.
+    slots: Vec<Option<Arc<Shared>>>,
+    /// Number of runtimes that were ever registered.
     serial: u64,
 }
 
-/// Read on every wake from another thread, written when a runtime begins or ends. Only our own code
-/// runs under it.
+/// Read by every wake from another thread; written when a runtime starts or ends. No user code runs
+/// under this lock.
 static REGISTRY: RwLock<Registry> = RwLock::new(Registry {
-    places: Vec::new(),
+    slots: Vec::new(),
     serial: 0,
 });
 
-/// Opens a runtime's [`Remote`] and gives it a place.
+/// Opens a runtime's [`Shared`] and stores it at a free index.
 ///
 /// # Errors
 ///
-/// What opening its descriptors gives; or that 65,536 runtimes are alive.
-pub(crate) fn register() -> io::Result<Arc<Remote>> {
+/// The errors of [`Shared::open`]; an error when 65,536 runtimes are alive.
+pub(crate) fn register() -> io::Result<Arc<Shared>> {
     let mut registry = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
-    let free = registry.places.iter().position(Option::is_none);
-    let index = free.unwrap_or(registry.places.len());
-    let place = u16::try_from(index)
-        .map_err(|_| io::Error::other("65,536 Wakeful runtimes are alive in this process"))?;
+    let free = registry.slots.iter().position(Option::is_none);
+    let position = free.unwrap_or(registry.slots.len());
+    let index = u16::try_from(position).map_err(|_| {
+        io::Error::other(
+            "building a Wakeful runtime: 65,536 of them are alive in this process, which is the \
+             limit; drop one first",
+        )
+    })?;
     registry.serial += 1;
-    let remote = Arc::new(Remote::open(RuntimeId::new(registry.serial, place))?);
-    match registry.places.get_mut(index) {
-        Some(vacant) => *vacant = Some(Arc::clone(&remote)),
-        None => registry.places.push(Some(Arc::clone(&remote))),
+    let shared = Arc::new(Shared::open(RuntimeId::new(registry.serial, index))?);
+    match registry.slots.get_mut(position) {
+        Some(slot) => *slot = Some(Arc::clone(&shared)),
+        None => registry.slots.push(Some(Arc::clone(&shared))),
     }
-    Ok(remote)
+    Ok(shared)
 }
 
-/// Gives the place back. Its id will not be found again.
+/// Removes a runtime. Its id is never found again; its index is reused.
 pub(crate) fn unregister(id: RuntimeId) {
     let mut registry = REGISTRY.write().unwrap_or_else(PoisonError::into_inner);
-    let place = registry.places.get_mut(usize::from(id.index()));
-    let remote = place.and_then(|place| place.take_if(|remote| remote.id() == id));
+    let slot = registry.slots.get_mut(usize::from(id.index()));
+    let shared = slot.and_then(|slot| slot.take_if(|shared| shared.id() == id));
     drop(registry);
-    drop(remote);
+    drop(shared);
 }
 
-/// Whoever has the place now.
-pub(crate) fn at(place: u16) -> Option<Arc<Remote>> {
+/// Returns the runtime that has this index now.
+pub(crate) fn get(index: u16) -> Option<Arc<Shared>> {
     let registry = REGISTRY.read().unwrap_or_else(PoisonError::into_inner);
-    registry.places.get(usize::from(place)).cloned().flatten()
+    registry.slots.get(usize::from(index)).cloned().flatten()
 }
 
-/// The runtime with this id, while it lives.
-pub(crate) fn find(id: RuntimeId) -> Option<Arc<Remote>> {
-    at(id.index()).filter(|remote| remote.id() == id)
+/// Returns the runtime with this id, if it is alive.
+pub(crate) fn find(id: RuntimeId) -> Option<Arc<Shared>> {
+    get(id.index()).filter(|shared| shared.id() == id)
 }

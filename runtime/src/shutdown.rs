@@ -1,21 +1,20 @@
-//! The graceful end of a program: one signal to many tasks, and the wait until they are done.
+//! Graceful shutdown: one signal to many tasks, and a wait until they are done.
 //!
-//! Every server needs the same three things: a way to say "come to an end", a count of what is still
-//! at work, and a limit to its patience. Written by hand they are a flag, a list of wakers, a counter
-//! and a timeout; here they are once.
+//! Used by servers, which all need a request to stop, a count of the tasks at work, and a limit for
+//! the wait.
 //!
 //! ```text
-//!   begin                                  guards in the hands of tasks
-//!     |                                      [guard] [guard] [guard]
+//!   cancel()                               tokens held by tasks
+//!     |                                      [token] [token] [token]
 //!     v                                         |       |       |
-//!   begun() is ready, for everybody             v       v       v   dropped, one by one
-//!     |                                      drained() is ready when there is none
-//!     +------------ drain(grace): begins, and waits for that, at most for the grace ---------->
+//!   cancelled() is ready, for all waiters       v       v       v   dropped, one by one
+//!     |                                      wait() is ready when there is none
+//!     +------------ drain(grace): cancels, then waits, at most for the grace period ---------->
 //! ```
 //!
-//! Behind a lock rather than in the runtime, so that one `Shutdown` can end the runtimes of many
-//! threads. It knows nothing of tasks: who drops a guard is done, however that came about, also by a
-//! panic or an abort.
+//! The state is behind a lock instead of in the runtime, so that one `Shutdown` can end the runtimes
+//! of many threads. It does not know tasks: a task counts as done when its token is dropped, also by
+//! a panic or an abort.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -30,16 +29,16 @@ use pin_project_lite::pin_project;
 
 use crate::sync::{Mutex, MutexGuard};
 use crate::time::{Timeout, timeout};
-use crate::wait_list::{WaitList, note_wait, wake_all};
+use crate::wait_list::{WaitList, set_wait, wake_all};
 
-/// Asks tasks to come to an end and waits until they have.
+/// Asks tasks to stop and waits until they have.
 ///
-/// Clones are one and the same, on any thread. A task holds a [`Token`] for as long as the end has to
-/// wait for it, and looks at [`begun`](Self::cancelled) where it can stop.
+/// Clones share one state, on any thread. A task holds a [`Token`] while the shutdown has to wait for
+/// it, and awaits [`cancelled`](Self::cancelled) where it can stop.
 ///
 /// # Examples
 ///
-/// A server that finishes what it has begun:
+/// A server that finishes the requests it has started:
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,17 +48,17 @@ use crate::wait_list::{WaitList, note_wait, wake_all};
 /// wakeful::block_on(async {
 ///     let shutdown = Shutdown::new();
 ///     for _ in 0..3 {
-///         let guard = shutdown.token();
+///         let token = shutdown.token();
 ///         wakeful::spawn(async move {
 ///             // Stops between two requests, not in the middle of one.
-///             while guard.run_until_cancelled(next_request()).await.is_some() {
+///             while token.run_until_cancelled(next_request()).await.is_some() {
 ///                 sleep(Duration::from_millis(1)).await;
 ///             }
 ///         });
 ///     }
 ///     sleep(Duration::from_millis(3)).await; // in a program: signal::ctrl_c().await
 ///     let left = shutdown.drain(Duration::from_secs(5)).await;
-///     assert_eq!(left, 0, "all of them ended within the grace");
+///     assert_eq!(left, 0, "all tasks stopped within the grace period");
 /// });
 ///
 /// async fn next_request() {
@@ -76,17 +75,17 @@ struct Shared {
     state: Mutex<State>,
 }
 
-/// No foreign code runs while this is locked.
+/// No user code runs while this is locked.
 #[derive(Default)]
 struct State {
-    /// Set once, never taken back.
-    begun: bool,
-    /// Live guards.
-    guards: usize,
-    /// Who waits for the beginning.
-    for_begin: WaitList,
-    /// Who waits for the last guard.
-    for_last: WaitList,
+    /// Whether [`Shutdown::cancel`] was called. Never reset.
+    cancelled: bool,
+    /// Number of live tokens.
+    tokens: usize,
+    /// Wakers of futures that wait for the cancellation.
+    cancel_waiters: WaitList,
+    /// Wakers of futures that wait until there is no token.
+    empty_waiters: WaitList,
 }
 
 impl Shared {
@@ -96,50 +95,50 @@ impl Shared {
 }
 
 impl Shutdown {
-    /// Makes one that has not begun and has no guards.
+    /// Creates a `Shutdown` that is not canceled and has no tokens.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Begins the end: [`begun`](Self::cancelled) is ready from now on, for everybody.
+    /// Requests the shutdown: every [`cancelled`](Self::cancelled) is ready from now on.
     ///
-    /// May be called from any thread, any number of times.
+    /// Works on any thread. Further calls have no effect.
     pub fn cancel(&self) {
         let mut state = self.shared.lock();
-        state.begun = true;
-        let waiting = state.for_begin.take();
+        state.cancelled = true;
+        let waiters = state.cancel_waiters.take();
         drop(state);
-        wake_all(waiting);
+        wake_all(waiters);
     }
 
-    /// Says whether the end has begun.
+    /// Returns whether the shutdown was requested.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.shared.lock().begun
+        self.shared.lock().cancelled
     }
 
-    /// Waits until the end begins; ready at once when it has.
+    /// Waits until the shutdown is requested; ready at once if it was already.
     ///
     /// # Cancel safety
     ///
-    /// Safe: there is nothing to lose.
+    /// Cancel safe: the future holds no state that could be lost.
     #[track_caller]
     pub fn cancelled(&self) -> Cancelled {
         Cancelled {
-            waiting: Waiting::new(self, For::Begin, "Shutdown::cancelled"),
+            inner: WaitFor::new(self, Condition::Cancelled, "Shutdown::cancelled"),
         }
     }
 
-    /// Runs a future until it is ready or the end begins: then it is dropped, and the result is
-    /// `None`.
+    /// Runs a future until it is ready or the shutdown is requested.
     ///
-    /// Looks for the beginning first, so a future that is always ready at once, as accepting is
-    /// in a crowd, ends as well.
+    /// The result is `None` if the shutdown came first; the future is dropped then. Each poll checks
+    /// the shutdown first. So a loop around a future that is always ready ends as well, such as
+    /// `accept` under load.
     ///
     /// # Cancel safety
     ///
-    /// As the future's: whatever dropping it loses, the beginning of the end loses.
+    /// As cancel safe as the future: the shutdown loses what dropping the future loses.
     ///
     /// # Examples
     ///
@@ -161,57 +160,63 @@ impl Shutdown {
     ) -> RunUntilCancelled<F::IntoFuture> {
         RunUntilCancelled {
             future: future.into_future(),
-            begun: self.cancelled(),
+            cancelled: self.cancelled(),
         }
     }
 
-    /// Makes a guard: until it is dropped, the end is not complete.
-    #[must_use = "the end does not wait for a guard that is dropped at once"]
+    /// Creates a token. The shutdown is not complete until it is dropped.
+    #[must_use = "the shutdown does not wait for a token that is dropped at once"]
     pub fn token(&self) -> Token {
-        self.shared.lock().guards += 1;
+        self.shared.lock().tokens += 1;
         Token {
             shutdown: self.clone(),
         }
     }
 
-    /// How many guards there are.
+    /// Returns the number of tokens.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shared.lock().guards
+        self.shared.lock().tokens
     }
 
-    /// Waits until there is no guard, whether the end has begun or not.
+    /// Returns whether there is no token.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Waits until there is no token, whether the shutdown was requested or not.
     ///
     /// # Cancel safety
     ///
-    /// Safe: there is nothing to lose.
+    /// Cancel safe: the future holds no state that could be lost.
     #[track_caller]
     pub fn wait(&self) -> Wait {
         Wait {
-            waiting: Waiting::new(self, For::Last, "Shutdown::wait"),
+            inner: WaitFor::new(self, Condition::NoTokens, "Shutdown::wait"),
         }
     }
 
-    /// Begins the end and waits until there is no guard, at most for the grace; returns how many
-    /// are left.
+    /// Requests the shutdown and waits until there is no token, at most for the grace period.
+    /// Returns the number of tokens that are left.
     ///
-    /// The end begins with the call, not with the first poll. [`Duration::MAX`] is a grace without
-    /// end. What becomes of those that are left is the caller's choice: dropping their runtime drops
-    /// them, too.
+    /// The shutdown is requested by the call, not by the first poll. [`Duration::MAX`] waits without
+    /// a limit. The caller decides about the tasks that are left: dropping their runtime drops them
+    /// as well.
     ///
     /// # Panics
     ///
-    /// When there is no runtime on this thread, for its clock measures the grace.
+    /// Panics when there is no runtime on this thread, because its clock measures the grace period.
     ///
     /// # Cancel safety
     ///
-    /// What has begun stays begun; waiting can be taken up again, with a new grace.
+    /// Cancel safe: the request stays. A new call resumes the wait with a new grace period.
     #[track_caller]
     pub fn drain(&self, grace: Duration) -> Drain {
         self.cancel();
-        let waiting = Waiting::new(self, For::Last, "Shutdown::drain");
+        let inner = WaitFor::new(self, Condition::NoTokens, "Shutdown::drain");
         Drain {
-            inner: timeout(grace, Wait { waiting }),
+            inner: timeout(grace, Wait { inner }),
         }
     }
 }
@@ -220,16 +225,16 @@ impl fmt::Debug for Shutdown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.shared.lock();
         f.debug_struct("Shutdown")
-            .field("begun", &state.begun)
-            .field("guards", &state.guards)
+            .field("cancelled", &state.cancelled)
+            .field("tokens", &state.tokens)
             .finish()
     }
 }
 
-/// Keeps the end from being complete; made by [`Shutdown::token`].
+/// Keeps the shutdown from being complete until it is dropped; created by [`Shutdown::token`].
 ///
-/// Its [`Shutdown`] is reached through it, so a task needs to hold nothing else:
-/// `guard.cancelled().await`.
+/// A token dereferences to its [`Shutdown`], so a task needs no clone of that:
+/// `token.cancelled().await`.
 #[derive(Debug)]
 pub struct Token {
     shutdown: Shutdown,
@@ -246,84 +251,88 @@ impl Deref for Token {
 impl Drop for Token {
     fn drop(&mut self) {
         let mut state = self.shutdown.shared.lock();
-        state.guards -= 1;
-        let waiting = match state.guards {
-            0 => state.for_last.take(),
+        state.tokens -= 1;
+        let waiters = match state.tokens {
+            0 => state.empty_waiters.take(),
             _ => Vec::new(),
         };
         drop(state);
-        wake_all(waiting);
+        wake_all(waiters);
     }
 }
 
-/// Whom somebody waits for.
+/// Condition that a future waits for.
 #[derive(Clone, Copy)]
-enum For {
-    Begin,
-    Last,
+enum Condition {
+    /// A requested shutdown.
+    Cancelled,
+    /// A shutdown without tokens.
+    NoTokens,
 }
 
 impl State {
-    fn is_over(&self, wait: For) -> bool {
-        match wait {
-            For::Begin => self.begun,
-            For::Last => self.guards == 0,
+    fn holds(&self, condition: Condition) -> bool {
+        match condition {
+            Condition::Cancelled => self.cancelled,
+            Condition::NoTokens => self.tokens == 0,
         }
     }
 
-    fn list(&mut self, wait: For) -> &mut WaitList {
-        match wait {
-            For::Begin => &mut self.for_begin,
-            For::Last => &mut self.for_last,
+    fn waiters(&mut self, condition: Condition) -> &mut WaitList {
+        match condition {
+            Condition::Cancelled => &mut self.cancel_waiters,
+            Condition::NoTokens => &mut self.empty_waiters,
         }
     }
 }
 
-/// What the futures are made of: a place on one of the two lists.
-struct Waiting {
+/// Waits for a condition. The common part of the futures of this module.
+struct WaitFor {
     shared: Arc<Shared>,
-    wait: For,
-    /// From the first poll that had to wait.
-    place: Option<u64>,
+    condition: Condition,
+    /// Number in the wait list, from the first poll that returned `Pending`.
+    waiter: Option<u64>,
     operation: &'static str,
     location: &'static Location<'static>,
 }
 
-impl Waiting {
+impl WaitFor {
     #[track_caller]
-    fn new(shutdown: &Shutdown, wait: For, operation: &'static str) -> Self {
-        Waiting {
+    fn new(shutdown: &Shutdown, condition: Condition, operation: &'static str) -> Self {
+        WaitFor {
             shared: Arc::clone(&shutdown.shared),
-            wait,
-            place: None,
+            condition,
+            waiter: None,
             operation,
             location: Location::caller(),
         }
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.shared.lock().is_over(self.wait) {
+        if self.shared.lock().holds(self.condition) {
             return Poll::Ready(());
         }
-        // Cloned and dropped outside of the lock (I3), between which another thread may be quick.
+        // Cloned and dropped outside of the lock (I3). So the condition is checked again: another
+        // thread can meet it in the meantime.
         let waker = cx.waker().clone();
         let mut state = self.shared.lock();
-        if state.is_over(self.wait) {
+        if state.holds(self.condition) {
             drop(state);
             return Poll::Ready(());
         }
-        let replaced = state.list(self.wait).store(&mut self.place, waker);
+        let waiters = state.waiters(self.condition);
+        let replaced = waiters.store(&mut self.waiter, waker);
         drop(state);
         drop(replaced);
-        note_wait(self.operation, self.location);
+        set_wait(self.operation, self.location);
         Poll::Pending
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitFor {
     fn drop(&mut self) {
-        if let Some(place) = self.place {
-            let waker = self.shared.lock().list(self.wait).remove(place);
+        if let Some(waiter) = self.waiter {
+            let waker = self.shared.lock().waiters(self.condition).remove(waiter);
             drop(waker);
         }
     }
@@ -332,14 +341,14 @@ impl Drop for Waiting {
 /// The future of [`Shutdown::cancelled`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct Cancelled {
-    waiting: Waiting,
+    inner: WaitFor,
 }
 
 impl Future for Cancelled {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.waiting.poll(cx)
+        self.inner.poll(cx)
     }
 }
 
@@ -352,14 +361,14 @@ impl fmt::Debug for Cancelled {
 /// The future of [`Shutdown::wait`].
 #[must_use = "futures do nothing unless awaited"]
 pub struct Wait {
-    waiting: Waiting,
+    inner: WaitFor,
 }
 
 impl Future for Wait {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.waiting.poll(cx)
+        self.inner.poll(cx)
     }
 }
 
@@ -384,10 +393,10 @@ impl Future for Drain {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
         let mut inner = self.project().inner;
-        let in_time = std::task::ready!(inner.as_mut().poll(cx));
-        Poll::Ready(match in_time {
+        let waited = std::task::ready!(inner.as_mut().poll(cx));
+        Poll::Ready(match waited {
             Ok(()) => 0,
-            Err(_elapsed) => inner.get_ref().waiting.shared.lock().guards,
+            Err(_elapsed) => inner.get_ref().inner.shared.lock().tokens,
         })
     }
 }
@@ -400,7 +409,7 @@ pin_project! {
         #[pin]
         future: F,
         #[pin]
-        begun: Cancelled,
+        cancelled: Cancelled,
     }
 }
 
@@ -409,9 +418,9 @@ impl<F: Future> Future for RunUntilCancelled<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         let this = self.project();
-        match this.begun.poll(cx) {
+        match this.cancelled.poll(cx) {
             Poll::Ready(()) => Poll::Ready(None),
-            // What the future waits for says more about the task, and is noted last.
+            // Polled last, so that the task info shows the wait of the future.
             Poll::Pending => this.future.poll(cx).map(Some),
         }
     }

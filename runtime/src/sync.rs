@@ -1,15 +1,15 @@
-//! Locks, atomics and parked threads: `std`'s, and in model tests those of loom.
+//! Locks, atomics and thread parking: those of `std`, or those of loom in model tests.
 //!
-//! Used by everything that hands something from one thread to another: [`crate::inbox`],
-//! [`crate::blocking`], `task::spawn_blocking` and `runtime::handle`. Under `cfg(loom)` a test named
-//! `loom_models` beside each of these runs it once for every interleaving that the memory model
-//! allows; the command is in `.ci/run`, section `loom`.
+//! Used by everything that moves something from one thread to another: [`crate::inbox`],
+//! [`crate::blocking`], [`crate::oneshot`] and `runtime::handle`. Under `cfg(loom)`, a test module
+//! named `loom_models` beside each of them runs it once for every interleaving that the memory model
+//! allows. The command is in `.ci/run`, section `loom`.
 //!
-//! Used as well by what is shared between threads but is a single lock and nothing beside it, so that
-//! there is nothing to model: `shutdown`, `io::duplex` and `task::join_set`.
+//! Used as well by types that threads share through a single lock, without anything to model:
+//! `shutdown`, `io::duplex` and `task::join_set`.
 //!
-//! Not here, because a model would prove nothing about them: `Arc`, whose count is `std`'s affair;
-//! statics, which outlive the single run of a model; and atomics that nobody waits for.
+//! Not in this file, because a model would prove nothing about them: `Arc`, whose count is part of
+//! `std`; statics, which outlive the single run of a model; and atomics that no code waits for.
 
 #[cfg(not(all(test, loom)))]
 pub(crate) use std::{
@@ -31,10 +31,11 @@ pub(crate) use loom::{
 #[cfg(all(test, loom))]
 pub(crate) use timed::Condvar;
 
-/// Runs a model once for every interleaving with at most so many preemptions (switches to another
-/// thread where the first could have gone on), and for whatever the memory model adds to each.
-/// Without a bound three threads take hours; the mistakes that we made or tried show at two. The
-/// environment variable `LOOM_MAX_PREEMPTIONS` overrides it.
+/// Runs a model once for every interleaving with at most `preemptions` preemptions, and for what the
+/// memory model adds to each. A preemption is a switch away from a thread that could have continued.
+///
+/// Without a bound, three threads take hours. All mistakes that were made or tried show at two. The
+/// environment variable `LOOM_MAX_PREEMPTIONS` overrides the bound.
 #[cfg(all(test, loom))]
 pub(crate) fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -42,7 +43,7 @@ pub(crate) fn model(preemptions: usize, run: impl Fn() + Send + Sync + 'static) 
     builder.check(run);
 }
 
-/// loom's `Condvar` never times out. This one does when the model says that time has passed.
+/// A `Condvar` with timeouts that the model triggers. That of loom never times out.
 #[cfg(all(test, loom))]
 mod timed {
     use std::sync::LockResult;
@@ -80,8 +81,8 @@ mod timed {
             self.inner.notify_all();
         }
 
-        /// Whoever is woken after [`elapse`](Self::elapse) has timed out, also when it was told in
-        /// the same moment: no real `Condvar` promises more.
+        /// Reports a timeout for every wakeup after [`elapse`](Self::elapse), even if a
+        /// notification caused it: no real `Condvar` promises more.
         pub(crate) fn wait_timeout<'a, T>(
             &self,
             guard: MutexGuard<'a, T>,
@@ -94,7 +95,7 @@ mod timed {
             Ok((guard, TimedOut(self.elapsed.load(Ordering::Relaxed))))
         }
 
-        /// The time of everybody who waits now is over.
+        /// Times out all current waits.
         pub(crate) fn elapse(&self) {
             self.elapsed.store(true, Ordering::Relaxed);
             self.inner.notify_all();

@@ -1,8 +1,8 @@
-//! Wakers that wait for events inside the process: a shutdown, the other end of a pipe, the end of a
-//! task.
+//! List of wakers for events that the kernel does not report: a shutdown, the other end of a pipe,
+//! the end of a task.
 //!
-//! Called by the public modules, never by the loop. The lists are behind the callers' locks, so
-//! nothing here wakes, clones or drops a waker (I3): the methods return them to the caller.
+//! Used by public types, never by the loop. The lists are kept behind locks of their users, so no
+//! function of [`WaitList`] wakes, clones or drops a waker (I3): it returns them to the caller.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
@@ -12,7 +12,7 @@ use crate::context;
 use crate::executor::cell::drop_quietly;
 use crate::task_info::WaitInfo;
 
-/// Wakers in the order in which the waits began. Each wait has its own number.
+/// Wakers in the order of their first poll, each under a number of its own.
 #[derive(Debug, Default)]
 pub(crate) struct WaitList {
     next: u64,
@@ -20,31 +20,31 @@ pub(crate) struct WaitList {
 }
 
 impl WaitList {
-    /// Stores a waker; returns the one that the same waiter had stored before.
+    /// Stores the waker of a waiter and returns the one that it replaces. Numbers the waiter at its
+    /// first call.
     #[must_use = "dropping a waker runs user code"]
-    pub(crate) fn store(&mut self, place: &mut Option<u64>, waker: Waker) -> Option<Waker> {
-        let place = *place.get_or_insert_with(|| {
+    pub(crate) fn store(&mut self, waiter: &mut Option<u64>, waker: Waker) -> Option<Waker> {
+        let waiter = *waiter.get_or_insert_with(|| {
             self.next += 1;
             self.next
         });
-        self.wakers.insert(place, waker)
+        self.wakers.insert(waiter, waker)
     }
 
     /// Removes a waiter and returns its waker.
     #[must_use = "dropping a waker runs user code"]
-    pub(crate) fn remove(&mut self, place: u64) -> Option<Waker> {
-        self.wakers.remove(&place)
+    pub(crate) fn remove(&mut self, waiter: u64) -> Option<Waker> {
+        self.wakers.remove(&waiter)
     }
 
-    /// Removes and returns all wakers.
-    #[must_use = "the caller must wake them"]
+    /// Removes all waiters and returns their wakers.
+    #[must_use = "the caller has to wake them"]
     pub(crate) fn take(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.wakers).into_values().collect()
     }
 }
 
-/// Wakes each waker. If one panics, the others are still woken, and the first panic is resumed
-/// afterwards.
+/// Wakes every waker, and resumes the first panic afterwards if one of them panicked.
 pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     let mut first = None;
     for waker in wakers {
@@ -64,8 +64,8 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
     }
 }
 
-/// Stores the operation that the running task is about to wait for in its task info.
-pub(crate) fn note_wait(operation: &'static str, location: &'static Location<'static>) {
+/// Records in the running task's info what it is about to wait for.
+pub(crate) fn set_wait(operation: &'static str, location: &'static Location<'static>) {
     context::with(|core| {
         core.executor.set_wait(|| WaitInfo {
             operation,

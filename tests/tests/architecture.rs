@@ -23,12 +23,12 @@ const ORDER: [(&str, &[&str]); 4] = [
             "sys",
             "sync",
             "table",
-            "slab",
             "coop",
             "busy_poll",
             "id",
             "ready",
             "task_info",
+            "oneshot",
             "inbox",
             "registry",
             "blocking",
@@ -286,8 +286,8 @@ fn the_reactor_and_the_timers_know_wakers_and_no_tasks() {
 }
 
 #[test]
-fn system_calls_locks_and_slab_import_nothing_of_the_crate() {
-    let bottom = ["sys", "sync", "table", "slab", "coop"];
+fn system_calls_locks_and_tables_import_nothing_of_the_crate() {
+    let bottom = ["sys", "sync", "table", "coop"];
     for (module, used) in imports(&workspace().join("runtime/src")) {
         if bottom.contains(&entry(&module)) {
             for used in used {

@@ -382,7 +382,7 @@ fn a_remote_handle_wakes_its_last_poller_and_keeps_no_waker_after_the_end() {
         Poll::Ready(Ok(1))
     ));
     let text = panic_of(|| poll_with(&mut there, &second.waker()));
-    assert!(text.contains("after it had given its output"), "{text}");
+    assert!(text.contains("after it returned its output"), "{text}");
 }
 
 #[test]

@@ -86,10 +86,12 @@ fn drain_waits_until_the_last_token_is_dropped() {
             });
         }
         assert_eq!(shutdown.len(), 3);
+        assert!(!shutdown.is_empty());
         let start = Instant::now();
         assert_eq!(shutdown.drain(secs(60)).await, 0);
         trace.say(format!("drained after {}", start.elapsed().as_secs()));
         assert_eq!(shutdown.len(), 0);
+        assert!(shutdown.is_empty());
     });
     trace.expect(&[
         "done after 1",
@@ -282,6 +284,5 @@ fn clones_share_one_state_on_every_thread() {
     let shutdown = Shutdown::new();
     let clone = shutdown.clone();
     clone.cancel();
-    assert!(shutdown.is_cancelled());
-    assert!(format!("{shutdown:?}").contains(": true"));
+    assert!(format!("{shutdown:?}").contains("cancelled: true"));
 }

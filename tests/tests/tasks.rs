@@ -401,13 +401,13 @@ fn a_panic_that_nobody_joins_is_counted_and_reported_once() {
         .collect();
     assert_eq!(reports.len(), 3, "{stderr}");
     let [first, second, third] = [reports[0], reports[1], reports[2]];
-    let named = format!("wakeful: nobody joined task \"worker\" spawned at {here}:");
+    let named = format!("wakeful: unhandled panic of task \"worker\" spawned at {here}:");
     assert!(first.starts_with(&named), "{first}");
     assert!(
         first.ends_with("panicked with message \"nobody hears\""),
         "{first}"
     );
-    let unnamed = format!("wakeful: nobody joined a task spawned at {here}:");
+    let unnamed = format!("wakeful: unhandled panic of a task spawned at {here}:");
     assert!(second.starts_with(&unnamed), "{second}");
     assert!(
         second.ends_with("panicked with message \"too late\""),
@@ -442,7 +442,10 @@ fn under_shutdown_a_panic_that_nobody_joins_ends_block_on_and_nothing_else() {
     });
     drop(runtime.spawn(async { panic!("unheard") }));
     let text = panic_of(|| runtime.block_on(pending::<()>()));
-    assert!(text.contains("nobody joined a task spawned at"), "{text}");
+    assert!(
+        text.contains("unhandled panic of a task spawned at"),
+        "{text}"
+    );
     assert!(text.contains("unheard"), "{text}");
     // The runtime lives on, and so do its tasks.
     drop(trace.take());

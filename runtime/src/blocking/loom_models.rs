@@ -1,8 +1,8 @@
-//! Every interleaving of the runtime's thread, which submits and ends the pool, with the workers that
-//! wait for work, and with their ten seconds running out.
+//! Every interleaving of the runtime's thread, which submits closures and closes the pool, with
+//! workers that wait for closures, and with the end of their ten seconds.
 //!
-//! A closure that stays in the queue with no thread coming for it shows in the assertions, a thread
-//! that nobody tells of the end as a deadlock.
+//! A closure that stays queued without a thread fails an assertion. A thread that is not notified of
+//! the end shows as a deadlock.
 
 use std::sync::Arc;
 
@@ -13,106 +13,106 @@ use loom::thread;
 use super::Pool;
 use crate::sync::model;
 
-/// What became of closures: how many ran, how many are gone one way or the other.
-struct Fate {
+/// Counts closures that ran and closures that were dropped, run or not.
+struct Counts {
     ran: Mutex<usize>,
-    told: Condvar,
-    gone: AtomicUsize,
+    changed: Condvar,
+    dropped: AtomicUsize,
 }
 
-impl Fate {
+impl Counts {
     fn new() -> Arc<Self> {
-        Arc::new(Fate {
+        Arc::new(Counts {
             ran: Mutex::new(0),
-            told: Condvar::new(),
-            gone: AtomicUsize::new(0),
+            changed: Condvar::new(),
+            dropped: AtomicUsize::new(0),
         })
     }
 
     fn wait_for(&self, count: usize) {
         let mut ran = self.ran.lock().unwrap();
         while *ran < count {
-            ran = self.told.wait(ran).unwrap();
+            ran = self.changed.wait(ran).unwrap();
         }
     }
 }
 
-struct Gone(Arc<Fate>);
+struct CountDrop(Arc<Counts>);
 
-impl Drop for Gone {
+impl Drop for CountDrop {
     fn drop(&mut self) {
-        self.0.gone.fetch_add(1, Ordering::Relaxed);
+        self.0.dropped.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-fn submit(pool: &Pool, fate: &Arc<Fate>) {
-    let gone = Gone(Arc::clone(fate));
-    let work = move || {
-        *gone.0.ran.lock().unwrap() += 1;
-        gone.0.told.notify_all();
+fn submit(pool: &Pool, counts: &Arc<Counts>) {
+    let count = CountDrop(Arc::clone(counts));
+    let closure = move || {
+        *count.0.ran.lock().unwrap() += 1;
+        count.0.changed.notify_all();
     };
-    pool.submit(Box::new(work)).unwrap();
+    pool.submit(Box::new(closure)).unwrap();
 }
 
-/// The ten seconds of whoever waits now are over.
-fn let_time_pass(pool: &Pool) -> thread::JoinHandle<()> {
+/// Ends the ten seconds of the workers that wait now.
+fn elapse(pool: &Pool) -> thread::JoinHandle<()> {
     let shared = Arc::clone(&pool.shared);
     thread::spawn(move || shared.wake.elapse())
 }
 
 #[test]
-fn a_closure_submitted_while_the_idle_worker_leaves_runs() {
+fn a_closure_submitted_while_the_idle_worker_ends_runs() {
     model(2, || {
-        let (pool, fate) = (Pool::new(2), Fate::new());
-        submit(&pool, &fate);
-        let time = let_time_pass(&pool);
-        submit(&pool, &fate);
-        fate.wait_for(2);
+        let (pool, counts) = (Pool::new(2), Counts::new());
+        submit(&pool, &counts);
+        let time = elapse(&pool);
+        submit(&pool, &counts);
+        counts.wait_for(2);
         time.join().unwrap();
         assert_eq!(pool.shut_down().len(), 0);
     });
 }
 
 #[test]
-fn with_all_threads_busy_a_closure_waits_for_the_next_that_is_free() {
+fn with_all_threads_busy_a_closure_runs_on_the_next_free_one() {
     model(3, || {
-        let (pool, fate) = (Pool::new(1), Fate::new());
-        submit(&pool, &fate);
-        submit(&pool, &fate);
-        fate.wait_for(2);
+        let (pool, counts) = (Pool::new(1), Counts::new());
+        submit(&pool, &counts);
+        submit(&pool, &counts);
+        counts.wait_for(2);
         assert!(pool.threads() <= 1);
         assert_eq!(pool.shut_down().len(), 0);
     });
 }
 
-/// The one worker is idle when both come, or still on its way there; it can take only the first.
+/// The only worker is idle, or about to be, when both are submitted. It can take only the first.
 #[test]
-fn a_closure_that_waits_for_the_next_one_does_not_hold_it_up() {
+fn a_closure_that_waits_for_the_next_one_does_not_delay_it() {
     model(2, || {
-        let (pool, fate) = (Pool::new(2), Fate::new());
-        submit(&pool, &fate);
-        fate.wait_for(1);
-        let first = Arc::clone(&fate);
+        let (pool, counts) = (Pool::new(2), Counts::new());
+        submit(&pool, &counts);
+        counts.wait_for(1);
+        let first = Arc::clone(&counts);
         pool.submit(Box::new(move || first.wait_for(2))).unwrap();
-        submit(&pool, &fate);
-        fate.wait_for(2);
+        submit(&pool, &counts);
+        counts.wait_for(2);
         assert_eq!(pool.shut_down().len(), 0);
     });
 }
 
 #[test]
-fn at_the_end_every_closure_is_run_or_handed_out_and_every_thread_leaves() {
+fn at_the_end_every_closure_has_run_or_is_returned_and_every_thread_ends() {
     model(3, || {
-        let (pool, fate) = (Pool::new(2), Fate::new());
-        submit(&pool, &fate);
-        submit(&pool, &fate);
-        let unbegun = pool.shut_down().len();
-        // Too late: nobody will come for it, so it must not be kept.
-        submit(&pool, &fate);
+        let (pool, counts) = (Pool::new(2), Counts::new());
+        submit(&pool, &counts);
+        submit(&pool, &counts);
+        let not_started = pool.shut_down().len();
+        // Submitted after the end: no thread will run it, so it must be dropped.
+        submit(&pool, &counts);
         while pool.threads() > 0 {
             thread::yield_now();
         }
-        assert_eq!(*fate.ran.lock().unwrap() + unbegun, 2);
-        assert_eq!(fate.gone.load(Ordering::Relaxed), 3);
+        assert_eq!(*counts.ran.lock().unwrap() + not_started, 2);
+        assert_eq!(counts.dropped.load(Ordering::Relaxed), 3);
     });
 }

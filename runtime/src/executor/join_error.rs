@@ -1,4 +1,6 @@
-//! Why a task gave no output.
+//! The error of a task that returned no output.
+//!
+//! Used by the executor and by remote handles; received by joiners.
 
 use std::any::Any;
 use std::fmt;
@@ -7,15 +9,15 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::id::Id;
 
-/// What a panic carries: whatever was given to `panic!`.
+/// Payload of a panic: the argument of `panic!` or `std::panic::panic_any`.
 pub(crate) type Payload = Box<dyn Any + Send + 'static>;
 
-/// The payload by which `spawn_blocking` tells its task that the system refused a thread.
+/// Panic payload of a `spawn_blocking` task for which the system refused to start a thread.
 pub(crate) struct NotStarted(pub(crate) io::Error);
 
-/// The error of awaiting a task that panicked or was cancelled.
+/// The error of joining a task that panicked or was canceled.
 ///
-/// A task is cancelled by [`abort`](super::JoinHandle::abort) or by the end of its runtime.
+/// [`abort`](crate::task::JoinHandle::abort) and the end of its runtime cancel a task.
 ///
 /// # Examples
 ///
@@ -28,20 +30,20 @@ pub(crate) struct NotStarted(pub(crate) io::Error);
 /// });
 /// ```
 #[non_exhaustive]
-// In a box of its own: it is rare, and every output shares its place with it. The room is worth 32
-// bytes per task, and fewer words to move: 40 instructions per await.
-pub struct JoinError(Box<Ended>);
+// Boxed, because it is rare and shares its memory with every output: 32 bytes less per task, and 40
+// instructions less per await (docs/TRIED.md, "Tasks: kept").
+pub struct JoinError(Box<Inner>);
 
-struct Ended {
+struct Inner {
     id: Option<Id>,
     reason: Reason,
 }
 
 enum Reason {
     Cancelled,
-    // The mutex makes the error `Sync`; only the owner ever opens it.
+    // The mutex makes the error `Sync`. It is never contended.
     Panicked(Mutex<Payload>),
-    /// No thread could be started for a blocking closure.
+    /// Error of starting a thread for a blocking closure.
     NotStarted(io::Error),
 }
 
@@ -59,16 +61,16 @@ impl JoinError {
     }
 
     fn new(id: Option<Id>, reason: Reason) -> Self {
-        JoinError(Box::new(Ended { id, reason }))
+        JoinError(Box::new(Inner { id, reason }))
     }
 
-    /// Says whether the task was aborted or its runtime ended first.
+    /// Returns whether the task was aborted or its runtime ended first.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         matches!(self.0.reason, Reason::Cancelled)
     }
 
-    /// Says whether the task panicked.
+    /// Returns whether the task panicked.
     #[must_use]
     pub fn is_panic(&self) -> bool {
         matches!(self.0.reason, Reason::Panicked(_))
@@ -78,23 +80,26 @@ impl JoinError {
     ///
     /// # Panics
     ///
-    /// When the task did not panic; [`try_into_panic`](Self::try_into_panic) does not.
+    /// Panics when the task did not panic. [`try_into_panic`](Self::try_into_panic) returns the
+    /// error instead.
     #[must_use]
     #[track_caller]
     pub fn into_panic(self) -> Box<dyn Any + Send + 'static> {
         match self.try_into_panic() {
             Ok(payload) => payload,
-            Err(error) => panic!("into_panic on a JoinError that is no panic: {error}"),
+            Err(error) => panic!(
+                "JoinError::into_panic: there is no panic payload: {error}; check `is_panic` first"
+            ),
         }
     }
 
-    /// Returns the panic's payload, or the error unchanged when there was no panic.
+    /// Returns the panic's payload, for [`std::panic::resume_unwind`].
     ///
     /// # Errors
     ///
-    /// The error itself, when the task was cancelled.
+    /// The error itself, if the task did not panic.
     pub fn try_into_panic(self) -> Result<Box<dyn Any + Send + 'static>, JoinError> {
-        let Ended { id, reason } = *self.0;
+        let Inner { id, reason } = *self.0;
         match reason {
             Reason::Panicked(payload) => {
                 Ok(payload.into_inner().unwrap_or_else(PoisonError::into_inner))
@@ -103,14 +108,14 @@ impl JoinError {
         }
     }
 
-    /// The task's number; `None` when it ended before it was given one.
+    /// Returns the id of the task; `None` if it ended before it had one.
     #[must_use]
     pub fn id(&self) -> Option<Id> {
         self.0.id
     }
 }
 
-/// The text of a panic, as far as it has one.
+/// Returns the text of a panic, if its payload is a string.
 pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
     payload
         .downcast_ref::<&'static str>()

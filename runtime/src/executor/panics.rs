@@ -1,8 +1,8 @@
-//! What becomes of a panic that no joiner hears.
+//! Reports panics that no joiner receives.
 //!
-//! Used by the executor. A panic in a task never takes the runtime down by itself: it is caught and
-//! given to whoever awaits the task. When nobody does, silence would be the worst answer, so a line
-//! goes to stderr, and the runtime goes on or stops as its builder was told.
+//! Called by the executor. A panic in a task never ends the runtime by itself: it is caught and
+//! returned to the joiner of the task. If there is none, the panic is reported on stderr, so that it
+//! is not lost, and the runtime continues or stops according to its builder.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -12,19 +12,19 @@ use std::panic::Location;
 
 use crate::executor::join_error::panic_text;
 
-/// What the runtime does after a panic that nobody has joined; see
+/// Reaction of the runtime to a panic of a task that is not joined; see
 /// [`Builder::unhandled_panic`](crate::runtime::Builder::unhandled_panic).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum UnhandledPanic {
-    /// Report it on stderr and go on. The default.
+    /// A report on stderr; the runtime continues. The default.
     #[default]
     Ignore,
-    /// Report it on stderr and let `block_on` panic at the end of the tick.
+    /// A report on stderr; `block_on` panics at the end of the tick.
     ShutdownRuntime,
 }
 
-/// The task that nobody joined.
+/// A task that panicked and is not joined.
 pub(crate) struct Unhandled {
     pub(crate) name: Option<String>,
     pub(crate) spawned_at: &'static Location<'static>,
@@ -42,7 +42,7 @@ impl fmt::Display for Unhandled {
 #[derive(Debug)]
 pub(crate) struct Panics {
     policy: UnhandledPanic,
-    /// Under `Shutdown`: the report with which `block_on` is to panic.
+    /// With `ShutdownRuntime`: the report with which `block_on` panics next.
     fatal: RefCell<Option<String>>,
 }
 
@@ -54,27 +54,28 @@ impl Panics {
         }
     }
 
-    /// Reports a task's panic; `text` is its message.
+    /// Reports the panic of a task; `text` is the text of its `JoinError`.
     pub(crate) fn report(&self, task: Unhandled, text: Option<String>) {
         let text = text.unwrap_or_else(|| "it panicked".to_owned());
-        self.tell(format!("wakeful: nobody joined {task}: {text}"));
+        self.write(format!("wakeful: unhandled panic of {task}: {text}"));
     }
 
-    /// Reports a panic in other code of the user's that the runtime had to run.
+    /// Reports a panic of other user code that the runtime has called.
     pub(crate) fn report_payload(&self, what: &str, payload: &(dyn Any + Send)) {
         let text = panic_text(payload).unwrap_or("(no text)");
-        self.tell(format!("wakeful: {what} panicked: {text:?}"));
+        self.write(format!("wakeful: {what} panicked: {text:?}"));
     }
 
-    fn tell(&self, report: String) {
-        // Not `eprintln!`, which panics when stderr is closed; there is nobody left to tell then.
+    /// Writes a report to stderr, and stores it if it has to end `block_on`.
+    fn write(&self, report: String) {
+        // Not `eprintln!`, which panics when stderr is closed. The report is lost then.
         writeln!(std::io::stderr(), "{report}").ok();
         if self.policy == UnhandledPanic::ShutdownRuntime {
             *self.fatal.borrow_mut() = Some(report);
         }
     }
 
-    /// The report that is to end `block_on`.
+    /// Takes the report with which `block_on` has to panic, if there is one.
     #[inline]
     pub(crate) fn take_fatal(&self) -> Option<String> {
         match self.policy {

@@ -1,28 +1,30 @@
-//! How long polls take: a histogram, and a call for those that take too long. Off by default.
+//! Durations of polls: a histogram, and a hook for slow polls. Off by default.
 //!
-//! Used by the executor when [`Builder::enable_metrics_poll_time_histogram`](crate::runtime::Builder::enable_metrics_poll_time_histogram) or
-//! [`Builder::on_slow_poll`](crate::runtime::Builder::on_slow_poll) asked for it; it costs two clock
-//! readings per poll. A task that computes for long starves every other one on its thread, and this
-//! is how one finds it.
+//! Called by the executor if
+//! [`Builder::enable_metrics_poll_time_histogram`](crate::runtime::Builder::enable_metrics_poll_time_histogram)
+//! or [`Builder::on_slow_poll`](crate::runtime::Builder::on_slow_poll) turned it on. It costs two
+//! clock readings per poll. A task that computes for a long time delays every other task of its
+//! thread, and these figures show it.
 
 use std::cell::RefCell;
 use std::fmt;
 use std::panic::Location;
 use std::time::{Duration, Instant};
 
-/// A poll that took longer than the limit.
+/// A poll that took longer than the limit of
+/// [`Builder::on_slow_poll`](crate::runtime::Builder::on_slow_poll).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct SlowPoll {
-    /// The task's name, when it has one.
+    /// Name of the task, if it has one.
     pub name: Option<String>,
-    /// Where the task was spawned; `None` when it ended with this poll.
+    /// Source location of the spawn; `None` if the task finished with this poll.
     pub spawned_at: Option<&'static Location<'static>>,
-    /// How long the poll took.
+    /// Duration of the poll.
     pub took: Duration,
 }
 
-/// Called with each poll over the limit.
+/// Hook that is called with each poll over the limit.
 pub(crate) type Hook = Box<dyn Fn(&SlowPoll)>;
 
 pub(crate) struct PollTimes {
@@ -46,17 +48,18 @@ impl PollTimes {
         started.elapsed()
     }
 
-    /// Counts a poll; `who` is asked for the task's name and spawn site only when it was slow.
+    /// Counts a poll, and calls the hook if it was slow. Only then calls `task` for the name and the
+    /// spawn location.
     pub(crate) fn record(
         &self,
         took: Duration,
-        who: impl FnOnce() -> (Option<String>, Option<&'static Location<'static>>),
+        task: impl FnOnce() -> (Option<String>, Option<&'static Location<'static>>),
     ) {
         self.histogram.borrow_mut().record(took);
         if let Some((limit, hook)) = &self.slow
             && took > *limit
         {
-            let (name, spawned_at) = who();
+            let (name, spawned_at) = task();
             hook(&SlowPoll {
                 name,
                 spawned_at,
@@ -65,7 +68,8 @@ impl PollTimes {
         }
     }
 
-    /// The time within which the given share of all polls ended, to about 19 %.
+    /// Returns the duration that the given share of all polls did not exceed. The result is at most
+    /// 25 % too long.
     pub(crate) fn quantile(&self, share: f64) -> Option<Duration> {
         self.histogram.borrow().quantile(share)
     }
@@ -79,7 +83,7 @@ impl fmt::Debug for PollTimes {
     }
 }
 
-/// Four buckets per doubling, from 1 ns up: 2 KiB that hold any duration.
+/// Histogram with four buckets per power of two, from 1 ns up: 2 KiB for any duration.
 struct Histogram {
     counts: Box<[u64; 256]>,
     total: u64,
@@ -93,10 +97,11 @@ impl Histogram {
         }
     }
 
+    /// Returns the index of the bucket that counts a duration.
     fn bucket(took: Duration) -> usize {
         let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX).max(1);
         let octave = ns.ilog2();
-        // The two bits below the leading one choose the quarter of the octave.
+        // The two bits below the leading one are the quarter of the octave.
         let quarter = if octave >= 2 {
             ns >> (octave - 2) & 3
         } else {
@@ -105,11 +110,11 @@ impl Histogram {
         octave as usize * 4 + quarter as usize
     }
 
-    /// The longest time that falls into a bucket.
+    /// Returns the longest duration that a bucket counts.
     fn upper_bound(bucket: usize) -> Duration {
         let (octave, quarter) = (bucket / 4, bucket as u64 % 4);
         let base = 1u64 << octave;
-        // Below 4 ns an octave has fewer than four numbers, and only its first bucket is used.
+        // Below 4 ns, an octave has fewer than four values and uses only its first bucket.
         let quarter = if octave < 2 { 3 } else { quarter };
         let bound = u128::from(base) + u128::from(base) * u128::from(quarter + 1) / 4;
         Duration::from_nanos(u64::try_from(bound - 1).unwrap_or(u64::MAX).max(1))
@@ -136,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quantile_is_never_below_the_time_it_stands_for_and_at_most_a_quarter_above() {
+    fn a_quantile_is_never_too_short_and_at_most_a_quarter_too_long() {
         for ns in [
             1,
             2,
@@ -158,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_quantiles_of_a_mixture_fall_where_they_should() {
+    fn quantiles_of_mixed_durations_match_their_shares() {
         let mut histogram = Histogram::new();
         assert_eq!(histogram.quantile(0.5), None);
         for _ in 0..98 {

@@ -1,8 +1,8 @@
-//! Every interleaving of the inbox's owner with those who send to it (I5).
+//! Every interleaving of the inbox's owner with its senders (I5).
 //!
-//! The owner here does what the loop does around `epoll_wait`, in the same order; each function
-//! names its original. A lost wake leaves the owner waiting with nobody left to wake it, which loom
-//! reports as a deadlock.
+//! The owner of the model does what the loop does around `epoll_wait`, in the same order. Each
+//! function names the one that it stands for. A lost wake leaves the owner waiting with no sender
+//! left, which loom reports as a deadlock.
 
 use std::sync::Arc;
 
@@ -13,8 +13,8 @@ use loom::thread;
 use super::*;
 use crate::sync::model;
 
-/// The edge-triggered eventfd, registered with epoll: a write is reported to one wait, to the next
-/// one if nobody waits now, and several writes before a wait are reported once.
+/// The edge-triggered eventfd, registered with epoll. A write is reported to the current wait, or to
+/// the next one. Several writes before a wait are reported once.
 struct Event {
     written: Mutex<bool>,
     wake: Condvar,
@@ -42,7 +42,7 @@ impl Event {
     }
 }
 
-/// A runtime as far as the inbox is concerned.
+/// The parts of a runtime that the inbox needs.
 struct Model<M> {
     inbox: Inbox<M>,
     event: Event,
@@ -56,32 +56,36 @@ impl<M> Model<M> {
         })
     }
 
-    /// [`Remote::send`].
+    /// Stands for [`Shared::send`].
     fn send(&self, message: M, same: impl FnOnce(&M, &M) -> bool) -> Result<(), M> {
         match self.inbox.push(message, same) {
-            Pushed::Queued => Ok(()),
-            Pushed::Unpark => {
+            PushOutcome::Queued => Ok(()),
+            PushOutcome::Unpark => {
                 self.event.write();
                 Ok(())
             }
-            Pushed::Closed(message) => Err(message),
+            PushOutcome::Closed(message) => Err(message),
         }
     }
 
-    /// One round of the loop with nothing else to do: `Core::how_long`, `Core::turn` and
-    /// `Core::drain_inbox`.
+    /// Stands for one iteration of the loop with nothing else to do: `Core::park_timeout`,
+    /// `Core::turn` and `Core::drain_inbox`.
     fn turn(&self) -> Vec<M> {
         self.turn_with(|event| event.wait())
     }
 
     fn turn_with(&self, wait: impl FnOnce(&Event)) -> Vec<M> {
         let park = self.inbox.prepare_park();
-        if park == Park::Block {
+        if park == ParkOutcome::Block {
             wait(&self.event);
             self.inbox.unpark();
         }
         if !self.inbox.is_pending() {
-            assert_eq!(park, Park::Block, "told to stay awake for nothing");
+            assert_eq!(
+                park,
+                ParkOutcome::Block,
+                "aborted the park without a message"
+            );
             return Vec::new();
         }
         let messages = self.inbox.drain();
@@ -94,7 +98,7 @@ fn never_same<M>(_: &M, _: &M) -> bool {
     false
 }
 
-/// Runs the loop until that many messages have come.
+/// Runs the loop until `count` messages have arrived.
 fn receive<M>(model: &Model<M>, count: usize) -> Vec<M> {
     let mut received = Vec::new();
     while received.len() < count {
@@ -103,7 +107,7 @@ fn receive<M>(model: &Model<M>, count: usize) -> Vec<M> {
     received
 }
 
-/// Sends from another thread, one message after the other.
+/// Sends the messages in order from another thread.
 fn send_all<M: Send + 'static>(
     model: &Arc<Model<M>>,
     messages: impl IntoIterator<Item = M> + Send + 'static,
@@ -111,13 +115,13 @@ fn send_all<M: Send + 'static>(
     let model = Arc::clone(model);
     thread::spawn(move || {
         for message in messages {
-            assert!(model.send(message, never_same).is_ok(), "nobody closes it");
+            assert!(model.send(message, never_same).is_ok(), "the inbox is open");
         }
     })
 }
 
 #[test]
-fn an_owner_never_sleeps_on_a_message() {
+fn an_owner_never_parks_with_a_message_in_its_inbox() {
     model(3, || {
         let model = Model::new();
         let sender = send_all(&model, [()]);
@@ -127,7 +131,7 @@ fn an_owner_never_sleeps_on_a_message() {
 }
 
 #[test]
-fn messages_of_one_sender_keep_their_order_and_each_ends_a_sleep() {
+fn messages_of_one_sender_keep_their_order_and_each_ends_a_park() {
     model(3, || {
         let model = Model::new();
         let sender = send_all(&model, [0, 1, 2]);
@@ -137,7 +141,7 @@ fn messages_of_one_sender_keep_their_order_and_each_ends_a_sleep() {
 }
 
 #[test]
-fn of_two_senders_either_one_or_the_other_ends_the_sleep() {
+fn either_of_two_senders_ends_the_park() {
     model(3, || {
         let model = Model::new();
         let senders = [send_all(&model, ["a"]), send_all(&model, ["b"])];
@@ -151,7 +155,7 @@ fn of_two_senders_either_one_or_the_other_ends_the_sleep() {
 }
 
 #[test]
-fn a_sleep_that_a_deadline_ends_loses_no_message() {
+fn a_park_that_a_deadline_ends_loses_no_message() {
     model(3, || {
         let model = Model::new();
         let senders = [send_all(&model, ["a"]), send_all(&model, ["b"])];
@@ -163,14 +167,14 @@ fn a_sleep_that_a_deadline_ends_loses_no_message() {
     });
 }
 
-/// Busy polling: rounds in which nothing is published and nobody waits, and then a park.
+/// Busy polling: iterations without publishing and without blocking, and then a park.
 #[test]
-fn an_owner_that_stays_awake_for_a_while_before_it_parks_loses_no_message() {
+fn an_owner_that_spins_before_it_parks_loses_no_message() {
     model(3, || {
         let model = Model::new();
         let senders = [send_all(&model, ["a"]), send_all(&model, ["b"])];
-        let awake = model.inbox.drain().len() + model.inbox.drain().len();
-        receive(&model, 2 - awake);
+        let spinning = model.inbox.drain().len() + model.inbox.drain().len();
+        receive(&model, 2 - spinning);
         for sender in senders {
             sender.join().unwrap();
         }
@@ -178,14 +182,14 @@ fn an_owner_that_stays_awake_for_a_while_before_it_parks_loses_no_message() {
 }
 
 #[test]
-fn a_park_costs_at_most_one_write_however_many_send() {
+fn a_park_costs_at_most_one_write_for_any_number_of_senders() {
     model(3, || {
         let model = Model::new();
-        assert_eq!(model.inbox.prepare_park(), Park::Block);
+        assert_eq!(model.inbox.prepare_park(), ParkOutcome::Block);
         let push = |model: &Model<()>| match model.inbox.push((), never_same) {
-            Pushed::Unpark => 1,
-            Pushed::Queued => 0,
-            Pushed::Closed(()) => panic!("nobody closes it"),
+            PushOutcome::Unpark => 1,
+            PushOutcome::Queued => 0,
+            PushOutcome::Closed(()) => panic!("the inbox is open"),
         };
         let other = {
             let model = Arc::clone(&model);
@@ -196,11 +200,10 @@ fn a_park_costs_at_most_one_write_however_many_send() {
     });
 }
 
-/// Two threads wake one task. Its poll looks at what both have done; when the second wake is left
-/// out as superfluous, the one that stands for both must not be handed out before the second thread
-/// has done its part.
+/// Two threads wake one task, whose poll reads what both have stored. When the second wake is left
+/// out as redundant, the first must not be drained before the second thread has stored its part.
 #[test]
-fn a_superfluous_wake_is_only_left_out_while_its_like_is_still_queued() {
+fn a_redundant_wake_is_left_out_only_while_an_equal_one_is_queued() {
     model(3, || {
         let model = Model::new();
         let done = Arc::new([AtomicBool::new(false), AtomicBool::new(false)]);
@@ -214,7 +217,7 @@ fn a_superfluous_wake_is_only_left_out_while_its_like_is_still_queued() {
         let mut wakes = 0;
         loop {
             wakes += model.turn().len();
-            // The poll. Relaxed: what a wake makes visible has to come through the inbox.
+            // The poll. Relaxed, because the inbox has to make the stores visible.
             if wakes > 0 && done.iter().all(|done| done.load(Ordering::Relaxed)) {
                 break;
             }
@@ -227,7 +230,7 @@ fn a_superfluous_wake_is_only_left_out_while_its_like_is_still_queued() {
 }
 
 #[test]
-fn a_message_sent_during_the_end_is_handed_out_or_comes_back() {
+fn a_message_sent_during_the_end_is_drained_or_returned() {
     model(3, || {
         let model = Model::new();
         let returned = Arc::new(AtomicUsize::new(0));
@@ -241,15 +244,15 @@ fn a_message_sent_during_the_end_is_handed_out_or_comes_back() {
                 }
             })
         });
-        let mut handed_out = model.inbox.drain();
-        handed_out.extend(model.inbox.close());
+        let mut drained = model.inbox.drain();
+        drained.extend(model.inbox.close());
         for sender in senders {
             sender.join().unwrap();
         }
         let left = model.inbox.lock().messages.len();
-        assert_eq!(left, 0, "queued behind the end, for nobody");
+        assert_eq!(left, 0, "queued after the end");
         let mut seen = returned.load(Ordering::Relaxed);
-        for message in handed_out {
+        for message in drained {
             seen += 1 << (8 * message);
         }
         assert_eq!(seen, 0x01_01_01_01, "each exactly once");

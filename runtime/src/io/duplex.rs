@@ -25,7 +25,7 @@ use crate::context;
 use crate::reactor::waiters::Waiters;
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::yield_after_turn;
-use crate::wait_list::{note_wait, wake_all};
+use crate::wait_list::{set_wait, wake_all};
 
 /// Creates two streams that are connected to each other. Each direction buffers at most `max` bytes.
 ///
@@ -140,7 +140,7 @@ impl Pipe {
                 let replaced = side(&mut queue).store(context::waiter_id(&waker), waker);
                 drop(queue);
                 drop(replaced);
-                note_wait(wait.0, wait.1);
+                set_wait(wait.0, wait.1);
                 return Poll::Pending;
             }
         }

@@ -37,7 +37,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::id::WaiterId;
-use crate::inbox::{REMOTE_TOKEN, Remote};
+use crate::inbox::{REMOTE_TOKEN, Shared};
 use crate::ready::{Interest, Ready};
 use crate::sys::epoll::{Epoll, Events};
 use crate::table::{Key, Table};
@@ -71,7 +71,7 @@ pub(crate) struct Counters {
 
 pub(crate) struct Reactor {
     /// Contains the epoll, which other threads use to deregister and to wake, never to wait.
-    remote: Arc<Remote>,
+    remote: Arc<Shared>,
     sources: Table<Source>,
     /// Filled by the kernel and read in `turn`; borrowed nowhere else.
     events: RefCell<Events>,
@@ -83,11 +83,11 @@ pub(crate) struct Reactor {
 }
 
 impl Reactor {
-    pub(crate) fn new(remote: Arc<Remote>, max_events_per_turn: usize) -> Self {
+    pub(crate) fn new(remote: Arc<Shared>, max_io_events_per_tick: usize) -> Self {
         Reactor {
             remote,
             sources: Table::new(),
-            events: RefCell::new(Events::with_capacity(max_events_per_turn)),
+            events: RefCell::new(Events::with_capacity(max_io_events_per_tick)),
             waiter_number: Cell::new(NonZeroU64::MIN),
             closed: Cell::new(false),
             counters: Cell::new(Counters::default()),

@@ -1,4 +1,6 @@
-//! The few knobs of a runtime.
+//! Configuration of a runtime.
+//!
+//! Called by users; [`Builder::build`] creates every part of a runtime and connects them.
 
 use std::fmt;
 use std::io;
@@ -17,28 +19,31 @@ use crate::registry;
 use crate::timer::Timers;
 use crate::timer::clock::Clock;
 
-/// Polls between two looks at the kernel: as many as tokio makes.
+/// Polls between two turns of the reactor; the default of tokio.
 const EVENT_INTERVAL: u32 = 61;
-/// Operations per poll: as many as tokio grants.
+/// Operations per poll; the default of tokio.
 const IO_BUDGET: u32 = 128;
-/// Events per `epoll_wait`: 3 KiB, and a batch that keeps the cost of the call small.
-const EVENTS_PER_TURN: usize = 256;
-/// As many as tokio allows.
+/// Events per `epoll_wait`: a buffer of 3 KiB, and enough events to spread the cost of the call.
+const IO_EVENTS_PER_TICK: usize = 256;
+/// Threads of the blocking pool; the default of tokio.
 const BLOCKING_THREADS: usize = 512;
 
-/// Configures a [`Runtime`].
+/// Builder of a [`Runtime`].
 ///
-/// The first three knobs are the fairness of the runtime in numbers. Between two looks at sockets,
-/// timers and other threads' wakes lie at most `event_interval` polls; within one poll a task makes
-/// at most `io_budget` operations that were ready at once before it has to yield; and one look takes
-/// in at most `max_io_events_per_tick` events, the kernel serving the rest in turn.
+/// Three settings determine the fairness of the runtime:
+///
+/// - `event_interval`: the number of polls after which the runtime checks sockets, timers and the
+///   wakes of other threads.
+/// - `io_budget`: the number of operations that are ready at once after which a task has to yield.
+/// - `max_io_events_per_tick`: the number of events that one check receives. The kernel reports the
+///   rest in the next ones.
 ///
 /// # Examples
 ///
 /// ```
 /// use wakeful::runtime::Builder;
 ///
-/// let runtime = Builder::new().start_paused(true).seed(7).build()?;
+/// let runtime = Builder::new().start_paused(true).rng_seed(7).build()?;
 /// runtime.block_on(async {});
 /// # std::io::Result::Ok(())
 /// ```
@@ -47,7 +52,7 @@ pub struct Builder {
     io_budget: u32,
     max_io_events_per_tick: usize,
     start_paused: bool,
-    seed: Option<u64>,
+    rng_seed: Option<u64>,
     unhandled_panic: UnhandledPanic,
     max_blocking_threads: usize,
     enable_metrics_poll_time_histogram: bool,
@@ -56,15 +61,15 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Starts with the defaults.
+    /// Creates a builder with the defaults.
     #[must_use]
     pub fn new() -> Self {
         Builder {
             event_interval: EVENT_INTERVAL,
             io_budget: IO_BUDGET,
-            max_io_events_per_tick: EVENTS_PER_TURN,
+            max_io_events_per_tick: IO_EVENTS_PER_TICK,
             start_paused: false,
-            seed: None,
+            rng_seed: None,
             unhandled_panic: UnhandledPanic::default(),
             max_blocking_threads: BLOCKING_THREADS,
             enable_metrics_poll_time_histogram: false,
@@ -73,94 +78,112 @@ impl Builder {
         }
     }
 
-    /// Sets how many tasks are polled between two turns of the reactor (61; at least 1).
+    /// Sets the maximum number of polls between two turns of the reactor.
+    ///
+    /// # Units
+    ///
+    /// Polls of tasks. The default is 61, the minimum is 1.
     #[must_use]
     pub fn event_interval(mut self, polls: u32) -> Self {
         self.event_interval = polls.max(1);
         self
     }
 
-    /// Sets how many I/O operations, timers and joins that are ready at once one poll may use
-    /// before it yields (128; at least 1).
+    /// Sets the number of I/O operations, timers and joins that can be ready at once within one poll
+    /// of a task. The next one makes the task yield.
+    ///
+    /// # Units
+    ///
+    /// Operations. The default is 128, the minimum is 1.
     #[must_use]
     pub fn io_budget(mut self, operations: u32) -> Self {
         self.io_budget = operations.max(1);
         self
     }
 
-    /// Sets how many events one `epoll_wait` takes in (256; from 1 to 65,536).
+    /// Sets the maximum number of events that one `epoll_wait` returns.
+    ///
+    /// # Units
+    ///
+    /// Events of descriptors. The default is 256; the range is 1 to 65,536.
     #[must_use]
     pub fn max_io_events_per_tick(mut self, events: usize) -> Self {
         self.max_io_events_per_tick = events;
         self
     }
 
-    /// Starts with the clock paused; see [`time`](crate::time) (off).
+    /// Sets whether the runtime starts with a paused clock; see [`time`](crate::time). Off by
+    /// default.
     #[must_use]
     pub fn start_paused(mut self, paused: bool) -> Self {
         self.start_paused = paused;
         self
     }
 
-    /// Draws the next task at random, alike for like seeds, instead of first in, first out (off).
+    /// Polls tasks in a random order instead of first in, first out. Off by default.
     ///
-    /// For tests: an order that breaks something can be repeated by its seed.
+    /// This is for tests: equal seeds give equal orders, so a seed reproduces an order that failed.
     #[must_use]
     pub fn rng_seed(mut self, seed: u64) -> Self {
-        self.seed = Some(seed);
+        self.rng_seed = Some(seed);
         self
     }
 
-    /// Sets what happens after a task's panic that nobody joins ([`UnhandledPanic::Ignore`]).
+    /// Sets the reaction to a panic of a task that is not joined. The default is
+    /// [`UnhandledPanic::Ignore`].
     #[must_use]
     pub fn unhandled_panic(mut self, policy: UnhandledPanic) -> Self {
         self.unhandled_panic = policy;
         self
     }
 
-    /// Sets how many threads may run blocking closures at a time (512; at least 1).
+    /// Sets the maximum number of threads of the blocking pool. The default is 512, the minimum is 1.
     #[must_use]
     pub fn max_blocking_threads(mut self, threads: usize) -> Self {
         self.max_blocking_threads = threads;
         self
     }
 
-    /// Measures how long polls take, for [`RuntimeMetrics::poll_p50`](super::RuntimeMetrics::poll_p50) and its
-    /// sibling, at two clock readings per poll (off).
+    /// Sets whether the durations of polls are measured, for
+    /// [`RuntimeMetrics::poll_p50`](super::RuntimeMetrics::poll_p50) and
+    /// [`poll_p99`](super::RuntimeMetrics::poll_p99). Off by default.
+    ///
+    /// Costs two clock readings per poll.
     #[must_use]
     pub fn enable_metrics_poll_time_histogram(mut self, measure: bool) -> Self {
         self.enable_metrics_poll_time_histogram = measure;
         self
     }
 
-    /// Calls `hook` after each poll of a task that took longer than `limit`; measures polls as
-    /// [`enable_metrics_poll_time_histogram`](Self::enable_metrics_poll_time_histogram) does (off).
+    /// Calls `hook` after each poll of a task that took longer than `limit`. Off by default.
     ///
-    /// A poll of a millisecond is one in which nobody else was served. The hook runs on the
-    /// runtime's thread, between two polls.
+    /// No other task of the thread runs during a poll, so a long one delays all of them. The hook
+    /// runs on the runtime's thread, between two polls. Turns on
+    /// [`enable_metrics_poll_time_histogram`](Self::enable_metrics_poll_time_histogram).
     #[must_use]
     pub fn on_slow_poll(mut self, limit: Duration, hook: impl Fn(&SlowPoll) + 'static) -> Self {
         self.on_slow_poll = Some((limit, Box::new(hook)));
         self
     }
 
-    /// Looks for work for up to `window` before each wait, instead of putting the processor to sleep
-    /// at once (off; a window of zero turns it off again).
+    /// Polls for events for up to `window` before each wait, instead of parking the thread at once.
+    /// Off by default; a window of zero turns it off.
     ///
-    /// Trades processor time for latency where few clients answer quickly: falling asleep and being
-    /// woken takes longer than a small message takes. It adapts: only after a wait that ended within
-    /// the window does the next one begin awake. So when traffic stops, the processor is at rest
-    /// within the window, and traffic that is slower than the window costs nothing. Nothing is late
-    /// for it: sockets, timers, signals and other threads are looked at in every round. With a
-    /// paused clock it does nothing.
+    /// Trades processor time for latency with few clients that answer quickly, because parking and
+    /// waking a thread takes longer than a small message. Busy polling adapts: a wait starts with it
+    /// only if the last one ended within the window. So the processor is idle at most one window
+    /// after traffic has stopped, and traffic that is slower than the window costs nothing. Each
+    /// iteration checks sockets, timers, signals and other threads, so nothing is delayed. A paused
+    /// clock turns it off.
     ///
-    /// It needs a processor of its own: on one that is shared with those who are waited for, it
-    /// takes from them what it hopes to gain.
+    /// The runtime needs a core of its own. Otherwise busy polling takes processor time from the
+    /// threads or processes that the runtime waits for.
     ///
     /// # Units
     ///
-    /// Some tens of microseconds; [`RuntimeMetrics::busy_polls`](super::RuntimeMetrics::busy_polls) and
-    /// [`RuntimeMetrics::parks`](super::RuntimeMetrics::parks) tell what became of them.
+    /// A useful window is some tens of microseconds.
+    /// [`RuntimeMetrics::busy_polls`](super::RuntimeMetrics::busy_polls) and
+    /// [`RuntimeMetrics::parks`](super::RuntimeMetrics::parks) show its effect.
     ///
     /// # Examples
     ///
@@ -177,12 +200,13 @@ impl Builder {
         self
     }
 
-    /// Builds the runtime, on the thread on which it is going to run.
+    /// Builds the runtime. It stays on this thread.
     ///
     /// # Errors
     ///
-    /// When its two descriptors, an epoll and an eventfd, cannot be opened: the limit of open
-    /// descriptors, or of memory.
+    /// The error of opening its two descriptors, an epoll and an eventfd: `EMFILE` or `ENFILE` at a
+    /// limit of open descriptors, `ENOMEM` without memory. Also an error when 65,536 runtimes are
+    /// alive in the process.
     pub fn build(self) -> io::Result<Runtime> {
         let remote = registry::register()?;
         let id = remote.id();
@@ -195,7 +219,7 @@ impl Builder {
                 id,
                 &context::VTABLE,
                 self.io_budget,
-                self.seed,
+                self.rng_seed,
                 panics,
                 poll_times,
             ),
@@ -224,7 +248,7 @@ impl fmt::Debug for Builder {
             .field("io_budget", &self.io_budget)
             .field("max_io_events_per_tick", &self.max_io_events_per_tick)
             .field("start_paused", &self.start_paused)
-            .field("seed", &self.seed)
+            .field("rng_seed", &self.rng_seed)
             .field("unhandled_panic", &self.unhandled_panic)
             .field("max_blocking_threads", &self.max_blocking_threads)
             .field("busy_poll", &self.busy_poll)

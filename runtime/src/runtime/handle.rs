@@ -1,43 +1,53 @@
-//! How another thread gives work to a runtime, and waits for it.
+//! Spawning tasks on a runtime from another thread, and waiting for them.
 //!
-//! A [`Handle`] sends a closure; the closure makes the future *there*, which is why the future need
-//! not be `Send`. The result comes back through a place that the two threads share, behind a mutex.
+//! Called by users; calls the runtime's inbox.
+//!
+//! ```text
+//!  another thread                           the runtime's thread
+//!  Handle::spawn(closure)  --- inbox --->   make_task: calls the closure, spawns a RemoteTask
+//!  RemoteJoinHandle        <-- oneshot ---  RemoteTask: output, panic, or dropped
+//!         abort()          ---- Abort --->  by the task's id, or before the task exists
+//! ```
+//!
+//! A [`Handle`] sends a closure, and the closure makes the future on the runtime's thread (I1).
+//! That is why the future need not be `Send`.
 
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use waker_fn::waker_fn;
 
-use super::poll_once;
 use crate::context;
 use crate::executor::cell::drop_quietly;
-use crate::inbox::{Message, Remote};
-use crate::sync::{Mutex, MutexGuard, thread};
+use crate::inbox::{Message, Shared};
+use crate::oneshot::{Closed, Receiver, Sender, channel};
+use crate::sync::{Mutex, MutexGuard};
 use crate::task::{Id, JoinError, spawn};
 
-/// Reaches a runtime from any thread; cheap to clone.
+/// Handle to a runtime that works on any thread; cheap to clone.
 ///
-/// It does not keep the runtime alive: on one that has ended, what is spawned is cancelled.
+/// A handle does not keep the runtime alive. Tasks that are spawned on a runtime that has ended are
+/// canceled.
 #[derive(Clone)]
 pub struct Handle {
-    remote: Arc<Remote>,
+    shared: Arc<Shared>,
 }
 
 impl Handle {
-    pub(super) fn new(remote: Arc<Remote>) -> Self {
-        Handle { remote }
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Handle { shared }
     }
 
-    /// The handle of this thread's runtime.
+    /// Returns the handle of this thread's runtime.
     ///
     /// # Panics
     ///
-    /// When there is none; [`try_current`](Self::try_current) does not.
+    /// Panics when there is no runtime on this thread. [`try_current`](Self::try_current) returns
+    /// an error instead.
     ///
     /// # Examples
     ///
@@ -46,9 +56,9 @@ impl Handle {
     /// use wakeful::task::spawn_blocking;
     ///
     /// wakeful::block_on(async {
-    ///     let here = Handle::current();
-    ///     let there = spawn_blocking(move || here.spawn(|| async { 42 }).wait().unwrap());
-    ///     assert_eq!(there.await.unwrap(), 42);
+    ///     let runtime = Handle::current();
+    ///     let blocking = spawn_blocking(move || runtime.spawn(|| async { 42 }).wait().unwrap());
+    ///     assert_eq!(blocking.await.unwrap(), 42);
     /// });
     /// ```
     #[must_use]
@@ -57,19 +67,19 @@ impl Handle {
         Handle::new(Arc::clone(&context::expect("Handle::current").remote))
     }
 
-    /// The handle of this thread's runtime.
+    /// Returns the handle of this thread's runtime.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// [`TryCurrentError`] when there is no runtime on this thread.
     pub fn try_current() -> Result<Self, TryCurrentError> {
         context::with(|core| Handle::new(Arc::clone(&core.remote))).ok_or(TryCurrentError(()))
     }
 
-    /// Calls a closure on the runtime's thread and spawns the future it makes there.
+    /// Calls a closure on the runtime's thread and spawns the future that it returns.
     ///
-    /// Only the closure and the output have to be `Send`. The handle may be awaited on any thread
-    /// and under any executor, or waited for by a plain thread.
+    /// Only the closure and the output have to be `Send`. The returned handle can be awaited on any
+    /// thread and by any executor, or [waited for](RemoteJoinHandle::wait) by a thread without one.
     ///
     /// # Examples
     ///
@@ -79,14 +89,14 @@ impl Handle {
     ///
     /// let runtime = Runtime::new()?;
     /// let handle = runtime.handle().clone();
-    /// let elsewhere = move || {
+    /// let on_another_thread = move || {
     ///     let make = || {
     ///         let not_send = Rc::new(42);
     ///         async move { *not_send }
     ///     };
     ///     handle.spawn(make).wait()
     /// };
-    /// let answer = runtime.block_on(async { spawn_blocking(elsewhere).await });
+    /// let answer = runtime.block_on(async { spawn_blocking(on_another_thread).await });
     /// assert_eq!(answer.unwrap().unwrap(), 42);
     /// # std::io::Result::Ok(())
     /// ```
@@ -96,55 +106,61 @@ impl Handle {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
-        let shared = Arc::new(Shared::default());
-        // Whoever drops it, here or there, without a result, has cancelled the task.
-        let sender = Sender {
-            shared: Arc::clone(&shared),
-        };
-        let run = Box::new(move || begin(closure, sender));
-        if let Err(refused) = self.remote.send(Message::Run(run)) {
+        let (sender, receiver) = channel();
+        let abort = Arc::new(AbortRequest::default());
+        let remote_abort = Arc::clone(&abort);
+        let run = Box::new(move || make_task(closure, sender, &remote_abort));
+        if let Err(refused) = self.shared.send(Message::Run(run)) {
+            // Drops the sender as well, so the handle reports a canceled task.
             drop(refused);
         }
-        RemoteJoinHandle { shared }
+        RemoteJoinHandle {
+            receiver: Some(receiver),
+            abort,
+        }
     }
 }
 
-/// Runs on the runtime's thread: makes the future and spawns it, unless it was aborted on the way.
-fn begin<C, F>(closure: C, sender: Sender<F::Output>)
+/// What the receiver of a remote task gets.
+type TaskResult<T> = Result<T, JoinError>;
+
+/// Calls the closure on the runtime's thread and spawns its future, unless an abort came first.
+fn make_task<C, F>(closure: C, sender: Sender<TaskResult<F::Output>>, abort: &AbortRequest)
 where
     C: FnOnce() -> F,
     F: Future + 'static,
     F::Output: Send + 'static,
 {
-    if sender.shared.lock().aborted {
+    if abort.is_requested() {
         drop_quietly(closure);
         return;
     }
     match catch_unwind(AssertUnwindSafe(closure)) {
         Ok(future) => {
-            let shared = Arc::clone(&sender.shared);
-            let id = spawn(Report {
+            let task = spawn(RemoteTask {
                 future: Some(future),
                 sender: Some(sender),
-            })
-            .id();
-            if let Some(task) = shared.started(id) {
-                context::abort(task);
+            });
+            if let Some(id) = abort.set_task(task.id()) {
+                context::abort(id);
             }
         }
-        Err(payload) => sender.send(Err(JoinError::panicked(None, payload))),
+        Err(payload) => {
+            let panicked = JoinError::panicked(None, payload);
+            drop(sender.send(Err(panicked)));
+        }
     }
 }
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle")
-            .field("runtime", &self.remote.id())
+            .field("runtime", &self.shared.id())
             .finish()
     }
 }
 
-/// There is no runtime on this thread; see [`Handle::try_current`].
+/// The error of [`Handle::try_current`]: there is no runtime on this thread.
 #[derive(Debug)]
 pub struct TryCurrentError(());
 
@@ -156,112 +172,72 @@ impl fmt::Display for TryCurrentError {
 
 impl std::error::Error for TryCurrentError {}
 
-/// Where the result changes threads.
-struct Shared<T> {
-    state: Mutex<State<T>>,
+/// An abort that can be requested before the task exists.
+#[derive(Default)]
+struct AbortRequest {
+    state: Mutex<AbortState>,
 }
 
-struct State<T> {
-    result: Option<Result<T, JoinError>>,
-    /// Whoever waits on the other thread.
-    waker: Option<Waker>,
-    /// Known once the closure has run.
+#[derive(Default)]
+struct AbortState {
+    /// Id of the task, once the closure has returned its future.
     task: Option<Id>,
-    aborted: bool,
-    /// The result was sent, and perhaps taken.
-    done: bool,
+    /// Whether [`RemoteJoinHandle::abort`] was called.
+    requested: bool,
 }
 
-impl<T> Default for Shared<T> {
-    fn default() -> Self {
-        let state = State {
-            result: None,
-            waker: None,
-            task: None,
-            aborted: false,
-            done: false,
-        };
-        Shared {
-            state: Mutex::new(state),
-        }
-    }
-}
-
-impl<T> Shared<T> {
-    /// No foreign code runs under it.
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+impl AbortRequest {
+    fn lock(&self) -> MutexGuard<'_, AbortState> {
+        // No user code runs under this lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The task exists. It comes back when it has to be aborted: the handle was asked for that
-    /// while the closure made the future.
-    #[must_use = "the abort has not reached the task yet"]
-    fn started(&self, task: Id) -> Option<Id> {
+    /// Stores the id of the new task. Returns it when the abort was requested while the closure
+    /// made the future.
+    #[must_use = "the caller has to abort the task"]
+    fn set_task(&self, task: Id) -> Option<Id> {
         let mut state = self.lock();
         state.task = Some(task);
-        state.aborted.then_some(task)
+        state.requested.then_some(task)
     }
 
-    /// The handle asks for the end of the task, which comes back when it exists already.
-    #[must_use = "the abort has not reached the task yet"]
-    fn abort(&self) -> Option<Id> {
+    /// Requests the abort. Returns the task when it exists already.
+    #[must_use = "the caller has to abort the task"]
+    fn request(&self) -> Option<Id> {
         let mut state = self.lock();
-        state.aborted = true;
+        state.requested = true;
         state.task
     }
-}
 
-/// The runtime's side. The first result counts; dropped without one, it means "cancelled".
-struct Sender<T> {
-    shared: Arc<Shared<T>>,
-}
-
-impl<T> Sender<T> {
-    fn send(self, result: Result<T, JoinError>) {
-        self.put(result);
+    fn is_requested(&self) -> bool {
+        self.lock().requested
     }
 
-    fn put(&self, result: Result<T, JoinError>) {
-        let mut state = self.shared.lock();
-        if state.done {
-            return;
-        }
-        state.done = true;
-        state.result = Some(result);
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-impl<T> Drop for Sender<T> {
-    fn drop(&mut self) {
-        let id = self.shared.lock().task;
-        self.put(Err(JoinError::cancelled(id)));
+    fn task(&self) -> Option<Id> {
+        self.lock().task
     }
 }
 
 pin_project! {
-    /// Runs a future and reports its output, its panic, or that it was dropped before its end.
-    struct Report<F: Future> {
-        // Its values are dropped before the other side hears of the end: in `poll`, and when it is
-        // cancelled, by standing before the sender.
+    /// Runs a future and sends its output or its panic. Dropping it early closes the channel, which
+    /// the handle reports as canceled.
+    struct RemoteTask<F: Future> {
+        // Dropped before the result is sent (in `poll`) and before the channel closes (by the order
+        // of the fields). So the values of the future are gone when the handle is ready.
         #[pin]
         future: Option<F>,
-        sender: Option<Sender<F::Output>>,
+        sender: Option<Sender<TaskResult<F::Output>>>,
     }
 }
 
-impl<F: Future> Future for Report<F> {
+impl<F: Future> Future for RemoteTask<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut this = self.project();
         let polled = catch_unwind(AssertUnwindSafe(|| {
             let Some(future) = this.future.as_mut().as_pin_mut() else {
-                unreachable!("a task is not polled after its end");
+                unreachable!("a task is not polled after it has returned");
             };
             let output = ready!(future.poll(cx));
             this.future.set(None);
@@ -271,34 +247,41 @@ impl<F: Future> Future for Report<F> {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(output)) => Ok(output),
             Err(payload) => {
-                // Should its drop panic as well, the first panic is the one reported.
+                // If dropping the future panics as well, the first panic is the one reported.
                 let dropped = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
                 dropped.unwrap_or_else(drop_quietly);
                 Err(JoinError::panicked(crate::task::try_id(), payload))
             }
         };
         if let Some(sender) = this.sender.take() {
-            sender.send(result);
+            // Without a handle, the output is dropped here, as that of any detached task.
+            drop(sender.send(result));
         }
         Poll::Ready(())
     }
 }
 
-/// Gives the output of a task that runs on another thread's runtime.
+/// Handle to a task on another thread's runtime; returns its output.
 ///
-/// A future for any executor; [`wait`](Self::wait) is for threads without one. Dropping it detaches
-/// the task.
+/// It is a future for any executor. [`wait`](Self::wait) is for threads without one. Dropping the
+/// handle detaches the task.
+///
+/// # Panics
+///
+/// Polling panics after the handle has returned the output.
 ///
 /// # Cancel safety
 ///
-/// Safe: the output stays until it is taken.
+/// Cancel safe: the output is kept until it is returned.
 #[must_use = "dropping the handle detaches the task"]
 pub struct RemoteJoinHandle<T> {
-    shared: Arc<Shared<T>>,
+    /// `None` after the output was returned.
+    receiver: Option<Receiver<TaskResult<T>>>,
+    abort: Arc<AbortRequest>,
 }
 
 impl<T: Send + 'static> RemoteJoinHandle<T> {
-    /// Blocks this thread until the task has ended.
+    /// Blocks this thread until the task has finished, and returns its output.
     ///
     /// # Errors
     ///
@@ -306,71 +289,61 @@ impl<T: Send + 'static> RemoteJoinHandle<T> {
     ///
     /// # Panics
     ///
-    /// When a `block_on` is running on this thread: it would block the runtime, for which awaiting
-    /// the handle is meant.
+    /// Panics when a `block_on` is running on this thread, because waiting would block its runtime.
+    /// Await the handle there instead.
     #[track_caller]
-    pub fn wait(self) -> Result<T, JoinError> {
+    pub fn wait(mut self) -> Result<T, JoinError> {
         if let Some(location) = context::blocking_on() {
             panic!(
-                "RemoteJoinHandle::wait inside the `block_on` at {location} would block its \
-                 runtime; await the handle instead"
+                "RemoteJoinHandle::wait: cannot block this thread inside the `block_on` at \
+                 {location}, whose runtime would stop; await the handle instead"
             );
         }
-        let thread = thread::current();
-        let waker = waker_fn(move || thread.unpark());
-        let mut handle = pin!(self);
-        loop {
-            if let Poll::Ready(result) = poll_once(handle.as_mut(), &waker) {
-                return result;
-            }
-            // May return for no reason; then the poll finds nothing new.
-            thread::park();
-        }
+        let Some(receiver) = self.receiver.take() else {
+            panic_output_returned();
+        };
+        let received = receiver.wait();
+        self.to_result(received)
     }
 }
 
 impl<T> RemoteJoinHandle<T> {
-    /// Cancels the task, as [`JoinHandle::abort`](crate::task::JoinHandle::abort) does.
+    /// Aborts the task, as [`JoinHandle::abort`](crate::task::JoinHandle::abort) does.
     pub fn abort(&self) {
-        if let Some(task) = self.shared.abort() {
+        if let Some(task) = self.abort.request() {
             context::abort(task);
         }
     }
 
-    /// Says whether the task has ended.
+    /// Returns whether the task has finished.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.shared.lock().done
+        self.receiver.as_ref().is_none_or(Receiver::is_finished)
+    }
+
+    /// Returns the task's result, where a closed channel means that the task was canceled.
+    fn to_result(&self, received: Result<TaskResult<T>, Closed>) -> TaskResult<T> {
+        received.unwrap_or_else(|Closed| Err(JoinError::cancelled(self.abort.task())))
     }
 }
 
 impl<T> Future for RemoteJoinHandle<T> {
     type Output = Result<T, JoinError>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let waker = cx.waker().clone();
-        let mut state = self.shared.lock();
-        if let Some(result) = state.result.take() {
-            return Poll::Ready(result);
-        }
-        assert!(
-            !state.done,
-            "a RemoteJoinHandle was polled after it had given its output"
-        );
-        let replaced = state.waker.replace(waker);
-        drop(state);
-        drop(replaced);
-        Poll::Pending
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(receiver) = &mut self.receiver else {
+            panic_output_returned();
+        };
+        let received = ready!(Pin::new(receiver).poll(cx));
+        self.receiver = None;
+        Poll::Ready(self.to_result(received))
     }
 }
 
-impl<T> Drop for RemoteJoinHandle<T> {
-    fn drop(&mut self) {
-        // The task may live long; whoever awaited it need not stay in memory until its end.
-        let waker = self.shared.lock().waker.take();
-        // Foreign code, and not under the lock.
-        drop(waker);
-    }
+#[cold]
+#[track_caller]
+fn panic_output_returned() -> ! {
+    panic!("RemoteJoinHandle: polled after it returned its output; await a handle only once");
 }
 
 impl<T> fmt::Debug for RemoteJoinHandle<T> {
@@ -393,25 +366,25 @@ mod tests {
     use crate::task::spawn_blocking;
 
     #[test]
-    fn an_abort_while_the_closure_runs_ends_the_task() {
+    fn an_abort_while_the_closure_runs_cancels_the_task() {
         let runtime = Runtime::new().unwrap();
         let handle = runtime.handle().clone();
-        let elsewhere = move || {
-            let (tell_begun, begun) = mpsc::channel();
-            let (tell_aborted, aborted) = mpsc::channel();
+        let on_another_thread = move || {
+            let (send_started, started) = mpsc::channel();
+            let (send_aborted, aborted) = mpsc::channel();
             let task = handle.spawn(move || {
-                tell_begun.send(()).unwrap();
+                send_started.send(()).unwrap();
                 aborted.recv().unwrap();
                 std::future::pending::<()>()
             });
-            begun.recv().unwrap();
+            started.recv().unwrap();
             task.abort();
-            tell_aborted.send(()).unwrap();
+            send_aborted.send(()).unwrap();
             task.wait()
         };
-        let ended = runtime
-            .block_on(async { spawn_blocking(elsewhere).await })
+        let result = runtime
+            .block_on(async { spawn_blocking(on_another_thread).await })
             .unwrap();
-        assert!(ended.unwrap_err().is_cancelled());
+        assert!(result.unwrap_err().is_cancelled());
     }
 }

@@ -1,4 +1,6 @@
-//! What a runtime counts about itself, all the time.
+//! Counters of a runtime, which are always on.
+//!
+//! Read by users; the executor, the reactor, the timers and the pool count.
 
 use std::time::Duration;
 
@@ -6,24 +8,24 @@ use crate::context::Core;
 use crate::executor::poll_times::PollTimes;
 use crate::task_info::WakeCause;
 
-/// Counters and gauges of one runtime at one moment.
+/// Snapshot of the counters and gauges of a runtime.
 ///
-/// Counters go up for the life of the runtime. Counting costs one addition in memory that is at
-/// hand anyway, so it is always on.
+/// A counter covers the whole life of the runtime; a gauge (marked "now") is the current value.
+/// Counting is always on, because it costs one addition to memory that is in the cache already.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct RuntimeMetrics {
-    /// Tasks that have not ended.
+    /// Tasks that have not finished now.
     pub num_alive_tasks: u64,
-    /// Tasks ever spawned.
+    /// Tasks that were spawned.
     pub spawned_tasks_count: u64,
     /// Polls of tasks.
     pub polls: u64,
     /// Polls of root futures.
     pub root_polls: u64,
-    /// Wakes by being spawned.
+    /// Wakes of new tasks.
     pub wakes_by_spawn: u64,
-    /// Wakes by a descriptor.
+    /// Wakes by an event of a descriptor.
     pub wakes_by_io: u64,
     /// Wakes by a timer.
     pub wakes_by_timer: u64,
@@ -31,63 +33,67 @@ pub struct RuntimeMetrics {
     pub wakes_by_task: u64,
     /// Wakes by the root future.
     pub wakes_by_root: u64,
-    /// Wakes by another thread, or from outside of `block_on`.
+    /// Wakes by another thread, or outside of `block_on`.
     pub wakes_by_thread: u64,
-    /// Wakes by yielding, of one's own will or for want of budget.
+    /// Wakes by a yield, explicit or because the I/O budget was used up.
     pub wakes_by_yield: u64,
-    /// Wakes by being aborted.
+    /// Wakes by an abort.
     pub wakes_by_abort: u64,
-    /// Wakes that found the task in the run queue, or finished.
+    /// Wakes without effect, because the task was in the run queue or had finished.
     pub wakes_coalesced: u64,
-    /// Wakes for a task that is gone.
+    /// Wakes of a task that no longer exists.
     pub wakes_stale: u64,
-    /// Panics caught in tasks and wakers.
+    /// Panics that were caught in tasks and wakers.
     pub panics: u64,
-    /// Panics of them that nobody joined.
+    /// The part of `panics` that was not joined.
     pub panics_unhandled: u64,
     /// Turns of the reactor.
     pub turns: u64,
-    /// Calls of `epoll_wait`: turns that had something to ask.
+    /// Calls of `epoll_wait`. A turn skips it if it must not block and no descriptor is registered.
     pub epoll_waits: u64,
-    /// Turns that were allowed to sleep until something happens.
+    /// Turns that could block.
     pub parks: u64,
-    /// Turns made awake in place of such a one ([`Builder::busy_poll`](super::Builder::busy_poll)).
+    /// Turns that [`Builder::busy_poll`](super::Builder::busy_poll) made without blocking, in place of
+    /// a park.
     pub busy_polls: u64,
     /// Events of descriptors.
     pub io_ready_count: u64,
-    /// Events of them for a source that was gone.
+    /// The part of `io_ready_count` for a source that no longer exists.
     pub events_stale: u64,
-    /// Descriptors registered now.
+    /// Descriptors that are registered now.
     pub sources: u64,
     /// Operations that wait for a descriptor now.
     pub waiting: u64,
-    /// Timers armed now.
+    /// Timers that are armed now.
     pub timers_armed: u64,
     /// Timers that have fired.
     pub timers_fired: u64,
-    /// Messages that came from other threads.
+    /// Messages received from other threads.
     pub remote_messages: u64,
-    /// Threads of the blocking pool now, idle ones included.
+    /// Threads of the blocking pool now, including idle ones.
     pub num_blocking_threads: u64,
     poll_p50: Option<Duration>,
     poll_p99: Option<Duration>,
 }
 
 impl RuntimeMetrics {
-    /// The time within which half of all polls ended, to 25 %; `None` unless polls are measured
-    /// ([`Builder::enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram)) and there was one.
+    /// Returns the median duration of all polls, at most 25 % too long.
+    ///
+    /// Returns `None` before the first poll, and unless polls are measured; see
+    /// [`Builder::enable_metrics_poll_time_histogram`](super::Builder::enable_metrics_poll_time_histogram).
     #[must_use]
     pub fn poll_p50(&self) -> Option<Duration> {
         self.poll_p50
     }
 
-    /// The time within which 99 of 100 polls ended; otherwise as [`poll_p50`](Self::poll_p50).
+    /// Returns the duration that 99 % of all polls did not exceed; otherwise as
+    /// [`poll_p50`](Self::poll_p50).
     #[must_use]
     pub fn poll_p99(&self) -> Option<Duration> {
         self.poll_p99
     }
 
-    /// Wakes of all causes that put a task into the run queue.
+    /// Returns the sum of the wakes that put a task into the run queue, for all causes.
     #[must_use]
     pub fn wakes(&self) -> u64 {
         self.wakes_by_spawn

@@ -6,14 +6,14 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::panic::{RefUnwindSafe, UnwindSafe};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::context::{self, Core};
 use crate::executor::Tick;
-use crate::inbox::Park;
+use crate::inbox::ParkOutcome;
 use crate::task::{JoinHandle, TaskInfo, spawn};
 
 mod builder;
@@ -244,8 +244,8 @@ impl Core {
             return NOT_AT_ALL;
         }
         match self.remote.inbox().prepare_park() {
-            Park::Block => timeout,
-            Park::Stay => NOT_AT_ALL,
+            ParkOutcome::Block => timeout,
+            ParkOutcome::Abort => NOT_AT_ALL,
         }
     }
 
@@ -254,14 +254,14 @@ impl Core {
     #[inline]
     fn should_spin(&self) -> bool {
         let clock = &self.timers.clock;
-        self.busy_poll.is_on() && !clock.is_paused() && self.busy_poll.stay_awake(clock.now_ns())
+        self.busy_poll.is_on() && !clock.is_paused() && self.busy_poll.should_spin(clock.now_ns())
     }
 
     /// Reports to busy polling that this round has found work.
     #[inline]
     fn record_wakeup(&self) {
         if self.busy_poll.is_on() && self.executor.has_work() {
-            self.busy_poll.end_wait(self.timers.clock.now_ns());
+            self.busy_poll.wait_ended(self.timers.clock.now_ns());
         }
     }
 
@@ -287,7 +287,7 @@ impl Core {
         };
         // A timer that is due already, by `advance` or from before the pause, needs no jump.
         if deadline_ns > self.timers.clock.now_ns() {
-            let external = self.waits_for_io() || self.blocking.awaited() > 0;
+            let external = self.waits_for_io() || self.blocking.pending() > 0;
             if external || self.remote.inbox().is_pending() {
                 return None;
             }
@@ -387,9 +387,4 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 #[track_caller]
 pub fn metrics() -> RuntimeMetrics {
     RuntimeMetrics::of(&context::expect("metrics"))
-}
-
-/// Polls a pinned future with a plain waker, for threads without a runtime.
-fn poll_once<F: Future>(future: Pin<&mut F>, waker: &Waker) -> Poll<F::Output> {
-    future.poll(&mut Context::from_waker(waker))
 }

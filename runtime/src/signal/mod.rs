@@ -1,9 +1,9 @@
 //! Unix signals as futures.
 //!
-//! Calls `sys::signal`, which catches them and writes an eventfd, and the reactor, which watches it:
-//! one source per runtime, however many listeners there are. The first listener for a signal
-//! replaces the signal's default effect for the rest of the process's life, also after the listener
-//! is gone. The signal mask is left alone, so child processes are born with a clean one.
+//! Called by users; calls `sys::signal`, which catches the signals and writes an eventfd, and the
+//! reactor, which watches it. Each runtime has one source for all its listeners. The first listener
+//! for a signal replaces its default effect until the process ends, even after the listener is
+//! dropped. The signal mask is not changed, so child processes inherit a clean one.
 
 use std::io;
 
@@ -11,28 +11,28 @@ pub mod unix;
 
 /// Waits for the next SIGINT, which a terminal sends on Ctrl-C.
 ///
-/// The listener exists from the call of this function on, not from the first poll of its future.
+/// The call of this function creates the listener, not the first poll of its future.
 ///
 /// # Errors
 ///
-/// When the handler cannot be installed; see [`unix::signal`].
+/// The errors of [`unix::signal`], if the handler cannot be installed.
 ///
 /// # Panics
 ///
-/// When there is no runtime on this thread.
+/// Panics when there is no runtime on this thread.
 ///
 /// # Cancel safety
 ///
-/// Safe; but a signal that comes between two calls is not seen by the second. To miss none, keep a
-/// [`unix::Signal`].
+/// Cancel safe, but the next call does not receive a signal that arrives between two calls. To
+/// receive every signal, keep a [`unix::Signal`].
 ///
 /// # Examples
 ///
 /// ```no_run
 /// wakeful::block_on(async {
-///     println!("Ctrl-C ends this");
+///     println!("press Ctrl-C to stop");
 ///     wakeful::signal::ctrl_c().await?;
-///     println!("goodbye");
+///     println!("stopped");
 ///     std::io::Result::Ok(())
 /// }).unwrap();
 /// ```

@@ -1,4 +1,6 @@
-//! Listeners for any signal.
+//! Listeners for any Unix signal.
+//!
+//! Called by users; calls `sys::signal` for the counters and the reactor for the wake.
 
 use std::fmt;
 use std::future::Future;
@@ -17,84 +19,84 @@ use crate::sys;
 use crate::table::Key;
 use crate::task_info::WaitInfo;
 
-/// A signal's number, by name.
+/// Number of a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SignalKind(i32);
 
 impl SignalKind {
-    /// The signal with this number; whether it can be caught is seen when it is listened for.
+    /// Returns the signal with this number. [`signal`] checks whether it can be caught.
     #[must_use]
     pub const fn from_raw(signal: i32) -> Self {
         SignalKind(signal)
     }
 
-    /// The signal's number.
+    /// Returns the number of the signal.
     #[must_use]
     pub const fn as_raw_value(self) -> i32 {
         self.0
     }
 
-    /// SIGALRM: a timer of `alarm(2)` or `setitimer(2)`.
+    /// Returns SIGALRM: a timer of `alarm(2)` or `setitimer(2)` has expired.
     #[must_use]
     pub const fn alarm() -> Self {
         SignalKind(libc::SIGALRM)
     }
 
-    /// SIGCHLD: a child process has stopped or ended.
+    /// Returns SIGCHLD: a child process has stopped or ended.
     #[must_use]
     pub const fn child() -> Self {
         SignalKind(libc::SIGCHLD)
     }
 
-    /// SIGHUP: the terminal is gone; to many servers, "read your configuration again".
+    /// Returns SIGHUP: the terminal was closed. Many servers reload their configuration.
     #[must_use]
     pub const fn hangup() -> Self {
         SignalKind(libc::SIGHUP)
     }
 
-    /// SIGINT: Ctrl-C.
+    /// Returns SIGINT: Ctrl-C in a terminal.
     #[must_use]
     pub const fn interrupt() -> Self {
         SignalKind(libc::SIGINT)
     }
 
-    /// SIGIO: a descriptor is ready, for those who asked to be told in this way.
+    /// Returns SIGIO: a descriptor is ready that was set up with `O_ASYNC`; see `fcntl(2)`.
     #[must_use]
     pub const fn io() -> Self {
         SignalKind(libc::SIGIO)
     }
 
-    /// SIGPIPE: a write to a pipe or socket that nobody reads.
+    /// Returns SIGPIPE: a write to a pipe or socket without a reader.
     #[must_use]
     pub const fn pipe() -> Self {
         SignalKind(libc::SIGPIPE)
     }
 
-    /// SIGQUIT: Ctrl-\.
+    /// Returns SIGQUIT: Ctrl-\ in a terminal.
     #[must_use]
     pub const fn quit() -> Self {
         SignalKind(libc::SIGQUIT)
     }
 
-    /// SIGTERM: what `kill` sends.
+    /// Returns SIGTERM: the default signal of `kill(1)`.
     #[must_use]
     pub const fn terminate() -> Self {
         SignalKind(libc::SIGTERM)
     }
 
-    /// SIGUSR1: yours.
+    /// Returns SIGUSR1: its meaning is up to the program.
     #[must_use]
     pub const fn user_defined1() -> Self {
         SignalKind(libc::SIGUSR1)
     }
 
-    /// SIGUSR2: yours.
+    /// Returns SIGUSR2: its meaning is up to the program.
     #[must_use]
     pub const fn user_defined2() -> Self {
         SignalKind(libc::SIGUSR2)
     }
 
-    /// SIGWINCH: the terminal's size has changed.
+    /// Returns SIGWINCH: the size of the terminal has changed.
     #[must_use]
     pub const fn window_change() -> Self {
         SignalKind(libc::SIGWINCH)
@@ -119,17 +121,17 @@ impl fmt::Debug for SignalKind {
     }
 }
 
-/// Starts to listen for a signal; its default effect is gone from now on.
+/// Creates a listener for a signal. The signal loses its default effect until the process ends.
 ///
 /// # Errors
 ///
-/// `InvalidInput` for a number that is no signal, and for those that cannot or must not be caught
-/// (SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL); otherwise what opening or registering the
-/// process's signal descriptor gives.
+/// `InvalidInput` for a number that is not a signal, and for signals that cannot or must not be
+/// caught: SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL. Otherwise the error of opening or
+/// registering the eventfd for signals.
 ///
 /// # Panics
 ///
-/// When there is no runtime on this thread.
+/// Panics when there is no runtime on this thread.
 ///
 /// # Examples
 ///
@@ -137,10 +139,10 @@ impl fmt::Debug for SignalKind {
 /// use wakeful::signal::unix::{SignalKind, signal};
 ///
 /// wakeful::block_on(async {
-///     // Made before anything is begun, so that no signal is missed.
+///     // Created before anything else starts, so that no signal is missed.
 ///     let mut hangup = signal(SignalKind::hangup())?;
 ///     while hangup.recv().await.is_some() {
-///         println!("reading the configuration again");
+///         println!("reloading the configuration");
 ///     }
 ///     std::io::Result::Ok(())
 /// }).unwrap();
@@ -164,9 +166,9 @@ pub fn signal(kind: SignalKind) -> io::Result<Signal> {
     })
 }
 
-/// A listener for one signal.
+/// Listener for one signal; created by [`signal`].
 ///
-/// Signals that come faster than they are received are one: the kernel merges them too.
+/// Signals that arrive before the last one was received are merged into one, as in the kernel.
 #[derive(Debug)]
 pub struct Signal {
     kind: SignalKind,
@@ -174,13 +176,14 @@ pub struct Signal {
     source: Key,
     ready: ReadyRef,
     waiter: WaiterId,
-    /// How often the signal had been caught when it was last received.
+    /// Count of the signal when it was last received.
     seen: u64,
 }
 
 impl Signal {
-    /// Waits for the signal. The `Option` is tokio's; it is always `Some`, unless the runtime has
-    /// ended.
+    /// Waits for the signal.
+    ///
+    /// Returns `None` if the runtime has ended, and `Some` otherwise. The type is that of tokio.
     ///
     /// # Panics
     ///
@@ -188,7 +191,7 @@ impl Signal {
     ///
     /// # Cancel safety
     ///
-    /// Safe: a signal that has come stays until it is received.
+    /// Cancel safe: a signal that has arrived stays until it is received.
     #[track_caller]
     pub fn recv(&mut self) -> Recv<'_> {
         Recv {
@@ -197,7 +200,11 @@ impl Signal {
         }
     }
 
-    /// As [`recv`](Self::recv), from inside a `poll` function.
+    /// Same as [`recv`](Self::recv), for use in a `poll` function.
+    ///
+    /// # Panics
+    ///
+    /// Panics on a thread that is not running the listener's runtime.
     #[track_caller]
     pub fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<()>> {
         self.poll_at(cx, Location::caller())

@@ -1,9 +1,8 @@
-//! epoll, the kernel's list of descriptors that became ready: one type, four verbs.
+//! epoll, the kernel's list of ready descriptors: one type, four verbs.
 //!
-//! Called by the reactor, which decides what to watch and what an event means. Everything is
-//! registered edge-triggered (`EPOLLET`): the kernel reports a descriptor when something about it
-//! *changes*, once, and the reactor remembers it. The 64 bits that travel with an event are an
-//! integer of the reactor's, never a pointer.
+//! Called by the reactor, which decides what to watch and what an event means. Every descriptor is
+//! registered edge-triggered (`EPOLLET`): the kernel reports each change once, and the reactor
+//! stores it. The 64 bits that travel with an event are an integer of the reactor, never a pointer.
 //!
 //! See `epoll(7)`, `epoll_ctl(2)`, `epoll_wait(2)`.
 
@@ -14,7 +13,7 @@ use std::time::Duration;
 
 use super::check;
 
-/// An epoll instance; closed when dropped.
+/// An epoll instance. Dropping it closes the descriptor.
 #[derive(Debug)]
 pub(crate) struct Epoll {
     fd: OwnedFd,
@@ -23,24 +22,24 @@ pub(crate) struct Epoll {
 /// One event of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
-    /// The number given to [`Epoll::add`].
+    /// Number that was passed to [`Epoll::add`].
     pub(crate) token: u64,
-    /// `EPOLLIN`, `EPOLLOUT`, `EPOLLRDHUP`, `EPOLLHUP`, `EPOLLERR`, `EPOLLPRI`.
+    /// Set of `EPOLLIN`, `EPOLLOUT`, `EPOLLRDHUP`, `EPOLLHUP`, `EPOLLERR`, `EPOLLPRI`.
     pub(crate) flags: u32,
 }
 
-/// The buffer that `epoll_wait` fills, reused from turn to turn.
+/// Buffer that `epoll_wait` fills, reused by every turn.
 pub(crate) struct Events {
     buffer: Vec<libc::epoll_event>,
 }
 
-/// Whether this kernel has refused `epoll_pwait2` (before 5.11, or an old seccomp filter).
-/// Relaxed: a hint that costs one more failed call when it is seen late.
+/// Whether this kernel has refused `epoll_pwait2` (before Linux 5.11, or an old seccomp filter).
+/// Relaxed, because a stale value costs only one more failed call.
 static NO_PWAIT2: AtomicBool = AtomicBool::new(false);
 
 impl Epoll {
-    /// Interest in reading; a peer's half close is part of it, and so is urgent data, because a
-    /// receive stops before it.
+    /// Interest in reading. Includes the peer's half close, and urgent data because a receive stops
+    /// before it.
     pub(crate) const READ: u32 = (libc::EPOLLIN | libc::EPOLLRDHUP | libc::EPOLLPRI) as u32;
     /// Interest in writing.
     pub(crate) const WRITE: u32 = libc::EPOLLOUT as u32;
@@ -48,50 +47,50 @@ impl Epoll {
     pub(crate) const PRIORITY: u32 = libc::EPOLLPRI as u32;
 
     pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: `epoll_create1` takes an integer and touches no memory of ours.
+        // SAFETY: `epoll_create1` takes an integer and accesses no memory of this process.
         let fd = check(unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) })?;
-        // SAFETY: the kernel has just given us `fd`, so nobody else owns it.
+        // SAFETY: the kernel has just returned `fd`, so nothing else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Epoll { fd })
     }
 
-    /// Watches a descriptor, edge-triggered, and reports it under `token`.
+    /// Watches a descriptor, edge-triggered. Its events carry `token`.
     ///
     /// # Errors
     ///
-    /// `EPERM` for a regular file or directory, `EEXIST` when it is watched already, `ENOSPC` at
-    /// the limit `/proc/sys/fs/epoll/max_user_watches`, `ENOMEM`.
+    /// `EPERM` for a regular file or a directory, `EEXIST` if it is watched already, `ENOSPC` at the
+    /// limit `/proc/sys/fs/epoll/max_user_watches`, `ENOMEM`.
     pub(crate) fn add(&self, fd: BorrowedFd<'_>, token: u64, interest: u32) -> io::Result<()> {
         let mut event = libc::epoll_event {
             events: interest | libc::EPOLLET as u32,
             u64: token,
         };
         let (epoll, fd) = (self.fd.as_raw_fd(), fd.as_raw_fd());
-        // SAFETY: `event` is a live, initialised `epoll_event` that the kernel copies; it keeps no
+        // SAFETY: `event` is a live, initialized `epoll_event`. The kernel copies it and keeps no
         // reference to it.
         check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) })?;
         Ok(())
     }
 
-    /// Stops watching. A raw number, because the descriptor's owner may be on its way out.
+    /// Stops watching a descriptor. Takes a raw number, because the owner of the descriptor can be
+    /// in its destructor.
     ///
     /// # Errors
     ///
-    /// `ENOENT` or `EBADF` when the kernel has forgotten the descriptor already.
+    /// `ENOENT` or `EBADF` if the descriptor was closed or deleted before.
     pub(crate) fn delete(&self, fd: RawFd) -> io::Result<()> {
-        // A kernel before 2.6.9 wanted an event here too; a zeroed one costs nothing.
+        // Linux before 2.6.9 required an event here too; a zeroed one costs nothing.
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         let epoll = self.fd.as_raw_fd();
-        // SAFETY: `event` is live and initialised; a stale `fd` number makes the call fail, no more.
+        // SAFETY: `event` is live and initialized. A stale `fd` number only makes the call fail.
         check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, &raw mut event) })?;
         Ok(())
     }
 
-    /// Waits for events and returns how many came; [`Events::iter`] reads them. `None` waits without
-    /// limit, zero does not block.
+    /// Waits for events and returns their number; [`Events::iter`] reads them.
     ///
-    /// A signal that interrupts the wait (`EINTR`) counts as no event: the loop then computes anew
-    /// how long it may still wait, which is the only correct way to go on.
+    /// Returns 0 if a signal interrupts the wait (`EINTR`). The loop then computes the remaining
+    /// time again, because a restarted wait would be too long.
     ///
     /// # Errors
     ///
@@ -124,12 +123,12 @@ impl Epoll {
     fn wait_ms(&self, events: &mut Events, timeout_ms: libc::c_int) -> io::Result<libc::c_int> {
         let (epoll, capacity) = (self.fd.as_raw_fd(), events.buffer.len() as libc::c_int);
         let buffer = events.buffer.as_mut_ptr();
-        // SAFETY: `buffer` points to `capacity` initialised events that live, and are ours alone,
-        // for the length of the call; the kernel writes at most that many.
+        // SAFETY: `buffer` points to `capacity` initialized events, which are live and exclusively
+        // borrowed for the whole call. The kernel writes at most that many.
         check(unsafe { libc::epoll_wait(epoll, buffer, capacity, timeout_ms) })
     }
 
-    /// `epoll_pwait2` by number: the C library's symbol is younger than the kernels we support.
+    /// Calls `epoll_pwait2` by number, because older C libraries do not have the symbol.
     fn pwait2(&self, events: &mut Events, limit: Duration) -> io::Result<libc::c_int> {
         let timeout = libc::timespec {
             tv_sec: libc::time_t::try_from(limit.as_secs()).unwrap_or(libc::time_t::MAX),
@@ -138,8 +137,8 @@ impl Epoll {
         let (epoll, capacity) = (self.fd.as_raw_fd(), events.buffer.len() as libc::c_int);
         let buffer = events.buffer.as_mut_ptr();
         let no_mask = std::ptr::null::<libc::sigset_t>();
-        // SAFETY: `buffer` as in `wait_ms`; `timeout` is a live timespec that the kernel reads; a
-        // null mask leaves the signal mask alone, and then its size (0) is not looked at.
+        // SAFETY: `buffer` as in `wait_ms`. `timeout` is a live timespec that the kernel reads. A
+        // null mask leaves the signal mask unchanged, and the kernel ignores its size (0) then.
         let count = unsafe {
             libc::syscall(
                 libc::SYS_epoll_pwait2,
@@ -161,11 +160,11 @@ impl AsFd for Epoll {
     }
 }
 
-/// Milliseconds for `epoll_wait`, rounded up: rounding down would wake before the deadline, see
-/// that it has not come, and wait 0 ms in a spin until it has.
+/// Returns the milliseconds for `epoll_wait`, rounded up. Otherwise the wait would end before the
+/// deadline, and the loop would spin with waits of 0 ms until it has passed.
 fn whole_ms(limit: Duration) -> libc::c_int {
     let ms = limit.as_nanos().div_ceil(1_000_000);
-    // 24.8 days: the loop looks at its timers and waits again.
+    // The maximum is 24.8 days. The loop then checks its timers and waits again.
     libc::c_int::try_from(ms).unwrap_or(libc::c_int::MAX)
 }
 
@@ -177,10 +176,10 @@ impl Events {
         }
     }
 
-    /// The first `count` events, as the last [`Epoll::wait`] left them.
+    /// Returns the first `count` events of the last [`Epoll::wait`].
     pub(crate) fn iter(&self, count: usize) -> impl Iterator<Item = Event> {
-        let came = self.buffer.get(..count).unwrap_or(&self.buffer);
-        came.iter().map(|event| Event {
+        let events = self.buffer.get(..count).unwrap_or(&self.buffer);
+        events.iter().map(|event| Event {
             token: event.u64,
             flags: event.events,
         })

@@ -2,8 +2,8 @@
 //!
 //! Called by the inbox of the runtime ([`crate::inbox`]) and by the signal handler. An eventfd is
 //! a 64-bit counter behind a descriptor. It is registered edge-triggered, so each write is reported
-//! once and nobody ever has to read: that saves a system call per wake from another thread. Only
-//! when the counter is about to overflow, after 2^64 - 2 wakes, is it read to start again.
+//! once, and no read is necessary. That saves a system call per wake from another thread. The
+//! counter is read, which resets it, only when it would overflow after 2^64 - 2 wakes.
 //!
 //! See `eventfd(2)`.
 
@@ -13,36 +13,36 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::check;
 
-/// A counter behind a descriptor; closed when dropped.
+/// A counter behind a descriptor. Dropping it closes the descriptor.
 #[derive(Debug)]
 pub(crate) struct EventFd {
-    // A `File` only for its `read` and `write`; it adds nothing to the descriptor.
+    // A `File` for its `read` and `write`; it adds nothing to the descriptor.
     file: File,
 }
 
 impl EventFd {
     pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: `eventfd` takes two integers and touches no memory of ours.
+        // SAFETY: `eventfd` takes two integers and accesses no memory of this process.
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
-        // SAFETY: the kernel has just given us `fd`, so nobody else owns it.
+        // SAFETY: the kernel has just returned `fd`, so nothing else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(EventFd {
             file: File::from(fd),
         })
     }
 
-    /// Makes the descriptor readable anew, whoever watches it.
+    /// Adds one to the counter, which is a new edge for every epoll instance that watches it.
     ///
     /// # Errors
     ///
-    /// None that a live eventfd can give; they are passed on for the caller to report.
+    /// No error of an open eventfd is known; an unexpected one is returned for the caller to report.
     pub(crate) fn signal(&self) -> io::Result<()> {
         loop {
             match (&self.file).write(&1u64.to_ne_bytes()) {
                 Ok(_) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // The counter is full. Reading sets it to zero; then the write has room. Another
-                // thread may do both in between, hence the loop.
+                // The counter is full. Reading resets it to zero, and the next write succeeds. A
+                // loop, because other threads can fill it in between.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.reset()?,
                 Err(error) => return Err(error),
             }
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(
             epoll.wait(&mut events, Some(Duration::ZERO)).unwrap(),
             0,
-            "edge-triggered: told once"
+            "edge-triggered: reported once"
         );
         event_fd.signal().unwrap();
         assert_eq!(epoll.wait(&mut events, Some(Duration::ZERO)).unwrap(), 1);
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn every_signal_is_a_new_edge_though_nobody_reads() {
+    fn every_signal_is_a_new_edge_without_a_read() {
         let epoll = Epoll::new().unwrap();
         let event_fd = EventFd::new().unwrap();
         epoll.add(event_fd.as_fd(), 7, Epoll::READ).unwrap();

@@ -1,11 +1,10 @@
-//! The only module that speaks to the kernel: epoll, eventfd, signals, and what they share.
+//! The only module with system calls: epoll, eventfd, signals, and their common parts.
 //!
-//! `unsafe` in this crate stands here and in the line of `waker.rs` that builds a `Waker`, nowhere
-//! else; the crate root denies it and names the two exceptions. Each wrapper is one system call
-//! with Rust types on both sides. What every call has in common is written once, in this file: a
-//! result of -1 becomes an [`io::Error`] from `errno`. What an interruption by a signal (EINTR)
-//! means differs from call to call, and is said and settled at each of the two that can block or be
-//! cut short: `epoll_wait` and the write to an eventfd.
+//! The `unsafe` code of this crate is in this module and in the line of `waker.rs` that builds a
+//! `Waker`. The crate root denies it everywhere else. Each wrapper is one system call with Rust
+//! types on both sides. This file turns the result -1 of any call into an [`io::Error`] from
+//! `errno`. An interruption by a signal (`EINTR`) means something different to each call. The two
+//! calls that can block or be cut short handle it: `epoll_wait` and the write to an eventfd.
 
 use std::io;
 
@@ -13,7 +12,7 @@ pub(crate) mod epoll;
 pub(crate) mod eventfd;
 pub(crate) mod signal;
 
-/// The integer types in which system calls return "-1: look at errno".
+/// An integer type in which system calls return -1 for an error in `errno`.
 pub(crate) trait Returned: Copy {
     fn is_error(self) -> bool;
 }
@@ -30,7 +29,11 @@ impl Returned for libc::ssize_t {
     }
 }
 
-/// Turns the C convention into a `Result`.
+/// Converts the result of a system call into a `Result`.
+///
+/// # Errors
+///
+/// The error in `errno`, if the call returned -1.
 pub(crate) fn check<R: Returned>(returned: R) -> io::Result<R> {
     if returned.is_error() {
         Err(io::Error::last_os_error())

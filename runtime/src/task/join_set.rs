@@ -1,24 +1,24 @@
-//! Many tasks, joined in the order in which they end.
+//! Set of tasks that are joined in the order in which they finish.
 //!
-//! Called by users; calls `spawn` and the tasks' handles. The set never asks its tasks whether they
-//! have ended: each leaves a notice when its future is dropped, which happens however a task ends
-//! (return, panic, abort, the runtime's end). Joining the next costs the same with three tasks and
-//! with a hundred thousand:
+//! Called by users; calls `spawn` and the tasks' handles. The set never polls its tasks for their
+//! end. Each task notifies it when its future is dropped, which happens at every end: return, panic,
+//! abort, the end of the runtime. Joining the next task costs the same with three tasks and with a
+//! hundred thousand:
 //!
 //! ```text
 //!   JoinSet                                 the runtime
-//!     members  [ 0: handle ][ 1: handle ]     task { Member { future, notice: 0 } }
-//!     shared --> ready: 1, 0, ...  <--------- the future is dropped: its number goes to the end
-//!                waker             ---------> and the first one wakes whoever joins
+//!     handles  [ 0: handle ][ 1: handle ]     task { TrackedFuture { future, notifier: 0 } }
+//!     shared --> finished: 1, 0, ...  <------ drop of the future pushes its key
+//!                waker             ---------> and wakes the task that joins
 //! ```
 //!
-//! The notice is part of the task's one allocation. Rejected: a waker of its own for each task, which
-//! needs nothing of the future but costs an allocation per task, as `FuturesUnordered` has it.
+//! The notifier is part of the task's one allocation. Rejected: a waker of its own for each task, as
+//! in `FuturesUnordered`. It needs no wrapper of the future, but costs an allocation per task.
 //!
-//! The list is behind a lock, so a set is `Send` as its handles are: it may be held in values that
-//! have to be, and dropped anywhere.
+//! The list is behind a lock, so a set is `Send`, as its handles are. It can be a field of `Send`
+//! values and can be dropped on any thread.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -29,18 +29,17 @@ use std::task::{Context, Poll, Waker};
 
 use pin_project_lite::pin_project;
 
-use super::spawn_blocking::collect;
+use super::spawn_blocking::run_on_pool;
 use super::{AbortHandle, Id, JoinError, JoinHandle, spawn_named, yield_after_turn};
 use crate::context;
-use crate::slab::Slab;
 use crate::sync::{Mutex, MutexGuard};
-use crate::table::Key;
-use crate::wait_list::{note_wait, wake_all};
+use crate::wait_list::{set_wait, wake_all};
 
-/// Holds tasks of one output type and gives their outputs in the order in which they end.
+/// Set of tasks with one output type; returns their outputs in the order in which they finish.
 ///
-/// Dropping the set aborts its tasks; [`detach_all`](Self::detach_all) before that lets them go on.
-/// A task's output waits in the set until it is taken: in a set that only grows, for ever.
+/// Dropping the set aborts its tasks. To keep them running, call [`detach_all`](Self::detach_all)
+/// first. The set keeps the output of a task until it is joined, so a set that is never joined grows
+/// without a limit.
 ///
 /// # Panics
 ///
@@ -69,23 +68,25 @@ use crate::wait_list::{note_wait, wake_all};
 /// ```
 #[must_use = "dropping a set aborts its tasks"]
 pub struct JoinSet<T> {
-    /// `None` only for the length of `insert`.
-    members: Slab<Option<JoinHandle<T>>>,
+    /// Handles of the tasks that were not joined yet, by number.
+    handles: BTreeMap<u64, JoinHandle<T>>,
+    /// The number of the next task.
+    next: u64,
     shared: Arc<Shared>,
 }
 
-/// Where the tasks leave their notices.
+/// What the set shares with its tasks.
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
 }
 
-/// No foreign code runs while this is locked.
+/// No user code runs while this is locked.
 #[derive(Default)]
 struct State {
-    /// The members that have ended and were not joined, in that order.
-    ready: VecDeque<Key>,
-    /// Whoever joins.
+    /// Numbers of the tasks that have finished and were not joined, in that order.
+    finished: VecDeque<u64>,
+    /// Waker of the last poll that found no finished task.
     waker: Option<Waker>,
 }
 
@@ -95,20 +96,20 @@ impl Shared {
     }
 }
 
-/// Says to the set that a task has ended.
-struct Notice {
+/// Notifies the set that a task has finished, when it is dropped.
+struct FinishNotifier {
     shared: Arc<Shared>,
-    key: Key,
+    number: u64,
 }
 
-impl Drop for Notice {
+impl Drop for FinishNotifier {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.ready.push_back(self.key);
+        state.finished.push_back(self.number);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {
-            // The task is at its end, and a waker that panics is not to become its panic.
+            // Catches a panic of the waker. Otherwise it would become the panic of this task.
             match context::get() {
                 Some(core) => core.executor.catch_panic("a waker", || waker.wake()),
                 None => wake_all([waker]),
@@ -118,16 +119,16 @@ impl Drop for Notice {
 }
 
 pin_project! {
-    /// A task's future with its notice.
-    struct Member<F> {
-        // Dropped before the notice is left: fields are dropped in this order.
+    /// The future of a task, with the notifier of its end.
+    struct TrackedFuture<F> {
+        // Dropped before the set is notified, by the order of the fields.
         #[pin]
         future: F,
-        notice: Notice,
+        notifier: FinishNotifier,
     }
 }
 
-impl<F: Future> Future for Member<F> {
+impl<F: Future> Future for TrackedFuture<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -136,43 +137,46 @@ impl<F: Future> Future for Member<F> {
 }
 
 impl<T> JoinSet<T> {
-    /// Makes a set without tasks.
+    /// Creates an empty set.
     pub fn new() -> Self {
         JoinSet {
-            members: Slab::new(),
+            handles: BTreeMap::new(),
+            next: 0,
             shared: Arc::default(),
         }
     }
 
-    /// How many tasks are in the set: those that run, and those that have ended and were not joined.
+    /// Returns the number of tasks in the set, both running and finished but not joined.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.members.len()
+        self.handles.len()
     }
 
-    /// Says whether there is no task in the set.
+    /// Returns whether the set holds no task.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Aborts every task. They stay in the set and are joined as cancelled, or with their output when
-    /// they had ended.
+    /// Aborts every task.
+    ///
+    /// The tasks stay in the set. They are joined as canceled, or with their output if they had
+    /// finished before.
     pub fn abort_all(&mut self) {
-        self.members().for_each(JoinHandle::abort);
+        self.all_handles().for_each(JoinHandle::abort);
     }
 
-    /// Lets every task go on by itself; the set is empty then.
+    /// Detaches every task, which leaves the set empty.
     pub fn detach_all(&mut self) {
-        // What the detached leave finds a list that nobody reads any more.
+        // The detached tasks notify the old list, which no set reads any more.
         self.shared = Arc::default();
-        let detached = std::mem::replace(&mut self.members, Slab::new());
-        // An output is dropped by this: foreign code, for which the set is empty already.
+        let detached = std::mem::take(&mut self.handles);
+        // Drops outputs, which is user code. The set is already empty for it.
         drop(detached);
     }
 
-    fn members(&self) -> impl Iterator<Item = &JoinHandle<T>> {
-        self.members.values().flatten()
+    fn all_handles(&self) -> impl Iterator<Item = &JoinHandle<T>> {
+        self.handles.values()
     }
 }
 
@@ -181,7 +185,7 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Panics
     ///
-    /// When there is no runtime on this thread.
+    /// Panics when there is no runtime on this thread.
     #[track_caller]
     pub fn spawn<F>(&mut self, future: F) -> AbortHandle
     where
@@ -190,12 +194,12 @@ impl<T: 'static> JoinSet<T> {
         self.insert(future, None, Location::caller())
     }
 
-    /// The same as [`spawn`](Self::spawn), under the name that it has in tokio: no task here has to
-    /// be `Send`.
+    /// Same as [`spawn`](Self::spawn), under its name in tokio: no task of this runtime has to be
+    /// `Send`.
     ///
     /// # Panics
     ///
-    /// When there is no runtime on this thread.
+    /// Panics when there is no runtime on this thread.
     #[track_caller]
     pub fn spawn_local<F>(&mut self, future: F) -> AbortHandle
     where
@@ -204,23 +208,23 @@ impl<T: 'static> JoinSet<T> {
         self.insert(future, None, Location::caller())
     }
 
-    /// Runs a closure that blocks on a thread of its own, as
-    /// [`spawn_blocking`](super::spawn_blocking()) does, and joins it in this set.
+    /// Runs a blocking closure on a thread of the pool, as
+    /// [`spawn_blocking`](super::spawn_blocking()) does, and adds it to the set.
     ///
     /// # Panics
     ///
-    /// When there is no runtime on this thread.
+    /// Panics when there is no runtime on this thread.
     #[track_caller]
     pub fn spawn_blocking<F>(&mut self, closure: F) -> AbortHandle
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send,
     {
-        let future = collect(closure, "JoinSet::spawn_blocking");
+        let future = run_on_pool(closure, "JoinSet::spawn_blocking");
         self.insert(future, Some("spawn_blocking"), Location::caller())
     }
 
-    /// Configures a task before it is spawned into the set.
+    /// Returns a builder that configures a task before it is spawned into the set.
     ///
     /// # Examples
     ///
@@ -252,22 +256,22 @@ impl<T: 'static> JoinSet<T> {
         if context::with(|_| ()).is_none() {
             context::expect("JoinSet::spawn");
         }
-        let key = self.members.insert(None);
+        let number = self.next;
+        self.next += 1;
         let shared = Arc::clone(&self.shared);
-        let notice = Notice { shared, key };
-        let handle = spawn_named(Member { future, notice }, name, location);
+        let notifier = FinishNotifier { shared, number };
+        let handle = spawn_named(TrackedFuture { future, notifier }, name, location);
         let abort = handle.abort_handle();
-        if let Some(member) = self.members.get_mut(key) {
-            *member = Some(handle);
-        }
+        self.handles.insert(number, handle);
         abort
     }
 
-    /// Waits until a task of the set has ended and takes its output; `None` when the set is empty.
+    /// Waits until a task of the set has finished, removes it and returns its output. Returns `None`
+    /// when the set is empty.
     ///
     /// # Errors
     ///
-    /// [`JoinError`], inside, when the task panicked or was aborted.
+    /// The inner result is a [`JoinError`] when the task panicked or was aborted.
     ///
     /// # Panics
     ///
@@ -275,7 +279,7 @@ impl<T: 'static> JoinSet<T> {
     ///
     /// # Cancel safety
     ///
-    /// Safe: an output stays in the set until it is returned.
+    /// Cancel safe: an output stays in the set until it is returned.
     #[track_caller]
     pub fn join_next(&mut self) -> JoinNext<'_, T> {
         JoinNext {
@@ -283,8 +287,8 @@ impl<T: 'static> JoinSet<T> {
         }
     }
 
-    /// As [`join_next`](Self::join_next), with the number of the task. That of one that panicked or
-    /// was aborted is in the error.
+    /// Same as [`join_next`](Self::join_next), with the id of the task. The error of a task that
+    /// panicked or was aborted holds the id.
     ///
     /// # Examples
     ///
@@ -313,27 +317,32 @@ impl<T: 'static> JoinSet<T> {
         }
     }
 
-    /// Takes the output of a task that has ended; `None` when there is none now.
+    /// Removes a task that has finished and returns its output. Returns `None` if no task has
+    /// finished yet.
     ///
     /// # Panics
     ///
-    /// On a thread that is not running the tasks' runtime, when one has ended.
+    /// Panics on a thread that is not running the tasks' runtime, if a task has finished.
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
         self.take_next().map(|(_, joined)| joined)
     }
 
-    /// As [`try_join_next`](Self::try_join_next), with the number of the task.
+    /// Same as [`try_join_next`](Self::try_join_next), with the id of the task.
     ///
     /// # Panics
     ///
-    /// On a thread that is not running the tasks' runtime, when one has ended.
+    /// Panics on a thread that is not running the tasks' runtime, if a task has finished.
     pub fn try_join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
         self.take_next()
             .map(|(id, joined)| joined.map(|output| (id, output)))
     }
 
-    /// As [`join_next`](Self::join_next), from inside a `poll` function. Only the task of the last
-    /// call is woken.
+    /// Same as [`join_next`](Self::join_next), for use in a `poll` function. Only the waker of the
+    /// last call is woken.
+    ///
+    /// # Panics
+    ///
+    /// Panics on a thread that is not running the tasks' runtime, if a task has finished.
     ///
     /// # Examples
     ///
@@ -346,7 +355,7 @@ impl<T: 'static> JoinSet<T> {
     ///     set.spawn(async { 42 });
     ///     let joined = poll_fn(|cx| set.poll_join_next(cx)).await;
     ///     assert_eq!(joined.unwrap().unwrap(), 42);
-    ///     // None is left, so this is ready at once.
+    ///     // The set is empty, so this is ready at once.
     ///     assert!(poll_fn(|cx| set.poll_join_next(cx)).await.is_none());
     /// });
     /// ```
@@ -357,7 +366,11 @@ impl<T: 'static> JoinSet<T> {
             .map(|next| next.map(|(_, joined)| joined))
     }
 
-    /// As [`poll_join_next`](Self::poll_join_next), with the number of the task.
+    /// Same as [`poll_join_next`](Self::poll_join_next), with the id of the task.
+    ///
+    /// # Panics
+    ///
+    /// Panics on a thread that is not running the tasks' runtime, if a task has finished.
     #[track_caller]
     pub fn poll_join_next_with_id(
         &mut self,
@@ -368,33 +381,36 @@ impl<T: 'static> JoinSet<T> {
         next.map(|next| next.map(|(id, joined)| joined.map(|output| (id, output))))
     }
 
-    /// Aborts every task and waits until all have ended; the set is empty then.
+    /// Aborts every task and waits until all have finished, which leaves the set empty.
     ///
     /// # Cancel safety
     ///
-    /// The abort takes place in the first poll; waiting can be taken up again.
+    /// Cancel safe: the first poll aborts the tasks, and a new call resumes the wait.
     pub async fn shutdown(&mut self) {
         self.abort_all();
         while self.join_next().await.is_some() {}
     }
 
-    /// Waits until all tasks have ended; returns their outputs in that order.
+    /// Waits until all tasks have finished, and returns their outputs in that order.
     ///
     /// # Panics
     ///
-    /// With a task's panic, and when one was aborted; the others are aborted then. To look at each
-    /// result, call [`join_next`](Self::join_next).
+    /// Resumes the panic of a task, and panics if a task was aborted. Both abort the other tasks. To
+    /// handle each result, call [`join_next`](Self::join_next).
     ///
     /// # Cancel safety
     ///
-    /// Not safe: the set and the outputs so far are dropped, and with that the tasks are aborted.
+    /// Not cancel safe: dropping the future drops the outputs so far and the set, which aborts the
+    /// tasks.
     pub async fn join_all(mut self) -> Vec<T> {
         let mut outputs = Vec::with_capacity(self.len());
         while let Some(joined) = self.join_next().await {
             match joined.map_err(JoinError::try_into_panic) {
                 Ok(output) => outputs.push(output),
                 Err(Ok(payload)) => resume_unwind(payload),
-                Err(Err(error)) => panic!("JoinSet::join_all: {error}"),
+                Err(Err(error)) => panic!(
+                    "JoinSet::join_all: no output: {error}; call `join_next` to handle each result"
+                ),
             }
         }
         outputs
@@ -408,29 +424,29 @@ impl<T: 'static> JoinSet<T> {
         let mut waker = None;
         loop {
             let mut state = self.shared.lock();
-            if let Some(key) = state.ready.front().copied() {
+            if let Some(number) = state.finished.front().copied() {
                 drop(state);
-                let Some(Some(handle)) = self.members.get_mut(key) else {
-                    self.forget_first();
+                let Some(handle) = self.handles.get_mut(&number) else {
+                    self.pop_notified();
                     continue;
                 };
                 let id = handle.id();
-                let charged = context::with(|core| core.executor.charge()).unwrap_or(true);
-                // `None`: the notice came, but the poll that ended the task is not over, and
-                // somebody's waker polls us from inside of it.
-                let Some(joined) = charged.then(|| handle.try_join()).flatten() else {
+                let has_budget = context::charge();
+                // `None`: the future was dropped, but the poll that did it is not over. Its drop
+                // wakes this waker, which polls the set from inside of that poll.
+                let Some(joined) = has_budget.then(|| handle.try_join()).flatten() else {
                     yield_after_turn(cx);
                     return Poll::Pending;
                 };
-                self.forget_first();
-                self.members.remove(key);
+                self.pop_notified();
+                self.handles.remove(&number);
                 return Poll::Ready(Some((id, joined)));
             }
-            if self.members.len() == 0 {
+            if self.handles.is_empty() {
                 return Poll::Ready(None);
             }
-            let known = state.waker.as_ref();
-            if !known.is_some_and(|known| known.will_wake(cx.waker())) {
+            let stored = state.waker.as_ref();
+            if !stored.is_some_and(|stored| stored.will_wake(cx.waker())) {
                 // Cloned and dropped outside of the lock (I3).
                 let Some(waker) = waker.take() else {
                     drop(state);
@@ -441,36 +457,36 @@ impl<T: 'static> JoinSet<T> {
                 drop(state);
                 drop(replaced);
             }
-            note_wait(operation, location);
+            set_wait(operation, location);
             return Poll::Pending;
         }
     }
 
     fn take_next(&mut self) -> Option<(Id, Result<T, JoinError>)> {
         loop {
-            let key = self.shared.lock().ready.front().copied()?;
-            let Some(Some(handle)) = self.members.get_mut(key) else {
-                self.forget_first();
+            let number = self.shared.lock().finished.front().copied()?;
+            let Some(handle) = self.handles.get_mut(&number) else {
+                self.pop_notified();
                 continue;
             };
             let id = handle.id();
             let joined = handle.try_join()?;
-            self.forget_first();
-            self.members.remove(key);
+            self.pop_notified();
+            self.handles.remove(&number);
             return Some((id, joined));
         }
     }
 
-    /// Takes the notice that was just answered off the list.
-    fn forget_first(&self) {
-        self.shared.lock().ready.pop_front();
+    /// Removes the first number from the list of finished tasks.
+    fn pop_notified(&self) {
+        self.shared.lock().finished.pop_front();
     }
 }
 
 impl<T> Drop for JoinSet<T> {
     fn drop(&mut self) {
-        // Dropping the handles, which comes next, detaches: nobody waits for the outputs.
-        self.members().for_each(JoinHandle::abort);
+        // The fields are dropped next, which detaches the tasks and drops their outputs.
+        self.all_handles().for_each(JoinHandle::abort);
     }
 }
 
@@ -486,7 +502,7 @@ impl<T> fmt::Debug for JoinSet<T> {
     }
 }
 
-/// Spawns each future, in order.
+/// Spawns each future in order.
 impl<F> FromIterator<F> for JoinSet<F::Output>
 where
     F: Future<Output: 'static> + 'static,
@@ -499,7 +515,7 @@ where
     }
 }
 
-/// Spawns each future, in order.
+/// Spawns each future in order.
 impl<F> Extend<F> for JoinSet<F::Output>
 where
     F: Future<Output: 'static> + 'static,
@@ -513,7 +529,7 @@ where
     }
 }
 
-/// Configures a task of a set; made by [`JoinSet::build_task`].
+/// Builder of a task in a set; created by [`JoinSet::build_task`].
 #[derive(Debug)]
 #[must_use = "a builder spawns nothing by itself"]
 pub struct Builder<'a, T> {
@@ -522,7 +538,7 @@ pub struct Builder<'a, T> {
 }
 
 impl<'a, T: 'static> Builder<'a, T> {
-    /// Names the task in records, reports and warnings.
+    /// Sets the name of the task in task dumps, panic reports and warnings.
     pub fn name(mut self, name: &'a str) -> Self {
         self.name = Some(name);
         self
@@ -532,11 +548,11 @@ impl<'a, T: 'static> Builder<'a, T> {
     ///
     /// # Errors
     ///
-    /// None today; the signature is that of tokio.
+    /// Never fails today; the signature is that of tokio.
     ///
     /// # Panics
     ///
-    /// When there is no runtime on this thread.
+    /// Panics when there is no runtime on this thread.
     #[track_caller]
     pub fn spawn<F>(self, future: F) -> io::Result<AbortHandle>
     where
@@ -546,10 +562,12 @@ impl<'a, T: 'static> Builder<'a, T> {
     }
 }
 
-/// What the two futures are made of.
+/// The common part of the two futures.
 struct Next<'a, T> {
     set: &'a mut JoinSet<T>,
+    /// Operation and location for the task info.
     wait: (&'static str, &'static Location<'static>),
+    /// Whether the last poll stored a waker in the set.
     waiting: bool,
 }
 
@@ -573,7 +591,7 @@ impl<'a, T: 'static> Next<'a, T> {
 impl<T> Drop for Next<'_, T> {
     fn drop(&mut self) {
         if self.waiting {
-            // Nobody joins now, and the next task may end in a year.
+            // Otherwise the waker would stay in memory until the next task finishes.
             let waker = self.set.shared.lock().waker.take();
             drop(waker);
         }

@@ -1,35 +1,31 @@
-//! Calls that block, moved to a thread where they may.
+//! Blocking calls, moved to a thread of the pool.
 //!
-//! The closure goes to the pool ([`crate::blocking`]); a task of the runtime waits for its result.
-//! Between the two stands one mutex-guarded place, [`Transfer`], which is all they share.
+//! The closure goes to the pool ([`crate::blocking`]), and a task of the runtime waits for its
+//! result. They share a [`oneshot`](crate::oneshot) channel and nothing else.
 
-use std::future::Future;
+use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
-use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
-use std::task::{Context, Poll, Waker};
 
 use super::{JoinHandle, spawn_named};
-use crate::blocking::Awaited;
 use crate::context;
 use crate::executor::cell::drop_quietly;
-use crate::executor::join_error::{NotStarted, Payload};
-use crate::sync::{Mutex, MutexGuard};
+use crate::executor::join_error::NotStarted;
+use crate::oneshot::{Closed, channel};
 
-/// Runs a closure that blocks on a thread of its own and returns a handle to await its result.
+/// Runs a blocking closure on a thread of the pool and returns a handle to await its result.
 ///
-/// Nothing that blocks belongs into a task: it would hold up every other task of the runtime. The
-/// first call starts a thread; later ones reuse it when it is idle, and start more up to
-/// [`Builder::max_blocking_threads`](crate::runtime::Builder::max_blocking_threads). Neither
-/// the end of the runtime nor that of the program waits for a closure that has begun; one that has
-/// not is dropped.
+/// A task must not block, because it would hold up every other task of the runtime. The first call
+/// starts a thread. Later calls reuse it when it is idle, and start more threads up to
+/// [`Builder::max_blocking_threads`](crate::runtime::Builder::max_blocking_threads). Neither the
+/// end of the runtime nor that of the program waits for a closure that has started. A closure that
+/// has not started is dropped then.
 ///
-/// Awaiting the handle gives the closure's value, its panic, or an error that says that the system
-/// refused the thread. Aborting it keeps a closure that has not begun from running.
+/// The handle returns the closure's value, its panic, or an error when the system refused to start
+/// a thread. Aborting the handle prevents a closure from running if it has not started.
 ///
 /// # Panics
 ///
-/// When there is no runtime on this thread.
+/// Panics when there is no runtime on this thread.
 ///
 /// # Examples
 ///
@@ -45,126 +41,42 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let future = collect(closure, "spawn_blocking");
+    let future = run_on_pool(closure, "spawn_blocking");
     spawn_named(future, Some("spawn_blocking"), Location::caller())
 }
 
-/// Hands a closure to the pool; the future gives its result.
+/// Submits a closure to the pool and returns the future of its result. The future panics with the
+/// closure's panic; the task's cell catches it and makes a `JoinError` of it.
 #[track_caller]
-pub(super) fn collect<F, R>(closure: F, operation: &str) -> Collect<R>
+pub(super) fn run_on_pool<F, R>(
+    closure: F,
+    operation: &str,
+) -> impl Future<Output = R> + 'static + use<F, R>
 where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
     let core = context::expect(operation);
-    let transfer = Arc::new(Transfer::default());
-    let delivery = Arc::clone(&transfer);
+    let (sender, receiver) = channel();
     let submitted = core.blocking.submit(Box::new(move || {
-        if delivery.lock().abandoned {
-            // Its values are the user's, and their drop may panic: that must not end the thread.
+        // Dropping user values can panic, which must not end the thread.
+        if sender.is_closed() {
             drop_quietly(closure);
-        } else {
-            delivery.put(catch_unwind(AssertUnwindSafe(closure)));
+        } else if let Err(unsent) = sender.send(catch_unwind(AssertUnwindSafe(closure))) {
+            drop_quietly(unsent);
         }
     }));
-    if let Err(error) = submitted {
-        transfer.put(Err(Box::new(NotStarted(error))));
-    }
-    Collect {
-        transfer,
-        _awaited: core.blocking.await_one(),
-    }
-}
-
-/// Where the result changes threads.
-struct Transfer<R> {
-    state: Mutex<State<R>>,
-}
-
-struct State<R> {
-    result: Option<Result<R, Payload>>,
-    /// The waiting task's, woken by the thread that delivers.
-    waker: Option<Waker>,
-    /// Nobody waits any more.
-    abandoned: bool,
-}
-
-impl<R> Default for Transfer<R> {
-    fn default() -> Self {
-        let state = State {
-            result: None,
-            waker: None,
-            abandoned: false,
-        };
-        Transfer {
-            state: Mutex::new(state),
+    let pending_guard = core.blocking.track_pending();
+    async move {
+        let _pending_guard = pending_guard;
+        if let Err(error) = submitted {
+            resume_unwind(Box::new(NotStarted(error)));
+        }
+        match receiver.await {
+            Ok(Ok(value)) => value,
+            Ok(Err(payload)) => resume_unwind(payload),
+            // Only a runtime that is ending drops a closure; it drops this future as well.
+            Err(Closed) => pending().await,
         }
     }
 }
-
-impl<R> Transfer<R> {
-    fn lock(&self) -> MutexGuard<'_, State<R>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, result: Result<R, Payload>) {
-        let mut state = self.lock();
-        if state.abandoned {
-            drop(state);
-            drop_quietly(result);
-            return;
-        }
-        state.result = Some(result);
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-/// The waiting task's future.
-pub(super) struct Collect<R> {
-    transfer: Arc<Transfer<R>>,
-    /// For as long as the task has not ended.
-    _awaited: Awaited,
-}
-
-impl<R> Future for Collect<R> {
-    type Output = R;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<R> {
-        let waker = cx.waker().clone();
-        let mut state = self.transfer.lock();
-        let result = match state.result.take() {
-            Some(result) => result,
-            // Only a runtime that is ending drops closures, and it drops this future as well.
-            None => {
-                let replaced = state.waker.replace(waker);
-                drop(state);
-                drop(replaced);
-                return Poll::Pending;
-            }
-        };
-        drop(state);
-        match result {
-            Ok(value) => Poll::Ready(value),
-            // Caught again by the task's cell, which makes a `JoinError` of it.
-            Err(payload) => resume_unwind(payload),
-        }
-    }
-}
-
-impl<R> Drop for Collect<R> {
-    fn drop(&mut self) {
-        let mut state = self.transfer.lock();
-        state.abandoned = true;
-        let (result, waker) = (state.result.take(), state.waker.take());
-        drop(state);
-        drop((result, waker));
-    }
-}
-
-#[cfg(test)]
-#[cfg(loom)]
-mod loom_models;
