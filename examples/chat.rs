@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run -p wakeful-examples --example chat
-//! nc 127.0.0.1 8080                               # in two more terminals; the first line is a name
+//! nc 127.0.0.1 8080                        # in two more terminals; the first line is a name
 //! ```
 //!
 //! Each client has a task that does two things at once: it reads the client's lines, and it writes
@@ -130,8 +130,8 @@ async fn read_lines(
     Ok(())
 }
 
-/// Returns the next line without its end and without control characters, or `None` at the end of the
-/// stream.
+/// Returns the next line without its end and without control characters, or `None` at the end of
+/// the stream.
 async fn read_line(stream: &TcpStream, unread: &mut Vec<u8>) -> io::Result<Option<String>> {
     loop {
         if let Some(end) = unread.iter().position(|byte| *byte == b'\n') {

@@ -6,9 +6,9 @@
 //! cargo run -p wakeful-examples --example echo -- "[::1]:7777"     # another address
 //! ```
 //!
-//! Each connection has a task, written as plain `async` code. On Ctrl-C the server stops accepting and
-//! waits for the tasks to finish. The program `echo-server` adds the limits, signals and log of a
-//! production server, in the same style.
+//! Each connection has a task, written as plain `async` code. On Ctrl-C the server stops accepting
+//! and waits for the tasks to finish. The program `echo-server` adds the limits, signals and log of
+//! a production server, in the same style.
 
 use std::io;
 use std::process::ExitCode;

@@ -10,11 +10,11 @@
 //!
 //! - **Half close.** The end of one side's stream is passed on to the other side, which can still
 //!   answer: the two directions end independently.
-//! - **Backpressure.** A direction does not read until it has written the bytes of its last read. When
-//!   one side is slow, TCP slows down the other. The proxy holds at most one buffer per direction, for
-//!   any amount of data, and none while no data is in transit.
-//! - **Failure.** When one side fails, the other gets a reset. The end of the stream would mean that the
-//!   data is complete.
+//! - **Backpressure.** A direction does not read until it has written the bytes of its last read.
+//!   When one side is slow, TCP slows down the other. The proxy holds at most one buffer per
+//!   direction, for any amount of data, and none while no data is in transit.
+//! - **Failure.** When one side fails, the other gets a reset. The end of the stream would mean
+//!   that the data is complete.
 
 use std::io;
 use std::process::ExitCode;

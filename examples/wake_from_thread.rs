@@ -6,9 +6,9 @@
 //!
 //! A future is polled only after it has been woken. The code that makes it ready therefore has to
 //! call its waker. A waker can be cloned, sent to any thread and called at any time, even after the
-//! task or its runtime has ended. Wakeful's wakers need no reference count for this, because they are
-//! numbers. The program prints one: its `data` holds the task's generation, the index of the runtime
-//! and the task's slot in one word. All ones stand for the root future, which has no slot.
+//! task or its runtime has ended. Wakeful's wakers need no reference count for this, because they
+//! are numbers. The program prints one: its `data` holds the task's generation, the index of the
+//! runtime and the task's slot in one word. All ones stand for the root future, which has no slot.
 
 use std::future::Future;
 use std::pin::Pin;

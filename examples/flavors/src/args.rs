@@ -54,7 +54,7 @@ pub(crate) struct Serve {
     #[arg(long, default_value_t = Trigger::Level)]
     pub(crate) trigger: Trigger,
     /// Maximum number of client threads; further clients wait (threads only).
-    #[arg(long, default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 4096, value_name = "N", value_parser = max_threads())]
     pub(crate) max_threads: u32,
 }
 
@@ -127,6 +127,10 @@ pub(crate) struct Compare {
     /// Uses the raw numbers of an earlier run instead of measuring.
     #[arg(long, value_name = "JSON")]
     pub(crate) from: Option<PathBuf>,
+}
+
+fn max_threads() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
 }
 
 fn frame_limit(text: &str) -> Result<usize, String> {

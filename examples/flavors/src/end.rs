@@ -1,7 +1,7 @@
 //! Errors that end connections, and their log: one line each on stderr, without bytes of the peer.
 //!
-//! A client that disconnects between two frames is not logged. Every other end is logged by all models
-//! as `PEER: REASON; closed`.
+//! A client that disconnects between two frames is not logged. Every other end is logged by all
+//! models as `PEER: REASON; closed`.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -47,7 +47,8 @@ pub(crate) fn log_outcome(peer: SocketAddr, outcome: &Result<(), ConnectionError
     }
 }
 
-/// Writes a line to stderr with one write. Errors are ignored: the server keeps serving without a log.
+/// Writes a line to stderr with one write. Errors are ignored: the server keeps serving without a
+/// log.
 pub(crate) fn log(line: fmt::Arguments<'_>) {
     io::stderr()
         .lock()

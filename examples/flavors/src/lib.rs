@@ -1,18 +1,18 @@
 //! A key/value server on six I/O models, measured side by side.
 //!
 //! ```text
-//!                    args --> serve --------> models::blocking     one client at a time
-//!                              |              models::threads      a thread per client
-//!   protocol, store, end  <----+----------->  models::busy_wait    retries without waiting
-//!   (shared by all models)     |              models::event_loop   epoll, a state machine per client
-//!                              |              models::tasks        Wakeful: async, a task per client
-//!                              |              models::completion   io_uring: completed operations
-//!                            compare: starts each model, measures it under load, draws plots
+//!                  args --> serve -------> models::blocking     one client at a time
+//!                            |             models::threads      a thread per client
+//!   protocol, store, end <---+-----------> models::busy_wait    retries without waiting
+//!   (shared by all models)   |             models::event_loop   epoll, a state machine per client
+//!                            |             models::tasks        Wakeful: async, a task per client
+//!                            |             models::completion   io_uring: completed operations
+//!                          compare: starts each model, measures it under load, draws plots
 //! ```
 //!
 //! Every model takes the same steps under the same names: *accept* a client, *answer* the complete
-//! frames in its [`Decoder`](protocol::Decoder), *write* each answer, *read* into the decoder's spare
-//! room, and *end*. Two models differ only in how they wait: compare them with `diff`.
+//! frames in its [`Decoder`](protocol::Decoder), *write* each answer, *read* into the decoder's
+//! spare room, and *end*. Two models differ only in how they wait: compare them with `diff`.
 //!
 //! The module `sys` has the only `unsafe` code: the signal handlers and io_uring.
 

@@ -10,12 +10,12 @@
 //! ```
 //!
 //! A key or a value can contain the footer. The length therefore determines the end of a frame, and
-//! the footer only confirms it. Bytes arrive in pieces of any size and stay in the [`Decoder`] until a
-//! frame is complete.
+//! the footer only confirms it. Bytes arrive in pieces of any size and stay in the [`Decoder`]
+//! until a frame is complete.
 //!
-//! The server reads directly into the decoder ([`Decoder::room`], then [`Decoder::filled`]). The buffer
-//! doubles when it is full of received bytes. The length of a frame does not make it grow: a client
-//! that sends a length of four gigabytes costs four kilobytes until the bytes arrive.
+//! The server reads directly into the decoder ([`Decoder::room`], then [`Decoder::filled`]). The
+//! buffer doubles when it is full of received bytes. The length of a frame does not make it grow: a
+//! client that sends a length of four gigabytes costs four kilobytes until the bytes arrive.
 
 use std::fmt;
 
@@ -50,8 +50,8 @@ pub enum Status {
     NotOk = 1,
 }
 
-/// The message type of the protocol, for requests and answers. As in proto3, fields with their default
-/// value are not sent.
+/// The message type of the protocol, for requests and answers. As in proto3, fields with their
+/// default value are not sent.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Message {
     /// The key. The empty string is a valid key.
@@ -289,8 +289,8 @@ impl Decoder {
         self.buffer.capacity()
     }
 
-    /// Moves the buffer out, to be filled from the returned index on. The completion model passes it
-    /// to the kernel.
+    /// Moves the buffer out, to be filled from the returned index on. The completion model passes
+    /// it to the kernel.
     pub(crate) fn lend(&mut self) -> (Vec<u8>, usize) {
         self.make_room();
         (std::mem::take(&mut self.buffer), self.end)

@@ -1,7 +1,8 @@
 //! `flavors serve`: binds the listener, prints its address and runs a model with it.
 //!
-//! Everything here is shared by all models, so that they differ only in how they wait: the listening
-//! socket, the descriptor limit, and the shutdown on SIGTERM (see [`crate::sys::signal`]).
+//! Everything here is shared by all models, so that they differ only in how they wait: the
+//! listening socket, the descriptor limit, and the shutdown on SIGTERM (see
+//! [`crate::sys::signal`]).
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -19,8 +20,8 @@ use crate::{models, sys};
 /// Length of the queue of connections that are not accepted yet; capped at net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 
-/// Delay before accept_errors again when descriptors have run out. A timer is needed, because no event
-/// reports that a descriptor was closed in another process.
+/// Delay before accepting again when descriptors have run out. A timer is needed, because no
+/// event reports that a descriptor was closed in another process.
 pub(crate) const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Time from SIGTERM, which ends the clients' input, to the close of clients that do not read their
@@ -46,7 +47,8 @@ pub(crate) fn serve(args: &Serve) -> io::Result<ExitCode> {
     };
     raise_descriptor_limit();
     let ring = match args.model {
-        // Created before the listener, so that no client can connect if the kernel refuses io_uring.
+        // Created before the listener, so that no client can connect if the kernel refuses
+        // io_uring.
         Model::Completion => match sys::uring::Ring::new() {
             Ok(ring) => Some(ring),
             Err(error) => {

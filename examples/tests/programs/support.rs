@@ -61,7 +61,8 @@ impl Program {
         address.parse().unwrap()
     }
 
-    /// Waits for the end of the program and returns its remaining stdout, its stderr and its status.
+    /// Waits for the end of the program and returns its remaining stdout, its stderr and its
+    /// status.
     pub(crate) fn end(mut self) -> (Vec<String>, Vec<String>, ExitStatus) {
         let (stdout, stderr) = (rest(&self.stdout), rest(&self.stderr));
         let deadline = Instant::now() + TIMEOUT;

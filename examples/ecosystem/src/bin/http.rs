@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cargo run --bin http
-//! curl --data hello http://127.0.0.1:8001/echo      # in a second terminal; try --http2-prior-knowledge
+//! curl --data hello http://127.0.0.1:8001/echo      # in a second terminal
+//! curl --http2-prior-knowledge http://127.0.0.1:8001/count
 //! ```
 //!
 //! With the feature `hyper`, a `TcpStream` is passed to hyper directly, and neither the service nor

@@ -95,8 +95,8 @@ impl Program {
         stream
     }
 
-    /// Connects a hundred clients that send `bytes` and then disconnect, one half by a close and the
-    /// other by a reset.
+    /// Connects a hundred clients that send `bytes` and then disconnect, one half by a close and
+    /// the other by a reset.
     pub(crate) fn disconnect_after(&self, bytes: &[u8]) {
         let clients: Vec<_> = (0..100).map(|_| self.connect()).collect();
         for mut client in &clients {

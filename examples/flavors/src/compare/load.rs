@@ -1,8 +1,9 @@
 //! The load: clients in a closed loop, each a task on Wakeful, all on one thread.
 //!
-//! A client alternates between a put of its own key and a get of it. It sends the next request when it
-//! has the answer to the last. The expected bytes of each answer are known in advance. So the client
-//! detects a wrong answer and does not have to decode, which leaves more CPU time for requests.
+//! A client alternates between a put of its own key and a get of it. It sends the next request when
+//! it has the answer to the last. The expected bytes of each answer are known in advance. So the
+//! client detects a wrong answer and does not have to decode, which leaves more CPU time for
+//! requests.
 //!
 //! Every load has a time limit, so a server that never answers takes no longer to measure.
 //!
@@ -76,8 +77,8 @@ pub(crate) fn run(server: &Server, load: Load, times: Times) -> io::Result<resul
             let client = Client::new(number, wakeful_net::TcpStream::from_std(stream)?);
             tasks.push(wakeful::spawn(ask_until_stopped(client, Rc::clone(&tally))));
         }
-        // The measurement begins after all clients have been accepted. A thread that accepts while a
-        // thousand others are busy needs some time for that, which is not measured here.
+        // The measurement begins after all clients have been accepted. A thread that accepts while
+        // a thousand others are busy needs some time for that, which is not measured here.
         let deadline = Instant::now() + times.begin;
         while tally.begun.get() < load.clients && Instant::now() < deadline {
             sleep(Duration::from_millis(5)).await;

@@ -35,8 +35,8 @@ use load::{Load, Rounds, Times};
 use process::{Cores, Server, Started};
 use result::{Calls, Comparison, Idle, Machine, Measured, Method};
 
-/// Minimum number of calls per request for a system call to be listed. One call per burst of a hundred
-/// requests is listed; one additional call at the end of a run is not.
+/// Minimum number of calls per request for a system call to be listed. One call per burst of a
+/// hundred requests is listed; one additional call at the end of a run is not.
 const MIN_CALLS: f64 = 0.009;
 
 /// The measurements of each model.

@@ -1,5 +1,5 @@
-//! Writes a comparison into a page: the tables between two marker lines, the plots and raw numbers into
-//! a folder next to the page. So no number of the page is typed by hand.
+//! Writes a comparison into a page: the tables between two marker lines, the plots and raw numbers
+//! into a folder next to the page. So no number of the page is typed by hand.
 
 use std::fs;
 use std::io;

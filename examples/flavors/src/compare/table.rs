@@ -251,30 +251,31 @@ fn explanation(found: &Comparison) -> String {
     let max = busy.iter().copied().fold(0.0, f64::max);
     let mut lines = vec![
         format!(
-            "**Client**: has one request in flight and alternates between a put of {} bytes under its \
-             own key and a get of them. Each load has a new server, {:.2} s of warm-up and {:.2} s of \
-             measurement. All clients run on one thread. With 100 clients or more, the clients' core \
-             was up to {max:.0} % busy. Near 100 %, the clients limit the requests per second; compare \
-             the server's CPU seconds instead.",
+            "**Client**: has one request in flight and alternates between a put of {} bytes under \
+             its own key and a get of them. Each load has a new server, {:.2} s of warm-up and \
+             {:.2} s of measurement. All clients run on one thread. With 100 clients or more, the \
+             clients' core was up to {max:.0} % busy. Near 100 %, the clients limit the requests \
+             per second; compare the server's CPU seconds instead.",
             method.value_bytes, method.warm_up_seconds, method.measured_seconds,
         ),
-        "**Serves n of m**: only n of the m clients had an answer during the measurement, so there is \
-         no other value."
+        "**Serves n of m**: only n of the m clients had an answer during the measurement, so there \
+         is no other value."
             .to_owned(),
-        "**Request time**: from before the client's `send` to the end of the answer. It includes the \
-         time until the client's task runs, which with many clients is most of it."
+        "**Request time**: from before the client's `send` to the end of the answer. It includes \
+         the time until the client's task runs, which with many clients is most of it."
             .to_owned(),
-        "**CPU seconds**: user and system time of the server process, in steps of 10 ms.".to_owned(),
+        "**CPU seconds**: user and system time of the server process, in steps of 10 ms."
+            .to_owned(),
         "**Context switches**: of all threads of the server, voluntary (to wait) and involuntary."
             .to_owned(),
         "**Memory**: resident memory at the end of the load. **Per client**: the difference to the \
          memory before the clients connected."
             .to_owned(),
-        "**System calls**: counted by `strace`, as the difference of 2n requests and n requests. All \
-         clients send a request at the same time, and again after a pause in which the server is idle. \
-         One client shows the calls of a single request; a hundred show the calls that are shared by \
-         clients that are ready together. `strace` makes each call many times slower, so a server that \
-         retries without waiting makes far fewer calls than otherwise."
+        "**System calls**: counted by `strace`, as the difference of 2n requests and n requests. \
+         All clients send a request at the same time, and again after a pause in which the server \
+         is idle. One client shows the calls of a single request; a hundred show the calls that \
+         are shared by clients that are ready together. `strace` makes each call many times \
+         slower, so a server that retries without waiting makes far fewer calls than otherwise."
             .to_owned(),
     ];
     for model in &found.models {

@@ -1,8 +1,8 @@
 //! The model `blocking`: one thread, blocking calls, one client at a time.
 //!
-//! How it waits: in accept(2), recv(2) and send(2). The kernel suspends the thread until that call can
-//! proceed. While the thread waits for one client, it cannot serve another. This flaw is by design: a
-//! second client is accepted after the first has disconnected.
+//! How it waits: in accept(2), recv(2) and send(2). The kernel suspends the thread until that call
+//! can proceed. While the thread waits for one client, it cannot serve another. This flaw is by
+//! design: a second client is accepted after the first has disconnected.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

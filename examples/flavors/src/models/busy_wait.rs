@@ -1,9 +1,9 @@
 //! The model `busy-wait`: one thread, non-blocking calls that are repeated, one client at a time.
 //!
 //! How it waits: it does not. Where `blocking` sleeps in the kernel, this model gets `EAGAIN` and
-//! retries, about a million times a second. A whole core is busy while no client sends. A byte is read
-//! slightly sooner than by a thread that has to be woken, so programs with a dedicated core do this.
-//! Here it is a flaw by design, and the model serves one client at a time, like `blocking`.
+//! retries, about a million times a second. A whole core is busy while no client sends. A byte is
+//! read slightly sooner than by a thread that has to be woken, so programs with a dedicated core do
+//! this. Here it is a flaw by design, and the model serves one client at a time, like `blocking`.
 
 use std::hint::spin_loop;
 use std::io::{self, Read, Write};

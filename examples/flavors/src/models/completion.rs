@@ -17,8 +17,8 @@
 //!          +-------------------------------+  closed
 //! ```
 //!
-//! A client has exactly one operation in flight, a receive or a send. While a client does not read its
-//! answers, its requests are therefore not read, and it costs the memory of one answer.
+//! A client has exactly one operation in flight, a receive or a send. While a client does not read
+//! its answers, its requests are therefore not read, and it costs the memory of one answer.
 
 use std::collections::HashMap;
 use std::io;

@@ -1,7 +1,8 @@
 //! The model `event-loop`: one thread, epoll, and a state machine for each client.
 //!
-//! How it waits: in one epoll_wait(2) for all clients at once. No call on a socket blocks. The state of
-//! a client is in its [`Client`] instead of on a stack, and [`Client::advance`] continues from there:
+//! How it waits: in one epoll_wait(2) for all clients at once. No call on a socket blocks. The
+//! state of a client is in its [`Client`] instead of on a stack, and [`Client::advance`] continues
+//! from there:
 //!
 //! ```text
 //!          +--> write the answer ----EAGAIN--> wait until writable --+
@@ -13,14 +14,15 @@
 //!                closed
 //! ```
 //!
-//! Writes come before reads. While a client does not read its answers, its requests are not read, so
-//! it costs the memory of one answer: the kernel's buffers fill up, and TCP stops the client.
+//! Writes come before reads. While a client does not read its answers, its requests are not read,
+//! so it costs the memory of one answer: the kernel's buffers fill up, and TCP stops the client.
 //!
-//! Level-triggered epoll reports a socket for as long as it is ready. A client with an unsent answer
-//! would be reported repeatedly for input that is not read yet. So its interest is changed with
-//! `EPOLL_CTL_MOD`. In exchange, one read per event is enough. Edge-triggered epoll reports each change
-//! once. It never needs `MOD`, but every read and write has to be repeated until `EAGAIN`, because no
-//! further event reports the rest of the input. That costs a recv(2) per request.
+//! Level-triggered epoll reports a socket for as long as it is ready. A client with an unsent
+//! answer would be reported repeatedly for input that is not read yet. So its interest is changed
+//! with `EPOLL_CTL_MOD`. In exchange, one read per event is enough. Edge-triggered epoll reports
+//! each change once. It never needs `MOD`, but every read and write has to be repeated until
+//! `EAGAIN`, because no further event reports the rest of the input. That costs a recv(2) per
+//! request.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read, Write};
@@ -39,8 +41,8 @@ use crate::protocol::Decoder;
 use crate::serve::{ACCEPT_RETRY_DELAY, AcceptErrors, AfterAccept, SHUTDOWN_TIMEOUT, Settings};
 use crate::store::{OneThread, Shared};
 
-/// Id of the listener. Client ids count from 1 and are never reused, so an event for a client that was
-/// removed earlier in the same batch never reaches another client.
+/// Id of the listener. Client ids count from 1 and are never reused, so an event for a client that
+/// was removed earlier in the same batch never reaches another client.
 const LISTENER: u64 = 0;
 /// Maximum number of events per epoll_wait(2).
 const MAX_EVENTS: usize = 256;

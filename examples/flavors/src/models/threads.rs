@@ -1,9 +1,9 @@
 //! The model `threads`: blocking calls, and a thread for each client.
 //!
 //! How it waits: as `blocking` does, but each client has its own thread, and the kernel's scheduler
-//! switches between them. The costs: a stack and a kernel thread per client, a context switch where a
-//! single thread would continue, and a lock around the store. Without a limit on threads, many clients
-//! could exhaust the memory. At the limit, accepting waits until a client has disconnected.
+//! switches between them. The costs: a stack and a kernel thread per client, a context switch where
+//! a single thread would continue, and a lock around the store. Without a limit on threads, many
+//! clients could exhaust the memory. At the limit, accepting waits until a client has disconnected.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -18,8 +18,9 @@ use crate::protocol::Decoder;
 use crate::serve::{ACCEPT_RETRY_DELAY, AcceptErrors, AfterAccept, SHUTDOWN_TIMEOUT, Settings};
 use crate::store::{ManyThreads, Shared};
 
-/// Stack size of a client thread, enough for the call chain of [`serve_client`]. The default of 2 MiB
-/// is only reserved, but a thousand stacks of that size show up in the virtual size of the process.
+/// Stack size of a client thread, enough for the call chain of [`serve_client`]. The default of 2
+/// MiB is only reserved, but a thousand stacks of that size show up in the virtual size of the
+/// process.
 const STACK_SIZE: usize = 256 << 10;
 
 /// Serves until SIGTERM.

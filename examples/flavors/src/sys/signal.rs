@@ -1,18 +1,18 @@
 //! Shutdown on SIGTERM and SIGINT, through the sockets that every model already waits for.
 //!
 //! ```text
-//! SIGTERM --> handler --> shutdown(listener) --> accept(2) fails with EINVAL in every model: blocked,
-//!                |                               spinning, in epoll, in io_uring
-//!                +------> shutdown(client, SHUT_RD), for models with one client at a time, which can
-//!                |        be blocked in recv(2); the others shut their clients down themselves
-//!                +------> alarm(1): after it that client is closed if it does not read its answers
+//! SIGTERM --> handler --> shutdown(listener) --> accept(2) fails with EINVAL in every model:
+//!                |                               blocked, spinning, in epoll, in io_uring
+//!                +------> shutdown(client, SHUT_RD), for models with one client at a time, which
+//!                |        can be blocked in recv(2); others shut down their clients themselves
+//!                +------> alarm(1): closes that client if it does not read its answers
 //! ```
 //!
-//! Rejected: a flag and `EINTR`. A signal that arrives just before a blocking call sets the flag, and
-//! the call blocks nevertheless. A socket that has been shut down stays shut down.
+//! Rejected: a flag and `EINTR`. A signal that arrives just before a blocking call sets the flag,
+//! and the call blocks nevertheless. A socket that has been shut down stays shut down.
 //!
-//! SIGUSR1 has an empty handler that interrupts system calls (no `SA_RESTART`). With it, tests check
-//! that every model handles `EINTR`.
+//! SIGUSR1 has an empty handler that interrupts system calls (no `SA_RESTART`). With it, tests
+//! check that every model handles `EINTR`.
 //!
 //! See signal-safety(7): a handler may call shutdown(2), alarm(2) and _exit(2).
 
@@ -23,8 +23,8 @@ use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// Whether a shutdown was requested. Written by the handler, read by the program.
 ///
-/// The handler can run on any thread and needs only the latest values. `SeqCst` for all three statics,
-/// because it is the simplest ordering and speed does not matter here.
+/// The handler can run on any thread and needs only the latest values. `SeqCst` for all three
+/// statics, because it is the simplest ordering and speed does not matter here.
 static STOPPING: AtomicBool = AtomicBool::new(false);
 /// Descriptor of the listener. Written by the program, read by the handler.
 static LISTENER: AtomicI32 = AtomicI32::new(NONE);
@@ -83,13 +83,13 @@ impl Drop for OnlyClient<'_> {
 }
 
 fn handle(signal: i32, handler: extern "C" fn(i32), flags: i32) -> io::Result<()> {
-    // SAFETY: `sigaction` is a plain C structure of integers, for which all zeros are a valid value:
-    // no flags, an empty mask, the default action.
+    // SAFETY: `sigaction` is a plain C structure of integers, for which all zeros are a valid
+    // value: no flags, an empty mask, the default action.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handler as *const () as libc::sighandler_t;
     action.sa_flags = flags;
-    // SAFETY: `action` is initialized and lives through the call, which copies it. The pointer for the
-    // old action is null, so nothing is written. The handlers only call functions that
+    // SAFETY: `action` is initialized and lives through the call, which copies it. The pointer for
+    // the old action is null, so nothing is written. The handlers only call functions that
     // signal-safety(7) lists, and access only atomics and errno.
     let outcome = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
     if outcome == 0 {
@@ -129,9 +129,9 @@ extern "C" fn ignore(_signal: i32) {}
 
 /// Shuts a socket down. An error is ignored: the connection can have ended already.
 fn shutdown(descriptor: i32, how: i32) {
-    // SAFETY: shutdown(2) takes two integers and no memory. A number that is not an open socket only
-    // causes an error. The number cannot belong to another socket: the listener is never closed, and
-    // `OnlyClient` removes a client's number before the client is closed.
+    // SAFETY: shutdown(2) takes two integers and no memory. A number that is not an open socket
+    // only causes an error. The number cannot belong to another socket: the listener is never
+    // closed, and `OnlyClient` removes a client's number before the client is closed.
     unsafe { libc::shutdown(descriptor, how) };
 }
 

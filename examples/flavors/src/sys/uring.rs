@@ -12,15 +12,15 @@
 //! ```
 //!
 //! Invariant R1: from the push of an entry until its completion is taken from the completion queue,
-//! the memory and the socket of the entry are in `in_flight` and are not accessed. The table can grow
-//! meanwhile, because moving a vector does not move its bytes.
+//! the memory and the socket of the entry are in `in_flight` and are not accessed. The table can
+//! grow meanwhile, because moving a vector does not move its bytes.
 //!
-//! Because of R1, dropping a future cannot cancel a read here, as it can with epoll: the kernel would
-//! write into memory that is used for something else. For the same reason a ring that is dropped with
-//! operations in flight leaks their buffers. The process is ending then.
+//! Because of R1, dropping a future cannot cancel a read here, as it can with epoll: the kernel
+//! would write into memory that is used for something else. For the same reason a ring that is
+//! dropped with operations in flight leaks their buffers. The process is ending then.
 //!
-//! Called by `models::completion`. See io_uring(7), io_uring_enter(2). The interface follows the owned
-//! buffers of compio and tokio-uring.
+//! Called by `models::completion`. See io_uring(7), io_uring_enter(2). The interface follows the
+//! owned buffers of compio and tokio-uring.
 
 use std::collections::HashMap;
 use std::io;
@@ -71,8 +71,8 @@ impl Ring {
     /// `ENOSYS` from kernels without io_uring, `EPERM` where it is forbidden (io_uring_disabled,
     /// seccomp in containers).
     pub(crate) fn new() -> io::Result<Ring> {
-        // Since Linux 6.1: only one thread submits, and the kernel defers its work until that thread
-        // waits, which interrupts it less often. Older kernels return `EINVAL`.
+        // Since Linux 6.1: only one thread submits, and the kernel defers its work until that
+        // thread waits, which interrupts it less often. Older kernels return `EINVAL`.
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -197,8 +197,9 @@ impl Ring {
         let entry = entry.user_data(id);
         loop {
             // SAFETY: the memory of the entry is in `in_flight` until the completion has been taken
-            // (R1): it was inserted above, only `next` removes it, and `drop` leaks it. The descriptor
-            // is open as long: its owner is in `in_flight` too, or is the listener, which is `'static`.
+            // (R1): it was inserted above, only `next` removes it, and `drop` leaks it. The
+            // descriptor is open as long: its owner is in `in_flight` too, or is the listener,
+            // which is `'static`.
             match unsafe { self.ring.submission().push(&entry) } {
                 Ok(()) => return Ok(()),
                 // The queue is full. Submitting its entries empties it.

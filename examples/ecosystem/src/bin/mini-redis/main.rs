@@ -5,9 +5,9 @@
 //! redis-cli -p 6380 set greeting hello              # in a second terminal; then: get greeting
 //! ```
 //!
-//! A protocol takes a parser (`resp`), a buffer, reads and writes. redis-protocol works on byte slices
-//! and needs no feature of `wakeful-net`. Everything has a limit: the size of a command, the replies
-//! that a client has not read yet, and the size of the store.
+//! A protocol takes a parser (`resp`), a buffer, reads and writes. redis-protocol works on byte
+//! slices and needs no feature of `wakeful-net`. Everything has a limit: the size of a command, the
+//! replies that a client has not read yet, and the size of the store.
 
 mod resp;
 mod store;
@@ -21,8 +21,8 @@ use store::Store;
 use wakeful_ecosystem::{ConnectionResult, serve};
 use wakeful_net::TcpStream;
 
-/// Size of collected replies after which they are written. Collecting makes a pipeline cost one write
-/// instead of one per command. The last reply can exceed the limit.
+/// Size of collected replies after which they are written. Collecting makes a pipeline cost one
+/// write instead of one per command. The last reply can exceed the limit.
 const REPLIES_PER_WRITE: usize = 64 * 1024;
 
 fn main() -> ExitCode {

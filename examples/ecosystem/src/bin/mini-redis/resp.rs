@@ -9,12 +9,12 @@
 //! here, because the crate does not do them:
 //!
 //! - **Limits.** The crate's decoder has none and recurses into nested arrays: `*1\r\n` repeated
-//!   100,000 times overflows the stack (version 6.0.0). So the array itself is decoded here, and each
-//!   element has to be a bulk string whose length is within the limit.
+//!   100,000 times overflows the stack (version 6.0.0). So the array itself is decoded here, and
+//!   each element has to be a bulk string whose length is within the limit.
 //! - **Inline commands.** They are not RESP frames.
 //!
-//! An incomplete command is decoded again from its beginning when more bytes have arrived. The limits
-//! keep that cheap, because only the lines with lengths are searched.
+//! An incomplete command is decoded again from its beginning when more bytes have arrived. The
+//! limits keep that cheap, because only the lines with lengths are searched.
 
 use redis_protocol::error::RedisProtocolError;
 use redis_protocol::resp2::decode::decode_range;
@@ -154,7 +154,8 @@ pub(crate) fn error(text: impl std::fmt::Display) -> Reply {
     Reply::Error(format!("ERR {text}"))
 }
 
-/// Returns client text for an error reply, which is one line: shortened, without control characters.
+/// Returns client text for an error reply, which is one line: shortened, without control
+/// characters.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .take(64)
