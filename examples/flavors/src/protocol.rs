@@ -5,7 +5,7 @@
 //! ```text
 //!   length: u32, little-endian    payload: protobuf      footer: 40 45 4f 46 40, "@EOF@"
 //! +----------------------------+----------------------+--------------------------------+
-//! |    length of what follows  |  length - 5 bytes    |            5 bytes             |
+//! |    length of the rest      |  length - 5 bytes    |            5 bytes             |
 //! +----------------------------+----------------------+--------------------------------+
 //! ```
 //!

@@ -115,7 +115,7 @@ print(len(done))
 
 #[test]
 fn the_next_client_is_served_after_others_disconnected_in_the_handshake_or_after_it() {
-    let (server, certificate) = start("vanish");
+    let (server, certificate) = start("disconnect");
     server.disconnect_after(b"");
     // The header of a record with a ClientHello, and the first bytes of the ClientHello.
     server.disconnect_after(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03half");

@@ -54,9 +54,9 @@ pub(crate) struct Times {
 struct Tally {
     counts: Cell<bool>,
     stop: Cell<bool>,
-    /// Clients that have had their first answer.
+    /// Number of clients with a first answer.
     begun: Cell<usize>,
-    /// Clients that have had one while it counted.
+    /// Number of clients with an answer during the measurement.
     served: Cell<usize>,
     wrong: Cell<u64>,
     /// Nanoseconds of each request in the measurement.

@@ -121,7 +121,7 @@ fn machine(found: &Comparison) -> String {
     text
 }
 
-/// Returns a table of models by loads. A cell without a value says how many clients were served.
+/// Returns a table of models by loads. A cell without a value has the number of served clients.
 fn grid(
     found: &Comparison,
     belongs: impl Fn(&Cell) -> bool,
@@ -136,7 +136,7 @@ fn grid(
         .flatten()
         .map(|cell| Load {
             clients: cell.clients,
-            // The text above the table says it.
+            // Stated in the text above the table.
             slow_reader: false,
             idle_clients: cell.idle_clients,
         })

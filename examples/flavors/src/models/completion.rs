@@ -196,7 +196,7 @@ enum Wait {
 
 /// State of a client.
 struct Client {
-    /// Shared with the operation in flight, so that its descriptor number is not reused meanwhile.
+    /// Shared with the operation in flight, so that its descriptor number is not reused until it completes.
     stream: Rc<TcpStream>,
     peer: SocketAddr,
     decoder: Decoder,

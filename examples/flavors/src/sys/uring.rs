@@ -13,7 +13,7 @@
 //!
 //! Invariant R1: from the push of an entry until its completion is taken from the completion queue,
 //! the memory and the socket of the entry are in `in_flight` and are not accessed. The table can
-//! grow meanwhile, because moving a vector does not move its bytes.
+//! grow during that time, because moving a vector does not move its bytes.
 //!
 //! Because of R1, dropping a future cannot cancel a read here, as it can with epoll: the kernel
 //! would write into memory that is used for something else. For the same reason a ring that is

@@ -1,7 +1,7 @@
 //! The plots, as SVG: line plots over the number of clients ([`lines`]), and bar plots ([`bars`]).
 //!
 //! Each model has the same color and mark in all plots. A line plot has points only where every
-//! client was served; its legend says where a line ends early.
+//! client was served; its legend marks lines that end early.
 
 mod bars;
 mod lines;
