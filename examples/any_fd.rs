@@ -1,13 +1,13 @@
-//! Any descriptor that epoll can watch: here inotify, which tells what happens in a folder.
+//! Waits for any descriptor that epoll can watch: here inotify, which reports changes in a folder.
 //!
 //! ```text
 //! cargo run -p wakeful-examples --example any_fd -- /tmp
-//! touch /tmp/hello; mv /tmp/hello /tmp/goodbye; rm /tmp/goodbye     # in a second terminal
+//! touch /tmp/one; mv /tmp/one /tmp/two; rm /tmp/two                 # in a second terminal
 //! ```
 //!
-//! `AsyncFd` does the waiting and nothing else; the operation is yours. Give it a descriptor in
-//! non-blocking mode, and when the operation would block, let the guard know. `wakeful-net` is
-//! built on nothing more.
+//! `AsyncFd` only waits; the operation is up to the program. It takes a descriptor in non-blocking
+//! mode. When the operation would block, `try_io` clears the readiness. `wakeful-net` is built on
+//! `AsyncFd` alone.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -33,19 +33,19 @@ async fn watch(folder: &str) -> io::Result<()> {
     let mut events = Reader::new(inotify.get_ref(), &mut buffer);
     loop {
         let mut guard = inotify.readable().await?;
-        // Reads when its buffer is empty; then the kernel may say that there is no more.
+        // `next` calls read(2) when its buffer is empty, and that can fail with `EAGAIN`.
         match guard.try_io(|_fd| Ok(events.next()?)) {
             Ok(event) => {
                 let event = event?;
                 let name = event.file_name().map(|name| name.to_string_lossy());
-                // Escaped: a file may be named after what moves a terminal's cursor.
+                // Escaped, because a file name can contain terminal control sequences.
                 println!(
                     "{:?} {}",
                     event.events(),
                     name.unwrap_or_default().escape_debug()
                 );
             }
-            // Now the guard knows, and the next `readable` waits for the kernel.
+            // `try_io` has cleared the readiness: the next `readable` waits for a new event.
             Err(_would_block) => {}
         }
     }

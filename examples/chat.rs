@@ -1,16 +1,16 @@
-//! A chat: what one client writes, all the others read. How to write to a connection from
-//! elsewhere.
+//! A chat: each line of a client is sent to all other clients. Shows how to write to a connection
+//! from another task.
 //!
 //! ```text
 //! cargo run -p wakeful-examples --example chat
-//! nc 127.0.0.1 8080                               # in two more terminals; the first line is a name
+//! nc 127.0.0.1 8080                        # in two more terminals; the first line is a name
 //! ```
 //!
 //! Each client has a task that does two things at once: it reads the client's lines, and it writes
-//! what comes out of the client's channel. Whoever has something for a client puts it into that
-//! channel and never waits for the client. The channel (`async-channel`) is bounded: a client that
-//! does not read fills it up and is put out, and nobody else notices. All of it lives on one thread,
-//! so the table of clients needs no lock.
+//! the lines from the client's channel. Other tasks send to that channel and never wait for the
+//! client. The channel (`async-channel`) is bounded: a client that does not read fills it and is
+//! disconnected, without delay for the other clients. All tasks run on one thread, so the table of
+//! clients needs no lock.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -26,15 +26,15 @@ use wakeful::time::sleep;
 use wakeful_examples::{address, finish};
 use wakeful_net::{TcpListener, TcpStream};
 
-/// Lines that may wait for a slow client.
-const LINES_WAITING: usize = 128;
-/// The longest line.
-const LINE_BYTES: usize = 1024;
+/// Capacity of a client's channel, in lines.
+const QUEUED_LINES: usize = 128;
+/// Maximum length of a line.
+const MAX_LINE_BYTES: usize = 1024;
 
-/// A line on its way to many clients, shared by them.
+/// A line to send, shared by all channels that hold it.
 type Line = Rc<str>;
 
-/// Who is here.
+/// The connected clients.
 #[derive(Default)]
 struct Room {
     clients: RefCell<BTreeMap<SocketAddr, Client>>,
@@ -58,12 +58,12 @@ async fn serve() -> io::Result<()> {
             Ok((stream, peer)) => {
                 let room = Rc::clone(&room);
                 drop(wakeful::spawn(async move {
-                    if let Err(error) = visit(Rc::new(stream), peer, &room).await {
+                    if let Err(error) = handle_client(Rc::new(stream), peer, &room).await {
                         eprintln!("{peer}: {error}");
                     }
                 }));
             }
-            // Out of descriptors, most likely: the clients wait, and so do we.
+            // Most likely out of descriptors: the next attempt comes after a pause.
             Err(error) => {
                 eprintln!("accept: {error}");
                 sleep(Duration::from_millis(100)).await;
@@ -72,34 +72,34 @@ async fn serve() -> io::Result<()> {
     }
 }
 
-/// A client's stay, from its name to its end.
-async fn visit(stream: Rc<TcpStream>, peer: SocketAddr, room: &Room) -> io::Result<()> {
+/// Serves a client from its name to its disconnect.
+async fn handle_client(stream: Rc<TcpStream>, peer: SocketAddr, room: &Room) -> io::Result<()> {
     let mut unread = Vec::new();
     let Some(name) = read_line(&stream, &mut unread).await? else {
         return Ok(());
     };
-    let (lines, waiting) = async_channel::bounded(LINES_WAITING);
+    let (lines, queued) = async_channel::bounded(QUEUED_LINES);
     let client = Client {
         lines,
         stream: Rc::clone(&stream),
     };
     room.clients.borrow_mut().insert(peer, client);
-    room.broadcast(peer, &format!("* {name} is here"));
-    // Whichever ends first ends the other: nothing is written to a client that has left.
+    room.broadcast(peer, &format!("* {name} joined"));
+    // `or` drops the other future when one completes: no line is written after the client's end.
     let outcome = or(
         read_lines(&stream, &mut unread, |line| {
             room.broadcast(peer, &format!("{name}: {line}"));
         }),
-        write_lines(&stream, waiting),
+        write_lines(&stream, queued),
     )
     .await;
     room.clients.borrow_mut().remove(&peer);
-    room.broadcast(peer, &format!("* {name} has left"));
+    room.broadcast(peer, &format!("* {name} left"));
     outcome
 }
 
 impl Room {
-    /// Gives a line to everybody but its author. Never waits.
+    /// Sends a line to all clients except its author. Never waits.
     fn broadcast(&self, from: SocketAddr, line: &str) {
         println!("{line}");
         let line: Line = format!("{line}\n").into();
@@ -110,37 +110,38 @@ impl Room {
             .filter(|(peer, _)| **peer != from)
         {
             if client.lines.try_send(Rc::clone(&line)).is_err() {
-                // Too slow. Its task sees the end of the stream, and takes it off the table.
-                eprintln!("{peer} does not read, and is put out");
+                // Its channel is full. Its task sees the end of the stream and removes the client.
+                eprintln!("{peer}: disconnected: its queue of {QUEUED_LINES} lines is full");
                 client.stream.shutdown_now(Shutdown::Both).ok();
             }
         }
     }
 }
 
-/// Reads a client's lines until it leaves.
+/// Calls `on_line` for each line of a client, until the end of its stream.
 async fn read_lines(
     stream: &TcpStream,
     unread: &mut Vec<u8>,
-    say: impl Fn(String),
+    on_line: impl Fn(String),
 ) -> io::Result<()> {
     while let Some(line) = read_line(stream, unread).await? {
-        say(line);
+        on_line(line);
     }
     Ok(())
 }
 
-/// The next line without its end, in printable form; `None` at the end of the stream.
+/// Returns the next line without its end and without control characters, or `None` at the end of
+/// the stream.
 async fn read_line(stream: &TcpStream, unread: &mut Vec<u8>) -> io::Result<Option<String>> {
     loop {
         if let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = unread.drain(..=end).collect();
             let text = String::from_utf8_lossy(line.trim_ascii_end());
-            // Control characters would act on the terminals of the others.
+            // Control characters would act on the terminals of the other clients.
             return Ok(Some(text.chars().filter(|c| !c.is_control()).collect()));
         }
-        if unread.len() > LINE_BYTES {
-            let message = format!("a line of more than {LINE_BYTES} bytes");
+        if unread.len() > MAX_LINE_BYTES {
+            let message = format!("read line: longer than {MAX_LINE_BYTES} bytes");
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         let mut buffer = [0; 512];
@@ -152,7 +153,7 @@ async fn read_line(stream: &TcpStream, unread: &mut Vec<u8>) -> io::Result<Optio
     }
 }
 
-/// Writes what comes out of the channel.
+/// Writes all lines from the channel to a client.
 async fn write_lines(stream: &TcpStream, lines: Receiver<Line>) -> io::Result<()> {
     while let Ok(line) = lines.recv().await {
         stream.write_all(line.as_bytes()).await?;

@@ -1,4 +1,4 @@
-//! The smallest server worth having: whatever a client sends comes back.
+//! A minimal server: it sends back all bytes that a client sends.
 //!
 //! ```text
 //! cargo run -p wakeful-examples --example echo
@@ -6,8 +6,9 @@
 //! cargo run -p wakeful-examples --example echo -- "[::1]:7777"     # another address
 //! ```
 //!
-//! A task per connection, in plain `async` code; Ctrl-C lets them finish. For the limits, signals and log of a real server
-//! see the program `echo-server`, which is written in the same way.
+//! Each connection has a task, written as plain `async` code. On Ctrl-C the server stops accepting
+//! and waits for the tasks to finish. The program `echo-server` adds the limits, signals and log of
+//! a production server, in the same style.
 
 use std::io;
 use std::process::ExitCode;
@@ -27,17 +28,17 @@ async fn run() -> io::Result<()> {
         Ok(bytes) => println!("{peer}: {bytes} bytes"),
         Err(error) => eprintln!("{peer}: {error}"),
     })
-    // Out of descriptors, most likely: the clients wait, and so does the server.
+    // Most likely out of descriptors: `serve` pauses and tries again, and the clients wait.
     .on_accept_error(|error| eprintln!("accept: {error}"))
     .with_graceful_shutdown(ctrl_c())
     .await?;
     if cut_off > 0 {
-        eprintln!("cut off in the middle of something: {cut_off}");
+        eprintln!("shutdown timeout: {cut_off} connections closed early");
     }
     Ok(())
 }
 
-/// Sends everything back until the client has finished; returns how much that was.
+/// Sends everything back until the end of the stream and returns the number of bytes.
 async fn echo(stream: TcpStream) -> io::Result<u64> {
     let mut buffer = vec![0; 16 * 1024];
     let mut bytes = 0;

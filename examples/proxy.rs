@@ -1,20 +1,20 @@
-//! A TCP relay: every client is connected to another server, and bytes go both ways.
+//! A TCP proxy: connects each client to a target server and copies bytes in both directions.
 //!
 //! ```text
-//! cargo run -p wakeful-examples --example echo                     # the server behind it
+//! cargo run -p wakeful-examples --example echo                     # the target server
 //! cargo run -p wakeful-examples --example proxy -- 127.0.0.1:8081 127.0.0.1:8080
 //! nc 127.0.0.1 8081
 //! ```
 //!
-//! Three things are easy to get wrong. The first two are done by `wakeful::io::copy_bidirectional`:
+//! A proxy has to get three things right. `wakeful::io::copy_bidirectional` does the first two:
 //!
-//! - **Half close.** When one side has finished sending, the other is told so, and may still answer:
-//!   the two directions end independently.
-//! - **Backpressure.** A direction reads no more before it has written what it read. When one side is
-//!   slow, the other is slowed down by TCP itself, and the proxy holds one buffer at most per direction,
-//!   however much is sent; while nothing is sent, none.
-//! - **Failure.** When one side breaks off, the other gets a reset, not the end of the stream, which
-//!   would say that this was all there is.
+//! - **Half close.** The end of one side's stream is passed on to the other side, which can still
+//!   answer: the two directions end independently.
+//! - **Backpressure.** A direction does not read until it has written the bytes of its last read.
+//!   When one side is slow, TCP slows down the other. The proxy holds at most one buffer per
+//!   direction, for any amount of data, and none while no data is in transit.
+//! - **Failure.** When one side fails, the other gets a reset. The end of the stream would mean
+//!   that the data is complete.
 
 use std::io;
 use std::process::ExitCode;
@@ -25,8 +25,8 @@ use wakeful::time::sleep;
 use wakeful_examples::{address, finish};
 use wakeful_net::{TcpListener, TcpStream};
 
-/// How long a target may take to answer a connect.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Time limit of a connect to the target.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     finish(wakeful::block_on(serve()))
@@ -42,12 +42,14 @@ async fn serve() -> io::Result<()> {
                 let target = target.clone();
                 drop(wakeful::spawn(async move {
                     match relay(&client, &target).await {
-                        Ok((sent, received)) => println!("{peer}: {sent} there, {received} back"),
+                        Ok((sent, received)) => {
+                            println!("{peer}: {sent} sent, {received} received")
+                        }
                         Err(error) => eprintln!("{peer}: {error}"),
                     }
                 }));
             }
-            // Out of descriptors, most likely: the clients wait, and so do we.
+            // Most likely out of descriptors: the next attempt comes after a pause.
             Err(error) => {
                 eprintln!("accept: {error}");
                 sleep(Duration::from_millis(100)).await;
@@ -56,12 +58,14 @@ async fn serve() -> io::Result<()> {
     }
 }
 
-/// Connects a client with the target until both directions have ended, or one has failed.
+/// Connects to the target and copies until both directions have ended or one has failed.
+///
+/// Returns the numbers of bytes sent to the target and received from it.
 async fn relay(client: &TcpStream, target: &str) -> io::Result<(u64, u64)> {
-    let server = TcpStream::connect_timeout(target, CONNECT_LIMIT)
+    let server = TcpStream::connect_timeout(target, CONNECT_TIMEOUT)
         .await
         .inspect_err(|_| reset_when_closed(client))?;
-    // Small packets are passed on as they come; whoever sent them did not want to wait.
+    // Passes small packets on at once: the sender did not delay them either.
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     copy_bidirectional(&mut &*client, &mut &server)
@@ -72,7 +76,8 @@ async fn relay(client: &TcpStream, target: &str) -> io::Result<(u64, u64)> {
         })
 }
 
+/// Makes the coming close send a reset.
 fn reset_when_closed(stream: &TcpStream) {
-    // Whatever is wrong with the stream, it is about to be closed.
+    // An error can be ignored: the stream is closed in any case.
     stream.set_zero_linger().ok();
 }

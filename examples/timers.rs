@@ -1,12 +1,12 @@
-//! Waiting for time to pass: `sleep`, `interval` and `timeout`, and several of them at once.
+//! Timers: `sleep`, `interval` and `timeout`, and several of them at once.
 //!
 //! ```text
 //! cargo run -p wakeful-examples --example timers
-//! cargo run -p wakeful-examples --example timers -- paused     # the same, in no time
+//! cargo run -p wakeful-examples --example timers -- paused     # the same, without real waiting
 //! ```
 //!
-//! With a paused clock, time jumps to the next deadline whenever there is nothing else to do. That
-//! is how one tests code that waits for hours.
+//! A paused clock jumps to the next deadline whenever no task can run. Tests of code that waits for
+//! hours use it.
 
 use std::future::pending;
 use std::io;
@@ -28,15 +28,15 @@ fn run(paused: bool) -> io::Result<()> {
     let runtime = Builder::new().start_paused(paused).build()?;
     runtime.block_on(async {
         let start = Instant::now();
-        let say = move |what: &str| println!("{:.2} s: {what}", start.elapsed().as_secs_f64());
+        let log = move |what: &str| println!("{:.2} s: {what}", start.elapsed().as_secs_f64());
 
-        // Three tasks that sleep at the same time take as long as the longest of them.
+        // Three tasks that sleep at the same time take as long as the longest sleep.
         let sleepers: Vec<_> = [3, 1, 2]
             .into_iter()
             .map(|n| {
                 wakeful::spawn(async move {
                     sleep(n * SECOND / 10).await;
-                    say(&format!("sleeper {n} is awake"));
+                    log(&format!("sleeper {n} is awake"));
                 })
             })
             .collect();
@@ -44,20 +44,20 @@ fn run(paused: bool) -> io::Result<()> {
             sleeper.await?;
         }
 
-        // What never ends, given an end.
+        // A future that never completes, with a time limit.
         if timeout(SECOND / 10, pending::<()>()).await.is_err() {
-            say("waited long enough");
+            log("timeout elapsed");
         }
 
-        // Dropping a future cancels it, and its timer with it: nothing wakes up later.
+        // Dropping a future cancels it and removes its timer: no wake follows.
         drop(sleep(3600 * SECOND));
 
-        // A beat that keeps its rhythm. The second round takes too long, so one tick is missed.
-        let mut beat = interval(SECOND / 10);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        // The second round takes longer than the period, so one tick is skipped.
+        let mut ticks = interval(SECOND / 10);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         for round in 1..=4 {
-            beat.tick().await;
-            say(&format!("tick {round}"));
+            ticks.tick().await;
+            log(&format!("tick {round}"));
             if round == 2 {
                 sleep(SECOND * 15 / 100).await;
             }

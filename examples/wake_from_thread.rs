@@ -1,15 +1,14 @@
-//! A future of one's own, woken by another thread.
+//! A hand-written future, woken by another thread.
 //!
 //! ```text
 //! cargo run -p wakeful-examples --example wake_from_thread
 //! ```
 //!
-//! A future is polled when it is woken, and only then. So whoever makes it ready has to wake it, and
-//! the waker is the whole of the contract between the two: it can be cloned, sent to any thread and
-//! called at any time, even after the task or its runtime has ended. Wakeful's wakers can do that
-//! without a reference count, because they are numbers: the program prints one, and its `data` is
-//! the task's generation, the runtime's place and the task's slot in one word (all ones stand for
-//! the root future, which has no slot).
+//! A future is polled only after it has been woken. The code that makes it ready therefore has to
+//! call its waker. A waker can be cloned, sent to any thread and called at any time, even after the
+//! task or its runtime has ended. Wakeful's wakers need no reference count for this, because they
+//! are numbers. The program prints one: its `data` holds the task's generation, the index of the
+//! runtime and the task's slot in one word. All ones stand for the root future, which has no slot.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,14 +17,14 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
-/// What the two threads share.
+/// State shared by the two threads.
 #[derive(Default)]
 struct Shared {
     answer: Option<u32>,
     waker: Option<Waker>,
 }
 
-/// Ready when the thread has found the answer.
+/// Completes when the thread has stored the answer.
 struct Answer {
     shared: Arc<Mutex<Shared>>,
 }
@@ -38,8 +37,8 @@ impl Future for Answer {
         match shared.answer {
             Some(answer) => Poll::Ready(answer),
             None => {
-                println!("not yet; whoever knows, call {:?}", cx.waker());
-                // The last waker counts: the task may have moved since the poll before.
+                println!("pending: stored {:?}", cx.waker());
+                // Each poll replaces the waker: the future can have moved to another task.
                 shared.waker = Some(cx.waker().clone());
                 Poll::Pending
             }
@@ -47,16 +46,16 @@ impl Future for Answer {
     }
 }
 
-/// Starts a thread that thinks for a while.
-fn ask_a_thread() -> Answer {
+/// Starts a thread that stores the answer after 200 ms.
+fn compute_on_a_thread() -> Answer {
     let shared = Arc::new(Mutex::new(Shared::default()));
-    let of_thread = Arc::clone(&shared);
+    let thread_shared = Arc::clone(&shared);
     thread::spawn(move || {
         thread::sleep(Duration::from_millis(200));
-        let mut shared = of_thread.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shared = thread_shared.lock().unwrap_or_else(PoisonError::into_inner);
         shared.answer = Some(42);
         let waker = shared.waker.take();
-        // Not under the lock: a waker is foreign code.
+        // `wake` is called without the lock, because a waker can run user code.
         drop(shared);
         if let Some(waker) = waker {
             waker.wake();
@@ -67,9 +66,9 @@ fn ask_a_thread() -> Answer {
 
 fn main() {
     let answer = wakeful::block_on(async {
-        let answer = ask_a_thread().await;
+        let answer = compute_on_a_thread().await;
         let metrics = wakeful::metrics();
-        println!("wakes by other threads: {}", metrics.wakes_by_thread);
+        println!("wakes from other threads: {}", metrics.wakes_by_thread);
         answer
     });
     println!("the answer is {answer}");

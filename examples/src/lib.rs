@@ -1,12 +1,12 @@
-//! What the example programs share: how they take an address, and how they end.
+//! Shared by the example programs: reading an address argument, and the exit code.
 //!
-//! The programs themselves are the files beside this folder; each begins with the commands to try
+//! The programs themselves are the files in the parent folder. Each begins with the commands to try
 //! it.
 
 use std::io;
 use std::process::ExitCode;
 
-/// The address given as the program's `n`th argument (from 1), or else `default`.
+/// Returns the program's `n`th argument (counted from 1), or `default` if it is missing.
 #[must_use]
 pub fn address(n: usize, default: &str) -> String {
     std::env::args()
@@ -14,8 +14,9 @@ pub fn address(n: usize, default: &str) -> String {
         .unwrap_or_else(|| default.to_owned())
 }
 
-/// What `main` returns: an error is said in one line of plain words, where `main` itself would print
-/// it with all its fields.
+/// Converts the outcome of a program to its exit code and prints an error in one line.
+///
+/// An error returned from `main` itself would be printed in its `Debug` form, with all its fields.
 #[must_use]
 pub fn finish(outcome: io::Result<()>) -> ExitCode {
     match outcome {

@@ -1,4 +1,4 @@
-//! What the programs share: an address from the command line, a task for each connection, and an end.
+//! Shared by the programs: the address argument, a task for each connection, graceful shutdown.
 
 use std::error::Error;
 use std::io;
@@ -8,19 +8,22 @@ use std::time::Duration;
 use wakeful::signal;
 use wakeful_net::{TcpListener, TcpStream};
 
-/// How many clients are served at once; more wait until one has left.
-const CONNECTIONS: usize = 1000;
+/// Maximum number of open connections. Further clients wait until one has closed.
+const MAX_CONNECTIONS: usize = 1000;
 
-/// How long they have to finish after Ctrl-C.
-const GRACE: Duration = Duration::from_secs(3);
+/// Time that open connections have after Ctrl-C.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What a connection may end with: any error, which is printed and concerns nobody else.
-pub type Ended = Result<(), Box<dyn Error + Send + Sync>>;
+/// Outcome of a connection. An error is printed and does not affect other connections.
+pub type ConnectionResult = Result<(), Box<dyn Error + Send + Sync>>;
 
-/// Serves on the address that the command line gives, or on `default`, until Ctrl-C.
+/// Listens on the address from the command line, or on `default`, and serves until Ctrl-C.
 ///
-/// `handle` is called in a task of its own for each connection; nothing of it has to be `Send`.
-pub fn serve(default: &str, handle: impl AsyncFn(TcpStream) -> Ended + 'static) -> ExitCode {
+/// `handle` runs in a separate task for each connection and does not have to be `Send`.
+pub fn serve(
+    default: &str,
+    handle: impl AsyncFn(TcpStream) -> ConnectionResult + 'static,
+) -> ExitCode {
     let address = std::env::args().nth(1);
     let address = address.unwrap_or_else(|| default.to_owned());
     match wakeful::block_on(listen(&address, handle)) {
@@ -34,28 +37,28 @@ pub fn serve(default: &str, handle: impl AsyncFn(TcpStream) -> Ended + 'static) 
 
 async fn listen(
     address: &str,
-    handle: impl AsyncFn(TcpStream) -> Ended + 'static,
+    handle: impl AsyncFn(TcpStream) -> ConnectionResult + 'static,
 ) -> io::Result<()> {
     let listener = TcpListener::bind(address).await?;
     println!("listening on {}", listener.local_addr()?);
     let server = wakeful_net::serve(listener, async move |stream: TcpStream, peer| {
-        let ended = async {
-            // Answers are written whole: waiting to fill a segment would only delay them.
+        let outcome = async {
+            // Replies are written in one piece: Nagle's algorithm would only delay them.
             stream.set_nodelay(true)?;
             handle(stream).await
         };
-        if let Err(error) = ended.await {
+        if let Err(error) = outcome.await {
             eprintln!("{peer}: {error}");
         }
     });
     let server = server
-        .max_connections(CONNECTIONS)
-        .on_accept_error(|error| eprintln!("clients have to wait: {error}"))
+        .max_connections(MAX_CONNECTIONS)
+        .on_accept_error(|error| eprintln!("accept: {error}; retrying"))
         .with_graceful_shutdown(signal::ctrl_c())
-        .shutdown_timeout(GRACE);
+        .shutdown_timeout(SHUTDOWN_TIMEOUT);
     let cut_off = server.await?;
     if cut_off > 0 {
-        eprintln!("{cut_off} connections were cut off");
+        eprintln!("shutdown timeout: {cut_off} connections closed early");
     }
     Ok(())
 }

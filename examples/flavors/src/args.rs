@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::protocol::{FOOTER, FRAME_LIMIT, LARGEST_FRAME_LIMIT};
 
-/// One key/value server on six I/O models, and their comparison.
+/// A key/value server on six I/O models, and their comparison.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub(crate) struct Args {
@@ -28,14 +28,14 @@ pub(crate) enum Command {
         #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDR")]
         connect: SocketAddr,
     },
-    /// Prints the value of a key; status 1 when there is none.
+    /// Prints the value of a key. Exits with status 1 if the key has no value.
     Get {
         key: String,
         /// The server's address.
         #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDR")]
         connect: SocketAddr,
     },
-    /// Starts every model, loads it, measures it; writes a table, plots and the raw numbers.
+    /// Starts and measures every model under load; writes a table, plots and the raw numbers.
     Compare(Compare),
 }
 
@@ -44,17 +44,17 @@ pub(crate) struct Serve {
     /// How the server waits.
     #[arg(long)]
     pub(crate) model: Model,
-    /// Where it listens; port 0 takes any free one.
+    /// Address to listen on; port 0 selects a free port.
     #[arg(long, default_value = "127.0.0.1:8081", value_name = "ADDR")]
     pub(crate) bind: SocketAddr,
-    /// The largest length that a frame may announce.
+    /// Maximum length of a frame.
     #[arg(long, default_value_t = FRAME_LIMIT, value_name = "BYTES", value_parser = frame_limit)]
     pub(crate) max_frame: usize,
-    /// When epoll reports a client again (event-loop only).
+    /// Trigger mode of epoll (event-loop only).
     #[arg(long, default_value_t = Trigger::Level)]
     pub(crate) trigger: Trigger,
-    /// Past so many clients, accepting waits (threads only).
-    #[arg(long, default_value_t = 4096, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Maximum number of client threads; further clients wait (threads only).
+    #[arg(long, default_value_t = 4096, value_name = "N", value_parser = max_threads())]
     pub(crate) max_threads: u32,
 }
 
@@ -65,22 +65,22 @@ pub(crate) enum Model {
     Blocking,
     /// A thread per client.
     Threads,
-    /// One thread that never waits but asks again, one client at a time.
+    /// One thread that retries without waiting, one client at a time.
     BusyWait,
-    /// One thread on epoll, a state machine per client.
+    /// One thread on epoll with a state machine per client.
     EventLoop,
-    /// One thread on Wakeful, a task per client.
+    /// One thread on Wakeful with a task per client.
     Async,
     /// One thread on io_uring.
     Completion,
 }
 
-/// When epoll reports a descriptor.
+/// Trigger mode of epoll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Trigger {
-    /// For as long as it is ready.
+    /// Events for as long as a descriptor is ready.
     Level,
-    /// Each time it becomes ready.
+    /// An event each time a descriptor becomes ready.
     Edge,
 }
 
@@ -108,25 +108,29 @@ impl fmt::Display for Trigger {
 
 #[derive(Debug, Parser)]
 pub(crate) struct Compare {
-    /// Where the table, the plots and the raw numbers go.
+    /// Folder for the table, the plots and the raw numbers.
     #[arg(long, default_value = "target/flavors", value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Few and short measurements, to see that it works: the numbers mean little.
+    /// Takes few and short measurements, as a smoke test: the numbers mean little.
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Only these models.
+    /// Measures only these models.
     #[arg(long, value_delimiter = ',', value_name = "MODEL,...")]
     pub(crate) models: Vec<Model>,
-    /// Also puts the results into this page, between its two marker lines, and the plots into the
-    /// folder `flavors` beside it.
+    /// Also writes the results into this page, between its two marker lines, and the plots into the
+    /// folder `flavors` next to it.
     #[arg(long, value_name = "PAGE")]
     pub(crate) publish: Option<PathBuf>,
-    /// A remark that stands with the published results.
+    /// A remark to publish with the results.
     #[arg(long, value_name = "TEXT", requires = "publish")]
     pub(crate) remark: Option<String>,
-    /// Draws and writes from the raw numbers of an earlier run instead of measuring.
+    /// Uses the raw numbers of an earlier run instead of measuring.
     #[arg(long, value_name = "JSON")]
     pub(crate) from: Option<PathBuf>,
+}
+
+fn max_threads() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
 }
 
 fn frame_limit(text: &str) -> Result<usize, String> {
@@ -134,7 +138,7 @@ fn frame_limit(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(bytes) if allowed.contains(&bytes) => Ok(bytes),
         _ => Err(format!(
-            "a number from {} to {}",
+            "expected a number from {} to {}",
             allowed.start(),
             allowed.end()
         )),
@@ -148,12 +152,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_definition_is_valid() {
         Args::command().debug_assert();
     }
 
     #[test]
-    fn models_and_triggers_are_called_the_same_everywhere() {
+    fn models_and_triggers_are_displayed_as_their_arguments() {
         for model in Model::value_variants() {
             let name = model.to_possible_value().expect("none is hidden");
             assert_eq!(name.get_name(), model.to_string());
@@ -165,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_limit_holds_the_footer_and_leaves_room_for_the_answer() {
+    fn a_frame_limit_is_at_least_the_footer_and_at_most_a_gibibyte() {
         assert_eq!(frame_limit("5"), Ok(5));
         assert_eq!(frame_limit("1073741824"), Ok(1 << 30));
         for wrong in ["4", "-1", "1073741825", "x", ""] {

@@ -1,4 +1,4 @@
-//! `flavors put` and `flavors get`: the smallest client, one request on one connection.
+//! `flavors put` and `flavors get`: a minimal client, one request on one connection.
 
 use std::io::{self, IsTerminal, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use crate::protocol::{Decoder, Message, Status};
 
-/// How long to wait for a server: the models that serve one client at a time may never answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Time limit of each operation: models that serve one client at a time can leave it unanswered.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) fn put(server: SocketAddr, key: String, value: String) -> io::Result<ExitCode> {
     let answer = ask(server, &Message::put(key, value))?;
     if answer.status() != Status::Ok {
-        return Err(io::Error::other("the server could not store it"));
+        return Err(io::Error::other(format!("put to {server}: not stored")));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -25,7 +25,7 @@ pub(crate) fn get(server: SocketAddr, key: String) -> io::Result<ExitCode> {
     }
     let mut stdout = io::stdout().lock();
     if stdout.is_terminal() {
-        // Whatever others have stored, it does not act on this terminal.
+        // Escaped, because the value can contain terminal control sequences.
         writeln!(stdout, "{}", printable(&answer.value))?;
     } else {
         writeln!(stdout, "{}", answer.value)?;
@@ -36,17 +36,19 @@ pub(crate) fn get(server: SocketAddr, key: String) -> io::Result<ExitCode> {
 fn ask(server: SocketAddr, request: &Message) -> io::Result<Message> {
     let context = |error: io::Error| match error.kind() {
         io::ErrorKind::WouldBlock => {
-            let text = format!("{server}: no answer within {PATIENCE:?}; is it busy with another?");
+            let text = format!(
+                "{server}: no answer within {TIMEOUT:?}; the server can be busy with another client"
+            );
             io::Error::new(io::ErrorKind::TimedOut, text)
         }
         kind => io::Error::new(kind, format!("{server}: {error}")),
     };
-    let mut stream = TcpStream::connect_timeout(&server, PATIENCE).map_err(context)?;
+    let mut stream = TcpStream::connect_timeout(&server, TIMEOUT).map_err(context)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     stream.write_all(&request.to_frame()).map_err(context)?;
-    // What was stored fits into a frame, and so it comes back in one.
+    // No limit of its own: the server's limit holds for stored values.
     let mut decoder = Decoder::new(u32::MAX as usize);
     loop {
         if let Some(message) = decoder.next_message().map_err(io::Error::other)? {
@@ -54,7 +56,7 @@ fn ask(server: SocketAddr, request: &Message) -> io::Result<Message> {
         }
         match stream.read(decoder.room()).map_err(context)? {
             0 => {
-                let text = format!("{server}: it closed the connection without an answer");
+                let text = format!("{server}: connection closed without an answer");
                 return Err(io::Error::new(io::ErrorKind::UnexpectedEof, text));
             }
             n => decoder.filled(n),
@@ -62,6 +64,7 @@ fn ask(server: SocketAddr, request: &Message) -> io::Result<Message> {
     }
 }
 
+/// Escapes control characters except newline and tab.
 fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {

@@ -1,7 +1,7 @@
-//! How connections end, and how that is told: one line each, on stderr, without a byte of the peer's.
+//! Errors that end connections, and their log: one line each on stderr, without bytes of the peer.
 //!
-//! A client that leaves between two frames is not worth a line. Everything else is, whichever the
-//! model: `PEER: REASON; closed`.
+//! A client that disconnects between two frames is not logged. Every other end is logged by all
+//! models as `PEER: REASON; closed`.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -9,45 +9,46 @@ use std::net::SocketAddr;
 
 use crate::protocol::Malformed;
 
-/// Why a connection ended other than by the client's leave.
+/// Error that ends a connection.
 #[derive(Debug)]
-pub(crate) enum Broken {
-    /// It sent what is not the protocol.
+pub(crate) enum ConnectionError {
+    /// Bytes that violate the protocol.
     Malformed(Malformed),
-    /// An operation on it failed: its name, and the error.
+    /// Name of a failed operation, and its error.
     Io(&'static str, io::Error),
 }
 
-impl Broken {
-    /// For `map_err`: which operation it was.
-    pub(crate) fn during(operation: &'static str) -> impl FnOnce(io::Error) -> Broken {
-        move |error| Broken::Io(operation, error)
+impl ConnectionError {
+    /// Returns a function for `map_err` that adds the name of the operation.
+    pub(crate) fn io(operation: &'static str) -> impl FnOnce(io::Error) -> ConnectionError {
+        move |error| ConnectionError::Io(operation, error)
     }
 }
 
-impl From<Malformed> for Broken {
-    fn from(reason: Malformed) -> Broken {
-        Broken::Malformed(reason)
+impl From<Malformed> for ConnectionError {
+    fn from(reason: Malformed) -> ConnectionError {
+        ConnectionError::Malformed(reason)
     }
 }
 
-impl fmt::Display for Broken {
+impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Broken::Malformed(reason) => reason.fmt(f),
-            Broken::Io(operation, error) => write!(f, "{operation}: {error}"),
+            ConnectionError::Malformed(reason) => reason.fmt(f),
+            ConnectionError::Io(operation, error) => write!(f, "{operation}: {error}"),
         }
     }
 }
 
-/// Tells how a connection ended, if that is worth a line.
-pub(crate) fn report(peer: SocketAddr, outcome: &Result<(), Broken>) {
-    if let Err(broken) = outcome {
-        log(format_args!("{peer}: {broken}; closed"));
+/// Logs the outcome of a connection if it is an error.
+pub(crate) fn log_outcome(peer: SocketAddr, outcome: &Result<(), ConnectionError>) {
+    if let Err(error) = outcome {
+        log(format_args!("{peer}: {error}; closed"));
     }
 }
 
-/// Writes one line, in one piece. A log that cannot be written is no reason to stop serving.
+/// Writes a line to stderr with one write. Errors are ignored: the server keeps serving without a
+/// log.
 pub(crate) fn log(line: fmt::Arguments<'_>) {
     io::stderr()
         .lock()

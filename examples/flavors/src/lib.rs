@@ -1,20 +1,20 @@
-//! One key/value server, six I/O models, measured side by side.
+//! A key/value server on six I/O models, measured side by side.
 //!
 //! ```text
-//!                    args --> serve --------> models::blocking     one client at a time
-//!                              |              models::threads      a thread per client
-//!   protocol, store, end  <----+----------->  models::busy_wait    asks again and again
-//!   (the same for all)         |              models::event_loop   epoll, a state machine per client
-//!                              |              models::tasks        Wakeful: async, a task per client
-//!                              |              models::completion   io_uring: the kernel does it, and tells
-//!                            compare: starts each of them, loads it, measures, draws
+//!                  args --> serve -------> models::blocking     one client at a time
+//!                            |             models::threads      a thread per client
+//!   protocol, store, end <---+-----------> models::busy_wait    retries without waiting
+//!   (shared by all models)   |             models::event_loop   epoll, a state machine per client
+//!                            |             models::tasks        Wakeful: async, a task per client
+//!                            |             models::completion   io_uring: completed operations
+//!                          compare: starts each model, measures it under load, draws plots
 //! ```
 //!
-//! Every model takes the same steps, in the same words: *accept* a client, *answer* the whole frames
-//! that its [`Decoder`](protocol::Decoder) holds, *write* each answer, *read* into the decoder's room,
-//! and *end*. What differs between two models is how they wait; read two of them with `diff`.
+//! Every model takes the same steps under the same names: *accept* a client, *answer* the complete
+//! frames in its [`Decoder`](protocol::Decoder), *write* each answer, *read* into the decoder's
+//! spare room, and *end*. Two models differ only in how they wait: compare them with `diff`.
 //!
-//! `unsafe` stands in `sys`: what a signal handler does, and what io_uring is given.
+//! The module `sys` has the only `unsafe` code: the signal handlers and io_uring.
 
 #![deny(unsafe_code)]
 
@@ -28,7 +28,7 @@ mod serve;
 pub mod store;
 #[expect(
     unsafe_code,
-    reason = "signal handlers, and buffers lent to the kernel"
+    reason = "signal handlers, and buffers owned by the kernel during an operation"
 )]
 mod sys;
 

@@ -1,4 +1,4 @@
-//! The program `flavors`: see the library of the same name.
+//! The program `flavors`. The code is in the library of the same name.
 
 use std::process::ExitCode;
 

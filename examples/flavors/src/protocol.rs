@@ -1,75 +1,75 @@
-//! The wire format: frames around protobuf messages, and the buffer in which frames become whole.
+//! The wire format: frames around protobuf messages, and the buffer that collects their bytes.
 //!
-//! Used by every model and by the clients; knows nothing of sockets.
+//! Called by every model and by the clients. Does no I/O.
 //!
 //! ```text
 //!   length: u32, little-endian    payload: protobuf      footer: 40 45 4f 46 40, "@EOF@"
 //! +----------------------------+----------------------+--------------------------------+
-//! |    length of what follows  |  length - 5 bytes    |            5 bytes             |
+//! |    length of the rest      |  length - 5 bytes    |            5 bytes             |
 //! +----------------------------+----------------------+--------------------------------+
 //! ```
 //!
-//! The footer may occur inside a key or a value, so a frame ends where its length says, and the footer
-//! only confirms it. Bytes come in pieces of any size: what has arrived stays in the [`Decoder`] until
-//! a frame is whole.
+//! A key or a value can contain the footer. The length therefore determines the end of a frame, and
+//! the footer only confirms it. Bytes arrive in pieces of any size and stay in the [`Decoder`]
+//! until a frame is complete.
 //!
-//! The server reads straight into the decoder ([`Decoder::room`], then [`Decoder::filled`]). The buffer
-//! grows with what has arrived, by doubling, and never with what a length promises: whoever announces
-//! four gigabytes costs four kilobytes until they come.
+//! The server reads directly into the decoder ([`Decoder::room`], then [`Decoder::filled`]). The
+//! buffer doubles when it is full of received bytes. The length of a frame does not make it grow: a
+//! client that sends a length of four gigabytes costs four kilobytes until the bytes arrive.
 
 use std::fmt;
 
 use prost::Message as _;
 
-/// The five bytes at the end of each frame.
+/// Last five bytes of each frame.
 pub const FOOTER: [u8; 5] = *b"@EOF@";
 
-/// The largest length that a frame may announce, unless told.
+/// Default maximum length of a frame.
 pub const FRAME_LIMIT: usize = 4 << 20;
 
-/// The largest limit that may be set: with it, the answer to any request still fits the length's 32 bits.
+/// Largest limit that can be set. With it, the length of every answer fits into 32 bits.
 pub const LARGEST_FRAME_LIMIT: usize = 1 << 30;
 
-/// What `kind` says.
+/// Values of [`Message::kind`].
 pub mod kind {
-    /// Asks for the value of a key.
+    /// Request for the value of a key.
     pub const GET: u32 = 1;
-    /// Answers it.
+    /// Answer to [`GET`].
     pub const GET_RESPONSE: u32 = 2;
-    /// Stores a value under a key, and answers that.
+    /// Request to store a value under a key, and its answer.
     pub const PUT: u32 = 3;
 }
 
-/// How a request went.
+/// Outcome of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, prost::Enumeration)]
 #[repr(i32)]
 pub enum Status {
-    /// Well.
+    /// Success.
     Ok = 0,
-    /// There is no such key.
+    /// Key not found.
     NotOk = 1,
 }
 
-/// The one message of the protocol, for requests and answers. proto3: what has its default value is
-/// not sent.
+/// The message type of the protocol, for requests and answers. As in proto3, fields with their
+/// default value are not sent.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Message {
-    /// The key; the empty string is one, too.
+    /// The key. The empty string is a valid key.
     #[prost(string, tag = "1")]
     pub key: String,
     /// The value.
     #[prost(string, tag = "2")]
     pub value: String,
-    /// What the message asks or answers, see [`kind`].
+    /// Type of the request or answer, one of [`kind`].
     #[prost(uint32, tag = "3")]
     pub kind: u32,
-    /// How it went, in answers.
+    /// Outcome, in answers.
     #[prost(enumeration = "Status", tag = "4")]
     pub status: i32,
 }
 
 impl Message {
-    /// The request for a value.
+    /// Returns a request for a value.
     #[must_use]
     pub fn get(key: impl Into<String>) -> Message {
         Message {
@@ -79,7 +79,7 @@ impl Message {
         }
     }
 
-    /// The request to store a value.
+    /// Returns a request to store a value.
     #[must_use]
     pub fn put(key: impl Into<String>, value: impl Into<String>) -> Message {
         Message {
@@ -90,33 +90,34 @@ impl Message {
         }
     }
 
-    /// The whole frame, ready to be sent in one piece.
+    /// Returns the complete frame, to be sent with one write.
     ///
     /// # Panics
     ///
-    /// When it is longer than its length can say, 4 GiB: keep to [`LARGEST_FRAME_LIMIT`].
+    /// If the frame is longer than 4 GiB, the maximum of its length field. Messages within
+    /// [`LARGEST_FRAME_LIMIT`] are shorter.
     #[must_use]
     pub fn to_frame(&self) -> Vec<u8> {
         let length = self.encoded_len() + FOOTER.len();
         let announced = u32::try_from(length).expect("a frame below 4 GiB");
         let mut frame = Vec::with_capacity(4 + length);
         frame.extend_from_slice(&announced.to_le_bytes());
-        // A vector grows as needed: encoding into it cannot run out of room.
-        self.encode(&mut frame).expect("a vector has room");
+        // Encoding into a vector cannot fail, because the vector grows.
+        self.encode(&mut frame).expect("a vector grows");
         frame.extend_from_slice(&FOOTER);
         frame
     }
 }
 
-/// What a client asks of the store.
+/// A client's request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// The value of a key.
+    /// Request for the value of a key.
     Get {
         /// The key.
         key: String,
     },
-    /// Store a value under a key, in place of the one before.
+    /// Request to store a value under a key, in place of an earlier value.
     Put {
         /// The key.
         key: String,
@@ -140,62 +141,66 @@ impl TryFrom<Message> for Request {
     }
 }
 
-/// Why a connection cannot go on: what it sent is not the protocol.
+/// Violation of the protocol, which ends the connection.
 ///
-/// None of these carries bytes of the peer, so that all can be printed anywhere.
+/// Contains no bytes of the peer, so that it can be printed to any log or terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Malformed {
-    /// The length leaves no room for the footer.
+    /// Length less than that of the footer.
     TooShort(u32),
-    /// The length is over the limit.
+    /// Length over the limit, and the limit.
     TooLong(u32, usize),
-    /// The frame does not end in the footer.
+    /// Frame that does not end with the footer.
     NoFooter,
-    /// The payload is not a protobuf message.
+    /// Payload that is not a protobuf message.
     NotProtobuf(prost::DecodeError),
-    /// A kind that is neither get nor put.
+    /// Kind that is neither get nor put.
     UnknownKind(u32),
-    /// The connection ended inside a frame, after so many bytes of it.
-    CutOff(usize),
+    /// End of the stream after this many bytes of a frame.
+    Truncated(usize),
 }
 
 impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Malformed::TooShort(length) => write!(f, "a length of {length}, less than the footer"),
-            Malformed::TooLong(length, limit) => {
-                write!(f, "a length of {length}, over the limit of {limit}")
+            Malformed::TooShort(length) => {
+                write!(f, "decode frame: length {length} is less than the footer")
             }
-            Malformed::NoFooter => f.write_str("a frame without its footer"),
-            Malformed::NotProtobuf(error) => write!(f, "not protobuf: {error}"),
-            Malformed::UnknownKind(kind) => write!(f, "a message of the unknown kind {kind}"),
-            Malformed::CutOff(bytes) => write!(f, "the end after {bytes} bytes of a frame"),
+            Malformed::TooLong(length, limit) => {
+                write!(f, "decode frame: length {length} is over the limit {limit}")
+            }
+            Malformed::NoFooter => f.write_str("decode frame: footer not found"),
+            Malformed::NotProtobuf(error) => write!(f, "decode message: not protobuf: {error}"),
+            Malformed::UnknownKind(kind) => write!(f, "decode message: unknown kind {kind}"),
+            Malformed::Truncated(bytes) => {
+                write!(f, "decode frame: end of stream after {bytes} bytes")
+            }
         }
     }
 }
 
 impl std::error::Error for Malformed {}
 
-/// Where bytes wait until a frame is whole. One per connection.
+/// Buffer that collects received bytes and decodes frames from them. One per connection.
 #[derive(Debug)]
 pub struct Decoder {
-    /// All of it initialised; its length is what may be read into.
+    /// Buffer, initialized up to its length. Bytes are received only up to its length.
     buffer: Vec<u8>,
-    /// The first byte that belongs to no decoded frame.
+    /// Index of the first byte that has not been decoded.
     start: usize,
-    /// One past the last byte that has arrived.
+    /// Index after the last received byte.
     end: usize,
     limit: usize,
 }
 
 impl Decoder {
-    /// The smallest buffer, and so the most that an idle connection keeps.
-    const SMALLEST: usize = 4 << 10;
-    /// A buffer that grew over this for a large frame shrinks again after it.
-    const LARGEST_KEPT: usize = 64 << 10;
+    /// Initial size of the buffer.
+    const MIN_SIZE: usize = 4 << 10;
+    /// Size over which an empty buffer is freed after a large frame.
+    const MAX_KEPT_SIZE: usize = 64 << 10;
 
-    /// A decoder that refuses frames whose length is over the limit.
+    /// Returns an empty decoder that refuses frames whose length is over the limit.
     #[must_use]
     pub fn new(limit: usize) -> Decoder {
         Decoder {
@@ -206,28 +211,31 @@ impl Decoder {
         }
     }
 
-    /// Where the next bytes go; never empty.
+    /// Returns the spare room for the next bytes, which is never empty.
     pub fn room(&mut self) -> &mut [u8] {
         self.make_room();
         &mut self.buffer[self.end..]
     }
 
-    /// So many bytes have been put into [`room`](Decoder::room).
+    /// Records that this many bytes were written into [`room`](Decoder::room).
     ///
     /// # Panics
     ///
-    /// When there was less room.
+    /// If the room is smaller.
     pub fn filled(&mut self, bytes: usize) {
-        assert!(bytes <= self.buffer.len() - self.end, "more than the room");
+        assert!(
+            bytes <= self.buffer.len() - self.end,
+            "more bytes than the room"
+        );
         self.end += bytes;
     }
 
-    /// The next whole message.
+    /// Decodes the next message. Returns `None` if its frame is incomplete.
     ///
     /// # Errors
     ///
-    /// When what has arrived cannot become a frame; the connection has to end then, because nobody
-    /// knows where the next frame begins.
+    /// If the received bytes are not a valid frame. The connection has to end then, because the
+    /// beginning of the next frame is unknown.
     pub fn next_message(&mut self) -> Result<Option<Message>, Malformed> {
         let arrived = &self.buffer[self.start..self.end];
         let Some((announced, rest)) = arrived.split_first_chunk::<4>() else {
@@ -235,7 +243,7 @@ impl Decoder {
         };
         let announced = u32::from_le_bytes(*announced);
         let length = announced as usize;
-        // Before anything of the frame is waited for.
+        // An invalid length is refused before the rest of the frame has arrived.
         let Some(payload_length) = length.checked_sub(FOOTER.len()) else {
             return Err(Malformed::TooShort(announced));
         };
@@ -254,58 +262,59 @@ impl Decoder {
         Ok(Some(message))
     }
 
-    /// The next whole message, as a request.
+    /// Decodes the next message as a request. Returns `None` if its frame is incomplete.
     ///
     /// # Errors
     ///
-    /// As [`next_message`](Decoder::next_message), and when it is none.
+    /// As [`next_message`](Decoder::next_message), and if the message is not a request.
     pub fn next_request(&mut self) -> Result<Option<Request>, Malformed> {
         self.next_message()?.map(Request::try_from).transpose()
     }
 
-    /// The peer has finished: fine between two frames.
+    /// Checks that the stream ended between two frames.
     ///
     /// # Errors
     ///
-    /// When it was inside one.
+    /// [`Malformed::Truncated`] if it ended inside a frame.
     pub fn finish(&self) -> Result<(), Malformed> {
         match self.end - self.start {
             0 => Ok(()),
-            bytes => Err(Malformed::CutOff(bytes)),
+            bytes => Err(Malformed::Truncated(bytes)),
         }
     }
 
-    /// How much memory the decoder holds, for tests.
+    /// Returns the size of the buffer, for tests.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.buffer.capacity()
     }
 
-    /// Gives the buffer away, for somebody who fills it from the returned place on while this decoder
-    /// waits: the kernel, in the completion model.
+    /// Moves the buffer out, to be filled from the returned index on. The completion model passes
+    /// it to the kernel.
     pub(crate) fn lend(&mut self) -> (Vec<u8>, usize) {
         self.make_room();
         (std::mem::take(&mut self.buffer), self.end)
     }
 
-    /// Takes the buffer back; [`filled`](Decoder::filled) says what has come.
+    /// Takes the buffer back. [`filled`](Decoder::filled) records how many bytes were received.
     pub(crate) fn take_back(&mut self, buffer: Vec<u8>) {
         self.buffer = buffer;
     }
 
+    /// Moves undecoded bytes to the front, then grows the buffer if it is full.
     fn make_room(&mut self) {
         if self.start > 0 {
-            // Less than one frame is left over, or nothing.
+            // At most an incomplete frame is moved.
             self.buffer.copy_within(self.start..self.end, 0);
             self.end -= self.start;
             self.start = 0;
-            if self.end == 0 && self.buffer.len() > Self::LARGEST_KEPT {
+            if self.end == 0 && self.buffer.len() > Self::MAX_KEPT_SIZE {
                 self.buffer = Vec::new();
             }
         }
         if self.end == self.buffer.len() {
-            let size = (self.buffer.len() * 2).max(Self::SMALLEST);
-            // Exactly: a vector left to itself may take more.
+            let size = (self.buffer.len() * 2).max(Self::MIN_SIZE);
+            // `resize` alone can reserve more than the new size.
             self.buffer.reserve_exact(size - self.buffer.len());
             self.buffer.resize(size, 0);
         }

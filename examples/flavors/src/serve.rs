@@ -1,7 +1,8 @@
-//! `flavors serve`: listens, says where, and hands the listener to a model.
+//! `flavors serve`: binds the listener, prints its address and runs a model with it.
 //!
-//! Everything here is the same for all models, so that they differ in nothing but how they wait: the
-//! listening socket, the descriptor limit, and the end by SIGTERM (see [`crate::sys::signal`]).
+//! Everything here is shared by all models, so that they differ only in how they wait: the
+//! listening socket, the descriptor limit, and the shutdown on SIGTERM (see
+//! [`crate::sys::signal`]).
 
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -16,25 +17,25 @@ use crate::args::{Model, Serve, Trigger};
 use crate::end::log;
 use crate::{models, sys};
 
-/// Connections that the kernel keeps until they are accepted; it caps this at net.core.somaxconn.
+/// Length of the queue of connections that are not accepted yet; capped at net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 
-/// How long accepting pauses when descriptors have run out. No event tells when one comes free
-/// elsewhere in the system, so somebody has to try again without one.
-pub(crate) const PAUSE: Duration = Duration::from_millis(50);
+/// Delay before accepting again when descriptors have run out. A timer is needed, because no
+/// event reports that a descriptor was closed in another process.
+pub(crate) const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// After SIGTERM the clients' inputs end; those who then do not take their answers are cut off after
-/// this.
-pub(crate) const GRACE: Duration = Duration::from_secs(1);
+/// Time from SIGTERM, which ends the clients' input, to the close of clients that do not read their
+/// answers.
+pub(crate) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What a model is told.
+/// Settings of a model.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
-    /// The largest length that a frame may announce.
+    /// Maximum length of a frame.
     pub(crate) max_frame: usize,
-    /// For the event loop.
+    /// Trigger mode of the event loop.
     pub(crate) trigger: Trigger,
-    /// For the threads.
+    /// Maximum number of client threads of the model `threads`.
     pub(crate) max_threads: usize,
 }
 
@@ -46,7 +47,8 @@ pub(crate) fn serve(args: &Serve) -> io::Result<ExitCode> {
     };
     raise_descriptor_limit();
     let ring = match args.model {
-        // Asked for first, so that a kernel that refuses is noticed before anybody can connect.
+        // Created before the listener, so that no client can connect if the kernel refuses
+        // io_uring.
         Model::Completion => match sys::uring::Ring::new() {
             Ok(ring) => Some(ring),
             Err(error) => {
@@ -58,19 +60,19 @@ pub(crate) fn serve(args: &Serve) -> io::Result<ExitCode> {
         _ => None,
     };
     let listener = listen(args.bind)
-        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", args.bind)))?;
-    // For as long as the process lives: the signal handler knows it by its number.
+        .map_err(|error| io::Error::new(error.kind(), format!("bind {}: {error}", args.bind)))?;
+    // Never closed, because the signal handler uses its descriptor number.
     let listener: &'static TcpListener = Box::leak(Box::new(listener));
     sys::signal::install(listener)?;
     let address = listener.local_addr()?;
     if matches!(args.model, Model::Blocking | Model::BusyWait) {
         log(format_args!(
-            "the model {} serves one client at a time, on purpose: a second one waits until the \
-             first leaves",
+            "the model {} serves one client at a time, by design: a second client waits until the \
+             first disconnects",
             args.model
         ));
     }
-    // Nobody may be listening to this, and the server serves all the same.
+    // Stdout can be closed. The server runs nevertheless.
     writeln!(io::stdout(), "listening on tcp://{address}").ok();
     match (args.model, ring) {
         (Model::Blocking, _) => models::blocking::serve(listener, settings),
@@ -86,66 +88,65 @@ pub(crate) fn serve(args: &Serve) -> io::Result<ExitCode> {
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    // A restarted server gets its port back from connections that are still in TIME_WAIT.
+    // Lets a restarted server bind while connections to its port are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// From the low limit that programs start with, for the sake of select(2), to the one they may have.
+/// Raises the limit on descriptors to the hard limit. The default soft limit is low because of
+/// select(2).
 pub(crate) fn raise_descriptor_limit() {
     let limit = getrlimit(Resource::Nofile);
     let wanted = Rlimit {
         current: limit.maximum,
         maximum: limit.maximum,
     };
-    // Without it the server has room for fewer clients, and says so when they come.
+    // An error means fewer clients. A shortage is logged when it occurs.
     setrlimit(Resource::Nofile, wanted).ok();
 }
 
-/// What a model does after accept(2) has failed.
+/// Next step of a model after accept(2) has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum AfterAccept {
-    /// Accept the next one.
-    Next,
-    /// Accept again after [`PAUSE`], and serve the others meanwhile.
-    Pause,
-    /// SIGTERM has shut the listener down: end.
+    /// Accept the next client.
+    Continue,
+    /// Accept again after [`ACCEPT_RETRY_DELAY`], and serve the connected clients until then.
+    Retry,
+    /// Shut down, because SIGTERM has shut the listener down.
     Stop,
 }
 
-/// How accepting has fared lately, for one line per shortage and not one per attempt.
+/// Classification of accept errors. Logs one line per shortage instead of one per attempt.
 #[derive(Debug, Default)]
-pub(crate) struct Accepting {
-    last_short: Option<Instant>,
+pub(crate) struct AcceptErrors {
+    last_shortage: Option<Instant>,
 }
 
-impl Accepting {
-    /// A shortage that comes back within this is still the same one.
-    const LULL: Duration = Duration::from_secs(5);
+impl AcceptErrors {
+    /// Time without an error after which a shortage is logged again.
+    const NEW_INCIDENT_AFTER: Duration = Duration::from_secs(5);
 
-    /// Accepting has failed.
+    /// Returns the next step after an error of accept(2).
     ///
     /// # Errors
     ///
-    /// When it can never succeed again.
-    pub(crate) fn failed(&mut self, error: io::Error) -> io::Result<AfterAccept> {
+    /// If no later accept can succeed.
+    pub(crate) fn handle(&mut self, error: io::Error) -> io::Result<AfterAccept> {
         if sys::signal::is_stopping() {
             return Ok(AfterAccept::Stop);
         }
         match classify_accept_error(&error) {
-            AcceptErrorKind::Skip => Ok(AfterAccept::Next),
+            AcceptErrorKind::Skip => Ok(AfterAccept::Continue),
             AcceptErrorKind::Fatal => Err(error),
             _ => {
-                let before = self.last_short.replace(Instant::now());
-                if before.is_none_or(|time| time.elapsed() > Self::LULL) {
-                    log(format_args!(
-                        "accept: {error}; clients wait until it is possible"
-                    ));
+                let before = self.last_shortage.replace(Instant::now());
+                if before.is_none_or(|time| time.elapsed() > Self::NEW_INCIDENT_AFTER) {
+                    log(format_args!("accept: {error}; retrying"));
                 }
-                Ok(AfterAccept::Pause)
+                Ok(AfterAccept::Retry)
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The store: a map from keys to values, and two ways to share it.
 //!
-//! On one thread [`OneThread`] does: a map that is borrowed while a request is answered. With a thread
-//! per client it takes [`ManyThreads`], a lock. The compiler tells the two apart:
+//! [`OneThread`] is for models with one thread: the map is borrowed while a request is answered.
+//! [`ManyThreads`] has a lock, for a thread per client. The compiler rejects the wrong one:
 //!
 //! ```compile_fail,E0277
 //! use flavors::protocol::Request;
@@ -28,14 +28,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::protocol::{Message, Request, Status, kind};
 
-/// The keys with their values.
+/// Map from keys to values.
 #[derive(Debug, Default)]
 pub struct Store {
     values: HashMap<String, String>,
 }
 
 impl Store {
-    /// The answer to "get".
+    /// Returns the answer to a get request.
     #[must_use]
     pub fn get(&self, key: String) -> Message {
         let (value, status) = match self.values.get(&key) {
@@ -50,7 +50,7 @@ impl Store {
         }
     }
 
-    /// Stores the value; the answer to "put".
+    /// Stores a value and returns the answer to the put request.
     pub fn put(&mut self, key: String, value: String) -> Message {
         self.values.insert(key, value);
         Message {
@@ -61,16 +61,16 @@ impl Store {
     }
 }
 
-/// A store that several connections use.
+/// A store shared by several connections.
 pub trait Shared: Clone {
-    /// Does what the request asks, and says how it went.
+    /// Executes a request and returns its answer.
     fn answer(&self, request: Request) -> Message;
 }
 
-/// For servers of one thread: nobody else can be inside.
+/// Store of a server with one thread.
 pub type OneThread = Rc<RefCell<Store>>;
 
-/// For servers of many threads: whoever puts is alone, whoever gets is not.
+/// Store of a server with many threads. A put has exclusive access, and gets run in parallel.
 pub type ManyThreads = Arc<RwLock<Store>>;
 
 impl Shared for OneThread {
@@ -84,7 +84,7 @@ impl Shared for OneThread {
 
 impl Shared for ManyThreads {
     fn answer(&self, request: Request) -> Message {
-        // A thread that panicked inside has left a whole map: inserting is all that changes it.
+        // A poisoned lock is safe to use: the only change is an insert, which leaves a valid map.
         match request {
             Request::Get { key } => self.read().unwrap_or_else(PoisonError::into_inner).get(key),
             Request::Put { key, value } => self

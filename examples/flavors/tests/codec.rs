@@ -1,6 +1,6 @@
-//! The codec: golden bytes, and properties that hold for all bytes.
+//! Tests of the codec: golden bytes, and properties of arbitrary bytes.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use flavors::protocol::{Decoder, FOOTER, FRAME_LIMIT, Malformed, Message, Request, Status, kind};
 use proptest::collection::vec;
@@ -12,11 +12,11 @@ fn hex(text: &str) -> Vec<u8> {
     digits.chunks(2).map(byte).collect()
 }
 
-/// Gives the decoder all bytes, in pieces of at most `most`.
-fn feed(decoder: &mut Decoder, mut bytes: &[u8], most: usize) {
+/// Writes all bytes into the decoder, in pieces of at most `max`.
+fn feed(decoder: &mut Decoder, mut bytes: &[u8], max: usize) {
     while !bytes.is_empty() {
         let room = decoder.room();
-        let n = bytes.len().min(room.len()).min(most);
+        let n = bytes.len().min(room.len()).min(max);
         room[..n].copy_from_slice(&bytes[..n]);
         decoder.filled(n);
         bytes = &bytes[n..];
@@ -30,7 +30,7 @@ fn decoded(bytes: &[u8]) -> Result<Option<Message>, Malformed> {
 }
 
 #[test]
-fn frames_are_the_originals_byte_for_byte() {
+fn frames_match_the_golden_bytes() {
     let stored = Message {
         kind: kind::PUT,
         ..Message::default()
@@ -60,7 +60,7 @@ fn frames_are_the_originals_byte_for_byte() {
 }
 
 #[test]
-fn lengths_are_judged_before_anything_else_has_arrived() {
+fn an_invalid_length_is_refused_before_the_rest_of_the_frame_arrives() {
     assert_eq!(decoded(&[4, 0, 0, 0]), Err(Malformed::TooShort(4)));
     assert_eq!(decoded(&[0, 0, 0, 0]), Err(Malformed::TooShort(0)));
     assert_eq!(decoded(&[5, 0, 0, 0]), Ok(None));
@@ -72,7 +72,7 @@ fn lengths_are_judged_before_anything_else_has_arrived() {
 }
 
 #[test]
-fn a_promised_length_takes_no_memory() {
+fn a_length_without_its_frame_takes_no_memory() {
     let mut decoder = Decoder::new(u32::MAX as usize);
     feed(&mut decoder, &[0xff; 4], usize::MAX);
     assert_eq!(decoder.next_message(), Ok(None));
@@ -81,7 +81,7 @@ fn a_promised_length_takes_no_memory() {
 }
 
 #[test]
-fn a_large_frame_leaves_no_large_buffer_behind() {
+fn the_buffer_of_a_large_frame_is_freed() {
     let mut decoder = Decoder::new(FRAME_LIMIT);
     let frame = Message::put("k", "v".repeat(1 << 20)).to_frame();
     feed(&mut decoder, &frame, usize::MAX);
@@ -91,7 +91,7 @@ fn a_large_frame_leaves_no_large_buffer_behind() {
 }
 
 #[test]
-fn an_empty_payload_is_a_message_of_no_known_kind() {
+fn an_empty_payload_is_a_message_of_unknown_kind() {
     let mut frame = vec![5, 0, 0, 0];
     frame.extend(FOOTER);
     assert_eq!(decoded(&frame), Ok(Some(Message::default())));
@@ -100,14 +100,14 @@ fn an_empty_payload_is_a_message_of_no_known_kind() {
 }
 
 #[test]
-fn unknown_fields_are_passed_over() {
-    // Field 5, a number, and field 6, bytes, behind a "get" of the key "k".
+fn unknown_fields_are_ignored() {
+    // A "get" of the key "k", followed by field 5, a number, and field 6, bytes.
     let frame = hex("10000000 0a01 6b 1801 2807 3202 ffff 40454f4640");
     assert_eq!(decoded(&frame), Ok(Some(Message::get("k"))));
 }
 
 #[test]
-fn an_end_is_fine_only_between_frames() {
+fn the_end_of_the_stream_is_valid_only_between_frames() {
     let frame = Message::get("k").to_frame();
     for split in 0..frame.len() {
         let mut decoder = Decoder::new(FRAME_LIMIT);
@@ -115,14 +115,14 @@ fn an_end_is_fine_only_between_frames() {
         assert_eq!(decoder.next_message(), Ok(None), "at {split}");
         let end = match split {
             0 => Ok(()),
-            bytes => Err(Malformed::CutOff(bytes)),
+            bytes => Err(Malformed::Truncated(bytes)),
         };
         assert_eq!(decoder.finish(), end);
     }
 }
 
 fn messages() -> impl Strategy<Value = Message> {
-    // Texts that contain the footer are as good as others.
+    // Some texts contain the footer.
     let text = || prop_oneof![any::<String>(), "[@EOF]{0,12}", "[a-z]{0,300}"];
     (text(), text(), any::<u32>(), any::<i32>()).prop_map(|(key, value, kind, status)| Message {
         key,
@@ -134,12 +134,12 @@ fn messages() -> impl Strategy<Value = Message> {
 
 proptest! {
     #[test]
-    fn decoding_what_was_encoded_is_the_identity(message in messages()) {
+    fn decoding_an_encoded_message_returns_the_message(message in messages()) {
         prop_assert_eq!(decoded(&message.to_frame()), Ok(Some(message)));
     }
 
     #[test]
-    fn the_pieces_in_which_bytes_arrive_do_not_matter(
+    fn messages_are_decoded_from_pieces_of_any_size(
         sent in vec(messages(), 1..6),
         pieces in vec(1usize..40, 1..20),
     ) {
@@ -175,12 +175,12 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic_and_never_take_much_memory(
+    fn arbitrary_bytes_never_panic_and_never_take_more_than_4_kib(
         bytes in vec(any::<u8>(), 0..2000),
-        most in 1usize..500,
+        max in 1usize..500,
     ) {
         let mut decoder = Decoder::new(FRAME_LIMIT);
-        feed(&mut decoder, &bytes, most);
+        feed(&mut decoder, &bytes, max);
         while let Ok(Some(_)) = decoder.next_message() {}
         decoder.finish().ok();
         prop_assert!(decoder.capacity() <= 4096);
@@ -195,17 +195,17 @@ proptest! {
             Ok(message) => prop_assert!(message.is_some()),
             Err(error) => {
                 prop_assert!(matches!(error, Malformed::NotProtobuf(_)));
-                // What is logged is plain text, whatever was sent.
+                // The logged text is printable ASCII for any input.
                 prop_assert!(error.to_string().chars().all(|c| (' '..='~').contains(&c)));
             }
         }
     }
 
     #[test]
-    fn a_wrong_footer_is_found(message in messages(), place in 0usize..5, bit in 0u8..8) {
+    fn a_wrong_footer_is_detected(message in messages(), index in 0usize..5, bit in 0u8..8) {
         let mut frame = message.to_frame();
-        let place = frame.len() - 5 + place;
-        frame[place] ^= 1 << bit;
+        let index = frame.len() - 5 + index;
+        frame[index] ^= 1 << bit;
         prop_assert_eq!(decoded(&frame), Err(Malformed::NoFooter));
     }
 }

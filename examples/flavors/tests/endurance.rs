@@ -1,7 +1,7 @@
-//! What servers have to bear: resets, signals, shortages, clients that do not read; and that they
-//! leave nothing behind and do nothing when there is nothing to do.
+//! Tests of the servers under resets, signals, shortages and clients that do not read. Also: closed
+//! connections leave nothing behind, and an idle server uses no CPU time.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use support::*;
 
 #[test]
-fn a_client_that_does_not_read_costs_one_answer_and_gets_them_all() {
+fn a_client_that_reads_late_costs_the_memory_of_one_answer_and_gets_all_answers() {
     every_model(|model| {
         let server = model.start();
         let value = text(1 << 20);
@@ -24,21 +24,21 @@ fn a_client_that_does_not_read_costs_one_answer_and_gets_them_all() {
         let before = server.resident();
         let gets = 48;
         slow.send(&Message::get("large").to_frame().repeat(gets));
-        let mut most = 0;
+        let mut max = 0;
         for n in 0..gets {
             let answer = slow.answer();
-            assert!(answer.value == value, "answer {n} is another");
-            most = most.max(server.resident().saturating_sub(before));
+            assert!(answer.value == value, "answer {n} has a wrong value");
+            max = max.max(server.resident().saturating_sub(before));
         }
-        // One answer as a message, as a frame, and what the allocator keeps of those before: far from
-        // the 48 MiB that were asked for.
-        assert!(most < 12 << 20, "{most} more bytes of memory");
+        // One answer as a message and as a frame, and free memory that the allocator keeps: far
+        // less than the 48 MiB that were requested.
+        assert!(max < 12 << 20, "{max} more bytes of memory");
     });
 }
 
 #[test]
-fn input_that_was_promised_takes_no_memory() {
-    models_for_many(|model| {
+fn a_length_without_its_frame_takes_no_memory() {
+    concurrent_models(|model| {
         let server = model.start_with(&["--max-frame", "1073741824"]);
         server.assert_serves();
         let before = server.resident();
@@ -76,36 +76,36 @@ fn two_thousand_connections_leave_no_descriptor_behind() {
                 client.reset();
             }
         }
-        wait_until("all to be gone", || server.descriptors() == alone);
+        wait_until("the close of all", || server.descriptors() == alone);
         server.assert_serves();
-        server.assert_ends_well();
+        server.assert_exits_cleanly();
     });
 }
 
 #[test]
-fn a_reset_is_one_line_with_peer_and_reason() {
+fn a_reset_is_logged_in_one_line_with_peer_and_reason() {
     every_model(|model| {
         let mut server = model.start();
         let mut client = server.connect();
         client.put("k", "v");
         let name = client.name();
         client.reset();
-        wait_until("a line", || !server.complaints().is_empty());
+        wait_until("a line", || !server.client_errors().is_empty());
         server.assert_serves();
-        server.assert_ends_well();
-        let complaints = server.complaints();
-        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        server.assert_exits_cleanly();
+        let lines = server.client_errors();
+        assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(
-            complaints[0].starts_with(&format!("{name}: recv: ")),
-            "{complaints:?}"
+            lines[0].starts_with(&format!("{name}: recv: ")),
+            "{lines:?}"
         );
-        assert!(complaints[0].contains("reset"), "{complaints:?}");
+        assert!(lines[0].contains("reset"), "{lines:?}");
     });
 }
 
 #[test]
-fn a_reset_while_an_answer_is_owed_ends_that_client_only() {
-    models_for_many(|model| {
+fn a_reset_with_unsent_answers_ends_only_that_client() {
+    concurrent_models(|model| {
         let server = model.start();
         let mut other = server.connect();
         other.put("large", &text(1 << 20));
@@ -113,20 +113,20 @@ fn a_reset_while_an_answer_is_owed_ends_that_client_only() {
         for _ in 0..5 {
             let mut slow = server.connect();
             slow.send(&Message::get("large").to_frame().repeat(60));
-            // So that it is in the middle of it.
+            // The server has sent one answer and is sending the next.
             assert_eq!(slow.answer().key, "large");
             slow.reset();
         }
         other.put("k", "v");
-        wait_until("them to be gone", || server.descriptors() == with_two);
+        wait_until("their close", || server.descriptors() == with_two);
     });
 }
 
 #[test]
-fn an_idle_server_does_nothing() {
+fn an_idle_server_does_not_run() {
     every_model(|model| {
         if model.is("busy-wait") {
-            return; // see the next test
+            return; // tested below
         }
         let server = model.start();
         let mut client = server.connect();
@@ -137,8 +137,8 @@ fn an_idle_server_does_nothing() {
             server.descriptors() == idle_descriptors(model) + 1 + others.len()
         });
         assert_eq!(client.get("k").as_deref(), Some("v"));
-        // Until it has gone to sleep, as often as it takes.
-        wait_until("a tenth of a second without a wake-up", || {
+        // Sampled until the server has stopped running.
+        wait_until("100 ms without a wakeup", || {
             let before = server.voluntary_switches();
             thread::sleep(Duration::from_millis(100));
             server.voluntary_switches() == before
@@ -150,29 +150,32 @@ fn an_idle_server_does_nothing() {
 }
 
 #[test]
-fn a_server_that_asks_again_and_again_never_sleeps() {
-    models_for_one(|model| {
+fn a_busy_waiting_server_never_sleeps() {
+    sequential_models(|model| {
         if !model.is("busy-wait") {
             return;
         }
         let server = model.start();
         for client in [None, Some(server.connect())] {
             if client.is_some() {
-                wait_until("it to be accepted", || {
+                wait_until("the accept", || {
                     server.descriptors() > idle_descriptors(model)
                 });
             }
-            // However much of a core others leave to it, it takes all of that and sleeps for none.
+            // It uses all CPU time that other processes leave, and never waits.
             let (ticks, switches) = (server.cpu_ticks(), server.voluntary_switches());
             wait_until("some CPU time", || server.cpu_ticks() >= ticks + 20);
-            assert!(server.voluntary_switches() <= switches + 5, "it sleeps");
+            assert!(
+                server.voluntary_switches() <= switches + 5,
+                "the server sleeps"
+            );
         }
     });
 }
 
 #[test]
-fn without_descriptors_clients_wait_and_nothing_spins() {
-    models_for_many(|model| {
+fn clients_wait_without_a_busy_loop_when_descriptors_run_out() {
+    concurrent_models(|model| {
         let mut server = model.start_with_descriptors(40);
         let mut clients: Vec<Client> = (0..100).map(|_| server.connect()).collect();
         for (n, client) in clients.iter_mut().enumerate() {
@@ -180,13 +183,13 @@ fn without_descriptors_clients_wait_and_nothing_spins() {
         }
         wait_until("the shortage", || server.log().contains("accept: "));
         clients[0].assert_stored();
-        clients[0].put("meanwhile", "served");
-        // Twenty attempts per second are far from a spin, which takes every tick.
+        clients[0].put("connected", "served");
+        // Twenty attempts per second take few ticks; a busy loop would take all of them.
         let (before, seconds) = (server.cpu_ticks(), 1);
         thread::sleep(Duration::from_secs(seconds));
         let ticks = server.cpu_ticks() - before;
-        assert!(ticks < 20, "it spins: {ticks} of {} ticks", seconds * 100);
-        // Each that leaves makes room for one that waits.
+        assert!(ticks < 20, "busy loop: {ticks} of {} ticks", seconds * 100);
+        // Each closed client frees a descriptor for one that waits.
         for (n, mut client) in clients.into_iter().enumerate() {
             if n > 0 {
                 client.assert_stored();
@@ -194,36 +197,36 @@ fn without_descriptors_clients_wait_and_nothing_spins() {
         }
         server.assert_serves();
         let lines = server.log().matches("accept: ").count();
-        assert!(lines == 1, "one line per shortage: {}", server.log());
-        server.assert_ends_well();
+        assert!(lines == 1, "more than one line: {}", server.log());
+        server.assert_exits_cleanly();
     });
 }
 
 #[test]
-fn sigterm_ends_a_server_that_is_short_of_descriptors() {
-    models_for_many(|model| {
+fn sigterm_ends_a_server_without_free_descriptors() {
+    concurrent_models(|model| {
         let mut server = model.start_with_descriptors(40);
-        // One that takes the whole grace, so that the next attempt to accept falls into it.
+        // A client that takes the whole shutdown timeout, so that an accept is retried during it.
         let mut slow = server.connect();
         slow.put("large", &text(1 << 20));
         slow.send(&Message::get("large").to_frame().repeat(60));
         let clients: Vec<Client> = (0..60).map(|_| server.connect()).collect();
         wait_until("the shortage", || server.log().contains("accept: "));
-        server.assert_ends_well();
+        server.assert_exits_cleanly();
         drop((slow, clients));
     });
 }
 
 #[test]
-fn system_calls_that_signals_interrupt_are_made_again() {
+fn interrupted_system_calls_are_repeated() {
     every_model(|model| {
         let mut server = model.start();
         let value = text(1 << 20);
-        let enough = AtomicBool::new(false);
+        let done = AtomicBool::new(false);
         thread::scope(|scope| {
-            let (server, enough) = (&server, &enough);
+            let (server, done) = (&server, &done);
             scope.spawn(move || {
-                while !enough.load(Ordering::Relaxed) {
+                while !done.load(Ordering::Relaxed) {
                     server.signal(Signal::USR1);
                     thread::sleep(Duration::from_micros(300));
                 }
@@ -231,23 +234,20 @@ fn system_calls_that_signals_interrupt_are_made_again() {
             let mut client = server.connect();
             for _ in 0..5 {
                 client.put("large", &value);
-                assert!(
-                    client.get("large").as_ref() == Some(&value),
-                    "another value"
-                );
+                assert!(client.get("large").as_ref() == Some(&value), "wrong value");
             }
             for n in 0..200 {
                 client.put("k", &n.to_string());
             }
-            enough.store(true, Ordering::Relaxed);
+            done.store(true, Ordering::Relaxed);
         });
-        server.assert_ends_well();
-        assert_eq!(server.complaints(), [""; 0]);
+        server.assert_exits_cleanly();
+        assert_eq!(server.client_errors(), [""; 0]);
     });
 }
 
 #[test]
-fn a_server_that_was_stopped_and_continued_goes_on() {
+fn a_stopped_and_continued_server_keeps_serving() {
     every_model(|model| {
         let server = model.start();
         let mut client = server.connect();
@@ -264,19 +264,19 @@ fn a_server_that_was_stopped_and_continued_goes_on() {
 fn sigterm_ends_an_idle_server() {
     every_model(|model| {
         let mut server = model.start();
-        server.assert_ends_well();
+        server.assert_exits_cleanly();
         let mut server = model.start();
         server.assert_serves();
-        server.assert_ends_well();
+        server.assert_exits_cleanly();
     });
 }
 
 #[test]
-fn sigterm_ends_a_server_with_clients_after_their_answers() {
+fn sigterm_ends_a_server_after_its_clients_have_read_their_answers() {
     every_model(|model| {
         let mut server = model.start();
         let mut client = server.connect();
-        // More than the kernel takes while nobody reads.
+        // More than the kernel buffers for a client that does not read.
         let (value, gets) = (text(1 << 20), 9);
         client.put("k", &value);
         let mut half = None;
@@ -300,19 +300,19 @@ fn sigterm_ends_a_server_with_clients_after_their_answers() {
 }
 
 #[test]
-fn sigterm_cuts_off_a_client_that_does_not_read() {
+fn sigterm_closes_a_client_that_does_not_read() {
     every_model(|model| {
         let mut server = model.start();
         let mut slow = server.connect();
         slow.put("large", &text(1 << 20));
         slow.send(&Message::get("large").to_frame().repeat(60));
         assert_eq!(slow.answer().key, "large");
-        server.assert_ends_well();
+        server.assert_exits_cleanly();
     });
 }
 
 #[test]
-fn a_second_sigterm_ends_it_at_once() {
+fn a_second_sigterm_ends_a_server_at_once() {
     every_model(|model| {
         let mut server = model.start();
         let mut slow = server.connect();
@@ -320,21 +320,21 @@ fn a_second_sigterm_ends_it_at_once() {
         slow.send(&Message::get("large").to_frame().repeat(60));
         assert_eq!(slow.answer().key, "large");
         server.signal(Signal::TERM);
-        // Two signals that wait to be delivered are one.
-        wait_until("the second one to be understood", || {
+        // Repeated, because two pending signals are delivered as one.
+        wait_until("the effect of the second signal", || {
             if !server.has_ended() {
                 server.signal(Signal::TERM);
             }
             server.has_ended()
         });
         let status = server.wait();
-        // Or its grace was over first, on a busy machine.
+        // 0 if the shutdown timeout elapsed before the second signal, on a busy machine.
         assert!([Some(143), Some(0)].contains(&status.code()), "{status:?}");
     });
 }
 
 #[test]
-fn a_kernel_without_io_uring_is_a_reason_to_skip() {
+fn the_completion_model_is_skipped_without_io_uring() {
     if Command::new("strace")
         .arg("-V")
         .stdout(Stdio::null())

@@ -1,8 +1,8 @@
-//! The two models that serve one client at a time: how that shows, which is their lesson.
+//! Tests of the two models that serve one client at a time: how further clients are blocked.
 //!
-//! Both pass everything in `protocol.rs` that one client alone can ask.
+//! Both pass all tests in `protocol.rs` that need only one client.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -10,8 +10,8 @@ use flavors::protocol::Message;
 use support::*;
 
 #[test]
-fn they_say_so_when_they_start() {
-    models_for_one(|model| {
+fn a_warning_is_logged_at_the_start() {
+    sequential_models(|model| {
         let server = model.start();
         wait_until("the warning", || {
             server.log().contains("one client at a time")
@@ -20,32 +20,32 @@ fn they_say_so_when_they_start() {
 }
 
 #[test]
-fn a_second_client_is_answered_only_when_the_first_has_left() {
-    models_for_one(|model| {
+fn a_second_client_is_answered_only_after_the_first_has_disconnected() {
+    sequential_models(|model| {
         let server = model.start();
         let mut first = server.connect();
-        first.put("k", "of the first");
+        first.put("k", "first");
         let descriptors = server.descriptors();
-        let mut second = server.connect(); // by the kernel, into the queue
+        let mut second = server.connect(); // into the queue of the kernel
         second.send(&Message::get("k").to_frame());
-        // No time is long enough to prove that something never happens; what can be seen is that the
-        // server has served the first one many times since, and has not even accepted the second.
+        // A wait could not prove this. Instead: the server answers the first client many times and
+        // does not even accept the second.
         for _ in 0..100 {
-            first.put("k", "of the first, again");
+            first.put("k", "first again");
         }
-        second.assert_silence();
+        second.assert_nothing_received();
         assert_eq!(server.descriptors(), descriptors);
         drop(first);
-        assert_eq!(second.answer().value, "of the first, again");
+        assert_eq!(second.answer().value, "first again");
     });
 }
 
 #[test]
-fn a_first_client_that_says_nothing_keeps_everybody_out() {
-    models_for_one(|model| {
+fn an_idle_first_client_blocks_all_others() {
+    sequential_models(|model| {
         let server = model.start();
-        let silent = server.connect();
-        wait_until("the silent one to be accepted", || {
+        let idle = server.connect();
+        wait_until("the accept of the idle client", || {
             server.descriptors() > idle_descriptors(model)
         });
         let mut others: Vec<Client> = (0..10).map(|_| server.connect()).collect();
@@ -54,10 +54,10 @@ fn a_first_client_that_says_nothing_keeps_everybody_out() {
         }
         assert_eq!(server.descriptors(), idle_descriptors(model) + 1);
         for other in &others {
-            other.assert_silence();
+            other.assert_nothing_received();
         }
-        // One after the other, each waits for those before it.
-        drop(silent);
+        // The others are served one after the other.
+        drop(idle);
         for mut other in others {
             assert_eq!(other.answer().key, "k");
         }
@@ -65,20 +65,20 @@ fn a_first_client_that_says_nothing_keeps_everybody_out() {
 }
 
 #[test]
-fn a_first_client_that_does_not_read_keeps_everybody_out() {
-    models_for_one(|model| {
+fn a_first_client_that_does_not_read_blocks_all_others() {
+    sequential_models(|model| {
         let server = model.start();
         let mut first = server.connect();
         first.put("large", &text(1 << 20));
-        // Far more than the kernel's buffers hold.
+        // Far more than the kernel buffers.
         first.send(&Message::get("large").to_frame().repeat(60));
         let mut second = server.connect();
         second.send(&Message::get("k").to_frame());
         for _ in 0..20 {
             assert_eq!(first.answer().value.len(), 1 << 20);
         }
-        // 40 answers are owed to the first one still.
-        second.assert_silence();
+        // The first client has 40 answers left.
+        second.assert_nothing_received();
         drop(first);
         assert_eq!(second.answer().key, "k");
     });

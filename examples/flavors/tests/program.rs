@@ -1,11 +1,12 @@
-//! The program from outside: its arguments, its client commands, and how it fails.
+//! Tests of the program's arguments, client commands and errors.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
 use std::fs;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use support::*;
@@ -15,8 +16,8 @@ fn run(arguments: &[&str]) -> Output {
 }
 
 #[test]
-fn put_and_get_from_the_shell() {
-    models_for_many(|model| {
+fn put_and_get_have_the_documented_output_and_status() {
+    concurrent_models(|model| {
         let server = model.start();
         let address = server.address.to_string();
         let missed = run(&["get", "k", "--connect", &address]);
@@ -38,7 +39,7 @@ fn put_and_get_from_the_shell() {
 }
 
 #[test]
-fn an_address_in_use_is_one_line_with_it() {
+fn an_address_in_use_is_reported_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     for model in ["blocking", "async"] {
@@ -54,7 +55,7 @@ fn an_address_in_use_is_one_line_with_it() {
 }
 
 #[test]
-fn nobody_there_is_one_line_with_the_address() {
+fn a_refused_connect_is_reported_with_the_address() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = free.local_addr().unwrap().to_string();
     drop(free);
@@ -68,7 +69,7 @@ fn nobody_there_is_one_line_with_the_address() {
 }
 
 #[test]
-fn usage_errors_name_what_is_allowed() {
+fn usage_errors_name_the_valid_values() {
     for (arguments, hint) in [
         (&["serve", "--model", "magic"][..], "event-loop"),
         (&["serve"], "--model"),
@@ -89,14 +90,14 @@ fn usage_errors_name_what_is_allowed() {
 }
 
 #[test]
-fn a_restarted_server_gets_its_port_back() {
+fn a_restarted_server_can_bind_the_same_port() {
     every_model(|model| {
         let mut server = model.start();
         let address = server.address.to_string();
         let mut client = server.connect();
         client.put("k", "v");
-        // The server closes first, so that the port is in TIME_WAIT.
-        server.assert_ends_well();
+        // The server closes first, so its side of the connection is in TIME_WAIT.
+        server.assert_exits_cleanly();
         client.assert_closed();
         let again = model.start_with(&["--bind", &address]);
         assert_eq!(again.address.to_string(), address);
@@ -105,37 +106,45 @@ fn a_restarted_server_gets_its_port_back() {
 }
 
 #[test]
-fn compare_writes_tables_plots_and_raw_numbers_and_publishes_them() {
+fn compare_writes_and_publishes_tables_plots_and_raw_numbers() {
     let folder = Folder::new("compare");
     let page = folder.0.join("PAGE.md");
     let markers = [
         "<!-- flavors compare: begin -->",
         "<!-- flavors compare: end -->",
     ];
-    fs::write(
-        &page,
-        format!("before\n{}\nold\n{}\nafter\n", markers[0], markers[1]),
-    )
-    .unwrap();
+    let text = format!("before\n{}\nold\n{}\nafter\n", markers[0], markers[1]);
+    fs::write(&page, text).unwrap();
     let out = folder.0.join("out");
     let (out, page) = (out.to_str().unwrap(), page.to_str().unwrap());
-    let output = run(&[
-        "compare",
-        "--quick",
-        "--models",
-        "blocking,async",
-        "--out",
-        out,
-        "--publish",
-        page,
-        "--remark",
-        "From a test",
-    ]);
+    let measure = ["compare", "--quick", "--models", "blocking,async"];
+    let publish = ["--out", out, "--publish", page, "--remark", "From a test"];
+    let output = run(&[&measure[..], &publish[..]].concat());
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     assert!(stderr.contains("async: 10 clients"), "progress: {stderr}");
     let table = fs::read_to_string(folder.0.join("out/table.md")).unwrap();
-    // A model that cannot serve a load is shown, with how many it did serve.
+    assert_rows(&table);
+    let published = fs::read_to_string(page).unwrap();
+    assert!(published.starts_with("before\n") && published.ends_with("after\n"));
+    assert!(
+        published.contains(&table)
+            && !published.contains("old")
+            && published.contains("From a test")
+    );
+    assert_plots(&published, &folder.0);
+    // The raw numbers reproduce the table.
+    let again = folder.0.join("again");
+    let raw = folder.0.join("flavors/raw.json");
+    let (raw, out) = (raw.to_str().unwrap(), again.to_str().unwrap());
+    let output = run(&["compare", "--from", raw, "--out", out]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(fs::read_to_string(again.join("table.md")).unwrap(), table);
+}
+
+/// Checks the rows of `blocking` and `async`.
+fn assert_rows(table: &str) {
+    // A model that cannot serve a load is shown with the number of clients that it served.
     let rows: Vec<&str> = table
         .lines()
         .filter(|line| line.starts_with("| `blocking`"))
@@ -147,14 +156,10 @@ fn compare_writes_tables_plots_and_raw_numbers_and_publishes_them() {
         .find(|line| line.starts_with("| `async`"))
         .unwrap();
     assert!(!row.contains("wrong"), "{row}");
-    // Both published and written.
-    let published = fs::read_to_string(page).unwrap();
-    assert!(published.starts_with("before\n") && published.ends_with("after\n"));
-    assert!(
-        published.contains(&table)
-            && !published.contains("old")
-            && published.contains("From a test")
-    );
+}
+
+/// Checks that each plot of the page exists and contains its caption and the names of the models.
+fn assert_plots(published: &str, folder: &Path) {
     let plots: Vec<_> = published
         .lines()
         .filter(|line| line.starts_with("!["))
@@ -162,21 +167,10 @@ fn compare_writes_tables_plots_and_raw_numbers_and_publishes_them() {
     assert_eq!(plots.len(), 8);
     for plot in plots {
         let (caption, file) = plot[2..].trim_end_matches(')').split_once("](").unwrap();
-        let svg = fs::read_to_string(folder.0.join(file)).unwrap();
+        let svg = fs::read_to_string(folder.join(file)).unwrap();
         let svg = svg.replace("&apos;", "'");
         for text in [caption, "async", "blocking"] {
-            assert!(svg.contains(text), "{file} does not say {text}");
+            assert!(svg.contains(text), "{file} does not contain {text}");
         }
     }
-    // Drawing again from the raw numbers gives the same.
-    let again = folder.0.join("again");
-    let output = run(&[
-        "compare",
-        "--from",
-        folder.0.join("flavors/raw.json").to_str().unwrap(),
-        "--out",
-        again.to_str().unwrap(),
-    ]);
-    assert_eq!(output.status.code(), Some(0));
-    assert_eq!(fs::read_to_string(again.join("table.md")).unwrap(), table);
 }

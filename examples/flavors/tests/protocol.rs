@@ -1,13 +1,13 @@
-//! The protocol, asked of every model: the same tests, in two groups.
+//! Tests of the protocol, the same for every model, in two groups.
 //!
 //! | | `blocking` | `busy-wait` | `threads` | `event-loop` level | edge | `async` | `completion` |
 //! |---|---|---|---|---|---|---|---|
-//! | what one client alone can ask ([`every_model`]) | yes | yes | yes | yes | yes | yes | yes |
-//! | what takes several clients ([`models_for_many`]) | no | no | yes | yes | yes | yes | yes |
+//! | one client ([`every_model`]) | yes | yes | yes | yes | yes | yes | yes |
+//! | several clients ([`concurrent_models`]) | no | no | yes | yes | yes | yes | yes |
 //!
-//! That the two "no" are what they are, and how they show, is in `one_at_a_time.rs`.
+//! `one_at_a_time.rs` tests how the first two models block further clients.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -16,10 +16,11 @@ use std::thread;
 use flavors::protocol::{FOOTER, Message};
 use support::*;
 
-// ---- one client ------------------------------------------------------------------------------------
+// ---- one client
+// ------------------------------------------------------------------------------------
 
 #[test]
-fn a_value_that_was_put_is_got() {
+fn a_get_returns_the_value_of_the_put() {
     every_model(|model| {
         let server = model.start();
         let mut client = server.connect();
@@ -29,7 +30,7 @@ fn a_value_that_was_put_is_got() {
 }
 
 #[test]
-fn answers_are_the_originals_byte_for_byte() {
+fn answers_match_the_golden_bytes() {
     every_model(|model| {
         let server = model.start();
         let mut client = server.connect();
@@ -43,7 +44,7 @@ fn answers_are_the_originals_byte_for_byte() {
 }
 
 #[test]
-fn a_second_put_takes_the_place_of_the_first() {
+fn a_second_put_replaces_the_value() {
     every_model(|model| {
         let server = model.start();
         let mut client = server.connect();
@@ -54,7 +55,7 @@ fn a_second_put_takes_the_place_of_the_first() {
 }
 
 #[test]
-fn a_key_that_is_not_there_is_a_miss() {
+fn a_get_of_an_unknown_key_is_a_miss() {
     every_model(|model| {
         let server = model.start();
         let mut client = server.connect();
@@ -65,40 +66,40 @@ fn a_key_that_is_not_there_is_a_miss() {
 }
 
 #[test]
-fn an_empty_key_is_a_key_and_an_empty_value_is_a_hit() {
+fn empty_keys_and_values_are_valid() {
     every_model(|model| {
         let server = model.start();
         let mut client = server.connect();
         assert_eq!(client.get(""), None);
-        client.put("", "of the empty key");
-        assert_eq!(client.get("").as_deref(), Some("of the empty key"));
+        client.put("", "value of the empty key");
+        assert_eq!(client.get("").as_deref(), Some("value of the empty key"));
         client.put("empty", "");
         assert_eq!(client.get("empty").as_deref(), Some(""));
     });
 }
 
 #[test]
-fn a_value_of_a_mebibyte_comes_back_whole() {
+fn a_value_of_a_mebibyte_is_returned_in_full() {
     every_model(|model| {
         let server = model.start();
         let mut client = server.connect();
         let value = text(1 << 20);
         client.put("large", &value);
-        assert!(client.get("large") == Some(value), "another value");
+        assert!(client.get("large") == Some(value), "wrong value");
         client.put("small", "after it");
         assert_eq!(client.get("small").as_deref(), Some("after it"));
     });
 }
 
 #[test]
-fn a_frame_may_be_split_at_every_byte() {
+fn a_frame_can_be_split_at_every_byte() {
     every_model(|model| {
         let server = model.start();
         let mut client = server.connect();
         let put = Message::put("split", "in two").to_frame();
         for split in 1..put.len() {
-            // Each part leaves at once (TCP_NODELAY). Whether they arrive as two, nobody can say for
-            // certain: the answer to a request in between says that the first part was read alone.
+            // TCP_NODELAY sends each part at once, but both can arrive together. The answer to the
+            // first request proves that the first part was read alone.
             let mut first = Message::get("other").to_frame();
             first.extend_from_slice(&put[..split]);
             client.send(&first);
@@ -111,7 +112,7 @@ fn a_frame_may_be_split_at_every_byte() {
 }
 
 #[test]
-fn a_frame_may_come_byte_by_byte() {
+fn a_frame_can_arrive_byte_by_byte() {
     every_model(|model| {
         let server = model.start();
         let mut client = server.connect();
@@ -135,7 +136,7 @@ fn several_frames_in_one_segment_are_answered_in_order() {
             bytes.extend(Message::put(format!("k{n}"), format!("v{n}")).to_frame());
             bytes.extend(Message::get(format!("k{n}")).to_frame());
         }
-        // And a half.
+        // Then a part of a frame.
         let last = Message::get("k7").to_frame();
         bytes.extend(&last[..7]);
         client.send(&bytes);
@@ -153,7 +154,7 @@ fn several_frames_in_one_segment_are_answered_in_order() {
 }
 
 #[test]
-fn the_footer_may_stand_inside_keys_and_values() {
+fn keys_and_values_can_contain_the_footer() {
     every_model(|model| {
         let server = model.start();
         let mut client = server.connect();
@@ -164,7 +165,7 @@ fn the_footer_may_stand_inside_keys_and_values() {
 }
 
 #[test]
-fn after_half_close_pending_answers_come_and_then_the_end() {
+fn pending_answers_arrive_after_a_half_close() {
     every_model(|model| {
         let server = model.start();
         let mut client = server.connect();
@@ -174,79 +175,84 @@ fn after_half_close_pending_answers_come_and_then_the_end() {
         client.send(&Message::get("k").to_frame().repeat(gets));
         client.finish();
         for _ in 0..gets {
-            assert!(client.answer().value == value, "another value");
+            assert!(client.answer().value == value, "wrong value");
         }
         client.assert_end();
-        assert_eq!(server.complaints(), [""; 0]);
+        assert_eq!(server.client_errors(), [""; 0]);
     });
 }
 
 #[test]
-fn a_client_that_says_nothing_and_leaves_is_not_worth_a_line() {
+fn a_client_that_connects_and_disconnects_is_not_logged() {
     every_model(|model| {
         let mut server = model.start();
         let mut client = server.connect();
         client.finish();
         client.assert_end();
         server.assert_serves();
-        server.assert_ends_well();
-        assert_eq!(server.complaints(), [""; 0]);
+        server.assert_exits_cleanly();
+        assert_eq!(server.client_errors(), [""; 0]);
     });
 }
 
-#[test]
-fn malformed_input_ends_its_connection_with_one_line_and_no_other() {
-    let footer = |payload: &[u8]| {
+/// Malformed input: its name, its bytes, and the reason that is logged.
+fn malformed_cases() -> [(&'static str, Vec<u8>, &'static str); 9] {
+    let with_footer = |payload: &[u8]| {
         let length = u32::try_from(payload.len() + 5).unwrap();
         [&length.to_le_bytes(), payload, &FOOTER].concat()
     };
     let mut wrong_footer = Message::put("evil", "1").to_frame();
     *wrong_footer.last_mut().unwrap() = b'!';
-    let cases: [(&str, Vec<u8>, &str); 9] = [
+    [
         (
             "length 4",
             vec![4, 0, 0, 0],
-            "a length of 4, less than the footer",
+            "length 4 is less than the footer",
         ),
-        (
-            "length 0",
-            vec![0; 4],
-            "a length of 0, less than the footer",
-        ),
+        ("length 0", vec![0; 4], "length 0 is less than the footer"),
         (
             "length over the limit",
             vec![1, 0, 0x40, 0],
-            "a length of 4194305, over the limit",
+            "length 4194305 is over the limit",
         ),
         (
             "length -1",
             vec![0xff; 4],
-            "a length of 4294967295, over the limit",
+            "length 4294967295 is over the limit",
         ),
-        ("wrong footer", wrong_footer, "a frame without its footer"),
-        ("kind 9", footer(b"\x0a\x04evil\x18\x09"), "unknown kind 9"),
-        ("no kind", footer(b""), "unknown kind 0"),
+        ("wrong footer", wrong_footer, "footer not found"),
         (
-            "a field that ends too late",
-            footer(b"\x0a\x7fevil"),
+            "kind 9",
+            with_footer(b"\x0a\x04evil\x18\x09"),
+            "unknown kind 9",
+        ),
+        ("no kind", with_footer(b""), "unknown kind 0"),
+        (
+            "field longer than its frame",
+            with_footer(b"\x0a\x7fevil"),
             "not protobuf",
         ),
         (
             "not UTF-8",
-            footer(b"\x0a\x04\xff\x1b[m\x18\x01"),
+            with_footer(b"\x0a\x04\xff\x1b[m\x18\x01"),
             "not protobuf",
         ),
-    ];
+    ]
+}
+
+#[test]
+fn malformed_input_ends_only_its_connection_and_is_logged_in_one_line() {
+    let cases = malformed_cases();
     every_model(|model| {
         let mut server = model.start();
         for (number, (name, bytes, reason)) in cases.iter().enumerate() {
             let mut client = server.connect();
-            // What came before it is answered.
+            // Earlier requests are answered.
             client.put("good", "value");
             client.send(bytes);
             client.assert_closed();
-            wait_until(name, || server.complaints().len() > number);
-            let line = server.complaints().pop().unwrap();
+            wait_until(name, || server.client_errors().len() > number);
+            let line = server.client_errors().pop().unwrap();
             assert!(line.starts_with(&format!("{}: ", client.name())), "{line}");
             assert!(line.contains(reason), "{name}: {line}");
         }
@@ -254,9 +260,14 @@ fn malformed_input_ends_its_connection_with_one_line_and_no_other() {
         assert_eq!(client.get("good").as_deref(), Some("value"));
         assert_eq!(client.get("evil"), None);
         drop(client);
-        server.assert_ends_well();
-        assert_eq!(server.complaints().len(), cases.len(), "{}", server.log());
-        // No byte of a peer's.
+        server.assert_exits_cleanly();
+        assert_eq!(
+            server.client_errors().len(),
+            cases.len(),
+            "{}",
+            server.log()
+        );
+        // The log contains no bytes of a peer.
         let log = server.log();
         assert!(log.chars().all(|c| c == '\n' || !c.is_control()), "{log}");
         assert!(!log.contains("evil"), "{log}");
@@ -264,21 +275,21 @@ fn malformed_input_ends_its_connection_with_one_line_and_no_other() {
 }
 
 #[test]
-fn a_frame_that_is_cut_off_is_not_carried_out() {
+fn a_truncated_frame_is_not_executed() {
     every_model(|model| {
         let server = model.start();
         let frame = Message::put("cut", "off").to_frame();
-        // Just before the footer, and inside everything else.
+        // Inside each field, and directly before the footer.
         let splits = [1, 3, 4, 9, frame.len() - 5, frame.len() - 1];
         for (number, split) in splits.into_iter().enumerate() {
             let mut client = server.connect();
             client.send(&frame[..split]);
             client.finish();
             client.assert_closed();
-            wait_until("a line", || server.complaints().len() > number);
-            let line = server.complaints().pop().unwrap();
+            wait_until("a line", || server.client_errors().len() > number);
+            let line = server.client_errors().pop().unwrap();
             assert!(
-                line.contains(&format!("the end after {split} bytes")),
+                line.contains(&format!("end of stream after {split} bytes")),
                 "{line}"
             );
         }
@@ -287,11 +298,11 @@ fn a_frame_that_is_cut_off_is_not_carried_out() {
 }
 
 #[test]
-fn a_frame_of_the_largest_length_passes_and_one_byte_more_does_not() {
+fn a_frame_of_the_maximum_length_is_accepted_and_a_longer_one_is_refused() {
     every_model(|model| {
         let server = model.start_with(&["--max-frame", "100"]);
         let mut client = server.connect();
-        // 2 + 1 for the key, 2 for the head of the value, 2 for the kind, 5 for the footer.
+        // 2 + 1 bytes for the key, 2 for the head of the value, 2 for the kind, 5 for the footer.
         client.put("k", &text(88));
         client.try_send(&Message::put("k", text(89)).to_frame());
         client.assert_closed();
@@ -299,11 +310,12 @@ fn a_frame_of_the_largest_length_passes_and_one_byte_more_does_not() {
     });
 }
 
-// ---- several clients -------------------------------------------------------------------------------
+// ---- several clients
+// -------------------------------------------------------------------------------
 
 #[test]
-fn what_one_client_puts_another_gets() {
-    models_for_many(|model| {
+fn a_client_gets_the_value_that_another_has_put() {
+    concurrent_models(|model| {
         let server = model.start();
         let (mut one, mut two) = (server.connect(), server.connect());
         one.put("shared", "by all");
@@ -314,8 +326,8 @@ fn what_one_client_puts_another_gets() {
 }
 
 #[test]
-fn malformed_input_of_one_disturbs_nobody_else() {
-    models_for_many(|model| {
+fn malformed_input_does_not_affect_other_clients() {
+    concurrent_models(|model| {
         let server = model.start();
         let mut good = server.connect();
         let mut half = server.connect();
@@ -334,8 +346,8 @@ fn malformed_input_of_one_disturbs_nobody_else() {
 }
 
 #[test]
-fn a_client_that_stopped_inside_a_frame_holds_up_nobody() {
-    models_for_many(|model| {
+fn a_client_that_stops_inside_a_frame_does_not_delay_others() {
+    concurrent_models(|model| {
         let server = model.start();
         let frame = Message::put("slow", "but sure").to_frame();
         let mut slow: Vec<Client> = (1..frame.len()).map(|_| server.connect()).collect();
@@ -351,8 +363,8 @@ fn a_client_that_stopped_inside_a_frame_holds_up_nobody() {
 }
 
 #[test]
-fn two_hundred_clients_at_once_get_their_own_answers() {
-    models_for_many(|model| {
+fn two_hundred_concurrent_clients_get_their_own_answers() {
+    concurrent_models(|model| {
         let server = model.start();
         let mut clients: Vec<Client> = (0..200).map(|_| server.connect()).collect();
         for round in 0..5 {
@@ -371,15 +383,15 @@ fn two_hundred_clients_at_once_get_their_own_answers() {
         if model.is("threads") {
             assert_eq!(server.status("Threads"), 201);
         } else {
-            // Also with io_uring: it waits for sockets as epoll does, and needs no worker threads.
+            // Including io_uring, which waits for sockets without worker threads.
             assert_eq!(server.status("Threads"), 1);
         }
     });
 }
 
 #[test]
-fn one_key_overwritten_by_many_holds_one_of_their_values_whole() {
-    models_for_many(|model| {
+fn a_key_that_many_clients_overwrite_has_one_of_their_values() {
+    concurrent_models(|model| {
         let server = model.start();
         let value = |n: usize| char::from(b'a' + n as u8).to_string().repeat(20_000);
         thread::scope(|scope| {
@@ -388,8 +400,8 @@ fn one_key_overwritten_by_many_holds_one_of_their_values_whole() {
                 scope.spawn(move || {
                     for _ in 0..10 {
                         client.put("contested", &value(n));
-                        let got = client.get("contested").expect("somebody has put it");
-                        assert!((0..8).any(|m| got == value(m)), "a mixture");
+                        let got = client.get("contested").expect("a client has put it");
+                        assert!((0..8).any(|m| got == value(m)), "a mixed value");
                     }
                 });
             }
@@ -398,8 +410,8 @@ fn one_key_overwritten_by_many_holds_one_of_their_values_whole() {
 }
 
 #[test]
-fn two_clients_that_do_not_read_hold_up_nobody() {
-    models_for_many(|model| {
+fn two_clients_that_do_not_read_do_not_delay_others() {
+    concurrent_models(|model| {
         let server = model.start();
         let mut other = server.connect();
         other.put("large", &text(1 << 20));
@@ -415,8 +427,8 @@ fn two_clients_that_do_not_read_hold_up_nobody() {
 }
 
 #[test]
-fn past_the_limit_on_threads_a_client_waits_for_another_to_leave() {
-    models_for_many(|model| {
+fn a_client_over_the_limit_on_threads_waits_until_another_disconnects() {
+    concurrent_models(|model| {
         if !model.is("threads") {
             return;
         }
@@ -424,12 +436,12 @@ fn past_the_limit_on_threads_a_client_waits_for_another_to_leave() {
         let (mut one, mut two) = (server.connect(), server.connect());
         one.put("k", "1");
         two.put("k", "2");
-        let mut three = server.connect(); // by the kernel, into the queue
+        let mut three = server.connect(); // into the queue of the kernel
         three.send(&Message::get("k").to_frame());
         for _ in 0..20 {
             one.put("k", "1");
         }
-        three.assert_silence();
+        three.assert_nothing_received();
         assert_eq!(server.status("Threads"), 3);
         drop(two);
         assert_eq!(three.answer().value, "1");

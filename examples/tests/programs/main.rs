@@ -1,6 +1,6 @@
-//! The example programs, run as a person would run them, against real sockets.
+//! Runs the example programs as processes and tests them with real sockets.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod chat;
 mod echo;

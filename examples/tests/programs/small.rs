@@ -1,13 +1,13 @@
-//! `timers`, `wake_from_thread`, `any_fd`.
+//! Tests of `timers`, `wake_from_thread` and `any_fd`.
 
 use crate::support::Program;
 
-/// What `timers` says, with the times of a clock on which nothing takes any but waiting.
+/// Output of `timers` with a paused clock, on which only waiting takes time.
 const TIMERS: [&str; 8] = [
     "0.10 s: sleeper 1 is awake",
     "0.20 s: sleeper 2 is awake",
     "0.30 s: sleeper 3 is awake",
-    "0.40 s: waited long enough",
+    "0.40 s: timeout elapsed",
     "0.40 s: tick 1",
     "0.50 s: tick 2",
     "0.65 s: tick 3",
@@ -15,14 +15,14 @@ const TIMERS: [&str; 8] = [
 ];
 
 #[test]
-fn with_a_paused_clock_the_timers_are_exact() {
+fn timers_are_exact_with_a_paused_clock() {
     let (stdout, _, status) = Program::start("timers", &["paused"]).end();
     assert!(status.success());
     assert_eq!(stdout, TIMERS);
 }
 
 #[test]
-fn with_a_real_clock_the_timers_keep_their_order_and_none_is_early() {
+fn timers_keep_their_order_and_are_never_early_with_a_real_clock() {
     let (stdout, _, status) = Program::start("timers", &[]).end();
     assert!(status.success());
     assert_eq!(stdout.len(), TIMERS.len());
@@ -30,28 +30,28 @@ fn with_a_real_clock_the_timers_keep_their_order_and_none_is_early() {
         let (time, what) = line.split_once(" s: ").unwrap();
         (time.parse::<f64>().unwrap(), what.to_owned())
     };
-    for (said, exact) in stdout.iter().zip(TIMERS) {
-        let ((time, what), (earliest, expected)) = (parts(said), parts(exact));
+    for (line, exact) in stdout.iter().zip(TIMERS) {
+        let ((time, what), (earliest, expected)) = (parts(line), parts(exact));
         assert_eq!(what, expected);
-        // On a busy machine later, and by how much is not ours to say.
-        assert!(time >= earliest, "{said}, not before {earliest}");
+        // No upper bound: a busy machine can delay a timer by any time.
+        assert!(time >= earliest, "{line}: earlier than {earliest}");
     }
 }
 
 #[test]
-fn a_future_is_woken_by_a_thread() {
+fn another_thread_wakes_a_future() {
     let (stdout, _, status) = Program::start("wake_from_thread", &[]).end();
     assert!(status.success());
-    let [asked, wakes, answer] = &stdout[..] else {
+    let [pending, wakes, answer] = &stdout[..] else {
         panic!("{stdout:?}");
     };
-    assert!(asked.starts_with("not yet; whoever knows, call Waker"));
-    assert_eq!(wakes, "wakes by other threads: 1");
+    assert!(pending.starts_with("pending: stored Waker"));
+    assert_eq!(wakes, "wakes from other threads: 1");
     assert_eq!(answer, "the answer is 42");
 }
 
 #[test]
-fn any_descriptor_can_be_waited_for() {
+fn any_fd_reports_the_events_of_an_inotify_descriptor() {
     let folder = std::env::temp_dir().join(format!("wakeful-any-fd-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let program = Program::start("any_fd", &[folder.to_str().unwrap()]);
@@ -68,7 +68,7 @@ fn any_descriptor_can_be_waited_for() {
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_named() {
+fn any_fd_names_a_missing_folder_in_its_error() {
     let (_, stderr, status) = Program::start("any_fd", &["/no/such/folder"]).end();
     let expected = "error: watch /no/such/folder: No such file or directory (os error 2)";
     assert_eq!(stderr, [expected]);

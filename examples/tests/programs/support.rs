@@ -1,4 +1,4 @@
-//! Starts example programs, reads what they print, and talks to them; every wait has an end.
+//! Starts example programs, reads their output and connects to them. Every wait has a time limit.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,10 +8,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// No wait is longer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Time limit of every wait.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// An example that runs; ended when the test ends.
+/// A running example program. Killed on drop.
 pub(crate) struct Program {
     child: Child,
     stdout: Receiver<String>,
@@ -42,17 +42,17 @@ impl Program {
         }
     }
 
-    /// The next line that it prints.
+    /// Returns the next line of standard output.
     pub(crate) fn line(&self) -> String {
-        self.stdout.recv_timeout(PATIENCE).expect("another line")
+        self.stdout.recv_timeout(TIMEOUT).expect("a line of stdout")
     }
 
-    /// The next line on its standard error.
-    pub(crate) fn complaint(&self) -> String {
-        self.stderr.recv_timeout(PATIENCE).expect("a complaint")
+    /// Returns the next line of standard error.
+    pub(crate) fn stderr_line(&self) -> String {
+        self.stderr.recv_timeout(TIMEOUT).expect("a line of stderr")
     }
 
-    /// The address in the first line of a server.
+    /// Returns the address from the first line of a server's output.
     pub(crate) fn address(&self) -> SocketAddr {
         let line = self.line();
         let address = line
@@ -61,15 +61,16 @@ impl Program {
         address.parse().unwrap()
     }
 
-    /// Everything else that it prints on standard output, on standard error, and how it ends.
+    /// Waits for the end of the program and returns its remaining stdout, its stderr and its
+    /// status.
     pub(crate) fn end(mut self) -> (Vec<String>, Vec<String>, ExitStatus) {
         let (stdout, stderr) = (rest(&self.stdout), rest(&self.stderr));
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return (stdout, stderr, status);
             }
-            assert!(Instant::now() < deadline, "it does not end");
+            assert!(Instant::now() < deadline, "the program does not end");
             thread::sleep(Duration::from_millis(5));
         }
     }
@@ -82,32 +83,33 @@ impl Drop for Program {
     }
 }
 
-/// Cargo builds the examples of a package with its tests, into a folder beside theirs.
+/// Returns the path of an example. Cargo builds the examples with the tests of the same package.
 fn executable(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
     profile.join("examples").join(name)
 }
 
-/// Reads all the time, so that the program is never held up by its own words.
+/// Reads lines on a thread of its own, so that the program never blocks on a full pipe.
 fn lines(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
-            // Also when nobody listens any more.
+            // The receiver can be gone. Reading goes on nevertheless.
             sender.send(line).ok();
         }
     });
     receiver
 }
 
+/// Returns all remaining lines.
 fn rest(lines: &Receiver<String>) -> Vec<String> {
     let mut rest = Vec::new();
     loop {
-        match lines.recv_timeout(PATIENCE) {
+        match lines.recv_timeout(TIMEOUT) {
             Ok(line) => rest.push(line),
             Err(RecvTimeoutError::Disconnected) => return rest,
-            Err(RecvTimeoutError::Timeout) => panic!("it does not end; so far {rest:?}"),
+            Err(RecvTimeoutError::Timeout) => panic!("the output does not end: {rest:?}"),
         }
     }
 }
@@ -116,18 +118,18 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     try_connect(address).unwrap()
 }
 
-/// For a server that may break off at once.
+/// Connects to a server that can reset the connection at once.
 pub(crate) fn try_connect(address: SocketAddr) -> std::io::Result<TcpStream> {
-    TcpStream::connect_timeout(&address, PATIENCE).map(limited)
+    TcpStream::connect_timeout(&address, TIMEOUT).map(with_timeouts)
 }
 
-fn limited(stream: TcpStream) -> TcpStream {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+fn with_timeouts(stream: TcpStream) -> TcpStream {
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
     stream
 }
 
-/// A server of the test's own, on a port that the system chooses.
+/// A listener of the test, on a port chosen by the system.
 pub(crate) struct Server(TcpListener);
 
 impl Server {
@@ -146,15 +148,15 @@ impl Server {
     }
 
     pub(crate) fn accept(&self) -> TcpStream {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
             match self.0.accept() {
                 Ok((stream, _)) => {
                     stream.set_nonblocking(false).unwrap();
-                    return limited(stream);
+                    return with_timeouts(stream);
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                    assert!(Instant::now() < deadline, "nobody connects");
+                    assert!(Instant::now() < deadline, "no client connects");
                     thread::sleep(Duration::from_millis(5));
                 }
                 Err(error) => panic!("{error}"),
@@ -163,8 +165,8 @@ impl Server {
     }
 }
 
-/// Sends everything, finishes, and returns all that comes back.
-pub(crate) fn there_and_back(mut stream: TcpStream, bytes: &[u8]) -> Vec<u8> {
+/// Sends all bytes, shuts down the write side and returns all bytes received.
+pub(crate) fn round_trip(mut stream: TcpStream, bytes: &[u8]) -> Vec<u8> {
     let mut sending = stream.try_clone().unwrap();
     let bytes = bytes.to_vec();
     let sender = thread::spawn(move || {
@@ -177,7 +179,7 @@ pub(crate) fn there_and_back(mut stream: TcpStream, bytes: &[u8]) -> Vec<u8> {
     received
 }
 
-/// Bytes in which a shift or a swap would show.
+/// Returns bytes in which a shifted or swapped range is detected.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length as u64)
         .map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)

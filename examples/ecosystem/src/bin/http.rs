@@ -2,11 +2,12 @@
 //!
 //! ```text
 //! cargo run --bin http
-//! curl --data hello http://127.0.0.1:8001/echo      # in a second terminal; try --http2-prior-knowledge
+//! curl --data hello http://127.0.0.1:8001/echo      # in a second terminal
+//! curl --http2-prior-knowledge http://127.0.0.1:8001/count
 //! ```
 //!
-//! Feature `hyper` is what makes it short: a `TcpStream` goes into hyper as it is, and neither the
-//! service nor its state has to be `Send`.
+//! With the feature `hyper`, a `TcpStream` is passed to hyper directly, and neither the service nor
+//! its state has to be `Send`.
 
 use std::cell::Cell;
 use std::process::ExitCode;
@@ -20,45 +21,47 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::server::conn::auto;
 use wakeful::hyper::{WakefulExecutor, WakefulTimer};
 use wakeful::time::timeout;
-use wakeful_ecosystem::{Ended, serve};
+use wakeful_ecosystem::{ConnectionResult, serve};
 use wakeful_net::TcpStream;
 
-/// How long a client may take to begin, and to send the head of a request.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for the first byte, and for the head of a request.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
-    // All connections are on this thread, so a plain counter is shared.
-    let answered = Rc::new(Cell::new(0));
+    // All connections run on this thread, so a `Cell` is enough.
+    let requests = Rc::new(Cell::new(0));
     serve("127.0.0.1:8001", move |stream| {
-        connection(stream, Rc::clone(&answered))
+        connection(stream, Rc::clone(&requests))
     })
 }
 
-async fn connection(stream: TcpStream, answered: Rc<Cell<u64>>) -> Ended {
-    // The builder looks at the first bytes to tell HTTP/2 from HTTP/1; who sends none is let go.
-    timeout(PATIENCE, stream.readable()).await??;
+async fn connection(stream: TcpStream, requests: Rc<Cell<u64>>) -> ConnectionResult {
+    // The builder detects the HTTP version from the first bytes, without a time limit.
+    timeout(TIMEOUT, stream.readable()).await??;
 
     let service = service_fn(move |request| {
-        answered.set(answered.get() + 1);
-        let answer = answer(request, answered.get());
-        async move { Ok::<_, hyper::Error>(answer) }
+        requests.set(requests.get() + 1);
+        let response = respond(request, requests.get());
+        async move { Ok::<_, hyper::Error>(response) }
     });
     let mut builder = auto::Builder::new(WakefulExecutor);
     builder
         .http1()
         .timer(WakefulTimer)
-        .header_read_timeout(PATIENCE);
+        .header_read_timeout(TIMEOUT);
     builder
         .http2()
         .timer(WakefulTimer)
-        .keep_alive_interval(PATIENCE)
-        // Frames as they come: a client cannot make us keep more than this for it.
+        .keep_alive_interval(TIMEOUT)
+        // Limits the state that a client can make the server hold.
         .max_concurrent_streams(100);
     builder.serve_connection(stream, service).await
 }
 
-/// A body is a text of ours or the request's own, passed on while it comes: it is never whole in memory.
-fn answer(request: Request<Incoming>, number: u64) -> Response<Either<Full<Bytes>, Incoming>> {
+/// Returns the response. Its body is a fixed text, or the body of the request.
+///
+/// A request's body is passed on while it arrives and is never whole in memory.
+fn respond(request: Request<Incoming>, number: u64) -> Response<Either<Full<Bytes>, Incoming>> {
     let text = |status, text: String| {
         let mut response = Response::new(Either::Left(Full::from(text)));
         *response.status_mut() = status;

@@ -5,9 +5,9 @@
 //! curl http://127.0.0.1:8002/hello/you              # in a second terminal
 //! ```
 //!
-//! axum asks that handlers be `Send`, wherever they run. That costs an `Arc` instead of an `Rc`; what
-//! they await may be Wakeful's own, because its sleeps, handles and sockets are plain data and so
-//! `Send`. `axum::serve` belongs to tokio; hyper's connection builder takes the router just as well.
+//! axum requires handlers to be `Send`, also on one thread. That costs an `Arc` instead of an `Rc`.
+//! Handlers can await Wakeful's sleeps, handles and sockets, which are plain data and so `Send`.
+//! `axum::serve` needs tokio's runtime; hyper's connection builder serves the router without it.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -27,20 +27,20 @@ use wakeful::time::{sleep, timeout};
 use wakeful_ecosystem::serve;
 use wakeful_net::TcpStream;
 
-/// How long a client may take to begin, and to send the head of a request.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for the first byte, and for the head of a request.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     let router = router();
     serve("127.0.0.1:8002", move |stream: TcpStream| {
         let service = TowerToHyperService::new(router.clone());
         async move {
-            timeout(PATIENCE, stream.readable()).await??;
+            timeout(TIMEOUT, stream.readable()).await??;
             let mut builder = auto::Builder::new(WakefulExecutor);
             builder
                 .http1()
                 .timer(WakefulTimer)
-                .header_read_timeout(PATIENCE);
+                .header_read_timeout(TIMEOUT);
             builder.http2().timer(WakefulTimer);
             builder.serve_connection(stream, service).await
         }
@@ -53,7 +53,7 @@ fn router() -> Router {
         .route("/hello/{name}", get(hello))
         .route("/sum", post(sum))
         .route("/later", get(later))
-        // A handler that asks for the whole body gets so much of it, or the client is refused.
+        // Larger bodies are refused with 413.
         .layer(DefaultBodyLimit::max(1 << 20))
         .with_state(Arc::new(AtomicU64::new(0)))
 }
@@ -63,12 +63,12 @@ async fn hello(State(visits): State<Arc<AtomicU64>>, Path(name): Path<String>) -
     Json(json!({ "hello": name, "visit": visit }))
 }
 
-/// Adds up the numbers of a JSON array; axum answers anything else with 400 or 422.
+/// Returns the sum of a JSON array of numbers. axum refuses other JSON with 400 or 422.
 async fn sum(Json(numbers): Json<Vec<f64>>) -> Json<f64> {
     Json(numbers.iter().sum())
 }
 
-/// Others are served while it sleeps.
+/// Responds after 50 ms. Other requests are served during the sleep.
 async fn later(body: Bytes) -> Bytes {
     sleep(Duration::from_millis(50)).await;
     if body.is_empty() {

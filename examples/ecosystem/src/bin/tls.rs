@@ -6,7 +6,7 @@
 //! openssl s_client -quiet -connect 127.0.0.1:8004   # in a second terminal
 //! ```
 //!
-//! futures-rustls takes any futures-io stream, as those of `wakeful-net` are, and is one itself.
+//! futures-rustls wraps any futures-io stream, as those of `wakeful-net` are, and is one itself.
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -20,11 +20,11 @@ use futures_rustls::rustls::pki_types::pem::PemObject;
 use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_util::io::{AsyncReadExt, AsyncWriteExt};
 use wakeful::time::timeout;
-use wakeful_ecosystem::{Ended, serve};
+use wakeful_ecosystem::{ConnectionResult, serve};
 use wakeful_net::TcpStream;
 
-/// How long the handshake may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Time limit of the handshake.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     let mut paths = std::env::args().skip(2);
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 fn configure(certificate: &str, key: &str) -> Result<ServerConfig, Box<dyn Error>> {
     let chain = CertificateDer::pem_file_iter(certificate)?.collect::<Result<_, _>>()?;
     let key = PrivateKeyDer::from_pem_file(key)?;
-    // ring builds wherever a C compiler is; rustls's default, aws-lc, asks for more.
+    // ring needs only a C compiler to build; rustls's default, aws-lc, needs more tools.
     let provider = Arc::new(ring::default_provider());
     Ok(ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -55,17 +55,17 @@ fn configure(certificate: &str, key: &str) -> Result<ServerConfig, Box<dyn Error
         .with_single_cert(chain, key)?)
 }
 
-async fn echo(acceptor: TlsAcceptor, stream: TcpStream) -> Ended {
-    let mut stream = timeout(PATIENCE, acceptor.accept(stream)).await??;
-    let mut buffer = vec![0; 16 * 1024]; // as much as a TLS record holds
+async fn echo(acceptor: TlsAcceptor, stream: TcpStream) -> ConnectionResult {
+    let mut stream = timeout(TIMEOUT, acceptor.accept(stream)).await??;
+    let mut buffer = vec![0; 16 * 1024]; // the maximum size of a TLS record
     loop {
         let n = stream.read(&mut buffer).await?;
         if n == 0 {
-            // Says good-bye in TLS's own words, so that the peer can tell the end from a cut.
+            // Sends close_notify, by which the peer distinguishes the end from a truncation.
             return Ok(stream.close().await?);
         }
         stream.write_all(&buffer[..n]).await?;
-        // rustls keeps records back until it is told to pass them on.
+        // rustls buffers records until a flush.
         stream.flush().await?;
     }
 }

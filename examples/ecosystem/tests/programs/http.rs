@@ -1,23 +1,23 @@
-//! `http` and curl, wrk and h2load.
+//! Tests of `http` with curl, wrk and h2load.
 
-use crate::support::{Program, client, client_bytes, folder, pattern};
+use crate::support::{Program, folder, pattern, run_client, run_client_bytes};
 
 fn start() -> Program {
     Program::start(env!("CARGO_BIN_EXE_http"), &[])
 }
 
-/// The version curl is told to speak, and what it then reports.
+/// The option of curl for a version, and the version that curl then reports.
 const VERSIONS: [(&str, &str); 2] = [("--http1.1", "1.1"), ("--http2-prior-knowledge", "2")];
 
 #[test]
-fn curl_is_answered_in_both_versions() {
+fn curl_gets_responses_in_both_http_versions() {
     let server = start();
     let url = |path: &str| format!("http://{}{path}", server.address);
     for (option, version) in VERSIONS {
         let show = "\n%{http_code} %{http_version}";
         let curl = |arguments: &[&str]| {
             let all = [&["-sS", option, "-w", show], arguments].concat();
-            client("curl", &all, b"")
+            run_client("curl", &all, b"")
         };
         let hello = format!("Hello from Wakeful\n\n200 {version}");
         assert_eq!(curl(&[&url("/")]), hello);
@@ -26,75 +26,80 @@ fn curl_is_answered_in_both_versions() {
         let echoed = format!("some text\n200 {version}");
         assert_eq!(curl(&["--data", "some text", &url("/echo")]), echoed);
     }
-    server.comes_to_rest();
+    server.assert_all_closed();
 }
 
 #[test]
-fn a_large_body_comes_back_whole_while_it_is_sent() {
+fn a_large_body_is_echoed_in_full() {
     let server = start();
     let url = format!("http://{}/echo", server.address);
     let body = pattern(8 << 20);
     for (option, _) in VERSIONS {
         let arguments = ["-sS", option, "--data-binary", "@-", &url];
-        assert!(client_bytes("curl", &arguments, &body) == body, "{option}");
+        assert!(
+            run_client_bytes("curl", &arguments, &body) == body,
+            "{option}"
+        );
     }
-    server.comes_to_rest();
+    server.assert_all_closed();
 }
 
 #[test]
-fn a_hundred_clients_of_http_1_are_answered_at_once() {
+fn a_hundred_http_1_clients_are_served_at_once() {
     let server = start();
     let url = format!("http://{}/echo?[1-200]", server.address);
     let arguments = "-sS --http1.1 --parallel --parallel-immediate --parallel-max 100 \
         --data text -o /dev/null -w %{http_code}:%{size_download}\\n";
     let arguments: Vec<_> = arguments.split_whitespace().chain([&*url]).collect();
-    assert_eq!(client("curl", &arguments, b""), "200:4\n".repeat(200));
-    server.comes_to_rest();
+    assert_eq!(run_client("curl", &arguments, b""), "200:4\n".repeat(200));
+    server.assert_all_closed();
 }
 
 #[test]
-fn h2load_finds_no_error_in_a_thousand_streams_of_a_hundred_connections() {
-    // Not curl: that of Debian 12 cannot use a connection twice with --http2-prior-knowledge,
-    // whatever the server.
+fn h2load_reports_no_error_with_ten_streams_on_each_of_a_hundred_connections() {
+    // curl of Debian 12 cannot reuse a connection with --http2-prior-knowledge, with any server.
     let server = start();
     let url = format!("http://{}/echo", server.address);
     let body = folder("h2load").join("body");
     std::fs::write(&body, pattern(1000)).unwrap();
     let options = ["-n", "5000", "-c", "100", "-m", "10"];
     let what = ["-d", body.to_str().unwrap(), &url];
-    let report = client("h2load", &[&options[..], &what[..]].concat(), b"");
+    let report = run_client("h2load", &[&options[..], &what[..]].concat(), b"");
     let all = "5000 done, 5000 succeeded, 0 failed, 0 errored, 0 timeout";
     assert!(report.contains(all), "{report}");
     assert!(report.contains("status codes: 5000 2xx"), "{report}");
-    // Every byte of the bodies came back.
+    // Every byte of the bodies was echoed.
     assert!(report.contains("(5000000) data"), "{report}");
-    server.comes_to_rest();
+    server.assert_all_closed();
 }
 
 #[test]
-fn wrk_finds_no_error_under_a_hundred_connections() {
+fn wrk_reports_no_error_with_a_hundred_connections() {
     let server = start();
     let url = format!("http://{}/", server.address);
-    // By itself it counts an answer that takes two seconds as an error: on a busy machine it is none.
+    // The default timeout of two seconds is too short for a busy machine.
     let options = ["-t1", "-c100", "-d2s", "--timeout", "50s"];
-    let report = client("wrk", &[&options[..], &[&*url]].concat(), b"");
+    let report = run_client("wrk", &[&options[..], &[&*url]].concat(), b"");
     assert!(report.contains("Requests/sec"), "{report}");
-    // wrk mentions these only when there were any.
+    // wrk prints these lines only if there were errors.
     assert!(!report.contains("Socket errors"), "{report}");
     assert!(!report.contains("Non-2xx"), "{report}");
-    server.comes_to_rest();
+    server.assert_all_closed();
 }
 
 #[test]
-fn clients_that_vanish_in_the_middle_of_a_request_concern_nobody_else() {
+fn the_next_client_is_served_after_others_disconnected_in_the_middle_of_a_request() {
     let server = start();
-    server.vanish(b"");
-    server.vanish(b"GET / HT");
-    server.vanish(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf");
-    // The preface of HTTP/2 and an empty SETTINGS frame; and the same cut off within the frame.
+    server.disconnect_after(b"");
+    server.disconnect_after(b"GET / HT");
+    server.disconnect_after(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nhalf");
+    // The preface of HTTP/2 and an empty SETTINGS frame, then the same truncated within the frame.
     let http2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    server.vanish(http2);
-    server.vanish(&http2[..28]);
+    server.disconnect_after(http2);
+    server.disconnect_after(&http2[..28]);
     let url = format!("http://{}/", server.address);
-    assert_eq!(client("curl", &["-sS", &url], b""), "Hello from Wakeful\n");
+    assert_eq!(
+        run_client("curl", &["-sS", &url], b""),
+        "Hello from Wakeful\n"
+    );
 }

@@ -1,7 +1,7 @@
-//! Every program, driven by clients that we did not write: each answers correctly, also a hundred at
-//! once, and goes on when clients vanish in the middle of a request.
+//! Tests every program with third-party clients: it serves one and a hundred at once, and keeps
+//! serving after clients have disconnected in the middle of a request.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod http;
 mod mini_redis;

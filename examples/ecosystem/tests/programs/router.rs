@@ -1,18 +1,18 @@
-//! `router` and curl.
+//! Tests of `router` with curl.
 
-use crate::support::{Program, client};
+use crate::support::{Program, run_client};
 
 fn start() -> Program {
     Program::start(env!("CARGO_BIN_EXE_router"), &[])
 }
 
 #[test]
-fn curl_is_routed_and_told_what_was_wrong() {
+fn curl_gets_the_response_of_each_route_and_the_status_of_each_error() {
     let server = start();
     let curl = |path: &str, arguments: &[&str]| {
         let url = format!("http://{}{path}", server.address);
         let all = [&["-sS", "-w", " %{http_code}", &url], arguments].concat();
-        client("curl", &all, b"")
+        run_client("curl", &all, b"")
     };
     let json = |text| ["--json", text];
     assert_eq!(curl("/", &[]), "Hello from axum on Wakeful\n 200");
@@ -25,11 +25,11 @@ fn curl_is_routed_and_told_what_was_wrong() {
     assert!(curl("/sum", &["--data", "1"]).ends_with(" 415"));
     assert!(curl("/sum", &[]).ends_with(" 405"));
     assert!(curl("/nowhere", &[]).ends_with(" 404"));
-    server.comes_to_rest();
+    server.assert_all_closed();
 }
 
 #[test]
-fn a_hundred_clients_wait_together_for_a_handler_that_sleeps() {
+fn a_sleeping_handler_serves_a_hundred_clients_at_once() {
     let server = start();
     let url = format!("http://{}/later?[1-200]", server.address);
     let arguments = [
@@ -40,18 +40,18 @@ fn a_hundred_clients_wait_together_for_a_handler_that_sleeps() {
         "100",
         &url,
     ];
-    assert_eq!(client("curl", &arguments, b""), "later\n".repeat(200));
-    server.comes_to_rest();
+    assert_eq!(run_client("curl", &arguments, b""), "later\n".repeat(200));
+    server.assert_all_closed();
 }
 
 #[test]
-fn clients_that_vanish_before_they_are_answered_concern_nobody_else() {
+fn the_next_client_is_served_after_others_disconnected_before_their_response() {
     let server = start();
-    server.vanish(b"GET /later HTTP/1.1\r\nhost: x\r\n\r\n");
-    server.vanish(
+    server.disconnect_after(b"GET /later HTTP/1.1\r\nhost: x\r\n\r\n");
+    server.disconnect_after(
         b"POST /sum HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
           content-length: 9\r\n\r\n[1,",
     );
     let url = format!("http://{}/later", server.address);
-    assert_eq!(client("curl", &["-sS", &url], b""), "later\n");
+    assert_eq!(run_client("curl", &["-sS", &url], b""), "later\n");
 }

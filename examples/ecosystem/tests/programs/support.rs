@@ -1,4 +1,4 @@
-//! Starts the programs and their clients. Every wait has an end, and everything stays on loopback.
+//! Starts the programs and their clients, on loopback only. Every wait has a time limit.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// No wait is longer.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit of every wait.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A program of ours on a port that the system chooses; ended when the test ends.
+/// A running program on a port chosen by the system. Killed on drop.
 pub(crate) struct Program {
     child: Child,
     pub(crate) address: SocketAddr,
-    complaints: Arc<Mutex<Vec<String>>>,
+    stderr_lines: Arc<Mutex<Vec<String>>>,
 }
 
 impl Program {
-    /// `path` is cargo's `CARGO_BIN_EXE_name`.
+    /// Starts the program at `path`, the value of cargo's `CARGO_BIN_EXE_name`.
     pub(crate) fn start(path: &str, arguments: &[&str]) -> Program {
         let mut child = Command::new(path)
             .arg("127.0.0.1:0")
@@ -28,13 +28,13 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let complaints = Arc::new(Mutex::new(Vec::new()));
+        let stderr_lines = Arc::new(Mutex::new(Vec::new()));
         let stderr = BufReader::new(child.stderr.take().unwrap());
         thread::spawn({
-            let complaints = Arc::clone(&complaints);
+            let stderr_lines = Arc::clone(&stderr_lines);
             move || {
                 for line in stderr.lines().map_while(Result::ok) {
-                    complaints.lock().unwrap().push(line);
+                    stderr_lines.lock().unwrap().push(line);
                 }
             }
         });
@@ -42,15 +42,15 @@ impl Program {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         stdout.read_line(&mut line).unwrap();
         let address = line.trim_end().strip_prefix("listening on ");
-        let address = address.unwrap_or_else(|| panic!("{line:?}; {complaints:?}"));
+        let address = address.unwrap_or_else(|| panic!("{line:?}; {stderr_lines:?}"));
         Program {
             child,
             address: address.parse().unwrap(),
-            complaints,
+            stderr_lines,
         }
     }
 
-    /// How many sockets it has open; one of them is the listener.
+    /// Returns the number of open sockets, including the listener.
     fn sockets(&self) -> usize {
         let folder = format!("/proc/{}/fd", self.child.id());
         let links = std::fs::read_dir(folder).unwrap();
@@ -60,7 +60,7 @@ impl Program {
             .count()
     }
 
-    /// Resident memory in bytes.
+    /// Returns the resident memory in bytes.
     pub(crate) fn memory(&self) -> usize {
         let status = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(status).unwrap();
@@ -69,45 +69,45 @@ impl Program {
         kib.parse::<usize>().unwrap() * 1024
     }
 
-    /// Waits until the program has closed every connection, and sees that no task panicked.
-    pub(crate) fn comes_to_rest(&self) {
-        let deadline = Instant::now() + PATIENCE;
+    /// Waits until the program has closed every connection, and asserts that no task has panicked.
+    pub(crate) fn assert_all_closed(&self) {
+        let deadline = Instant::now() + TIMEOUT;
         while self.sockets() > 1 {
-            assert!(Instant::now() < deadline, "connections stay open");
+            assert!(Instant::now() < deadline, "connections are still open");
             thread::sleep(Duration::from_millis(5));
         }
-        let complaints = self.complaints.lock().unwrap();
-        let panicked = complaints.iter().find(|line| line.contains("panicked"));
+        let stderr_lines = self.stderr_lines.lock().unwrap();
+        let panicked = stderr_lines.iter().find(|line| line.contains("panicked"));
         assert_eq!(panicked, None);
     }
 
-    /// Sends SIGINT, as Ctrl-C does, and waits for the end.
+    /// Sends SIGINT, as Ctrl-C does, and waits for the end of the program.
     pub(crate) fn interrupt(mut self) -> ExitStatus {
         let id = self.child.id().to_string();
-        client("kill", &["-INT", &id], b"");
+        run_client("kill", &["-INT", &id], b"");
         self.child.wait().unwrap()
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect_timeout(&self.address, PATIENCE).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        let stream = TcpStream::connect_timeout(&self.address, TIMEOUT).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         stream
     }
 
-    /// A hundred clients that send the beginning of something and vanish all together, one half by
-    /// closing, the other by a reset.
-    pub(crate) fn vanish(&self, beginning: &[u8]) {
+    /// Connects a hundred clients that send `bytes` and then disconnect, one half by a close and
+    /// the other by a reset.
+    pub(crate) fn disconnect_after(&self, bytes: &[u8]) {
         let clients: Vec<_> = (0..100).map(|_| self.connect()).collect();
         for mut client in &clients {
-            client.write_all(beginning).unwrap();
+            client.write_all(bytes).unwrap();
         }
         for client in clients.iter().step_by(2) {
             let client = socket2::SockRef::from(client);
             client.set_linger(Some(Duration::ZERO)).unwrap();
         }
         drop(clients);
-        self.comes_to_rest();
+        self.assert_all_closed();
     }
 }
 
@@ -118,15 +118,15 @@ impl Drop for Program {
     }
 }
 
-/// Runs somebody else's client to its end and returns what it printed.
-pub(crate) fn client(name: &str, arguments: &[&str], input: &[u8]) -> String {
-    let output = client_bytes(name, arguments, input);
+/// Runs a client program to its end and returns its output.
+pub(crate) fn run_client(name: &str, arguments: &[&str], input: &[u8]) -> String {
+    let output = run_client_bytes(name, arguments, input);
     String::from_utf8(output).unwrap()
 }
 
-/// As [`client`], for output that is no text.
-pub(crate) fn client_bytes(name: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-    // coreutils' timeout ends it should it hang.
+/// Runs a client program to its end and returns its output, which need not be text.
+pub(crate) fn run_client_bytes(name: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    // timeout(1) of coreutils ends a client that hangs.
     let mut child = Command::new("timeout")
         .args(["60", name])
         .args(arguments)
@@ -153,13 +153,13 @@ pub(crate) fn client_bytes(name: &str, arguments: &[&str], input: &[u8]) -> Vec<
     output.stdout
 }
 
-/// Runs a Python program with Debian's Python, which has Debian's packages.
+/// Runs a Python program with Debian's interpreter, which finds Debian's packages.
 pub(crate) fn python(program: &str, arguments: &[&str]) -> String {
     let arguments: Vec<_> = ["-c", program].iter().chain(arguments).copied().collect();
-    client("/usr/bin/python3", &arguments, b"")
+    run_client("/usr/bin/python3", &arguments, b"")
 }
 
-/// An empty folder of the test's own.
+/// Returns an empty folder for one test.
 pub(crate) fn folder(name: &str) -> PathBuf {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
     if folder.exists() {
@@ -169,14 +169,14 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// Everything until the other side has finished.
-pub(crate) fn rest(mut stream: TcpStream) -> Vec<u8> {
-    let mut rest = Vec::new();
-    stream.read_to_end(&mut rest).unwrap();
-    rest
+/// Reads all bytes until the end of the stream.
+pub(crate) fn read_to_end(mut stream: TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
-/// Bytes in which a shift or a swap would show.
+/// Returns bytes in which a shifted or swapped range is detected.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
     (0..length as u64)
         .map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8)

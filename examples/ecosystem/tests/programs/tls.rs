@@ -1,12 +1,12 @@
-//! `tls` and `openssl s_client`, `tls` and Python's `ssl`, which is OpenSSL as well.
+//! Tests of `tls` with `openssl s_client` and with Python's `ssl`, which is OpenSSL as well.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::support::{Program, client, folder, python};
+use crate::support::{Program, folder, python, run_client};
 
-/// A server with a new certificate for localhost, and where the certificate is.
+/// Starts a server with a new certificate for localhost; returns the certificate's path as well.
 fn start(test: &str) -> (Program, PathBuf) {
     let folder = folder(test);
     let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
@@ -17,13 +17,13 @@ fn start(test: &str) -> (Program, PathBuf) {
         .chain(["-keyout", key.to_str().unwrap()])
         .chain(["-out", certificate.to_str().unwrap()])
         .collect();
-    client("openssl", &arguments, b"");
+    run_client("openssl", &arguments, b"");
     let paths = [certificate.to_str().unwrap(), key.to_str().unwrap()];
     let server = Program::start(env!("CARGO_BIN_EXE_tls"), &paths);
     (server, certificate)
 }
 
-/// A connection that has done its handshake and can be read and written; run once per client.
+/// Python functions: `connect` returns a connection after its handshake, `receive` reads from one.
 const CONNECT: &str = r#"
 import os, socket, ssl, struct, sys, threading
 port, certificate = int(sys.argv[1]), sys.argv[2]
@@ -37,7 +37,7 @@ def receive(tls, length):
     data = b""
     while len(data) < length:
         part = tls.recv(65536)
-        assert part, "it ended early"
+        assert part, "early end of stream"
         data += part
     return data
 "#;
@@ -51,7 +51,7 @@ impl Program {
 }
 
 #[test]
-fn openssl_verifies_the_server_and_gets_its_lines_back() {
+fn openssl_verifies_the_certificate_and_receives_its_lines() {
     for version in ["-tls1_2", "-tls1_3"] {
         let (server, certificate) = start(&format!("s_client{version}"));
         let mut openssl = Command::new("timeout")
@@ -79,28 +79,28 @@ fn openssl_verifies_the_server_and_gets_its_lines_back() {
             stdout.read_line(&mut echoed).unwrap();
             assert_eq!(echoed, line, "{version}");
         }
-        drop(stdin); // it says good-bye and ends
+        drop(stdin); // the client sends close_notify and ends
         assert!(openssl.wait().unwrap().success());
-        server.comes_to_rest();
+        server.assert_all_closed();
     }
 }
 
 #[test]
-fn a_hundred_clients_get_their_bytes_back_at_once() {
+fn a_hundred_clients_receive_their_bytes_at_once() {
     let (server, certificate) = start("hundred");
-    let said = server.run_ssl(
+    let output = server.run_ssl(
         &certificate,
         r#"
 done = []
-everybody = threading.Barrier(100)
+barrier = threading.Barrier(100)
 
 def talk(n):
     data = os.urandom(50_000 + n)
     with connect() as tls:
-        everybody.wait(60)
+        barrier.wait(60)
         tls.sendall(data)
         assert receive(tls, len(data)) == data
-        tls.unwrap()  # waits for the server's good-bye
+        tls.unwrap()  # waits for the server's close_notify
     done.append(n)
 
 threads = [threading.Thread(target=talk, args=(n,)) for n in range(100)]
@@ -109,25 +109,25 @@ for thread in threads: thread.join(60)
 print(len(done))
 "#,
     );
-    assert_eq!(said, "100\n");
-    server.comes_to_rest();
+    assert_eq!(output, "100\n");
+    server.assert_all_closed();
 }
 
 #[test]
-fn clients_that_vanish_in_the_handshake_or_after_it_concern_nobody_else() {
-    let (server, certificate) = start("vanish");
-    server.vanish(b"");
-    // The head of a record with a ClientHello in it, and the first bytes of that.
-    server.vanish(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03half");
-    server.vanish(b"GET / HTTP/1.1\r\n\r\n");
-    let said = server.run_ssl(
+fn the_next_client_is_served_after_others_disconnected_in_the_handshake_or_after_it() {
+    let (server, certificate) = start("disconnect");
+    server.disconnect_after(b"");
+    // The header of a record with a ClientHello, and the first bytes of the ClientHello.
+    server.disconnect_after(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03half");
+    server.disconnect_after(b"GET / HTTP/1.1\r\n\r\n");
+    let output = server.run_ssl(
         &certificate,
         r#"
 clients = [connect() for _ in range(50)]
 for n, tls in enumerate(clients):
     tls.sendall(b"x" * 10_000)
     if n % 2:
-        # No good-bye, but a reset.
+        # A reset instead of close_notify.
         tls.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     tls.close()
 with connect() as tls:
@@ -135,6 +135,6 @@ with connect() as tls:
     print(receive(tls, 12).decode())
 "#,
     );
-    assert_eq!(said, "still there?\n");
-    server.comes_to_rest();
+    assert_eq!(output, "still there?\n");
+    server.assert_all_closed();
 }

@@ -1,4 +1,4 @@
-//! `websocket` and the Python package websockets.
+//! Tests of `websocket` with the Python package websockets.
 
 use crate::support::{Program, python};
 
@@ -14,30 +14,30 @@ impl Program {
 }
 
 #[test]
-fn texts_and_bytes_come_back_and_pings_are_answered() {
+fn messages_are_echoed_and_pings_are_answered() {
     let server = start();
-    let said = server.run_websockets(
+    let output = server.run_websockets(
         r#"
 async def main():
     async with websockets.connect(sys.argv[1]) as socket:
         for message in ["", "hello", "ä" * 100_000, b"", bytes(range(256)) * 400]:
             await socket.send(message)
             assert await socket.recv() == message
-        # In fragments, and with a ping between.
+        # In fragments, then a ping.
         await socket.send(["in ", "three ", "parts"])
         assert await socket.recv() == "in three parts"
         await asyncio.wait_for(await socket.ping(), 30)
     print(socket.close_code)
 "#,
     );
-    assert_eq!(said, "1000\n", "a close that was confirmed");
-    server.comes_to_rest();
+    assert_eq!(output, "1000\n", "a confirmed close");
+    server.assert_all_closed();
 }
 
 #[test]
-fn a_hundred_clients_talk_at_once() {
+fn a_hundred_clients_are_served_at_once() {
     let server = start();
-    let said = server.run_websockets(
+    let output = server.run_websockets(
         r#"
 async def talk(n):
     async with websockets.connect(sys.argv[1], open_timeout=30) as socket:
@@ -52,14 +52,14 @@ async def main():
     print(sum(await asyncio.gather(*(talk(n) for n in range(100)))))
 "#,
     );
-    assert_eq!(said, "100\n");
-    server.comes_to_rest();
+    assert_eq!(output, "100\n");
+    server.assert_all_closed();
 }
 
 #[test]
-fn a_message_beyond_the_limit_ends_its_connection() {
+fn a_message_over_the_limit_ends_its_connection() {
     let server = start();
-    let said = server.run_websockets(
+    let output = server.run_websockets(
         r#"
 async def main():
     async with websockets.connect(sys.argv[1], max_size=None) as socket:
@@ -70,22 +70,22 @@ async def main():
             print("closed")
 "#,
     );
-    assert_eq!(said, "closed\n");
-    server.comes_to_rest();
+    assert_eq!(output, "closed\n");
+    server.assert_all_closed();
 }
 
 #[test]
-fn clients_that_vanish_in_the_middle_of_a_message_concern_nobody_else() {
+fn the_next_client_is_served_after_others_disconnected_in_the_middle_of_a_message() {
     let server = start();
-    server.vanish(b"");
-    server.vanish(b"GET / HTTP/1.1\r\nupgrade: websocket\r\n");
+    server.disconnect_after(b"");
+    server.disconnect_after(b"GET / HTTP/1.1\r\nupgrade: websocket\r\n");
     let handshake = "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
         sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-    server.vanish(handshake.as_bytes());
-    // A frame that announces 100 bytes and brings 4.
+    server.disconnect_after(handshake.as_bytes());
+    // A frame with a length of 100 bytes, of which 4 are sent.
     let half = [handshake.as_bytes(), b"\x81\xe4\0\0\0\0half"].concat();
-    server.vanish(&half);
-    let said = server.run_websockets(
+    server.disconnect_after(&half);
+    let output = server.run_websockets(
         r#"
 async def leave(n):
     socket = await websockets.connect(sys.argv[1], open_timeout=30)
@@ -99,6 +99,6 @@ async def main():
         print(await socket.recv())
 "#,
     );
-    assert_eq!(said, "still there?\n");
-    server.comes_to_rest();
+    assert_eq!(output, "still there?\n");
+    server.assert_all_closed();
 }

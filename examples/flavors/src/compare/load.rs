@@ -1,10 +1,13 @@
 //! The load: clients in a closed loop, each a task on Wakeful, all on one thread.
 //!
-//! A client puts its own key, gets it back, and so on; it asks the next when it has the answer. It knows
-//! each answer byte for byte beforehand, so that it need not decode, which leaves more of its core to
-//! the next request, and so that a wrong answer is seen.
+//! A client alternates between a put of its own key and a get of it. It sends the next request when
+//! it has the answer to the last. The expected bytes of each answer are known in advance. So the
+//! client detects a wrong answer and does not have to decode, which leaves more CPU time for
+//! requests.
 //!
-//! Every load is bounded by time: a server that never answers costs no more than one that does.
+//! Every load has a time limit, so a server that never answers takes no longer to measure.
+//!
+//! Called by `compare`; calls `process` for the statistics of the server.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Write};
@@ -14,21 +17,22 @@ use std::time::{Duration, Instant};
 
 use wakeful::time::{sleep, sleep_until, timeout_at};
 
-use super::process::{self, Look, Server};
+use super::process::{self, Server, Stats};
 use super::result;
 use crate::protocol::{Message, kind};
 
-/// How much a client stores.
+/// Size of a client's value.
 pub(crate) const VALUE_BYTES: usize = 64;
 
-/// What the slow reader asks for, and how often.
+/// Size of the slow reader's value.
 const LARGE_VALUE: usize = 1 << 20;
+/// Number of requests of the slow reader.
 const LARGE_GETS: usize = 200;
 
-/// For connecting and for what comes before the load.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time limit of a connect, and of the writes before a load.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What is asked of a server.
+/// Clients of a load.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Load {
     pub(crate) clients: usize,
@@ -36,32 +40,32 @@ pub(crate) struct Load {
     pub(crate) idle_clients: usize,
 }
 
-/// How long.
+/// Durations of the phases of a load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
-    /// At most so long until every client has had its first answer.
+    /// Maximum time until every client has its first answer.
     pub(crate) begin: Duration,
     pub(crate) warm_up: Duration,
     pub(crate) measured: Duration,
 }
 
-/// What all clients write into.
+/// Counters shared by all clients.
 #[derive(Debug, Default)]
 struct Tally {
     counts: Cell<bool>,
     stop: Cell<bool>,
-    /// Clients that have had their first answer.
+    /// Number of clients with a first answer.
     begun: Cell<usize>,
-    /// Clients that have had one while it counted.
+    /// Number of clients with an answer during the measurement.
     served: Cell<usize>,
     wrong: Cell<u64>,
-    /// Nanoseconds, of each request that counts.
+    /// Nanoseconds of each request in the measurement.
     times: RefCell<Vec<u64>>,
 }
 
-/// Loads a server for a while.
+/// Puts a server under load and returns the results.
 pub(crate) fn run(server: &Server, load: Load, times: Times) -> io::Result<result::Cell> {
-    // First, so that where one client can keep out the others, it does.
+    // The slow reader connects first, so that it blocks a model with one client at a time.
     let slow = load.slow_reader.then(|| slow_reader(server.address));
     let slow = slow.transpose()?;
     let idle = connect_many(server.address, load.idle_clients)?;
@@ -73,24 +77,24 @@ pub(crate) fn run(server: &Server, load: Load, times: Times) -> io::Result<resul
             let client = Client::new(number, wakeful_net::TcpStream::from_std(stream)?);
             tasks.push(wakeful::spawn(ask_until_stopped(client, Rc::clone(&tally))));
         }
-        // Not before everybody has been accepted: where a thread accepts beside a thousand that are
-        // busy, it takes its time, and that is not what is measured here.
-        let latest = Instant::now() + times.begin;
-        while tally.begun.get() < load.clients && Instant::now() < latest {
+        // The measurement begins after all clients have been accepted. A thread that accepts while
+        // a thousand others are busy needs some time for that, which is not measured here.
+        let deadline = Instant::now() + times.begin;
+        while tally.begun.get() < load.clients && Instant::now() < deadline {
             sleep(Duration::from_millis(5)).await;
         }
         sleep(times.warm_up).await;
-        let (before, own_before) = (server.look()?, process::cpu(std::process::id())?);
+        let (before, own_before) = (server.stats()?, process::cpu(std::process::id())?);
         let begin = Instant::now();
         tally.counts.set(true);
         sleep(times.measured).await;
         tally.counts.set(false);
         let seconds = begin.elapsed().as_secs_f64();
         let own = process::cpu(std::process::id())? - own_before;
-        let after = server.look()?;
+        let after = server.stats()?;
         tally.stop.set(true);
         for task in tasks {
-            // Those that still wait for an answer have waited long enough.
+            // Some tasks can still wait for an answer.
             task.abort();
         }
         io::Result::Ok(cell(load, &tally, seconds, own, before, after))
@@ -104,14 +108,14 @@ fn cell(
     tally: &Tally,
     seconds: f64,
     own: Duration,
-    before: Look,
-    after: Look,
+    before: Stats,
+    after: Stats,
 ) -> result::Cell {
     let mut times = tally.times.borrow_mut();
     times.sort_unstable();
     let percentile = |share: f64| {
-        let place = ((times.len() as f64 * share).ceil() as usize).max(1) - 1;
-        times.get(place).map(|time| *time as f64 / 1000.0)
+        let index = ((times.len() as f64 * share).ceil() as usize).max(1) - 1;
+        times.get(index).map(|time| *time as f64 / 1000.0)
     };
     result::Cell {
         clients: load.clients,
@@ -133,8 +137,9 @@ fn cell(
     }
 }
 
-/// Has all clients make a request at once, and again in the next period, for a number of rounds; how
-/// many were answered. Bounded by time, too.
+/// Sends a request from every client at the same time, once per period, for a number of rounds.
+///
+/// Returns the number of answers. Has a time limit.
 pub(crate) fn run_rounds(address: SocketAddr, clients: usize, rounds: Rounds) -> io::Result<usize> {
     let streams = connect_many(address, clients)?;
     let answered = Rc::new(Cell::new(0));
@@ -153,14 +158,14 @@ pub(crate) fn run_rounds(address: SocketAddr, clients: usize, rounds: Rounds) ->
                     }
                     answered.set(answered.get() + 1);
                 }
-                // It stays connected, and makes room for nobody.
+                // The client stays connected until all others have finished.
                 client
             }));
         }
-        let patience = rounds.period * rounds.number + PATIENCE;
+        let limit = rounds.period * rounds.number + SETUP_TIMEOUT;
         let mut finished = Vec::new();
         for task in &mut tasks {
-            match timeout_at(begin + patience, &mut *task).await {
+            match timeout_at(begin + limit, &mut *task).await {
                 Ok(client) => finished.push(client),
                 Err(_elapsed) => task.abort(),
             }
@@ -170,7 +175,7 @@ pub(crate) fn run_rounds(address: SocketAddr, clients: usize, rounds: Rounds) ->
     Ok(answered.get())
 }
 
-/// Requests at a pace, so that the server has nothing to do in between.
+/// Number and period of requests. The server is idle between two rounds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rounds {
     pub(crate) number: u32,
@@ -184,7 +189,7 @@ impl Rounds {
 }
 
 async fn ask_until_stopped(mut client: Client, tally: Rc<Tally>) {
-    let (mut is_cancelled, mut is_first) = (false, true);
+    let (mut has_begun, mut is_first) = (false, true);
     while !tally.stop.get() {
         let begin = Instant::now();
         match client.ask().await {
@@ -192,12 +197,12 @@ async fn ask_until_stopped(mut client: Client, tally: Rc<Tally>) {
             Ok(false) => {
                 tally.wrong.set(tally.wrong.get() + 1);
             }
-            Err(_broken) => {
+            Err(_failed) => {
                 tally.wrong.set(tally.wrong.get() + 1);
                 return;
             }
         }
-        if !std::mem::replace(&mut is_cancelled, true) {
+        if !std::mem::replace(&mut has_begun, true) {
             tally.begun.set(tally.begun.get() + 1);
         }
         if tally.counts.get() {
@@ -210,9 +215,10 @@ async fn ask_until_stopped(mut client: Client, tally: Rc<Tally>) {
     }
 }
 
-/// One client, with the bytes of its two requests and their answers.
+/// A client of the load.
 struct Client {
     stream: wakeful_net::TcpStream,
+    /// The bytes of its two requests, each with the expected answer.
     exchanges: [(Vec<u8>, Vec<u8>); 2],
     next: usize,
     buffer: Vec<u8>,
@@ -244,7 +250,7 @@ impl Client {
         }
     }
 
-    /// The next request; whether its answer was the right one.
+    /// Sends the next request and returns whether its answer is correct.
     async fn ask(&mut self) -> io::Result<bool> {
         let (request, expected) = &self.exchanges[self.next];
         self.next = 1 - self.next;
@@ -255,7 +261,7 @@ impl Client {
     }
 }
 
-/// A client that asks for two hundred megabytes and reads none of them.
+/// Connects a client that requests 200 MiB and reads nothing.
 fn slow_reader(address: SocketAddr) -> io::Result<TcpStream> {
     let mut stream = connect(address)?;
     let value: String = std::iter::repeat_n('s', LARGE_VALUE).collect();
@@ -264,7 +270,7 @@ fn slow_reader(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Connects clients; fewer where the kernel keeps no more for a server that accepts none
+/// Connects clients. Returns fewer if the server does not accept and its queue is full
 /// (net.core.somaxconn).
 pub(crate) fn connect_many(address: SocketAddr, clients: usize) -> io::Result<Vec<TcpStream>> {
     let mut streams = Vec::new();
@@ -279,8 +285,8 @@ pub(crate) fn connect_many(address: SocketAddr, clients: usize) -> io::Result<Ve
 }
 
 fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    let stream = TcpStream::connect_timeout(&address, SETUP_TIMEOUT)?;
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(SETUP_TIMEOUT))?;
     Ok(stream)
 }

@@ -1,14 +1,15 @@
-//! `flavors compare`: every model as a process of its own, under the same load, measured.
+//! `flavors compare`: measures every model as a separate process, under the same load.
 //!
 //! ```text
-//!   for each model:   fresh server --> load (bounded by time) --> /proc --> a cell       load, process
-//!                     fresh server --> 1,000 clients that say nothing ----> idle
-//!                     under strace --> N requests, 2N requests; difference -> calls
-//!   then:             raw.json, table.md, *.svg; with --publish also into a page         table, plot, publish
+//!   for each model:   new server --> load with a time limit --> /proc --> a cell    load, process
+//!                     new server --> 1,000 idle clients --> /proc ------> idle
+//!                     strace ------> N requests, 2N requests; difference  calls
+//!   then:             raw.json, table.md, *.svg                             table, plot
+//!                     with --publish also into a page                       publish
 //! ```
 //!
-//! A model that cannot serve a load is shown with how many of the clients it did serve, and takes no
-//! more time than the others.
+//! A model that cannot serve a load is shown with the number of clients that it served. It takes no
+//! longer to measure than the others.
 
 mod load;
 mod plot;
@@ -34,17 +35,17 @@ use load::{Load, Rounds, Times};
 use process::{Cores, Server, Started};
 use result::{Calls, Comparison, Idle, Machine, Measured, Method};
 
-/// So many of a system call per request are worth a name: one per burst of a hundred is, one more at the
-/// end of a run is not.
-const WORTH_A_NAME: f64 = 0.009;
+/// Minimum number of calls per request for a system call to be listed. One call per burst of a
+/// hundred requests is listed; one additional call at the end of a run is not.
+const MIN_CALLS: f64 = 0.009;
 
-/// What is done with each model.
+/// The measurements of each model.
 struct Plan {
     times: Times,
     loads: Vec<Load>,
     idle_clients: usize,
     idle_time: Duration,
-    /// Clients, and how often they ask, for strace.
+    /// Number of clients and their requests, under strace.
     counted: Vec<(usize, Rounds)>,
 }
 
@@ -104,6 +105,7 @@ impl Plan {
     }
 }
 
+/// Measures the models, or reads an earlier run, and writes the results.
 pub(crate) fn compare(args: &Compare) -> io::Result<ExitCode> {
     let mut found = match &args.from {
         Some(path) => serde_json::from_str(&fs::read_to_string(path)?)?,
@@ -119,22 +121,22 @@ pub(crate) fn compare(args: &Compare) -> io::Result<ExitCode> {
     )?;
     let table = table::table(&found);
     fs::write(args.out.join("table.md"), &table)?;
-    plot::plots(&found, &args.out)?;
+    plot::draw_all(&found, &args.out)?;
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{table}")?;
     writeln!(
         stdout,
-        "The table, the plots and the raw numbers: {}",
+        "Table, plots and raw numbers: {}",
         args.out.display()
     )?;
     if let Some(page) = &args.publish {
         publish::publish(&found, &table, &args.out, page)?;
-        writeln!(stdout, "Published in {}", page.display())?;
+        writeln!(stdout, "Published: {}", page.display())?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The models as they are started: the event loop twice.
+/// Returns the name and the arguments of each variant. The event loop has two.
 fn variants(only: &[Model]) -> Vec<(String, Vec<String>)> {
     let mut variants = Vec::new();
     for model in Model::value_variants() {
@@ -162,7 +164,7 @@ fn measure(args: &Compare) -> io::Result<Comparison> {
     } else {
         Plan::full()
     };
-    // Before this process leaves all cores but one.
+    // Before this process is pinned to one core.
     let machine = Machine::this();
     let cores = Cores::take();
     let counts = process::can_count();
@@ -213,7 +215,7 @@ fn measure_model(
         calls: Vec::new(),
     };
     for load in &plan.loads {
-        progress.step(format_args!("{name}: {}", table::in_words(load)));
+        progress.step(format_args!("{name}: {}", table::label(load)));
         match Server::start(arguments, cores)? {
             Started::Server(server) => {
                 measured.cells.push(load::run(&server, *load, plan.times)?);
@@ -226,7 +228,7 @@ fn measure_model(
             }
         }
     }
-    progress.step(format_args!("{name}: {} silent clients", plan.idle_clients));
+    progress.step(format_args!("{name}: {} idle clients", plan.idle_clients));
     if let Started::Server(server) = Server::start(arguments, cores)? {
         measured.idle = Some(idle(&server, plan)?);
         server.end()?;
@@ -244,12 +246,12 @@ fn measure_model(
     Ok(measured)
 }
 
-/// Connects clients that say nothing, and watches the server do nothing.
+/// Measures a server with idle clients.
 fn idle(server: &Server, plan: &Plan) -> io::Result<Idle> {
-    // It has been served once, so that what it needs for that is there.
+    // Served requests first, so that memory allocated for the first client is not counted.
     load::run_rounds(server.address, 1, Rounds::new(2, Duration::from_millis(1)))?;
     thread::sleep(Duration::from_millis(20));
-    let (alone, open) = (server.look()?, server.descriptors());
+    let (alone, open) = (server.stats()?, server.descriptors());
     let clients = load::connect_many(server.address, plan.idle_clients)?;
     let accepted = || server.descriptors().saturating_sub(open);
     let deadline = Instant::now() + Duration::from_millis(300);
@@ -257,10 +259,10 @@ fn idle(server: &Server, plan: &Plan) -> io::Result<Idle> {
         thread::sleep(Duration::from_millis(5));
     }
     thread::sleep(Duration::from_millis(50));
-    let (before, begin) = (server.look()?, Instant::now());
+    let (before, begin) = (server.stats()?, Instant::now());
     thread::sleep(plan.idle_time);
-    let (after, seconds) = (server.look()?, begin.elapsed().as_secs_f64());
-    let switches = |look: process::Look| look.voluntary + look.involuntary;
+    let (after, seconds) = (server.stats()?, begin.elapsed().as_secs_f64());
+    let switches = |stats: process::Stats| stats.voluntary + stats.involuntary;
     Ok(Idle {
         clients: clients.len(),
         accepted: accepted(),
@@ -273,8 +275,10 @@ fn idle(server: &Server, plan: &Plan) -> io::Result<Idle> {
     })
 }
 
-/// System calls per request: of twice as many requests less those of once, so that starting, accepting
-/// and ending drop out. `None` when not everybody was served.
+/// Returns the system calls per request, or `None` if not every request was answered.
+///
+/// Computed from the difference of a run with 2n requests and one with n. So the calls for start,
+/// accept and shutdown cancel out.
 fn count(
     arguments: &[&str],
     cores: Option<Cores>,
@@ -300,11 +304,11 @@ fn count(
         let more = calls.saturating_sub(once.get(name).copied().unwrap_or(0));
         (name.clone(), more as f64 / requests)
     });
-    let worth_a_name = per_request.filter(|(_, calls)| *calls >= WORTH_A_NAME);
-    Ok(Some(worth_a_name.collect()))
+    let listed = per_request.filter(|(_, calls)| *calls >= MIN_CALLS);
+    Ok(Some(listed.collect()))
 }
 
-/// A bar on a terminal; else a line per step.
+/// Progress display: a bar on a terminal, otherwise a line per step.
 struct Progress {
     bar: ProgressBar,
 }

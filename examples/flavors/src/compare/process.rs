@@ -1,4 +1,4 @@
-//! Servers as processes: started on a core of their own, looked at through /proc, ended for certain.
+//! Server processes: started on a separate core, sampled through /proc, terminated in every case.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,11 +12,10 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// How long a server may take to end before it is killed. Its own grace is one second.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Time from SIGTERM to SIGKILL. A server's own shutdown timeout is one second.
+const KILL_AFTER: Duration = Duration::from_secs(3);
 
-/// Two cores, one for the server and one for the clients, so that neither disturbs the other more
-/// than a network would.
+/// Two cores, one for the server and one for the clients, so that they do not compete for CPU time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cores {
     server: usize,
@@ -24,7 +23,7 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// Puts this process on the clients' core; `None` where there is only one.
+    /// Pins this process to the clients' core. Returns `None` on a machine with one core.
     pub(crate) fn take() -> Option<Cores> {
         let allowed = sched_getaffinity(None).ok()?;
         let mut free = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
@@ -43,16 +42,17 @@ fn pin(core: usize) -> io::Result<()> {
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// The server, or the strace that runs it.
+    /// The server, or strace that runs the server.
     child: Child,
+    /// Process id of the server.
     pid: u32,
     pub(crate) address: SocketAddr,
-    /// Where strace writes its counts.
+    /// Output file of strace.
     counts: Option<PathBuf>,
     _stdout: BufReader<ChildStdout>,
 }
 
-/// A server, or why there is none.
+/// A server, or the reason why it was skipped.
 #[derive(Debug)]
 pub(crate) enum Started {
     Server(Server),
@@ -60,13 +60,13 @@ pub(crate) enum Started {
 }
 
 impl Server {
-    /// Starts this program's `serve`.
+    /// Starts this program with the subcommand `serve`.
     pub(crate) fn start(arguments: &[&str], cores: Option<Cores>) -> io::Result<Started> {
         let mut command = Command::new(std::env::current_exe()?);
         Self::launch(serve(&mut command, arguments), cores, None)
     }
 
-    /// Starts it under strace, which counts its system calls into a file.
+    /// Starts a server under strace, which counts its system calls and writes them to a file.
     pub(crate) fn start_counted(
         arguments: &[&str],
         cores: Option<Cores>,
@@ -85,7 +85,7 @@ impl Server {
     ) -> io::Result<Started> {
         command.stdin(Stdio::null()).stderr(Stdio::null());
         command.stdout(Stdio::piped());
-        // A child starts on the core on which its parent is.
+        // A child inherits the affinity of its parent.
         if let Some(cores) = cores {
             pin(cores.server)?;
         }
@@ -104,7 +104,9 @@ impl Server {
             child.wait()?;
             return match line.strip_prefix("skipped: ") {
                 Some(reason) => Ok(Started::Skipped(reason.to_owned())),
-                None => Err(io::Error::other(format!("a server said {line:?}"))),
+                None => Err(io::Error::other(format!(
+                    "start server: unexpected output {line:?}"
+                ))),
             };
         };
         let address = address.parse().map_err(io::Error::other)?;
@@ -121,16 +123,17 @@ impl Server {
         }))
     }
 
-    pub(crate) fn look(&self) -> io::Result<Look> {
-        look(self.pid)
+    /// Reads the statistics of the server.
+    pub(crate) fn stats(&self) -> io::Result<Stats> {
+        stats(self.pid)
     }
 
-    /// How many descriptors it has open.
+    /// Returns the number of open descriptors.
     pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid)).map_or(0, Iterator::count)
     }
 
-    /// Ends it; with strace, the system calls it has made.
+    /// Terminates the server and returns its system calls, if it runs under strace.
     pub(crate) fn end(mut self) -> io::Result<BTreeMap<String, u64>> {
         self.terminate()?;
         match &self.counts {
@@ -146,7 +149,7 @@ impl Server {
         if let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) {
             kill_process(pid, Signal::TERM)?;
         }
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + KILL_AFTER;
         while self.child.try_wait()?.is_none() {
             if Instant::now() > deadline {
                 self.child.kill()?;
@@ -159,7 +162,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended long ago.
+        // The server can have ended already.
         self.terminate().ok();
     }
 }
@@ -175,10 +178,10 @@ fn only_child_of(pid: u32) -> io::Result<u32> {
     let child = children.split_whitespace().next();
     child
         .and_then(|child| child.parse().ok())
-        .ok_or_else(|| io::Error::other("strace has no child"))
+        .ok_or_else(|| io::Error::other("start server: strace has no child process"))
 }
 
-/// Whether system calls can be counted here.
+/// Returns whether strace can be used on this machine.
 pub(crate) fn can_count() -> bool {
     let mut command = Command::new("strace");
     command.args(["-f", "-c", "-o", "/dev/null", "true"]);
@@ -186,7 +189,7 @@ pub(crate) fn can_count() -> bool {
     outcome.is_ok_and(|status| status.success())
 }
 
-/// The table of `strace -c`: `% time, seconds, usecs/call, calls, [errors,] syscall`.
+/// Parses the table of `strace -c`: `% time, seconds, usecs/call, calls, [errors,] syscall`.
 fn calls(table: &str) -> BTreeMap<String, u64> {
     let mut calls = BTreeMap::new();
     for line in table.lines() {
@@ -203,9 +206,9 @@ fn calls(table: &str) -> BTreeMap<String, u64> {
     calls
 }
 
-/// What /proc says about a process at one moment.
+/// Statistics of a process from /proc, at one point in time.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Look {
+pub(crate) struct Stats {
     pub(crate) cpu: Duration,
     pub(crate) voluntary: u64,
     pub(crate) involuntary: u64,
@@ -213,26 +216,26 @@ pub(crate) struct Look {
     pub(crate) resident_kib: u64,
 }
 
-fn look(pid: u32) -> io::Result<Look> {
+fn stats(pid: u32) -> io::Result<Stats> {
     let cpu = cpu(pid)?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let mut look = Look {
+    let mut stats = Stats {
         cpu,
         threads: number(&status, "Threads:"),
         resident_kib: number(&status, "VmRSS:"),
-        ..Look::default()
+        ..Stats::default()
     };
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end while we look.
+        // A thread can end during the loop.
         if let Ok(status) = fs::read_to_string(thread?.path().join("status")) {
-            look.voluntary += number(&status, "voluntary_ctxt_switches:");
-            look.involuntary += number(&status, "nonvoluntary_ctxt_switches:");
+            stats.voluntary += number(&status, "voluntary_ctxt_switches:");
+            stats.involuntary += number(&status, "nonvoluntary_ctxt_switches:");
         }
     }
-    Ok(look)
+    Ok(stats)
 }
 
-/// The CPU time of a process, user and system, with all its threads.
+/// Returns the user and system CPU time of a process with all its threads.
 pub(crate) fn cpu(pid: u32) -> io::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
@@ -246,6 +249,7 @@ pub(crate) fn cpu(pid: u32) -> io::Result<Duration> {
     Ok(Duration::from_millis(ticks * 10))
 }
 
+/// Returns a number from a file like /proc/PID/status, or 0 if the field is missing.
 fn number(status: &str, field: &str) -> u64 {
     status
         .lines()
@@ -260,7 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_of_strace_is_read_with_and_without_errors() {
+    fn the_table_of_strace_is_parsed_with_and_without_errors() {
         let table = "\
 % time     seconds  usecs/call     calls    errors syscall
 ------ ----------- ----------- --------- --------- ----------------
@@ -275,8 +279,8 @@ mod tests {
     }
 
     #[test]
-    fn this_process_can_be_looked_at() {
-        let look = look(std::process::id()).unwrap();
-        assert!(look.threads >= 1 && look.resident_kib > 100, "{look:?}");
+    fn the_statistics_of_this_process_are_read() {
+        let stats = stats(std::process::id()).unwrap();
+        assert!(stats.threads >= 1 && stats.resident_kib > 100, "{stats:?}");
     }
 }

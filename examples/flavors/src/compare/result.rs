@@ -1,21 +1,21 @@
-//! What a comparison finds, as it stands in the file of raw numbers.
+//! The results of a comparison, as stored in raw.json.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use serde::{Deserialize, Serialize};
 
-/// One run of `flavors compare`.
+/// Results of a run of `flavors compare`.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Comparison {
     pub(crate) machine: Machine,
     pub(crate) method: Method,
-    /// What the person who ran it has to say.
+    /// The argument of `--remark`.
     pub(crate) remark: Option<String>,
     pub(crate) models: Vec<Measured>,
 }
 
-/// Where it ran.
+/// The machine of a run.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Machine {
     pub(crate) processor: String,
@@ -23,47 +23,47 @@ pub(crate) struct Machine {
     pub(crate) kernel: String,
     /// Seconds since 1970.
     pub(crate) time: u64,
-    /// The program was built with optimisations.
-    pub(crate) optimised: bool,
+    /// Whether the program was built with optimizations.
+    pub(crate) optimized: bool,
 }
 
-/// How it was measured.
+/// The parameters of a run.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Method {
     pub(crate) quick: bool,
-    /// Before anything counts.
+    /// Time of load before the measurement.
     pub(crate) warm_up_seconds: f64,
-    /// What counts, per cell.
+    /// Time of the measurement, per cell.
     pub(crate) measured_seconds: f64,
     pub(crate) value_bytes: usize,
-    /// The server had a core of its own, and the clients another.
+    /// Whether the server and the clients each had a separate core.
     pub(crate) pinned: bool,
 }
 
-/// A model, or one of the two triggers of one.
+/// Results of a model, or of one of its trigger modes.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Measured {
     pub(crate) name: String,
-    /// Why there are no numbers.
+    /// Reason why the model was not measured.
     pub(crate) skipped: Option<String>,
     pub(crate) cells: Vec<Cell>,
     pub(crate) idle: Option<Idle>,
     pub(crate) calls: Vec<Calls>,
 }
 
-/// One load on one fresh server.
+/// Results of one load on a newly started server.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Cell {
-    /// Clients that ask, each the next request when it has its answer.
+    /// Number of clients, each with one request in flight.
     pub(crate) clients: usize,
-    /// Whether a further client asks for far more than it reads.
+    /// Whether a further client requested data and did not read it.
     pub(crate) slow_reader: bool,
-    /// Further clients that are connected and say nothing.
+    /// Number of further clients that were connected and sent nothing.
     pub(crate) idle_clients: usize,
-    /// Clients that had at least one answer while it counted.
+    /// Number of clients with at least one answer during the measurement.
     pub(crate) served: usize,
     pub(crate) requests: u64,
-    /// Answers that were not the right ones, and connections that broke.
+    /// Number of wrong answers and failed connections.
     pub(crate) wrong: u64,
     pub(crate) seconds: f64,
     pub(crate) p50_us: Option<f64>,
@@ -82,8 +82,8 @@ impl Cell {
         self.requests as f64 / self.seconds
     }
 
-    /// Whether everybody was served.
-    pub(crate) fn holds(&self) -> bool {
+    /// Returns whether every client was served, without a wrong answer.
+    pub(crate) fn all_served(&self) -> bool {
         self.served == self.clients && self.wrong == 0
     }
 
@@ -97,18 +97,18 @@ impl Cell {
     }
 }
 
-/// A server with many clients that say nothing.
+/// Results of a server with many idle clients.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Idle {
     pub(crate) clients: usize,
-    /// How many of them the server has accepted.
+    /// Number of clients that the server accepted.
     pub(crate) accepted: usize,
     pub(crate) seconds: f64,
     pub(crate) cpu_seconds: f64,
     pub(crate) switches: u64,
     pub(crate) threads: u64,
     pub(crate) resident_kib: u64,
-    /// The same server before anybody came.
+    /// Resident memory before the clients connected.
     pub(crate) resident_kib_alone: u64,
 }
 
@@ -127,7 +127,7 @@ impl Idle {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Calls {
     pub(crate) clients: usize,
-    /// `None`: not everybody was served.
+    /// Calls per request by name, or `None` if not every client was served.
     pub(crate) per_request: Option<BTreeMap<String, f64>>,
 }
 
@@ -138,6 +138,7 @@ impl Calls {
 }
 
 impl Machine {
+    /// Returns the description of this machine, at this time.
     pub(crate) fn this() -> Machine {
         let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let processors = file("/proc/cpuinfo");
@@ -151,13 +152,13 @@ impl Machine {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             kernel: file("/proc/sys/kernel/osrelease").trim().to_owned(),
             time: since.map_or(0, |since| since.as_secs()),
-            optimised: !cfg!(debug_assertions),
+            optimized: !cfg!(debug_assertions),
         }
     }
 
-    /// The day in the calendar, UTC.
+    /// Returns the date of the run in UTC.
     pub(crate) fn day(&self) -> String {
-        // Days since 1970 into a date (H. Hinnant, "chrono-compatible low-level date algorithms").
+        // From days since 1970 (H. Hinnant, "chrono-compatible low-level date algorithms").
         let z = self.time / 86_400 + 719_468;
         let (era, day_of_era) = (z / 146_097, z % 146_097);
         let year_of_era =
@@ -180,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seconds_become_days() {
+    fn seconds_are_converted_to_a_date() {
         let day = |time| {
             let machine = Machine {
                 time,

@@ -1,87 +1,98 @@
-//! The tables, in Markdown, and what their figures mean.
+//! The tables in Markdown, and the explanation of their values.
 
 use std::fmt::Write;
 
 use super::load::Load;
 use super::result::{Cell, Comparison, Measured};
 
-/// A load, as a column is called.
-pub(crate) fn in_words(load: &Load) -> String {
-    words(load.clients, load.slow_reader, load.idle_clients)
-}
-
-fn words(clients: usize, slow_reader: bool, idle_clients: usize) -> String {
-    let mut words = format!("{} client{}", number(clients as f64), plural(clients));
-    if slow_reader {
-        words += " + slow reader";
+/// Returns the label of a load.
+pub(crate) fn label(load: &Load) -> String {
+    let clients = load.clients;
+    let mut label = format!("{} client{}", number(clients as f64), plural(clients));
+    if load.slow_reader {
+        label += " + slow reader";
     }
-    if idle_clients > 0 {
-        let _infallible = write!(words, " + {} silent", number(idle_clients as f64));
+    if load.idle_clients > 0 {
+        let _infallible = write!(label, " + {} idle", number(load.idle_clients as f64));
     }
-    words
+    label
 }
 
 fn plural(n: usize) -> &'static str {
     if n == 1 { "" } else { "s" }
 }
 
-/// All of it.
+/// Returns the machine, all tables and their explanation.
 pub(crate) fn table(found: &Comparison) -> String {
-    let mut text = String::new();
-    let mut say = |paragraph: String| {
-        text += &paragraph;
-        text += "\n\n";
-    };
-    say(machine(found));
+    let mut paragraphs = vec![machine(found)];
     if let Some(remark) = &found.remark {
-        say(format!("**{remark}**"));
+        paragraphs.push(format!("**{remark}**"));
     }
-    let plain = |cell: &Cell| !cell.slow_reader && cell.idle_clients == 0;
-    say("### Requests per second".to_owned());
-    say(grid(found, plain, |cell| number(cell.per_second())));
-    say("With a client beside them that asks for 200 MiB and reads none of it:".to_owned());
-    say(grid(
-        found,
-        |cell| cell.slow_reader,
-        |cell| number(cell.per_second()),
-    ));
-    let among = |cell: &Cell| cell.idle_clients > 0;
-    if found
-        .models
-        .iter()
-        .any(|model| model.cells.iter().any(among))
-    {
-        say("Among clients that are connected and say nothing:".to_owned());
-        say(grid(found, among, |cell| number(cell.per_second())));
+    paragraphs.push("### Requests per second".to_owned());
+    paragraphs.extend(throughput(found));
+    let sections = [
+        (
+            "Request time: p50 / p99 / p99.9, in microseconds",
+            times(found),
+        ),
+        ("CPU seconds of the server per 100,000 requests", cpu(found)),
+        ("Context switches per request", switches(found)),
+        ("Threads, and resident memory in MiB", resources(found)),
+        ("System calls per request", calls(found)),
+        ("Idle clients", idle(found)),
+        ("Explanation", explanation(found)),
+    ];
+    for (heading, section) in sections {
+        paragraphs.push(format!("### {heading}"));
+        paragraphs.push(section);
     }
-    say("### Time of a request: p50 / p99 / p99.9, in microseconds".to_owned());
-    say(grid(found, plain, |cell| {
+    paragraphs.join("\n\n") + "\n"
+}
+
+/// Selects the cells without a slow reader and without idle clients.
+fn plain(cell: &Cell) -> bool {
+    !cell.slow_reader && cell.idle_clients == 0
+}
+
+fn throughput(found: &Comparison) -> Vec<String> {
+    let rate = |cell: &Cell| number(cell.per_second());
+    let mut paragraphs = vec![
+        grid(found, plain, rate),
+        "With a further client that requests 200 MiB and reads nothing:".to_owned(),
+        grid(found, |cell| cell.slow_reader, rate),
+    ];
+    let with_idle = |cell: &Cell| cell.idle_clients > 0;
+    let mut cells = found.models.iter().flat_map(|model| &model.cells);
+    if cells.any(with_idle) {
+        paragraphs.push("With further clients that are connected and idle:".to_owned());
+        paragraphs.push(grid(found, with_idle, rate));
+    }
+    paragraphs
+}
+
+fn times(found: &Comparison) -> String {
+    grid(found, plain, |cell| {
         [cell.p50_us, cell.p99_us, cell.p999_us]
             .map(|time| time.map_or("-".to_owned(), number))
             .join(" / ")
-    }));
-    say("### The server's CPU seconds per 100,000 requests".to_owned());
-    say(grid(found, plain, |cell| {
-        optional(cell.cpu_per_100_000(), 2)
-    }));
-    say("### Context switches per request".to_owned());
-    say(grid(found, plain, |cell| {
+    })
+}
+
+fn cpu(found: &Comparison) -> String {
+    grid(found, plain, |cell| optional(cell.cpu_per_100_000(), 2))
+}
+
+fn switches(found: &Comparison) -> String {
+    grid(found, plain, |cell| {
         optional(cell.switches_per_request(), 2)
-    }));
-    say("### Threads, and resident memory in MiB".to_owned());
-    say(grid(found, plain, |cell| {
+    })
+}
+
+fn resources(found: &Comparison) -> String {
+    grid(found, plain, |cell| {
         let mebibytes = cell.resident_kib as f64 / 1024.0;
         format!("{}, {mebibytes:.1}", number(cell.threads as f64))
-    }));
-    say("### System calls per request".to_owned());
-    say(calls(found));
-    say("### With clients that say nothing".to_owned());
-    say(idle(found));
-    say("### What the figures mean".to_owned());
-    say(meaning(found));
-    text.truncate(text.trim_end().len());
-    text.push('\n');
-    text
+    })
 }
 
 fn machine(found: &Comparison) -> String {
@@ -93,7 +104,7 @@ fn machine(found: &Comparison) -> String {
         machine.cores,
         plural(machine.cores),
         machine.kernel,
-        if machine.optimised {
+        if machine.optimized {
             "release"
         } else {
             "**debug**"
@@ -105,33 +116,37 @@ fn machine(found: &Comparison) -> String {
         ", the server and its clients **on one core**."
     };
     if method.quick {
-        text += " **A quick run: the figures mean little.**";
+        text += " **A quick run: the numbers mean little.**";
     }
     text
 }
 
-/// A table of models by loads. Where not all clients were served, that is the figure.
+/// Returns a table of models by loads. A cell without a value has the number of served clients.
 fn grid(
     found: &Comparison,
     belongs: impl Fn(&Cell) -> bool,
-    figure: impl Fn(&Cell) -> String,
+    value: impl Fn(&Cell) -> String,
 ) -> String {
-    let loads: Vec<(usize, usize)> = found
+    let loads: Vec<Load> = found
         .models
         .iter()
         .find(|model| !model.cells.is_empty())
         .map(|model| model.cells.iter().filter(|cell| belongs(cell)))
         .into_iter()
         .flatten()
-        .map(|cell| (cell.clients, cell.idle_clients))
+        .map(|cell| Load {
+            clients: cell.clients,
+            // Stated in the text above the table.
+            slow_reader: false,
+            idle_clients: cell.idle_clients,
+        })
         .collect();
-    let heads = loads.iter().map(|load| words(load.0, false, load.1));
-    rows(found, heads.collect(), |model| {
+    rows(found, loads.iter().map(label).collect(), |model| {
         let cells = model.cells.iter().filter(|cell| belongs(cell));
         cells
             .map(|cell| {
-                if cell.holds() {
-                    figure(cell)
+                if cell.all_served() {
+                    value(cell)
                 } else if cell.wrong > 0 {
                     format!("*{} wrong*", cell.wrong)
                 } else {
@@ -169,14 +184,16 @@ fn calls(found: &Comparison) -> String {
     let Some(first) = found.models.iter().find(|model| !model.calls.is_empty()) else {
         return "Not counted: `strace` cannot be used on this machine.".to_owned();
     };
-    let heads = first
-        .calls
-        .iter()
-        .map(|calls| words(calls.clients, false, 0));
+    let heads = first.calls.iter().map(|calls| {
+        label(&Load {
+            clients: calls.clients,
+            ..Load::default()
+        })
+    });
     rows(found, heads.collect(), |model| {
         let cells = model.calls.iter().map(|calls| {
             let Some(per_request) = &calls.per_request else {
-                return "*does not serve them all*".to_owned();
+                return "*does not serve all clients*".to_owned();
             };
             let mut named: Vec<(&String, &f64)> = per_request.iter().collect();
             named.sort_by(|a, b| b.1.total_cmp(a.1));
@@ -192,7 +209,7 @@ fn calls(found: &Comparison) -> String {
 
 fn idle(found: &Comparison) -> String {
     let heads = [
-        "silent clients",
+        "idle clients",
         "accepted",
         "CPU, % of a core",
         "context switches per second",
@@ -221,42 +238,44 @@ fn idle(found: &Comparison) -> String {
     })
 }
 
-fn meaning(found: &Comparison) -> String {
+/// Returns the list that explains the values, and why models were skipped.
+fn explanation(found: &Comparison) -> String {
     let method = &found.method;
     let busy: Vec<f64> = found
         .models
         .iter()
         .flat_map(|model| &model.cells)
-        .filter(|cell| cell.holds() && cell.clients >= 100)
+        .filter(|cell| cell.all_served() && cell.clients >= 100)
         .map(|cell| cell.client_cpu_seconds / cell.seconds * 100.0)
         .collect();
-    let most = busy.iter().copied().fold(0.0, f64::max);
+    let max = busy.iter().copied().fold(0.0, f64::max);
     let mut lines = vec![
         format!(
-            "**Client**: has one request in flight; puts {} bytes under its own key, gets them back, \
-             and so on. Each load meets a fresh server, runs {:.2} s before anything counts and then \
-             {:.2} s. All clients run on one thread. With 100 clients or more their core was up to \
-             {most:.0} % busy: near 100 %, requests per second say how fast the clients are, and the \
-             server's CPU seconds are the better figure.",
+            "**Client**: has one request in flight and alternates between a put of {} bytes under \
+             its own key and a get of them. Each load has a new server, {:.2} s of warm-up and \
+             {:.2} s of measurement. All clients run on one thread. With 100 clients or more, the \
+             clients' core was up to {max:.0} % busy. Near 100 %, the clients limit the requests \
+             per second; compare the server's CPU seconds instead.",
             method.value_bytes, method.warm_up_seconds, method.measured_seconds,
         ),
-        "**Serves n of m**: the load was tried, and only n of its m clients had any answer while it \
-         counted. There is no other figure to give then."
+        "**Serves n of m**: only n of the m clients had an answer during the measurement, so there \
+         is no other value."
             .to_owned(),
-        "**Time of a request**: from before the client's `send` until it has the whole answer; it \
-         includes the client's own wait for its turn, which with many clients is most of it."
+        "**Request time**: from before the client's `send` to the end of the answer. It includes \
+         the time until the client's task runs, which with many clients is most of it."
             .to_owned(),
-        "**CPU seconds**: user and system time of the server's process, in steps of 10 ms.".to_owned(),
-        "**Context switches**: of all the server's threads, by themselves (to wait) or not."
+        "**CPU seconds**: user and system time of the server process, in steps of 10 ms."
             .to_owned(),
-        "**Memory**: what is resident, at the end of the load. **Per client**: the difference to the \
-         same server before they came."
+        "**Context switches**: of all threads of the server, voluntary (to wait) and involuntary."
             .to_owned(),
-        "**System calls**: counted by `strace`, of 2n requests less those of n. The clients ask all at \
-         the same time, and again a little later, when the server has long had nothing to do: one client \
-         shows what a single request takes, a hundred show what is shared by those that are ready \
-         together. `strace` makes each call many times slower: a server that asks again and again gets \
-         to ask far less often than in life."
+        "**Memory**: resident memory at the end of the load. **Per client**: the difference to the \
+         memory before the clients connected."
+            .to_owned(),
+        "**System calls**: counted by `strace`, as the difference of 2n requests and n requests. \
+         All clients send a request at the same time, and again after a pause in which the server \
+         is idle. One client shows the calls of a single request; a hundred show the calls that \
+         are shared by clients that are ready together. `strace` makes each call many times \
+         slower, so a server that retries without waiting makes far fewer calls than otherwise."
             .to_owned(),
     ];
     for model in &found.models {
@@ -268,16 +287,17 @@ fn meaning(found: &Comparison) -> String {
     lines.join("\n")
 }
 
-fn optional(figure: Option<f64>, digits: usize) -> String {
-    figure.map_or("-".to_owned(), |figure| format!("{figure:.digits$}"))
+/// Formats a value, or a dash if there is none.
+fn optional(value: Option<f64>, digits: usize) -> String {
+    value.map_or("-".to_owned(), |value| format!("{value:.digits$}"))
 }
 
-/// A whole number with its thousands apart.
+/// Formats an integer with commas between the thousands.
 pub(crate) fn number(number: f64) -> String {
     let digits = format!("{number:.0}");
     let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -290,7 +310,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn thousands_stand_apart() {
+    fn thousands_are_separated_by_commas() {
         let numbers = [0.0, 999.4, 999.5, 1234.0, 1_234_567.0].map(number);
         assert_eq!(numbers, ["0", "999", "1,000", "1,234", "1,234,567"]);
     }

@@ -1,13 +1,15 @@
-//! The model `completion`: one thread, io_uring, and a record for each client.
+//! The model `completion`: one thread, io_uring, and a state machine for each client.
 //!
-//! How it waits: in one io_uring_enter(2), for the end of whatever it has started. Where `event_loop` is
-//! told "you can read now" and reads, this says "read into this buffer" and is told "it is in there": the
-//! shape of Windows' completion ports. So a buffer belongs to the kernel while an operation is in flight,
-//! each client needs one of its own even while it is silent, and a client whose operation is in flight
-//! cannot be forgotten, only told to end.
+//! How it waits: in one io_uring_enter(2), for the completion of any started operation. Where
+//! `event_loop` waits until a socket is readable and then reads, this model starts a receive into a
+//! buffer and waits until it has completed, as with Windows' completion ports. The consequences:
+//!
+//! - The kernel owns a buffer while its operation is in flight.
+//! - Each client needs a buffer of its own, even while it is idle.
+//! - A client with an operation in flight cannot be dropped; its socket is shut down first.
 //!
 //! ```text
-//!          +--> answer the next whole frame --> start a send --> ... sent: start the rest, or
+//!          +--> answer the next frame --> start a send --> ... sent: start the rest, or
 //!          |      | none                                              |
 //!          +------|---------------------------------------------------+
 //!          |    start a receive --> ... received: into the decoder
@@ -15,8 +17,8 @@
 //!          +-------------------------------+  closed
 //! ```
 //!
-//! A client has exactly one operation in flight, either way. So a client that does not take its answers
-//! is not read from, and costs one answer of memory and no more.
+//! A client has exactly one operation in flight, a receive or a send. While a client does not read
+//! its answers, its requests are therefore not read, and it costs the memory of one answer.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,9 +26,9 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::end::{Broken, log, report};
+use crate::end::{ConnectionError, log, log_outcome};
 use crate::protocol::Decoder;
-use crate::serve::{Accepting, AfterAccept, GRACE, PAUSE, Settings};
+use crate::serve::{ACCEPT_RETRY_DELAY, AcceptErrors, AfterAccept, SHUTDOWN_TIMEOUT, Settings};
 use crate::store::{OneThread, Shared};
 use crate::sys::uring::{Completion, Ring};
 
@@ -43,12 +45,12 @@ pub(crate) fn serve(
         store: OneThread::default(),
         clients: HashMap::new(),
         accepted: 0,
-        accepting: Accepting::default(),
+        accept_errors: AcceptErrors::default(),
         accept_again: None,
-        cut_off: None,
+        close_at: None,
     };
     server.ring.accept(listener)?;
-    while server.goes_on() {
+    while server.is_running() {
         let timeout = server.timeout();
         server.ring.wait(timeout)?;
         while let Some(completion) = server.ring.next() {
@@ -62,7 +64,7 @@ pub(crate) fn serve(
                 }
             }
         }
-        server.on_time()?;
+        server.on_deadlines()?;
     }
     Ok(())
 }
@@ -74,37 +76,37 @@ struct Server {
     store: OneThread,
     clients: HashMap<u64, Client>,
     accepted: u64,
-    accepting: Accepting,
-    /// When to accept again, while descriptors have run out and no accept is in flight.
+    accept_errors: AcceptErrors,
+    /// Time of the next accept, while descriptors have run out and no accept is in flight.
     accept_again: Option<Instant>,
-    /// When the last clients are cut off, once the end has been asked for.
-    cut_off: Option<Instant>,
+    /// Time at which all clients are closed, set by the shutdown.
+    close_at: Option<Instant>,
 }
 
 impl Server {
-    fn goes_on(&self) -> bool {
-        self.cut_off.is_none() || !self.ring.is_idle()
+    fn is_running(&self) -> bool {
+        self.close_at.is_none() || !self.ring.is_idle()
     }
 
-    /// How long the wait may take: for ever, unless there is something to do at some time.
+    /// Returns the timeout of the wait: the time to the next deadline, or `None` for no limit.
     fn timeout(&self) -> Option<Duration> {
-        let until = [self.accept_again, self.cut_off]
+        let until = [self.accept_again, self.close_at]
             .into_iter()
             .flatten()
             .min();
         until.map(|time| time.saturating_duration_since(Instant::now()))
     }
 
-    fn on_time(&mut self) -> io::Result<()> {
+    fn on_deadlines(&mut self) -> io::Result<()> {
         let now = Instant::now();
         if self.accept_again.is_some_and(|time| time <= now) {
             self.accept_again = None;
             self.ring.accept(self.listener)?;
         }
-        if self.cut_off.is_some_and(|time| time <= now) {
-            self.end_all(Shutdown::Both);
-            // The kernel gives each buffer back, with an error, and so the loop ends.
-            self.cut_off = Some(now + PAUSE);
+        if self.close_at.is_some_and(|time| time <= now) {
+            self.shut_down_all(Shutdown::Both);
+            // Each operation in flight completes with an error, and then the loop ends.
+            self.close_at = Some(now + ACCEPT_RETRY_DELAY);
         }
         Ok(())
     }
@@ -112,18 +114,18 @@ impl Server {
     fn on_accepted(&mut self, outcome: io::Result<TcpStream>) -> io::Result<()> {
         match outcome.map(accept) {
             Ok(Ok((stream, peer))) => {
-                self.enter(stream, peer);
+                self.insert(stream, peer);
             }
-            // It left while it came.
+            // The client has disconnected already.
             Ok(Err(error)) => log(format_args!("accept: {error}; closed")),
-            Err(error) => match self.accepting.failed(error)? {
-                AfterAccept::Next => {}
-                AfterAccept::Pause => {
-                    self.accept_again = Some(Instant::now() + PAUSE);
+            Err(error) => match self.accept_errors.handle(error)? {
+                AfterAccept::Continue => {}
+                AfterAccept::Retry => {
+                    self.accept_again = Some(Instant::now() + ACCEPT_RETRY_DELAY);
                     return Ok(());
                 }
                 AfterAccept::Stop => {
-                    self.stop();
+                    self.shut_down();
                     return Ok(());
                 }
             },
@@ -131,7 +133,7 @@ impl Server {
         self.ring.accept(self.listener)
     }
 
-    fn enter(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn insert(&mut self, stream: TcpStream, peer: SocketAddr) {
         self.accepted += 1;
         let id = self.accepted;
         let client = Client::new(stream, peer, self.settings);
@@ -139,34 +141,38 @@ impl Server {
         self.on_client(id, |_| Ok(()));
     }
 
-    /// One operation of the client's has ended (or it has just come): starts the next.
-    fn on_client(&mut self, id: u64, took: impl FnOnce(&mut Client) -> Result<(), Broken>) {
+    /// Applies `update`, the result of the client's last operation, and starts its next operation.
+    fn on_client(
+        &mut self,
+        id: u64,
+        update: impl FnOnce(&mut Client) -> Result<(), ConnectionError>,
+    ) {
         let Some(client) = self.clients.get_mut(&id) else {
             return;
         };
-        let outcome = took(client).and_then(|()| client.advance(id, &self.store, &mut self.ring));
+        let outcome = update(client).and_then(|()| client.advance(id, &self.store, &mut self.ring));
         match outcome {
             Ok(Wait::Operation) => {}
-            Ok(Wait::Nothing) => self.leave(id, &Ok(())),
-            Err(broken) => self.leave(id, &Err(broken)),
+            Ok(Wait::Closed) => self.remove(id, &Ok(())),
+            Err(error) => self.remove(id, &Err(error)),
         }
     }
 
-    fn leave(&mut self, id: u64, outcome: &Result<(), Broken>) {
+    fn remove(&mut self, id: u64, outcome: &Result<(), ConnectionError>) {
         if let Some(client) = self.clients.remove(&id) {
-            report(client.peer, outcome);
+            log_outcome(client.peer, outcome);
         }
     }
 
-    /// Ends everybody's input; who then does not take the answers is cut off after the grace.
-    fn stop(&mut self) {
-        self.end_all(Shutdown::Read);
-        self.cut_off = Some(Instant::now() + GRACE);
+    /// Ends the input of all clients. Those that are still open after the timeout are closed.
+    fn shut_down(&mut self) {
+        self.shut_down_all(Shutdown::Read);
+        self.close_at = Some(Instant::now() + SHUTDOWN_TIMEOUT);
     }
 
-    fn end_all(&self, how: Shutdown) {
+    fn shut_down_all(&self, how: Shutdown) {
         for client in self.clients.values() {
-            // An error says that it has ended already.
+            // An error means that the connection has ended already.
             client.stream.shutdown(how).ok();
         }
     }
@@ -178,27 +184,28 @@ fn accept(stream: TcpStream) -> io::Result<(TcpStream, SocketAddr)> {
     Ok((stream, peer))
 }
 
-/// What a client waits for.
+/// Event that a client waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 enum Wait {
-    /// The end of what has been started for it.
+    /// The completion of its operation in flight.
     Operation,
-    /// It has left.
-    Nothing,
+    /// No event: the client has disconnected.
+    Closed,
 }
 
-/// What a client was in the middle of.
+/// State of a client.
 struct Client {
-    /// Shared with the operation in flight, which must not meet another socket under its number.
+    /// Shared with the operation in flight, so that its descriptor number is not reused until it completes.
     stream: Rc<TcpStream>,
     peer: SocketAddr,
     decoder: Decoder,
-    /// The answer that is on its way, and how much of it has gone; while an operation is in flight
-    /// the kernel has the bytes.
+    /// The answer to be sent. Empty if there is none, and while the kernel owns its bytes.
     answer: Vec<u8>,
+    /// Number of bytes of the answer that have been sent.
     sent: usize,
-    has_finished: bool,
+    /// Whether the end of input was received.
+    input_ended: bool,
 }
 
 impl Client {
@@ -209,12 +216,17 @@ impl Client {
             decoder: Decoder::new(settings.max_frame),
             answer: Vec::new(),
             sent: 0,
-            has_finished: false,
+            input_ended: false,
         }
     }
 
-    /// Starts the next operation.
-    fn advance(&mut self, id: u64, store: &impl Shared, ring: &mut Ring) -> Result<Wait, Broken> {
+    /// Starts the next operation of the client.
+    fn advance(
+        &mut self,
+        id: u64,
+        store: &impl Shared,
+        ring: &mut Ring,
+    ) -> Result<Wait, ConnectionError> {
         if self.sent == self.answer.len() {
             self.answer = Vec::new();
             self.sent = 0;
@@ -225,39 +237,47 @@ impl Client {
         if !self.answer.is_empty() {
             let answer = std::mem::take(&mut self.answer);
             ring.send(id, &self.stream, answer, self.sent)
-                .map_err(Broken::during("io_uring send"))?;
+                .map_err(ConnectionError::io("io_uring send"))?;
             return Ok(Wait::Operation);
         }
-        if self.has_finished {
-            return Ok(self.decoder.finish().map(|()| Wait::Nothing)?);
+        if self.input_ended {
+            return Ok(self.decoder.finish().map(|()| Wait::Closed)?);
         }
         let (room, from) = self.decoder.lend();
         ring.receive(id, &self.stream, room, from)
-            .map_err(Broken::during("io_uring recv"))?;
+            .map_err(ConnectionError::io("io_uring recv"))?;
         Ok(Wait::Operation)
     }
 
-    fn on_received(&mut self, room: Vec<u8>, outcome: io::Result<usize>) -> Result<(), Broken> {
+    fn on_received(
+        &mut self,
+        room: Vec<u8>,
+        outcome: io::Result<usize>,
+    ) -> Result<(), ConnectionError> {
         self.decoder.take_back(room);
-        match again(outcome).map_err(Broken::during("recv"))? {
-            Some(0) => self.has_finished = true,
+        match none_if_interrupted(outcome).map_err(ConnectionError::io("recv"))? {
+            Some(0) => self.input_ended = true,
             Some(n) => self.decoder.filled(n),
             None => {}
         }
         Ok(())
     }
 
-    fn on_sent(&mut self, answer: Vec<u8>, outcome: io::Result<usize>) -> Result<(), Broken> {
+    fn on_sent(
+        &mut self,
+        answer: Vec<u8>,
+        outcome: io::Result<usize>,
+    ) -> Result<(), ConnectionError> {
         self.answer = answer;
-        if let Some(n) = again(outcome).map_err(Broken::during("send"))? {
+        if let Some(n) = none_if_interrupted(outcome).map_err(ConnectionError::io("send"))? {
             self.sent += n;
         }
         Ok(())
     }
 }
 
-/// `None` is to start the operation once more: a signal came in between.
-fn again(outcome: io::Result<usize>) -> io::Result<Option<usize>> {
+/// Returns `None` if a signal interrupted the operation, which then has to be started again.
+fn none_if_interrupted(outcome: io::Result<usize>) -> io::Result<Option<usize>> {
     match outcome {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(None),
         outcome => outcome.map(Some),

@@ -1,27 +1,28 @@
 //! The model `event-loop`: one thread, epoll, and a state machine for each client.
 //!
-//! How it waits: in one epoll_wait(2) for all clients at once. No call on a socket blocks; what a
-//! client was in the middle of stands in its [`Client`], not on a stack, and [`Client::advance`] goes on
+//! How it waits: in one epoll_wait(2) for all clients at once. No call on a socket blocks. The
+//! state of a client is in its [`Client`] instead of on a stack, and [`Client::advance`] continues
 //! from there:
 //!
 //! ```text
-//!          +--> write what is owed --EAGAIN--> wait until writable --+
-//!          |      | nothing owed                                     |
-//!          +---- answer the next whole frame                         |
+//!          +--> write the answer ----EAGAIN--> wait until writable --+
+//!          |      | written                                          |
+//!          +---- answer the next complete frame                      |
 //!          |      | none                                             |
 //!          +---- read ---------------EAGAIN--> wait until readable --+--> advance again
 //!                 | end of input
 //!                closed
 //! ```
 //!
-//! It writes before it reads: a client that does not take its answers is not read from, so that it
-//! costs one answer of memory and no more (the kernel's buffers fill up, and then TCP stops the client).
+//! Writes come before reads. While a client does not read its answers, its requests are not read,
+//! so it costs the memory of one answer: the kernel's buffers fill up, and TCP stops the client.
 //!
-//! Level-triggered, epoll reports a socket for as long as it is ready. A client that owes us the
-//! reading of an answer would be reported for the input that we do not want yet, again and again, so its
-//! interest is changed with `EPOLL_CTL_MOD`; in exchange one read per event is enough. Edge-triggered,
-//! epoll reports each change once: no `MOD` ever, but every read and write has to go on until `EAGAIN`,
-//! or the rest of the input lies there with nobody told. That costs a recv(2) per request.
+//! Level-triggered epoll reports a socket for as long as it is ready. A client with an unsent
+//! answer would be reported repeatedly for input that is not read yet. So its interest is changed
+//! with `EPOLL_CTL_MOD`. In exchange, one read per event is enough. Edge-triggered epoll reports
+//! each change once. It never needs `MOD`, but every read and write has to be repeated until
+//! `EAGAIN`, because no further event reports the rest of the input. That costs a recv(2) per
+//! request.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read, Write};
@@ -35,24 +36,24 @@ use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 
 use super::retry;
 use crate::args::Trigger;
-use crate::end::{Broken, report};
+use crate::end::{ConnectionError, log_outcome};
 use crate::protocol::Decoder;
-use crate::serve::{Accepting, AfterAccept, GRACE, PAUSE, Settings};
+use crate::serve::{ACCEPT_RETRY_DELAY, AcceptErrors, AfterAccept, SHUTDOWN_TIMEOUT, Settings};
 use crate::store::{OneThread, Shared};
 
-/// The listener's number. Clients count from 1, and no number is ever used again: an event for a
-/// client that left earlier in the same batch finds nobody, and never a stranger.
+/// Id of the listener. Client ids count from 1 and are never reused, so an event for a client that
+/// was removed earlier in the same batch never reaches another client.
 const LISTENER: u64 = 0;
-/// Events per epoll_wait(2).
-const EVENTS: usize = 256;
-/// Clients accepted, and reads from one client, before others have a turn.
-const TURN: usize = 16;
+/// Maximum number of events per epoll_wait(2).
+const MAX_EVENTS: usize = 256;
+/// Maximum number of accepts, and of reads from one client, before other clients are served.
+const MAX_PER_TURN: usize = 16;
 
 /// Serves until SIGTERM.
 pub(crate) fn serve(listener: &'static TcpListener, settings: Settings) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-    // Level-triggered in both modes: what one turn leaves in the queue is reported again.
+    // Level-triggered in both modes, so that clients left in the queue are reported again.
     epoll::add(
         &epoll,
         listener,
@@ -66,13 +67,13 @@ pub(crate) fn serve(listener: &'static TcpListener, settings: Settings) -> io::R
         store: OneThread::default(),
         clients: HashMap::new(),
         accepted: LISTENER,
-        accepting: Accepting::default(),
+        accept_errors: AcceptErrors::default(),
         accept_again: None,
         unfinished: BTreeSet::new(),
-        cut_off: None,
+        close_at: None,
     };
-    let mut events = Vec::with_capacity(EVENTS);
-    while server.goes_on() {
+    let mut events = Vec::with_capacity(MAX_EVENTS);
+    while server.is_running() {
         events.clear();
         let timeout = server.timeout()?;
         let unfinished = std::mem::take(&mut server.unfinished);
@@ -81,8 +82,8 @@ pub(crate) fn serve(listener: &'static TcpListener, settings: Settings) -> io::R
             Err(error) => return Err(error.into()),
         }
         for event in &events {
-            // What happened (input, room, a hang-up, an error) need not be told apart: the client's
-            // next read or write says it, and input comes before the end.
+            // The event flags are not needed: the client's next read or write returns the data, the
+            // end or the error, and data comes before the end.
             match event.data.u64() {
                 LISTENER => server.on_listener()?,
                 id => server.on_client(id),
@@ -91,7 +92,7 @@ pub(crate) fn serve(listener: &'static TcpListener, settings: Settings) -> io::R
         for id in unfinished {
             server.on_client(id);
         }
-        server.on_time()?;
+        server.on_deadlines()?;
     }
     Ok(())
 }
@@ -103,23 +104,23 @@ struct Server {
     store: OneThread,
     clients: HashMap<u64, Client>,
     accepted: u64,
-    accepting: Accepting,
-    /// When to accept again, while descriptors have run out and the listener is not watched.
+    accept_errors: AcceptErrors,
+    /// Time of the next accept, while descriptors have run out and the listener is not watched.
     accept_again: Option<Instant>,
-    /// Clients that had their turn and have more to read (edge-triggered: nobody will tell again).
+    /// Clients with unread input after their turn. Edge-triggered epoll does not report them again.
     unfinished: BTreeSet<u64>,
-    /// When the last clients are cut off, once the end has been asked for.
-    cut_off: Option<Instant>,
+    /// Time at which all clients are closed, set by the shutdown.
+    close_at: Option<Instant>,
 }
 
 impl Server {
-    fn goes_on(&self) -> bool {
-        self.cut_off.is_none() || !self.clients.is_empty()
+    fn is_running(&self) -> bool {
+        self.close_at.is_none() || !self.clients.is_empty()
     }
 
-    /// How long epoll_wait(2) may take: for ever, unless there is something to do at some time.
+    /// Returns the timeout of epoll_wait(2): the time to the next deadline, or `None` for no limit.
     fn timeout(&self) -> io::Result<Option<Timespec>> {
-        let until = [self.accept_again, self.cut_off]
+        let until = [self.accept_again, self.close_at]
             .into_iter()
             .flatten()
             .min();
@@ -132,33 +133,34 @@ impl Server {
             .map_err(io::Error::other)
     }
 
-    fn on_time(&mut self) -> io::Result<()> {
+    fn on_deadlines(&mut self) -> io::Result<()> {
         let now = Instant::now();
         if self.accept_again.is_some_and(|time| time <= now) {
             self.accept_again = None;
             self.watch_listener(EventFlags::IN)?;
         }
-        if self.cut_off.is_some_and(|time| time <= now) {
+        if self.close_at.is_some_and(|time| time <= now) {
             self.clients.clear();
         }
         Ok(())
     }
 
     fn on_listener(&mut self) -> io::Result<()> {
-        for _ in 0..TURN {
+        for _ in 0..MAX_PER_TURN {
             match accept(self.listener) {
                 Ok((stream, peer)) => {
-                    self.enter(stream, peer);
+                    self.insert(stream, peer);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => match self.accepting.failed(error)? {
-                    AfterAccept::Next => {}
-                    AfterAccept::Pause => {
-                        // The listener stays readable: watched on, it would be reported for ever.
-                        self.accept_again = Some(Instant::now() + PAUSE);
+                Err(error) => match self.accept_errors.handle(error)? {
+                    AfterAccept::Continue => {}
+                    AfterAccept::Retry => {
+                        // Not watched until then, because it stays readable and would be reported
+                        // repeatedly.
+                        self.accept_again = Some(Instant::now() + ACCEPT_RETRY_DELAY);
                         return self.watch_listener(EventFlags::empty());
                     }
-                    AfterAccept::Stop => return self.stop(),
+                    AfterAccept::Stop => return self.shut_down(),
                 },
             }
         }
@@ -170,7 +172,7 @@ impl Server {
         Ok(epoll::modify(&self.epoll, self.listener, data, interest)?)
     }
 
-    fn enter(&mut self, stream: TcpStream, peer: SocketAddr) {
+    fn insert(&mut self, stream: TcpStream, peer: SocketAddr) {
         self.accepted += 1;
         let id = self.accepted;
         let interest = match self.settings.trigger {
@@ -182,13 +184,13 @@ impl Server {
                 let client = Client::new(stream, peer, self.settings);
                 self.clients.insert(id, client);
             }
-            Err(error) => report(peer, &Err(Broken::Io("epoll_ctl", error.into()))),
+            Err(error) => log_outcome(peer, &Err(ConnectionError::Io("epoll_ctl", error.into()))),
         }
     }
 
     fn on_client(&mut self, id: u64) {
         let Some(client) = self.clients.get_mut(&id) else {
-            return; // it left earlier in this batch
+            return; // removed earlier in this batch
         };
         let outcome = client
             .advance(&self.store)
@@ -198,25 +200,25 @@ impl Server {
             Ok(Wait::Turn) => {
                 self.unfinished.insert(id);
             }
-            Ok(Wait::Nothing) => self.leave(id, &Ok(())),
-            Err(broken) => self.leave(id, &Err(broken)),
+            Ok(Wait::Closed) => self.remove(id, &Ok(())),
+            Err(error) => self.remove(id, &Err(error)),
         }
     }
 
-    fn leave(&mut self, id: u64, outcome: &Result<(), Broken>) {
-        // Closing the descriptor takes it out of epoll.
+    fn remove(&mut self, id: u64, outcome: &Result<(), ConnectionError>) {
+        // Closing the descriptor removes it from epoll.
         if let Some(client) = self.clients.remove(&id) {
-            report(client.peer, outcome);
+            log_outcome(client.peer, outcome);
         }
     }
 
-    /// Ends everybody's input; who then does not take the answers is cut off after the grace.
-    fn stop(&mut self) -> io::Result<()> {
+    /// Ends the input of all clients. Those that are still open after the timeout are closed.
+    fn shut_down(&mut self) -> io::Result<()> {
         for client in self.clients.values() {
-            // An error says that it has ended already.
+            // An error means that the connection has ended already.
             client.stream.shutdown(Shutdown::Read).ok();
         }
-        self.cut_off = Some(Instant::now() + GRACE);
+        self.close_at = Some(Instant::now() + SHUTDOWN_TIMEOUT);
         self.accept_again = None;
         Ok(epoll::delete(&self.epoll, self.listener)?)
     }
@@ -229,16 +231,16 @@ fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     Ok((stream, peer))
 }
 
-/// What a client waits for.
+/// Event that a client waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 enum Wait {
     Readable,
     Writable,
-    /// For the others to have had theirs.
+    /// The next turn, after those of other clients.
     Turn,
-    /// It has left.
-    Nothing,
+    /// No event: the client has disconnected.
+    Closed,
 }
 
 impl Wait {
@@ -250,17 +252,18 @@ impl Wait {
     }
 }
 
-/// What a client was in the middle of.
+/// State of a client.
 struct Client {
     stream: TcpStream,
     peer: SocketAddr,
     trigger: Trigger,
     decoder: Decoder,
-    /// The answer that is on its way, and how much of it has gone.
+    /// The answer to be sent. Empty if there is none.
     answer: Vec<u8>,
+    /// Number of bytes of `answer` that have been sent.
     sent: usize,
-    /// What epoll was last told, level-triggered.
-    watched_for: Wait,
+    /// Interest registered with epoll, if level-triggered.
+    registered: Wait,
 }
 
 impl Client {
@@ -272,52 +275,52 @@ impl Client {
             decoder: Decoder::new(settings.max_frame),
             answer: Vec::new(),
             sent: 0,
-            watched_for: Wait::Readable,
+            registered: Wait::Readable,
         }
     }
 
-    /// Goes on until something has to be waited for.
-    fn advance(&mut self, store: &impl Shared) -> Result<Wait, Broken> {
+    /// Serves the client until it has to wait, and returns the event to wait for.
+    fn advance(&mut self, store: &impl Shared) -> Result<Wait, ConnectionError> {
         for reads in 0.. {
-            if !write(self).map_err(Broken::during("send"))? {
+            if !write(self).map_err(ConnectionError::io("send"))? {
                 return Ok(Wait::Writable);
             }
             while let Some(request) = self.decoder.next_request()? {
                 self.answer = store.answer(request).to_frame();
                 self.sent = 0;
-                if !write(self).map_err(Broken::during("send"))? {
+                if !write(self).map_err(ConnectionError::io("send"))? {
                     return Ok(Wait::Writable);
                 }
             }
             self.answer = Vec::new();
             self.sent = 0;
             match self.trigger {
-                // Whatever is left is reported again.
+                // Epoll reports remaining input again.
                 Trigger::Level if reads == 1 => return Ok(Wait::Readable),
-                Trigger::Edge if reads == TURN => return Ok(Wait::Turn),
+                Trigger::Edge if reads == MAX_PER_TURN => return Ok(Wait::Turn),
                 _ => {}
             }
             match read(self) {
-                Ok(0) => return Ok(self.decoder.finish().map(|()| Wait::Nothing)?),
+                Ok(0) => return Ok(self.decoder.finish().map(|()| Wait::Closed)?),
                 Ok(n) => self.decoder.filled(n),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Ok(Wait::Readable);
                 }
-                Err(error) => return Err(Broken::Io("recv", error)),
+                Err(error) => return Err(ConnectionError::Io("recv", error)),
             }
         }
         unreachable!("the loop ends by returning")
     }
 
-    /// Tells epoll, where it does not know.
-    fn wait_for(&mut self, wait: Wait, id: u64, epoll: &OwnedFd) -> Result<(), Broken> {
-        let known = self.trigger == Trigger::Edge || wait == self.watched_for;
-        if known || wait == Wait::Nothing {
+    /// Changes the registered interest, if it is level-triggered and differs.
+    fn wait_for(&mut self, wait: Wait, id: u64, epoll: &OwnedFd) -> Result<(), ConnectionError> {
+        let is_registered = self.trigger == Trigger::Edge || wait == self.registered;
+        if is_registered || wait == Wait::Closed {
             return Ok(());
         }
-        self.watched_for = wait;
+        self.registered = wait;
         epoll::modify(epoll, &self.stream, EventData::new_u64(id), wait.interest())
-            .map_err(|error| Broken::Io("epoll_ctl", error.into()))
+            .map_err(|error| ConnectionError::Io("epoll_ctl", error.into()))
     }
 }
 
@@ -325,7 +328,7 @@ fn read(client: &mut Client) -> io::Result<usize> {
     retry(|| client.stream.read(client.decoder.room()))
 }
 
-/// Whether all has gone.
+/// Writes the rest of the answer. Returns `false` if the socket is not writable.
 fn write(client: &mut Client) -> io::Result<bool> {
     while client.sent < client.answer.len() {
         match retry(|| client.stream.write(&client.answer[client.sent..])) {

@@ -1,8 +1,8 @@
 //! The model `async`: one thread, Wakeful, and a task for each client.
 //!
-//! How it waits: at each `.await` the task is put aside, and the runtime waits for all of them in one
-//! epoll_wait(2). What a client was in the middle of stands where the reader expects it, in the local
-//! variables of [`converse`]; the compiler makes the state machine of `event_loop` out of them.
+//! How it waits: each `.await` suspends the task, and the runtime waits for all tasks in one
+//! epoll_wait(2). The state of a client is in the local variables of [`serve_client`]. The compiler
+//! turns them into the state machine that `event_loop` has by hand.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -13,9 +13,9 @@ use std::rc::Rc;
 use wakeful::time::{Instant, sleep};
 use wakeful_net::{TcpListener, TcpStream};
 
-use crate::end::{Broken, report};
+use crate::end::{ConnectionError, log_outcome};
 use crate::protocol::Decoder;
-use crate::serve::{Accepting, AfterAccept, GRACE, PAUSE, Settings};
+use crate::serve::{ACCEPT_RETRY_DELAY, AcceptErrors, AfterAccept, SHUTDOWN_TIMEOUT, Settings};
 use crate::store::{OneThread, Shared};
 
 /// Serves until SIGTERM.
@@ -27,20 +27,20 @@ pub(crate) fn serve(
         let listener = TcpListener::from_std(listener.try_clone()?)?;
         let store = OneThread::default();
         let clients = Clients::default();
-        let mut accepting = Accepting::default();
+        let mut accept_errors = AcceptErrors::default();
         loop {
             match accept(&listener).await {
                 Ok((stream, peer)) => {
-                    let (store, client) = (store.clone(), clients.enter(stream));
+                    let (store, client) = (store.clone(), clients.insert(stream));
                     drop(wakeful::spawn(async move {
-                        report(peer, &converse(&client.stream, &store, settings).await);
+                        log_outcome(peer, &serve_client(&client.stream, &store, settings).await);
                     }));
                 }
-                Err(error) => match accepting.failed(error)? {
-                    AfterAccept::Next => {}
-                    AfterAccept::Pause => sleep(PAUSE).await,
+                Err(error) => match accept_errors.handle(error)? {
+                    AfterAccept::Continue => {}
+                    AfterAccept::Retry => sleep(ACCEPT_RETRY_DELAY).await,
                     AfterAccept::Stop => {
-                        clients.end().await;
+                        clients.shut_down().await;
                         return Ok(());
                     }
                 },
@@ -55,23 +55,23 @@ async fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     Ok((stream, peer))
 }
 
-/// Everything one client asks, until it leaves.
-async fn converse(
+/// Answers all requests of a client until it disconnects.
+async fn serve_client(
     stream: &TcpStream,
     store: &impl Shared,
     settings: Settings,
-) -> Result<(), Broken> {
+) -> Result<(), ConnectionError> {
     let mut decoder = Decoder::new(settings.max_frame);
     loop {
         while let Some(request) = decoder.next_request()? {
             let answer = store.answer(request).to_frame();
             write(stream, &answer)
                 .await
-                .map_err(Broken::during("send"))?;
+                .map_err(ConnectionError::io("send"))?;
         }
         match read(stream, decoder.room())
             .await
-            .map_err(Broken::during("recv"))?
+            .map_err(ConnectionError::io("recv"))?
         {
             0 => return Ok(decoder.finish()?),
             n => decoder.filled(n),
@@ -87,19 +87,19 @@ async fn write(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).await
 }
 
-/// Who is here, for the end.
+/// The connected clients, for the shutdown.
 #[derive(Clone, Debug, Default)]
 struct Clients {
-    open: Rc<RefCell<Open>>,
+    table: Rc<RefCell<ClientTable>>,
 }
 
 #[derive(Debug, Default)]
-struct Open {
+struct ClientTable {
     streams: HashMap<u64, Rc<TcpStream>>,
     accepted: u64,
 }
 
-/// A client's place among them, given back when its task ends.
+/// An entry in [`Clients`], removed on drop: when its task ends.
 struct Client {
     stream: Rc<TcpStream>,
     id: u64,
@@ -107,12 +107,12 @@ struct Client {
 }
 
 impl Clients {
-    fn enter(&self, stream: TcpStream) -> Client {
+    fn insert(&self, stream: TcpStream) -> Client {
         let stream = Rc::new(stream);
-        let mut open = self.open.borrow_mut();
-        open.accepted += 1;
-        let id = open.accepted;
-        open.streams.insert(id, Rc::clone(&stream));
+        let mut table = self.table.borrow_mut();
+        table.accepted += 1;
+        let id = table.accepted;
+        table.streams.insert(id, Rc::clone(&stream));
         Client {
             stream,
             id,
@@ -120,23 +120,23 @@ impl Clients {
         }
     }
 
-    /// Ends everybody's input; who then does not take the answers is cut off after the grace.
-    async fn end(&self) {
-        for stream in self.open.borrow().streams.values() {
-            // An error says that it has ended already.
+    /// Ends the input of all clients, and returns when they have closed or after the timeout.
+    async fn shut_down(&self) {
+        for stream in self.table.borrow().streams.values() {
+            // An error means that the connection has ended already.
             stream.shutdown_now(Shutdown::Read).ok();
         }
-        let cut_off = Instant::now() + GRACE;
-        while !self.open.borrow().streams.is_empty() && Instant::now() < cut_off {
-            // Nobody rings when a client leaves: a look now and then will do for one second.
-            sleep(PAUSE / 5).await;
+        let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
+        while !self.table.borrow().streams.is_empty() && Instant::now() < deadline {
+            // Polling is enough for one second, so a closing client sends no notification.
+            sleep(ACCEPT_RETRY_DELAY / 5).await;
         }
     }
 }
 
 impl Drop for Client {
     fn drop(&mut self) {
-        let left = self.clients.open.borrow_mut().streams.remove(&self.id);
-        drop(left);
+        let stream = self.clients.table.borrow_mut().streams.remove(&self.id);
+        drop(stream);
     }
 }

@@ -1,9 +1,9 @@
 //! The model `threads`: blocking calls, and a thread for each client.
 //!
-//! How it waits: as `blocking` does, but each client has a thread to sleep for it, and the kernel's
-//! scheduler switches between them. What it costs: a stack and a kernel thread per client, a context
-//! switch where a single thread would just go on, and a lock around the store. Without a limit on the
-//! threads a crowd of clients could take all the memory: past it, accepting waits until one has left.
+//! How it waits: as `blocking` does, but each client has its own thread, and the kernel's scheduler
+//! switches between them. The costs: a stack and a kernel thread per client, a context switch where
+//! a single thread would continue, and a lock around the store. Without a limit on threads, many
+//! clients could exhaust the memory. At the limit, accepting waits until a client has disconnected.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -13,37 +13,40 @@ use std::thread;
 use std::time::Instant;
 
 use super::retry;
-use crate::end::{Broken, log, report};
+use crate::end::{ConnectionError, log, log_outcome};
 use crate::protocol::Decoder;
-use crate::serve::{Accepting, AfterAccept, GRACE, PAUSE, Settings};
+use crate::serve::{ACCEPT_RETRY_DELAY, AcceptErrors, AfterAccept, SHUTDOWN_TIMEOUT, Settings};
 use crate::store::{ManyThreads, Shared};
 
-/// Enough for the call chain of [`converse`]; the default of 2 MiB is only reserved, not used, but
-/// a thousand of them show in every list of processes.
-const STACK: usize = 256 << 10;
+/// Stack size of a client thread, enough for the call chain of [`serve_client`]. The default of 2
+/// MiB is only reserved, but a thousand stacks of that size show up in the virtual size of the
+/// process.
+const STACK_SIZE: usize = 256 << 10;
 
 /// Serves until SIGTERM.
 pub(crate) fn serve(listener: &'static TcpListener, settings: Settings) -> io::Result<()> {
     let store = ManyThreads::default();
     let clients = Arc::new(Clients::default());
-    let mut accepting = Accepting::default();
+    let mut accept_errors = AcceptErrors::default();
     loop {
-        clients.wait_for_room(settings.max_threads);
+        clients.wait_for_capacity(settings.max_threads);
         match accept(listener) {
             Ok((stream, peer)) => {
-                let (store, client) = (store.clone(), clients.enter(stream));
-                let thread = thread::Builder::new().stack_size(STACK).spawn(move || {
-                    report(peer, &converse(&client.stream, &store, settings));
-                });
+                let (store, client) = (store.clone(), clients.insert(stream));
+                let thread = thread::Builder::new()
+                    .stack_size(STACK_SIZE)
+                    .spawn(move || {
+                        log_outcome(peer, &serve_client(&client.stream, &store, settings));
+                    });
                 if let Err(error) = thread {
-                    log(format_args!("{peer}: a thread: {error}; closed"));
+                    log(format_args!("{peer}: spawn thread: {error}; closed"));
                 }
             }
-            Err(error) => match accepting.failed(error)? {
-                AfterAccept::Next => {}
-                AfterAccept::Pause => thread::sleep(PAUSE),
+            Err(error) => match accept_errors.handle(error)? {
+                AfterAccept::Continue => {}
+                AfterAccept::Retry => thread::sleep(ACCEPT_RETRY_DELAY),
                 AfterAccept::Stop => {
-                    clients.end();
+                    clients.shut_down();
                     return Ok(());
                 }
             },
@@ -57,15 +60,19 @@ fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
     Ok((stream, peer))
 }
 
-/// Everything one client asks, until it leaves.
-fn converse(stream: &TcpStream, store: &impl Shared, settings: Settings) -> Result<(), Broken> {
+/// Answers all requests of a client until it disconnects.
+fn serve_client(
+    stream: &TcpStream,
+    store: &impl Shared,
+    settings: Settings,
+) -> Result<(), ConnectionError> {
     let mut decoder = Decoder::new(settings.max_frame);
     loop {
         while let Some(request) = decoder.next_request()? {
             let answer = store.answer(request).to_frame();
-            write(stream, &answer).map_err(Broken::during("send"))?;
+            write(stream, &answer).map_err(ConnectionError::io("send"))?;
         }
-        match read(stream, decoder.room()).map_err(Broken::during("recv"))? {
+        match read(stream, decoder.room()).map_err(ConnectionError::io("recv"))? {
             0 => return Ok(decoder.finish()?),
             n => decoder.filled(n),
         }
@@ -84,20 +91,20 @@ fn write(mut stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Who is here: for the limit, and for the end.
+/// The connected clients, for the limit on threads and for the shutdown.
 #[derive(Debug, Default)]
 struct Clients {
-    open: Mutex<Open>,
-    one_left: Condvar,
+    table: Mutex<ClientTable>,
+    one_closed: Condvar,
 }
 
 #[derive(Debug, Default)]
-struct Open {
+struct ClientTable {
     streams: HashMap<u64, Arc<TcpStream>>,
     accepted: u64,
 }
 
-/// A client's place among them, given back when its thread ends, also by a panic.
+/// An entry in [`Clients`], removed on drop: when its thread ends, including by a panic.
 struct Client {
     stream: Arc<TcpStream>,
     id: u64,
@@ -105,32 +112,30 @@ struct Client {
 }
 
 impl Clients {
-    fn open(&self) -> MutexGuard<'_, Open> {
-        // No operation on the table can leave it in pieces.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, ClientTable> {
+        // A poisoned lock is safe to use: no operation leaves the table in an invalid state.
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_for_room(&self, limit: usize) {
-        let open = self.open();
-        let full =
-            |open: &mut Open| open.streams.len() >= limit && !crate::sys::signal::is_stopping();
-        // The end has to be noticed by a thread that waits here, too, and a signal rings no condition.
-        let mut open = open;
-        while full(&mut open) {
-            open = self
-                .one_left
-                .wait_timeout(open, PAUSE)
+    /// Waits until there are fewer than `limit` clients, or until the shutdown.
+    fn wait_for_capacity(&self, limit: usize) {
+        let mut table = self.lock();
+        while table.streams.len() >= limit && !crate::sys::signal::is_stopping() {
+            // With a timeout, because a signal handler cannot notify the condition variable.
+            table = self
+                .one_closed
+                .wait_timeout(table, ACCEPT_RETRY_DELAY)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }
     }
 
-    fn enter(self: &Arc<Self>, stream: TcpStream) -> Client {
+    fn insert(self: &Arc<Self>, stream: TcpStream) -> Client {
         let stream = Arc::new(stream);
-        let mut open = self.open();
-        open.accepted += 1;
-        let id = open.accepted;
-        open.streams.insert(id, Arc::clone(&stream));
+        let mut table = self.lock();
+        table.accepted += 1;
+        let id = table.accepted;
+        table.streams.insert(id, Arc::clone(&stream));
         Client {
             stream,
             id,
@@ -138,29 +143,33 @@ impl Clients {
         }
     }
 
-    /// Ends everybody's input; who then does not take the answers is cut off after the grace.
-    fn end(&self) {
-        let deadline = Instant::now() + GRACE;
+    /// Ends the input of all clients, and closes those that are still open after the timeout.
+    fn shut_down(&self) {
+        let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
         let mut how = Shutdown::Read;
         loop {
-            for stream in self.open().streams.values() {
-                // An error says that it has ended already.
+            for stream in self.lock().streams.values() {
+                // An error means that the connection has ended already.
                 stream.shutdown(how).ok();
             }
-            let mut open = self.open();
-            while !open.streams.is_empty() {
+            let mut table = self.lock();
+            while !table.streams.is_empty() {
                 let left = deadline.saturating_duration_since(Instant::now());
                 if how == Shutdown::Read && left.is_zero() {
                     break;
                 }
-                let wait = if how == Shutdown::Read { left } else { PAUSE };
-                open = self
-                    .one_left
-                    .wait_timeout(open, wait)
+                let wait = if how == Shutdown::Read {
+                    left
+                } else {
+                    ACCEPT_RETRY_DELAY
+                };
+                table = self
+                    .one_closed
+                    .wait_timeout(table, wait)
                     .unwrap_or_else(PoisonError::into_inner)
                     .0;
             }
-            if open.streams.is_empty() {
+            if table.streams.is_empty() {
                 return;
             }
             how = Shutdown::Both;
@@ -170,7 +179,7 @@ impl Clients {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        self.clients.open().streams.remove(&self.id);
-        self.clients.one_left.notify_one();
+        self.clients.lock().streams.remove(&self.id);
+        self.clients.one_closed.notify_one();
     }
 }

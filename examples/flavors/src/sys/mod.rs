@@ -1,6 +1,6 @@
-//! System calls that take `unsafe`: what a signal handler does, and io_uring.
+//! System calls that need `unsafe`: those of the signal handlers, and io_uring.
 //!
-//! Everything else goes through std, rustix, socket2 and Wakeful, which are safe.
+//! All other system calls go through the safe interfaces of std, rustix, socket2 and Wakeful.
 
 pub(crate) mod signal;
 pub(crate) mod uring;

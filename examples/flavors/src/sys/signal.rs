@@ -1,52 +1,55 @@
-//! SIGTERM and SIGINT: the end, in a way that every model notices as it notices everything else.
+//! Shutdown on SIGTERM and SIGINT, through the sockets that every model already waits for.
 //!
 //! ```text
-//! SIGTERM --> handler --> shutdown(listener) --> accept(2) fails with EINVAL, in each model where it
-//!                |                               waits: blocked, spinning, in epoll, in io_uring
-//!                +------> shutdown(client, SHUT_RD), for the models that know one client only and may
-//!                |        be blocked reading from it; the others end their clients themselves
-//!                +------> alarm(1): then that one client is cut off if it does not take its answers
+//! SIGTERM --> handler --> shutdown(listener) --> accept(2) fails with EINVAL in every model:
+//!                |                               blocked, spinning, in epoll, in io_uring
+//!                +------> shutdown(client, SHUT_RD), for models with one client at a time, which
+//!                |        can be blocked in recv(2); others shut down their clients themselves
+//!                +------> alarm(1): closes that client if it does not read its answers
 //! ```
 //!
-//! Why not a flag and `EINTR`? A signal that comes just before a call that blocks sets the flag, and
-//! the call blocks all the same. A socket that has been shut down stays so.
+//! Rejected: a flag and `EINTR`. A signal that arrives just before a blocking call sets the flag,
+//! and the call blocks nevertheless. A socket that has been shut down stays shut down.
 //!
-//! SIGUSR1 has a handler that does nothing and that interrupts system calls (no `SA_RESTART`), to
-//! show, and to test, that no model minds `EINTR`.
+//! SIGUSR1 has an empty handler that interrupts system calls (no `SA_RESTART`). With it, tests
+//! check that every model handles `EINTR`.
 //!
-//! See signal-safety(7): shutdown(2), alarm(2) and _exit(2) may be called by a handler.
+//! See signal-safety(7): a handler may call shutdown(2), alarm(2) and _exit(2).
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
-/// Who may be asked to end. Written by the program, read by the handler; where the handler runs on
-/// another thread it matters only that it sees the latest value, so sequential consistency, the
-/// ordering that needs no further thought, serves for all three.
+/// Whether a shutdown was requested. Written by the handler, read by the program.
+///
+/// The handler can run on any thread and needs only the latest values. `SeqCst` for all three
+/// statics, because it is the simplest ordering and speed does not matter here.
 static STOPPING: AtomicBool = AtomicBool::new(false);
-static LISTENER: AtomicI32 = AtomicI32::new(NOBODY);
-static CLIENT: AtomicI32 = AtomicI32::new(NOBODY);
+/// Descriptor of the listener. Written by the program, read by the handler.
+static LISTENER: AtomicI32 = AtomicI32::new(NONE);
+/// Descriptor of the only client. Written by the program, read by the handler.
+static CLIENT: AtomicI32 = AtomicI32::new(NONE);
 
-const NOBODY: i32 = -1;
-/// `GRACE` in whole seconds, which is what alarm(2) takes.
-const GRACE_SECONDS: u32 = 1;
+const NONE: i32 = -1;
+/// `SHUTDOWN_TIMEOUT` in whole seconds, the unit of alarm(2).
+const SHUTDOWN_TIMEOUT_SECONDS: u32 = 1;
 
-/// Installs the handlers; the listener is the one to shut down, and so it is never to close.
+/// Installs the handlers. The listener must stay open, because they shut it down by its number.
 pub(crate) fn install(listener: &'static TcpListener) -> io::Result<()> {
     LISTENER.store(listener.as_raw_fd(), Ordering::SeqCst);
     handle(libc::SIGTERM, on_stop, libc::SA_RESTART)?;
     handle(libc::SIGINT, on_stop, libc::SA_RESTART)?;
     handle(libc::SIGALRM, on_alarm, libc::SA_RESTART)?;
-    handle(libc::SIGUSR1, on_nothing, 0)
+    handle(libc::SIGUSR1, ignore, 0)
 }
 
-/// Whether the end has been asked for.
+/// Returns whether a shutdown was requested.
 pub(crate) fn is_stopping() -> bool {
     STOPPING.load(Ordering::SeqCst)
 }
 
-/// Names the one client that is being served, until it is dropped.
+/// The client that a model with one client at a time serves. Registered for the handler until drop.
 #[derive(Debug)]
 pub(crate) struct OnlyClient<'a> {
     stream: &'a TcpStream,
@@ -56,7 +59,7 @@ impl<'a> OnlyClient<'a> {
     pub(crate) fn new(stream: &'a TcpStream) -> OnlyClient<'a> {
         CLIENT.store(stream.as_raw_fd(), Ordering::SeqCst);
         if is_stopping() {
-            // The signal came between accepting and this: its handler saw nobody.
+            // The signal arrived between accept and the store above: the handler saw no client.
             shutdown(stream.as_raw_fd(), libc::SHUT_RD);
         }
         OnlyClient { stream }
@@ -73,19 +76,21 @@ impl std::ops::Deref for OnlyClient<'_> {
 
 impl Drop for OnlyClient<'_> {
     fn drop(&mut self) {
-        // Before the descriptor closes, so that the handler never meets a stranger under its number.
-        CLIENT.store(NOBODY, Ordering::SeqCst);
+        // Before the descriptor is closed, so that the handler never shuts down another socket that
+        // was given the same number.
+        CLIENT.store(NONE, Ordering::SeqCst);
     }
 }
 
 fn handle(signal: i32, handler: extern "C" fn(i32), flags: i32) -> io::Result<()> {
-    // SAFETY: `sigaction` is a plain C structure of integers, for which all zeros are a valid value:
-    // no flags, an empty mask, the default action.
+    // SAFETY: `sigaction` is a plain C structure of integers, for which all zeros are a valid
+    // value: no flags, an empty mask, the default action.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handler as *const () as libc::sighandler_t;
     action.sa_flags = flags;
-    // SAFETY: `action` is initialised and lives through the call, which copies it; the old action is
-    // not asked for. The handler only calls what signal-safety(7) lists, and touches only atomics.
+    // SAFETY: `action` is initialized and lives through the call, which copies it. The pointer for
+    // the old action is null, so nothing is written. The handlers only call functions that
+    // signal-safety(7) lists, and access only atomics and errno.
     let outcome = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
     if outcome == 0 {
         Ok(())
@@ -96,46 +101,46 @@ fn handle(signal: i32, handler: extern "C" fn(i32), flags: i32) -> io::Result<()
 
 extern "C" fn on_stop(signal: i32) {
     if STOPPING.swap(true, Ordering::SeqCst) {
-        // Asked a second time: at once.
-        // SAFETY: _exit(2) takes any status, may be called by a handler, and does not return.
+        // The second request ends the process at once.
+        // SAFETY: _exit(2) takes any status, is async-signal-safe, and does not return.
         unsafe { libc::_exit(128 + signal) }
     }
-    keeping_errno(|| {
+    preserving_errno(|| {
         shutdown(LISTENER.load(Ordering::SeqCst), libc::SHUT_RDWR);
         let client = CLIENT.load(Ordering::SeqCst);
-        if client != NOBODY {
+        if client != NONE {
             shutdown(client, libc::SHUT_RD);
-            // SAFETY: alarm(2) takes any number and may be called by a handler.
-            unsafe { libc::alarm(GRACE_SECONDS) };
+            // SAFETY: alarm(2) takes any number and is async-signal-safe.
+            unsafe { libc::alarm(SHUTDOWN_TIMEOUT_SECONDS) };
         }
     });
 }
 
 extern "C" fn on_alarm(_signal: i32) {
-    keeping_errno(|| {
+    preserving_errno(|| {
         let client = CLIENT.load(Ordering::SeqCst);
-        if client != NOBODY {
+        if client != NONE {
             shutdown(client, libc::SHUT_RDWR);
         }
     });
 }
 
-extern "C" fn on_nothing(_signal: i32) {}
+extern "C" fn ignore(_signal: i32) {}
 
-/// Ends a socket. It may have ended by itself, and the answer would interest nobody.
+/// Shuts a socket down. An error is ignored: the connection can have ended already.
 fn shutdown(descriptor: i32, how: i32) {
-    // SAFETY: shutdown(2) takes two integers and no memory; a number that is no open socket is an
-    // error and nothing else. That it is not somebody else's: the listener is never closed, and
-    // `OnlyClient` takes a client's number back before it closes.
+    // SAFETY: shutdown(2) takes two integers and no memory. A number that is not an open socket
+    // only causes an error. The number cannot belong to another socket: the listener is never
+    // closed, and `OnlyClient` removes a client's number before the client is closed.
     unsafe { libc::shutdown(descriptor, how) };
 }
 
-/// What a handler interrupts may be about to look at its errno.
-fn keeping_errno(body: impl FnOnce()) {
+/// Restores errno after `body`, because the interrupted code can be about to read it.
+fn preserving_errno(body: impl FnOnce()) {
     // SAFETY: the function has no preconditions; it returns this thread's errno, which is always
     // there.
     let errno = unsafe { libc::__errno_location() };
-    // SAFETY: the pointer is valid for reads for as long as the thread lives, and nobody else has it.
+    // SAFETY: the pointer is valid for reads while the thread lives, and only this thread uses it.
     let before = unsafe { errno.read() };
     body();
     // SAFETY: as above, for writes.

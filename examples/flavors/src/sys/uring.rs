@@ -1,5 +1,5 @@
-//! io_uring behind a safe interface: whoever starts an operation gives its buffer away, and has it
-//! back with the outcome.
+//! A safe interface to io_uring: starting an operation moves its buffer into the ring, and the
+//! completion returns it.
 //!
 //! ```text
 //!   model                     Ring                               kernel
@@ -11,17 +11,16 @@
 //!          (id, result, buffer)
 //! ```
 //!
-//! Invariant R1: from the moment an entry is pushed until its completion has been taken from the
-//! completion queue, the memory that the entry points to and the socket that it names live in
-//! `in_flight` and nobody touches them. A vector's bytes stay where they are when the vector moves, so
-//! that the table may grow meanwhile.
+//! Invariant R1: from the push of an entry until its completion is taken from the completion queue,
+//! the memory and the socket of the entry are in `in_flight` and are not accessed. The table can
+//! grow during that time, because moving a vector does not move its bytes.
 //!
-//! R1 is why a future that reads cannot be given up here by dropping it, as it can with epoll: the
-//! kernel would write into memory that has become something else. A ring that is dropped with operations in
-//! flight leaks their buffers for the same reason; the process is ending then.
+//! Because of R1, dropping a future cannot cancel a read here, as it can with epoll: the kernel
+//! would write into memory that is used for something else. For the same reason a ring that is
+//! dropped with operations in flight leaks their buffers. The process is ending then.
 //!
-//! Called by `models::completion`. See io_uring(7), io_uring_enter(2). Source of the interface: what
-//! compio and tokio-uring call owned buffers.
+//! Called by `models::completion`. See io_uring(7), io_uring_enter(2). The interface follows the
+//! owned buffers of compio and tokio-uring.
 
 use std::collections::HashMap;
 use std::io;
@@ -33,21 +32,21 @@ use std::time::Duration;
 use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, opcode, squeue};
 
-/// Operations that may wait to be submitted; there may be any number in flight.
+/// Size of the submission queue. The number of operations in flight is not limited.
 const ENTRIES: u32 = 256;
 
-/// An operation that has ended.
+/// A completed operation.
 #[derive(Debug)]
 pub(crate) enum Completion {
-    /// A client has come.
+    /// Result of an accept.
     Accepted(io::Result<TcpStream>),
-    /// Bytes have come, 0 of them at the end of input.
+    /// Id, buffer and result of a receive; 0 bytes at the end of input.
     Received(u64, Vec<u8>, io::Result<usize>),
-    /// Bytes have gone.
+    /// Id, buffer and result of a send.
     Sent(u64, Vec<u8>, io::Result<usize>),
 }
 
-/// What the kernel has in hand.
+/// An operation in flight, with the memory and the socket that the kernel uses.
 #[derive(Debug)]
 enum Operation {
     Accept,
@@ -55,25 +54,25 @@ enum Operation {
     Send(Rc<TcpStream>, Vec<u8>),
 }
 
-/// The number under which the one accept is in flight. Clients have others.
+/// Id of the accept in flight. Clients have smaller ids.
 const ACCEPT: u64 = u64::MAX;
 
-/// A pair of queues shared with the kernel.
+/// A submission queue and a completion queue, shared with the kernel.
 pub(crate) struct Ring {
     ring: IoUring,
     in_flight: HashMap<u64, Operation>,
 }
 
 impl Ring {
-    /// Makes a ring.
+    /// Creates a ring.
     ///
     /// # Errors
     ///
     /// `ENOSYS` from kernels without io_uring, `EPERM` where it is forbidden (io_uring_disabled,
     /// seccomp in containers).
     pub(crate) fn new() -> io::Result<Ring> {
-        // Since Linux 6.1 the kernel can be told that one thread alone submits, and that it may do
-        // its part when that thread waits: fewer interruptions.
+        // Since Linux 6.1: only one thread submits, and the kernel defers its work until that
+        // thread waits, which interrupts it less often. Older kernels return `EINVAL`.
         let ring = IoUring::builder()
             .setup_single_issuer()
             .setup_defer_taskrun()
@@ -88,11 +87,11 @@ impl Ring {
         })
     }
 
-    /// Starts to accept one client. At most one accept is in flight.
+    /// Starts to accept one client. At most one accept can be in flight.
     ///
     /// # Errors
     ///
-    /// When the kernel takes no more operations.
+    /// If the kernel accepts no more operations.
     pub(crate) fn accept(&mut self, listener: &'static TcpListener) -> io::Result<()> {
         let none = std::ptr::null_mut();
         let entry = opcode::Accept::new(Fd(listener.as_raw_fd()), none, std::ptr::null_mut())
@@ -101,11 +100,11 @@ impl Ring {
         self.start(ACCEPT, Operation::Accept, entry)
     }
 
-    /// Starts to receive into `buffer[from..]`. At most one operation of an id is in flight.
+    /// Starts to receive into `buffer[from..]`. At most one operation per id can be in flight.
     ///
     /// # Errors
     ///
-    /// When the kernel takes no more operations.
+    /// If the kernel accepts no more operations.
     pub(crate) fn receive(
         &mut self,
         id: u64,
@@ -119,11 +118,11 @@ impl Ring {
         self.start(id, Operation::Receive(Rc::clone(stream), buffer), entry)
     }
 
-    /// Starts to send `buffer[from..]`. At most one operation of an id is in flight.
+    /// Starts to send `buffer[from..]`. At most one operation per id can be in flight.
     ///
     /// # Errors
     ///
-    /// When the kernel takes no more operations.
+    /// If the kernel accepts no more operations.
     pub(crate) fn send(
         &mut self,
         id: u64,
@@ -139,12 +138,11 @@ impl Ring {
         self.start(id, Operation::Send(Rc::clone(stream), buffer), entry)
     }
 
-    /// Hands over what was started, and waits for at least one completion, or the end of `timeout`, or
-    /// a signal.
+    /// Submits all started operations and waits for a completion, a signal or the end of `timeout`.
     ///
     /// # Errors
     ///
-    /// When the ring is of no use any more.
+    /// If the ring cannot be used any more.
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let submitter = self.ring.submitter();
         let outcome = match timeout {
@@ -157,26 +155,26 @@ impl Ring {
         match outcome {
             Ok(_submitted) => Ok(()),
             Err(error) => match error.raw_os_error() {
-                // The timeout; a signal; more completions than fit, to be taken first.
+                // The timeout; a signal; a full completion queue, which the caller empties next.
                 Some(libc::ETIME | libc::EINTR | libc::EBUSY | libc::EAGAIN) => Ok(()),
                 _ => Err(error),
             },
         }
     }
 
-    /// The next operation that has ended, if one has.
+    /// Takes the next completion, if there is one.
     pub(crate) fn next(&mut self) -> Option<Completion> {
         let entry = self.ring.completion().next()?;
         let (id, result) = (entry.user_data(), check(entry.result()));
-        // The kernel is done with it: R1 ends here.
+        // The kernel no longer uses its memory: R1 ends here.
         let operation = self
             .in_flight
             .remove(&id)
             .expect("an operation completes once");
         Some(match operation {
             Operation::Accept => Completion::Accepted(result.map(|descriptor| {
-                // SAFETY: a successful accept gives a descriptor that is open and that nobody else
-                // has, because a completion is taken once.
+                // SAFETY: a successful accept returns an open descriptor. It has no other owner,
+                // because a completion is taken once.
                 let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };
                 TcpStream::from(descriptor)
             })),
@@ -187,28 +185,29 @@ impl Ring {
         })
     }
 
-    /// Whether nothing is in flight.
+    /// Returns whether no operation is in flight.
     pub(crate) fn is_idle(&self) -> bool {
         self.in_flight.is_empty()
     }
 
     fn start(&mut self, id: u64, operation: Operation, entry: squeue::Entry) -> io::Result<()> {
         let before = self.in_flight.insert(id, operation);
-        // A second one would take the first one's place, and R1 would not hold.
-        assert!(before.is_none(), "an operation of {id} is in flight");
+        // A second operation would replace the first and break R1.
+        assert!(before.is_none(), "an operation with id {id} is in flight");
         let entry = entry.user_data(id);
         loop {
-            // SAFETY: what the entry points to lives in `in_flight` until the completion has been
-            // taken (R1): it was put there above, nothing but `next` takes it out, and `drop` leaks
-            // it. The descriptor is open as long: its owner is there, too, or never closes it.
+            // SAFETY: the memory of the entry is in `in_flight` until the completion has been taken
+            // (R1): it was inserted above, only `next` removes it, and `drop` leaks it. The
+            // descriptor is open as long: its owner is in `in_flight` too, or is the listener,
+            // which is `'static`.
             match unsafe { self.ring.submission().push(&entry) } {
                 Ok(()) => return Ok(()),
-                // The queue is full: the kernel takes what is in it, which makes room.
+                // The queue is full. Submitting its entries empties it.
                 Err(_full) => match self.ring.submit() {
                     Ok(_submitted) => {}
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => {
-                        // It never became an entry: its buffer is nobody's but ours.
+                        // The entry was not pushed, so the kernel does not use the buffer.
                         self.in_flight.remove(&id);
                         return Err(error);
                     }
@@ -237,5 +236,5 @@ fn check(result: i32) -> io::Result<i32> {
 }
 
 fn to_length(result: i32) -> usize {
-    usize::try_from(result).expect("errors have been sorted out")
+    usize::try_from(result).expect("an error was returned before")
 }

@@ -1,6 +1,6 @@
-//! Servers of each model, clients of theirs, and a look into /proc; every wait has an end.
+//! Servers of each model, their clients, and statistics from /proc. Every wait has a time limit.
 
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, reason = "each test file uses a part of this module")]
 
 use std::fs;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
@@ -14,14 +14,15 @@ use std::time::{Duration, Instant};
 use flavors::protocol::{Decoder, Message, Status};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// No wait is longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit of every wait.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_flavors");
 
-/// The models as they are started. The first two serve one client at a time.
-const ONE_AT_A_TIME: [&[&str]; 2] = [&["blocking"], &["busy-wait"]];
-const MANY_AT_A_TIME: [&[&str]; 5] = [
+/// Arguments of the models that serve one client at a time.
+const SEQUENTIAL: [&[&str]; 2] = [&["blocking"], &["busy-wait"]];
+/// Arguments of the models that serve many clients.
+const CONCURRENT: [&[&str]; 5] = [
     &["threads"],
     &["event-loop", "--trigger", "level"],
     &["event-loop", "--trigger", "edge"],
@@ -29,19 +30,19 @@ const MANY_AT_A_TIME: [&[&str]; 5] = [
     &["completion"],
 ];
 
-/// Runs a test against every model: what one client alone can ask.
+/// Runs a test that needs one client with every model.
 pub(crate) fn every_model(test: impl Fn(&Model) + Sync) {
-    run_all(&[&ONE_AT_A_TIME[..], &MANY_AT_A_TIME[..]].concat(), &test);
+    run_all(&[&SEQUENTIAL[..], &CONCURRENT[..]].concat(), &test);
 }
 
-/// Runs a test against the models that serve many clients.
-pub(crate) fn models_for_many(test: impl Fn(&Model) + Sync) {
-    run_all(&MANY_AT_A_TIME, &test);
+/// Runs a test with the models that serve many clients.
+pub(crate) fn concurrent_models(test: impl Fn(&Model) + Sync) {
+    run_all(&CONCURRENT, &test);
 }
 
-/// Runs a test against the models that serve one client at a time.
-pub(crate) fn models_for_one(test: impl Fn(&Model) + Sync) {
-    run_all(&ONE_AT_A_TIME, &test);
+/// Runs a test with the models that serve one client at a time.
+pub(crate) fn sequential_models(test: impl Fn(&Model) + Sync) {
+    run_all(&SEQUENTIAL, &test);
 }
 
 fn run_all(models: &[&'static [&'static str]], test: &(impl Fn(&Model) + Sync)) {
@@ -52,19 +53,23 @@ fn run_all(models: &[&'static [&'static str]], test: &(impl Fn(&Model) + Sync)) 
                 println!("SKIPPED for {}: the kernel refuses io_uring", model.name());
                 continue;
             }
-            // One after the other: two that spin would take both cores from the rest.
+            // One model at a time, because busy-waiting servers would take all cores.
             let thread = thread::Builder::new().name(model.name());
             let outcome = thread
                 .spawn_scoped(scope, move || test(&model))
                 .unwrap()
                 .join();
-            // The panic has been printed, with the model as the thread's name.
-            assert!(outcome.is_ok(), "failed for {}", Model(arguments).name());
+            // The panic message has the model as the thread's name.
+            assert!(
+                outcome.is_ok(),
+                "test failed for model {}",
+                Model(arguments).name()
+            );
         }
     });
 }
 
-/// A model, by its arguments.
+/// A model, identified by its arguments.
 pub(crate) struct Model(&'static [&'static str]);
 
 impl Model {
@@ -76,7 +81,7 @@ impl Model {
         self.0[0] == name
     }
 
-    /// Whether this is `completion` on a kernel without io_uring.
+    /// Returns whether this is `completion` on a kernel without io_uring.
     fn is_refused(&self) -> bool {
         static REFUSED: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
         self.is("completion")
@@ -105,7 +110,7 @@ impl Model {
         Server::launch(self.command(more))
     }
 
-    /// Under a limit on descriptors, both soft and hard.
+    /// Starts a server with a soft and hard limit on descriptors.
     pub(crate) fn start_with_descriptors(&self, limit: u32) -> Server {
         let inner = self.command(&[]);
         let mut command = Command::new("sh");
@@ -116,11 +121,11 @@ impl Model {
     }
 }
 
-/// How many descriptors an idle server of this model has.
+/// Returns the number of descriptors of a server without clients.
 pub(crate) fn idle_descriptors(model: &Model) -> usize {
     let server = model.start();
     let mut client = server.connect();
-    // Once it is served, all is open that ever will be: and the client itself, of course.
+    // After the first answer all descriptors of the server are open, and that of the client.
     client.put("k", "v");
     server.descriptors() - 1
 }
@@ -135,6 +140,7 @@ impl Drop for Killed {
     }
 }
 
+/// Returns the first line of stdout, and the reader for the rest.
 fn first_line(child: &mut Child) -> (String, BufReader<std::process::ChildStdout>) {
     let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
     let mut line = String::new();
@@ -148,7 +154,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     log: Arc<Mutex<Vec<u8>>>,
     reader: Option<thread::JoinHandle<()>>,
-    // Kept open, so that the server can write there.
+    // Kept open, so that the server can write to stdout.
     _stdout: BufReader<std::process::ChildStdout>,
 }
 
@@ -159,11 +165,14 @@ impl Server {
         let mut child = Killed(command.spawn().expect("the program starts"));
         let mut stderr = child.0.stderr.take().expect("it is piped");
         let log = Arc::new(Mutex::new(Vec::new()));
-        let to = Arc::clone(&log);
+        let reader_log = Arc::clone(&log);
         let reader = thread::spawn(move || {
             let mut buffer = [0; 4096];
             while let Ok(length @ 1..) = stderr.read(&mut buffer) {
-                to.lock().unwrap().extend_from_slice(&buffer[..length]);
+                reader_log
+                    .lock()
+                    .unwrap()
+                    .extend_from_slice(&buffer[..length]);
             }
         });
         let (line, stdout) = first_line(&mut child.0);
@@ -183,11 +192,11 @@ impl Server {
     }
 
     pub(crate) fn log(&self) -> String {
-        String::from_utf8(self.log.lock().unwrap().clone()).expect("text, whatever peers send")
+        String::from_utf8(self.log.lock().unwrap().clone()).expect("the log is text")
     }
 
-    /// The lines of the log about a client, without those that concern nobody.
-    pub(crate) fn complaints(&self) -> Vec<String> {
+    /// Returns the lines of the log that begin with the address of a client.
+    pub(crate) fn client_errors(&self) -> Vec<String> {
         let log = self.log();
         let lines = log.lines().filter(|line| line.starts_with("127.0.0.1:"));
         lines.map(ToOwned::to_owned).collect()
@@ -219,22 +228,23 @@ impl Server {
         status.unwrap()
     }
 
-    /// Ends it by SIGTERM: it does, with status 0 and without a panic.
-    pub(crate) fn assert_ends_well(&mut self) {
+    /// Sends SIGTERM and asserts that the server exits with status 0 and without a panic.
+    pub(crate) fn assert_exits_cleanly(&mut self) {
         self.signal(Signal::TERM);
         let status = self.wait();
         assert_eq!(status.code(), Some(0), "{status:?}: {}", self.log());
         assert!(!self.log().contains("panicked"), "{}", self.log());
     }
 
-    /// A new client is served.
+    /// Asserts that a new client is served.
     pub(crate) fn assert_serves(&self) {
         let mut client = self.connect();
         client.put("still", "there");
         assert_eq!(client.get("still").as_deref(), Some("there"));
     }
 
-    // ---- /proc -----------------------------------------------------------------------------------
+    // ---- /proc
+    // -----------------------------------------------------------------------------------
 
     pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.pid()))
@@ -242,17 +252,18 @@ impl Server {
             .count()
     }
 
-    /// A number from /proc/PID/status.
+    /// Returns a number from /proc/PID/status.
     pub(crate) fn status(&self, field: &str) -> u64 {
         number(&format!("/proc/{}/status", self.pid()), field)
     }
 
-    /// Resident memory in bytes.
+    /// Returns the resident memory in bytes.
     pub(crate) fn resident(&self) -> u64 {
         self.status("VmRSS") * 1024
     }
 
-    /// How often its threads went to sleep by themselves: every wake-up is followed by one.
+    /// Returns the number of voluntary context switches of all threads. Every wakeup of a thread is
+    /// followed by one.
     pub(crate) fn voluntary_switches(&self) -> u64 {
         let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
         let paths = threads.map(|thread| thread.unwrap().path().join("status"));
@@ -261,7 +272,7 @@ impl Server {
             .sum()
     }
 
-    /// CPU time, user and system, in ticks of 10 ms.
+    /// Returns the user and system CPU time in ticks of 10 ms.
     pub(crate) fn cpu_ticks(&self) -> u64 {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
         let after_name = text.rsplit_once(')').unwrap().1;
@@ -288,7 +299,7 @@ fn number(path: &str, field: &str) -> u64 {
     value.into_iter().next().unwrap().parse().unwrap()
 }
 
-/// A client that never waits for ever.
+/// A client with time limits on all operations.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
     decoder: Decoder,
@@ -296,10 +307,10 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server listens");
+        let stream = TcpStream::connect_timeout(&address, TIMEOUT).expect("the server listens");
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         Client {
             stream,
             decoder: Decoder::new(u32::MAX as usize),
@@ -311,10 +322,10 @@ impl Client {
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("the server takes it");
+        self.stream.write_all(bytes).expect("the server reads it");
     }
 
-    /// Sends what the server may not want to hear to the end.
+    /// Sends bytes, and ignores an error: the server can close the connection before their end.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).ok();
     }
@@ -323,7 +334,7 @@ impl Client {
         self.stream.shutdown(Shutdown::Write).unwrap();
     }
 
-    /// The next answer.
+    /// Returns the next answer.
     #[track_caller]
     pub(crate) fn answer(&mut self) -> Message {
         loop {
@@ -331,13 +342,13 @@ impl Client {
                 return message;
             }
             match self.stream.read(self.decoder.room()).expect("an answer") {
-                0 => panic!("the end instead of an answer"),
+                0 => panic!("end of stream instead of an answer"),
                 n => self.decoder.filled(n),
             }
         }
     }
 
-    /// The next bytes are exactly these.
+    /// Asserts that the next bytes are exactly these.
     #[track_caller]
     pub(crate) fn assert_receives(&mut self, bytes: &[u8]) {
         let mut received = vec![0; bytes.len()];
@@ -375,57 +386,57 @@ impl Client {
         }
     }
 
-    /// The connection ends, in order or by a reset (the server did not read all that was sent).
+    /// Asserts that the connection ends, by a FIN, or by a reset if the server left bytes unread.
     #[track_caller]
     pub(crate) fn assert_closed(&mut self) {
         let mut byte = [0];
         match self.stream.read(&mut byte) {
             Ok(0) => {}
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
-            other => panic!("{other:?} instead of the end"),
+            other => panic!("{other:?} instead of the end of the stream"),
         }
     }
 
-    /// The connection ends in order, after everything that was asked for.
+    /// Asserts that the connection ends without a reset, after all answers.
     #[track_caller]
     pub(crate) fn assert_end(&mut self) {
-        assert_eq!(self.stream.read(&mut [0]).expect("an orderly end"), 0);
+        assert_eq!(self.stream.read(&mut [0]).expect("the end"), 0);
     }
 
-    /// Nothing has come so far.
+    /// Asserts that no bytes have been received.
     #[track_caller]
-    pub(crate) fn assert_silence(&self) {
+    pub(crate) fn assert_nothing_received(&self) {
         self.stream.set_nonblocking(true).unwrap();
         let outcome = self.stream.peek(&mut [0]).map_err(|error| error.kind());
         self.stream.set_nonblocking(false).unwrap();
         assert_eq!(outcome, Err(ErrorKind::WouldBlock));
     }
 
-    /// Closes by a reset.
+    /// Closes the connection with a reset.
     pub(crate) fn reset(self) {
         let socket = socket2::SockRef::from(&self.stream);
         socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 
-/// Waits until something is true.
+/// Waits until a condition is true.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     while !is_true() {
-        assert!(Instant::now() < deadline, "waited too long for {what}");
+        assert!(Instant::now() < deadline, "timeout: waiting for {what}");
         thread::sleep(Duration::from_millis(2));
     }
 }
 
-/// Letters in which a shift or a swap would show.
+/// Returns letters in which a shifted or swapped range is detected.
 pub(crate) fn text(length: usize) -> String {
     (0..length as u64)
         .map(|n| char::from(b'a' + (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as u8 % 26))
         .collect()
 }
 
-/// A folder of its own, removed at the end.
+/// A temporary folder, removed on drop.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {

@@ -1,13 +1,13 @@
-//! A store that redis-cli talks to: PING, ECHO, GET, SET, DEL.
+//! A small Redis server on redis-protocol: PING, ECHO, GET, SET, DEL.
 //!
 //! ```text
 //! cargo run --bin mini-redis
 //! redis-cli -p 6380 set greeting hello              # in a second terminal; then: get greeting
 //! ```
 //!
-//! No crate but Wakeful's: a protocol of one's own is a parser (`resp`), a buffer, and reads and
-//! writes. Everything has a limit: what a client sends in one command, what it is owed before it
-//! reads, and what the store holds.
+//! A protocol takes a parser (`resp`), a buffer, reads and writes. redis-protocol works on byte
+//! slices and needs no feature of `wakeful-net`. Everything has a limit: the size of a command, the
+//! replies that a client has not read yet, and the size of the store.
 
 mod resp;
 mod store;
@@ -16,95 +16,93 @@ use std::cell::RefCell;
 use std::process::ExitCode;
 use std::rc::Rc;
 
-use resp::{Parsed, Reply};
+use resp::Reply;
 use store::Store;
-use wakeful_ecosystem::{Ended, serve};
+use wakeful_ecosystem::{ConnectionResult, serve};
 use wakeful_net::TcpStream;
 
-/// Answers are collected up to here, so that a pipeline costs one write and not one per command. At
-/// most one more answer goes beyond.
-const ANSWERS: usize = 64 * 1024;
+/// Size of collected replies after which they are written. Collecting makes a pipeline cost one
+/// write instead of one per command. The last reply can exceed the limit.
+const REPLIES_PER_WRITE: usize = 64 * 1024;
 
 fn main() -> ExitCode {
-    // One thread, so no lock: a task that has it borrowed does not wait for anything.
+    // One thread, so no lock. A task never awaits while it has borrowed the store.
     let store = Rc::new(RefCell::new(Store::default()));
     serve("127.0.0.1:6380", move |stream| {
         connection(stream, Rc::clone(&store))
     })
 }
 
-async fn connection(stream: TcpStream, store: Rc<RefCell<Store>>) -> Ended {
-    // What has come and is not a whole command yet stays at the front.
+async fn connection(stream: TcpStream, store: Rc<RefCell<Store>>) -> ConnectionResult {
+    // Begins with the first byte of an incomplete command.
     let mut received = Vec::new();
     let mut chunk = vec![0; 16 * 1024];
-    let mut answers = Vec::new();
+    let mut replies = Vec::new();
     loop {
         let mut done = 0;
         loop {
-            let (taken, reply) = match resp::parse(&received[done..]) {
-                Parsed::Incomplete => break,
-                Parsed::Nothing(taken) => (taken, None),
-                Parsed::Command(taken, words) => {
-                    (taken, Some(answer(&words, &mut store.borrow_mut())))
-                }
-                // There is no telling where the next command begins.
-                Parsed::Wrong(why) => {
-                    Reply::Error(format!("Protocol error: {why}")).write(&mut answers);
-                    stream.write_all(&answers).await?;
+            let command = match resp::parse(&received[done..]) {
+                Ok(None) => break,
+                Ok(Some(command)) => command,
+                // The connection has to end: the beginning of the next command is unknown.
+                Err(reason) => {
+                    let reply = resp::error(format_args!("Protocol error: {reason}"));
+                    resp::append(&reply, &mut replies)?;
+                    stream.write_all(&replies).await?;
                     return Ok(());
                 }
             };
-            done += taken;
-            if let Some(reply) = reply {
-                reply.write(&mut answers);
+            done += command.length;
+            if let Some((name, arguments)) = command.words.split_first() {
+                let reply = execute(name, arguments, &mut store.borrow_mut());
+                resp::append(&reply, &mut replies)?;
             }
-            if answers.len() >= ANSWERS {
-                // Whoever does not read its answers is not read from: TCP tells it to wait.
-                stream.write_all(&answers).await?;
-                answers.clear();
+            if replies.len() >= REPLIES_PER_WRITE {
+                // While a client does not read its replies, its next commands are not read: TCP
+                // stops it.
+                stream.write_all(&replies).await?;
+                replies.clear();
             }
         }
         received.drain(..done);
-        if !answers.is_empty() {
-            stream.write_all(&answers).await?;
-            answers.clear();
+        if !replies.is_empty() {
+            stream.write_all(&replies).await?;
+            replies.clear();
         }
-        // What a large command or answer needed is not kept for a connection at rest.
+        // An idle connection does not keep the memory of a large command or reply.
         received.shrink_to(2 * chunk.len());
-        answers.shrink_to(2 * ANSWERS);
+        replies.shrink_to(2 * REPLIES_PER_WRITE);
 
         let n = stream.read(&mut chunk).await?;
         if n == 0 {
-            return Ok(()); // half a command, if there is one, is nobody's any more
+            return Ok(()); // an incomplete command is dropped
         }
         received.extend_from_slice(&chunk[..n]);
     }
 }
 
-/// Does one command.
-fn answer(words: &[&[u8]], store: &mut Store) -> Reply {
-    let Some((name, arguments)) = words.split_first() else {
-        return Reply::Error("empty command".to_owned());
-    };
+/// Executes a command and returns its reply.
+fn execute(name: &[u8], arguments: &[&[u8]], store: &mut Store) -> Reply {
     let name = String::from_utf8_lossy(name).to_lowercase();
     match (&*name, arguments) {
-        ("ping", []) => Reply::Status("PONG"),
-        ("ping" | "echo", [text]) => Reply::Bulk(text.to_vec()),
+        ("ping", []) => Reply::SimpleString(b"PONG".to_vec()),
+        ("ping" | "echo", [text]) => Reply::BulkString(text.to_vec()),
         ("get", [key]) => match store.get(key) {
-            Some(value) => Reply::Bulk(value.to_vec()),
+            Some(value) => Reply::BulkString(value.to_vec()),
             None => Reply::Null,
         },
         ("set", [key, value]) => match store.set(key, value) {
-            Ok(()) => Reply::Status("OK"),
-            Err(store::Full) => {
-                Reply::Error("the store is full; delete something first".to_owned())
-            }
+            Ok(()) => Reply::SimpleString(b"OK".to_vec()),
+            Err(store::Full) => resp::error("the store is full; delete a key first"),
         },
-        ("set", [_, _, _, ..]) => Reply::Error("syntax error: SET has no options here".to_owned()),
-        ("del", [_, ..]) => Reply::Number(arguments.iter().filter(|key| store.delete(key)).count()),
-        ("ping" | "echo" | "get" | "set" | "del", _) => {
-            Reply::Error(format!("wrong number of arguments for '{name}' command"))
+        ("set", [_, _, _, ..]) => resp::error("syntax error: SET options are not supported"),
+        ("del", [_, ..]) => {
+            let deleted = arguments.iter().filter(|key| store.delete(key)).count();
+            Reply::Integer(i64::try_from(deleted).unwrap_or(i64::MAX))
         }
-        _ => Reply::Error(format!("unknown command '{}'", resp::printable(&name))),
+        ("ping" | "echo" | "get" | "set" | "del", _) => resp::error(format_args!(
+            "wrong number of arguments for '{name}' command"
+        )),
+        _ => resp::error(format_args!("unknown command '{}'", resp::printable(&name))),
     }
 }

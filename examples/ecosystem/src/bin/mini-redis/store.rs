@@ -1,14 +1,14 @@
-//! What is kept: keys and values of any bytes, up to a limit.
+//! The store: keys and values of any bytes, up to a limit.
 
 use std::collections::HashMap;
 
-/// How many bytes of keys and values there may be.
-const MOST: usize = 64 << 20;
+/// Maximum size of all entries, in bytes.
+const MAX_BYTES: usize = 64 << 20;
 
-/// What an entry costs beside its bytes, about; so that many small ones count, too.
-const ENTRY: usize = 64;
+/// Approximate overhead of an entry in bytes, counted so that small entries are limited too.
+const ENTRY_OVERHEAD: usize = 64;
 
-/// There is no room for the value; nothing was changed.
+/// Error of a `set` that would exceed the limit. The store is unchanged.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Full;
 
@@ -16,12 +16,12 @@ pub(crate) struct Full;
 #[derive(Default)]
 pub(crate) struct Store {
     entries: HashMap<Vec<u8>, Vec<u8>>,
-    /// The sum of [`size`] over the entries.
+    /// Sum of [`size`] over the entries.
     bytes: usize,
 }
 
 fn size(key: &[u8], value: &[u8]) -> usize {
-    key.len() + value.len() + ENTRY
+    key.len() + value.len() + ENTRY_OVERHEAD
 }
 
 impl Store {
@@ -32,7 +32,7 @@ impl Store {
     pub(crate) fn set(&mut self, key: &[u8], value: &[u8]) -> Result<(), Full> {
         let old = self.get(key).map_or(0, |old| size(key, old));
         let bytes = self.bytes - old + size(key, value);
-        if bytes > MOST {
+        if bytes > MAX_BYTES {
             return Err(Full);
         }
         self.entries.insert(key.to_vec(), value.to_vec());
@@ -40,6 +40,7 @@ impl Store {
         Ok(())
     }
 
+    /// Removes `key` and returns whether it was present.
     pub(crate) fn delete(&mut self, key: &[u8]) -> bool {
         let Some(old) = self.entries.remove(key) else {
             return false;
@@ -50,12 +51,12 @@ impl Store {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "a test may panic")]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_full_store_refuses_and_takes_again_after_a_deletion() {
+    fn a_full_store_refuses_values_until_a_key_is_deleted() {
         let mut store = Store::default();
         let value = vec![0; 1 << 20];
         let mut stored = 0_u32;
@@ -63,7 +64,7 @@ mod tests {
             stored += 1;
         }
         assert_eq!(stored, 63);
-        // The old value's room counts when it is replaced.
+        // Replacing a value frees the size of the old one.
         store.set(&0_u32.to_be_bytes(), &value).unwrap();
         assert!(store.delete(&0_u32.to_be_bytes()));
         assert!(!store.delete(&0_u32.to_be_bytes()));
