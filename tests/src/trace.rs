@@ -205,7 +205,8 @@ pub fn alone(test: &str, body: impl FnOnce()) -> Option<Output> {
         return None;
     }
     let output = Command::new(std::env::current_exe().expect("a program knows its own path"))
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .args(["--exact", test, "--include-ignored"])
+        .args(["--nocapture", "--test-threads=1"])
         .env(ALONE, "1")
         .env("RUST_BACKTRACE", "0")
         .output()
