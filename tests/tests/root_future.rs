@@ -18,13 +18,13 @@ async fn yields_once(trace: Trace) {
         let trace = trace.clone();
         async move {
             drop(fd.readable().await.unwrap());
-            trace.say("input");
+            trace.push("input");
         }
     });
     settle().await;
     there.write_all(b"x").unwrap();
     yield_now().await;
-    trace.say("yielded");
+    trace.push("yielded");
     reader.await.unwrap();
 }
 
@@ -49,12 +49,12 @@ async fn advances(trace: Trace) {
         let trace = trace.clone();
         spawn(async move {
             sleep(secs(seconds)).await;
-            trace.say(format!("timer {seconds}"));
+            trace.push(format!("timer {seconds}"));
         });
     }
     settle().await;
     advance(secs(2)).await;
-    trace.say("advanced");
+    trace.push("advanced");
 }
 
 #[test]

@@ -802,14 +802,14 @@ fn a_paused_clock_stands_still_while_a_task_waits_for_a_descriptor() {
             let (fd, trace) = (Rc::clone(&fd), trace.clone());
             async move {
                 poll_fn(|cx| fd.poll_read_ready(cx).map(drop)).await;
-                trace.say("input");
+                trace.push("input");
             }
         });
         let timer = spawn({
             let trace = trace.clone();
             async move {
                 sleep(secs(1)).await;
-                trace.say("timer");
+                trace.push("timer");
             }
         });
         settle().await;
