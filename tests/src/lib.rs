@@ -2,6 +2,7 @@
 
 pub mod net_support;
 pub mod trace;
+pub mod waits;
 
 /// Compiles the Rust code in the documentation pages, and runs it unless it is marked `no_run`.
 #[cfg(doctest)]

@@ -1,4 +1,4 @@
-//! The root future: yields and advances as a task does, behind everything that a turn has woken.
+//! The root future: `yield_now` and `advance` poll it after all tasks that the turn has woken.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,7 +10,7 @@ use wakeful::task::yield_now;
 use wakeful::time::{advance, sleep};
 use wakeful_tests::trace::{Trace, pair, paused, runtime, secs, settle};
 
-/// Says a word when input has come, another after one yield.
+/// Pushes an entry from a task that receives input, and another one after one yield.
 async fn yields_once(trace: Trace) {
     let (here, mut there) = pair();
     let fd = AsyncFd::new(here).unwrap();
@@ -29,7 +29,7 @@ async fn yields_once(trace: Trace) {
 }
 
 #[test]
-fn a_task_that_yields_is_polled_behind_what_the_turn_has_woken() {
+fn a_task_that_yields_is_polled_after_the_tasks_that_the_turn_woke() {
     let trace = Trace::new();
     runtime().block_on(async { spawn(yields_once(trace.clone())).await.unwrap() });
     trace.expect(&["input", "yielded"]);
@@ -37,13 +37,14 @@ fn a_task_that_yields_is_polled_behind_what_the_turn_has_woken() {
 
 #[test]
 #[ignore = "issue 10: mended by the redesign of waiters"]
-fn a_root_future_that_yields_is_polled_behind_what_the_turn_has_woken() {
+fn a_root_future_that_yields_is_polled_after_the_tasks_that_the_turn_woke() {
     let trace = Trace::new();
     runtime().block_on(yields_once(trace.clone()));
     trace.expect(&["input", "yielded"]);
 }
 
-/// Says a word when a timer has fired, and another after the clock was advanced beyond it.
+/// Pushes an entry from each task whose timer fires, and another one after the advance of the
+/// clock.
 async fn advances(trace: Trace) {
     for seconds in [1, 2, 3] {
         let trace = trace.clone();
@@ -58,7 +59,7 @@ async fn advances(trace: Trace) {
 }
 
 #[test]
-fn a_task_that_advances_the_clock_is_polled_behind_the_timers_that_fired() {
+fn a_task_that_advances_the_clock_is_polled_after_the_tasks_of_fired_timers() {
     let trace = Trace::new();
     paused().block_on(async { spawn(advances(trace.clone())).await.unwrap() });
     trace.expect(&["timer 1", "timer 2", "advanced"]);
@@ -66,7 +67,7 @@ fn a_task_that_advances_the_clock_is_polled_behind_the_timers_that_fired() {
 
 #[test]
 #[ignore = "issue 10: mended by the redesign of waiters"]
-fn a_root_future_that_advances_the_clock_is_polled_behind_the_timers_that_fired() {
+fn a_root_future_that_advances_the_clock_is_polled_after_the_tasks_of_fired_timers() {
     let trace = Trace::new();
     paused().block_on(advances(trace.clone()));
     trace.expect(&["timer 1", "timer 2", "advanced"]);
