@@ -1513,8 +1513,7 @@ fn as_fd_can_use_a_runtime_during_registration() {
     });
 }
 
-// --- closing from other tasks
-// -----------------------------------------------------------------------
+// --- closing from other tasks -----------------------------------------------------------------------
 
 #[test]
 fn closing_a_source_in_the_wake_of_another_is_safe() {

@@ -705,7 +705,8 @@ fn leave_a_runtime_to_the_thread(trace: &Trace) {
 fn a_runtime_in_a_thread_local_is_dropped_with_its_tasks_at_the_end_of_the_thread() {
     let test = "a_runtime_in_a_thread_local_is_dropped_with_its_tasks_at_the_end_of_the_thread";
     alone(test, || {
-        // Thread-locals are dropped in the order of their first use, so both orders are tested.
+        // The order in which thread-locals are dropped depends on the order of their first use. Both
+        // orders are tested.
         for test_first in [true, false] {
             let trace = Trace::new();
             let result = trace.clone();
