@@ -70,7 +70,7 @@ fn event_in_clone_wakes(
     drop(ON_CLONE.take());
     runtime.block_on(settle());
     assert!(
-        polled.is_ready() || wakes.count() == 1,
+        polled.is_ready() || wakes.count() > 0,
         "the event was missed"
     );
     assert!(poll(&mut Context::from_waker(Waker::noop())).is_ready());
