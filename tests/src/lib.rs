@@ -1,10 +1,11 @@
-//! What the behaviour tests share.
+//! Helpers that the behavior tests share.
 
 pub mod net_support;
 pub mod source;
 pub mod trace;
+pub mod waits;
 
-/// The Rust in the pages, compiled, and run where it is not marked `no_run`.
+/// Compiles the Rust code in the documentation pages, and runs it unless it is marked `no_run`.
 #[cfg(doctest)]
 mod pages {
     #[doc = include_str!("../../README.md")]

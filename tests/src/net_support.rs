@@ -1,7 +1,7 @@
-//! What the tests of sockets share: connected pairs, peers of the standard library, a look at a
-//! descriptor's flags, names that no other test uses, and a process of one's own.
+//! Helpers of the socket tests: connected pairs, peers of the standard library, the flags of a
+//! descriptor, unique names, and a process per test.
 //!
-//! Everything stays on loopback. [`run`] bounds every test: what would hang fails instead.
+//! All traffic stays on loopback. [`run`] bounds every test: one that would hang fails instead.
 
 use std::future::Future;
 use std::os::fd::{AsFd, AsRawFd};
@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use wakeful_net::{TcpListener, TcpStream, UnixListener};
 
-/// Longer than any of these tests takes on a busy machine.
+/// Time limit of a test, longer than any of them takes on a busy machine.
 const HUNG: Duration = Duration::from_secs(60);
 
 /// Runs a test's future on a runtime of its own.
 ///
 /// # Panics
 ///
-/// When it does not end.
+/// When the future does not end.
 pub fn run<F: Future>(future: F) -> F::Output {
     wakeful::block_on(async {
         wakeful::time::timeout(HUNG, future)
@@ -28,22 +28,22 @@ pub fn run<F: Future>(future: F) -> F::Output {
     })
 }
 
-/// A listener on a free port of 127.0.0.1.
+/// Binds a listener to a free port of 127.0.0.1.
 ///
 /// # Panics
 ///
-/// When it cannot be made.
+/// When it cannot be bound.
 pub async fn listen() -> TcpListener {
     TcpListener::bind("127.0.0.1:0")
         .await
         .expect("bind on loopback")
 }
 
-/// Two streams that are connected to each other; the first one was accepted.
+/// Creates two streams that are connected to each other; the first is the accepted one.
 ///
 /// # Panics
 ///
-/// When they cannot be made.
+/// When they cannot be created.
 pub async fn tcp_pair() -> (TcpStream, TcpStream) {
     let listener = listen().await;
     let address = listener.local_addr().expect("bound");
@@ -52,11 +52,11 @@ pub async fn tcp_pair() -> (TcpStream, TcpStream) {
     (server, client)
 }
 
-/// An accepted stream and its peer, a blocking stream of the standard library.
+/// Creates an accepted stream and its peer, a blocking stream of the standard library.
 ///
 /// # Panics
 ///
-/// When they cannot be made.
+/// When they cannot be created.
 pub async fn tcp_and_std() -> (TcpStream, std::net::TcpStream) {
     let listener = listen().await;
     let address = listener.local_addr().expect("bound");
@@ -65,16 +65,16 @@ pub async fn tcp_and_std() -> (TcpStream, std::net::TcpStream) {
     (server, peer)
 }
 
-/// Lets the runtime look at the kernel's events a few times.
+/// Yields for a few turns, each of which dispatches the kernel's events.
 ///
-/// What is sent on loopback has arrived when the sending call returns, so that one turn sees it.
+/// Data on loopback has arrived when the sending call returns, so one turn receives its event.
 pub async fn settle() {
     for _ in 0..4 {
         wakeful::task::yield_now().await;
     }
 }
 
-/// The open file's flags as the kernel has them (`O_NONBLOCK` and so on), close-on-exec included.
+/// Returns the kernel's flags of an open file (`O_NONBLOCK` and so on), close-on-exec included.
 ///
 /// # Panics
 ///
@@ -82,12 +82,12 @@ pub async fn settle() {
 #[must_use]
 pub fn flags(fd: impl AsFd) -> u32 {
     let path = format!("/proc/self/fdinfo/{}", fd.as_fd().as_raw_fd());
-    let info = std::fs::read_to_string(path).expect("/proc is there");
+    let info = std::fs::read_to_string(path).expect("read /proc/self/fdinfo");
     let flags = info
         .lines()
         .find_map(|line| line.strip_prefix("flags:"))
-        .expect("has flags");
-    u32::from_str_radix(flags.trim(), 8).expect("octal")
+        .expect("a line with flags");
+    u32::from_str_radix(flags.trim(), 8).expect("an octal number")
 }
 
 /// `O_NONBLOCK`.
@@ -95,23 +95,23 @@ pub const NONBLOCK: u32 = 0o4000;
 /// `O_CLOEXEC`.
 pub const CLOEXEC: u32 = 0o200_0000;
 
-/// `len` bytes in which a shift or a swap is noticed.
+/// Returns `len` random bytes, so that a comparison detects a shift or a swap.
 #[must_use]
 pub fn pattern(len: usize, seed: u64) -> Vec<u8> {
     let mut random = fastrand::Rng::with_seed(seed);
     std::iter::repeat_with(|| random.u8(..)).take(len).collect()
 }
 
-/// A directory that vanishes at the end of the test.
+/// A directory that is removed when this is dropped.
 #[derive(Debug)]
 pub struct TempDir(PathBuf);
 
 impl TempDir {
-    /// Makes an empty one.
+    /// Creates an empty directory.
     ///
     /// # Panics
     ///
-    /// When it cannot be made.
+    /// When it cannot be created.
     #[must_use]
     pub fn new() -> Self {
         let path = std::env::temp_dir().join(unique("wakeful-net"));
@@ -119,13 +119,13 @@ impl TempDir {
         Self(path)
     }
 
-    /// A path in it.
+    /// Returns the path of a file in the directory.
     #[must_use]
     pub fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// The directory.
+    /// Returns the path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
@@ -155,17 +155,17 @@ fn unique(prefix: &str) -> String {
     )
 }
 
-/// An abstract Unix name that nobody else uses, with its NUL byte in front.
+/// Returns a unique abstract Unix name, with its leading NUL byte.
 #[must_use]
 pub fn abstract_name() -> String {
     format!("\0{}", unique("wakeful-net"))
 }
 
-/// A Unix listener under such a name.
+/// Binds a Unix listener to a unique abstract name.
 ///
 /// # Panics
 ///
-/// When it cannot be made.
+/// When it cannot be bound.
 #[must_use]
 pub fn listen_unix() -> (UnixListener, String) {
     let name = abstract_name();
@@ -175,29 +175,32 @@ pub fn listen_unix() -> (UnixListener, String) {
     )
 }
 
-/// Runs the body of a test in a process that runs nothing else, because it changes what all threads
-/// share (descriptor limits, signal handlers) or counts it.
+/// Runs the body of a test in a process of its own. For tests that change or count state which all
+/// threads share (descriptor limits, signal handlers).
 ///
-/// `name` is the test's own name, with its modules.
+/// `name` is the name of the test that calls this, with its modules.
 ///
 /// # Panics
 ///
-/// When the body does.
+/// When the body panics.
 pub fn alone(name: &str, body: impl FnOnce()) {
     const ALONE: &str = "WAKEFUL_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
         return body();
     }
-    let this = std::env::current_exe().expect("knows itself");
+    let this = std::env::current_exe().expect("the path of the test program");
     let run = Command::new(this)
-        .args([name, "--exact", "--nocapture"])
+        .args([name, "--exact", "--include-ignored", "--nocapture"])
         .env(ALONE, "1")
         .output();
-    let output = run.expect("starts itself");
+    let output = run.expect("the test program starts again");
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
     assert!(output.status.success(), "{out}\n{err}");
-    assert!(out.contains("1 passed"), "no test is called {name}:\n{out}");
+    assert!(
+        out.contains("1 passed"),
+        "no test has the name {name}:\n{out}"
+    );
 }

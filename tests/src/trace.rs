@@ -1,8 +1,8 @@
-//! What the tests of the runtime share: event traces, wakers that tell what is done to them, and
-//! small things that every file needs.
+//! Helpers of the runtime's tests: event traces, external wakers that count or run hooks, and small
+//! functions that every file needs.
 //!
-//! A test that asks "in which order?" lets its futures, drops and wakers say words to a [`Trace`] and
-//! compares the whole list at the end. Nothing in it waits for time to pass.
+//! A test of an order pushes entries to a [`Trace`] from its futures, drops and wakers, and compares
+//! the whole list at the end. No helper waits for time to pass.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -20,63 +20,63 @@ mod wakers;
 
 pub use wakers::{Hooks, Wakes};
 
-/// Words in the order in which they were said. Clones share one list, on any thread.
+/// A list of entries in the order in which they were pushed. Clones share one list, on any thread.
 #[derive(Clone, Debug, Default)]
 pub struct Trace(Arc<Mutex<Vec<String>>>);
 
 impl Trace {
-    /// Starts an empty list.
+    /// Creates an empty list.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a word.
-    pub fn say(&self, word: impl Into<String>) {
-        let word = word.into();
-        // A test that panics while it holds the lock has been heard already.
+    /// Appends an entry.
+    pub fn push(&self, entry: impl Into<String>) {
+        let entry = entry.into();
+        // A panic that poisoned the lock has been reported already.
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(word);
+            .push(entry);
     }
 
-    /// Takes all words out.
+    /// Removes and returns all entries.
     #[must_use]
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Takes all words out and compares them.
+    /// Removes all entries and compares them with `expected`.
     ///
     /// # Panics
     ///
-    /// When they are not exactly these.
+    /// When they differ.
     #[track_caller]
-    pub fn expect(&self, words: &[&str]) {
-        assert_eq!(self.take(), words);
+    pub fn expect(&self, expected: &[&str]) {
+        assert_eq!(self.take(), expected);
     }
 
-    /// A value that says the word when it is dropped.
+    /// Returns a value that pushes the entry when it is dropped.
     #[must_use]
-    pub fn on_drop(&self, word: impl Into<String>) -> SaysOnDrop {
-        SaysOnDrop {
+    pub fn on_drop(&self, entry: impl Into<String>) -> PushOnDrop {
+        PushOnDrop {
             trace: self.clone(),
-            word: word.into(),
+            entry: entry.into(),
         }
     }
 }
 
-/// Says a word when it is dropped.
+/// Pushes an entry when it is dropped.
 #[derive(Debug)]
-pub struct SaysOnDrop {
+pub struct PushOnDrop {
     trace: Trace,
-    word: String,
+    entry: String,
 }
 
-impl Drop for SaysOnDrop {
+impl Drop for PushOnDrop {
     fn drop(&mut self) {
-        self.trace.say(std::mem::take(&mut self.word));
+        self.trace.push(std::mem::take(&mut self.entry));
     }
 }
 
@@ -92,13 +92,13 @@ impl<F: FnOnce()> Drop for OnDrop<F> {
     }
 }
 
-/// A value that calls `then` when it is dropped.
+/// Returns a value that calls `then` when it is dropped.
 #[must_use]
 pub fn on_drop<F: FnOnce()>(then: F) -> OnDrop<F> {
     OnDrop(Some(then))
 }
 
-/// A runtime with the defaults.
+/// Builds a runtime with the defaults.
 ///
 /// # Panics
 ///
@@ -108,7 +108,7 @@ pub fn runtime() -> Runtime {
     Runtime::new().expect("a runtime")
 }
 
-/// A runtime whose clock stands still.
+/// Builds a runtime whose clock is paused.
 ///
 /// # Panics
 ///
@@ -121,32 +121,32 @@ pub fn paused() -> Runtime {
         .expect("a runtime")
 }
 
-/// The text of what `f` panics with.
+/// Returns the message with which `f` panics.
 ///
 /// # Panics
 ///
-/// When it does not.
+/// When `f` does not panic.
 #[track_caller]
 pub fn panic_of<R>(f: impl FnOnce() -> R) -> String {
     match catch_unwind(AssertUnwindSafe(f)) {
-        Ok(_) => panic!("it did not panic"),
+        Ok(_) => panic!("the closure did not panic"),
         Err(payload) => text_of(payload.as_ref()),
     }
 }
 
-/// The text in a panic's payload.
+/// Returns the message in a panic's payload.
 #[must_use]
 pub fn text_of(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<&str>().map(ToString::to_string);
     text.or_else(|| payload.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a payload without a text".to_owned())
+        .unwrap_or_else(|| "a payload without a message".to_owned())
 }
 
-/// Two connected sockets: one in non-blocking mode, for an `AsyncFd`, and its blocking peer.
+/// Creates two connected sockets: one in non-blocking mode, for an `AsyncFd`, and its blocking peer.
 ///
 /// # Panics
 ///
-/// When they cannot be made.
+/// When they cannot be created.
 #[must_use]
 pub fn pair() -> (UnixStream, UnixStream) {
     let (here, there) = UnixStream::pair().expect("a pair of sockets");
@@ -154,15 +154,15 @@ pub fn pair() -> (UnixStream, UnixStream) {
     (here, there)
 }
 
-/// Lets everybody else run until nothing is left that could be polled at once: four turns, which is
-/// more than any chain of wakes in these tests is long.
+/// Yields until no other task can be polled without a new event: four turns, which is more than the
+/// length of any chain of wakes in these tests.
 pub async fn settle() {
     for _ in 0..4 {
         wakeful::task::yield_now().await;
     }
 }
 
-/// Polls a future once, with the waker of whoever awaits this.
+/// Polls a future once, with the waker of the task that awaits this.
 pub async fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
     poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx))).await
 }
@@ -172,44 +172,45 @@ pub fn poll_with<F: Future + Unpin>(future: &mut F, waker: &Waker) -> Poll<F::Ou
     Pin::new(future).poll(&mut Context::from_waker(waker))
 }
 
-/// The waker of the task that awaits this.
+/// Returns the waker of the task that awaits this.
 pub async fn my_waker() -> Waker {
     poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
 }
 
-/// An hour, a minute, a second: what a test with a paused clock can afford.
+/// A duration in seconds, for tests with a paused clock.
 #[must_use]
 pub const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// Milliseconds.
+/// A duration in milliseconds.
 #[must_use]
 pub const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// Runs the body of a test in a process of its own, because it looks at what all threads share
-/// (descriptors, stderr, signal handlers) or because a failure would end the process.
+/// Runs the body of a test in a process of its own. For tests of state that all threads share
+/// (descriptors, stderr, signal handlers), and for those whose failure would end the process.
 ///
-/// `test` is the name of the test that calls this. In the process that was started it runs the body
-/// and returns `None`; in the one that started it, what that process has printed.
+/// `test` is the name of the test that calls this. The child process runs the body and returns
+/// `None`; the parent process returns the child's output.
 ///
 /// # Panics
 ///
-/// When the body does.
+/// When the body panics.
 pub fn alone(test: &str, body: impl FnOnce()) -> Option<Output> {
     const ALONE: &str = "WAKEFUL_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
         body();
         return None;
     }
-    let output = Command::new(std::env::current_exe().expect("a program knows its own path"))
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+    let output = Command::new(std::env::current_exe().expect("the path of the test program"))
+        .args(["--exact", test, "--include-ignored"])
+        .args(["--nocapture", "--test-threads=1"])
         .env(ALONE, "1")
         .env("RUST_BACKTRACE", "0")
         .output()
-        .expect("the test program can be started again");
+        .expect("the test program starts again");
     let (out, err) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
@@ -219,7 +220,7 @@ pub fn alone(test: &str, body: impl FnOnce()) -> Option<Output> {
     Some(output)
 }
 
-/// What a process has printed on stderr.
+/// Returns the stderr of a process as text.
 #[must_use]
 pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()

@@ -1,5 +1,5 @@
-//! `AsyncFd`: readiness that is neither lost nor made up, many waiters, closing, and what the kernel
-//! refuses.
+//! `AsyncFd`: readiness without lost or false events, many waiters, closing, and descriptors that
+//! the kernel refuses.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -26,19 +26,19 @@ use wakeful_tests::trace::{
 
 type Source = AsyncFd<UnixStream>;
 
-/// A registered socket and its blocking peer.
+/// Creates a registered socket and its blocking peer.
 fn source() -> (Source, UnixStream) {
     let (here, there) = pair();
     (AsyncFd::new(here).unwrap(), there)
 }
 
-/// Reads once whatever is there.
+/// Waits for input and reads once.
 async fn read(fd: &Source, buffer: &mut [u8]) -> io::Result<usize> {
     fd.async_io(Interest::READABLE, |mut here| here.read(buffer))
         .await
 }
 
-/// Fills the way to the peer until nothing more fits.
+/// Writes until the socket's buffer is full, and returns the number of bytes.
 fn fill(fd: &Source) -> usize {
     let mut sent = 0;
     while let Ok(n) = fd.try_io(Interest::WRITABLE, |mut here| here.write(&[7; 4096])) {
@@ -47,7 +47,7 @@ fn fill(fd: &Source) -> usize {
     sent
 }
 
-/// Takes note of the socket's first event, which says that it is writable.
+/// Dispatches the socket's first event, which reports that it is writable.
 async fn first_event(fd: &Source) {
     drop(fd.writable().await.unwrap());
 }
@@ -55,7 +55,7 @@ async fn first_event(fd: &Source) {
 // --- waiting and being woken ------------------------------------------------------------------------
 
 #[test]
-fn a_read_waits_until_something_is_there_and_takes_it() {
+fn a_read_waits_for_input_and_returns_it() {
     let trace = Trace::new();
     runtime().block_on(async {
         let (fd, mut there) = source();
@@ -65,7 +65,7 @@ fn a_read_waits_until_something_is_there_and_takes_it() {
                 let mut buffer = [0; 16];
                 for _ in 0..3 {
                     let n = read(&fd, &mut buffer).await.unwrap();
-                    trace.say(String::from_utf8_lossy(&buffer[..n]));
+                    trace.push(String::from_utf8_lossy(&buffer[..n]));
                 }
             }
         });
@@ -96,8 +96,8 @@ fn a_write_waits_until_there_is_room() {
     });
 }
 
-/// Bytes to and fro between a runtime and a thread: each round is one wait that has to be woken, at
-/// whatever moment the byte arrives.
+/// Exchanges bytes between a runtime and a thread: each round is one wait, and the byte arrives at
+/// any moment.
 #[test]
 fn no_edge_is_lost_in_20_000_rounds_with_another_thread() {
     const ROUNDS: u32 = 20_000;
@@ -124,10 +124,10 @@ fn no_edge_is_lost_in_20_000_rounds_with_another_thread() {
     });
 }
 
-/// The peer sends whenever it likes; the reader empties the socket and waits, so that bytes arrive
-/// between its last look and its wait as well.
+/// The peer sends at any time. The reader empties the socket and waits, so bytes also arrive
+/// between its last read and its wait.
 #[test]
-fn no_byte_is_lost_between_the_last_look_and_the_wait() {
+fn no_byte_is_lost_between_the_last_read_and_the_wait() {
     const BYTES: usize = 100_000;
     runtime().block_on(async {
         let (fd, mut there) = source();
@@ -142,7 +142,7 @@ fn no_byte_is_lost_between_the_last_look_and_the_wait() {
         let (mut seen, mut buffer) = (0, [0; 256]);
         while seen < BYTES {
             let mut guard = fd.readable().await.unwrap();
-            // Alternately by asking again until nothing is left, and by trusting a short read.
+            // Alternates between reads until `WouldBlock` and trust in a short read.
             loop {
                 match guard.try_io(|fd| fd.get_ref().read(&mut buffer)) {
                     Err(_would_block) => break,
@@ -179,7 +179,7 @@ fn readiness_stays_until_an_operation_disproves_it() {
         assert_eq!(read(&fd, &mut byte).await.unwrap(), 1);
         assert!(
             poll_once(&mut fd.readable()).await.is_ready(),
-            "nothing was disproved"
+            "no operation disproved it"
         );
         assert_eq!(read(&fd, &mut byte).await.unwrap(), 1);
         let tried = fd.try_io(Interest::READABLE, |mut here| here.read(&mut byte));
@@ -190,7 +190,7 @@ fn readiness_stays_until_an_operation_disproves_it() {
 }
 
 #[test]
-fn try_io_never_waits_and_does_not_call_the_operation_when_nothing_is_ready() {
+fn try_io_never_waits_and_calls_the_operation_only_if_ready() {
     runtime().block_on(async {
         let (fd, mut there) = source();
         let called = Cell::new(0);
@@ -214,7 +214,7 @@ fn try_io_never_waits_and_does_not_call_the_operation_when_nothing_is_ready() {
 }
 
 #[test]
-fn an_error_of_the_operation_is_given_on_and_clears_nothing() {
+fn an_operations_own_error_is_returned_and_clears_nothing() {
     runtime().block_on(async {
         let (fd, mut there) = source();
         there.write_all(b"x").unwrap();
@@ -233,7 +233,7 @@ fn an_error_of_the_operation_is_given_on_and_clears_nothing() {
 }
 
 #[test]
-fn a_guard_clears_what_it_is_told_and_only_in_its_own_direction() {
+fn a_guard_clears_only_the_given_readiness_of_its_own_interest() {
     runtime().block_on(async {
         let (fd, mut there) = source();
         there.write_all(b"x").unwrap();
@@ -250,7 +250,7 @@ fn a_guard_clears_what_it_is_told_and_only_in_its_own_direction() {
         assert_eq!(guard.ready(), Ready::READABLE);
         assert!(fd.try_ready(Interest::READABLE).is_some());
         assert!(fd.try_ready(Interest::WRITABLE).is_none());
-        // A guard for reading clears nothing of writing, whatever it is told.
+        // A guard of a read interest never clears write readiness.
         fd.assume_ready(Ready::WRITABLE);
         fd.readable()
             .await
@@ -261,7 +261,7 @@ fn a_guard_clears_what_it_is_told_and_only_in_its_own_direction() {
 }
 
 #[test]
-fn news_that_came_while_a_guard_was_held_is_not_cleared_with_the_old() {
+fn an_event_that_arrives_while_a_guard_is_held_is_not_cleared() {
     runtime().block_on(async {
         let (fd, mut there) = source();
         there.write_all(b"a").unwrap();
@@ -278,20 +278,20 @@ fn news_that_came_while_a_guard_was_held_is_not_cleared_with_the_old() {
         for clear in clears {
             let mut guard = fd.readable().await.unwrap();
             assert_eq!(fd.get_ref().read(&mut [0; 8]).unwrap(), 1);
-            // A turn passes, and in it more arrives.
+            // A turn dispatches a further event.
             there.write_all(b"b").unwrap();
             settle().await;
             clear(&mut guard);
             assert!(
                 poll_once(&mut fd.readable()).await.is_ready(),
-                "the news was lost"
+                "the event was lost"
             );
         }
     });
 }
 
 #[test]
-fn news_of_the_other_direction_costs_one_more_try_and_no_spin() {
+fn an_event_of_the_other_direction_costs_one_more_try_and_no_spin() {
     runtime().block_on(async {
         let (fd, mut there) = source();
         first_event(&fd).await;
@@ -300,7 +300,7 @@ fn news_of_the_other_direction_costs_one_more_try_and_no_spin() {
         let mut tries = 0;
         let mut guard = fd.readable().await.unwrap();
         assert_eq!(fd.get_ref().read(&mut [0; 8]).unwrap(), 1);
-        // News for the writer, while the reader's guard is held.
+        // An event for the writer, while the reader's guard is held.
         there.read_exact(&mut vec![0; sent]).unwrap();
         settle().await;
         loop {
@@ -318,7 +318,7 @@ fn news_of_the_other_direction_costs_one_more_try_and_no_spin() {
 }
 
 #[test]
-fn a_short_transfer_clears_unless_the_end_or_an_error_is_known() {
+fn a_short_transfer_clears_readiness_unless_the_end_or_an_error_is_known() {
     runtime().block_on(async {
         let (fd, mut there) = source();
         there.write_all(b"x").unwrap();
@@ -326,7 +326,7 @@ fn a_short_transfer_clears_unless_the_end_or_an_error_is_known() {
         assert_eq!(fd.get_ref().read(&mut [0; 8]).unwrap(), 1);
         guard.short_transfer();
         assert!(poll_once(&mut fd.readable()).await.is_pending());
-        // Data with the end of the stream behind it, in one event: no further edge will come.
+        // Data and the end of the stream in one event: no further edge will come.
         there.write_all(b"y").unwrap();
         there.shutdown(Shutdown::Write).unwrap();
         let mut guard = fd.readable().await.unwrap();
@@ -339,7 +339,7 @@ fn a_short_transfer_clears_unless_the_end_or_an_error_is_known() {
 }
 
 #[test]
-fn a_closed_direction_stays_closed_whatever_is_cleared() {
+fn a_closed_direction_stays_ready_after_every_clear() {
     runtime().block_on(async {
         let (fd, there) = source();
         there.shutdown(Shutdown::Write).unwrap();
@@ -350,12 +350,12 @@ fn a_closed_direction_stays_closed_whatever_is_cleared() {
             guard.clear_ready_matching(Ready::READ_CLOSED);
         }
         assert_eq!(read(&fd, &mut [0; 8]).await.unwrap(), 0);
-        assert_eq!(read(&fd, &mut [0; 8]).await.unwrap(), 0, "again and again");
+        assert_eq!(read(&fd, &mut [0; 8]).await.unwrap(), 0, "still at the end");
     });
 }
 
 #[test]
-fn readiness_that_is_assumed_is_tried_and_at_worst_in_vain() {
+fn assumed_readiness_is_tried_and_cleared_if_wrong() {
     runtime().block_on(async {
         let (fd, mut there) = source();
         let before = wakeful::metrics().io_ready_count;
@@ -373,7 +373,7 @@ fn readiness_that_is_assumed_is_tried_and_at_worst_in_vain() {
             before,
             "without any event"
         );
-        // Assumed in vain: the operation says so, and the wait is a real one.
+        // Assumed without a reason: the operation would block, and the next wait is a real one.
         fd.assume_ready(Ready::READABLE);
         let mut byte = [0];
         let tries = Cell::new(0);
@@ -389,14 +389,14 @@ fn readiness_that_is_assumed_is_tried_and_at_worst_in_vain() {
 }
 
 #[test]
-fn readiness_that_is_assumed_does_not_count_as_an_event() {
+fn assumed_readiness_does_not_count_as_an_event() {
     // A wake carries the low eight bits of the count of events: after 256 more they are the same.
     for times in 253..=258 {
         runtime().block_on(async {
             let (fd, mut there) = source();
             first_event(&fd).await;
             let fd = Rc::new(fd);
-            // The event wakes both; the first takes all there is and the second finds nothing.
+            // The event wakes both. The first reads all input, and the second finds nothing.
             let takes = Rc::clone(&fd);
             spawn(async move {
                 assert_eq!(take(&takes).await, 1);
@@ -405,10 +405,10 @@ fn readiness_that_is_assumed_does_not_count_as_an_event() {
                 }
             });
             let trace = Trace::new();
-            let said = trace.clone();
+            let pushes = trace.clone();
             let waits = spawn(async move {
                 fd.readable().await.unwrap().retain_ready();
-                said.say("readable");
+                pushes.push("readable");
             });
             settle().await;
             there.write_all(b"x").unwrap();
@@ -421,7 +421,7 @@ fn readiness_that_is_assumed_does_not_count_as_an_event() {
 }
 
 #[test]
-fn readiness_that_is_assumed_wakes_who_waits_for_it() {
+fn assumed_readiness_wakes_its_waiters() {
     runtime().block_on(async {
         let (fd, _there) = source();
         let fd = Rc::new(fd);
@@ -439,10 +439,10 @@ fn readiness_that_is_assumed_wakes_who_waits_for_it() {
 }
 
 #[test]
-fn a_readiness_may_be_awaited_again_and_waits_for_the_next_one() {
+fn a_readiness_future_can_be_awaited_again() {
     runtime().block_on(async {
         let (fd, mut there) = source();
-        let mut readable = fd.readable().operation("the test's own");
+        let mut readable = fd.readable().operation("a test");
         for _ in 0..5 {
             assert!(poll_once(&mut readable).await.is_pending());
             there.write_all(b"x").unwrap();
@@ -494,7 +494,7 @@ fn a_hang_up_wakes_both_directions() {
     });
 }
 
-/// A pipe in non-blocking mode.
+/// Creates a pipe in non-blocking mode.
 fn pipe() -> (PipeReader, PipeWriter) {
     let (reader, writer) = io::pipe().unwrap();
     rustix::io::ioctl_fionbio(&reader, true).unwrap();
@@ -530,7 +530,7 @@ fn an_error_wakes_both_directions() {
 }
 
 #[test]
-fn a_closed_peer_for_whom_nobody_waits_causes_no_spin() {
+fn a_closed_peer_without_waiters_causes_no_spin() {
     let runtime = runtime();
     runtime.block_on(async {
         let (hung_up, there) = source();
@@ -539,7 +539,7 @@ fn a_closed_peer_for_whom_nobody_waits_causes_no_spin() {
         other.shutdown(Shutdown::Write).unwrap();
         settle().await;
         let before = wakeful::metrics();
-        // Parked once, with nothing to do but this wait.
+        // Parks once; this sleep is the only wait.
         wakeful::time::sleep(std::time::Duration::from_millis(10)).await;
         let after = wakeful::metrics();
         assert!(after.epoll_waits - before.epoll_waits <= 2);
@@ -549,7 +549,7 @@ fn a_closed_peer_for_whom_nobody_waits_causes_no_spin() {
 }
 
 #[test]
-fn a_read_and_a_write_of_one_socket_from_two_tasks_do_not_disturb_each_other() {
+fn a_read_and_a_write_of_one_socket_from_two_tasks_do_not_interfere() {
     const BYTES: usize = 1_000_000;
     runtime().block_on(async {
         let (fd, there) = source();
@@ -588,7 +588,7 @@ fn a_read_and_a_write_of_one_socket_from_two_tasks_do_not_disturb_each_other() {
 }
 
 #[test]
-fn a_wait_for_either_direction_ends_with_the_first_and_forgets_the_other() {
+fn a_wait_for_both_directions_ends_with_the_first_and_removes_the_other_waker() {
     runtime().block_on(async {
         let (fd, mut there) = source();
         first_event(&fd).await;
@@ -601,13 +601,13 @@ fn a_wait_for_either_direction_ends_with_the_first_and_forgets_the_other() {
         settle().await;
         assert_eq!(wakes.count(), 1);
         assert!(poll_with(&mut either, &wakes.waker()).is_ready());
-        assert_eq!(wakes.alive(), 0, "the writer's is forgotten");
+        assert_eq!(wakes.alive(), 0, "the writer's is removed");
         assert_eq!(wakeful::metrics().waiting, 0);
     });
 }
 
 #[test]
-fn a_task_that_one_direction_has_woken_forgets_the_other() {
+fn a_task_woken_by_one_direction_removes_its_waker_of_the_other() {
     runtime().block_on(async {
         let (fd, mut there) = source();
         first_event(&fd).await;
@@ -615,7 +615,7 @@ fn a_task_that_one_direction_has_woken_forgets_the_other() {
         let task = spawn(async move {
             let mut either = fd.ready(Interest::READABLE | Interest::WRITABLE);
             assert!((&mut either).await.unwrap().ready().is_readable());
-            assert_eq!(wakeful::metrics().waiting, 0, "the writer's is forgotten");
+            assert_eq!(wakeful::metrics().waiting, 0, "the writer's is removed");
         });
         settle().await;
         there.write_all(b"x").unwrap();
@@ -624,16 +624,16 @@ fn a_task_that_one_direction_has_woken_forgets_the_other() {
 }
 
 #[test]
-fn a_task_that_an_event_of_another_kind_has_woken_waits_on() {
+fn a_task_woken_by_an_event_outside_its_interest_keeps_waiting() {
     for interest in [Interest::PRIORITY, Interest::ERROR] {
         let trace = Trace::new();
         runtime().block_on(async {
             let (fd, mut there) = source();
             first_event(&fd).await;
-            let said = trace.clone();
+            let pushes = trace.clone();
             let task = spawn(async move {
                 fd.ready(interest).await.unwrap().retain_ready();
-                said.say("ready");
+                pushes.push("ready");
             });
             settle().await;
             there.write_all(b"x").unwrap();
@@ -646,10 +646,10 @@ fn a_task_that_an_event_of_another_kind_has_woken_waits_on() {
 }
 
 #[test]
-fn an_event_is_heard_once_and_only_by_its_own_descriptor() {
+fn an_event_wakes_only_the_waits_of_its_own_descriptor() {
     runtime().block_on(async {
         let ((first, mut there), (second, _quiet)) = (source(), source());
-        // Of each the same number of events.
+        // The same number of events for each.
         first_event(&first).await;
         first_event(&second).await;
         let task = spawn(async move {
@@ -668,7 +668,7 @@ fn an_event_is_heard_once_and_only_by_its_own_descriptor() {
 }
 
 #[test]
-fn an_interest_in_one_direction_is_told_of_no_other() {
+fn an_interest_in_one_direction_receives_no_event_of_the_other() {
     runtime().block_on(async {
         let (here, mut there) = pair();
         let fd = AsyncFd::with_interest(here, Interest::READABLE).unwrap();
@@ -676,7 +676,7 @@ fn an_interest_in_one_direction_is_told_of_no_other() {
         assert_eq!(
             wakeful::metrics().io_ready_count,
             0,
-            "that it is writable is no news"
+            "no event for writable"
         );
         assert!(fd.try_ready(Interest::WRITABLE).is_none());
         there.write_all(b"x").unwrap();
@@ -685,7 +685,7 @@ fn an_interest_in_one_direction_is_told_of_no_other() {
 }
 
 #[test]
-fn urgent_data_that_was_read_up_to_is_cleared_with_the_rest() {
+fn urgent_data_whose_mark_was_reached_is_cleared_with_other_readiness() {
     runtime().block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut there = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -711,13 +711,13 @@ fn urgent_data_that_was_read_up_to_is_cleared_with_the_rest() {
 }
 
 #[test]
-fn who_waits_for_errors_alone_learns_of_one_that_a_read_did_not_meet() {
+fn a_wait_for_errors_alone_is_woken_by_an_error_that_reads_do_not_return() {
     runtime().block_on(async {
         let there = UdpSocket::bind("127.0.0.1:0").unwrap();
         let here = UdpSocket::bind("127.0.0.1:0").unwrap();
         here.set_nonblocking(true).unwrap();
         here.connect(there.local_addr().unwrap()).unwrap();
-        // When a datagram is sent is told in the error queue, which no receive looks at.
+        // The time stamp of a sent datagram goes to the error queue, which no receive call reads.
         let (socket, level, name) = (here.as_raw_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPING);
         let stamps = libc::SOF_TIMESTAMPING_TX_SCHED | libc::SOF_TIMESTAMPING_SOFTWARE;
         let size = size_of_val(&stamps) as libc::socklen_t;
@@ -731,7 +731,7 @@ fn who_waits_for_errors_alone_learns_of_one_that_a_read_did_not_meet() {
             let (fd, trace) = (Rc::clone(&fd), trace.clone());
             spawn(async move {
                 let mut guard = fd.ready(interest).await.unwrap();
-                trace.say(format!("{:?}", guard.ready()));
+                trace.push(format!("{:?}", guard.ready()));
                 let read = guard.try_io(|fd| fd.get_ref().recv(&mut [0; 8]));
                 assert!(read.is_err(), "nothing to receive");
             });
@@ -744,7 +744,7 @@ fn who_waits_for_errors_alone_learns_of_one_that_a_read_did_not_meet() {
 }
 
 #[test]
-fn an_interest_in_errors_is_told_of_errors_alone() {
+fn an_interest_in_errors_is_ready_for_errors_alone() {
     runtime().block_on(async {
         let there = UdpSocket::bind("127.0.0.1:0").unwrap();
         let here = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -759,8 +759,8 @@ fn an_interest_in_errors_is_told_of_errors_alone() {
         fd.readable().await.unwrap().retain_ready();
         assert!(poll_with(&mut error, &wakes.waker()).is_pending());
         drop(there);
-        // Nobody is there any more, says the kernel of this side (ECONNREFUSED).
-        fd.get_ref().send(b"anybody?").unwrap();
+        // The kernel reports that the peer is gone (ECONNREFUSED).
+        fd.get_ref().send(b"to a closed port").unwrap();
         assert_eq!(error.await.unwrap().ready(), Ready::ERROR);
     });
 }
@@ -793,7 +793,7 @@ fn out_of_band_data_is_a_priority_event() {
 // --- many waiters -----------------------------------------------------------------------------------
 
 #[test]
-fn any_number_of_tasks_may_wait_in_one_direction_and_all_are_woken() {
+fn any_number_of_tasks_can_wait_in_one_direction_and_all_are_woken() {
     let trace = Trace::new();
     let runtime = runtime();
     runtime.block_on(async {
@@ -803,7 +803,7 @@ fn any_number_of_tasks_may_wait_in_one_direction_and_all_are_woken() {
             let (fd, trace) = (Rc::clone(&fd), trace.clone());
             spawn(async move {
                 drop(fd.readable().await.unwrap());
-                trace.say(number.to_string());
+                trace.push(number.to_string());
             });
         }
         settle().await;
@@ -816,7 +816,7 @@ fn any_number_of_tasks_may_wait_in_one_direction_and_all_are_woken() {
 }
 
 #[test]
-fn of_two_readers_of_one_byte_the_second_waits_on_and_is_woken_by_the_next() {
+fn of_two_readers_of_one_byte_the_second_is_woken_by_the_next_byte() {
     let trace = Trace::new();
     runtime().block_on(async {
         let (fd, mut there) = source();
@@ -826,7 +826,7 @@ fn of_two_readers_of_one_byte_the_second_waits_on_and_is_woken_by_the_next() {
             spawn(async move {
                 let mut byte = [0];
                 read(&fd, &mut byte).await.unwrap();
-                trace.say(format!("{name} {}", char::from(byte[0])));
+                trace.push(format!("{name} {}", char::from(byte[0])));
             });
         }
         settle().await;
@@ -840,7 +840,7 @@ fn of_two_readers_of_one_byte_the_second_waits_on_and_is_woken_by_the_next() {
 }
 
 #[test]
-fn one_of_many_waiters_that_is_dropped_takes_no_other_with_it() {
+fn dropping_one_of_many_waits_removes_no_other() {
     runtime().block_on(async {
         let (fd, mut there) = source();
         let wakes: Vec<Wakes> = (0..5).map(|_| Wakes::new()).collect();
@@ -852,7 +852,7 @@ fn one_of_many_waiters_that_is_dropped_takes_no_other_with_it() {
                 readable
             })
             .collect();
-        // The first, which is kept apart, and one of the others.
+        // The first waiter, which is stored apart, and one of the others.
         drop(waits.remove(3));
         drop(waits.remove(0));
         assert_eq!(wakeful::metrics().waiting, 3);
@@ -866,7 +866,7 @@ fn one_of_many_waiters_that_is_dropped_takes_no_other_with_it() {
 }
 
 #[test]
-fn a_cancelled_wait_leaves_nothing_behind_and_loses_nothing() {
+fn a_canceled_wait_leaves_no_waker_and_loses_no_event() {
     let runtime = runtime();
     runtime.block_on(async {
         let (fd, mut there) = source();
@@ -886,7 +886,7 @@ fn a_cancelled_wait_leaves_nothing_behind_and_loses_nothing() {
 }
 
 #[test]
-fn pollers_without_a_future_are_all_woken_each_by_its_own_waker() {
+fn poll_functions_wake_every_waker_that_polled() {
     runtime().block_on(async {
         let (fd, mut there) = source();
         let wakes: Vec<Wakes> = (0..10).map(|_| Wakes::new()).collect();
@@ -928,19 +928,19 @@ fn the_last_16_external_wakers_of_poll_functions_are_kept_and_woken() {
 
 // --- closing ----------------------------------------------------------------------------------------
 
-/// A socket that several may use and one may close.
+/// A socket that several tasks use and that one of them can close.
 type Shared = Rc<RefCell<Option<Source>>>;
 
-/// Reads from a socket that may vanish.
+/// Polls for input on a socket that can be closed by another task.
 fn read_shared(shared: &Shared, trace: &Trace) -> impl Future<Output = ()> + use<> {
     let (shared, trace) = (Rc::clone(shared), trace.clone());
     poll_fn(move |cx| {
         let shared = shared.borrow();
         let Some(fd) = &*shared else {
-            trace.say("it is closed");
+            trace.push("found closed");
             return Poll::Ready(());
         };
-        fd.poll_read_ready(cx).map(|_| trace.say("readable"))
+        fd.poll_read_ready(cx).map(|_| trace.push("readable"))
     })
 }
 
@@ -953,14 +953,14 @@ fn closing_a_socket_wakes_its_reader() {
         let reader = spawn(read_shared(&shared, &trace));
         settle().await;
         drop(shared.take());
-        trace.say("closed");
+        trace.push("closed");
         reader.await.unwrap();
     });
-    trace.expect(&["closed", "it is closed"]);
+    trace.expect(&["closed", "found closed"]);
 }
 
 #[test]
-fn taking_a_socket_out_wakes_its_reader() {
+fn into_inner_of_a_socket_wakes_its_reader() {
     let trace = Trace::new();
     runtime().block_on(async {
         let (fd, _there) = source();
@@ -971,7 +971,7 @@ fn taking_a_socket_out_wakes_its_reader() {
         reader.await.unwrap();
         assert_eq!(wakeful::metrics().waiting, 0);
     });
-    trace.expect(&["it is closed"]);
+    trace.expect(&["found closed"]);
 }
 
 #[test]
@@ -992,17 +992,17 @@ fn closing_a_socket_on_another_thread_wakes_its_reader_and_frees_its_source() {
             thread::spawn(move || drop(fd)).join().unwrap();
             reader.await.unwrap();
         });
-        trace.expect(&["it is closed"]);
+        trace.expect(&["found closed"]);
         let metrics = runtime.metrics();
         assert_eq!((metrics.sources, metrics.waiting), (0, 0));
     }
 }
 
 #[test]
-fn a_socket_may_be_used_on_no_thread_but_dropped_on_any() {
+fn a_socket_can_be_dropped_but_not_used_on_another_thread() {
     let runtime = runtime();
     let (give, take) = mpsc::channel::<Source>();
-    let elsewhere = thread::spawn(move || {
+    let other_thread = thread::spawn(move || {
         for fd in take {
             let text = panic_of(|| poll_with(&mut fd.readable(), Waker::noop()));
             assert!(text.contains("not running on this thread"), "{text}");
@@ -1013,7 +1013,7 @@ fn a_socket_may_be_used_on_no_thread_but_dropped_on_any() {
             give.send(source().0).unwrap();
         }
         drop(give);
-        elsewhere.join().unwrap();
+        other_thread.join().unwrap();
         settle().await;
         assert_eq!(wakeful::metrics().sources, 0);
         assert_eq!(wakeful::metrics().remote_messages, 10);
@@ -1021,22 +1021,22 @@ fn a_socket_may_be_used_on_no_thread_but_dropped_on_any() {
 }
 
 #[test]
-fn the_slot_is_free_before_the_descriptor_closes() {
-    /// Tells how many sources there were when it was closed.
-    struct Tells(UnixStream, Rc<Cell<Option<u64>>>);
-    impl AsFd for Tells {
+fn the_slot_is_freed_before_the_descriptor_closes() {
+    /// Stores the number of sources at the time of its drop.
+    struct CountsSources(UnixStream, Rc<Cell<Option<u64>>>);
+    impl AsFd for CountsSources {
         fn as_fd(&self) -> BorrowedFd<'_> {
             self.0.as_fd()
         }
     }
-    impl Drop for Tells {
+    impl Drop for CountsSources {
         fn drop(&mut self) {
             self.1.set(Some(wakeful::metrics().sources));
         }
     }
     runtime().block_on(async {
         let sources = Rc::new(Cell::new(None));
-        let fd = AsyncFd::new(Tells(pair().0, Rc::clone(&sources))).unwrap();
+        let fd = AsyncFd::new(CountsSources(pair().0, Rc::clone(&sources))).unwrap();
         assert_eq!(wakeful::metrics().sources, 1);
         drop(fd);
         assert_eq!(sources.get(), Some(0));
@@ -1044,24 +1044,24 @@ fn the_slot_is_free_before_the_descriptor_closes() {
 }
 
 #[test]
-fn an_event_of_a_closed_source_does_not_touch_the_next_tenant_of_its_slot() {
-    // Descriptor numbers belong to the whole process.
-    let test = "an_event_of_a_closed_source_does_not_touch_the_next_tenant_of_its_slot";
+fn an_event_of_a_closed_source_does_not_reach_the_next_occupant_of_its_slot() {
+    // Descriptor numbers are shared by the whole process.
+    let test = "an_event_of_a_closed_source_does_not_reach_the_next_occupant_of_its_slot";
     alone(test, || {
         let runtime = runtime();
         runtime.block_on(async {
             let (here, mut there) = pair();
-            // A duplicate keeps the file open, so the registration outlives the descriptor: the promise
-            // of `new_exclusive` is broken on purpose.
+            // A duplicate keeps the file open, so the registration outlives the descriptor. This
+            // breaks the promise of `new_exclusive` on purpose.
             let duplicate = here.try_clone().unwrap();
             let old = AsyncFd::new_exclusive(here).unwrap();
             first_event(&old).await;
             let number = old.as_raw_fd();
             drop(old);
-            // The next tenant of the slot has the same descriptor's number as well.
+            // The next occupant of the slot has the same descriptor number as well.
             let (here, _other) = pair();
             let new = AsyncFd::new(here).unwrap();
-            assert_eq!(new.as_raw_fd(), number, "the number was given again");
+            assert_eq!(new.as_raw_fd(), number, "the number is reused");
             first_event(&new).await;
             let wakes = Wakes::new();
             let mut readable = new.readable();
@@ -1072,7 +1072,7 @@ fn an_event_of_a_closed_source_does_not_touch_the_next_tenant_of_its_slot() {
             let after = wakeful::metrics();
             assert!(
                 after.events_stale > before.events_stale,
-                "the old token came"
+                "an event with the old token"
             );
             assert_eq!(wakes.count(), 0);
             assert!(new.try_ready(Interest::READABLE).is_none());
@@ -1082,9 +1082,9 @@ fn an_event_of_a_closed_source_does_not_touch_the_next_tenant_of_its_slot() {
 }
 
 #[test]
-fn a_descriptor_with_the_number_of_a_closed_one_does_not_hear_of_its_events() {
-    // Descriptor numbers belong to the whole process.
-    let test = "a_descriptor_with_the_number_of_a_closed_one_does_not_hear_of_its_events";
+fn a_descriptor_with_the_number_of_a_closed_one_gets_none_of_its_events() {
+    // Descriptor numbers are shared by the whole process.
+    let test = "a_descriptor_with_the_number_of_a_closed_one_gets_none_of_its_events";
     alone(test, || {
         runtime().block_on(async {
             let (here, mut there) = pair();
@@ -1103,7 +1103,7 @@ fn a_descriptor_with_the_number_of_a_closed_one_does_not_hear_of_its_events() {
                 let number = old.take().unwrap().as_raw_fd();
                 let (here, _there) = pair();
                 let new = AsyncFd::new(here).unwrap();
-                assert_eq!(new.as_raw_fd(), number, "the number was given again");
+                assert_eq!(new.as_raw_fd(), number, "the number is reused");
                 let mut readable = new.readable();
                 assert!(poll_with(&mut readable, cx.waker()).is_pending());
                 assert!(poll_with(&mut readable, cx.waker()).is_pending());
@@ -1116,9 +1116,9 @@ fn a_descriptor_with_the_number_of_a_closed_one_does_not_hear_of_its_events() {
 }
 
 #[test]
-fn a_wait_that_goes_to_another_task_does_not_hear_what_that_one_was_woken_by() {
-    // Descriptor numbers belong to the whole process.
-    let test = "a_wait_that_goes_to_another_task_does_not_hear_what_that_one_was_woken_by";
+fn a_wait_that_moves_to_another_task_waits_for_its_own_event() {
+    // Descriptor numbers are shared by the whole process.
+    let test = "a_wait_that_moves_to_another_task_waits_for_its_own_event";
     alone(test, || {
         runtime().block_on(async {
             let (here, mut there) = pair();
@@ -1143,7 +1143,7 @@ fn a_wait_that_goes_to_another_task_does_not_hear_what_that_one_was_woken_by() {
                         drop(Rc::into_inner(old).expect("nobody else has it"));
                         let (here, there) = pair();
                         let new = AsyncFd::new(here).unwrap();
-                        assert_eq!(new.as_raw_fd(), number, "the number was given again");
+                        assert_eq!(new.as_raw_fd(), number, "the number is reused");
                         *wait.borrow_mut() = Some(Box::pin(async move {
                             new.readable().await.unwrap().retain_ready();
                             drop(there);
@@ -1167,7 +1167,7 @@ thread_local! {
     static INLINE: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>> = const { RefCell::new(None) };
 }
 
-/// A waker that does not queue anybody, but polls on the spot.
+/// A waker that polls its future on the spot, without a queue.
 struct Inline;
 
 impl Wake for Inline {
@@ -1182,7 +1182,7 @@ impl Wake for Inline {
     }
 }
 
-/// Reads once, and notes when that was less than there was room for.
+/// Waits for input, reads once, and clears the readiness after a short read.
 async fn take(fd: &Source) -> usize {
     let mut guard = fd.readable().await.unwrap();
     let taken = guard.try_io(|fd| fd.get_ref().read(&mut [0; 8]));
@@ -1191,7 +1191,7 @@ async fn take(fd: &Source) -> usize {
 }
 
 #[test]
-fn what_is_polled_between_the_polls_of_tasks_hears_nothing() {
+fn a_poll_between_the_polls_of_tasks_takes_no_event() {
     // A wake carries the low eight bits of the count of events: after 256 more they are the same.
     for rounds in 250..=262 {
         runtime().block_on(async {
@@ -1213,7 +1213,7 @@ fn what_is_polled_between_the_polls_of_tasks_hears_nothing() {
                     assert_eq!(take(&fd).await, 1);
                     root.wake();
                     assert_eq!(take(&fd).await, 0);
-                    said.say("the end");
+                    said.push("the end");
                 };
                 INLINE.set(Some(Box::pin(inline)));
                 Waker::from(Arc::new(Inline)).wake();
@@ -1256,7 +1256,7 @@ fn an_event_of_one_runtime_is_not_taken_for_one_of_another() {
 }
 
 #[test]
-fn an_event_that_is_long_ago_is_not_taken_for_the_next_one() {
+fn an_old_event_does_not_complete_a_new_wait() {
     // A wake carries the low eight bits of the count of events: after 256 more they are the same.
     for queued in 250..=262 {
         let runtime = Builder::new().event_interval(1).build().unwrap();
@@ -1301,10 +1301,9 @@ fn an_event_that_is_long_ago_is_not_taken_for_the_next_one() {
 }
 
 #[test]
-fn of_two_events_in_one_batch_the_second_does_not_reach_what_the_first_has_put_in_its_place() {
-    // Descriptor numbers belong to the whole process.
-    let test =
-        "of_two_events_in_one_batch_the_second_does_not_reach_what_the_first_has_put_in_its_place";
+fn of_two_events_in_one_batch_the_second_does_not_reach_a_source_created_because_of_the_first() {
+    // Descriptor numbers are shared by the whole process.
+    let test = "of_two_events_in_one_batch_the_second_does_not_reach_a_source_created_because_of_the_first";
     alone(test, || {
         let trace = Trace::new();
         runtime().block_on(async {
@@ -1314,7 +1313,7 @@ fn of_two_events_in_one_batch_the_second_does_not_reach_what_the_first_has_put_i
             first_event(&second).await;
             let second: Shared = Rc::new(RefCell::new(Some(second)));
             let number = second.borrow().as_ref().unwrap().as_raw_fd();
-            // Its reader learns that it is gone, not that it is readable.
+            // Its reader finds that the socket is closed, not that it is readable.
             spawn(read_shared(&second, &trace));
             let replaced: Rc<RefCell<Option<Source>>> = Rc::default();
             spawn({
@@ -1327,14 +1326,14 @@ fn of_two_events_in_one_batch_the_second_does_not_reach_what_the_first_has_put_i
                     let new = AsyncFd::new(here).unwrap();
                     assert_eq!(new.as_raw_fd(), number);
                     assert!(new.try_ready(Interest::READABLE).is_none());
-                    trace.say("replaced");
+                    trace.push("replaced");
                     *replaced.borrow_mut() = Some(new);
                     settle().await;
                     drop(there);
                 }
             });
             settle().await;
-            // Both in one turn: both tasks are in the run queue before either of them runs.
+            // Both events in one turn: both tasks are in the run queue before either of them runs.
             first_there.write_all(b"x").unwrap();
             second_there.write_all(b"x").unwrap();
             settle().await;
@@ -1342,15 +1341,15 @@ fn of_two_events_in_one_batch_the_second_does_not_reach_what_the_first_has_put_i
             let new = replaced.as_ref().expect("replaced");
             assert!(
                 new.try_ready(Interest::READABLE).is_none(),
-                "it got the other's event"
+                "an event of the other source"
             );
         });
-        trace.expect(&["replaced", "it is closed"]);
+        trace.expect(&["replaced", "found closed"]);
     });
 }
 
 #[test]
-fn a_surviving_duplicate_wakes_nobody_and_causes_no_spin() {
+fn a_surviving_duplicate_wakes_no_task_and_causes_no_spin() {
     let runtime = runtime();
     runtime.block_on(async {
         let (here, mut there) = pair();
@@ -1365,7 +1364,7 @@ fn a_surviving_duplicate_wakes_nobody_and_causes_no_spin() {
         let after = wakeful::metrics();
         assert!(
             after.epoll_waits - before.epoll_waits <= 2,
-            "edge-triggered: told once"
+            "edge-triggered: one event"
         );
         assert_eq!(wakeful::metrics().events_stale, 1);
         drop(duplicate);
@@ -1373,7 +1372,7 @@ fn a_surviving_duplicate_wakes_nobody_and_causes_no_spin() {
 }
 
 #[test]
-fn what_may_be_duplicated_is_taken_off_the_kernels_list() {
+fn a_descriptor_that_can_have_duplicates_is_deregistered_explicitly() {
     runtime().block_on(async {
         let write_and_count = async |mut there: UnixStream| {
             settle().await;
@@ -1406,7 +1405,7 @@ fn what_may_be_duplicated_is_taken_off_the_kernels_list() {
 }
 
 #[test]
-fn a_descriptor_that_was_taken_out_can_be_registered_again_here_and_elsewhere() {
+fn a_descriptor_taken_out_can_be_registered_again_in_the_same_or_another_runtime() {
     let (first, second) = (runtime(), runtime());
     let (here, mut there) = pair();
     let once = first.block_on(async { AsyncFd::new(here).unwrap().into_inner() });
@@ -1421,7 +1420,7 @@ fn a_descriptor_that_was_taken_out_can_be_registered_again_here_and_elsewhere() 
 // --- what is refused --------------------------------------------------------------------------------
 
 #[test]
-fn a_regular_file_and_a_directory_are_refused_and_nothing_stays() {
+fn a_regular_file_and_a_directory_are_refused_and_leave_no_source() {
     runtime().block_on(async {
         for path in ["Cargo.toml", "/"] {
             let refused = AsyncFd::new(File::open(path).unwrap());
@@ -1436,7 +1435,7 @@ fn a_regular_file_and_a_directory_are_refused_and_nothing_stays() {
 }
 
 #[test]
-fn a_descriptor_that_is_registered_is_refused_and_the_first_one_is_unharmed() {
+fn a_second_registration_of_a_descriptor_is_refused_and_the_first_keeps_working() {
     runtime().block_on(async {
         let (here, mut there) = pair();
         let fd: AsyncFd<BorrowedFd<'_>> = AsyncFd::new(here.as_fd()).unwrap();
@@ -1453,7 +1452,7 @@ fn a_descriptor_that_is_registered_is_refused_and_the_first_one_is_unharmed() {
 }
 
 #[test]
-fn a_descriptor_may_be_registered_with_two_runtimes_at_once() {
+fn a_descriptor_can_be_registered_with_two_runtimes_at_once() {
     let (first, second) = (runtime(), runtime());
     let (here, mut there) = pair();
     let here: OwnedFd = here.into();
@@ -1471,30 +1470,30 @@ fn a_descriptor_may_be_registered_with_two_runtimes_at_once() {
 
 #[test]
 fn a_refused_value_is_dropped() {
-    struct Tells(File, Trace);
-    impl AsFd for Tells {
+    struct PushesOnDrop(File, Trace);
+    impl AsFd for PushesOnDrop {
         fn as_fd(&self) -> BorrowedFd<'_> {
             self.0.as_fd()
         }
     }
-    impl Drop for Tells {
+    impl Drop for PushesOnDrop {
         fn drop(&mut self) {
-            self.1.say("dropped");
+            self.1.push("dropped");
         }
     }
     let trace = Trace::new();
     runtime().block_on(async {
         let file = File::open("Cargo.toml").unwrap();
-        assert!(AsyncFd::new(Tells(file, trace.clone())).is_err());
+        assert!(AsyncFd::new(PushesOnDrop(file, trace.clone())).is_err());
     });
     trace.expect(&["dropped"]);
 }
 
 #[test]
-fn a_descriptor_may_find_itself_inside_a_runtime_while_it_is_registered() {
-    /// Its `as_fd`, which is the user's code, does what user code may do.
-    struct Meddles(UnixStream, Runtime);
-    impl AsFd for Meddles {
+fn as_fd_can_use_a_runtime_during_registration() {
+    /// Its `as_fd`, which is user code, enters another runtime and spawns there.
+    struct EntersRuntime(UnixStream, Runtime);
+    impl AsFd for EntersRuntime {
         fn as_fd(&self) -> BorrowedFd<'_> {
             let _entered = self.1.enter();
             drop(spawn(async {}));
@@ -1504,17 +1503,17 @@ fn a_descriptor_may_find_itself_inside_a_runtime_while_it_is_registered() {
     let other = runtime();
     runtime().block_on(async {
         let (here, mut there) = pair();
-        let fd = AsyncFd::new(Meddles(here, other)).unwrap();
+        let fd = AsyncFd::new(EntersRuntime(here, other)).unwrap();
         there.write_all(b"x").unwrap();
         assert!(fd.readable().await.unwrap().ready().is_readable());
         drop(fd.into_inner());
     });
 }
 
-// --- guards in other tasks --------------------------------------------------------------------------
+// --- closing from other tasks -----------------------------------------------------------------------
 
 #[test]
-fn a_close_in_the_wake_of_another_source_is_safe() {
+fn closing_a_source_in_the_wake_of_another_is_safe() {
     let trace = Trace::new();
     runtime().block_on(async {
         let (one, mut one_there) = source();
@@ -1533,18 +1532,18 @@ fn a_close_in_the_wake_of_another_source_is_safe() {
         settle().await;
         drop(two_there);
     });
-    trace.expect(&["it is closed"]);
+    trace.expect(&["found closed"]);
 }
 
 #[test]
-fn a_socket_dropped_by_the_task_that_waits_for_it_is_gone_at_once() {
+fn a_socket_owned_by_an_aborted_task_is_closed_at_once() {
     runtime().block_on(async {
         let (fd, there) = source();
         let closed = Rc::new(Cell::new(false));
         let waits = spawn({
             let closed = Rc::clone(&closed);
             async move {
-                let _tells = on_drop(move || closed.set(true));
+                let _closed = on_drop(move || closed.set(true));
                 drop(fd.readable().await);
             }
         });
@@ -1553,13 +1552,13 @@ fn a_socket_dropped_by_the_task_that_waits_for_it_is_gone_at_once() {
         settle().await;
         assert!(closed.get());
         assert_eq!(wakeful::metrics().sources, 0);
-        // The peer sees the end of the stream.
+        // The peer reads the end of the stream.
         assert_eq!((&there).read(&mut [0; 8]).unwrap(), 0);
     });
 }
 
 #[test]
-fn two_hundred_sockets_each_with_a_reader_all_get_their_bytes() {
+fn two_hundred_sockets_with_a_reader_each_receive_all_their_bytes() {
     let runtime = runtime();
     runtime.block_on(async {
         let mut peers = Vec::new();
@@ -1592,7 +1591,7 @@ fn two_hundred_sockets_each_with_a_reader_all_get_their_bytes() {
 }
 
 #[test]
-fn sets_of_readiness_and_interest_are_small_algebras() {
+fn ready_and_interest_have_set_operations() {
     let both = Interest::READABLE.add(Interest::WRITABLE);
     assert_eq!(both, Interest::READABLE | Interest::WRITABLE);
     assert!(both.is_readable() && both.is_writable() && !both.is_priority());
@@ -1602,15 +1601,18 @@ fn sets_of_readiness_and_interest_are_small_algebras() {
     assert!(ready.is_readable() && ready.is_read_closed() && !ready.is_writable());
     assert_eq!(ready - Ready::READABLE, Ready::READ_CLOSED);
     assert!((ready - ready).is_empty() && Ready::EMPTY.is_empty());
-    assert!(Ready::READ_CLOSED.is_readable(), "the end can be read");
+    assert!(
+        Ready::READ_CLOSED.is_readable(),
+        "the end of the stream can be read"
+    );
     assert!(Ready::WRITE_CLOSED.is_writable());
     assert!(Ready::ERROR.is_error() && Ready::PRIORITY.is_priority());
     assert!(Ready::ALL.contains(ready | Ready::ERROR));
 }
 
 #[test]
-fn a_handle_of_the_runtime_is_found_inside_an_operation() {
-    // Operations are user code: they run with nothing borrowed.
+fn an_operation_runs_inside_the_runtime() {
+    // Operations are user code: the runtime holds no borrow while they run.
     runtime().block_on(async {
         let (fd, mut there) = source();
         there.write_all(b"x").unwrap();

@@ -1,4 +1,5 @@
-//! `spawn_blocking`: results, panics and aborts of closures on other threads, and how many threads.
+//! `spawn_blocking`: results, panics and aborts of closures on other threads, and the number of
+//! threads.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -14,7 +15,7 @@ use wakeful::spawn;
 use wakeful::task::{JoinHandle, spawn_blocking, yield_now};
 use wakeful_tests::trace::{Trace, on_drop, runtime, settle, text_of};
 
-/// A runtime with at most so many blocking threads.
+/// Builds a runtime with at most `threads` blocking threads.
 fn with_threads(threads: usize) -> Runtime {
     Builder::new()
         .max_blocking_threads(threads)
@@ -22,18 +23,18 @@ fn with_threads(threads: usize) -> Runtime {
         .unwrap()
 }
 
-/// A closure that has begun and ends when it is released.
+/// A closure that has started, and that ends when it is released.
 struct Held {
     task: JoinHandle<()>,
     release: mpsc::Sender<()>,
 }
 
-/// Has to be called inside a runtime that has a thread to spare.
+/// Starts such a closure. Has to be called inside a runtime with a free blocking thread.
 fn hold() -> Held {
     let (release, released) = mpsc::channel();
-    let (tell, begun) = mpsc::channel();
+    let (begin, begun) = mpsc::channel();
     let task = spawn_blocking(move || {
-        tell.send(()).unwrap();
+        begin.send(()).unwrap();
         released.recv().ok();
     });
     begun.recv().unwrap();
@@ -41,7 +42,7 @@ fn hold() -> Held {
 }
 
 #[test]
-fn a_closure_runs_on_another_thread_and_gives_its_value() {
+fn a_closure_runs_on_another_thread_and_returns_its_value() {
     runtime().block_on(async {
         let here = thread::current().id();
         let (there, name, value) = spawn_blocking(|| {
@@ -57,23 +58,23 @@ fn a_closure_runs_on_another_thread_and_gives_its_value() {
 }
 
 #[test]
-fn there_is_no_thread_before_the_first_closure_and_an_idle_one_is_used_again() {
+fn threads_start_with_the_first_closure_and_idle_ones_are_reused() {
     runtime().block_on(async {
         assert_eq!(wakeful::metrics().num_blocking_threads, 0);
         let mut threads = Vec::new();
         for _ in 0..10 {
             threads.push(spawn_blocking(|| thread::current().id()).await.unwrap());
-            // The result arrives a moment before its thread is idle.
+            // The result arrives shortly before its thread is idle.
             while wakeful::metrics().num_blocking_threads > 0 && !is_idle().await {}
         }
         let count = wakeful::metrics().num_blocking_threads;
         assert!(count <= 2, "{count} threads for one closure at a time");
         threads.dedup();
-        assert!(threads.len() < 10, "none was used again");
+        assert!(threads.len() < 10, "no thread was reused");
     });
 }
 
-/// Gives the pool's thread time to become idle.
+/// Yields, so that the pool's thread can become idle.
 async fn is_idle() -> bool {
     thread::yield_now();
     yield_now().await;
@@ -81,7 +82,7 @@ async fn is_idle() -> bool {
 }
 
 #[test]
-fn tasks_go_on_while_closures_block() {
+fn tasks_are_polled_while_closures_block() {
     let trace = Trace::new();
     runtime().block_on(async {
         let held = hold();
@@ -89,7 +90,7 @@ fn tasks_go_on_while_closures_block() {
             let trace = trace.clone();
             async move {
                 for step in 0..3 {
-                    trace.say(step.to_string());
+                    trace.push(step.to_string());
                     yield_now().await;
                 }
             }
@@ -103,7 +104,7 @@ fn tasks_go_on_while_closures_block() {
 }
 
 #[test]
-fn a_panic_of_a_closure_reaches_the_joiner_and_the_thread_lives_on() {
+fn a_panic_of_a_closure_reaches_the_joiner_and_does_not_end_the_thread() {
     let runtime = with_threads(1);
     runtime.block_on(async {
         let task = spawn_blocking(|| panic!("in the closure"));
@@ -121,7 +122,7 @@ fn a_panic_of_a_closure_reaches_the_joiner_and_the_thread_lives_on() {
 }
 
 #[test]
-fn a_closure_that_was_aborted_before_it_began_does_not_run() {
+fn a_closure_aborted_before_its_start_does_not_run() {
     let trace = Trace::new();
     with_threads(1).block_on(async {
         let held = hold();
@@ -129,7 +130,7 @@ fn a_closure_that_was_aborted_before_it_began_does_not_run() {
             let (trace, captured) = (trace.clone(), trace.on_drop("captured dropped"));
             move || {
                 drop(captured);
-                trace.say("ran");
+                trace.push("ran");
             }
         });
         settle().await;
@@ -138,24 +139,24 @@ fn a_closure_that_was_aborted_before_it_began_does_not_run() {
         trace.expect(&[]);
         held.release.send(()).unwrap();
         held.task.await.unwrap();
-        // The thread comes to it before this one.
+        // The thread takes the aborted closure before this one.
         spawn_blocking(|| ()).await.unwrap();
         trace.expect(&["captured dropped"]);
     });
 }
 
 #[test]
-fn a_closure_that_has_begun_runs_to_its_end_although_it_was_aborted() {
-    let (tell, ended) = mpsc::channel();
+fn a_closure_aborted_after_its_start_runs_to_its_end() {
+    let (end, ended) = mpsc::channel();
     let trace = Trace::new();
     with_threads(1).block_on(async {
         let (release, released) = mpsc::channel::<()>();
         let (begin, begun) = mpsc::channel();
-        let value = trace.on_drop("its value dropped");
+        let value = trace.on_drop("value dropped");
         let task = spawn_blocking(move || {
             begin.send(()).unwrap();
             released.recv().ok();
-            tell.send("ended").unwrap();
+            end.send("ended").unwrap();
             value
         });
         begun.recv().unwrap();
@@ -165,25 +166,25 @@ fn a_closure_that_has_begun_runs_to_its_end_although_it_was_aborted() {
         release.send(()).unwrap();
         assert_eq!(ended.recv().unwrap(), "ended");
         spawn_blocking(|| ()).await.unwrap();
-        trace.expect(&["its value dropped"]);
+        trace.expect(&["value dropped"]);
     });
 }
 
 #[test]
-fn a_handle_that_is_dropped_lets_its_closure_run() {
-    let (tell, ran) = mpsc::channel();
+fn dropping_a_handle_does_not_stop_its_closure() {
+    let (send, ran) = mpsc::channel();
     runtime().block_on(async {
-        drop(spawn_blocking(move || tell.send("ran").unwrap()));
+        drop(spawn_blocking(move || send.send("ran").unwrap()));
         settle().await;
         assert_eq!(ran.recv().unwrap(), "ran");
     });
 }
 
 #[test]
-fn values_that_panic_while_they_are_dropped_do_not_end_the_thread() {
+fn values_whose_drop_panics_do_not_end_the_thread() {
     let runtime = with_threads(1);
     runtime.block_on(async {
-        // A closure that never began, and a value that nobody takes.
+        // A closure that never starts, and below a value without a joiner.
         let held = hold();
         let bomb = on_drop(|| panic!("a captured value"));
         let queued = spawn_blocking(move || drop(bomb));
@@ -195,14 +196,14 @@ fn values_that_panic_while_they_are_dropped_do_not_end_the_thread() {
 
         let (release, released) = mpsc::channel::<()>();
         let (begin, begun) = mpsc::channel();
-        let unwanted = spawn_blocking(move || {
+        let aborted = spawn_blocking(move || {
             begin.send(()).unwrap();
             released.recv().ok();
-            on_drop(|| panic!("an unwanted value"))
+            on_drop(|| panic!("a value without a joiner"))
         });
         begun.recv().unwrap();
-        unwanted.abort();
-        assert!(unwanted.await.is_err_and(|error| error.is_cancelled()));
+        aborted.abort();
+        assert!(aborted.await.is_err_and(|error| error.is_cancelled()));
         release.send(()).unwrap();
 
         assert_eq!(spawn_blocking(|| 1).await.unwrap(), 1);
@@ -211,7 +212,7 @@ fn values_that_panic_while_they_are_dropped_do_not_end_the_thread() {
 }
 
 #[test]
-fn never_more_closures_run_than_there_may_be_threads() {
+fn no_more_closures_run_at_once_than_the_limit_of_threads() {
     const CAP: usize = 3;
     let runtime = with_threads(CAP);
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -238,9 +239,9 @@ fn never_more_closures_run_than_there_may_be_threads() {
 }
 
 #[test]
-fn as_many_closures_run_at_once_as_there_may_be_threads() {
+fn as_many_closures_run_at_once_as_the_limit_of_threads() {
     with_threads(4).block_on(async {
-        // Each waits for the three others: fewer threads would never come to an end.
+        // Each closure waits for the three others, so fewer threads would never finish.
         let barrier = Arc::new(Barrier::new(4));
         let tasks: Vec<_> = (0..4)
             .map(|_| {
@@ -266,14 +267,14 @@ fn a_limit_of_no_threads_is_a_limit_of_one() {
 }
 
 #[test]
-fn closures_are_begun_in_the_order_in_which_they_came() {
+fn closures_start_in_the_order_of_their_spawns() {
     let trace = Trace::new();
     with_threads(1).block_on(async {
         let held = hold();
         let tasks: Vec<_> = (0..10)
             .map(|number| {
                 let trace = trace.clone();
-                spawn_blocking(move || trace.say(number.to_string()))
+                spawn_blocking(move || trace.push(number.to_string()))
             })
             .collect();
         held.release.send(()).unwrap();
@@ -285,7 +286,7 @@ fn closures_are_begun_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn a_thousand_closures_deliver_a_thousand_results() {
+fn a_thousand_closures_return_a_thousand_results() {
     let runtime = with_threads(8);
     runtime.block_on(async {
         let tasks: Vec<_> = (0..1_000_u64)
@@ -299,7 +300,7 @@ fn a_thousand_closures_deliver_a_thousand_results() {
 }
 
 #[test]
-fn a_closure_may_run_a_runtime_of_its_own_and_spawn_on_it() {
+fn a_closure_can_run_a_runtime_of_its_own_and_spawn_on_it() {
     runtime().block_on(async {
         let inner = spawn_blocking(|| {
             wakeful::block_on(async {

@@ -1,7 +1,7 @@
-//! Busy polling: when the loop stays awake, when it parks, and that nothing is late for it.
+//! Busy polling: when the runtime spins, when it parks, and that no event is late because of it.
 //!
-//! Nothing here depends on how fast the machine is: a window of an hour is never over, one of a
-//! nanosecond always is, and what lies between is told by the counters.
+//! No test depends on the speed of the machine: a window of an hour never ends, one of a nanosecond
+//! always has, and the counters show what happens in between.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -19,8 +19,8 @@ use wakeful::time::{Instant, sleep};
 use wakeful::{metrics, spawn};
 use wakeful_tests::trace::{alone, runtime};
 
-/// Longer than any test takes.
-const FOR_EVER: Duration = Duration::from_secs(3600);
+/// A window that is longer than any test.
+const ENDLESS: Duration = Duration::from_secs(3600);
 
 fn busy(window: Duration) -> Runtime {
     Builder::new().busy_poll(window).build().unwrap()
@@ -30,7 +30,7 @@ const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Waits so often, and so briefly, that the next wait begins awake.
+/// Waits briefly until a wait has spun, so that the next one begins by spinning.
 async fn warm_up() {
     for _ in 0..10_000 {
         sleep(ms(1)).await;
@@ -38,10 +38,10 @@ async fn warm_up() {
             return;
         }
     }
-    panic!("not one wait began awake");
+    panic!("no wait began by spinning");
 }
 
-/// What a future changed about parks and busy polls.
+/// Returns the numbers of parks and busy polls during a future, and its output.
 async fn counted<F: Future>(future: F) -> (u64, u64, F::Output) {
     let before = metrics();
     let output = future.await;
@@ -51,27 +51,27 @@ async fn counted<F: Future>(future: F) -> (u64, u64, F::Output) {
     (parks - before.parks, busy_polls - before.busy_polls, output)
 }
 
-// --- when it stays awake ----------------------------------------------------------------------------
+// --- when the runtime spins -------------------------------------------------------------------------
 
 #[test]
-fn it_is_off_by_default_and_every_wait_parks_at_once() {
+fn busy_polling_is_off_by_default_and_every_wait_parks_at_once() {
     runtime().block_on(async {
         for _ in 0..5 {
             let turns = metrics().turns;
             let (parks, busy_polls, ()) = counted(sleep(ms(2))).await;
             assert_eq!(busy_polls, 0);
             assert!(parks > 0);
-            // This await may have begun in the middle of a tick: one turn that does not wait.
+            // The await can begin in the middle of a tick, which adds one turn that does not wait.
             assert!(metrics().turns - turns <= parks + 1);
         }
     });
 }
 
 #[test]
-fn after_a_short_wait_the_next_one_is_spent_awake() {
-    busy(FOR_EVER).block_on(async {
+fn after_a_short_wait_the_next_one_spins() {
+    busy(ENDLESS).block_on(async {
         let (parks, busy_polls, ()) = counted(sleep(ms(1))).await;
-        assert!(parks > 0, "nothing is known of the traffic yet");
+        assert!(parks > 0, "the first wait does not spin");
         assert_eq!(busy_polls, 0);
         for _ in 0..3 {
             let (parks, busy_polls, ()) = counted(sleep(ms(1))).await;
@@ -82,7 +82,7 @@ fn after_a_short_wait_the_next_one_is_spent_awake() {
 }
 
 #[test]
-fn waits_longer_than_the_window_cost_not_one_look() {
+fn waits_longer_than_the_window_never_spin() {
     busy(Duration::from_nanos(1)).block_on(async {
         for _ in 0..5 {
             let (parks, busy_polls, ()) = counted(sleep(ms(1))).await;
@@ -93,19 +93,19 @@ fn waits_longer_than_the_window_cost_not_one_look() {
 }
 
 #[test]
-fn when_traffic_stops_it_parks_and_the_next_wait_after_that_parks_at_once() {
+fn after_a_long_wait_the_next_one_parks_at_once() {
     let window = ms(10);
     busy(window).block_on(async {
         warm_up().await;
         let (parks, _, ()) = counted(sleep(window * 5)).await;
-        assert!(parks > 0, "the window was over long before");
+        assert!(parks > 0, "the window ends before the wait");
         let (parks, busy_polls, ()) = counted(sleep(ms(1))).await;
         assert!(parks > 0);
-        assert_eq!(busy_polls, 0, "the last wait was a long one");
+        assert_eq!(busy_polls, 0, "the previous wait was long");
     });
 }
 
-/// Everybody who could end a wait is asleep: one window after, there are no turns any more.
+/// No event can end the wait: after one window there are no further turns.
 #[test]
 fn a_runtime_at_rest_makes_no_turns() {
     busy(ms(10)).block_on(async {
@@ -121,9 +121,9 @@ fn a_runtime_at_rest_makes_no_turns() {
 }
 
 #[test]
-fn with_a_paused_clock_it_does_nothing() {
+fn a_runtime_with_a_paused_clock_never_spins() {
     let runtime = Builder::new()
-        .busy_poll(FOR_EVER)
+        .busy_poll(ENDLESS)
         .start_paused(true)
         .build()
         .unwrap();
@@ -137,11 +137,11 @@ fn with_a_paused_clock_it_does_nothing() {
     });
 }
 
-// --- nothing is late for it -------------------------------------------------------------------------
+// --- events while it spins --------------------------------------------------------------------------
 
 #[test]
-fn a_timer_fires_during_it_and_never_early() {
-    busy(FOR_EVER).block_on(async {
+fn a_timer_fires_while_the_runtime_spins_and_never_early() {
+    busy(ENDLESS).block_on(async {
         warm_up().await;
         let begun = Instant::now();
         let (parks, _, ()) = counted(sleep(ms(5))).await;
@@ -151,8 +151,8 @@ fn a_timer_fires_during_it_and_never_early() {
 }
 
 #[test]
-fn another_threads_wake_is_seen_during_it_although_nothing_is_parked() {
-    let runtime = busy(FOR_EVER);
+fn another_threads_wake_is_handled_while_the_runtime_spins() {
+    let runtime = busy(ENDLESS);
     let handle = runtime.handle().clone();
     runtime.block_on(async {
         warm_up().await;
@@ -171,10 +171,10 @@ fn another_threads_wake_is_seen_during_it_although_nothing_is_parked() {
 }
 
 #[test]
-fn a_descriptor_is_seen_during_it() {
+fn an_event_is_dispatched_while_the_runtime_spins() {
     let (ours, mut theirs) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
-    busy(FOR_EVER).block_on(async {
+    busy(ENDLESS).block_on(async {
         warm_up().await;
         let ours = AsyncFd::with_interest(ours, Interest::READABLE).unwrap();
         let (parks, _, ()) = counted(async {
@@ -199,9 +199,9 @@ fn a_descriptor_is_seen_during_it() {
 }
 
 #[test]
-fn a_signal_is_seen_during_it() {
-    alone("a_signal_is_seen_during_it", || {
-        busy(FOR_EVER).block_on(async {
+fn a_signal_is_received_while_the_runtime_spins() {
+    alone("a_signal_is_received_while_the_runtime_spins", || {
+        busy(ENDLESS).block_on(async {
             warm_up().await;
             let mut hangups = signal(SignalKind::hangup()).unwrap();
             let own = rustix::process::getpid();

@@ -1,6 +1,6 @@
-//! Every way in which a task can end badly, times everything that can be done with its handle, times
-//! when: nothing is dropped twice or not at all, nobody else is disturbed, and the result is the one
-//! that the documentation promises.
+//! Every way in which a task can panic, combined with every use of its handle at every time. Each
+//! value is dropped exactly once, other tasks are not disturbed, and the result is the documented
+//! one.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -17,23 +17,23 @@ use wakeful::spawn;
 use wakeful::task::{JoinError, JoinHandle, TaskState, yield_now};
 use wakeful_tests::trace::{settle, text_of};
 
-/// Where the task panics.
+/// Place in which the task panics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Panics {
     Never,
-    /// In its last poll.
+    /// Its last poll.
     OnPoll,
-    /// When its future is dropped.
+    /// The drop of its future.
     OnDrop,
-    /// In both.
+    /// Its last poll and the drop of its future.
     OnPollAndDrop,
-    /// When its output is dropped.
+    /// The drop of its output.
     OutputOnDrop,
-    /// When its future is dropped, and then when its output is.
+    /// The drop of its future, and then the drop of its output.
     OnDropAndOutput,
 }
 
-/// What is done with the handle.
+/// Use of the handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Handle {
     Dropped,
@@ -41,11 +41,11 @@ enum Handle {
     Aborted,
     /// Aborted, then dropped.
     AbortedAndDropped,
-    /// Nothing: the runtime ends first.
+    /// None: the runtime ends first.
     Outlived,
 }
 
-/// When it is done.
+/// Time of the use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     /// Before the first poll.
@@ -60,12 +60,12 @@ enum When {
     After,
 }
 
-/// Counts what is alive.
+/// Count of live values.
 #[derive(Clone, Default)]
 struct Alive(Rc<Cell<i32>>);
 
 impl Alive {
-    fn one_more(&self) -> Counted {
+    fn count_one(&self) -> Counted {
         self.0.set(self.0.get() + 1);
         Counted(self.clone())
     }
@@ -98,10 +98,10 @@ impl Drop for Output {
     }
 }
 
-/// The handle, where the task itself finds it, and its waker, where the test does.
+/// Place in which the task finds its own handle.
 type Place = Rc<Cell<Option<JoinHandle<Output>>>>;
 
-/// Pending in its first poll, at its end in its second.
+/// Pending in its first poll, and at its end in its second.
 struct Task {
     panics: Panics,
     polls: Rc<Cell<u32>>,
@@ -136,7 +136,7 @@ impl Future for Task {
         let panics = matches!(self.panics, Panics::OutputOnDrop | Panics::OnDropAndOutput);
         Poll::Ready(Output {
             panics,
-            _counted: self.alive.one_more(),
+            _counted: self.alive.count_one(),
         })
     }
 }
@@ -152,7 +152,7 @@ impl Drop for Task {
     }
 }
 
-/// What awaiting the handle gives.
+/// Result of awaiting the handle.
 #[derive(Debug, PartialEq, Eq)]
 enum Outcome {
     Output,
@@ -164,7 +164,7 @@ impl Outcome {
     fn of(result: Result<Output, JoinError>) -> Self {
         match result {
             Ok(output) => {
-                // To drop it is the joiner's own business.
+                // The joiner drops the output and catches its panic.
                 drop(catch_unwind(AssertUnwindSafe(|| drop(output))));
                 Outcome::Output
             }
@@ -173,26 +173,26 @@ impl Outcome {
         }
     }
 
-    /// What the documentation promises, for a handle that is awaited after all.
+    /// Returns the documented result for a handle that is awaited in the end.
     fn promised(panics: Panics, aborted_in_time: bool) -> Self {
-        let drops_badly = matches!(
+        let drop_panics = matches!(
             panics,
             Panics::OnDrop | Panics::OnDropAndOutput | Panics::OnPollAndDrop
         );
         match panics {
-            // The first panic is the one that is reported.
+            // The first panic is reported.
             Panics::OnPoll | Panics::OnPollAndDrop if !aborted_in_time => {
                 Outcome::Panicked("polled".to_owned())
             }
-            _ if drops_badly => Outcome::Panicked("future dropped".to_owned()),
+            _ if drop_panics => Outcome::Panicked("future dropped".to_owned()),
             _ if aborted_in_time => Outcome::Cancelled,
             _ => Outcome::Output,
         }
     }
 }
 
-/// Plays one combination and checks everything.
-fn play(panics: Panics, action: Handle, when: When) {
+/// Runs one combination and checks all results.
+fn run(panics: Panics, action: Handle, when: When) {
     let runtime: Runtime = Builder::new().build().unwrap();
     let alive = Alive::default();
     let place: Place = Rc::default();
@@ -201,7 +201,7 @@ fn play(panics: Panics, action: Handle, when: When) {
     let others_steps = Rc::new(Cell::new(0));
     let outcome = runtime.block_on(async {
         let other = spawn({
-            let (steps, _counted) = (Rc::clone(&others_steps), alive.one_more());
+            let (steps, _counted) = (Rc::clone(&others_steps), alive.count_one());
             async move {
                 let _held = _counted;
                 for _ in 0..20 {
@@ -216,13 +216,13 @@ fn play(panics: Panics, action: Handle, when: When) {
             waker: Rc::clone(&waker),
             inside: (when == When::Inside).then(|| (Rc::clone(&place), action)),
             alive: alive.clone(),
-            _counted: alive.one_more(),
+            _counted: alive.count_one(),
         });
         let id = task.id();
         let state = || {
-            let records = wakeful::task::dump();
-            let record = records.into_iter().find(|record| record.id == id);
-            record.map(|record| record.state)
+            let tasks = wakeful::task::dump();
+            let task = tasks.into_iter().find(|task| task.id == id);
+            task.map(|task| task.state)
         };
         let wake = || {
             if let Some(waker) = waker.take() {
@@ -230,7 +230,7 @@ fn play(panics: Panics, action: Handle, when: When) {
             }
         };
 
-        // Bring it to where it is to be.
+        // Bring the task into the state.
         match when {
             When::Before => assert_eq!(state(), Some(TaskState::Scheduled)),
             When::Waiting => {
@@ -254,7 +254,7 @@ fn play(panics: Panics, action: Handle, when: When) {
             }
         }
 
-        // Do what is to be done.
+        // Use the handle.
         let mut joined = None;
         if when == When::Inside {
             place.set(Some(task));
@@ -278,7 +278,7 @@ fn play(panics: Panics, action: Handle, when: When) {
         let mut outcome = None;
         if action != Handle::Outlived {
             settle().await;
-            // It may still wait for its wake.
+            // The task can still be waiting.
             wake();
             settle().await;
             if let Some(task) = joined {
@@ -295,14 +295,18 @@ fn play(panics: Panics, action: Handle, when: When) {
     assert_eq!(
         others_steps.get(),
         20,
-        "{what}: the other task was disturbed"
+        "{what}: the other task missed a poll"
     );
     if action == Handle::Outlived {
         drop(runtime);
         let handle = place.take();
         let finished = wakeful::block_on(async { handle.unwrap().await });
         assert!(finished.unwrap_err().is_cancelled(), "{what}");
-        assert_eq!(alive.0.get(), 0, "{what}: dropped twice or not at all");
+        assert_eq!(
+            alive.0.get(),
+            0,
+            "{what}: a value was not dropped exactly once"
+        );
         return;
     }
 
@@ -311,7 +315,11 @@ fn play(panics: Panics, action: Handle, when: When) {
     if let Some(outcome) = outcome {
         assert_eq!(outcome, Outcome::promised(panics, in_time), "{what}");
     }
-    assert_eq!(alive.0.get(), 0, "{what}: dropped twice or not at all");
+    assert_eq!(
+        alive.0.get(),
+        0,
+        "{what}: a value was not dropped exactly once"
+    );
     let expected_polls = match when {
         When::Before if aborts => 0,
         When::Waiting | When::Queued if aborts => 1,
@@ -320,15 +328,18 @@ fn play(panics: Panics, action: Handle, when: When) {
     assert_eq!(polls.get(), expected_polls, "{what}");
     let metrics = runtime.metrics();
     assert_eq!(metrics.num_alive_tasks, 0, "{what}");
-    assert!(runtime.dump().is_empty(), "{what}: a slot is not free");
-    // Who joins hears of the panic; otherwise it is counted as unheard, once.
-    let heard = matches!(action, Handle::Awaited | Handle::Aborted);
-    let ended_badly = matches!(Outcome::promised(panics, in_time), Outcome::Panicked(_));
-    let output_was_bad = matches!(panics, Panics::OutputOnDrop) && !in_time && !heard;
-    let unheard = u64::from((ended_badly && !heard) || output_was_bad);
-    assert_eq!(metrics.panics_unhandled, unheard, "{what}");
+    assert!(
+        runtime.dump().is_empty(),
+        "{what}: a slot is still occupied"
+    );
+    // A joiner receives the panic. Otherwise it is counted as unhandled, once.
+    let joined = matches!(action, Handle::Awaited | Handle::Aborted);
+    let panicked = matches!(Outcome::promised(panics, in_time), Outcome::Panicked(_));
+    let output_panicked = matches!(panics, Panics::OutputOnDrop) && !in_time && !joined;
+    let unhandled = u64::from((panicked && !joined) || output_panicked);
+    assert_eq!(metrics.panics_unhandled, unhandled, "{what}");
 
-    // And the runtime works on, in the same slot.
+    // The runtime continues, in the same slot.
     assert_eq!(
         runtime
             .block_on(async { spawn(async { 1 }).await })
@@ -339,7 +350,7 @@ fn play(panics: Panics, action: Handle, when: When) {
 }
 
 #[test]
-fn every_bad_end_of_a_task_goes_with_everything_that_is_done_to_its_handle() {
+fn every_panic_of_a_task_is_handled_for_every_use_of_its_handle() {
     let ways = [
         Panics::Never,
         Panics::OnPoll,
@@ -365,7 +376,7 @@ fn every_bad_end_of_a_task_goes_with_everything_that_is_done_to_its_handle() {
     for panics in ways {
         for action in actions {
             for when in moments {
-                play(panics, action, when);
+                run(panics, action, when);
             }
         }
     }

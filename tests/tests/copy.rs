@@ -56,18 +56,18 @@ impl AsyncRead for Script {
         match self.next() {
             Some(Step::Read(bytes)) => {
                 buf[..bytes.len()].copy_from_slice(bytes);
-                self.trace.say(format!("read {}", bytes.len()));
+                self.trace.push(format!("read {}", bytes.len()));
                 Poll::Ready(Ok(bytes.len()))
             }
             Some(Step::Wait) => {
                 cx.waker().wake_by_ref();
-                self.trace.say("no bytes");
+                self.trace.push("no bytes");
                 Poll::Pending
             }
             Some(Step::Fail(kind)) => Poll::Ready(Err(kind.into())),
             Some(step) => panic!("a reader cannot {step:?}"),
             None => {
-                self.trace.say("eof");
+                self.trace.push("eof");
                 Poll::Ready(Ok(0))
             }
         }
@@ -84,12 +84,12 @@ impl AsyncWrite for Script {
             Some(Step::Write(max)) => {
                 let n = max.min(buf.len());
                 self.trace
-                    .say(format!("write {}", String::from_utf8_lossy(&buf[..n])));
+                    .push(format!("write {}", String::from_utf8_lossy(&buf[..n])));
                 Poll::Ready(Ok(n))
             }
             Some(Step::Wait) => {
                 cx.waker().wake_by_ref();
-                self.trace.say("no room");
+                self.trace.push("no room");
                 Poll::Pending
             }
             Some(Step::Fail(kind)) => Poll::Ready(Err(kind.into())),
@@ -99,12 +99,12 @@ impl AsyncWrite for Script {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.trace.say("flush");
+        self.trace.push("flush");
         Poll::Ready(Ok(()))
     }
 
     fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.trace.say("close");
+        self.trace.push("close");
         Poll::Ready(Ok(()))
     }
 }
@@ -241,7 +241,7 @@ fn a_copy_that_never_waits_lets_other_tasks_run() {
     runtime().block_on(async {
         spawn(async { copy(&mut Endless, &mut sink()).await });
         let words = trace.clone();
-        spawn(async move { words.say("other task") });
+        spawn(async move { words.push("other task") });
         settle().await;
     });
     trace.expect(&["other task"]);

@@ -37,12 +37,12 @@ fn a_full_buffer_blocks_the_writer_until_the_reader_makes_room() {
         let writer = spawn(async move {
             for byte in 0..6u8 {
                 a.write_all(&[byte]).await.unwrap();
-                words.say(format!("wrote {byte}"));
+                words.push(format!("wrote {byte}"));
             }
         });
         settle().await;
         let mut buffer = [0; 3];
-        trace.say("read");
+        trace.push("read");
         assert_eq!(b.read(&mut buffer).await.unwrap(), 3);
         assert_eq!(buffer, [0, 1, 2]);
         writer.await.unwrap();
@@ -269,10 +269,10 @@ fn a_task_that_never_waits_yields_when_its_budget_is_spent() {
                 a.write_all(b"x").await.unwrap();
                 b.read(&mut [0; 1]).await.unwrap();
             }
-            words.say("200 transfers");
+            words.push("200 transfers");
         });
         let words = trace.clone();
-        spawn(async move { words.say("other task") });
+        spawn(async move { words.push("other task") });
         settle().await;
     });
     trace.expect(&["other task", "200 transfers"]);

@@ -1,6 +1,7 @@
-//! The worst that can happen to a loop: its epoll is gone. It has to end with an error, not spin.
+//! The runtime's epoll descriptor is replaced. The loop has to end with an error, not to spin.
 //!
-//! A program of its own with one test: what it does to descriptor numbers would hurt any other.
+//! A program of its own with one test, because the change of descriptor numbers would break other
+//! tests.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -10,7 +11,7 @@ use std::path::Path;
 
 use wakeful_tests::trace::{panic_of, runtime, secs, settle};
 
-/// The number of the only descriptor that is an epoll.
+/// Returns the number of the only epoll descriptor.
 fn find_epoll() -> RawFd {
     let entries = fs::read_dir("/proc/self/fd").unwrap();
     let mut numbers = entries.filter_map(|entry| {
@@ -20,18 +21,18 @@ fn find_epoll() -> RawFd {
         (target == Path::new("anon_inode:[eventpoll]")).then_some(number)
     });
     let found = numbers.next().expect("a runtime has an epoll");
-    assert_eq!(numbers.next(), None, "which of them?");
+    assert_eq!(numbers.next(), None, "more than one epoll descriptor");
     found
 }
 
 #[test]
-fn a_loop_whose_epoll_is_gone_ends_with_an_error_and_does_not_spin() {
+fn a_loop_without_its_epoll_ends_with_an_error_and_does_not_spin() {
     let runtime = runtime();
     runtime.block_on(settle());
     let epoll = find_epoll();
     let other = File::open("/dev/null").unwrap();
-    // SAFETY: both numbers are open descriptors. The epoll's is given another file, which its owner
-    // will close as if it were its own, so nothing is closed twice.
+    // SAFETY: both numbers are open descriptors. The epoll's number gets another file, which its
+    // owner will close as if it were its own, so nothing is closed twice.
     let replaced = unsafe { libc::dup2(other.as_raw_fd(), epoll) };
     assert_eq!(replaced, epoll);
     for _ in 0..2 {
@@ -41,7 +42,7 @@ fn a_loop_whose_epoll_is_gone_ends_with_an_error_and_does_not_spin() {
             "{text}"
         );
     }
-    // What needs no epoll still ends, and so does the runtime.
+    // A future that needs no epoll still ends, and the runtime can be dropped.
     assert_eq!(runtime.block_on(async { 1 }), 1);
     drop(runtime);
 }

@@ -1,5 +1,5 @@
-//! Fairness, in the numbers that the documentation states: 61 polls between two turns, 128 operations
-//! per poll, 256 events per turn, and a yield goes behind everything that is pending.
+//! Fairness, in the numbers that the documentation states: 61 polls between two turns, 128
+//! operations per poll, 256 events per turn; and a yield goes behind all pending work.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -22,14 +22,15 @@ use wakeful::time::{Instant, advance, interval, sleep, sleep_until, timeout};
 use wakeful_net::UdpSocket;
 use wakeful_tests::trace::{Trace, my_waker, pair, paused, runtime, secs, settle};
 
-/// Polls between two turns, as published.
+/// Polls between two turns, as documented.
 const EVENT_INTERVAL: u64 = 61;
-/// Operations per poll, as published.
+/// Operations per poll, as documented.
 const IO_BUDGET: u64 = 128;
 
 // --- polls between two turns ------------------------------------------------------------------------
 
-/// Four tasks that wake themselves in every poll. What `poll` is given counts all of their polls.
+/// Spawns four tasks that wake themselves in every poll, and returns the count of their polls,
+/// which is also passed to `at`.
 fn spin(runtime: &Runtime, mut at: impl FnMut(u64) + Clone + 'static) -> Rc<Cell<u64>> {
     let polls = Rc::new(Cell::new(0));
     for _ in 0..4 {
@@ -45,13 +46,13 @@ fn spin(runtime: &Runtime, mut at: impl FnMut(u64) + Clone + 'static) -> Rc<Cell
     polls
 }
 
-/// The longest way from "it is ready" to "its task is polled": the rest of this tick, and the four
-/// spinners that are in the queue before it.
-const AT_MOST: u64 = EVENT_INTERVAL + 4;
+/// The most polls between an event and the poll of its task: the rest of this tick, and the four
+/// spinning tasks that are ahead in the queue.
+const MOST_POLLS: u64 = EVENT_INTERVAL + 4;
 
-/// Runs four spinners, lets one of them do `make_ready` in the poll with the given number, and says how
-/// many polls of theirs there were before `waiting` was ready.
-fn polls_until_served<F>(
+/// Runs four spinning tasks, one of which calls `make_ready` in the poll with the given number.
+/// Returns the number of their polls until `waiting` was ready.
+fn polls_until_ready<F>(
     runtime: &Runtime,
     at_poll: u64,
     make_ready: impl FnOnce() + 'static,
@@ -63,19 +64,19 @@ where
     let make_ready = Rc::new(RefCell::new(Some(make_ready)));
     let polls = spin(runtime, move |poll| {
         if poll == at_poll {
-            (make_ready.take().expect("once"))();
+            (make_ready.take().expect("called once"))();
         }
     });
-    let served = runtime.spawn(async move {
+    let waiter = runtime.spawn(async move {
         drop(waiting.await);
         polls.get()
     });
-    runtime.block_on(served).unwrap() - at_poll
+    runtime.block_on(waiter).unwrap() - at_poll
 }
 
 #[test]
-fn a_socket_is_served_within_61_polls_of_tasks_that_never_wait() {
-    // In each place of a tick, so that the longest way is among them.
+fn a_sockets_task_is_polled_within_61_polls_of_tasks_that_never_wait() {
+    // At each position in a tick, so that the worst case is included.
     let mut worst = 0;
     for at_poll in 100..100 + EVENT_INTERVAL {
         let runtime = runtime();
@@ -86,8 +87,8 @@ fn a_socket_is_served_within_61_polls_of_tasks_that_never_wait() {
         };
         let write = move || there.write_all(b"x").unwrap();
         let read = async move { fd.readable().await.is_ok() };
-        let polls = polls_until_served(&runtime, at_poll, write, read);
-        assert!(polls <= AT_MOST, "{polls} polls");
+        let polls = polls_until_ready(&runtime, at_poll, write, read);
+        assert!(polls <= MOST_POLLS, "{polls} polls");
         worst = worst.max(polls);
     }
     assert!(
@@ -97,7 +98,7 @@ fn a_socket_is_served_within_61_polls_of_tasks_that_never_wait() {
 }
 
 #[test]
-fn a_timer_is_served_within_61_polls_of_tasks_that_never_wait() {
+fn a_timers_task_is_polled_within_61_polls_of_tasks_that_never_wait() {
     for at_poll in 100..100 + EVENT_INTERVAL {
         let runtime = paused();
         let hour = {
@@ -105,13 +106,13 @@ fn a_timer_is_served_within_61_polls_of_tasks_that_never_wait() {
             sleep(secs(3600))
         };
         let pass = || drop(advance(secs(3600)));
-        let polls = polls_until_served(&runtime, at_poll, pass, hour);
-        assert!(polls <= AT_MOST, "{polls} polls");
+        let polls = polls_until_ready(&runtime, at_poll, pass, hour);
+        assert!(polls <= MOST_POLLS, "{polls} polls");
     }
 }
 
 #[test]
-fn a_wake_from_another_thread_is_served_within_61_polls_of_tasks_that_never_wait() {
+fn a_task_woken_by_a_thread_is_polled_within_61_polls_of_tasks_that_never_wait() {
     for at_poll in 100..100 + EVENT_INTERVAL {
         let runtime = runtime();
         let woken = Arc::new(AtomicBool::new(false));
@@ -119,12 +120,12 @@ fn a_wake_from_another_thread_is_served_within_61_polls_of_tasks_that_never_wait
         let wake = {
             let (woken, waker) = (Arc::clone(&woken), Rc::clone(&waker));
             move || {
-                let waker = waker.take().expect("it waits");
-                let elsewhere = thread::spawn(move || {
+                let waker = waker.take().expect("the task waits");
+                let other_thread = thread::spawn(move || {
                     woken.store(true, Ordering::SeqCst);
                     waker.wake();
                 });
-                elsewhere.join().unwrap();
+                other_thread.join().unwrap();
             }
         };
         let waiting = poll_fn(move |cx| {
@@ -134,13 +135,13 @@ fn a_wake_from_another_thread_is_served_within_61_polls_of_tasks_that_never_wait
             *waker.borrow_mut() = Some(cx.waker().clone());
             Poll::Pending
         });
-        let polls = polls_until_served(&runtime, at_poll, wake, waiting);
-        assert!(polls <= AT_MOST, "{polls} polls");
+        let polls = polls_until_ready(&runtime, at_poll, wake, waiting);
+        assert!(polls <= MOST_POLLS, "{polls} polls");
     }
 }
 
 #[test]
-fn the_root_future_is_served_within_61_polls_of_tasks_that_never_wait() {
+fn the_root_future_is_polled_within_61_polls_of_tasks_that_never_wait() {
     let runtime = runtime();
     let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
     let polls = spin(&runtime, {
@@ -163,7 +164,7 @@ fn the_root_future_is_served_within_61_polls_of_tasks_that_never_wait() {
 }
 
 #[test]
-fn between_two_turns_lie_exactly_as_many_polls_as_were_configured() {
+fn the_number_of_polls_between_two_turns_is_the_configured_one() {
     for (interval, builder) in [
         (EVENT_INTERVAL, Builder::new()),
         (5, Builder::new().event_interval(5)),
@@ -190,9 +191,9 @@ fn between_two_turns_lie_exactly_as_many_polls_as_were_configured() {
 }
 
 #[test]
-fn a_tick_polls_nobody_twice_who_is_not_alone() {
-    // First in, first out: with 100 tasks that never wait, nobody is polled for the second time before
-    // everybody was polled once.
+fn tasks_that_never_wait_are_polled_in_rotation() {
+    // First in, first out: of 100 tasks that never wait, none is polled twice before all are polled
+    // once.
     let runtime = runtime();
     let polls = Rc::new(RefCell::new(vec![0_u32; 100]));
     for task in 0..100 {
@@ -213,10 +214,10 @@ fn a_tick_polls_nobody_twice_who_is_not_alone() {
     });
 }
 
-// --- yielding ---------------------------------------------------------------------------------------
+// --- yields -----------------------------------------------------------------------------------------
 
 #[test]
-fn a_task_that_yields_goes_behind_io_that_is_pending() {
+fn a_task_that_yields_is_polled_after_the_task_of_a_pending_event() {
     let trace = Trace::new();
     runtime().block_on(async {
         let (here, mut there) = pair();
@@ -225,7 +226,7 @@ fn a_task_that_yields_goes_behind_io_that_is_pending() {
             let trace = trace.clone();
             async move {
                 drop(fd.readable().await.unwrap());
-                trace.say("the socket's task");
+                trace.push("socket's task");
             }
         });
         let yielder = spawn({
@@ -233,19 +234,19 @@ fn a_task_that_yields_goes_behind_io_that_is_pending() {
             async move {
                 yield_now().await;
                 there.write_all(b"x").unwrap();
-                trace.say("yields");
+                trace.push("yields");
                 yield_now().await;
-                trace.say("goes on");
+                trace.push("continues");
             }
         });
         reader.await.unwrap();
         yielder.await.unwrap();
     });
-    trace.expect(&["yields", "the socket's task", "goes on"]);
+    trace.expect(&["yields", "socket's task", "continues"]);
 }
 
 #[test]
-fn a_root_future_that_yields_goes_behind_io_that_is_pending() {
+fn a_root_future_that_yields_twice_is_polled_after_the_task_of_a_pending_event() {
     let trace = Trace::new();
     runtime().block_on(async {
         let (here, mut there) = pair();
@@ -254,22 +255,23 @@ fn a_root_future_that_yields_goes_behind_io_that_is_pending() {
             let trace = trace.clone();
             async move {
                 drop(fd.readable().await.unwrap());
-                trace.say("the socket's task");
+                trace.push("socket's task");
             }
         });
         yield_now().await;
         there.write_all(b"x").unwrap();
-        // Polled before the next tick: one turn sees the socket, the next tick polls its task.
+        // The root is polled before the next tick: one turn dispatches the event, and the next tick
+        // polls its task.
         yield_now().await;
         yield_now().await;
-        trace.say("the root goes on");
+        trace.push("root continues");
     });
-    trace.expect(&["the socket's task", "the root goes on"]);
+    trace.expect(&["socket's task", "root continues"]);
 }
 
 #[test]
-fn tasks_that_yield_to_each_other_hold_up_neither_io_nor_timers() {
-    // Each yield ends a tick, so two of them take one turn per round, not 61 polls.
+fn tasks_that_yield_to_each_other_delay_neither_io_nor_timers() {
+    // Each yield ends a tick, so two yielding tasks need one turn per round, not 61 polls.
     let runtime = paused();
     let rounds = Rc::new(Cell::new(0_u32));
     for _ in 0..2 {
@@ -282,7 +284,7 @@ fn tasks_that_yield_to_each_other_hold_up_neither_io_nor_timers() {
         });
     }
     let (here, mut there) = pair();
-    let asked = runtime.block_on(async {
+    let polls = runtime.block_on(async {
         let fd = AsyncFd::new(here).unwrap();
         let reader = spawn({
             let rounds = Rc::clone(&rounds);
@@ -296,36 +298,36 @@ fn tasks_that_yield_to_each_other_hold_up_neither_io_nor_timers() {
         let before = rounds.get();
         reader.await.unwrap() - before
     });
-    assert!(asked <= 4, "{asked} polls of the yielders");
+    assert!(polls <= 4, "{polls} polls of the yielding tasks");
 }
 
 #[test]
-fn a_yield_goes_behind_tasks_that_are_in_the_run_queue() {
+fn a_task_that_yields_is_polled_after_the_tasks_in_the_run_queue() {
     let trace = Trace::new();
     let runtime = runtime();
-    let say = |word: &'static str| {
+    let push = |entry: &'static str| {
         let trace = trace.clone();
-        async move { trace.say(word) }
+        async move { trace.push(entry) }
     };
     let first = {
         let trace = trace.clone();
         async move {
-            trace.say("first yields");
+            trace.push("first yields");
             yield_now().await;
-            trace.say("first goes on");
+            trace.push("first continues");
         }
     };
     runtime.spawn(first);
-    runtime.spawn(say("second"));
-    runtime.spawn(say("third"));
+    runtime.spawn(push("second"));
+    runtime.spawn(push("third"));
     runtime.block_on(settle());
-    trace.expect(&["first yields", "second", "third", "first goes on"]);
+    trace.expect(&["first yields", "second", "third", "first continues"]);
 }
 
 // --- operations per poll ----------------------------------------------------------------------------
 
-/// Runs a task that does `operation` for ever, each ready at once, beside a task that has just been
-/// woken: how many operations are done before that one has its turn?
+/// Runs a task that repeats `operation`, which is ready at once, beside a task that has just been
+/// woken. Returns the number of operations before the other task is polled.
 fn operations_before_others<F>(runtime: &Runtime, mut operation: F) -> u64
 where
     F: AsyncFnMut() + 'static,
@@ -346,16 +348,16 @@ where
             async move { done.get() }
         });
         let before = other.await.unwrap();
-        // It yields again and again, and goes on each time.
+        // It yields repeatedly, and continues each time.
         settle().await;
-        assert!(done.get() > before, "it goes on in its next poll");
+        assert!(done.get() > before, "the task continues in its next poll");
         greedy.abort();
         assert!(greedy.await.unwrap_err().is_cancelled());
         before
     })
 }
 
-/// A source that is ready to be read and written for ever, and its peer, to be kept.
+/// Creates a source that stays readable and writable, and its peer, which has to be kept.
 fn always_ready(runtime: &Runtime) -> (Rc<AsyncFd<UnixStream>>, UnixStream) {
     let _entered = runtime.enter();
     let (here, mut there) = pair();
@@ -412,7 +414,7 @@ fn timers_that_are_due_count_as_operations() {
     };
     let sleeps = operations_before_others(&runtime, async move || sleep_until(start).await);
     let zero = operations_before_others(&runtime, async || sleep(secs(0)).await);
-    // Its first tick and all that were missed since then are due at once.
+    // The first tick and all missed ones are due at once.
     let mut ticks = None;
     let missed = operations_before_others(&runtime, async move || {
         if ticks.is_none() {
@@ -425,10 +427,10 @@ fn timers_that_are_due_count_as_operations() {
 }
 
 #[test]
-fn a_due_timer_without_budget_waits_for_the_turn_however_often_it_is_polled() {
+fn a_due_timer_without_budget_waits_for_the_turn_at_every_poll() {
     let builder = Builder::new().io_budget(1).start_paused(true);
     builder.build().unwrap().block_on(async {
-        // Time has been expired up to here, so nobody can mistake "due" for "fired".
+        // The timers are expired up to this time, so "due" differs from "fired".
         sleep(secs(1)).await;
         let mut second = None;
         poll_fn(|cx| {
@@ -445,7 +447,7 @@ fn a_due_timer_without_budget_waits_for_the_turn_however_often_it_is_polled() {
 }
 
 #[test]
-fn joins_of_tasks_that_have_ended_count_as_operations() {
+fn joins_of_finished_tasks_count_as_operations() {
     let runtime = runtime();
     let mut ended: Vec<_> = (0..1_000).map(|_| runtime.spawn(ready(()))).collect();
     runtime.block_on(async {
@@ -461,7 +463,7 @@ fn joins_of_tasks_that_have_ended_count_as_operations() {
 }
 
 #[test]
-fn transfers_in_memory_and_steps_of_a_computation_count_as_operations() {
+fn duplex_transfers_and_calls_of_consume_budget_count_as_operations() {
     let runtime = runtime();
     let (a, b) = duplex(1_000);
     let writes = {
@@ -482,7 +484,7 @@ fn transfers_in_memory_and_steps_of_a_computation_count_as_operations() {
 }
 
 #[test]
-fn datagrams_that_are_moved_at_once_count_as_operations() {
+fn datagrams_that_need_no_wait_count_as_operations() {
     let runtime = runtime();
     let socket = runtime.block_on(UdpSocket::bind("127.0.0.1:0")).unwrap();
     let itself = socket.local_addr().unwrap();
@@ -502,7 +504,7 @@ fn datagrams_that_are_moved_at_once_count_as_operations() {
 }
 
 #[test]
-fn the_budget_is_the_one_that_was_configured() {
+fn the_io_budget_is_the_configured_one() {
     for (configured, budget) in [(3, 3), (1, 1), (0, 1)] {
         let runtime = Builder::new().io_budget(configured).build().unwrap();
         let (fd, _peer) = always_ready(&runtime);
@@ -513,7 +515,7 @@ fn the_budget_is_the_one_that_was_configured() {
 }
 
 #[test]
-fn the_root_future_has_a_budget_like_any_task() {
+fn the_root_future_has_the_same_budget_as_a_task() {
     let runtime = runtime();
     let (fd, _peer) = always_ready(&runtime);
     let done = Rc::new(Cell::new(0));
@@ -531,7 +533,7 @@ fn the_root_future_has_a_budget_like_any_task() {
 }
 
 #[test]
-fn operations_that_wait_cost_nothing_of_the_budget() {
+fn operations_that_wait_take_nothing_off_the_budget() {
     let runtime = Builder::new().io_budget(2).build().unwrap();
     let pairs: Vec<_> = (0..10).map(|_| pair()).collect();
     runtime.block_on(async {
@@ -561,8 +563,8 @@ fn operations_that_wait_cost_nothing_of_the_budget() {
 }
 
 #[test]
-fn a_future_that_is_always_ready_does_not_outlast_its_timeout() {
-    // The future uses up the budget of every poll; its deadline has to be heard all the same.
+fn a_timeout_ends_a_future_that_is_always_ready() {
+    // The future uses up the budget of every poll. The deadline has to be checked nevertheless.
     let (runtime, real) = (paused(), runtime());
     let (fd, _peer) = always_ready(&runtime);
     let greedy = |runtime: &Runtime, fd: Rc<AsyncFd<UnixStream>>, pass: bool| {
@@ -575,7 +577,7 @@ fn a_future_that_is_always_ready_does_not_outlast_its_timeout() {
                     if pass {
                         drop(advance(secs(1)));
                     }
-                    assert!(operations < 10_000, "the deadline was not heard");
+                    assert!(operations < 10_000, "the deadline passed without effect");
                 }
             });
             let cut: Result<(), _> = cut.await;
@@ -588,18 +590,18 @@ fn a_future_that_is_always_ready_does_not_outlast_its_timeout() {
 }
 
 #[test]
-fn a_timer_beside_a_greedy_future_is_heard_when_it_fires() {
+fn a_timer_fires_beside_a_future_that_uses_up_every_budget() {
     let runtime = paused();
     let (fd, _peer) = always_ready(&runtime);
     runtime.block_on(async {
         let mut second = sleep(secs(1));
         let mut operations = 0_u32;
         let mut writable = fd.writable();
-        // A biased race, the greedy side first.
+        // A biased race, in which the greedy future is polled first.
         poll_fn(|cx| {
             while Pin::new(&mut writable).poll(cx).is_ready() {
                 operations += 1;
-                assert!(operations < 10_000, "the timer was not heard");
+                assert!(operations < 10_000, "the timer did not fire");
                 if operations == 1_000 {
                     drop(advance(secs(1)));
                 }
@@ -611,10 +613,10 @@ fn a_timer_beside_a_greedy_future_is_heard_when_it_fires() {
     });
 }
 
-// --- many of a kind ---------------------------------------------------------------------------------
+// --- many events and wakes --------------------------------------------------------------------------
 
 #[test]
-fn more_ready_sources_than_a_turn_takes_in_are_all_served_and_none_starves() {
+fn more_ready_sources_than_events_per_turn_are_all_read_evenly() {
     const SOURCES: usize = 64;
     let runtime = Builder::new().max_io_events_per_tick(4).build().unwrap();
     let reads = Rc::new(RefCell::new(vec![0_u32; SOURCES]));
@@ -630,7 +632,7 @@ fn more_ready_sources_than_a_turn_takes_in_are_all_served_and_none_starves() {
                     let read = fd.async_io(Interest::READABLE, |mut here| here.read(&mut byte));
                     assert_eq!(read.await.unwrap(), 1);
                     reads.borrow_mut()[source] += 1;
-                    // Ready again at once.
+                    // Readable again at once.
                     there.write_all(&byte).unwrap();
                     yield_now().await;
                 }
@@ -643,7 +645,7 @@ fn more_ready_sources_than_a_turn_takes_in_are_all_served_and_none_starves() {
             let turns = after.turns - before.turns;
             assert!(
                 after.io_ready_count - before.io_ready_count <= 4 * turns,
-                "a turn took in more than four"
+                "a turn dispatched more than four events"
             );
         }
     });
@@ -655,7 +657,7 @@ fn more_ready_sources_than_a_turn_takes_in_are_all_served_and_none_starves() {
 }
 
 #[test]
-fn a_turn_takes_in_256_events_by_default() {
+fn a_turn_dispatches_256_events_by_default() {
     let runtime = runtime();
     runtime.block_on(async {
         let pairs: Vec<_> = (0..300).map(|_| pair()).collect();
@@ -664,7 +666,7 @@ fn a_turn_takes_in_256_events_by_default() {
             .map(|(here, _)| AsyncFd::new(here).unwrap())
             .collect();
         let before = wakeful::metrics();
-        // All are writable, which is news.
+        // All are writable, which is an event.
         yield_now().await;
         let first = wakeful::metrics();
         yield_now().await;
@@ -685,7 +687,7 @@ fn a_flood_of_wakes_from_another_thread_does_not_starve_local_tasks() {
             poll_fn(move |_| Poll::<Waker>::Ready(waker.clone())).await
         });
         let ended = flooded.await.unwrap();
-        // One waker of a task that lives, one of a task that has ended.
+        // One waker of a live task, and one of a task that has ended.
         let alive = Rc::new(RefCell::new(None));
         let polls = Rc::new(Cell::new(0_u64));
         spawn({
@@ -725,10 +727,10 @@ fn a_flood_of_wakes_from_another_thread_does_not_starve_local_tasks() {
     assert_eq!(rounds, 2_000);
 }
 
-// --- nothing to do ----------------------------------------------------------------------------------
+// --- idle runtimes ----------------------------------------------------------------------------------
 
 #[test]
-fn with_nothing_to_do_there_is_one_epoll_wait_per_occasion() {
+fn an_otherwise_idle_runtime_makes_one_epoll_wait_per_event() {
     let runtime = runtime();
     let (here, mut there) = pair();
     runtime.block_on(async {
@@ -748,8 +750,8 @@ fn with_nothing_to_do_there_is_one_epoll_wait_per_occasion() {
             assert_eq!(read.await.unwrap(), 1);
         }
         let after = wakeful::metrics();
-        // Parked once per byte; a byte that is already there when its read is tried needs no wait, and
-        // becoming writable again may be reported apart from the byte.
+        // One park per byte. A byte that has arrived before its read is tried needs none, and the
+        // event that the socket is writable again can be reported apart from the byte.
         let waits = after.epoll_waits - before.epoll_waits;
         assert!(waits <= 2 * 20 + 1, "{waits} waits for 20 bytes");
         assert!(after.root_polls - before.root_polls <= 21);
@@ -758,7 +760,7 @@ fn with_nothing_to_do_there_is_one_epoll_wait_per_occasion() {
 }
 
 #[test]
-fn a_turn_without_sources_and_without_waiting_makes_no_system_call() {
+fn a_turn_without_sources_that_need_not_wait_makes_no_system_call() {
     let runtime = runtime();
     runtime.block_on(async {
         let before = wakeful::metrics();
@@ -772,12 +774,12 @@ fn a_turn_without_sources_and_without_waiting_makes_no_system_call() {
 }
 
 #[test]
-fn an_idle_runtime_with_a_far_timer_does_not_wake_up() {
+fn an_idle_runtime_with_a_distant_timer_does_not_wake_up() {
     let runtime = runtime();
     let (give, take) = std::sync::mpsc::channel::<Waker>();
     let other = thread::spawn(move || {
         let waker = take.recv().unwrap();
-        // Long enough for a loop that spins to be caught many times over.
+        // Long enough for many turns of a loop that spins.
         thread::sleep(std::time::Duration::from_millis(30));
         waker.wake();
     });
@@ -796,7 +798,7 @@ fn an_idle_runtime_with_a_far_timer_does_not_wake_up() {
         })
         .await;
         let turns = wakeful::metrics().turns - before;
-        assert!(turns <= 2, "{turns} turns while there was nothing to do");
+        assert!(turns <= 2, "{turns} turns of an idle runtime");
     });
     other.join().unwrap();
 }

@@ -85,10 +85,10 @@ fn dropping_the_set_aborts_its_tasks() {
             });
         }
         settle().await;
-        trace.say("drop");
+        trace.push("drop");
         drop(set);
         settle().await;
-        trace.say("end");
+        trace.push("end");
     });
     trace.expect(&["drop", "one", "two", "end"]);
 }
@@ -101,7 +101,7 @@ fn detached_tasks_keep_running_and_are_not_joined() {
         let words = trace.clone();
         set.spawn(async move {
             sleep(secs(1)).await;
-            words.say("detached");
+            words.push("detached");
             "detached"
         });
         settle().await;
@@ -114,7 +114,7 @@ fn detached_tasks_keep_running_and_are_not_joined() {
             "member"
         });
         assert_eq!(set.join_next().await.unwrap().unwrap(), "member");
-        trace.say("joined");
+        trace.push("joined");
         drop(set);
     });
     trace.expect(&["detached", "joined"]);
@@ -129,7 +129,7 @@ fn detaching_drops_outputs_that_were_not_taken() {
         set.spawn(async { held });
         settle().await;
         set.detach_all();
-        trace.say("detached");
+        trace.push("detached");
         assert!(set.try_join_next().is_none());
     });
     trace.expect(&["output", "detached"]);
@@ -150,7 +150,7 @@ fn shutdown_waits_until_all_tasks_are_dropped() {
         set.spawn(async {});
         settle().await;
         set.shutdown().await;
-        trace.say("shut down");
+        trace.push("shut down");
         assert!(set.is_empty());
     });
     trace.expect(&["one", "two", "shut down"]);
@@ -228,11 +228,11 @@ fn joining_finished_tasks_spends_the_budget() {
                 yield_now().await;
             }
             let other = words.clone();
-            wakeful::spawn(async move { other.say("other task") });
+            wakeful::spawn(async move { other.push("other task") });
             while let Some(joined) = set.join_next().await {
                 joined.unwrap();
             }
-            words.say("all joined");
+            words.push("all joined");
         })
         .await
         .unwrap();
@@ -400,7 +400,7 @@ fn a_set_can_be_dropped_on_another_thread() {
         settle().await;
     });
     thread::spawn(move || drop(set)).join().unwrap();
-    trace.say("set dropped");
+    trace.push("set dropped");
     runtime.block_on(settle());
     trace.expect(&["set dropped", "dropped"]);
 }

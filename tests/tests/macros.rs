@@ -1,4 +1,4 @@
-//! `main!` and `test!`: this file consists of what they expand to.
+//! `main!` and `test!`: this file consists of their expansions.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -14,15 +14,15 @@ wakeful::test! {
         assert_eq!(spawn(async { 42 }).await.unwrap(), 42);
     }
 
-    /// With a documentation, and an error that would fail it.
-    async fn a_test_may_return_a_result() -> Result<(), Box<dyn std::error::Error>> {
+    /// With documentation, and with an error that would fail the test.
+    async fn a_test_can_return_a_result() -> Result<(), Box<dyn std::error::Error>> {
         let number: i32 = "7".parse()?;
         assert_eq!(spawn(async move { number }).await?, 7);
         Ok(())
     }
 
     #[should_panic(expected = "on purpose")]
-    async fn a_test_may_have_attributes() {
+    async fn a_test_can_have_attributes() {
         sleep(secs(0)).await;
         panic!("on purpose");
     }
@@ -31,13 +31,13 @@ wakeful::test! {
 wakeful::test! {
     in Builder::new().start_paused(true);
 
-    async fn a_test_may_choose_its_runtime() {
+    async fn a_test_can_configure_its_runtime() {
         let start = Instant::now();
         sleep(secs(3_600)).await;
         assert_eq!(start.elapsed(), secs(3_600));
     }
 
-    async fn and_so_does_the_next_one_of_the_block() {
+    async fn every_test_of_a_block_has_the_configured_runtime() {
         sleep(secs(3_600)).await;
     }
 }
@@ -52,7 +52,7 @@ mod unit {
     }
 
     #[test]
-    fn a_main_may_return_nothing() {
+    fn a_main_can_return_nothing() {
         main();
     }
 }
@@ -67,7 +67,7 @@ mod result {
     }
 
     #[test]
-    fn a_main_may_return_a_result() {
+    fn a_main_can_return_a_result() {
         assert_eq!(main().unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
     }
 }
@@ -85,7 +85,7 @@ mod code {
     }
 
     #[test]
-    fn a_main_may_return_a_code_and_choose_its_runtime() {
+    fn a_main_can_return_an_exit_code_and_configure_its_runtime() {
         assert_eq!(format!("{:?}", main()), format!("{:?}", ExitCode::from(3)));
     }
 }

@@ -1,7 +1,7 @@
-//! Memory: how many allocations things cost, and that every one of them is given back.
+//! Memory: the number of allocations of each operation, and that all of them are freed.
 //!
-//! A program of its own, because an allocator that counts is one for the whole program. It counts per
-//! thread, so that neither the other tests nor the harness are in the way.
+//! A program of its own, because a program has one global allocator. This one counts per thread, so
+//! other tests and the harness do not disturb the counts.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -23,11 +23,11 @@ use wakeful_tests::trace::{my_waker, pair, paused, poll_with, runtime, secs, set
 struct Counting;
 
 thread_local! {
-    /// Allocations made on this thread, less those that this thread has freed.
+    /// Allocations made on this thread, minus those freed on this thread.
     static LIVE: Cell<i64> = const { Cell::new(0) };
     /// The same in bytes.
     static BYTES: Cell<i64> = const { Cell::new(0) };
-    /// Allocations ever made on this thread, growth of existing ones included.
+    /// Allocations made on this thread so far, including reallocations.
     static MADE: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -37,12 +37,12 @@ fn count(live: i64, bytes: i64, made: u64) {
     MADE.set(MADE.get() + made);
 }
 
-// SAFETY: every call is passed on to the system's allocator unchanged; counting touches thread-locals
-// that need neither initialisation nor a destructor, so it allocates nothing.
+// SAFETY: every call is passed on to the system's allocator unchanged. Counting uses thread-locals
+// that need neither initialization nor a destructor, so it does not allocate.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1, layout.size() as i64, 1);
-        // SAFETY: the caller's promises are the system allocator's.
+        // SAFETY: the caller's guarantees are passed on to the system's allocator.
         unsafe { System.alloc(layout) }
     }
 
@@ -62,17 +62,17 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// How many allocations `f` makes.
+/// Returns the number of allocations during `f`.
 fn allocations<R>(f: impl FnOnce() -> R) -> u64 {
     let before = MADE.get();
     drop(f());
     MADE.get() - before
 }
 
-/// Asserts that after `f` this thread has exactly as many allocations as before.
+/// Asserts that this thread has exactly as many live allocations and bytes after `f` as before.
 #[track_caller]
-fn gives_everything_back(f: impl Fn()) {
-    // The first time, what is made once and kept for the process.
+fn frees_everything(f: impl Fn()) {
+    // The first call makes the allocations that are kept for the life of the process.
     f();
     let (live, bytes) = (LIVE.get(), BYTES.get());
     for _ in 0..3 {
@@ -81,13 +81,13 @@ fn gives_everything_back(f: impl Fn()) {
     assert_eq!((LIVE.get() - live, BYTES.get() - bytes), (0, 0));
 }
 
-// --- nothing is left --------------------------------------------------------------------------------
+// --- all memory is freed ----------------------------------------------------------------------------
 
 #[test]
-fn a_runtime_gives_back_everything_it_has_allocated() {
-    gives_everything_back(|| drop(runtime()));
-    gives_everything_back(|| runtime().block_on(settle()));
-    gives_everything_back(|| {
+fn a_runtime_frees_everything_it_has_allocated() {
+    frees_everything(|| drop(runtime()));
+    frees_everything(|| runtime().block_on(settle()));
+    frees_everything(|| {
         let runtime = paused();
         runtime.block_on(async {
             for number in 0..100_u64 {
@@ -102,15 +102,15 @@ fn a_runtime_gives_back_everything_it_has_allocated() {
 }
 
 #[test]
-fn tasks_that_are_dropped_with_their_runtime_leave_nothing() {
-    gives_everything_back(|| {
+fn tasks_dropped_with_their_runtime_leave_no_allocation() {
+    frees_everything(|| {
         let runtime = runtime();
         let (here, _there) = pair();
         let kept = runtime.block_on(async {
             let fd = AsyncFd::new(here).unwrap();
             spawn(async move { drop(fd.readable().await) });
             spawn(async { sleep(secs(3600)).await });
-            let named = task::Builder::new().name("a name is memory, too");
+            let named = task::Builder::new().name("a name is an allocation");
             drop(named.spawn(pending::<Vec<u8>>()));
             let finished = spawn(ready(vec![1_u8; 1000]));
             let joined = spawn(async { spawn(pending::<()>()).await });
@@ -123,8 +123,8 @@ fn tasks_that_are_dropped_with_their_runtime_leave_nothing() {
 }
 
 #[test]
-fn wakers_kept_in_cycles_keep_nothing_alive() {
-    gives_everything_back(|| {
+fn wakers_stored_in_cycles_keep_nothing_alive() {
+    frees_everything(|| {
         let runtime = runtime();
         let (here, _there) = pair();
         runtime.block_on(async {
@@ -149,8 +149,8 @@ fn wakers_kept_in_cycles_keep_nothing_alive() {
 }
 
 #[test]
-fn wakers_that_outlive_their_runtime_keep_nothing_of_it() {
-    gives_everything_back(|| {
+fn wakers_that_outlive_their_runtime_keep_none_of_its_memory() {
+    frees_everything(|| {
         let runtime = runtime();
         let waker = runtime.block_on(async { spawn(my_waker()).await.unwrap() });
         let before = LIVE.get();
@@ -161,9 +161,9 @@ fn wakers_that_outlive_their_runtime_keep_nothing_of_it() {
 }
 
 #[test]
-fn panics_and_aborts_leave_nothing() {
+fn panics_and_aborts_leave_no_allocation() {
     std::panic::set_hook(Box::new(|_| ()));
-    gives_everything_back(|| {
+    frees_everything(|| {
         runtime().block_on(async {
             let panics = spawn(async { panic!("a payload on the heap: {}", 1) });
             assert!(panics.await.is_err());
@@ -178,9 +178,9 @@ fn panics_and_aborts_leave_nothing() {
 }
 
 #[test]
-fn a_task_s_memory_is_free_the_moment_it_ends_whoever_holds_wakers_and_handles() {
+fn a_tasks_memory_is_freed_at_its_end_despite_wakers_and_handles() {
     runtime().block_on(async {
-        // Once for the table of tasks to have its size.
+        // Lets the table of tasks grow to its size.
         for _ in 0..3 {
             spawn(settle()).await.unwrap();
         }
@@ -196,7 +196,7 @@ fn a_task_s_memory_is_free_the_moment_it_ends_whoever_holds_wakers_and_handles()
         yield_now().await;
         assert!(BYTES.get() - bytes > 1_000_000);
         settle().await;
-        // The output and the cell it waits in.
+        // The output and the cell that stores it.
         assert!(BYTES.get() - bytes < 1_000, "{}", BYTES.get() - bytes);
         let waker = task.await.unwrap();
         assert_eq!(BYTES.get() - bytes, 0);
@@ -205,7 +205,7 @@ fn a_task_s_memory_is_free_the_moment_it_ends_whoever_holds_wakers_and_handles()
 }
 
 #[test]
-fn memory_of_a_hundred_thousand_timers_half_of_them_cancelled_is_used_again() {
+fn the_memory_of_a_hundred_thousand_timers_is_reused() {
     const TIMERS: u64 = 100_000;
     let runtime = paused();
     runtime.block_on(async {
@@ -242,11 +242,11 @@ fn memory_of_a_hundred_thousand_timers_half_of_them_cancelled_is_used_again() {
 }
 
 #[test]
-fn a_loop_that_runs_for_long_does_not_grow() {
+fn a_runtime_that_spawns_repeatedly_does_not_grow() {
     for builder in [Builder::new(), Builder::new().rng_seed(7)] {
         let runtime = builder.build().unwrap();
         runtime.block_on(async {
-            // Somebody is always in the queue, and others come and go.
+            // One task is always in the queue, while others are spawned and end.
             let always = spawn(async {
                 loop {
                     yield_now().await;
@@ -255,7 +255,7 @@ fn a_loop_that_runs_for_long_does_not_grow() {
             let round = async || {
                 for _ in 0..2_000 {
                     spawn(yield_now()).await.unwrap();
-                    let named = task::Builder::new().name("a name of its own");
+                    let named = task::Builder::new().name("a name");
                     named.spawn(yield_now()).unwrap().await.unwrap();
                 }
             };
@@ -268,10 +268,10 @@ fn a_loop_that_runs_for_long_does_not_grow() {
     }
 }
 
-// --- what things cost -------------------------------------------------------------------------------
+// --- the cost of operations -------------------------------------------------------------------------
 
 #[test]
-fn a_spawn_is_exactly_one_allocation() {
+fn a_spawn_makes_exactly_one_allocation() {
     const TASKS: u64 = 1_000;
     runtime().block_on(async {
         let round = || {
@@ -279,7 +279,7 @@ fn a_spawn_is_exactly_one_allocation() {
             let made = allocations(|| handles.extend((0..TASKS).map(|n| spawn(ready(n)))));
             (made, handles)
         };
-        // The first rounds grow the table of tasks to its size.
+        // The first rounds let the table of tasks grow to its size.
         for _ in 0..2 {
             let (made, handles) = round();
             assert!((TASKS..TASKS + 100).contains(&made), "{made}");
@@ -289,7 +289,7 @@ fn a_spawn_is_exactly_one_allocation() {
         }
         let (made, handles) = round();
         assert_eq!(made, TASKS);
-        // Polling and joining them costs nothing.
+        // Polls and joins do not allocate.
         let before = MADE.get();
         for handle in handles {
             handle.await.unwrap();
@@ -316,7 +316,7 @@ fn wakers_yields_and_turns_allocate_nothing() {
 }
 
 #[test]
-fn timers_and_timeouts_allocate_nothing_once_there_is_room() {
+fn timers_and_timeouts_allocate_nothing_in_a_table_with_room() {
     paused().block_on(async {
         let round = async || {
             for _ in 0..100 {
@@ -336,7 +336,7 @@ fn timers_and_timeouts_allocate_nothing_once_there_is_room() {
 }
 
 #[test]
-fn waiting_for_a_descriptor_allocates_nothing_once_there_is_room() {
+fn waits_for_a_descriptor_allocate_nothing_after_the_first_round() {
     let (here, mut there) = pair();
     runtime().block_on(async {
         let fd = AsyncFd::new(here).unwrap();
@@ -352,20 +352,20 @@ fn waiting_for_a_descriptor_allocates_nothing_once_there_is_room() {
                 guard.short_transfer();
                 assert!(
                     MADE.get() - before <= 1,
-                    "more than the first growth of a vector"
+                    "more than one reallocation of a vector"
                 );
             }
         };
         round(&mut there).await;
         let before = MADE.get();
         round(&mut there).await;
-        // One per round is this test's own box.
+        // The only allocation of each round is the test's box.
         assert_eq!(MADE.get() - before, 100);
     });
 }
 
 #[test]
-fn an_idle_task_costs_little_more_than_its_future() {
+fn an_idle_task_needs_at_most_400_bytes_beyond_its_future() {
     const TASKS: i64 = 10_000;
     runtime().block_on(async {
         let bytes = BYTES.get();
@@ -376,7 +376,8 @@ fn an_idle_task_costs_little_more_than_its_future() {
             yield_now().await;
         }
         let each = (BYTES.get() - bytes) / TASKS;
-        // A slot, whose slab may have grown to twice its size, a place in the run queue, and the cell.
+        // A slot, in a table that can be twice as large as needed, an entry in the run queue, and
+        // the cell.
         assert!(
             each <= 400,
             "{each} bytes for a task whose future has no size"

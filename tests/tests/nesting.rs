@@ -1,5 +1,5 @@
-//! Runtimes inside runtimes, beside one another, in thread-locals and nowhere: what works, and what
-//! the panic says where it cannot work.
+//! Runtimes inside runtimes, beside one another and in thread-locals, and calls without a runtime:
+//! what works, and which panic explains what does not.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(
@@ -31,7 +31,8 @@ use wakeful_tests::trace::{
 
 // --- block_on in block_on ---------------------------------------------------------------------------
 
-/// What a nested `block_on` has to say about the outer one, which began in the given line.
+/// Returns the part of a nested `block_on`'s message that names the outer one, which began in the
+/// given line.
 fn nested(outer: u32) -> String {
     let file = file!();
     format!("the one at {file}:{outer}:")
@@ -50,7 +51,7 @@ fn block_on_inside_block_on_panics_and_names_the_outer_one() {
             assert!(text.contains(&nested(outer)), "{text}");
             assert!(text.contains("await the inner future instead"), "{text}");
         }
-        // The outer one works on.
+        // The outer `block_on` continues.
         assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
         yield_now().await;
     });
@@ -71,8 +72,10 @@ fn a_nested_block_on_is_located_where_the_user_wrote_it() {
     });
     let Some(output) = output else { return };
     let stderr = stderr(&output);
-    let (_, line) = stderr.split_once("the next line is ").expect("it said so");
-    let (line, _) = line.split_once(':').expect("and nothing else");
+    let (_, line) = stderr
+        .split_once("the next line is ")
+        .expect("a line number on stderr");
+    let (line, _) = line.split_once(':').expect("the end of the line number");
     let location = format!("panicked at {}:{line}:", file!());
     assert!(
         stderr.contains(&location),
@@ -93,13 +96,13 @@ fn block_on_inside_a_task_is_a_panicked_task() {
 }
 
 #[test]
-fn block_on_inside_a_drop_of_a_task_is_caught_and_the_runtime_works_on() {
+fn block_on_in_the_drop_of_a_task_panics_and_the_runtime_continues() {
     let text = Rc::new(RefCell::new(String::new()));
     runtime().block_on(async {
         let task = spawn({
             let text = Rc::clone(&text);
             async move {
-                let _blocks = on_drop(move || {
+                let _blocks_on = on_drop(move || {
                     *text.borrow_mut() = panic_of(|| wakeful::block_on(async {}));
                 });
                 pending::<()>().await;
@@ -130,7 +133,7 @@ fn block_on_works_again_after_one_that_panicked() {
 }
 
 #[test]
-fn another_thread_may_block_while_this_one_does() {
+fn block_on_can_run_on_another_thread_at_the_same_time() {
     runtime().block_on(async {
         let inner = spawn_blocking(|| wakeful::block_on(async { spawn(async { 7 }).await }));
         assert_eq!(inner.await.unwrap().unwrap(), 7);
@@ -140,20 +143,20 @@ fn another_thread_may_block_while_this_one_does() {
 // --- several runtimes on one thread -----------------------------------------------------------------
 
 #[test]
-fn two_runtimes_on_one_thread_take_turns_and_keep_their_tasks_apart() {
+fn two_runtimes_on_one_thread_run_in_turn_and_only_their_own_tasks() {
     let trace = Trace::new();
     let (first, second) = (runtime(), runtime());
-    let tells = |name: &'static str| {
+    let steps = |name: &'static str| {
         let trace = trace.clone();
         async move {
             for step in 1..=2 {
-                trace.say(format!("{name} {step}"));
+                trace.push(format!("{name} {step}"));
                 pending_once().await;
             }
         }
     };
-    first.spawn(tells("first"));
-    second.spawn(tells("second"));
+    first.spawn(steps("first"));
+    second.spawn(steps("second"));
     for _ in 0..2 {
         first.block_on(settle());
         second.block_on(settle());
@@ -164,11 +167,11 @@ fn two_runtimes_on_one_thread_take_turns_and_keep_their_tasks_apart() {
     assert_eq!(second.metrics().num_alive_tasks, 1);
 }
 
-/// Pending until the next `block_on`: woken at the beginning of no turn of this one.
+/// Waits until the next `block_on`, which begins after five polls of the root.
 async fn pending_once() {
     let started = wakeful::metrics().root_polls;
     loop {
-        // Five polls of the root are one `settle`.
+        // One `settle` is five polls of the root.
         if wakeful::metrics().root_polls >= started + 5 {
             return;
         }
@@ -177,16 +180,16 @@ async fn pending_once() {
 }
 
 #[test]
-fn a_task_may_spawn_on_another_runtime_and_await_what_it_did_there() {
+fn a_task_can_spawn_on_another_runtime_whose_block_on_joins_it_later() {
     let trace = Trace::new();
     let (outer, inner) = (runtime(), Rc::new(runtime()));
     let remote = inner.handle().clone();
     let task = outer.block_on(async {
         let task = inner.spawn({
             let trace = trace.clone();
-            async move { trace.say("runs there") }
+            async move { trace.push("inner task") }
         });
-        // Awaiting it here cannot work: its runtime does not run.
+        // It cannot be awaited here, because its runtime does not run.
         let waker = my_waker().await;
         let mut task = Some(task);
         let text = panic_of(|| {
@@ -194,20 +197,20 @@ fn a_task_may_spawn_on_another_runtime_and_await_what_it_did_there() {
             Pin::new(task.as_mut().unwrap()).poll(&mut cx)
         });
         assert!(text.contains("not running on this thread"), "{text}");
-        let from_there = remote.spawn(|| async { "from there" });
-        trace.say("the outer one ends");
-        (task.unwrap(), from_there)
+        let remote_task = remote.spawn(|| async { "remote output" });
+        trace.push("outer ends");
+        (task.unwrap(), remote_task)
     });
-    let (task, from_there) = task;
+    let (task, remote_task) = task;
     inner.block_on(async move {
         task.await.unwrap();
-        assert_eq!(from_there.await.unwrap(), "from there");
+        assert_eq!(remote_task.await.unwrap(), "remote output");
     });
-    trace.expect(&["the outer one ends", "runs there"]);
+    trace.expect(&["outer ends", "inner task"]);
 }
 
 #[test]
-fn a_runtime_may_be_built_and_dropped_in_a_task_of_another() {
+fn a_runtime_can_be_built_and_dropped_in_a_task_of_another() {
     let trace = Trace::new();
     let outer = runtime();
     outer.block_on(async {
@@ -215,25 +218,25 @@ fn a_runtime_may_be_built_and_dropped_in_a_task_of_another() {
             let trace = trace.clone();
             async move {
                 let inner = runtime();
-                let dropped = trace.on_drop("the inner task");
+                let dropped = trace.on_drop("inner task");
                 inner.spawn(async move {
                     let _held = dropped;
                     pending::<()>().await;
                 });
                 yield_now().await;
                 drop(inner);
-                // This thread's runtime is the outer one again.
+                // The current runtime is the outer one again.
                 spawn(async { 1 }).await.unwrap()
             }
         });
         assert_eq!(task.await.unwrap(), 1);
     });
-    trace.expect(&["the inner task"]);
+    trace.expect(&["inner task"]);
     assert_eq!(outer.metrics().spawned_tasks_count, 2);
 }
 
 #[test]
-fn waking_a_task_of_a_runtime_from_inside_another_one_arrives() {
+fn a_wake_of_a_task_from_inside_another_runtime_is_delivered() {
     let (first, second) = (runtime(), runtime());
     let polls = Rc::new(Cell::new(0));
     let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
@@ -254,7 +257,7 @@ fn waking_a_task_of_a_runtime_from_inside_another_one_arrives() {
 
 // --- guards -----------------------------------------------------------------------------------------
 
-/// The runtime on which a spawn lands now, told by its counters.
+/// Spawns a task, and returns the index of the runtime whose counter of spawned tasks went up.
 fn lands_on(runtimes: &[&Runtime]) -> Option<usize> {
     let before: Vec<u64> = runtimes
         .iter()
@@ -270,7 +273,7 @@ fn lands_on(runtimes: &[&Runtime]) -> Option<usize> {
 }
 
 #[test]
-fn guards_nest_and_give_back_what_was_there_before() {
+fn nested_guards_restore_the_previous_runtime() {
     let (first, second) = (runtime(), runtime());
     let both = [&first, &second];
     assert_eq!(lands_on(&both), None);
@@ -287,7 +290,7 @@ fn guards_nest_and_give_back_what_was_there_before() {
             assert_eq!(lands_on(&both), Some(1));
         }
         assert_eq!(lands_on(&both), Some(0));
-        // `block_on` of another one, too.
+        // So does a `block_on` of another runtime.
         second.block_on(async { assert_eq!(lands_on(&both), Some(1)) });
         assert_eq!(lands_on(&both), Some(0));
     }
@@ -295,7 +298,7 @@ fn guards_nest_and_give_back_what_was_there_before() {
 }
 
 #[test]
-fn guards_dropped_out_of_order_panic_and_leave_the_thread_as_it_should_be() {
+fn guards_dropped_out_of_order_panic_and_the_right_runtime_stays_current() {
     let (first, second, third) = (runtime(), runtime(), runtime());
     let all = [&first, &second, &third];
     let one = first.enter();
@@ -304,12 +307,16 @@ fn guards_dropped_out_of_order_panic_and_leave_the_thread_as_it_should_be() {
     let text = panic_of(|| drop(one));
     assert!(text.contains("dropped out of order"), "{text}");
     assert!(text.contains("drop the last one first"), "{text}");
-    assert_eq!(lands_on(&all), Some(2), "the last one entered still counts");
+    assert_eq!(
+        lands_on(&all),
+        Some(2),
+        "the last one entered stays current"
+    );
     drop(three);
     assert_eq!(lands_on(&all), Some(1));
     drop(two);
-    assert_eq!(lands_on(&all), None, "nothing is left behind");
-    // And everything works as before.
+    assert_eq!(lands_on(&all), None, "no runtime is current");
+    // Guards and `block_on` work as before.
     let again = first.enter();
     assert_eq!(lands_on(&all), Some(0));
     drop(again);
@@ -319,7 +326,7 @@ fn guards_dropped_out_of_order_panic_and_leave_the_thread_as_it_should_be() {
 }
 
 #[test]
-fn guards_dropped_out_of_order_while_unwinding_leave_the_thread_as_it_should_be() {
+fn guards_dropped_out_of_order_during_unwinding_leave_no_runtime_current() {
     let (first, second) = (runtime(), runtime());
     let text = panic_of(|| {
         // An array drops its first element first.
@@ -332,7 +339,7 @@ fn guards_dropped_out_of_order_while_unwinding_leave_the_thread_as_it_should_be(
 }
 
 #[test]
-fn a_guard_that_outlives_the_block_on_it_was_made_in_is_an_error() {
+fn a_guard_that_outlives_the_block_on_that_created_it_panics() {
     let (first, second) = (runtime(), runtime());
     let kept = RefCell::new(None);
     let text = panic_of(|| {
@@ -348,7 +355,7 @@ fn a_guard_that_outlives_the_block_on_it_was_made_in_is_an_error() {
 }
 
 #[test]
-fn a_guard_held_across_an_await_loses_no_wake_of_the_runtime_that_runs() {
+fn a_guard_held_across_an_await_loses_no_wake_of_the_running_runtime() {
     let (runs, entered) = (paused(), runtime());
     runs.block_on(async {
         let _guard = entered.enter();
@@ -356,12 +363,12 @@ fn a_guard_held_across_an_await_loses_no_wake_of_the_runtime_that_runs() {
             yield_now().await;
         }
         let both = [&runs, &entered];
-        assert_eq!(lands_on(&both), Some(1), "the guard says where spawns go");
+        assert_eq!(lands_on(&both), Some(1), "spawns go to the entered runtime");
     });
 }
 
 #[test]
-fn things_can_be_made_under_a_guard_and_used_in_block_on() {
+fn objects_created_under_a_guard_work_in_block_on() {
     let runtime = paused();
     let (here, mut there) = pair();
     let (task, fd, hour) = {
@@ -380,14 +387,14 @@ fn things_can_be_made_under_a_guard_and_used_in_block_on() {
 // --- block_on again ---------------------------------------------------------------------------------
 
 #[test]
-fn tasks_rest_between_two_block_ons_and_then_go_on() {
+fn tasks_are_not_polled_between_two_block_ons_and_then_continue() {
     let trace = Trace::new();
     let runtime = runtime();
     let task = runtime.spawn({
         let trace = trace.clone();
         async move {
             for step in 0..200 {
-                trace.say(step.to_string());
+                trace.push(step.to_string());
                 yield_now().await;
             }
             "output"
@@ -397,7 +404,7 @@ fn tasks_rest_between_two_block_ons_and_then_go_on() {
     let mut steps = trace.take();
     assert!(
         steps.is_empty(),
-        "a root that is ready at once leaves no time for others"
+        "a root that is ready at once leaves no poll for tasks"
     );
     runtime.block_on(settle());
     steps.extend(trace.take());
@@ -405,11 +412,11 @@ fn tasks_rest_between_two_block_ons_and_then_go_on() {
     assert_eq!(runtime.block_on(task).unwrap(), "output");
     steps.extend(trace.take());
     let all: Vec<String> = (0..200).map(|step| step.to_string()).collect();
-    assert_eq!(steps, all, "no step is lost or done twice");
+    assert_eq!(steps, all, "no step is lost or repeated");
 }
 
 #[test]
-fn timers_and_sockets_that_became_due_between_two_block_ons_are_served_in_the_next() {
+fn timers_and_events_that_become_due_between_two_block_ons_are_handled_in_the_next() {
     let trace = Trace::new();
     let runtime = paused();
     let (here, mut there) = pair();
@@ -419,14 +426,14 @@ fn timers_and_sockets_that_became_due_between_two_block_ons_are_served_in_the_ne
             let trace = trace.clone();
             spawn(async move {
                 sleep(secs(seconds)).await;
-                trace.say(format!("{seconds} s"));
+                trace.push(format!("{seconds} s"));
             });
         }
         spawn({
             let trace = trace.clone();
             async move {
                 drop(fd.readable().await.unwrap());
-                trace.say("socket");
+                trace.push("socket");
             }
         });
         settle().await;
@@ -442,7 +449,7 @@ fn timers_and_sockets_that_became_due_between_two_block_ons_are_served_in_the_ne
 }
 
 #[test]
-fn a_waker_of_an_earlier_root_future_wakes_nobody() {
+fn a_waker_of_an_earlier_root_future_wakes_no_task() {
     let runtime = runtime();
     let stale = runtime.block_on(my_waker());
     let mut polls = 0;
@@ -454,12 +461,12 @@ fn a_waker_of_an_earlier_root_future_wakes_nobody() {
         let polled = Pin::new(done.as_mut().unwrap()).poll(cx);
         polled.map(Result::unwrap)
     }));
-    assert_eq!(polls, 2, "one to wait and one to be ready");
+    assert_eq!(polls, 2, "one pending and one ready");
     assert_eq!(runtime.metrics().wakes_stale, 2);
 }
 
 #[test]
-fn a_hundred_block_ons_on_one_runtime() {
+fn a_hundred_block_ons_on_one_runtime_run_all_tasks() {
     let runtime = runtime();
     let total = Rc::new(Cell::new(0));
     for number in 0..100 {
@@ -485,7 +492,7 @@ fn a_hundred_block_ons_on_one_runtime() {
 
 // --- no runtime, or not this one --------------------------------------------------------------------
 
-/// What a call outside of a runtime has to say.
+/// Asserts the panic of a call outside of a runtime.
 #[track_caller]
 fn no_runtime<R>(operation: &str, call: impl FnOnce() -> R) {
     let text = panic_of(call);
@@ -494,11 +501,11 @@ fn no_runtime<R>(operation: &str, call: impl FnOnce() -> R) {
     assert!(text.starts_with(&expected), "{operation}: {text}");
     assert!(
         text.contains("`block_on` or `spawn`"),
-        "it says what to do: {text}"
+        "it suggests what to do: {text}"
     );
 }
 
-/// Every function that needs a runtime, called without one.
+/// Calls every function that needs a runtime.
 fn call_everything_without_a_runtime() {
     let poll_now = |mut sleep: Sleep| poll_with(&mut sleep, Waker::noop());
     no_runtime("spawn", || spawn(async {}));
@@ -522,31 +529,31 @@ fn call_everything_without_a_runtime() {
     assert_eq!(error.to_string(), "no Wakeful runtime on this thread");
     assert!(task::try_id().is_none());
     assert!(Instant::now().elapsed() < secs(60));
-    // Nothing to do with a runtime until it is polled.
+    // These need no runtime until they are polled.
     drop(interval_at(Instant::now(), secs(1)));
     drop(yield_now());
 }
 
-/// A sleep that was made inside a runtime, which needs none to exist.
+/// Returns a sleep whose runtime has ended.
 fn interval_sleep() -> Sleep {
     runtime().block_on(async { sleep(secs(1)) })
 }
 
 #[test]
-fn outside_of_a_runtime_everything_that_needs_one_says_so() {
+fn without_a_runtime_every_call_that_needs_one_panics_with_a_reason() {
     call_everything_without_a_runtime();
 }
 
 #[test]
-fn on_a_foreign_thread_everything_that_needs_a_runtime_says_so() {
+fn on_a_thread_without_a_runtime_every_call_that_needs_one_panics_with_a_reason() {
     runtime().block_on(async {
-        let elsewhere = thread::spawn(call_everything_without_a_runtime);
-        elsewhere.join().unwrap();
+        let other_thread = thread::spawn(call_everything_without_a_runtime);
+        other_thread.join().unwrap();
     });
 }
 
 #[test]
-fn what_was_spawned_is_dropped_when_there_is_no_runtime_to_spawn_it_on() {
+fn spawn_without_a_runtime_drops_the_future() {
     let trace = Trace::new();
     let dropped = trace.on_drop("dropped");
     let text = panic_of(|| {
@@ -558,7 +565,7 @@ fn what_was_spawned_is_dropped_when_there_is_no_runtime_to_spawn_it_on() {
     trace.expect(&["dropped"]);
 }
 
-/// What using a handle beside its runtime has to say.
+/// Asserts the panic of a call on an object whose runtime does not run on this thread.
 #[track_caller]
 fn not_here<R>(operation: &str, call: impl FnOnce() -> R) {
     let text = panic_of(call);
@@ -570,12 +577,12 @@ fn not_here<R>(operation: &str, call: impl FnOnce() -> R) {
     assert!(text.contains(cause), "{operation}: {text}");
     assert!(
         text.contains("`Handle::spawn`"),
-        "it says what to do: {text}"
+        "it suggests what to do: {text}"
     );
 }
 
-/// Uses things of a runtime that lives elsewhere.
-fn use_beside_its_runtime(
+/// Uses objects of a runtime that does not run on this thread.
+fn use_outside_its_runtime(
     mut task: JoinHandle<()>,
     fd: AsyncFd<UnixStream>,
     mut armed: Sleep,
@@ -615,7 +622,7 @@ fn use_beside_its_runtime(
     });
     let polled = panic_of(|| poll_with(&mut armed, Waker::noop()));
     assert!(!polled.is_empty());
-    // These are allowed everywhere.
+    // These calls are allowed everywhere.
     abort.abort();
     task.abort();
     drop(readable);
@@ -623,7 +630,7 @@ fn use_beside_its_runtime(
 }
 
 #[test]
-fn things_used_beside_their_runtime_say_where_they_belong() {
+fn objects_used_outside_their_runtime_panic_with_a_reason() {
     let runtime = runtime();
     let make = || {
         let _entered = runtime.enter();
@@ -633,31 +640,31 @@ fn things_used_beside_their_runtime_say_where_they_belong() {
         let fd = AsyncFd::new(pair().0).unwrap();
         (runtime.spawn(async {}), fd, armed, listener)
     };
-    // Outside of every runtime, on its thread and on another one.
+    // Without a current runtime, on the runtime's thread and on another.
     let (task, fd, armed, listener) = make();
-    use_beside_its_runtime(task, fd, armed, listener);
+    use_outside_its_runtime(task, fd, armed, listener);
     let (task, fd, armed, listener) = make();
-    let elsewhere = thread::spawn(move || use_beside_its_runtime(task, fd, armed, listener));
-    elsewhere.join().unwrap();
-    // Inside another one.
+    let other_thread = thread::spawn(move || use_outside_its_runtime(task, fd, armed, listener));
+    other_thread.join().unwrap();
+    // Inside another runtime.
     let (task, fd, armed, listener) = make();
-    wakeful::block_on(async { use_beside_its_runtime(task, fd, armed, listener) });
+    wakeful::block_on(async { use_outside_its_runtime(task, fd, armed, listener) });
     runtime.block_on(settle());
     let metrics = runtime.metrics();
     assert_eq!((metrics.num_alive_tasks, metrics.timers_armed), (0, 0));
-    // The signal's own source is all that is left.
+    // Only the source of the signals is left.
     assert_eq!(metrics.sources, 1);
 }
 
 // --- thread-locals ----------------------------------------------------------------------------------
 
-/// Runs `f` on a thread that ends with it, thread-locals and all; a panic in one of their drops would
-/// abort the process.
+/// Runs `f` on a new thread and joins it, so that its thread-locals are dropped. A panic in one of
+/// their drops would abort the process.
 fn on_a_thread_that_ends(f: impl FnOnce() + Send + 'static) {
     thread::spawn(f).join().unwrap();
 }
 
-/// Runs when its thread ends.
+/// Runs a closure when its thread ends.
 type AtExit = OnDrop<Box<dyn FnOnce()>>;
 
 thread_local! {
@@ -665,7 +672,7 @@ thread_local! {
     static AT_EXIT: RefCell<Option<AtExit>> = const { RefCell::new(None) };
 }
 
-/// Leaves a runtime in a thread-local, with a task whose drop uses everything of it.
+/// Stores a runtime in a thread-local. The drop of one of its tasks uses every part of the runtime.
 fn leave_a_runtime_to_the_thread(trace: &Trace) {
     let runtime = runtime();
     let (here, mut there) = pair();
@@ -675,11 +682,11 @@ fn leave_a_runtime_to_the_thread(trace: &Trace) {
         let mut hour = sleep(secs(3600));
         assert!(poll_with(&mut hour, Waker::noop()).is_pending());
         let task = spawn(pending::<()>());
-        let dropped = trace.on_drop("the task");
+        let dropped = trace.on_drop("task");
         spawn(async move {
             let _held = dropped;
             let _uses = on_drop(move || {
-                // Refused or done, but never an abort.
+                // Each call can fail or succeed, but never aborts the process.
                 drop(catch_unwind(|| drop(spawn(async {}))));
                 drop(catch_unwind(|| drop(sleep(secs(1)))));
                 waker.wake();
@@ -698,30 +705,31 @@ fn leave_a_runtime_to_the_thread(trace: &Trace) {
 fn a_runtime_in_a_thread_local_is_dropped_with_its_tasks_at_the_end_of_the_thread() {
     let test = "a_runtime_in_a_thread_local_is_dropped_with_its_tasks_at_the_end_of_the_thread";
     alone(test, || {
-        // The order in which thread-locals are dropped hangs on that of their first use, so both.
-        for ours_first in [true, false] {
+        // The order in which thread-locals are dropped depends on the order of their first use. Both
+        // orders are tested.
+        for test_first in [true, false] {
             let trace = Trace::new();
-            let heard = trace.clone();
+            let result = trace.clone();
             on_a_thread_that_ends(move || {
-                if ours_first {
+                if test_first {
                     RUNTIME.set(None);
                 }
                 leave_a_runtime_to_the_thread(&trace);
             });
-            heard.expect(&["the task"]);
+            result.expect(&["task"]);
         }
     });
 }
 
 #[test]
-fn what_outlives_its_runtime_in_a_thread_local_may_be_dropped_and_used_there() {
-    let test = "what_outlives_its_runtime_in_a_thread_local_may_be_dropped_and_used_there";
+fn objects_that_outlive_their_runtime_in_a_thread_local_can_be_used_and_dropped() {
+    let test = "objects_that_outlive_their_runtime_in_a_thread_local_can_be_used_and_dropped";
     alone(test, || {
         let trace = Trace::new();
-        let heard = trace.clone();
+        let result = trace.clone();
         on_a_thread_that_ends(move || {
             let at_exit = |f: Box<dyn FnOnce()>| AT_EXIT.set(Some(on_drop(f)));
-            // First used before anything of the library's, so it is dropped after that.
+            // Used before the library's thread-locals, so it is dropped after them.
             at_exit(Box::new(|| ()));
             let runtime = runtime();
             let (task, hour, fd, waker) = runtime.block_on(async {
@@ -741,39 +749,42 @@ fn what_outlives_its_runtime_in_a_thread_local_may_be_dropped_and_used_there() {
                 assert!(handle.spawn(|| async {}).wait().unwrap_err().is_cancelled());
                 drop((task, hour, fd, waker));
                 assert!(Instant::now().elapsed() < secs(60));
-                trace.say("used and dropped");
+                trace.push("used and dropped");
             }));
         });
-        heard.expect(&["used and dropped"]);
+        result.expect(&["used and dropped"]);
     });
 }
 
 #[test]
-fn a_whole_runtime_may_be_run_in_the_drop_of_a_thread_local() {
-    let test = "a_whole_runtime_may_be_run_in_the_drop_of_a_thread_local";
+fn a_runtime_can_be_built_and_run_in_the_drop_of_a_thread_local() {
+    let test = "a_runtime_can_be_built_and_run_in_the_drop_of_a_thread_local";
     alone(test, || {
-        for ours_first in [true, false] {
+        for test_first in [true, false] {
             let trace = Trace::new();
-            let heard = trace.clone();
+            let result = trace.clone();
             on_a_thread_that_ends(move || {
-                if !ours_first {
+                if !test_first {
                     wakeful::block_on(async {});
                 }
                 AT_EXIT.set(Some(on_drop(Box::new(move || {
-                    // With the library's thread-locals the way to find a runtime may be gone: then
-                    // building one works, and what has to find it says so.
+                    // The library's thread-locals can be gone already. Then building a runtime
+                    // works, and calls that need the current one panic with a reason.
                     let ran =
                         catch_unwind(|| wakeful::block_on(async { spawn(async { 1 }).await }));
-                    trace.say(match ran {
+                    trace.push(match ran {
                         Ok(output) => format!("ran: {}", output.unwrap()),
                         Err(payload) => text_of(payload.as_ref())[..23].to_owned(),
                     });
                 }))));
                 wakeful::block_on(async {});
             });
-            let heard = heard.take();
-            let fine = ["ran: 1", "spawn: no Wakeful runti"];
-            assert!(heard.len() == 1 && fine.contains(&&*heard[0]), "{heard:?}");
+            let result = result.take();
+            let allowed = ["ran: 1", "spawn: no Wakeful runti"];
+            assert!(
+                result.len() == 1 && allowed.contains(&&*result[0]),
+                "{result:?}"
+            );
         }
     });
 }
@@ -785,7 +796,7 @@ fn a_child_process_inherits_no_descriptor_of_the_runtime() {
     let test = "a_child_process_inherits_no_descriptor_of_the_runtime";
     alone(test, || {
         runtime().block_on(async {
-            // Everything that opens one: epoll and eventfd, the signals' eventfd, threads.
+            // Everything that opens a descriptor: epoll and eventfd, the signals' eventfd, threads.
             let _signal = signal(SignalKind::user_defined1()).unwrap();
             spawn_blocking(|| ()).await.unwrap();
             let list = spawn_blocking(|| {

@@ -1,8 +1,10 @@
-//! Random programs of tasks against a model: who is scheduled, who has ended, and whom its end wakes.
+//! Random programs of tasks, checked against a model: which tasks are scheduled, which have ended,
+//! and which waker the end of each task wakes.
 //!
-//! Tasks do random things to each other: in their polls, in the drops of their futures, and in the
-//! drops of their outputs. The model says of each poll whether it was due, and at the end that none is
-//! outstanding, so a wake that is lost or doubled shows, and so does one that hits the next tenant.
+//! Tasks act on each other at random: in their polls, in the drops of their futures, and in the
+//! drops of their outputs. The model checks that each poll was due, and at the end that none is
+//! outstanding. So it detects a wake that is lost, doubled, or delivered to the next occupant of a
+//! slot.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -19,10 +21,10 @@ use wakeful::task::{JoinHandle, TaskState, yield_now};
 use wakeful::{spawn, task};
 use wakeful_tests::trace::{Wakes, alone, my_waker, poll_with, settle};
 
-/// How many tasks a program spawns at most.
+/// Maximum number of tasks of a program.
 const TASKS: usize = 60;
 
-/// What the model knows of a task.
+/// State of a task in the model.
 #[derive(Default)]
 struct Model {
     id: Option<task::Id>,
@@ -32,7 +34,7 @@ struct Model {
     /// A poll is due.
     scheduled: bool,
     aborted: bool,
-    /// It has returned or panicked, or its future is gone.
+    /// It has returned or panicked, or its future was dropped.
     ended: bool,
     polls: u64,
     outputs: u32,
@@ -41,7 +43,7 @@ struct Model {
 }
 
 enum Handle {
-    /// The output needs to be dropped.
+    /// With an output that has a destructor.
     Counted(JoinHandle<Output>),
     Plain(JoinHandle<()>),
 }
@@ -49,23 +51,24 @@ enum Handle {
 #[derive(Clone, Copy)]
 enum Joiner {
     Task(usize),
-    /// One that is not ours, and is to be woken once more.
-    Stranger(usize),
+    /// External waker with this index, whose expected count goes up with the wake.
+    External(usize),
 }
 
 struct World {
     rng: RefCell<Rng>,
     tasks: RefCell<Vec<Model>>,
-    strangers: [(Wakes, Cell<usize>); 3],
-    /// Who is being polled, or cancelled.
+    external: [(Wakes, Cell<usize>); 3],
+    /// Task that is being polled or canceled.
     running: Cell<Option<usize>>,
-    /// Nobody does anything any more but end.
+    /// Whether tasks do nothing further but end.
     quiet: Cell<bool>,
     depth: Cell<u32>,
     wrong: RefCell<Vec<String>>,
 }
 
-/// Who acts: its waker, when it is polled, and its number, when it is a task.
+/// Context of an action: the waker, if a poll is in progress, and the task's number, if a task
+/// acts.
 struct Actor<'a> {
     waker: Option<&'a Waker>,
     task: Option<usize>,
@@ -83,7 +86,7 @@ struct Output {
 }
 
 impl World {
-    fn draw(&self, below: usize) -> usize {
+    fn random(&self, below: usize) -> usize {
         self.rng.borrow_mut().usize(..below)
     }
 
@@ -102,7 +105,7 @@ impl World {
             return;
         }
         self.depth.set(self.depth.get() + 1);
-        for _ in 0..self.draw(at_most + 1) {
+        for _ in 0..self.random(at_most + 1) {
             self.act_once(actor);
         }
         self.depth.set(self.depth.get() - 1);
@@ -110,14 +113,14 @@ impl World {
 
     fn act_once(self: &Rc<Self>, actor: &Actor<'_>) {
         let len = self.tasks.borrow().len();
-        let kind = self.draw(16);
+        let kind = self.random(16);
         if len == 0 || kind < 3 {
             return self.spawn(len);
         }
-        // Mostly somebody of late.
-        let other = match self.draw(3) {
-            0 => self.draw(len),
-            _ => len - 1 - self.draw(len.min(6)),
+        // Mostly one of the latest tasks.
+        let other = match self.random(3) {
+            0 => self.random(len),
+            _ => len - 1 - self.random(len.min(6)),
         };
         match kind {
             3..=7 => {
@@ -163,7 +166,7 @@ impl World {
             ..Model::default()
         });
         let world = Rc::clone(self);
-        let plain = self.draw(2) == 0;
+        let plain = self.random(2) == 0;
         let scripted = Scripted { me, world, plain };
         let (handle, id, abort) = if plain {
             let handle = spawn(async move { drop(scripted.await) });
@@ -185,11 +188,11 @@ impl World {
         let Some(mut handle) = self.with(other, |model| model.handle.take()) else {
             return;
         };
-        let stranger = self.draw(3);
-        let strange = self.strangers[stranger].0.waker();
+        let index = self.random(3);
+        let waker = self.external[index].0.waker();
         let (waker, joiner) = match (actor.waker, actor.task) {
-            (Some(waker), Some(me)) if self.draw(2) == 0 => (waker, Joiner::Task(me)),
-            _ => (&strange, Joiner::Stranger(stranger)),
+            (Some(waker), Some(me)) if self.random(2) == 0 => (waker, Joiner::Task(me)),
+            _ => (&waker, Joiner::External(index)),
         };
         let joined = match &mut handle {
             Handle::Counted(handle) => poll_with(handle, waker).map(|joined| {
@@ -211,7 +214,7 @@ impl World {
         });
     }
 
-    /// The future is gone: whoever joins is woken next.
+    /// The future was dropped, so the joiner is woken next.
     fn end(&self, me: usize) {
         let joiner = self.with(me, |model| {
             model.ended = true;
@@ -220,8 +223,8 @@ impl World {
         });
         match joiner {
             Some(Joiner::Task(task)) => self.with(task, |model| model.scheduled |= !model.ended),
-            Some(Joiner::Stranger(nth)) => {
-                let expected = &self.strangers[nth].1;
+            Some(Joiner::External(nth)) => {
+                let expected = &self.external[nth].1;
                 expected.set(expected.get() + 1);
             }
             None => {}
@@ -236,18 +239,18 @@ impl Future for Scripted {
         let (me, world) = (self.me, &self.world);
         world.with(me, |model| {
             let due = model.scheduled && !model.ended && !model.aborted;
-            world.check(due, || format!("{me} was polled for nothing"));
+            world.check(due, || format!("{me} was polled without a wake"));
             model.scheduled = false;
             model.polls += 1;
             model.waker = Some(cx.waker().clone());
         });
         world.check(task::try_id() == world.with(me, |model| model.id), || {
-            format!("{me} does not know itself")
+            format!("{me} has another id")
         });
         let (waker, task) = (Some(cx.waker()), Some(me));
         world.running.set(task);
         world.act(&Actor { waker, task }, 3);
-        match world.draw(16) {
+        match world.random(16) {
             0 => resume_unwind(Box::new("on purpose")),
             1..=4 => {}
             _ => {
@@ -291,7 +294,7 @@ impl Drop for Output {
     }
 }
 
-fn play(seed: u64, shuffled: bool) {
+fn run(seed: u64, shuffled: bool) {
     let mut rng = Rng::with_seed(seed);
     let mut builder = Builder::new().event_interval(rng.u32(1..8));
     if shuffled {
@@ -301,7 +304,7 @@ fn play(seed: u64, shuffled: bool) {
     let world = Rc::new(World {
         rng: RefCell::new(rng),
         tasks: RefCell::default(),
-        strangers: Default::default(),
+        external: Default::default(),
         running: Cell::default(),
         quiet: Cell::default(),
         depth: Cell::default(),
@@ -313,39 +316,39 @@ fn play(seed: u64, shuffled: bool) {
         for _ in 0..60 {
             let (waker, task) = (Some(&waker), None);
             root.act(&Actor { waker, task }, 4);
-            for _ in 0..root.draw(4) {
+            for _ in 0..root.random(4) {
                 yield_now().await;
             }
         }
         root.quiet.set(true);
-        // Nobody wakes anybody now, so each is polled once at most; one per turn.
+        // No task wakes another from here on, so each is polled at most once, one per turn.
         for _ in 0..TASKS {
             settle().await;
         }
-        let records = task::dump();
+        let infos = task::dump();
         for (me, model) in root.tasks.borrow().iter().enumerate() {
-            let record = records.iter().find(|record| Some(record.id) == model.id);
+            let info = infos.iter().find(|info| Some(info.id) == model.id);
             let ended = model.ended;
             root.check(ended || !model.scheduled, || {
                 format!("a wake of {me} was lost")
             });
             root.check(ended || !model.aborted, || format!("{me} was not aborted"));
             let kept = !ended || model.handle.is_some();
-            root.check(record.is_some() == kept, || format!("the record of {me}"));
-            if let Some(record) = record {
+            root.check(info.is_some() == kept, || format!("the info of {me}"));
+            if let Some(info) = info {
                 let state = match ended {
                     true => TaskState::Finished,
                     false => TaskState::Waiting,
                 };
-                root.check(record.state == state, || format!("{record} is {state:?}"));
+                root.check(info.state == state, || format!("{info} is {state:?}"));
                 let cancelled = u64::from(model.aborted);
                 let polls = model.polls..=model.polls + cancelled;
-                root.check(polls.contains(&record.polls), || {
-                    format!("{record}, but {} polls", model.polls)
+                root.check(polls.contains(&info.polls), || {
+                    format!("{info}, but {} polls", model.polls)
                 });
             }
         }
-        for (wakes, expected) in &root.strangers {
+        for (wakes, expected) in &root.external {
             let (woken, expected) = (wakes.count(), expected.get());
             root.check(woken == expected, || format!("{woken} for {expected}"));
         }
@@ -361,21 +364,21 @@ fn play(seed: u64, shuffled: bool) {
     for model in &*world.tasks.borrow() {
         assert!(
             model.ended && model.outputs == 0,
-            "everything is dropped once"
+            "each value is dropped once"
         );
     }
     assert_eq!(*world.wrong.borrow(), Vec::<String>::new(), "seed {seed}");
 }
 
 #[test]
-fn tasks_that_do_anything_to_each_other_are_polled_when_they_were_woken_and_not_otherwise() {
-    // By itself, because what nobody joins is reported on stderr, and much is not.
+fn tasks_that_act_on_each_other_at_random_are_polled_exactly_when_woken() {
+    // In a process of its own, because panics without a joiner are reported on stderr.
     alone(
-        "tasks_that_do_anything_to_each_other_are_polled_when_they_were_woken_and_not_otherwise",
+        "tasks_that_act_on_each_other_at_random_are_polled_exactly_when_woken",
         || {
             for seed in 0..100 {
-                play(seed, false);
-                play(seed, true);
+                run(seed, false);
+                run(seed, true);
             }
         },
     );

@@ -1,7 +1,9 @@
-//! Random programs of sleeps against a model: when each is ready, and whom its timer wakes.
+//! Random programs of sleeps, checked against a model: when each sleep is ready, and which waker
+//! its timer wakes.
 //!
-//! The clock is paused, so the model knows the time exactly. Every poll has to give what the model
-//! says, every waker has to be woken as often, and no timer may stay armed that nobody waits for.
+//! The clock is paused, so the model knows the time exactly. Every poll has to return the model's
+//! result, every waker has to be woken as often as in the model, and no timer may stay armed without a
+//! sleep that waits for it.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -15,11 +17,11 @@ use wakeful::task::yield_now;
 use wakeful::time::{Instant, Sleep, advance, sleep, sleep_until};
 use wakeful_tests::trace::{Wakes, my_waker, poll_with};
 
-/// Timers that are due in one poll at once; few, so that it is often used up.
+/// Due timers that are ready in one poll. Few, so that the budget is often used up.
 const BUDGET: u32 = 3;
 
-/// A sleep and what the model knows of it.
-struct Modelled {
+/// A sleep and its state in the model.
+struct Modeled {
     sleep: Pin<Box<Sleep>>,
     deadline: Instant,
     state: State,
@@ -28,22 +30,23 @@ struct Modelled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
-    /// Wakes that one of the wakers.
+    /// The index of its waker.
     Armed(usize),
     Fired,
 }
 
 struct Program {
     rng: Rng,
-    sleeps: Vec<Modelled>,
-    /// How often each was to be woken. The last one is our own, and is not counted.
+    sleeps: Vec<Modeled>,
+    /// External wakers and their expected counts of wakes. A further index stands for the task's
+    /// own waker, which is not counted.
     wakes: [(Wakes, usize); 3],
     own: Waker,
     budget: u32,
 }
 
 impl Program {
-    /// Near and far alike, and often the same.
+    /// Returns a short or long duration, and often the same one.
     fn span(&mut self) -> Duration {
         match self.rng.u32(..12) {
             0 => Duration::MAX,
@@ -59,7 +62,7 @@ impl Program {
             Some(past) if self.rng.u32(..8) == 0 => sleep_until(past),
             _ => sleep(span),
         };
-        self.sleeps.push(Modelled {
+        self.sleeps.push(Modeled {
             deadline: sleep.deadline(),
             sleep: Box::pin(sleep),
             state: State::Idle,
@@ -67,16 +70,16 @@ impl Program {
     }
 
     fn poll(&mut self, nth: usize) {
-        let stranger = self.rng.usize(..=self.wakes.len());
-        let waker = match self.wakes.get(stranger) {
+        let index = self.rng.usize(..=self.wakes.len());
+        let waker = match self.wakes.get(index) {
             Some((wakes, _)) => wakes.waker(),
             None => self.own.clone(),
         };
-        let modelled = &mut self.sleeps[nth];
-        let due = modelled.deadline <= Instant::now();
-        let ready = match modelled.state {
+        let modeled = &mut self.sleeps[nth];
+        let due = modeled.deadline <= Instant::now();
+        let ready = match modeled.state {
             State::Fired => true,
-            // What has become due by an advance fires in the next turn.
+            // A timer that has become due by an advance fires in the next turn.
             State::Armed(_) => false,
             State::Idle if due && self.budget > 0 => {
                 self.budget -= 1;
@@ -84,24 +87,24 @@ impl Program {
             }
             State::Idle => false,
         };
-        let polled = poll_with(&mut modelled.sleep, &waker);
-        assert_eq!(polled == Poll::Ready(()), ready, "{:?}", modelled.state);
-        modelled.state = match ready {
+        let polled = poll_with(&mut modeled.sleep, &waker);
+        assert_eq!(polled == Poll::Ready(()), ready, "{:?}", modeled.state);
+        modeled.state = match ready {
             true => State::Idle,
-            false => State::Armed(stranger),
+            false => State::Armed(index),
         };
     }
 
-    /// A turn is over.
+    /// Updates the model after a turn.
     fn turned(&mut self) {
         self.budget = BUDGET;
         let now = Instant::now();
-        for modelled in &mut self.sleeps {
-            if let State::Armed(stranger) = modelled.state
-                && modelled.deadline <= now
+        for modeled in &mut self.sleeps {
+            if let State::Armed(index) = modeled.state
+                && modeled.deadline <= now
             {
-                modelled.state = State::Fired;
-                if let Some((_, expected)) = self.wakes.get_mut(stranger) {
+                modeled.state = State::Fired;
+                if let Some((_, expected)) = self.wakes.get_mut(index) {
                     *expected += 1;
                 }
             }
@@ -113,7 +116,7 @@ impl Program {
     }
 
     fn check_armed(&self) {
-        let armed = |modelled: &&Modelled| matches!(modelled.state, State::Armed(_));
+        let armed = |modeled: &&Modeled| matches!(modeled.state, State::Armed(_));
         let armed = self.sleeps.iter().filter(armed).count() as u64;
         assert_eq!(wakeful::metrics().timers_armed, armed);
     }
@@ -122,7 +125,7 @@ impl Program {
         let nth = (!self.sleeps.is_empty()).then(|| self.rng.usize(..self.sleeps.len()));
         match (self.rng.u32(..16), nth) {
             (0..=3, _) | (_, None) => self.new_sleep(),
-            // Many at once, beyond the seats of the lobby.
+            // Many at once.
             (4, _) if self.rng.u32(..16) == 0 => {
                 for _ in 0..70 {
                     self.new_sleep();
@@ -131,9 +134,9 @@ impl Program {
             }
             (4, Some(nth)) => {
                 let deadline = sleep(self.span()).deadline();
-                let modelled = &mut self.sleeps[nth];
-                modelled.sleep.as_mut().reset(deadline);
-                (modelled.deadline, modelled.state) = (deadline, State::Idle);
+                let modeled = &mut self.sleeps[nth];
+                modeled.sleep.as_mut().reset(deadline);
+                (modeled.deadline, modeled.state) = (deadline, State::Idle);
             }
             (5, Some(nth)) => drop(self.sleeps.swap_remove(nth)),
             (6, _) => {
@@ -141,7 +144,7 @@ impl Program {
                 advance(by).await;
                 self.turned();
             }
-            // Without a turn.
+            // Advances without a turn.
             (7, _) => drop(advance(Duration::from_nanos(self.rng.u64(..1_000)))),
             (8, _) => {
                 let by = self.span().min(Duration::from_secs(2));
@@ -159,7 +162,7 @@ impl Program {
 }
 
 #[test]
-fn sleeps_are_ready_and_wake_when_the_model_says_so_whatever_is_done_to_them() {
+fn sleeps_used_at_random_are_ready_and_wake_as_in_the_model() {
     for seed in 0..100 {
         let builder = Builder::new().start_paused(true).io_budget(BUDGET);
         let runtime = builder.build().unwrap();
@@ -174,7 +177,7 @@ fn sleeps_are_ready_and_wake_when_the_model_says_so_whatever_is_done_to_them() {
             for _ in 0..400 {
                 program.step().await;
             }
-            // In whatever state they are.
+            // Drops them in any state.
             program.sleeps.clear();
             program.check_armed();
         });

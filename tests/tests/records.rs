@@ -1,4 +1,4 @@
-//! What a runtime knows about itself: a record per task, and counters that are exact.
+//! What a runtime reports about itself: the info of each task, and exact counters.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -25,14 +25,14 @@ use wakeful_tests::trace::{
     Trace, alone, my_waker, on_drop, pair, paused, runtime, secs, settle, stderr,
 };
 
-/// The record of one task.
+/// Returns the info of one task.
 #[track_caller]
-fn record(id: Id) -> TaskInfo {
-    let found = dump().into_iter().find(|record| record.id == id);
-    found.expect("the task lives")
+fn info(id: Id) -> TaskInfo {
+    let found = dump().into_iter().find(|info| info.id == id);
+    found.expect("a live task")
 }
 
-/// Lets a task come to its wait and returns what it waits on.
+/// Spawns a task, and returns the info of its wait and its handle.
 async fn waits_on<T: 'static>(
     task: impl Future<Output = T> + 'static,
 ) -> (
@@ -41,9 +41,9 @@ async fn waits_on<T: 'static>(
 ) {
     let task = spawn(task);
     settle().await;
-    let record = record(task.id());
-    assert_eq!(record.state, TaskState::Waiting);
-    let waiting = record.waiting;
+    let info = info(task.id());
+    assert_eq!(info.state, TaskState::Waiting);
+    let waiting = info.waiting;
     let waiting = waiting.map(|waiting| (waiting.operation, waiting.location, waiting.fd));
     (waiting, task)
 }
@@ -56,15 +56,15 @@ fn assert_waits(
     line: u32,
     fd: Option<i32>,
 ) {
-    let (named, location, on) = waiting.expect("it is known");
+    let (named, location, on) = waiting.expect("the info of a wait");
     assert_eq!((named, location.line(), on), (operation, line, fd));
     assert_eq!(location.file(), file!());
 }
 
-// --- what a task waits on ---------------------------------------------------------------------------
+// --- the info of waits ------------------------------------------------------------------------------
 
 #[test]
-fn a_task_that_waits_for_time_says_for_what_and_where() {
+fn a_wait_for_time_reports_operation_and_location() {
     paused().block_on(async {
         let (waiting, _task) = waits_on(async { sleep(secs(3600)).await }).await;
         assert_waits(waiting, "sleep", line!() - 1, None);
@@ -84,7 +84,7 @@ fn a_task_that_waits_for_time_says_for_what_and_where() {
 }
 
 #[test]
-fn a_task_that_waits_for_a_descriptor_says_for_which_how_and_where() {
+fn a_wait_for_a_descriptor_reports_operation_location_and_descriptor() {
     runtime().block_on(async {
         let source = || {
             let (here, there) = pair();
@@ -139,9 +139,9 @@ fn a_task_that_waits_for_a_descriptor_says_for_which_how_and_where() {
 }
 
 #[test]
-fn a_task_that_waits_for_a_connection_says_which_one_and_where_it_was_begun() {
+fn a_wait_for_a_connection_reports_the_call_of_connect() {
     runtime().block_on(async {
-        // Nobody answers where the queue of those who wait to be accepted is full.
+        // The kernel does not answer a connection while the listener's queue is full.
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(1).unwrap();
@@ -171,7 +171,7 @@ fn a_task_that_waits_for_a_connection_says_which_one_and_where_it_was_begun() {
 }
 
 #[test]
-fn a_task_that_pauses_before_it_tries_a_unix_socket_again_names_what_it_tries() {
+fn a_pause_before_a_retry_on_a_unix_socket_reports_the_operation() {
     runtime().block_on(async {
         let name = format!("\0wakeful-records-{}", std::process::id());
         let socket = UnixSocket::new_stream().unwrap();
@@ -190,7 +190,8 @@ fn a_task_that_pauses_before_it_tries_a_unix_socket_again_names_what_it_tries() 
         let _receiver = UnixDatagram::bind(&name).unwrap();
         let sender = UnixDatagram::unbound().unwrap();
         while sender.try_send_to(b"x", &name).is_ok() {}
-        // The kernel says that there is room in the sender's buffer, which is of no use.
+        // The sender stays writable, because the kernel reports the room in the sender's own
+        // buffer.
         sender.writable().await.unwrap();
         let (waiting, task) = waits_on(async move {
             drop(sender.send_to(b"x", &name).await);
@@ -202,7 +203,7 @@ fn a_task_that_pauses_before_it_tries_a_unix_socket_again_names_what_it_tries() 
 }
 
 #[test]
-fn a_task_that_polls_a_stream_or_a_listener_says_which_operation_and_where() {
+fn a_poll_function_of_a_stream_or_listener_reports_operation_and_location() {
     runtime().block_on(async {
         let (here, _there) = UnixStream::pair().unwrap();
         let number = Some(here.as_raw_fd());
@@ -233,21 +234,24 @@ fn a_task_that_polls_a_stream_or_a_listener_says_which_operation_and_where() {
 }
 
 #[test]
-fn a_task_that_waits_for_a_signal_or_a_task_says_so() {
-    alone("a_task_that_waits_for_a_signal_or_a_task_says_so", || {
-        runtime().block_on(async {
-            let mut listener = signal(SignalKind::user_defined1()).unwrap();
-            let (waiting, _task) = waits_on(async move { listener.recv().await }).await;
-            assert_waits(waiting, "Signal::recv", line!() - 1, None);
-            let never = spawn(pending::<()>());
-            let (waiting, _task) = waits_on(async move { never.await.unwrap() }).await;
-            assert_waits(waiting, "JoinHandle", line!() - 1, None);
-        });
-    });
+fn waits_for_a_signal_and_for_a_task_report_operation_and_location() {
+    alone(
+        "waits_for_a_signal_and_for_a_task_report_operation_and_location",
+        || {
+            runtime().block_on(async {
+                let mut listener = signal(SignalKind::user_defined1()).unwrap();
+                let (waiting, _task) = waits_on(async move { listener.recv().await }).await;
+                assert_waits(waiting, "Signal::recv", line!() - 1, None);
+                let never = spawn(pending::<()>());
+                let (waiting, _task) = waits_on(async move { never.await.unwrap() }).await;
+                assert_waits(waiting, "JoinHandle", line!() - 1, None);
+            });
+        },
+    );
 }
 
 #[test]
-fn a_task_that_waits_on_something_foreign_does_not_name_what_it_waited_on_before() {
+fn a_wait_for_user_code_does_not_report_the_previous_wait() {
     paused().block_on(async {
         let (waiting, task) = waits_on(async {
             sleep(secs(1)).await;
@@ -256,17 +260,17 @@ fn a_task_that_waits_on_something_foreign_does_not_name_what_it_waited_on_before
         .await;
         assert_eq!(waiting.map(|waiting| waiting.0), Some("sleep"));
         sleep(secs(2)).await;
-        assert!(record(task.id()).waiting.is_none());
+        assert!(info(task.id()).waiting.is_none());
     });
 }
 
 #[test]
-fn a_wait_knows_how_long_it_has_lasted() {
+fn a_wait_reports_its_duration() {
     paused().block_on(async {
         let task = spawn(sleep(secs(3600)));
         settle().await;
         let elapsed = |seconds| {
-            let waiting = record(task.id()).waiting.unwrap();
+            let waiting = info(task.id()).waiting.unwrap();
             assert_eq!(waiting.elapsed, secs(seconds));
         };
         elapsed(0);
@@ -277,26 +281,26 @@ fn a_wait_knows_how_long_it_has_lasted() {
     });
 }
 
-// --- what a task is ---------------------------------------------------------------------------------
+// --- the info of tasks ------------------------------------------------------------------------------
 
 #[test]
-fn a_record_has_the_task_s_name_and_the_place_where_it_was_spawned() {
+fn a_task_info_has_the_name_and_the_location_of_the_spawn() {
     let runtime = runtime();
     runtime.block_on(async {
-        let herald = task::Builder::new().name("herald");
+        let builder = task::Builder::new().name("worker");
         let line = line!() + 1;
         let plain = spawn(pending::<()>());
-        let named = herald.spawn(pending::<()>()).unwrap();
+        let named = builder.spawn(pending::<()>()).unwrap();
         let blocking = spawn_blocking(|| ());
-        let record_of = |id: Id| {
-            let record = record(id);
-            assert_eq!(record.spawned_at.file(), file!());
-            (record.name, record.spawned_at.line())
+        let info_of = |id: Id| {
+            let info = info(id);
+            assert_eq!(info.spawned_at.file(), file!());
+            (info.name, info.spawned_at.line())
         };
-        assert_eq!(record_of(plain.id()), (None, line));
-        assert_eq!(record_of(named.id()), (Some("herald".to_owned()), line + 1));
+        assert_eq!(info_of(plain.id()), (None, line));
+        assert_eq!(info_of(named.id()), (Some("worker".to_owned()), line + 1));
         assert_eq!(
-            record_of(blocking.id()),
+            info_of(blocking.id()),
             (Some("spawn_blocking".to_owned()), line + 2)
         );
         blocking.await.unwrap();
@@ -304,33 +308,33 @@ fn a_record_has_the_task_s_name_and_the_place_where_it_was_spawned() {
     });
     let outside = runtime.spawn(async {});
     let line = line!() - 1;
-    let records = runtime.dump();
-    let record = records.iter().find(|record| record.id == outside.id());
-    assert_eq!(record.unwrap().spawned_at.line(), line);
-    assert_eq!(records.len(), 3);
+    let tasks = runtime.dump();
+    let info = tasks.iter().find(|info| info.id == outside.id());
+    assert_eq!(info.unwrap().spawned_at.line(), line);
+    assert_eq!(tasks.len(), 3);
 }
 
 #[test]
-fn a_name_goes_with_its_task_and_not_with_its_slot() {
+fn a_name_belongs_to_the_task_and_not_to_its_slot() {
     runtime().block_on(async {
         let named = task::Builder::new().name("first").spawn(async {}).unwrap();
         let slot = named.id().to_string();
         named.await.unwrap();
         let next = spawn(async {});
         assert_eq!((&*slot, &*next.id().to_string()), ("1.0", "1.1"));
-        assert_eq!(record(next.id()).name, None);
+        assert_eq!(info(next.id()).name, None);
     });
 }
 
 #[test]
-fn a_record_tells_the_four_states_and_counts_the_polls() {
+fn a_task_info_has_the_state_and_the_count_of_polls() {
     runtime().block_on(async {
         let inside = Rc::new(RefCell::new(None));
         let task = spawn({
             let inside = Rc::clone(&inside);
             async move {
                 yield_now().await;
-                *inside.borrow_mut() = Some(record(task::id()));
+                *inside.borrow_mut() = Some(info(task::id()));
                 let waker = my_waker().await;
                 let mut waited = false;
                 poll_fn(move |_| {
@@ -344,8 +348,8 @@ fn a_record_tells_the_four_states_and_counts_the_polls() {
             }
         });
         let now = || {
-            let record = record(task.id());
-            (record.state, record.polls)
+            let info = info(task.id());
+            (info.state, info.polls)
         };
         assert_eq!(now(), (TaskState::Scheduled, 0));
         yield_now().await;
@@ -363,7 +367,7 @@ fn a_record_tells_the_four_states_and_counts_the_polls() {
     });
 }
 
-/// A task that waits for ever, and its waker.
+/// Spawns a task that never ends, and returns its id and waker.
 async fn sleeper() -> (Id, Waker) {
     let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
     let task = spawn({
@@ -378,14 +382,14 @@ async fn sleeper() -> (Id, Waker) {
     (task.id(), waker)
 }
 
-/// The slot of a task, as a cause names it.
+/// Returns the slot of a task, as a `WakeCause` has it.
 fn slot_of(id: Id) -> u32 {
     let shown = id.to_string();
     shown.split_once('.').unwrap().0.parse().unwrap()
 }
 
 #[test]
-fn a_wake_in_the_drop_of_an_output_is_its_tasks_and_the_next_one_is_not() {
+fn a_wake_in_the_drop_of_an_output_has_its_task_as_cause() {
     runtime().block_on(async {
         let (first, waker) = sleeper().await;
         let (second, other) = sleeper().await;
@@ -394,16 +398,16 @@ fn a_wake_in_the_drop_of_an_output_is_its_tasks_and_the_next_one_is_not() {
         let slots = [slot_of(dropped.id()), slot_of(next.id())];
         drop(dropped);
         settle().await;
-        let causes = [first, second].map(|id| record(id).last_wake);
+        let causes = [first, second].map(|id| info(id).last_wake);
         assert_eq!(causes, slots.map(|slot| WakeCause::Task { slot }));
     });
 }
 
 #[test]
-fn a_record_says_what_woke_its_task_last() {
+fn a_task_info_has_the_cause_of_the_last_wake() {
     let runtime = paused();
     runtime.block_on(async {
-        let cause = |id| record(id).last_wake;
+        let cause = |id| info(id).last_wake;
         let (id, waker) = sleeper().await;
         assert_eq!(cause(id), WakeCause::Spawn);
         waker.wake_by_ref();
@@ -449,15 +453,15 @@ fn a_record_says_what_woke_its_task_last() {
         aborted.abort();
         assert_eq!(cause(aborted.id()), WakeCause::Abort);
     });
-    // Outside of `block_on`, it is put down to no task.
+    // Outside of `block_on` the cause is no task.
     let (id, waker) = runtime.block_on(sleeper());
     let _entered = runtime.enter();
     waker.wake();
-    assert_eq!(record(id).last_wake, WakeCause::Thread);
+    assert_eq!(info(id).last_wake, WakeCause::Thread);
 }
 
 #[test]
-fn causes_are_shown_in_words() {
+fn wake_causes_have_a_display_text() {
     let ready = Ready::READABLE;
     for (cause, words) in [
         (WakeCause::Spawn, "spawned"),
@@ -474,15 +478,15 @@ fn causes_are_shown_in_words() {
 }
 
 #[test]
-fn a_record_is_shown_in_one_line() {
+fn a_task_info_is_displayed_in_one_line() {
     paused().block_on(async {
-        let herald = task::Builder::new().name("herald");
-        let task = herald.spawn(async { sleep(secs(60)).await }).unwrap();
+        let builder = task::Builder::new().name("worker");
+        let task = builder.spawn(async { sleep(secs(60)).await }).unwrap();
         let line = line!() - 1;
         let file = file!();
-        let shown = || record(task.id()).to_string();
-        let column = record(task.id()).spawned_at.column();
-        let head = format!("task 1.0 \"herald\" spawned at {file}:{line}:{column}");
+        let shown = || info(task.id()).to_string();
+        let column = info(task.id()).spawned_at.column();
+        let head = format!("task 1.0 \"worker\" spawned at {file}:{line}:{column}");
         let queued = format!("{head}, 0 polls, in the run queue, last woken by: spawned");
         assert_eq!(shown(), queued);
         settle().await;
@@ -505,16 +509,16 @@ fn a_record_is_shown_in_one_line() {
         let reader = spawn(async move { drop(fd.readable().await) });
         let foreign = spawn(pending::<()>());
         settle().await;
-        let shown = record(reader.id()).to_string();
+        let shown = info(reader.id()).to_string();
         assert!(shown.contains(&format!(" (fd {number}) for ")), "{shown}");
-        let shown = record(foreign.id()).to_string();
+        let shown = info(foreign.id()).to_string();
         assert!(shown.contains(", 1 polls, waits, last woken"), "{shown}");
     });
 }
 
 // --- counters ---------------------------------------------------------------------------------------
 
-/// What has been counted between two moments.
+/// Differences of counters since a moment.
 struct Since(RuntimeMetrics);
 
 impl Since {
@@ -522,7 +526,7 @@ impl Since {
         Since(wakeful::metrics())
     }
 
-    /// Asserts how much each of these counters has gone up.
+    /// Asserts the difference of one counter.
     #[track_caller]
     fn expect(&self, name: &str, counter: impl Fn(&RuntimeMetrics) -> u64, times: u64) {
         let more = counter(&wakeful::metrics()) - counter(&self.0);
@@ -534,20 +538,20 @@ impl Since {
 fn the_counters_are_exact_in_a_scripted_run() {
     let runtime = paused();
     let (here, mut there) = pair();
-    let elsewhere: Rc<RefCell<Option<Waker>>> = Rc::default();
+    let stored: Rc<RefCell<Option<Waker>>> = Rc::default();
     runtime.block_on(async {
         let since = Since::now();
         let fd = AsyncFd::new(here).unwrap();
-        // Three tasks: a reader, a timer, and one that is woken by everybody.
+        // Three tasks: a reader, a timer, and one that is woken by all causes.
         let reader = spawn(async move { fd.readable().await.is_ok() });
         let timer = spawn(sleep(secs(1)));
         let woken = spawn({
-            let elsewhere = Rc::clone(&elsewhere);
+            let stored = Rc::clone(&stored);
             let mut polls = 0;
             poll_fn(move |cx| {
                 polls += 1;
                 if polls == 1 {
-                    *elsewhere.borrow_mut() = Some(cx.waker().clone());
+                    *stored.borrow_mut() = Some(cx.waker().clone());
                 }
                 if polls == 4 {
                     Poll::Ready(())
@@ -561,13 +565,13 @@ fn the_counters_are_exact_in_a_scripted_run() {
         since.expect("by spawn", |m| m.wakes_by_spawn, 3);
         since.expect("polls", |m| m.polls, 3);
         since.expect("root polls", |m| m.root_polls, 4);
-        // That the socket can be written is an event, and wakes nobody.
+        // The socket becomes writable, which is an event that wakes no task.
         since.expect("events", |m| m.io_ready_count, 1);
         let now = wakeful::metrics();
         assert_eq!((now.num_alive_tasks, now.sources, now.waiting), (3, 1, 1));
         assert_eq!((now.timers_armed, now.timers_fired), (1, 0));
 
-        let waker = elsewhere.take().unwrap();
+        let waker = stored.take().unwrap();
         waker.wake_by_ref();
         waker.wake_by_ref();
         settle().await;
@@ -580,7 +584,7 @@ fn the_counters_are_exact_in_a_scripted_run() {
         });
         wakes.await.unwrap();
         settle().await;
-        // The joiner as well: the root was woken by the task that ended.
+        // The second one is the joiner: the ended task woke the root.
         since.expect("by a task", |m| m.wakes_by_task, 2);
 
         let stale = waker.clone();
@@ -639,13 +643,13 @@ fn the_counters_are_exact_in_a_scripted_run() {
 }
 
 #[test]
-fn turns_and_waits_are_counted_apart() {
+fn turns_and_epoll_waits_are_counted_separately() {
     let runtime = runtime();
     runtime.block_on(async {
         let since = Since::now();
         settle().await;
         since.expect("turns", |m| m.turns, 4);
-        since.expect("nothing to ask", |m| m.epoll_waits, 0);
+        since.expect("no wait without sources", |m| m.epoll_waits, 0);
         let (here, _there) = pair();
         let fd = AsyncFd::new(here).unwrap();
         settle().await;
@@ -656,7 +660,7 @@ fn turns_and_waits_are_counted_apart() {
 }
 
 #[test]
-fn poll_times_are_known_when_they_are_measured_and_not_otherwise() {
+fn poll_times_are_reported_only_if_they_are_measured() {
     let plain = runtime();
     plain.block_on(settle());
     plain.spawn(async {});
@@ -670,7 +674,7 @@ fn poll_times_are_known_when_they_are_measured_and_not_otherwise() {
         .enable_metrics_poll_time_histogram(true)
         .build()
         .unwrap();
-    assert_eq!(measured.metrics().poll_p50(), None, "there was none");
+    assert_eq!(measured.metrics().poll_p50(), None, "no poll yet");
     for _ in 0..98 {
         measured.spawn(async {});
     }
@@ -687,18 +691,20 @@ fn poll_times_are_known_when_they_are_measured_and_not_otherwise() {
 }
 
 #[test]
-fn a_slow_poll_is_told_with_name_and_place() {
-    let told: Rc<RefCell<Vec<String>>> = Rc::default();
+fn a_slow_poll_is_reported_with_name_and_location() {
+    let reported: Rc<RefCell<Vec<String>>> = Rc::default();
     let limit = Duration::from_millis(2);
     let builder = Builder::new().on_slow_poll(limit, {
-        let told = Rc::clone(&told);
+        let reported = Rc::clone(&reported);
         move |slow| {
             assert!(slow.took >= limit);
-            // It is user code: it may use the runtime.
+            // The hook is user code, which can use the runtime.
             drop(spawn(async {}));
             drop(wakeful::metrics());
             let line = slow.spawned_at.map(Location::line);
-            told.borrow_mut().push(format!("{:?} {line:?}", slow.name));
+            reported
+                .borrow_mut()
+                .push(format!("{:?} {line:?}", slow.name));
         }
     });
     let runtime = builder.build().unwrap();
@@ -711,16 +717,16 @@ fn a_slow_poll_is_told_with_name_and_place() {
         });
         task.unwrap().await.unwrap();
         spawn(async {}).await.unwrap();
-        assert_eq!(*told.borrow(), [format!("Some(\"slow\") Some({line})")]);
+        assert_eq!(*reported.borrow(), [format!("Some(\"slow\") Some({line})")]);
     });
 }
 
 #[test]
-fn a_slow_poll_hook_that_panics_harms_neither_the_task_nor_the_loop() {
-    let test = "a_slow_poll_hook_that_panics_harms_neither_the_task_nor_the_loop";
+fn a_slow_poll_hook_that_panics_affects_neither_the_task_nor_the_runtime() {
+    let test = "a_slow_poll_hook_that_panics_affects_neither_the_task_nor_the_runtime";
     let output = alone(test, || {
         let runtime = Builder::new()
-            .on_slow_poll(Duration::ZERO, |_| panic!("the hook's own"))
+            .on_slow_poll(Duration::ZERO, |_| panic!("slow poll hook"))
             .build()
             .unwrap();
         let trace = Trace::new();
@@ -728,9 +734,9 @@ fn a_slow_poll_hook_that_panics_harms_neither_the_task_nor_the_loop() {
             let task = spawn({
                 let trace = trace.clone();
                 async move {
-                    trace.say("first poll");
+                    trace.push("first poll");
                     yield_now().await;
-                    trace.say("second poll");
+                    trace.push("second poll");
                     "output"
                 }
             });
@@ -742,11 +748,11 @@ fn a_slow_poll_hook_that_panics_harms_neither_the_task_nor_the_loop() {
     });
     let Some(output) = output else { return };
     let stderr = stderr(&output);
-    assert!(stderr.contains("panicked: \"the hook's own\""), "{stderr}");
+    assert!(stderr.contains("panicked: \"slow poll hook\""), "{stderr}");
 }
 
 #[test]
-fn metrics_and_records_can_be_had_inside_and_outside() {
+fn metrics_and_dumps_are_available_inside_and_outside_of_block_on() {
     let runtime: Runtime = runtime();
     runtime.spawn(pending::<()>());
     let count = Rc::new(Cell::new(0));

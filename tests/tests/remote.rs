@@ -1,5 +1,5 @@
-//! Other threads: wakes at any moment, spawning through a `Handle`, aborting, and dropping things far
-//! from their runtime.
+//! Other threads: wakes at any moment, spawns through a `Handle`, and aborts and drops on another
+//! thread than the runtime's.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(
@@ -39,10 +39,10 @@ struct Flag {
 }
 
 impl Flag {
-    /// Waits until it was raised for the given time.
+    /// Waits until the flag was raised for the given round.
     fn wait(&self, round: u64) -> impl Future<Output = ()> + '_ {
         poll_fn(move |cx| {
-            // Stored first, looked at second: whoever raises it does so in the other order.
+            // Stores the waker before it reads the flag. `raise` does the same in the other order.
             *self.waker.lock().unwrap() = Some(cx.waker().clone());
             if self.raised.load(Ordering::SeqCst) >= round {
                 return Poll::Ready(());
@@ -60,10 +60,10 @@ impl Flag {
     }
 }
 
-/// Rounds in which one side raises the flag of the other, so that each wake meets the other thread
-/// where it happens to be: before its park, in it, or after it. A lost wake hangs the test.
+/// In each round one side raises the flag of the other, so a wake meets the other thread before its
+/// park, in it, or after it. A lost wake hangs the test.
 #[test]
-fn no_wake_from_another_thread_is_lost_in_30_000_rounds_of_ping_and_pong() {
+fn no_wake_from_another_thread_is_lost_in_30_000_ping_pong_rounds() {
     const ROUNDS: u64 = 30_000;
     let (ping, pong) = (Arc::new(Flag::default()), Arc::new(Flag::default()));
     let other = thread::spawn({
@@ -86,10 +86,10 @@ fn no_wake_from_another_thread_is_lost_in_30_000_rounds_of_ping_and_pong() {
     other.join().unwrap();
 }
 
-/// As above, but the waker's side does not wait for an answer to be asked for: it keeps one step
-/// ahead, with a pause of a different length before each wake.
+/// As above, but the waking side does not wait for a request: it keeps one round ahead, with a
+/// pause of a different length before each wake.
 #[test]
-fn no_wake_from_another_thread_is_lost_whether_the_loop_runs_parks_or_is_about_to() {
+fn no_wake_from_another_thread_is_lost_before_during_or_after_a_park() {
     const ROUNDS: u64 = if cfg!(debug_assertions) {
         100_000
     } else {
@@ -113,7 +113,7 @@ fn no_wake_from_another_thread_is_lost_whether_the_loop_runs_parks_or_is_about_t
     });
     let runtime = runtime();
     runtime.block_on(async {
-        // A local task, now and then, so that the loop is not always parked.
+        // A yield in every third round, so that the loop is not always parked.
         for round in 1..=ROUNDS {
             if round % 3 == 0 {
                 yield_now().await;
@@ -126,7 +126,7 @@ fn no_wake_from_another_thread_is_lost_whether_the_loop_runs_parks_or_is_about_t
 }
 
 #[test]
-fn wakes_from_many_threads_at_once_all_arrive() {
+fn wakes_from_many_threads_at_once_are_all_delivered() {
     const THREADS: usize = 4;
     const TASKS: usize = 50;
     let runtime = runtime();
@@ -172,7 +172,7 @@ fn wakes_from_many_threads_at_once_all_arrive() {
 }
 
 #[test]
-fn a_task_woken_twice_in_a_row_from_elsewhere_is_polled_once() {
+fn a_task_woken_repeatedly_from_another_thread_is_polled_once() {
     let runtime = runtime();
     runtime.block_on(async {
         let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
@@ -196,13 +196,16 @@ fn a_task_woken_twice_in_a_row_from_elsewhere_is_polled_once() {
         settle().await;
         let metrics = wakeful::metrics();
         assert_eq!(metrics.polls - polls, 1);
-        assert_eq!(metrics.remote_messages, 1, "like messages in a row are one");
+        assert_eq!(
+            metrics.remote_messages, 1,
+            "equal messages in a row are merged"
+        );
         assert_eq!(metrics.wakes_by_thread, 1);
     });
 }
 
 #[test]
-fn what_was_woken_between_two_block_ons_runs_while_the_next_one_yields_once() {
+fn a_task_woken_between_two_block_ons_runs_in_the_first_round_of_the_next() {
     let runtime = runtime();
     let polls = Rc::new(Cell::new(0));
     let waker: Rc<RefCell<Option<Waker>>> = Rc::default();
@@ -243,7 +246,7 @@ fn a_wake_between_two_block_ons_is_kept_for_the_next() {
 }
 
 #[test]
-fn the_root_future_can_be_woken_from_elsewhere() {
+fn the_root_future_can_be_woken_from_another_thread() {
     runtime().block_on(async {
         let flag = Arc::new(Flag::default());
         for round in 1..=100 {
@@ -260,7 +263,7 @@ fn the_root_future_can_be_woken_from_elsewhere() {
 // --- Handle::spawn ----------------------------------------------------------------------------------
 
 #[test]
-fn a_closure_makes_a_future_that_is_not_send_on_the_runtimes_thread() {
+fn a_remote_spawn_builds_a_future_that_is_not_send_on_the_runtimes_thread() {
     let runtime = runtime();
     let owner = thread::current().id();
     let handle = runtime.handle().clone();
@@ -274,7 +277,7 @@ fn a_closure_makes_a_future_that_is_not_send_on_the_runtimes_thread() {
                         yield_now().await;
                         local.set(local.get() + 1);
                     }
-                    // It is a task like any other: it can spawn and sleep.
+                    // A task like any other: it can spawn and sleep.
                     let inner = Rc::clone(&local);
                     spawn(async move { inner.set(inner.get() * 2) })
                         .await
@@ -294,7 +297,8 @@ fn a_closure_makes_a_future_that_is_not_send_on_the_runtimes_thread() {
     assert_eq!((value, thread), (22, owner));
 }
 
-/// Runs a runtime that does nothing of its own until the value it returns is dropped.
+/// Runs a runtime on another thread until the returned value is dropped. Its root future only
+/// waits.
 fn serving() -> (Handle, OnDrop<impl FnOnce()>) {
     let (give, take) = mpsc::channel();
     let (stop, stopped) = (Arc::new(Flag::default()), Arc::new(Flag::default()));
@@ -317,7 +321,7 @@ fn serving() -> (Handle, OnDrop<impl FnOnce()>) {
 }
 
 #[test]
-fn a_plain_thread_waits_for_values_panics_and_cancellations() {
+fn a_thread_without_a_runtime_can_wait_for_values_panics_and_cancellations() {
     let (handle, _serving) = serving();
     assert_eq!(handle.spawn(|| ready("value")).wait().unwrap(), "value");
 
@@ -335,7 +339,7 @@ fn a_plain_thread_waits_for_values_panics_and_cancellations() {
     waits.abort();
     assert!(waits.wait().unwrap_err().is_cancelled());
 
-    // It serves on.
+    // The runtime continues.
     assert_eq!(handle.spawn(|| ready(1)).wait().unwrap(), 1);
 }
 
@@ -350,7 +354,7 @@ fn a_remote_handle_can_be_awaited_under_any_executor() {
         futures_lite::future::block_on(there).unwrap(),
         "for another executor"
     );
-    // In another of our runtimes, where the waker is ours.
+    // In another runtime, with that runtime's own waker.
     wakeful::block_on(async {
         let there = handle.spawn(|| async {
             settle().await;
@@ -358,16 +362,16 @@ fn a_remote_handle_can_be_awaited_under_any_executor() {
         });
         assert_eq!(there.await.unwrap(), "for another runtime");
     });
-    // And in its own.
+    // In its own runtime.
     let nested = handle.spawn(|| async {
-        let own = Handle::current().spawn(|| ready("for itself"));
+        let own = Handle::current().spawn(|| ready("for its own runtime"));
         own.await.unwrap()
     });
-    assert_eq!(nested.wait().unwrap(), "for itself");
+    assert_eq!(nested.wait().unwrap(), "for its own runtime");
 }
 
 #[test]
-fn a_remote_handle_wakes_its_last_poller_and_keeps_no_waker_after_the_end() {
+fn a_remote_handle_wakes_the_last_waker_and_keeps_none_after_the_tasks_end() {
     let runtime = runtime();
     let mut there = runtime.handle().spawn(|| ready(1));
     let (first, second) = (Wakes::new(), Wakes::new());
@@ -388,23 +392,23 @@ fn a_remote_handle_wakes_its_last_poller_and_keeps_no_waker_after_the_end() {
 #[test]
 fn a_remote_handle_that_is_dropped_detaches_its_task() {
     let (handle, _serving) = serving();
-    let (tell, ran) = mpsc::channel();
+    let (send, ran) = mpsc::channel();
     drop(handle.spawn(move || async move {
         settle().await;
-        tell.send("to the end").unwrap();
+        send.send("ended").unwrap();
     }));
-    assert_eq!(ran.recv().unwrap(), "to the end");
+    assert_eq!(ran.recv().unwrap(), "ended");
 }
 
 #[test]
-fn a_task_aborted_from_elsewhere_before_its_closure_ran_never_begins() {
+fn a_remote_spawn_aborted_before_its_closure_runs_never_starts() {
     let trace = Trace::new();
     let runtime = runtime();
     let captured = trace.on_drop("captured dropped");
     let there = runtime.handle().spawn({
         let trace = trace.clone();
         move || {
-            trace.say("ran");
+            trace.push("ran");
             drop(captured);
             async {}
         }
@@ -419,12 +423,12 @@ fn a_task_aborted_from_elsewhere_before_its_closure_ran_never_begins() {
 }
 
 #[test]
-fn an_abort_that_comes_while_the_closure_runs_is_not_lost() {
+fn an_abort_during_the_closure_of_a_remote_spawn_is_not_lost() {
     let (handle, _serving) = serving();
-    let (tell, begun) = mpsc::channel();
+    let (begin, begun) = mpsc::channel();
     let (go_on, wait) = mpsc::channel();
     let there = handle.spawn(move || {
-        tell.send(()).unwrap();
+        begin.send(()).unwrap();
         wait.recv().unwrap();
         pending::<()>()
     });
@@ -435,7 +439,7 @@ fn an_abort_that_comes_while_the_closure_runs_is_not_lost() {
 }
 
 #[test]
-fn the_locals_of_an_aborted_task_are_dropped_before_its_waiter_hears_of_it() {
+fn the_locals_of_an_aborted_task_are_dropped_before_its_remote_joiner_is_woken() {
     let (handle, _serving) = serving();
     let trace = Trace::new();
     let there = handle.spawn({
@@ -445,7 +449,7 @@ fn the_locals_of_an_aborted_task_are_dropped_before_its_waiter_hears_of_it() {
             pending::<()>().await;
         }
     });
-    // It has begun when another one that came later has ended.
+    // It has started once a task that was spawned later has ended.
     handle.spawn(|| async {}).wait().unwrap();
     there.abort();
     assert!(there.wait().unwrap_err().is_cancelled());
@@ -453,31 +457,31 @@ fn the_locals_of_an_aborted_task_are_dropped_before_its_waiter_hears_of_it() {
 }
 
 #[test]
-fn the_fields_of_a_future_are_dropped_before_its_waiter_hears_of_its_end() {
-    /// Ready at once; says so when it is dropped, which is not before its task has ended.
-    struct Tells(Trace);
-    impl Future for Tells {
+fn the_fields_of_a_finished_future_are_dropped_before_its_remote_joiner_is_woken() {
+    /// Ready at once. Its drop, which takes place before its task has ended, pushes an entry.
+    struct PushesOnDrop(Trace);
+    impl Future for PushesOnDrop {
         type Output = ();
         fn poll(self: Pin<&mut Self>, _cx: &mut std::task::Context<'_>) -> Poll<()> {
             Poll::Ready(())
         }
     }
-    impl Drop for Tells {
+    impl Drop for PushesOnDrop {
         fn drop(&mut self) {
-            // Long enough for a waiter that was woken too early to be seen.
+            // Long enough to expose a joiner that was woken too early.
             thread::sleep(std::time::Duration::from_millis(5));
-            self.0.say("future dropped");
+            self.0.push("future dropped");
         }
     }
     let (handle, _serving) = serving();
     let trace = Trace::new();
-    let tells = Tells(trace.clone());
-    handle.spawn(move || tells).wait().unwrap();
+    let future = PushesOnDrop(trace.clone());
+    handle.spawn(move || future).wait().unwrap();
     trace.expect(&["future dropped"]);
 }
 
 #[test]
-fn waiting_inside_block_on_is_refused_and_says_what_to_do() {
+fn a_blocking_wait_inside_block_on_panics_with_a_reason() {
     let (handle, _serving) = serving();
     let line = line!() + 1;
     wakeful::block_on(async {
@@ -490,7 +494,7 @@ fn waiting_inside_block_on_is_refused_and_says_what_to_do() {
 }
 
 #[test]
-fn waiting_ends_when_the_runtime_does() {
+fn a_blocking_wait_ends_with_the_runtime() {
     let (handle, serving) = serving();
     let waits = handle.spawn(pending::<()>);
     let waiter = thread::spawn(move || waits.wait());
@@ -501,16 +505,16 @@ fn waiting_ends_when_the_runtime_does() {
 }
 
 #[test]
-fn a_value_that_nobody_takes_may_panic_when_it_is_dropped() {
+fn a_detached_output_whose_drop_panics_does_not_stop_the_runtime() {
     let (handle, _serving) = serving();
-    let (tell, dropped) = mpsc::channel();
+    let (send, dropped) = mpsc::channel();
     let (go_on, wait) = mpsc::channel();
     drop(handle.spawn(move || {
-        // Only once the handle is gone, so that the value is the runtime's to drop.
+        // Waits until the handle is dropped, so that the runtime has to drop the output.
         wait.recv().unwrap();
         ready(on_drop(move || {
-            tell.send(()).unwrap();
-            panic!("a value that nobody took");
+            send.send(()).unwrap();
+            panic!("a detached output");
         }))
     }));
     go_on.send(()).unwrap();
@@ -519,7 +523,7 @@ fn a_value_that_nobody_takes_may_panic_when_it_is_dropped() {
 }
 
 #[test]
-fn ten_thousand_spawns_from_four_threads_all_come_back() {
+fn ten_thousand_spawns_from_four_threads_all_return_their_output() {
     let (handle, _serving) = serving();
     let threads: Vec<_> = (0..4_u64)
         .map(|thread| {
@@ -539,10 +543,10 @@ fn ten_thousand_spawns_from_four_threads_all_come_back() {
     }
 }
 
-// --- dropping and aborting far from home ------------------------------------------------------------
+// --- drops and aborts on another thread -------------------------------------------------------------
 
 #[test]
-fn things_dropped_on_another_thread_are_gone_from_their_runtime() {
+fn objects_dropped_on_another_thread_are_removed_from_their_runtime() {
     let runtime = paused();
     let trace = Trace::new();
     runtime.block_on(async {
@@ -555,12 +559,12 @@ fn things_dropped_on_another_thread_are_gone_from_their_runtime() {
             let trace = trace.clone();
             async move {
                 settle().await;
-                trace.say("goes on");
-                trace.on_drop("its output dropped")
+                trace.push("continues");
+                trace.on_drop("output dropped")
             }
         });
         assert!(poll_with(&mut detached, &wakes.waker()).is_pending());
-        let finished = spawn(ready(trace.on_drop("a finished output dropped")));
+        let finished = spawn(ready(trace.on_drop("finished output dropped")));
         settle().await;
         let before = wakeful::metrics();
         assert_eq!((before.sources, before.timers_armed), (1, 1));
@@ -578,11 +582,11 @@ fn things_dropped_on_another_thread_are_gone_from_their_runtime() {
         assert_eq!(wakes.alive(), 0);
         assert!(wakeful::task::dump().is_empty());
     });
-    trace.expect(&["goes on", "its output dropped", "a finished output dropped"]);
+    trace.expect(&["continues", "output dropped", "finished output dropped"]);
 }
 
 #[test]
-fn a_task_aborted_on_another_thread_is_dropped_on_its_own() {
+fn a_task_aborted_on_another_thread_is_dropped_on_the_runtimes_thread() {
     let runtime = runtime();
     let owner = thread::current().id();
     let dropped_on = Rc::new(Cell::new(None));
@@ -590,7 +594,7 @@ fn a_task_aborted_on_another_thread_is_dropped_on_its_own() {
         let task = spawn({
             let dropped_on = Rc::clone(&dropped_on);
             async move {
-                let _tells = on_drop(|| dropped_on.set(Some(thread::current().id())));
+                let _dropped = on_drop(|| dropped_on.set(Some(thread::current().id())));
                 pending::<()>().await;
             }
         });
@@ -609,7 +613,7 @@ fn a_task_aborted_on_another_thread_is_dropped_on_its_own() {
 }
 
 #[test]
-fn an_output_that_is_not_send_stays_on_its_thread_when_the_handle_goes_elsewhere() {
+fn an_output_that_is_not_send_stays_on_its_thread_when_the_handle_is_moved() {
     let runtime = runtime();
     let owner = thread::current().id();
     let dropped_on = Rc::new(Cell::new(None));
@@ -628,7 +632,7 @@ fn an_output_that_is_not_send_stays_on_its_thread_when_the_handle_goes_elsewhere
 }
 
 #[test]
-fn wakers_may_be_cloned_woken_and_dropped_on_any_thread_while_their_task_lives_and_dies() {
+fn wakers_can_be_used_on_any_thread_during_and_after_the_life_of_their_task() {
     let runtime = runtime();
     let stop = Arc::new(AtomicBool::new(false));
     let latest: Arc<Mutex<Option<Waker>>> = Arc::default();
@@ -698,10 +702,10 @@ fn a_socket_written_by_another_thread_wakes_a_parked_loop_among_remote_wakes() {
     other.join().unwrap();
 }
 
-// --- which types may go elsewhere -------------------------------------------------------------------
+// --- which types are Send and Sync ------------------------------------------------------------------
 
-/// Whether a type is `Send` or `Sync`, asked of the compiler: an inherent constant, which exists under
-/// the bound only, is preferred to the trait's.
+/// Evaluates at compile time whether a type is `Send` or `Sync`. The compiler prefers the inherent
+/// constant, which exists only under the bound, to the trait's.
 macro_rules! is {
     ($marker:ident: $type:ty) => {{
         #[allow(dead_code, reason = "shadowed when the bound holds")]
@@ -719,9 +723,9 @@ macro_rules! is {
 }
 
 #[test]
-fn handles_and_plain_data_may_go_anywhere_and_a_runtime_nowhere() {
+fn handles_and_plain_data_are_send_and_sync_and_a_runtime_is_neither() {
     type NotSend = Rc<()>;
-    // Numbers, whatever the task gives.
+    // Independent of the type of the task's output.
     assert!(is!(Send: JoinHandle<NotSend>) && is!(Sync: JoinHandle<NotSend>));
     assert!(is!(Send: AbortHandle) && is!(Sync: AbortHandle));
     assert!(is!(Send: Handle) && is!(Sync: Handle));
@@ -732,7 +736,7 @@ fn handles_and_plain_data_may_go_anywhere_and_a_runtime_nowhere() {
     assert!(is!(Send: Signal) && is!(Sync: Signal));
     assert!(is!(Send: JoinError) && is!(Sync: JoinError));
     assert!(is!(Send: TaskInfo) && is!(Send: RuntimeMetrics) && is!(Send: Ready));
-    // As their contents.
+    // As the types that they contain.
     assert!(is!(Send: Timeout<Sleep>) && !is!(Send: Timeout<NotSend>));
     type Fd = std::os::fd::OwnedFd;
     assert!(is!(Send: AsyncFd<Fd>) && is!(Sync: AsyncFd<Fd>));
@@ -747,7 +751,7 @@ fn handles_and_plain_data_may_go_anywhere_and_a_runtime_nowhere() {
 }
 
 #[test]
-fn a_waker_of_any_kind_wakes_a_remote_handle_that_is_polled_through_it() {
+fn a_remote_handle_wakes_the_external_waker_that_polled_it() {
     struct Counts(AtomicUsize);
     impl Wake for Counts {
         fn wake(self: Arc<Self>) {
@@ -769,7 +773,7 @@ fn a_waker_of_any_kind_wakes_a_remote_handle_that_is_polled_through_it() {
     assert!(poll_with(&mut there, &waker).is_ready());
 }
 
-/// The waker of whoever awaited a handle goes with the handle, however long the task still runs.
+/// A handle that is dropped drops its waker, even while the task still runs.
 #[test]
 fn a_dropped_handle_keeps_no_waker() {
     use std::future::Future;
@@ -792,7 +796,7 @@ fn a_dropped_handle_keeps_no_waker() {
         assert_eq!(
             Arc::strong_count(&counted),
             3,
-            "ours, the waker's, the handle's"
+            "the test's, the waker's and the handle's"
         );
     }
     assert_eq!(Arc::strong_count(&counted), 1);

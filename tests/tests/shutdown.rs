@@ -51,7 +51,7 @@ fn the_drop_order_is_tasks_timers_sources_pool_inbox() {
     let runtime = Builder::new().max_blocking_threads(1).build().unwrap();
     let recording_waker = |word: &'static str| {
         let trace = trace.clone();
-        Hooks::new().on_wake(move || trace.say(word)).waker()
+        Hooks::new().on_wake(move || trace.push(word)).waker()
     };
     let (here, _there) = pair();
     let (release, blocked) = mpsc::channel::<()>();
@@ -167,7 +167,7 @@ fn the_root_future_is_dropped_before_block_on_returns_and_inside_its_runtime() {
         async move {
             let _local = on_drop(|| {
                 drop(spawn(async {}));
-                trace.say("root dropped");
+                trace.push("root dropped");
             });
             yield_now().await;
             panic!("root");
@@ -189,11 +189,11 @@ fn tasks_spawned_by_a_drop_at_shutdown_are_dropped_at_once() {
         let (trace, refused) = (trace.clone(), Rc::clone(&refused));
         runtime.spawn(async move {
             let _spawns = on_drop(|| {
-                trace.say("drop begins");
+                trace.push("drop begins");
                 *refused.borrow_mut() = Some(spawn(holds(&trace, "refused")));
                 let named = task::Builder::new().name("x");
                 drop(named.spawn(holds(&trace, "refused, too")));
-                trace.say("drop ends");
+                trace.push("drop ends");
             });
             pending::<()>().await;
         });
@@ -277,7 +277,7 @@ fn a_drop_at_shutdown_can_use_every_operation() {
                 drop(spawn_blocking(|| ()));
                 drop(Handle::current().spawn(|| async {}));
                 drop(signal(SignalKind::user_defined2()));
-                trace.say("done");
+                trace.push("done");
             });
             pending::<()>().await;
         });
@@ -299,8 +299,8 @@ fn registering_a_source_after_the_sources_are_dropped_is_an_error() {
         let late = {
             let trace = trace.clone();
             on_drop(move || match AsyncFd::new(here) {
-                Ok(_) => trace.say("registered"),
-                Err(error) => trace.say(error.to_string()),
+                Ok(_) => trace.push("registered"),
+                Err(error) => trace.push(error.to_string()),
             })
         };
         let queued = spawn_blocking(move || drop(late));
@@ -327,7 +327,7 @@ fn panicking_drops_at_shutdown_do_not_stop_the_other_drops() {
                 let trace = trace.clone();
                 spawn(async move {
                     let _local = on_drop(|| {
-                        trace.say(number.to_string());
+                        trace.push(number.to_string());
                         assert!(number % 2 == 0, "drop number {number}");
                     });
                     pending::<()>().await;
@@ -357,7 +357,7 @@ fn a_runtime_dropped_while_unwinding_survives_panicking_drops() {
                 let trace = trace.clone();
                 runtime.spawn(async move {
                     let _local = on_drop(|| {
-                        trace.say("dropped");
+                        trace.push("dropped");
                         panic!("the second panic");
                     });
                     pending::<()>().await;
@@ -583,7 +583,7 @@ fn a_panic_in_the_drop_of_a_blocking_closure_does_not_stop_shutdown() {
         for number in 0..2 {
             let trace = trace.clone();
             let bomb = on_drop(move || {
-                trace.say(number.to_string());
+                trace.push(number.to_string());
                 panic!("in the drop of a blocking closure");
             });
             drop(spawn_blocking(move || drop(bomb)));
@@ -607,7 +607,7 @@ fn a_panic_in_the_drop_of_a_remote_closure_does_not_stop_shutdown() {
     for number in 0..3 {
         let trace = trace.clone();
         let bomb = on_drop(move || {
-            trace.say(number.to_string());
+            trace.push(number.to_string());
             panic!("in the drop of a remote closure");
         });
         drop(runtime.handle().spawn(move || {

@@ -21,19 +21,19 @@ fn cancel_wakes_all_waiters_in_the_order_of_waiting() {
             let (trace, shutdown) = (trace.clone(), shutdown.clone());
             spawn(async move {
                 shutdown.cancelled().await;
-                trace.say(name);
+                trace.push(name);
             });
         }
         settle().await;
         assert!(!shutdown.is_cancelled());
-        trace.say("cancel");
+        trace.push("cancel");
         shutdown.cancel();
         assert!(shutdown.is_cancelled());
         settle().await;
-        trace.say("later");
+        trace.push("later");
         shutdown.cancelled().await;
         shutdown.cancel();
-        trace.say("still cancelled");
+        trace.push("still cancelled");
     });
     trace.expect(&[
         "cancel",
@@ -82,14 +82,14 @@ fn drain_waits_until_the_last_token_is_dropped() {
             spawn(async move {
                 token.cancelled().await;
                 sleep(secs(seconds)).await;
-                trace.say(format!("done after {seconds}"));
+                trace.push(format!("done after {seconds}"));
             });
         }
         assert_eq!(shutdown.len(), 3);
         assert!(!shutdown.is_empty());
         let start = Instant::now();
         assert_eq!(shutdown.drain(secs(60)).await, 0);
-        trace.say(format!("drained after {}", start.elapsed().as_secs()));
+        trace.push(format!("drained after {}", start.elapsed().as_secs()));
         assert_eq!(shutdown.len(), 0);
         assert!(shutdown.is_empty());
     });
@@ -182,14 +182,14 @@ fn run_until_cancelled_stops_between_two_steps() {
         let steps = trace.clone();
         spawn(async move {
             while token.run_until_cancelled(sleep(secs(2))).await.is_some() {
-                steps.say("step");
+                steps.push("step");
                 sleep(secs(1)).await;
-                steps.say("done");
+                steps.push("done");
             }
-            steps.say("stop");
+            steps.push("stop");
         });
         sleep(Duration::from_millis(5_500)).await;
-        trace.say("drain");
+        trace.push("drain");
         assert_eq!(shutdown.drain(secs(60)).await, 0);
     });
     trace.expect(&["step", "done", "step", "drain", "done", "stop"]);
@@ -219,7 +219,7 @@ fn run_until_cancelled_drops_the_future_before_it_returns() {
         settle().await;
         shutdown.cancel();
         assert_eq!(task.await.unwrap(), None);
-        trace.say("joined");
+        trace.push("joined");
     });
     trace.expect(&["dropped", "joined"]);
 }

@@ -102,7 +102,7 @@ fn all_listeners_of_a_signal_receive_it_and_listeners_of_others_do_not() {
                 spawn(async move {
                     for time in 1.. {
                         listener.recv().await;
-                        trace.say(format!("{name} {time}"));
+                        trace.push(format!("{name} {time}"));
                     }
                 });
             }

@@ -1,4 +1,4 @@
-//! Tasks: wakes and polls, panics, handles in every state, aborting, and large numbers of them.
+//! Tasks: wakes and polls, panics, handles in every state, aborts, and large numbers of tasks.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(
@@ -28,7 +28,7 @@ use wakeful_tests::trace::{
 
 // --- wakes and polls ------------------------------------------------------------------------------
 
-/// Waits for ever and counts its polls; `at_first` runs in the first one.
+/// Never ends, and counts its polls. `at_first` runs in the first one.
 fn counting_polls<F>(polls: &Rc<Cell<u32>>, at_first: F) -> impl Future<Output = ()> + use<F>
 where
     F: Fn(&Waker) + 'static,
@@ -44,7 +44,7 @@ where
 }
 
 #[test]
-fn a_task_that_wakes_itself_while_it_runs_is_polled_exactly_once_more() {
+fn a_task_that_wakes_itself_during_its_poll_is_polled_once_more() {
     let runtime = runtime();
     let polls = Rc::new(Cell::new(0));
     let future = counting_polls(&polls, |waker| {
@@ -60,7 +60,7 @@ fn a_task_that_wakes_itself_while_it_runs_is_polled_exactly_once_more() {
 }
 
 #[test]
-fn a_local_spawn_is_a_spawn_and_knows_its_caller() {
+fn spawn_local_spawns_a_task_and_records_its_caller() {
     let runtime = runtime();
     runtime.block_on(async {
         let task = task::spawn_local(async { Rc::new(42) });
@@ -72,7 +72,7 @@ fn a_local_spawn_is_a_spawn_and_knows_its_caller() {
 }
 
 #[test]
-fn a_woken_task_runs_once_however_often_it_was_woken() {
+fn a_task_woken_several_times_runs_once() {
     let runtime = runtime();
     let polls = Rc::new(Cell::new(0));
     let waker = Rc::new(RefCell::new(None));
@@ -96,7 +96,7 @@ fn a_woken_task_runs_once_however_often_it_was_woken() {
 }
 
 #[test]
-fn the_root_future_is_polled_once_however_often_it_was_woken() {
+fn the_root_future_woken_several_times_is_polled_once() {
     let runtime = runtime();
     let mut polls = 0;
     runtime.block_on(poll_fn(|cx| {
@@ -139,13 +139,13 @@ fn a_spawned_task_is_polled_only_after_the_current_poll_has_ended() {
     runtime().block_on(async {
         let inner = spawn({
             let trace = trace.clone();
-            async move { trace.say("the task") }
+            async move { trace.push("task") }
         });
-        trace.say("after spawn");
+        trace.push("after spawn");
         inner.await.unwrap();
-        trace.say("joined");
+        trace.push("joined");
     });
-    trace.expect(&["after spawn", "the task", "joined"]);
+    trace.expect(&["after spawn", "task", "joined"]);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn tasks_run_in_the_order_in_which_they_were_woken() {
             let mut polls = 0;
             spawn(poll_fn(move |cx| {
                 polls += 1;
-                trace.say(format!("{name}{polls}"));
+                trace.push(format!("{name}{polls}"));
                 wakers.borrow_mut().push(cx.waker().clone());
                 Poll::<()>::Pending
             }));
@@ -176,7 +176,7 @@ fn tasks_run_in_the_order_in_which_they_were_woken() {
 }
 
 #[test]
-fn a_seed_gives_another_order_and_the_same_seed_the_same_one() {
+fn a_seed_changes_the_order_and_the_same_seed_repeats_it() {
     let order = |seed: Option<u64>| {
         let mut builder = Builder::new();
         if let Some(seed) = seed {
@@ -186,7 +186,7 @@ fn a_seed_gives_another_order_and_the_same_seed_the_same_one() {
         let runtime = builder.build().unwrap();
         for number in 0..20 {
             let trace = trace.clone();
-            runtime.spawn(async move { trace.say(number.to_string()) });
+            runtime.spawn(async move { trace.push(number.to_string()) });
         }
         runtime.block_on(settle());
         trace.take()
@@ -199,7 +199,7 @@ fn a_seed_gives_another_order_and_the_same_seed_the_same_one() {
 }
 
 #[test]
-fn a_task_need_not_be_send_and_neither_need_its_output() {
+fn a_task_and_its_output_need_not_be_send() {
     let output = runtime().block_on(async {
         let shared = Rc::new(Cell::new(1));
         let task = spawn({
@@ -216,7 +216,7 @@ fn a_task_need_not_be_send_and_neither_need_its_output() {
 }
 
 #[test]
-fn the_root_future_may_borrow() {
+fn the_root_future_can_borrow() {
     let text = String::from("borrowed");
     let mut count = 0;
     runtime().block_on(async {
@@ -229,7 +229,7 @@ fn the_root_future_may_borrow() {
 }
 
 #[test]
-fn a_task_knows_its_own_id_and_nobody_else_has_one() {
+fn a_task_can_read_its_id_and_other_code_has_none() {
     runtime().block_on(async {
         assert!(task::try_id().is_none(), "the root future is no task");
         let tasks = [spawn(async { task::id() }), spawn(async { task::id() })];
@@ -247,13 +247,13 @@ fn a_task_knows_its_own_id_and_nobody_else_has_one() {
 }
 
 #[test]
-fn an_output_that_is_dropped_after_its_task_takes_nobody_else_for_that_task() {
+fn an_output_dropped_after_its_task_has_ended_sees_no_task_id() {
     let runtime = runtime();
     let (seen, done) = (Rc::new(Cell::new(None)), Rc::new(Cell::new(false)));
     let output = on_drop({
         let (seen, done) = (Rc::clone(&seen), Rc::clone(&done));
         move || {
-            // It gets the slot that has just become free.
+            // Gets the slot that has just become free.
             let mut next = spawn(async move { done.set(true) });
             assert!(poll_with(&mut next, Waker::noop()).is_pending());
             seen.set(Some((task::try_id(), next.id())));
@@ -266,15 +266,15 @@ fn an_output_that_is_dropped_after_its_task_takes_nobody_else_for_that_task() {
         settle().await;
         id
     });
-    let (named, next) = seen.get().expect("it was dropped, and without a panic");
+    let (named, next) = seen.get().expect("the output was dropped without a panic");
     assert_eq!(next.to_string(), "1.1", "the slot of {ended}");
-    assert_eq!(named, None, "no task is polled any more");
+    assert_eq!(named, None, "no task is being polled");
     assert!(done.get());
     assert_eq!(runtime.metrics().panics, 0);
 }
 
 #[test]
-fn ids_are_shown_with_slot_and_generation_and_are_never_used_again() {
+fn ids_show_slot_and_generation_and_are_never_reused() {
     runtime().block_on(async {
         let mut ids = Vec::new();
         for _ in 0..3 {
@@ -296,7 +296,7 @@ fn ids_are_shown_with_slot_and_generation_and_are_never_used_again() {
 // --- panics ---------------------------------------------------------------------------------------
 
 #[test]
-fn a_panic_reaches_the_joiner_with_its_payload_and_the_others_go_on() {
+fn a_panic_reaches_the_joiner_with_its_payload_and_other_tasks_continue() {
     let trace = Trace::new();
     let runtime = runtime();
     runtime.block_on(async {
@@ -304,7 +304,7 @@ fn a_panic_reaches_the_joiner_with_its_payload_and_the_others_go_on() {
             let trace = trace.clone();
             async move {
                 for step in 0..3 {
-                    trace.say(format!("other {step}"));
+                    trace.push(format!("other {step}"));
                     yield_now().await;
                 }
             }
@@ -334,7 +334,7 @@ fn a_panic_reaches_the_joiner_with_its_payload_and_the_others_go_on() {
 }
 
 #[test]
-fn the_slot_of_a_task_that_panicked_is_used_again() {
+fn the_slot_of_a_task_that_panicked_is_reused() {
     runtime().block_on(async {
         let first = spawn(async { panic!("first") });
         let first_id = first.id().to_string();
@@ -347,14 +347,14 @@ fn the_slot_of_a_task_that_panicked_is_used_again() {
 }
 
 #[test]
-fn a_join_error_that_is_no_panic_gives_no_payload() {
+fn a_join_error_without_a_panic_has_no_payload() {
     runtime().block_on(async {
         let task = spawn(pending::<()>());
         task.abort();
         let error = task.await.unwrap_err();
         assert!(error.is_cancelled() && !error.is_panic());
         let error = error.try_into_panic().unwrap_err();
-        assert!(error.is_cancelled(), "it comes back unchanged");
+        assert!(error.is_cancelled(), "the error is returned unchanged");
         assert!(error.to_string().ends_with("was cancelled"), "{error}");
         let text = panic_of(|| error.into_panic());
         assert!(text.contains("is no panic"), "{text}");
@@ -362,26 +362,26 @@ fn a_join_error_that_is_no_panic_gives_no_payload() {
 }
 
 #[test]
-fn a_panic_that_nobody_joins_is_counted_and_reported_once() {
+fn a_panic_without_a_joiner_is_counted_and_reported_once() {
     let here = file!();
     let output = alone(
-        "a_panic_that_nobody_joins_is_counted_and_reported_once",
+        "a_panic_without_a_joiner_is_counted_and_reported_once",
         || {
             let runtime = runtime();
             let task = task::Builder::new().name("worker");
             runtime.block_on(async {
-                // The handle goes first.
-                drop(task.spawn(async { panic!("nobody hears") }));
+                // The handle is dropped first.
+                drop(task.spawn(async { panic!("no joiner") }));
                 settle().await;
-                // The task goes first.
+                // The task ends first.
                 let late = spawn(async { panic!("too late") });
                 settle().await;
                 assert!(late.is_finished());
                 drop(late);
-                // Somebody hears.
-                assert!(spawn(async { panic!("heard") }).await.is_err());
+                // This one is joined.
+                assert!(spawn(async { panic!("joined") }).await.is_err());
             });
-            // The runtime goes first.
+            // The runtime is dropped first.
             let rest = runtime.block_on(async {
                 let rest = task.spawn(async { panic!("left behind") });
                 settle().await;
@@ -404,7 +404,7 @@ fn a_panic_that_nobody_joins_is_counted_and_reported_once() {
     let named = format!("wakeful: unhandled panic of task \"worker\" spawned at {here}:");
     assert!(first.starts_with(&named), "{first}");
     assert!(
-        first.ends_with("panicked with message \"nobody hears\""),
+        first.ends_with("panicked with message \"no joiner\""),
         "{first}"
     );
     let unnamed = format!("wakeful: unhandled panic of a task spawned at {here}:");
@@ -421,7 +421,7 @@ fn a_panic_that_nobody_joins_is_counted_and_reported_once() {
 }
 
 #[test]
-fn under_shutdown_a_panic_that_nobody_joins_ends_block_on_and_nothing_else() {
+fn under_shutdown_runtime_a_panic_without_a_joiner_ends_only_block_on() {
     let runtime = Builder::new()
         .unhandled_panic(UnhandledPanic::ShutdownRuntime)
         .build()
@@ -431,23 +431,23 @@ fn under_shutdown_a_panic_that_nobody_joins_ends_block_on_and_nothing_else() {
         let trace = trace.clone();
         async move {
             loop {
-                trace.say("polled");
+                trace.push("polled");
                 yield_now().await;
             }
         }
     });
-    // One that is joined is heard, so it ends nothing.
+    // A panic that is joined ends nothing.
     runtime.block_on(async {
-        assert!(spawn(async { panic!("heard") }).await.is_err());
+        assert!(spawn(async { panic!("joined") }).await.is_err());
     });
-    drop(runtime.spawn(async { panic!("unheard") }));
+    drop(runtime.spawn(async { panic!("not joined") }));
     let text = panic_of(|| runtime.block_on(pending::<()>()));
     assert!(
         text.contains("unhandled panic of a task spawned at"),
         "{text}"
     );
-    assert!(text.contains("unheard"), "{text}");
-    // The runtime lives on, and so do its tasks.
+    assert!(text.contains("not joined"), "{text}");
+    // The runtime and its tasks continue.
     drop(trace.take());
     runtime.block_on(settle());
     assert!(!trace.take().is_empty());
@@ -458,7 +458,7 @@ fn under_shutdown_a_panic_that_nobody_joins_ends_block_on_and_nothing_else() {
 }
 
 #[test]
-fn a_panic_of_the_root_future_is_the_callers_and_the_runtime_works_on() {
+fn a_panic_of_the_root_future_reaches_the_caller_and_the_runtime_continues() {
     let runtime = runtime();
     let task = runtime.spawn(async {
         yield_now().await;
@@ -467,10 +467,10 @@ fn a_panic_of_the_root_future_is_the_callers_and_the_runtime_works_on() {
     let text = panic_of(|| {
         runtime.block_on(async {
             yield_now().await;
-            panic!("the root's own");
+            panic!("the root future");
         });
     });
-    assert_eq!(text, "the root's own");
+    assert_eq!(text, "the root future");
     assert_eq!(runtime.block_on(task).unwrap(), "finished");
     assert!(task::try_id().is_none());
 }
@@ -495,7 +495,7 @@ impl Drop for PanicsWhenDropped {
 }
 
 #[test]
-fn a_future_that_panics_while_being_dropped_at_its_end_is_a_panicked_task() {
+fn a_future_whose_drop_panics_at_its_end_is_a_panicked_task() {
     runtime().block_on(async {
         let error = spawn(PanicsWhenDropped(Some("at its end")))
             .await
@@ -506,7 +506,7 @@ fn a_future_that_panics_while_being_dropped_at_its_end_is_a_panicked_task() {
 }
 
 #[test]
-fn a_future_that_panics_while_being_aborted_is_a_panicked_task() {
+fn a_future_whose_drop_panics_when_aborted_is_a_panicked_task() {
     runtime().block_on(async {
         let task = spawn(async {
             let _bomb = on_drop(|| panic!("while aborted"));
@@ -520,8 +520,8 @@ fn a_future_that_panics_while_being_aborted_is_a_panicked_task() {
 }
 
 #[test]
-fn a_future_that_panics_when_polled_and_when_dropped_reports_the_first() {
-    /// Panics in its poll and, not by the same unwinding, in its drop.
+fn of_a_panic_in_poll_and_one_in_drop_the_first_is_reported() {
+    /// Panics in its poll and again in its drop, which is not part of the same unwinding.
     struct Both(PanicsWhenDropped);
     impl Future for Both {
         type Output = ();
@@ -538,18 +538,18 @@ fn a_future_that_panics_when_polled_and_when_dropped_reports_the_first() {
 }
 
 #[test]
-fn an_output_that_panics_while_being_dropped_harms_nobody() {
+fn an_output_whose_drop_panics_affects_no_other_task() {
     let runtime = runtime();
     let bomb = || PanicsWhenDropped(Some("an output"));
     runtime.block_on(async {
-        // Nobody will ask: dropped by the executor.
+        // Detached: the executor drops the output.
         drop(spawn(async move { bomb() }));
         settle().await;
-        // Nobody asks any more: dropped with the handle.
+        // Detached after its end: the output is dropped with the handle.
         let late = spawn(async move { bomb() });
         settle().await;
         drop(late);
-        // The joiner's own.
+        // Joined: the joiner drops the output.
         let output = spawn(async move { bomb() }).await.unwrap();
         assert_eq!(panic_of(move || drop(output)), "an output");
         assert_eq!(spawn(async { 1 }).await.unwrap(), 1);
@@ -563,7 +563,7 @@ fn an_output_that_panics_while_being_dropped_harms_nobody() {
 // --- handles --------------------------------------------------------------------------------------
 
 #[test]
-fn a_handle_gives_the_output_awaited_before_after_and_during_the_end() {
+fn a_handle_returns_the_output_before_during_and_after_the_tasks_end() {
     runtime().block_on(async {
         // Before: the joiner waits when the task ends.
         let task = spawn(async {
@@ -572,13 +572,13 @@ fn a_handle_gives_the_output_awaited_before_after_and_during_the_end() {
         });
         assert_eq!(task.await.unwrap(), "before");
 
-        // After: the output waits.
+        // After: the output is stored until it is joined.
         let task = spawn(async { "after" });
         settle().await;
         assert!(task.is_finished());
         assert_eq!(task.await.unwrap(), "after");
 
-        // During: the handle is asked by the task's own locals while they are dropped.
+        // During: a local of the task asks the handle while it is dropped.
         let place: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
         let asked = Rc::new(Cell::new(None));
         let task = spawn({
@@ -595,7 +595,7 @@ fn a_handle_gives_the_output_awaited_before_after_and_during_the_end() {
         assert_eq!(
             asked.get(),
             Some(false),
-            "its locals go before it has ended"
+            "its locals are dropped before it has ended"
         );
         let task = place.take().unwrap();
         assert!(task.is_finished());
@@ -612,7 +612,7 @@ fn a_handle_dropped_in_any_state_detaches_the_task() {
             let trace = trace.clone();
             async move {
                 yield_now().await;
-                trace.say(format!("{name} ran"));
+                trace.push(format!("{name} ran"));
                 trace.on_drop(format!("{name}'s output dropped"))
             }
         };
@@ -646,7 +646,7 @@ fn a_handle_dropped_in_any_state_detaches_the_task() {
 }
 
 #[test]
-fn a_handle_that_was_awaited_here_and_dropped_elsewhere_leaves_no_joiner_in_the_slot() {
+fn a_handle_awaited_and_then_dropped_on_another_thread_leaves_no_joiner() {
     runtime().block_on(async {
         let task = spawn(pending::<()>());
         let (abort, polls) = (task.abort_handle(), Rc::new(Cell::new(0)));
@@ -665,7 +665,7 @@ fn a_handle_that_was_awaited_here_and_dropped_elsewhere_leaves_no_joiner_in_the_
         abort.abort();
         settle().await;
         assert!(abort.is_finished());
-        // The next tenant of the slot, which ends before anybody awaits it.
+        // The next occupant of the slot, which ends before it is awaited.
         let next = spawn(async {});
         assert_eq!(next.id().to_string(), "1.1");
         settle().await;
@@ -675,7 +675,7 @@ fn a_handle_that_was_awaited_here_and_dropped_elsewhere_leaves_no_joiner_in_the_
 }
 
 #[test]
-fn a_task_may_drop_its_own_handle() {
+fn a_task_can_drop_its_own_handle() {
     let trace = Trace::new();
     runtime().block_on(async {
         let place: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
@@ -684,17 +684,17 @@ fn a_task_may_drop_its_own_handle() {
             async move {
                 drop(place.take());
                 yield_now().await;
-                trace.say("to the end");
+                trace.push("ended");
             }
         });
         *place.borrow_mut() = Some(task);
         settle().await;
     });
-    trace.expect(&["to the end"]);
+    trace.expect(&["ended"]);
 }
 
 #[test]
-fn a_handle_wakes_whoever_polled_it_last() {
+fn a_handle_wakes_the_last_task_that_polled_it() {
     let trace = Trace::new();
     runtime().block_on(async {
         let wait = Rc::new(Cell::new(true));
@@ -712,9 +712,9 @@ fn a_handle_wakes_whoever_polled_it_last() {
         for name in ["first", "second"] {
             let (handle, trace) = (Rc::clone(&handle), trace.clone());
             spawn(poll_fn(move |cx| {
-                trace.say(format!("{name} polls"));
+                trace.push(format!("{name} polls"));
                 let polled = Pin::new(&mut *handle.borrow_mut()).poll(cx);
-                polled.map(|output| trace.say(format!("{name} has the {}", output.unwrap())))
+                polled.map(|output| trace.push(format!("{name} has the {}", output.unwrap())))
             }));
         }
         settle().await;
@@ -726,17 +726,17 @@ fn a_handle_wakes_whoever_polled_it_last() {
 }
 
 #[test]
-fn awaiting_ones_own_handle_is_an_error_with_a_reason() {
+fn a_task_that_awaits_its_own_handle_panics_with_a_reason() {
     runtime().block_on(async {
         let place: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
-        let heard = Rc::new(RefCell::new(String::new()));
+        let message = Rc::new(RefCell::new(String::new()));
         let task = spawn({
-            let (place, heard) = (Rc::clone(&place), Rc::clone(&heard));
+            let (place, message) = (Rc::clone(&place), Rc::clone(&message));
             async move {
                 yield_now().await;
-                let mut own = place.take().expect("it was put there");
+                let mut own = place.take().expect("the task's own handle");
                 let waker = my_waker().await;
-                *heard.borrow_mut() =
+                *message.borrow_mut() =
                     panic_of(|| Pin::new(&mut own).poll(&mut Context::from_waker(&waker)));
             }
         });
@@ -744,12 +744,12 @@ fn awaiting_ones_own_handle_is_an_error_with_a_reason() {
         *place.borrow_mut() = Some(task);
         settle().await;
         let text = format!("task {id} awaits its own JoinHandle");
-        assert!(heard.borrow().starts_with(&text), "{heard:?}");
+        assert!(message.borrow().starts_with(&text), "{message:?}");
     });
 }
 
 #[test]
-fn a_handle_polled_after_its_output_says_so() {
+fn a_handle_polled_after_its_output_panics_with_a_reason() {
     runtime().block_on(async {
         let mut task = spawn(ready(1));
         assert_eq!((&mut task).await.unwrap(), 1);
@@ -762,7 +762,7 @@ fn a_handle_polled_after_its_output_says_so() {
 }
 
 #[test]
-fn is_finished_tells_running_from_ended_for_both_kinds_of_handle() {
+fn is_finished_agrees_for_both_kinds_of_handle() {
     runtime().block_on(async {
         let task = spawn(async { yield_now().await });
         let abort = task.abort_handle();
@@ -777,15 +777,15 @@ fn is_finished_tells_running_from_ended_for_both_kinds_of_handle() {
         settle().await;
         both(true);
         task.await.unwrap();
-        assert!(abort.is_finished(), "gone is finished");
+        assert!(abort.is_finished(), "a joined task is finished");
     });
 }
 
 #[test]
-fn waiting_for_many_handles_at_once_costs_nothing_until_one_is_ready() {
+fn polling_many_pending_handles_takes_nothing_off_the_budget() {
     let runtime = runtime();
     let mut handles: Vec<JoinHandle<()>> = (0..500).map(|_| runtime.spawn(pending())).collect();
-    // One poll asks all of them: far more than the budget of a poll has operations.
+    // One poll checks all of them, which is far more than the budget of a poll.
     runtime.spawn(poll_fn(move |cx| {
         for handle in &mut handles {
             assert!(Pin::new(handle).poll(cx).is_pending());
@@ -807,14 +807,14 @@ fn waiting_for_many_handles_at_once_costs_nothing_until_one_is_ready() {
 
 // --- abort ----------------------------------------------------------------------------------------
 
-/// A task that says what becomes of its locals.
-fn tells(trace: &Trace) -> impl Future<Output = &'static str> + use<> {
+/// Pushes its polls and the drop of its local.
+fn traced(trace: &Trace) -> impl Future<Output = &'static str> + use<> {
     let trace = trace.clone();
     async move {
         let _local = trace.on_drop("local dropped");
-        trace.say("polled");
+        trace.push("polled");
         yield_now().await;
-        trace.say("polled again");
+        trace.push("polled again");
         pending().await
     }
 }
@@ -826,13 +826,13 @@ fn a_task_aborted_before_its_first_poll_is_never_polled() {
         let captured = trace.on_drop("captured dropped");
         let trace = trace.clone();
         let task = spawn(async move {
-            trace.say("polled");
+            trace.push("polled");
             drop(captured);
         });
         task.abort();
         assert!(
             !task.is_finished(),
-            "it is cancelled in its turn, not in place"
+            "the executor cancels it later, not in place"
         );
         assert!(task.await.unwrap_err().is_cancelled());
     });
@@ -843,10 +843,10 @@ fn a_task_aborted_before_its_first_poll_is_never_polled() {
 fn a_task_aborted_in_the_run_queue_is_not_polled_again() {
     let trace = Trace::new();
     runtime().block_on(async {
-        let task = spawn(tells(&trace));
+        let task = spawn(traced(&trace));
         yield_now().await;
         trace.expect(&["polled"]);
-        // It has yielded, so it is in the queue.
+        // It has yielded, so it is in the run queue.
         task.abort();
         assert!(task.await.unwrap_err().is_cancelled());
     });
@@ -854,22 +854,22 @@ fn a_task_aborted_in_the_run_queue_is_not_polled_again() {
 }
 
 #[test]
-fn a_waiting_task_that_is_aborted_drops_its_locals_before_the_handle_is_ready() {
+fn an_aborted_task_drops_its_locals_before_its_handle_is_ready() {
     let trace = Trace::new();
     runtime().block_on(async {
-        let task = spawn(tells(&trace));
+        let task = spawn(traced(&trace));
         settle().await;
         trace.expect(&["polled", "polled again"]);
         task.abort();
-        trace.say("abort returned");
+        trace.push("abort returned");
         assert!(task.await.unwrap_err().is_cancelled());
-        trace.say("joined");
+        trace.push("joined");
     });
     trace.expect(&["abort returned", "local dropped", "joined"]);
 }
 
 #[test]
-fn a_task_that_aborts_itself_ends_when_it_next_waits() {
+fn a_task_that_aborts_itself_ends_at_its_next_wait() {
     let trace = Trace::new();
     runtime().block_on(async {
         let place: Rc<RefCell<Option<task::AbortHandle>>> = Rc::default();
@@ -878,15 +878,15 @@ fn a_task_that_aborts_itself_ends_when_it_next_waits() {
             async move {
                 let _local = trace.on_drop("local dropped");
                 place.take().unwrap().abort();
-                trace.say("goes on to its next wait");
+                trace.push("continues to its next wait");
                 yield_now().await;
-                trace.say("never");
+                trace.push("never");
             }
         });
         *place.borrow_mut() = Some(task.abort_handle());
         assert!(task.await.unwrap_err().is_cancelled());
     });
-    trace.expect(&["goes on to its next wait", "local dropped"]);
+    trace.expect(&["continues to its next wait", "local dropped"]);
 }
 
 #[test]
@@ -906,7 +906,7 @@ fn a_task_that_ends_in_the_poll_in_which_it_is_aborted_ends_normally() {
 }
 
 #[test]
-fn aborting_a_task_that_has_ended_leaves_its_output_alone() {
+fn aborting_a_finished_task_keeps_its_output() {
     runtime().block_on(async {
         let task = spawn(ready("output"));
         let abort = task.abort_handle();
@@ -920,11 +920,11 @@ fn aborting_a_task_that_has_ended_leaves_its_output_alone() {
 }
 
 #[test]
-fn aborting_twice_is_aborting_once() {
+fn repeated_aborts_count_once() {
     let trace = Trace::new();
     let runtime = runtime();
     runtime.block_on(async {
-        let task = spawn(tells(&trace));
+        let task = spawn(traced(&trace));
         settle().await;
         task.abort();
         task.abort();
@@ -936,10 +936,10 @@ fn aborting_twice_is_aborting_once() {
 }
 
 #[test]
-fn an_abort_handle_outlives_the_handle_and_still_aborts() {
+fn an_abort_handle_works_after_the_join_handle_is_dropped() {
     let trace = Trace::new();
     runtime().block_on(async {
-        let abort = spawn(tells(&trace)).abort_handle();
+        let abort = spawn(traced(&trace)).abort_handle();
         settle().await;
         assert!(!abort.is_finished());
         abort.abort();
@@ -949,10 +949,10 @@ fn an_abort_handle_outlives_the_handle_and_still_aborts() {
     trace.expect(&["polled", "polled again", "local dropped"]);
 }
 
-// --- numbers that are out of date -----------------------------------------------------------------
+// --- outdated wakers and handles ------------------------------------------------------------------
 
 #[test]
-fn a_waker_of_an_ended_task_does_not_poll_the_next_tenant_of_its_slot() {
+fn a_waker_of_an_ended_task_does_not_poll_the_next_occupant_of_its_slot() {
     let runtime = runtime();
     let polls = Rc::new(Cell::new(0));
     runtime.block_on(async {
@@ -972,7 +972,7 @@ fn a_waker_of_an_ended_task_does_not_poll_the_next_tenant_of_its_slot() {
 }
 
 #[test]
-fn a_waker_of_a_finished_task_that_waits_to_be_joined_does_nothing() {
+fn a_waker_of_a_finished_task_that_is_not_joined_does_nothing() {
     let runtime = runtime();
     runtime.block_on(async {
         let (give, take) = (Rc::new(RefCell::new(None)), Rc::new(Cell::new(0)));
@@ -994,25 +994,25 @@ fn a_waker_of_a_finished_task_that_waits_to_be_joined_does_nothing() {
 }
 
 #[test]
-fn an_abort_handle_of_an_ended_task_does_not_abort_the_next_tenant_of_its_slot() {
+fn an_abort_handle_of_an_ended_task_does_not_abort_the_next_occupant_of_its_slot() {
     runtime().block_on(async {
         let first = spawn(async {});
         let stale = first.abort_handle();
         first.await.unwrap();
         let second = spawn(async {
             settle().await;
-            "unharmed"
+            "not aborted"
         });
-        assert_eq!(second.id().to_string(), "1.1", "it has the slot");
+        assert_eq!(second.id().to_string(), "1.1", "the same slot");
         yield_now().await;
         stale.abort();
         assert!(stale.is_finished());
-        assert_eq!(second.await.unwrap(), "unharmed");
+        assert_eq!(second.await.unwrap(), "not aborted");
     });
 }
 
 #[test]
-fn a_task_that_woke_itself_in_its_last_poll_leaves_nothing_behind() {
+fn a_task_that_wakes_itself_in_its_last_poll_does_not_wake_the_next_occupant() {
     let runtime = runtime();
     let polls = Rc::new(Cell::new(0));
     runtime.block_on(async {
@@ -1021,7 +1021,7 @@ fn a_task_that_woke_itself_in_its_last_poll_leaves_nothing_behind() {
             Poll::Ready(())
         }));
         first.await.unwrap();
-        // Takes the slot before the key that the wake has left in the queue comes up.
+        // Takes the slot before the executor pops the key that the wake has queued.
         spawn(counting_polls(&polls, |_| ()));
         settle().await;
     });
@@ -1067,7 +1067,7 @@ fn a_hundred_thousand_tasks_are_spawned_woken_and_joined() {
     assert_eq!(sum, TASKS * (TASKS - 1) / 2);
     let metrics = runtime.metrics();
     let spawned = TASKS as u64;
-    assert_eq!(metrics.polls, 2 * spawned, "no poll that nobody asked for");
+    assert_eq!(metrics.polls, 2 * spawned, "no poll without a wake");
     assert_eq!(
         metrics.wakes_by_root,
         spawned + metrics.root_polls - metrics.root_polls
@@ -1076,7 +1076,7 @@ fn a_hundred_thousand_tasks_are_spawned_woken_and_joined() {
     assert!(runtime.dump().is_empty());
 }
 
-/// A thread with a small stack, on which a recursion over 100,000 steps cannot go unnoticed.
+/// Runs `f` on a thread whose stack is too small for a recursion over 100,000 steps.
 fn on_a_small_stack(f: impl FnOnce() + Send + 'static) {
     let small = thread::Builder::new().stack_size(256 * 1024);
     small.spawn(f).unwrap().join().unwrap();
@@ -1100,11 +1100,11 @@ fn a_chain_of_wakes_does_not_recurse() {
 }
 
 #[test]
-fn a_chain_of_outputs_that_hold_one_another_is_dropped_without_recursion() {
-    /// Holds the handle of a task whose output holds the handle of a task, and so on.
+fn a_chain_of_outputs_that_own_one_another_is_dropped_without_recursion() {
+    /// Owns the handle of a task whose output owns the handle of a task, and so on.
     struct Link(#[expect(dead_code, reason = "only dropped")] Option<JoinHandle<Link>>);
 
-    let test = "a_chain_of_outputs_that_hold_one_another_is_dropped_without_recursion";
+    let test = "a_chain_of_outputs_that_own_one_another_is_dropped_without_recursion";
     alone(test, || {
         on_a_small_stack(|| {
             let runtime = runtime();
@@ -1123,7 +1123,7 @@ fn a_chain_of_outputs_that_hold_one_another_is_dropped_without_recursion() {
                 drop(link);
                 assert_eq!(runtime.dump().len(), 0);
             });
-            // And at the end of the runtime.
+            // The same when the runtime is dropped first.
             let link = runtime.block_on(async { chain() });
             runtime.block_on(async {
                 while runtime.metrics().polls < 200_000 {
@@ -1137,8 +1137,8 @@ fn a_chain_of_outputs_that_hold_one_another_is_dropped_without_recursion() {
 }
 
 #[test]
-fn a_chain_of_tasks_that_hold_one_another_ends_with_the_runtime_without_recursion() {
-    let test = "a_chain_of_tasks_that_hold_one_another_ends_with_the_runtime_without_recursion";
+fn a_chain_of_tasks_that_await_one_another_is_dropped_without_recursion() {
+    let test = "a_chain_of_tasks_that_await_one_another_is_dropped_without_recursion";
     alone(test, || {
         on_a_small_stack(|| {
             let runtime = runtime();
@@ -1156,7 +1156,7 @@ fn a_chain_of_tasks_that_hold_one_another_ends_with_the_runtime_without_recursio
 }
 
 #[test]
-fn a_future_that_is_large_and_pinned_moves_neither_while_it_waits_nor_when_it_ends() {
+fn a_large_pinned_future_is_not_moved() {
     runtime().block_on(async {
         let task = spawn(async {
             let large = [7_u8; 64 * 1024];

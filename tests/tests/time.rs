@@ -76,14 +76,14 @@ fn a_sleep_without_a_limit_stays_pending_while_others_end() {
                 let trace = trace.clone();
                 spawn(async move {
                     forever.await;
-                    trace.say(name);
+                    trace.push(name);
                 });
             }
             let limited = {
                 let trace = trace.clone();
                 spawn(async move {
                     let elapsed = timeout(Duration::MAX, pending::<()>()).await;
-                    trace.say(format!("{elapsed:?}"));
+                    trace.push(format!("{elapsed:?}"));
                 })
             };
             for _ in 0..5 {
@@ -186,7 +186,7 @@ fn sleeper(trace: &Trace, name: impl Into<String>, duration: Duration) {
     let (trace, name) = (trace.clone(), name.into());
     spawn(async move {
         sleep(duration).await;
-        trace.say(name);
+        trace.push(name);
     });
 }
 
@@ -340,7 +340,7 @@ fn a_timer_that_fires_while_its_task_is_aborted_has_no_effect() {
                 async move {
                     let _local = trace.on_drop("dropped");
                     sleep(secs(1)).await;
-                    trace.say("slept");
+                    trace.push("slept");
                 }
             });
             settle().await;
@@ -613,10 +613,10 @@ fn a_paused_clock_jumps_from_deadline_to_deadline_and_skips_none() {
                 sleep(secs(seconds)).await;
                 let mut late = sleep(secs(1));
                 assert_eq!(start.elapsed(), secs(seconds), "neither early nor late");
-                trace.say(format!("{seconds}"));
+                trace.push(format!("{seconds}"));
                 assert!(poll_once(&mut late).await.is_pending());
                 late.await;
-                trace.say(format!("{}", start.elapsed().as_secs()));
+                trace.push(format!("{}", start.elapsed().as_secs()));
             });
         }
         sleep(secs(60)).await;
@@ -634,7 +634,7 @@ fn advance_moves_the_clock_in_one_step_and_fires_due_timers() {
                 let trace = trace.clone();
                 spawn(async move {
                     sleep(secs(seconds)).await;
-                    trace.say(format!("{seconds} at {}", start.elapsed().as_secs()));
+                    trace.push(format!("{seconds} at {}", start.elapsed().as_secs()));
                 });
             }
             settle().await;

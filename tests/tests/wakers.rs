@@ -1,5 +1,5 @@
-//! Wakers: the runtime's own after their task and after their runtime, and foreign ones, whose clone,
-//! wake and drop may do anything at all.
+//! Wakers: the runtime's own, also after their task and their runtime have ended, and external
+//! ones, whose clone, wake and drop can run any user code.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(
@@ -29,7 +29,7 @@ use wakeful_tests::trace::{
     settle,
 };
 
-// --- our own --------------------------------------------------------------------------------------
+// --- the runtime's own ----------------------------------------------------------------------------
 
 #[test]
 fn a_waker_and_its_clones_will_wake_each_other_and_no_other_task() {
@@ -47,7 +47,7 @@ fn a_waker_and_its_clones_will_wake_each_other_and_no_other_task() {
 fn wakers_outlive_their_runtime_and_then_do_nothing_on_any_thread() {
     let trace = Trace::new();
     let (give, take) = mpsc::channel::<Waker>();
-    let elsewhere = thread::spawn(move || {
+    let other_thread = thread::spawn(move || {
         let wakers: Vec<Waker> = take.iter().collect();
         for waker in &wakers {
             waker.clone().wake();
@@ -61,8 +61,12 @@ fn wakers_outlive_their_runtime_and_then_do_nothing_on_any_thread() {
         let (trace, give) = (trace.clone(), give.clone());
         runtime.spawn(async move {
             let _local = on_drop(|| {
-                assert_eq!(thread::current().id(), owner, "dropped on its own thread");
-                trace.say(format!("dropped {number}"));
+                assert_eq!(
+                    thread::current().id(),
+                    owner,
+                    "dropped on the runtime's thread"
+                );
+                trace.push(format!("dropped {number}"));
             });
             give.send(my_waker().await).unwrap();
             pending::<()>().await;
@@ -75,14 +79,14 @@ fn wakers_outlive_their_runtime_and_then_do_nothing_on_any_thread() {
     drop(runtime);
     trace.expect(&["dropped 2", "dropped 1", "dropped 0"]);
     give.send(root).unwrap();
-    // Only now does the other thread begin.
+    // The other thread starts to wake them only now.
     drop(give);
-    elsewhere.join().unwrap();
+    other_thread.join().unwrap();
     trace.expect(&[]);
 }
 
 #[test]
-fn a_waker_from_an_ended_runtime_harms_no_runtime_that_has_come_after_it() {
+fn a_waker_of_an_ended_runtime_does_not_disturb_a_later_runtime() {
     let stale: Vec<Waker> = (0..20)
         .map(|_| {
             let ended = runtime();
@@ -99,7 +103,7 @@ fn a_waker_from_an_ended_runtime_harms_no_runtime_that_has_come_after_it() {
                 "finished"
             });
             for waker in &stale {
-                // At worst a poll that nobody had asked for.
+                // At worst this causes a spurious poll.
                 waker.wake_by_ref();
                 yield_now().await;
             }
@@ -116,7 +120,7 @@ fn waking_never_polls_in_place() {
         let task = spawn({
             let trace = trace.clone();
             poll_fn(move |cx| {
-                trace.say("polled");
+                trace.push("polled");
                 let _ = cx;
                 Poll::<()>::Pending
             })
@@ -127,7 +131,7 @@ fn waking_never_polls_in_place() {
         let other = spawn({
             let (waker, trace) = (Rc::clone(&waker), trace.clone());
             poll_fn(move |cx| {
-                trace.say("other polled");
+                trace.push("other polled");
                 *waker.borrow_mut() = Some(cx.waker().clone());
                 Poll::<()>::Pending
             })
@@ -135,7 +139,7 @@ fn waking_never_polls_in_place() {
         settle().await;
         drop(trace.take());
         waker.borrow().as_ref().unwrap().wake_by_ref();
-        trace.say("wake returned");
+        trace.push("wake returned");
         settle().await;
         trace.expect(&["wake returned", "other polled"]);
         drop((task, other));
@@ -148,8 +152,8 @@ fn a_task_that_stores_its_own_waker_is_freed_with_its_runtime() {
     let runtime = runtime();
     let (here, there) = pair();
     runtime.block_on(async {
-        // In a cell that the task owns, in a timer, in a source: each would be a cycle if wakers
-        // owned their tasks.
+        // The waker is stored in a cell that the task owns, in a timer, and in a source. Each would
+        // be a reference cycle if wakers owned their tasks.
         let cell: Rc<RefCell<Option<Waker>>> = Rc::default();
         spawn({
             let (cell, _dropped) = (Rc::clone(&cell), trace.on_drop("cell"));
@@ -177,9 +181,9 @@ fn a_task_that_stores_its_own_waker_is_freed_with_its_runtime() {
     drop(there);
 }
 
-// --- foreign ones: how often they are cloned, and which one is woken --------------------------------
+// --- external wakers: how often they are cloned, and which one is woken -----------------------------
 
-/// Counts the clones of a waker.
+/// Returns a waker and the count of its clones.
 fn counting_clones() -> (Waker, Arc<AtomicUsize>) {
     let clones = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&clones);
@@ -230,7 +234,7 @@ fn a_timer_and_a_handle_polled_again_with_the_same_waker_clone_nothing() {
 }
 
 #[test]
-fn a_read_that_moved_to_another_waker_wakes_that_one_and_lets_the_first_go() {
+fn a_read_polled_with_another_waker_wakes_only_that_one_and_drops_the_first() {
     runtime().block_on(async {
         let (here, mut there) = pair();
         let fd = AsyncFd::new(here).unwrap();
@@ -238,18 +242,18 @@ fn a_read_that_moved_to_another_waker_wakes_that_one_and_lets_the_first_go() {
         let (waker_a, waker_b) = (a.waker(), b.waker());
         let mut readable = fd.readable();
         assert!(poll_with(&mut readable, &waker_a).is_pending());
-        assert_eq!(a.alive(), 2, "its own and the stored clone");
+        assert_eq!(a.alive(), 2, "the test's and the stored clone");
         assert!(poll_with(&mut readable, &waker_b).is_pending());
         assert_eq!((a.alive(), b.alive()), (1, 2));
         there.write_all(b"x").unwrap();
         settle().await;
         assert_eq!((a.count(), b.count()), (0, 1));
-        assert_eq!(b.alive(), 1, "what was woken is not kept");
+        assert_eq!(b.alive(), 1, "a woken waker is not kept");
     });
 }
 
 #[test]
-fn a_timer_that_moved_to_another_waker_wakes_that_one_and_lets_the_first_go() {
+fn a_timer_polled_with_another_waker_wakes_only_that_one_and_drops_the_first() {
     paused().block_on(async {
         let (a, b) = (Wakes::new(), Wakes::new());
         let (waker_a, waker_b) = (a.waker(), b.waker());
@@ -265,7 +269,7 @@ fn a_timer_that_moved_to_another_waker_wakes_that_one_and_lets_the_first_go() {
 }
 
 #[test]
-fn a_handle_that_moved_to_another_waker_wakes_that_one_and_lets_the_first_go() {
+fn a_handle_polled_with_another_waker_wakes_only_that_one_and_drops_the_first() {
     runtime().block_on(async {
         let (a, b) = (Wakes::new(), Wakes::new());
         let (waker_a, waker_b) = (a.waker(), b.waker());
@@ -281,43 +285,43 @@ fn a_handle_that_moved_to_another_waker_wakes_that_one_and_lets_the_first_go() {
 }
 
 #[test]
-fn a_handle_that_moves_between_a_stranger_and_our_own_wakes_the_last_and_lets_the_first_go() {
+fn rejoining_with_an_external_waker_or_the_runtimes_own_wakes_only_the_last() {
     runtime().block_on(async {
-        let stranger = Wakes::new();
-        let (strangers, own) = (stranger.waker(), my_waker().await);
+        let wakes = Wakes::new();
+        let (external, own) = (wakes.waker(), my_waker().await);
         let mut task = spawn(settle());
-        assert!(poll_with(&mut task, &strangers).is_pending());
-        assert_eq!(stranger.alive(), 2, "its own and the stored clone");
+        assert!(poll_with(&mut task, &external).is_pending());
+        assert_eq!(wakes.alive(), 2, "the test's and the stored clone");
         assert!(poll_with(&mut task, &own).is_pending());
-        assert_eq!(stranger.alive(), 1);
+        assert_eq!(wakes.alive(), 1);
         settle().await;
         settle().await;
-        assert_eq!(stranger.count(), 0);
+        assert_eq!(wakes.count(), 0);
         assert!(poll_with(&mut task, &own).is_ready());
 
         let mut task = spawn(settle());
         assert!(poll_with(&mut task, &own).is_pending());
-        assert!(poll_with(&mut task, &strangers).is_pending());
+        assert!(poll_with(&mut task, &external).is_pending());
         settle().await;
         settle().await;
-        assert_eq!((stranger.count(), stranger.alive()), (1, 1));
+        assert_eq!((wakes.count(), wakes.alive()), (1, 1));
         assert!(poll_with(&mut task, &own).is_ready());
 
         let next = spawn(async { 7 });
         assert_eq!(
             next.await.unwrap(),
             7,
-            "the slot's next tenant has no part in it"
+            "the slot's next occupant has no joiner"
         );
         let mut task = spawn(pending::<()>());
-        assert!(poll_with(&mut task, &strangers).is_pending());
+        assert!(poll_with(&mut task, &external).is_pending());
         drop(task);
-        assert_eq!((stranger.count(), stranger.alive()), (1, 1));
+        assert_eq!((wakes.count(), wakes.alive()), (1, 1));
     });
 }
 
 #[test]
-fn what_is_dropped_while_it_waits_lets_its_waker_go() {
+fn a_wait_that_is_dropped_drops_its_waker() {
     let runtime = runtime();
     runtime.block_on(async {
         let (here, _there) = pair();
@@ -338,9 +342,9 @@ fn what_is_dropped_while_it_waits_lets_its_waker_go() {
     });
 }
 
-// --- foreign ones: what they do when they are called ------------------------------------------------
+// --- external wakers that run user code -------------------------------------------------------------
 
-/// What the hooks play with. A waker has to be `Send`, so they find it by the thread.
+/// State that the hooks use. They find it in a thread-local, because a waker has to be `Send`.
 struct Stage {
     source: Rc<AsyncFd<UnixStream>>,
     peer: UnixStream,
@@ -355,7 +359,7 @@ thread_local! {
 }
 
 impl Stage {
-    /// Has to be called inside the runtime.
+    /// Creates the state. Has to be called inside the runtime.
     fn set() -> Rc<Stage> {
         let (here, peer) = pair();
         let stage = Rc::new(Stage {
@@ -371,7 +375,7 @@ impl Stage {
     }
 }
 
-/// Does everything that user code can do, in the middle of whatever the runtime was doing.
+/// Calls everything that user code can call, from inside an operation of the runtime.
 fn act() {
     let Some(stage) = STAGE.with_borrow(Clone::clone) else {
         return;
@@ -388,15 +392,15 @@ fn act() {
     if let Some(victim) = stage.victim.take() {
         victim.abort();
     }
-    // Another source, and the one that is in use.
+    // Another source, and the one in use.
     let (here, _there) = pair();
     if let Ok(other) = AsyncFd::new(here) {
         assert!(poll_with(&mut other.readable(), Waker::noop()).is_pending());
     }
-    let asked = stage
+    let polled = stage
         .source
         .poll_read_ready(&mut Context::from_waker(Waker::noop()));
-    drop(asked);
+    drop(polled);
     let mut timer = sleep(secs(60));
     let polled = poll_with(&mut timer, Waker::noop());
     assert!(polled.is_pending());
@@ -405,14 +409,14 @@ fn act() {
     drop(task::dump());
 }
 
-/// A waker that acts on each of its occasions.
+/// Returns a waker that calls `act` when it is cloned, woken or dropped.
 fn acting() -> Waker {
     Hooks::new().on_clone(act).on_wake(act).on_drop(act).waker()
 }
 
-/// Runs a scene in which the wakers of `acting` are stored, replaced, woken and dropped, and says how
-/// often they were called.
-fn scene<F: Future>(play: impl FnOnce(Rc<Stage>) -> F) -> u32 {
+/// Runs a test in which wakers of `acting` are stored, replaced, woken and dropped. Returns the
+/// number of calls of their hooks.
+fn with_stage<F: Future>(play: impl FnOnce(Rc<Stage>) -> F) -> u32 {
     let runtime = runtime();
     let calls = runtime.block_on(async {
         let stage = Stage::set();
@@ -447,8 +451,8 @@ fn scene<F: Future>(play: impl FnOnce(Rc<Stage>) -> F) -> u32 {
 }
 
 #[test]
-fn a_waker_may_do_anything_while_a_read_stores_replaces_wakes_and_forgets_it() {
-    let calls = scene(|stage| async move {
+fn a_waker_can_run_any_code_while_a_read_stores_replaces_wakes_or_drops_it() {
+    let calls = with_stage(|stage| async move {
         let source = Rc::clone(&stage.source);
         let mut readable = source.readable();
         // Stored, replaced, woken.
@@ -456,7 +460,7 @@ fn a_waker_may_do_anything_while_a_read_stores_replaces_wakes_and_forgets_it() {
         assert!(poll_with(&mut readable, &acting()).is_pending());
         (&stage.peer).write_all(b"x").unwrap();
         settle().await;
-        // Stored in both directions, forgotten.
+        // Stored again, and dropped.
         drop(readable);
         source
             .try_ready(wakeful::io::Interest::READABLE)
@@ -465,7 +469,7 @@ fn a_waker_may_do_anything_while_a_read_stores_replaces_wakes_and_forgets_it() {
         let mut readable = source.readable();
         assert!(poll_with(&mut readable, &acting()).is_pending());
         drop(readable);
-        // Anonymous, and closed.
+        // Stored by a `poll_*` function, and woken by the close.
         let (here, _there) = pair();
         let other = AsyncFd::new(here).unwrap();
         let waker = acting();
@@ -476,19 +480,19 @@ fn a_waker_may_do_anything_while_a_read_stores_replaces_wakes_and_forgets_it() {
         );
         drop(other);
     });
-    // Per waker a clone and its own drop; the stored clone is dropped or woken.
+    // For each waker: a clone, the drop of the original, and the drop or wake of the clone.
     assert_eq!(calls, 4 * 3);
 }
 
 #[test]
-fn a_waker_may_do_anything_while_a_timer_stores_replaces_wakes_and_forgets_it() {
-    let calls = scene(|_| async move {
+fn a_waker_can_run_any_code_while_a_timer_stores_replaces_wakes_or_drops_it() {
+    let calls = with_stage(|_| async move {
         let mut hour = sleep(secs(3600));
         assert!(poll_with(&mut hour, &acting()).is_pending());
         assert!(poll_with(&mut hour, &acting()).is_pending());
         // Disarmed by the reset.
         Pin::new(&mut hour).reset(wakeful::time::Instant::now());
-        // Armed for at once, and woken.
+        // Armed with a deadline that has passed, and woken.
         assert!(poll_with(&mut hour, &acting()).is_pending());
         settle().await;
         assert!(poll_with(&mut hour, Waker::noop()).is_ready());
@@ -500,8 +504,8 @@ fn a_waker_may_do_anything_while_a_timer_stores_replaces_wakes_and_forgets_it() 
 }
 
 #[test]
-fn a_waker_may_do_anything_while_a_handle_stores_replaces_wakes_and_forgets_it() {
-    let calls = scene(|_| async move {
+fn a_waker_can_run_any_code_while_a_handle_stores_replaces_wakes_or_drops_it() {
+    let calls = with_stage(|_| async move {
         let mut task = spawn(settle());
         assert!(poll_with(&mut task, &acting()).is_pending());
         assert!(poll_with(&mut task, &acting()).is_pending());
@@ -518,12 +522,12 @@ fn a_waker_may_do_anything_while_a_handle_stores_replaces_wakes_and_forgets_it()
 }
 
 #[test]
-fn what_comes_while_a_waker_is_cloned_to_wait_for_it_wakes_that_one() {
+fn an_event_while_a_waker_is_cloned_wakes_a_join_and_a_timer() {
     thread_local! {
         static LENT: RefCell<Option<Rc<Runtime>>> = const { RefCell::new(None) };
     }
     let runtime = Rc::new(paused());
-    // Outside of `block_on`, where a clone may let the loop run.
+    // Outside of `block_on`, where a clone can run the runtime.
     let _entered = runtime.enter();
     let running = |wakes: &Wakes| {
         LENT.set(Some(Rc::clone(&runtime)));
@@ -539,7 +543,7 @@ fn what_comes_while_a_waker_is_cloned_to_wait_for_it_wakes_that_one() {
 
     let (mut task, joins) = (spawn(async { 42 }), Wakes::new());
     assert!(poll_with(&mut task, &running(&joins)).is_pending());
-    assert_eq!(joins.count(), 1, "it has ended");
+    assert_eq!(joins.count(), 1, "the task has ended");
     assert!(matches!(
         poll_with(&mut task, Waker::noop()),
         Poll::Ready(Ok(42))
@@ -548,14 +552,18 @@ fn what_comes_while_a_waker_is_cloned_to_wait_for_it_wakes_that_one() {
     let (mut second, before, after) = (sleep(secs(1)), Wakes::new(), Wakes::new());
     assert!(poll_with(&mut second, &before.waker()).is_pending());
     assert!(poll_with(&mut second, &running(&after)).is_pending());
-    assert_eq!((before.count(), after.count()), (1, 1), "it has fired");
+    assert_eq!(
+        (before.count(), after.count()),
+        (1, 1),
+        "the timer has fired"
+    );
     assert!(poll_with(&mut second, Waker::noop()).is_ready());
     drop(LENT.take());
 }
 
 #[test]
-fn a_waker_may_do_anything_while_a_yield_stores_and_wakes_it() {
-    let calls = scene(|_| async move {
+fn a_waker_can_run_any_code_while_a_yield_stores_or_wakes_it() {
+    let calls = with_stage(|_| async move {
         let mut yielding = yield_now();
         assert!(poll_with(&mut yielding, &acting()).is_pending());
         settle().await;
@@ -565,7 +573,7 @@ fn a_waker_may_do_anything_while_a_yield_stores_and_wakes_it() {
 }
 
 #[test]
-fn a_waker_may_do_anything_while_its_runtime_ends() {
+fn a_waker_can_run_any_code_while_its_runtime_is_dropped() {
     let runtime = runtime();
     let (mut hour, source, mut task) = {
         let _entered = runtime.enter();
@@ -588,18 +596,18 @@ fn a_waker_may_do_anything_while_its_runtime_ends() {
         3,
         "each stored waker was woken or dropped"
     );
-    assert_eq!(stage.ran.get(), 0, "nothing that they spawned has run");
+    assert_eq!(stage.ran.get(), 0, "no spawned task has run");
     STAGE.set(None);
 }
 
-// --- foreign ones that panic ------------------------------------------------------------------------
+// --- external wakers that panic ---------------------------------------------------------------------
 
 fn panicking() -> Waker {
-    Hooks::new().on_wake(|| panic!("a waker's own")).waker()
+    Hooks::new().on_wake(|| panic!("a waker's wake")).waker()
 }
 
 #[test]
-fn a_waker_that_panics_takes_nothing_from_the_rest_of_its_batch_of_events() {
+fn a_waker_that_panics_does_not_affect_the_other_events_of_its_batch() {
     let trace = Trace::new();
     let runtime = runtime();
     runtime.block_on(async {
@@ -617,7 +625,7 @@ fn a_waker_that_panics_takes_nothing_from_the_rest_of_its_batch_of_events() {
             let (sources, trace) = (Rc::clone(&sources), trace.clone());
             spawn(async move {
                 drop(sources[place].readable().await.unwrap());
-                trace.say(format!("source {place}"));
+                trace.push(format!("source {place}"));
             });
         }
         settle().await;
@@ -632,7 +640,7 @@ fn a_waker_that_panics_takes_nothing_from_the_rest_of_its_batch_of_events() {
 }
 
 #[test]
-fn a_waker_that_panics_takes_nothing_from_the_other_timers() {
+fn a_waker_that_panics_does_not_affect_other_timers() {
     let trace = Trace::new();
     let runtime = paused();
     runtime.block_on(async {
@@ -642,18 +650,18 @@ fn a_waker_that_panics_takes_nothing_from_the_other_timers() {
             let trace = trace.clone();
             async move {
                 sleep(secs(1)).await;
-                trace.say("the second timer");
+                trace.push("second timer");
             }
         });
         second.await.unwrap();
         assert!(poll_once(&mut first).await.is_ready());
     });
-    trace.expect(&["the second timer"]);
+    trace.expect(&["second timer"]);
     assert_eq!(runtime.metrics().panics, 1);
 }
 
 #[test]
-fn a_waker_that_panics_takes_nothing_from_the_other_yields_and_joins() {
+fn a_waker_that_panics_does_not_affect_other_yields_and_joins() {
     let runtime = runtime();
     runtime.block_on(async {
         let (mut bad, mut good) = (yield_now(), yield_now());
@@ -671,10 +679,10 @@ fn a_waker_that_panics_takes_nothing_from_the_other_yields_and_joins() {
 }
 
 #[test]
-fn a_waker_that_panics_in_a_message_from_elsewhere_takes_nothing_from_the_other_messages() {
+fn a_waker_that_panics_in_a_remote_message_does_not_affect_other_messages() {
     let runtime = runtime();
     runtime.block_on(async {
-        // The drops of two wakers panic, each when another thread's message is answered.
+        // The drops of two wakers panic, each while a message of another thread is handled.
         let panics = || Hooks::new().on_drop(|| panic!("a waker's drop")).waker();
         let (handle_waker, timer_waker) = (panics(), panics());
         let mut task = spawn(pending::<()>());
@@ -703,7 +711,7 @@ fn a_waker_that_panics_in_a_message_from_elsewhere_takes_nothing_from_the_other_
         settle().await;
         last.set(true);
         woken.await.unwrap();
-        // Ours panic as well when they go.
+        // The test's own wakers panic as well when they are dropped.
         for waker in [handle_waker, timer_waker] {
             assert!(catch_unwind(AssertUnwindSafe(|| drop(waker))).is_err());
         }
@@ -712,14 +720,14 @@ fn a_waker_that_panics_in_a_message_from_elsewhere_takes_nothing_from_the_other_
     assert_eq!(metrics.remote_messages, 3);
     assert_eq!(
         metrics.spawned_tasks_count, 3,
-        "the last message was answered, too"
+        "the last message was handled, too"
     );
     assert_eq!(metrics.timers_armed, 0);
 }
 
-// --- other executors inside and around ours ---------------------------------------------------------
+// --- combinators and other executors ----------------------------------------------------------------
 
-/// A waker of a combinator: it wakes the task that polls the combinator, and remembers that it did.
+/// A waker of a combinator. It wakes the task that polls the combinator, and records that it did.
 struct Relay {
     outer: Waker,
     woken: AtomicBool,
@@ -733,7 +741,7 @@ impl Wake for Relay {
 }
 
 #[test]
-fn a_combinator_with_wakers_of_its_own_is_woken_by_timers_sockets_joins_and_yields() {
+fn a_combinator_with_its_own_wakers_is_woken_by_timers_sockets_joins_and_yields() {
     let runtime = paused();
     let (here, mut there) = pair();
     runtime.block_on(async {
@@ -792,8 +800,8 @@ fn a_combinator_with_wakers_of_its_own_is_woken_by_timers_sockets_joins_and_yiel
 }
 
 #[test]
-fn a_yield_under_another_executor_is_ready_at_its_next_poll_with_or_without_a_runtime() {
-    // Nobody runs the runtime, so nobody else could wake it.
+fn a_yield_under_another_executor_wakes_at_once_and_is_ready_at_the_next_poll() {
+    // No runtime runs here, so nothing but the yield itself can wake its waker.
     futures_lite::future::block_on(yield_now());
     let runtime = runtime();
     let _entered = runtime.enter();
@@ -805,8 +813,8 @@ fn a_yield_under_another_executor_is_ready_at_its_next_poll_with_or_without_a_ru
 }
 
 #[test]
-fn a_sleep_may_be_polled_first_here_and_then_there() {
-    // Two tasks of one runtime take turns at one sleep; only the last one to poll is woken.
+fn a_sleep_polled_by_two_tasks_wakes_only_the_last() {
+    // Two tasks of one runtime poll one sleep in turn; only the last one to poll is woken.
     let trace = Trace::new();
     paused().block_on(async {
         let shared: Rc<RefCell<Sleep>> = Rc::new(RefCell::new(sleep(secs(5))));
@@ -815,7 +823,7 @@ fn a_sleep_may_be_polled_first_here_and_then_there() {
             spawn(async move {
                 sleep(secs(first)).await;
                 poll_fn(|cx| Pin::new(&mut *shared.borrow_mut()).poll(cx)).await;
-                trace.say(name);
+                trace.push(name);
             })
         };
         let (early, late) = (watch("early", 1), watch("late", 2));

@@ -1,7 +1,7 @@
-//! Wakers that are not the runtime's: one that counts, and one that calls back.
+//! External wakers: one that counts its wakes, and one that runs hooks.
 //!
-//! To the runtime they are foreign code, as the wakers of any combinator or of another executor are:
-//! it may clone, wake and drop them only where that can do no harm.
+//! To the runtime they are user code, like the wakers of a combinator or of another executor. The
+//! runtime may clone, wake and drop them only while it holds no borrow (I3).
 
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{RawWaker, RawWakerVTable, Wake, Waker};
 
-/// Counts wakes, and knows how many wakers of it exist.
+/// Counts wakes and live wakers.
 #[derive(Clone, Debug, Default)]
 pub struct Wakes(Arc<Count>);
 
@@ -23,25 +23,25 @@ impl Wake for Count {
 }
 
 impl Wakes {
-    /// Starts at zero.
+    /// Creates a counter at zero.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A waker that is counted.
+    /// Returns a waker that counts here.
     #[must_use]
     pub fn waker(&self) -> Waker {
         Waker::from(Arc::clone(&self.0))
     }
 
-    /// How often one of its wakers was woken.
+    /// Returns how often one of its wakers was woken.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.0.load(Ordering::SeqCst)
     }
 
-    /// How many wakers of it exist.
+    /// Returns the number of its live wakers.
     #[must_use]
     pub fn alive(&self) -> usize {
         Arc::strong_count(&self.0) - 1
@@ -50,7 +50,7 @@ impl Wakes {
 
 type Hook = Option<Box<dyn Fn() + Send + Sync>>;
 
-/// What a waker of it does besides being a waker.
+/// Hooks that a waker runs when it is cloned, woken or dropped.
 #[derive(Default)]
 pub struct Hooks {
     on_clone: Hook,
@@ -59,7 +59,7 @@ pub struct Hooks {
 }
 
 impl Hooks {
-    /// Does nothing yet.
+    /// Creates a set without hooks.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -79,14 +79,14 @@ impl Hooks {
         self
     }
 
-    /// Calls `hook` whenever one of its wakers is dropped, not when it is woken by value.
+    /// Calls `hook` whenever one of its wakers is dropped. A wake by value is not a drop.
     #[must_use]
     pub fn on_drop(mut self, hook: impl Fn() + Send + Sync + 'static) -> Self {
         self.on_drop = Some(Box::new(hook));
         self
     }
 
-    /// The first waker.
+    /// Returns the first waker. Its clones share the hooks.
     #[must_use]
     pub fn waker(self) -> Waker {
         let data = Arc::into_raw(Arc::new(self)).cast::<()>();
@@ -104,7 +104,7 @@ impl fmt::Debug for Hooks {
 
 static TABLE: RawWakerVTable = RawWakerVTable::new(clone, wake, wake_by_ref, drop_waker);
 
-/// The hooks behind a waker, borrowed from it.
+/// Borrows the hooks of a waker.
 fn hooks(data: *const ()) -> ManuallyDrop<Arc<Hooks>> {
     // SAFETY: `data` came from `Arc::into_raw` in `waker` or `clone`, and the waker that was called
     // still holds that count; `ManuallyDrop` keeps it.
@@ -124,7 +124,7 @@ fn clone(data: *const ()) -> RawWaker {
 }
 
 fn wake(data: *const ()) {
-    // The count is the caller's to give, and it is given here, also when the hook panics.
+    // Takes over the caller's reference count, and releases it even when the hook panics.
     let hooks = ManuallyDrop::into_inner(hooks(data));
     call(&hooks.on_wake);
 }
