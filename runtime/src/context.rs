@@ -85,10 +85,14 @@ thread_local! {
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
     // `try_with`, because it is marked for inlining and `with` is not. It cannot fail here.
-    CURRENT
-        .try_with(|current| current.borrow().as_deref().map(f))
-        .ok()
-        .flatten()
+    let call = |current: &ManuallyDrop<RefCell<Option<Rc<Core>>>>| {
+        // Not `map`, which would drop `f` and what it owns during the borrow.
+        match current.borrow().as_deref() {
+            Some(core) => Some(f(core)),
+            None => None,
+        }
+    };
+    CURRENT.try_with(call).ok().flatten()
 }
 
 /// Returns this thread's runtime, for code that can run user code.
@@ -348,7 +352,10 @@ impl Core {
                 Message::Abort(key) => self.executor.abort(key),
                 Message::Detach(key) => self.executor.detach(key),
                 Message::RemoveSource(key) => self.remove_source(key),
-                Message::RemoveWaiter(key, id) => self.reactor.remove_waiter(key, id),
+                Message::RemoveWaiter(key, id) => {
+                    let remove = || self.reactor.remove_waiter(key, id);
+                    self.executor.catch_panic("the drop of a waker", remove);
+                }
                 Message::RemoveTimer(key) => {
                     let waker = self.timers.remove(key);
                     self.executor.drop_user_value(waker, "the drop of a waker");

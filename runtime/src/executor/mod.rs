@@ -286,6 +286,9 @@ impl Executor {
     /// Does what is left to do after a task has ended.
     #[inline(never)]
     fn finish(&self, index: u32, on_finish: OnFinish) {
+        let id = self.id(index);
+        // What follows is user code, which can free the row and spawn the next task into it.
+        self.running.set(NONE);
         match on_finish {
             OnFinish::Nothing => {}
             OnFinish::WakeJoiner => {
@@ -294,10 +297,7 @@ impl Executor {
                 self.wake_all(joiner.map(|joiner| (joiner, cause)));
             }
             OnFinish::Detach => {
-                let key = self.id(index).key;
-                // While the output is dropped, the row can have its next occupant, which does not run.
-                self.running.set(NONE);
-                self.detach(key);
+                self.detach(id.key);
             }
         }
     }
@@ -460,7 +460,9 @@ impl Executor {
         }
         let counters = &self.tasks.counters;
         counters.ended.set(counters.spawned.get());
-        self.drop_user_value(self.deferred_wakers.take(), "the drop of a waker");
+        // Their futures are ready when polled again (I6).
+        let deferred = self.deferred_wakers.take().into_iter();
+        self.wake_all(deferred.map(|waker| (waker, WakeCause::Abort)));
     }
 }
 

@@ -45,6 +45,27 @@ impl List {
             tail.next().set(first);
         }
     }
+
+    /// Takes a row out, wherever it is in the list.
+    fn remove<T: Default>(&self, rows: &Table<T>, index: u32) {
+        let (mut before, mut at) = (NONE, self.head.get());
+        while let Some(row) = rows.row(at)
+            && at != index
+        {
+            (before, at) = (at, row.next().get());
+        }
+        let Some(row) = rows.row(at) else {
+            return;
+        };
+        let next = row.next().replace(NONE);
+        match rows.row(before) {
+            Some(before) => before.next().set(next),
+            None => self.head.set(next),
+        }
+        if next == NONE {
+            self.tail.set(before);
+        }
+    }
 }
 
 /// The queue. Its methods take the table whose rows it links.
@@ -142,6 +163,16 @@ impl RunQueue {
         }
     }
 
+    /// Takes a row out, wherever it is. Walks the lists.
+    #[cold]
+    pub(super) fn remove<T: Default>(&self, rows: &Table<T>, index: u32) {
+        self.ready.remove(rows, index);
+        self.deferred.remove(rows, index);
+        if let Some(shuffle) = &self.shuffle {
+            shuffle.borrow_mut().rows.retain(|row| *row != index);
+        }
+    }
+
     /// Whether no row is queued, deferred ones included.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
@@ -217,6 +248,23 @@ mod tests {
         let mut sorted = order(Some(1));
         sorted.sort_unstable();
         assert_eq!(sorted, order(None), "no row is lost and none comes twice");
+    }
+
+    #[test]
+    fn a_removed_row_leaves_the_others_in_order() {
+        for removed in 0..6 {
+            let (queue, rows) = (RunQueue::new(None), table(7));
+            (0..3).for_each(|index| queue.push(&rows, index));
+            (3..6).for_each(|index| queue.push_deferred(&rows, index));
+            queue.remove(&rows, removed);
+            assert_eq!(rows.row(removed).unwrap().next().get(), NONE);
+            queue.remove(&rows, removed);
+            queue.requeue_deferred(&rows);
+            queue.push(&rows, 6);
+            let order = std::iter::from_fn(|| queue.pop(&rows).map(|(index, _)| index));
+            let expected = (0..7).filter(|index| *index != removed);
+            assert_eq!(order.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+        }
     }
 
     #[test]

@@ -108,8 +108,8 @@ impl TaskTable {
         let rows = Table::<Task>::new();
         let (key, root) = rows.take();
         debug_assert_eq!(key.index(), ROOT);
-        // No future yet; and joinable, so that popping the row does not free it.
-        root.state.set(State(State::FINISHED | State::JOINABLE));
+        // No future yet.
+        root.state.set(State(State::FINISHED));
         TaskTable {
             runtime,
             rows,
@@ -153,12 +153,8 @@ impl TaskTable {
         let data = WakerData::new(self.runtime, Key::new(ROOT, generation));
         if let Some(root) = self.rows.row(ROOT) {
             root.waker_data.set(data);
-            root.clear(State::FINISHED);
-            // The row can still be in the queue, from a wake of the future before this one.
-            if !root.has(State::SCHEDULED) {
-                root.set(State::SCHEDULED);
-                self.queue.push_front(&self.rows, ROOT);
-            }
+            root.state.set(State(State::SCHEDULED));
+            self.queue.push_front(&self.rows, ROOT);
         }
         data
     }
@@ -166,9 +162,13 @@ impl TaskTable {
     /// Ends the root future. Its wakers are stale from now on.
     pub(super) fn end_root(&self) {
         if let Some(root) = self.rows.row(ROOT) {
+            // Otherwise the next root future would begin at this one's place in the queue.
+            if root.has(State::SCHEDULED) {
+                self.queue.remove(&self.rows, ROOT);
+            }
             root.waker_data.set(WakerData::NONE);
             root.wait.set(None);
-            root.set(State::FINISHED);
+            root.state.set(State(State::FINISHED));
         }
     }
 
