@@ -86,11 +86,10 @@ thread_local! {
 pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
     // `try_with`, because it is marked for inlining and `with` is not. It cannot fail here.
     let call = |current: &ManuallyDrop<RefCell<Option<Rc<Core>>>>| {
-        // Not `map`, which would drop `f` and what it owns during the borrow.
-        match current.borrow().as_deref() {
-            Some(core) => Some(f(core)),
-            None => None,
-        }
+        let current = current.borrow();
+        // Not `map`: without a runtime it would drop `f`, and what `f` owns, during the borrow.
+        let core = current.as_deref()?;
+        Some(f(core))
     };
     CURRENT.try_with(call).ok().flatten()
 }
