@@ -1,9 +1,9 @@
 //! The wakers of one direction of one descriptor.
 //!
-//! Used by the reactor. Usually one operation waits, so the first waiter is stored inline and costs
-//! no allocation. Two tasks that accept on one listener, or a reader beside a peek, need the maps
-//! behind it. Waiters never replace one another: each has a [`WaiterId`], and polling again with a
-//! new waker replaces only its own.
+//! Used by the reactor. Usually one operation waits, so the first waiter is stored inline and needs no
+//! allocation. Further ones, such as two tasks that accept on one listener, are stored in [`More`].
+//! Waiters never replace one another: each has a [`WaiterId`], and polling again with a new waker
+//! replaces only its own.
 //!
 //! Runs no user code (I3): wakers are moved in and out, and the caller drops and wakes them.
 
@@ -13,40 +13,40 @@ use std::task::Waker;
 
 use crate::id::WaiterId;
 
-/// External wakers kept per direction for the `poll_*` functions. The contract of `AsyncRead`
-/// requires the last one only; a combinator that makes a new waker for each poll would otherwise
-/// grow the list until the next event.
+/// The limit of external wakers per direction, for the `poll_*` functions. The contract of `AsyncRead`
+/// requires the last one only. Without a limit, a combinator that makes a new waker for each poll
+/// would grow the list until the next event.
 const EXTERNAL_AT_MOST: usize = 16;
 
-/// The waiters of one direction. Fields are cells, so no borrow is held while one is used.
+/// The waiters of one direction.
 #[derive(Default)]
 pub(crate) struct Waiters {
     /// The id of the first waiter.
     first: Cell<Option<WaiterId>>,
     /// The waker of the first waiter.
     waker: Cell<Option<Waker>>,
-    /// Made for the second waiter, which the usual source never has.
+    /// All others. Allocated for the second waiter, which the usual source never has.
     more: OnceCell<Box<RefCell<More>>>,
 }
 
-/// All waiters but the first. Borrowed inside of one method at a time, which runs no user code.
+/// All waiters but the first. Borrowed only within one method, which runs no user code.
 #[derive(Debug, Default)]
 struct More {
-    /// By id, which makes storing and removing one of 40,000 waiters cheap. Operations come first,
-    /// in the order in which they began to wait.
+    /// Wakers by id, so that storing and removing one of 40,000 is cheap. Operations come first, in the
+    /// order in which they began to wait.
     by_id: BTreeMap<WaiterId, Waker>,
     /// External wakers of `poll_*` functions, oldest first.
     external: Vec<Waker>,
 }
 
 impl Waiters {
-    /// Whether no waker is stored, and no second one ever was.
+    /// Returns whether no waker is stored and no second one ever was.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.first.get().is_none() && !self.has_more()
     }
 
-    /// Whether there can be others than the first waiter: a second one was stored at some time.
+    /// Returns whether there can be more than one waiter, because a second one was stored before.
     #[inline]
     pub(crate) fn has_more(&self) -> bool {
         self.more.get().is_some()
@@ -75,7 +75,7 @@ impl Waiters {
         more.store(id, waker)
     }
 
-    /// Whether a poll with this id and waker comes from the first waiter.
+    /// Returns whether a poll with this id and waker comes from the first waiter.
     fn is_first(&self, id: WaiterId, waker: &Waker) -> bool {
         self.first.get() == Some(id) && (id != WaiterId::EXTERNAL || self.first_wakes_like(waker))
     }
@@ -88,7 +88,7 @@ impl Waiters {
         same
     }
 
-    /// Whether `waker` is stored under this id, so that polling again changes nothing.
+    /// Returns whether `waker` is stored under this id, so that polling again changes nothing.
     pub(crate) fn contains(&self, id: WaiterId, waker: &Waker) -> bool {
         let is_first = self.first.get() == Some(id) && self.first_wakes_like(waker);
         let more = self.more.get();
@@ -104,14 +104,14 @@ impl Waiters {
         self.more.get()?.borrow_mut().by_id.remove(&id)
     }
 
-    /// Takes the waker of the first waiter out.
+    /// Takes out the waker of the first waiter.
     #[inline]
     pub(crate) fn take_first(&self) -> Option<Waker> {
         self.first.take()?;
         self.waker.take()
     }
 
-    /// Takes all wakers out, oldest first.
+    /// Takes out all wakers, the first waiter's first.
     pub(crate) fn take_all(&self, mut each: impl FnMut(Waker)) {
         if let Some(waker) = self.take_first() {
             each(waker);
