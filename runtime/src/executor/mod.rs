@@ -61,7 +61,7 @@ pub(crate) struct Executor {
     vtable: &'static RawWakerVTable,
     /// The row that is being polled; [`NONE`] between polls.
     running: Cell<u32>,
-    /// The cause that wakes are recorded with now.
+    /// The cause to record for wakes that happen now.
     wake_cause: Cell<WakeCause>,
     io_budget: u32,
     /// External wakers of futures that yielded inside another executor's combinator.
