@@ -66,9 +66,12 @@ impl Waiters {
 
     #[cold]
     fn store_among_others(&self, id: WaiterId, waker: Waker) -> Option<Waker> {
-        let more = self.more.get_or_init(Box::default);
-        let mut more = more.borrow_mut();
-        if self.is_first(id, &waker) || self.first.get().is_none() && more.is_empty() {
+        // Before the allocation, because this is also a lone waiter that polls again.
+        if self.is_first(id, &waker) {
+            return self.waker.replace(Some(waker));
+        }
+        let mut more = self.more.get_or_init(Box::default).borrow_mut();
+        if self.first.get().is_none() && more.is_empty() {
             self.first.set(Some(id));
             return self.waker.replace(Some(waker));
         }
@@ -172,5 +175,63 @@ impl More {
 impl std::fmt::Debug for Waiters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Waiters").field(&self.count().0).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Named;
+
+    impl Wake for Named {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    fn waker() -> Waker {
+        Waker::from(Arc::new(Named))
+    }
+
+    fn operation(number: u64) -> WaiterId {
+        WaiterId::operation(NonZeroU64::new(number).unwrap())
+    }
+
+    #[test]
+    fn a_waiter_that_polls_again_stays_the_only_one_and_needs_no_allocation() {
+        let waiters = Waiters::default();
+        assert!(waiters.store(operation(1), waker()).is_none());
+        for _ in 0..2 {
+            assert!(waiters.store(operation(1), waker()).is_some());
+        }
+        assert_eq!(waiters.count(), (1, 1));
+        assert!(!waiters.has_more());
+        assert!(waiters.take_first().is_some());
+        assert!(waiters.is_empty());
+    }
+
+    #[test]
+    fn every_waiter_is_stored_once_and_replaces_only_its_own_waker() {
+        let waiters = Waiters::default();
+        let wakers: Vec<Waker> = (0..3).map(|_| waker()).collect();
+        for id in [operation(1), operation(2), operation(2), operation(1)] {
+            drop(waiters.store(id, wakers[0].clone()));
+        }
+        assert_eq!(waiters.count(), (2, 2));
+        // The first one goes, and the second one polls again.
+        assert!(waiters.remove(operation(1)).is_some());
+        assert!(waiters.store(operation(2), wakers[1].clone()).is_some());
+        for waker in [&wakers[2], &wakers[1], &wakers[2]] {
+            drop(waiters.store(WaiterId::EXTERNAL, waker.clone()));
+        }
+        assert_eq!(waiters.count(), (3, 1));
+        let mut taken = Vec::new();
+        waiters.take_all(|waker| taken.push(waker));
+        let expected = [&wakers[1], &wakers[1], &wakers[2]];
+        assert!(taken.iter().zip(expected).all(|(a, b)| a.will_wake(b)));
+        assert_eq!((taken.len(), waiters.count()), (3, (0, 0)));
     }
 }
