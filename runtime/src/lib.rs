@@ -30,12 +30,12 @@
 //!  sys         system calls: epoll, eventfd, signals
 //!  sync        locks and atomics, or loom's
 //!  table       rows at stable addresses, found by index and generation
-//!  slab        a growing list of values, found in the same way
 //!  coop        the budget of one poll
 //!  busy_poll   spin or park
 //!  id          RuntimeId, Id, and the data of a Waker
 //!  ready       Interest and Ready
 //!  task_info   what is recorded about each task
+//!  oneshot     a result from one thread to another
 //!  inbox       messages from other threads
 //!  registry    which runtimes exist
 //!  blocking    threads for calls that block

@@ -1,9 +1,9 @@
-//! A growing list of values with generational keys: how a [`JoinSet`](crate::task::JoinSet) stores its
-//! members.
+//! Stores values under numbers that are never mistaken for one another: the generational slab.
 //!
-//! Keys work as in a [`Table`](crate::table::Table): removing a value raises its slot's generation, so
-//! an old key finds nothing instead of the slot's next occupant. Unlike a table, a slab owns its values
-//! and moves them when it grows, and a small one takes no chunk of 64 rows.
+//! I/O sources and timers each live in one of these, and tasks in a table of the same rules
+//! (`executor/tasks.rs`). Everybody else holds a [`Key`]: the index of a slot and the generation the
+//! slot had when the value went in. Taking a value out raises the slot's generation, so an old key
+//! finds nothing instead of a stranger.
 //!
 //! ```text
 //!  insert            remove
@@ -11,15 +11,18 @@
 //!    v                 v
 //!  Occupied{gen 7} -> Vacant{gen 8, next} -> Occupied{gen 8} -> ...
 //!                        |
-//!                        +-- last generation: retired, never used again
+//!                        +-- gen would wrap: retired, never used again
 //! ```
 //!
-//! The free list is last in, first out, because the slot that was freed last is still in the cache. A
-//! slot whose 32-bit generation is used up is retired, so a key is exact for the life of the process.
+//! The free list is last in, first out: the slot that was just freed is still in the cache, so it
+//! is the next one handed out. A slot whose 32-bit generation is used up is retired rather than
+//! wrapped, which makes the key exact for the life of the process at the price of one lost slot
+//! per four billion reuses. Rejected: a pointer as the number (what a stale one does is undefined
+//! behaviour, see RUSTSEC-2024-0019), and the `slab` crate (its keys carry no generation).
 
 use crate::table::Key;
 
-/// The end of the free list.
+/// End of the free list.
 const NONE: u32 = u32::MAX;
 
 #[derive(Debug)]
@@ -46,12 +49,12 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Returns the number of values.
+    /// How many values are in the slab.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Stores a value and returns its key.
+    /// Stores a value and returns the key under which it is found from now on.
     ///
     /// # Panics
     ///
@@ -64,9 +67,10 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Stores a value in a freed slot. Returns the value if there is none.
+    /// As [`insert`](Self::insert), into a slot that was freed; gives the value back when there is
+    /// none.
     #[inline]
-    fn reuse(&mut self, value: T) -> Result<Key, T> {
+    pub(crate) fn reuse(&mut self, value: T) -> Result<Key, T> {
         let index = self.free;
         if index == NONE {
             return Err(value);
@@ -95,6 +99,16 @@ impl<T> Slab<T> {
     }
 
     #[inline]
+    pub(crate) fn get(&self, key: Key) -> Option<&T> {
+        match self.slots.get(key.index() as usize) {
+            Some(Slot::Occupied { generation, value }) if *generation == key.generation() => {
+                Some(value)
+            }
+            _ => None,
+        }
+    }
+
+    #[inline]
     pub(crate) fn get_mut(&mut self, key: Key) -> Option<&mut T> {
         match self.slots.get_mut(key.index() as usize) {
             Some(Slot::Occupied { generation, value }) if *generation == key.generation() => {
@@ -104,7 +118,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Takes a value out. Its key finds nothing from now on.
+    /// Takes the value out; the key finds nothing from now on.
     #[inline]
     pub(crate) fn remove(&mut self, key: Key) -> Option<T> {
         match self.slots.get_mut(key.index() as usize) {
@@ -127,7 +141,7 @@ impl<T> Slab<T> {
                 self.free = index;
                 Slot::Vacant { generation, next }
             }
-            // Retired: the slot is in no list, so no generation is used twice.
+            // Retired: on no list, so no key with a wrapped generation can ever be made.
             None => Slot::Vacant {
                 generation,
                 next: NONE,
@@ -140,7 +154,7 @@ impl<T> Slab<T> {
         }
     }
 
-    /// Returns every value, by index.
+    /// Every value, by index.
     pub(crate) fn values(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().filter_map(|slot| match slot {
             Slot::Occupied { value, .. } => Some(value),
@@ -158,13 +172,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_returns_what_was_packed() {
+    fn a_key_survives_packing() {
         let key = Key::new(0xdead_beef, 0x0123_4567);
         assert_eq!(Key::from_bits(key.to_bits()), key);
     }
 
     #[test]
-    fn the_slot_freed_last_is_used_first() {
+    fn the_slot_freed_last_is_the_next_one_used() {
         let mut slab = Slab::new();
         let first = slab.insert("first");
         let second = slab.insert("second");
@@ -188,13 +202,13 @@ mod tests {
         let last = Key::new(0, u32::MAX);
         assert_eq!(slab.remove(last), Some("last"));
         assert_eq!(slab.insert("next"), Key::new(1, 0));
-        assert_eq!(slab.get_mut(last), None);
+        assert_eq!(slab.get(last), None);
     }
 
     proptest! {
-        /// Compares the slab with a map: every key finds its own value or nothing.
+        /// Against a map that never forgets: every key ever handed out finds its own value or none.
         #[test]
-        fn a_stale_key_finds_nothing(steps in prop::collection::vec((0u8..3, any::<u16>()), 0..400)) {
+        fn a_stale_key_is_never_honoured(steps in prop::collection::vec((0u8..3, any::<u16>()), 0..400)) {
             let mut slab = Slab::new();
             let mut model: HashMap<Key, u16> = HashMap::new();
             let mut ever: Vec<Key> = Vec::new();
@@ -214,7 +228,7 @@ mod tests {
                 }
                 prop_assert_eq!(slab.len(), model.len());
                 for key in &ever {
-                    prop_assert_eq!(slab.get_mut(*key), model.get_mut(key));
+                    prop_assert_eq!(slab.get(*key), model.get(key));
                 }
             }
         }

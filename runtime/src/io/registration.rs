@@ -54,7 +54,7 @@ pub(super) struct IoWait {
     pub(super) interest: Interest,
     /// Whether the waker identifies the waiter. Otherwise a number does.
     pub(super) by_waker: bool,
-    /// The operation's id while its waker can be stored.
+    /// The operation's id while its waker is stored.
     stored: Option<WaiterId>,
     pub(super) operation: &'static str,
     pub(super) location: &'static Location<'static>,

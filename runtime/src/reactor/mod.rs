@@ -70,7 +70,7 @@ pub(crate) struct Counters {
 }
 
 pub(crate) struct Reactor {
-    /// Contains the epoll. Other threads use it to deregister and to wake, never to wait.
+    /// Contains the epoll, which other threads use to deregister and to wake, never to wait.
     remote: Arc<Remote>,
     sources: Table<Source>,
     /// Filled by the kernel and read in `turn`; borrowed nowhere else.
