@@ -4,12 +4,12 @@
 //! enough and the queue allocates nothing. It is first in, first out, so no task waits behind one that
 //! was woken later.
 //!
-//! Deferred tasks are in a second list until the reactor's next turn, so that a task that yields is
-//! polled after those whose I/O was pending. With a seed the next task is chosen at random and
+//! Deferred tasks are in a second list until the reactor's next turn. So a task that yields is polled
+//! after those whose I/O was pending. With a seed the next task is chosen at random and
 //! reproducibly: tests use it to try many orders and to repeat the one that failed.
 //!
-//! Rejected: a vector of keys, because it needs more instructions per push and pop (docs/TRIED.md),
-//! its memory grows with the longest queue so far, and it contains keys of tasks that have ended.
+//! Rejected: a vector of keys. It needs more instructions per push and pop (docs/TRIED.md), its memory
+//! grows with the longest queue so far, and it contains keys of tasks that have ended.
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;

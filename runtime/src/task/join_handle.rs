@@ -49,9 +49,8 @@ use crate::task_info::WaitInfo;
 pub struct JoinHandle<T> {
     id: Id,
     stage: Stage,
-    // A function type, because a handle returns a `T` but contains none, so it is `Send` for every `T`.
-    // With `T` as an argument, too, because a handle of a supertype would not find the output, which is
-    // stored under the type id of `T`.
+    // A handle contains no `T`, so it is `Send` for every `T`. Invariant in `T`, because the output is
+    // found by the type id of `T`, which is not that of a supertype.
     output: PhantomData<fn(T) -> T>,
 }
 

@@ -132,8 +132,8 @@ pub struct Sleep {
     /// Whether the deadline had passed when the timer was armed, because the budget was used up. Then
     /// it fires after the next turn.
     due_when_armed: bool,
-    /// The function that made it. One byte instead of a name, because a `Sleep` is often read right
-    /// after it was written, which is slow for a name of two words.
+    /// The function that made it. One byte, because reading a name of two words right after it was
+    /// written is slow (docs/TRIED.md, timers).
     kind: Kind,
     /// The name of the operation, if it is not that of `kind`.
     named: Option<&'static str>,
