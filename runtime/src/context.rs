@@ -1,8 +1,8 @@
 //! The current runtime: what one runtime owns, and how operations on this thread find it.
 //!
-//! A [`Core`] contains everything that a runtime owns: executor, reactor, timers, pool. Every
-//! operation begins with the question whether its runtime is the one on this thread. The functions of
-//! this file answer it and define what happens otherwise:
+//! A [`Core`] contains everything that a runtime owns: executor, reactor, timers, pool. Every operation
+//! first checks whether its runtime is the one on this thread. The functions of this file make that
+//! check and define what happens otherwise:
 //!
 //! ```text
 //!  operation                on its runtime's thread   on another thread            runtime ended
@@ -81,14 +81,17 @@ thread_local! {
     static BLOCKING_ON: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
 }
 
-/// Calls `f` with this thread's runtime. Returns `None` without one. `f` must not run user code.
+/// Calls `f` with this thread's runtime. Returns `None` without one. `f` must not run user code (I3).
 #[inline]
 pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
     // `try_with`, because it is marked for inlining and `with` is not. It cannot fail here.
-    CURRENT
-        .try_with(|current| current.borrow().as_deref().map(f))
-        .ok()
-        .flatten()
+    let call = |current: &ManuallyDrop<RefCell<Option<Rc<Core>>>>| {
+        let current = current.borrow();
+        // Not `map`: without a runtime it would drop `f`, and what `f` owns, during the borrow.
+        let core = current.as_deref()?;
+        Some(f(core))
+    };
+    CURRENT.try_with(call).ok().flatten()
 }
 
 /// Returns this thread's runtime, for code that can run user code.
@@ -134,12 +137,12 @@ pub(crate) fn get_if(id: RuntimeId) -> Option<Rc<Core>> {
     get().filter(|core| core.id == id)
 }
 
-/// Panics if a handle was used on the wrong thread. To be called after [`get_if`] or [`with`] found
-/// another runtime or none. Returns if the handle's runtime has ended.
+/// Panics if a handle was used on the wrong thread. Returns if the handle's runtime has ended. Called
+/// after [`get_if`] or [`with`] found another runtime or none.
 ///
 /// # Panics
 ///
-/// When the runtime is alive but not on this thread, which is a mistake in the program.
+/// When the runtime exists but is not the one on this thread.
 #[cold]
 pub(crate) fn explain_absence(id: RuntimeId, operation: &str, location: &Location<'_>) {
     if registry::find(id).is_some() {
@@ -162,8 +165,8 @@ pub(crate) fn enter(core: &Rc<Core>) -> ContextGuard {
 /// The runtime that was entered before.
 type Previous = Option<Rc<Core>>;
 
-/// Undoes [`enter`]. Nested guards have to be dropped in the reverse order. One that is not panics,
-/// and takes effect after those above it were dropped.
+/// Undoes [`enter`]. Nested guards have to be dropped in the reverse order. Dropping one in another
+/// order panics, and takes effect after those above it were dropped.
 #[derive(Debug)]
 pub(crate) struct ContextGuard {
     previous: Previous,
@@ -192,7 +195,7 @@ impl Drop for ContextGuard {
     }
 }
 
-/// Leaves the top level, and the levels below it whose guards were dropped already.
+/// Leaves the top level, and the levels below it whose guards were dropped before.
 fn restore(mut depth: usize, mut previous: Previous) {
     let dropped_below = |depth: usize| {
         OUT_OF_ORDER
@@ -253,14 +256,13 @@ pub(crate) static VTABLE: RawWakerVTable = RawWakerVTable::new(
     |_data| {},
 );
 
-/// Clones one of this crate's wakers, without user code and without a call. Returns `None` for an
-/// external waker.
+/// Clones a waker of this crate, without user code and without a call. Returns `None` for any other.
 #[inline]
 pub(crate) fn clone_local(waker: &Waker) -> Option<Waker> {
     WakerData::from_waker(waker, &VTABLE).map(|data| data.to_waker(&VTABLE))
 }
 
-/// The id under which a `poll_*` function stores a waker.
+/// Returns the id under which a `poll_*` function stores a waker.
 #[inline]
 pub(crate) fn waiter_id(waker: &Waker) -> WaiterId {
     WakerData::from_waker(waker, &VTABLE).map_or(WaiterId::EXTERNAL, WaiterId::task)
@@ -282,8 +284,8 @@ fn drop_external_waker(waker: Waker) {
     drop(waker);
 }
 
-/// Takes one operation off the budget of the current poll. Returns `false` if none is left: then the
-/// caller has to yield.
+/// Takes one operation off the budget of the current poll. Returns `false` if none is left; the caller
+/// then has to yield.
 #[inline]
 pub(crate) fn charge() -> bool {
     with(|core| core.executor.charge()).unwrap_or(true)
@@ -328,7 +330,7 @@ impl Core {
         self.id == id
     }
 
-    /// Handles the messages that other threads have sent since the last call.
+    /// Handles the messages that were sent since the last call.
     #[inline]
     pub(crate) fn drain_inbox(&self) {
         if self.remote.inbox().is_pending() {
@@ -348,13 +350,16 @@ impl Core {
                 Message::Abort(key) => self.executor.abort(key),
                 Message::Detach(key) => self.executor.detach(key),
                 Message::RemoveSource(key) => self.remove_source(key),
-                Message::RemoveWaiter(key, id) => self.reactor.remove_waiter(key, id),
+                Message::RemoveWaiter(key, id) => {
+                    let remove = || self.reactor.remove_waiter(key, id);
+                    self.executor.catch_panic("the drop of a waker", remove);
+                }
                 Message::RemoveTimer(key) => {
                     let waker = self.timers.remove(key);
                     self.executor.drop_user_value(waker, "the drop of a waker");
                 }
                 Message::Run(run) => {
-                    // It reports its own panics. Another panic has no caller to go to.
+                    // The closure handles its own panics. Any other panic has no caller.
                     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
                         self.executor
                             .panics
@@ -380,7 +385,7 @@ impl Core {
             .wake_all(wakers.into_iter().map(|waker| (waker, cause)));
     }
 
-    /// The source through which this runtime learns of signals.
+    /// Returns the source of the process's signal eventfd; registers it in the first call.
     pub(crate) fn signal_source(
         &self,
         event: std::os::fd::BorrowedFd<'static>,
@@ -393,15 +398,15 @@ impl Core {
         Ok(signals.insert(source).clone())
     }
 
-    /// Whether a future waits for an event of the kernel, as far as the runtime knows: an operation
-    /// whose waker is stored, or a task whose last wait, in a `poll_*` function, was for a descriptor.
+    /// Returns whether a future waits for an event of the kernel: an operation whose waker is stored,
+    /// or a task whose last recorded wait, in a `poll_*` function, was for a descriptor.
     pub(crate) fn waits_for_io(&self) -> bool {
         let (_, operations) = self.reactor.waiting();
         operations > 0 || self.executor.any_waits_for_io()
     }
 
-    /// Ends everything, in the order that docs/ARCHITECTURE.md gives: tasks, timers, sources, pool,
-    /// and last the inbox, so that the messages sent by the drops before are dropped, too.
+    /// Ends the runtime in the order of docs/ARCHITECTURE.md: tasks, timers, sources, pool, and last the
+    /// inbox, because the drops before can send messages.
     pub(crate) fn shut_down(&self) {
         self.executor.shut_down();
         self.wake_remaining(self.timers.shut_down());
@@ -420,21 +425,21 @@ impl Core {
         }
     }
 
-    /// Wakes what still waits under another executor, so that it learns from a poll that the runtime
-    /// has ended (I6).
+    /// Wakes the futures that still wait, under another executor. Their next poll reports the end of the
+    /// runtime (I6).
     fn wake_remaining(&self, wakers: Vec<Waker>) {
         let wakers = wakers.into_iter().map(|waker| (waker, WakeCause::Abort));
         self.executor.wake_all(wakers);
     }
 }
 
-/// Deregisters a descriptor: first in the kernel, if it does not close now, then in the reactor (I4).
+/// Deregisters a descriptor: first in the kernel, if `explicit` is given, then in the reactor (I4).
 pub(crate) fn deregister(id: RuntimeId, key: Key, explicit: Option<std::os::fd::RawFd>) {
     let core = get_if(id);
     if let Some(fd) = explicit {
         let remote = core.as_ref().map(|core| Arc::clone(&core.remote));
         if let Some(remote) = remote.or_else(|| registry::find(id)) {
-            // ENOENT or EBADF: the descriptor was closed before, so it is deregistered.
+            // ENOENT or EBADF means that the descriptor was closed, which deregisters it.
             remote.epoll().delete(fd).ok();
         }
     }

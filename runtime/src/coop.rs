@@ -1,21 +1,22 @@
-//! Cooperative scheduling: the number of operations that the current poll can still make before it has
-//! to yield.
+//! Cooperative scheduling: the number of operations that are left to the current poll before it has to
+//! yield.
 //!
 //! The executor resets it before each poll. Every operation that does not wait consumes one: its
 //! descriptor was ready, its timer due, the task that it joins finished. Otherwise a peer that is
 //! always ready would keep one task running indefinitely, and all others waiting.
 //!
-//! One number per thread, because a thread polls one task at a time. It is a thread-local of its own
-//! and not a field of the runtime, because an operation that runs at once would otherwise have to find
-//! its runtime first (docs/TRIED.md, "budget").
+//! There is one number per thread, because a thread polls one task at a time. It is a thread-local and
+//! not a field of the runtime. Otherwise an operation that runs at once would have to find its runtime
+//! first (docs/TRIED.md, "budget").
 
 use std::cell::Cell;
 
 thread_local! {
+    /// The operations that are left.
     static LEFT: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Sets the budget of the poll that begins.
+/// Sets the budget, at the beginning of a poll.
 #[inline]
 pub(crate) fn reset(operations: u32) {
     LEFT.set(operations);

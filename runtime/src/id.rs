@@ -32,13 +32,14 @@ use crate::table::Key;
 pub(crate) struct RuntimeId(NonZeroU64);
 
 impl RuntimeId {
-    /// Serial numbers begin with one, so that an `Option<RuntimeId>` takes 64 bits.
+    /// Packs the two numbers. Serial numbers begin with one, so that an `Option<RuntimeId>` takes 64
+    /// bits.
     pub(crate) fn new(serial: u64, index: u16) -> Self {
         let bits = NonZeroU64::new(serial << 16 | u64::from(index));
         RuntimeId(bits.expect("serial numbers begin with one"))
     }
 
-    /// The index of this runtime's entry in the registry.
+    /// Returns the index of this runtime's entry in the registry.
     #[inline]
     pub(crate) fn index(self) -> u16 {
         self.0.get() as u16
@@ -55,8 +56,8 @@ pub struct Id {
 }
 
 impl Id {
-    /// The id for a task that was not spawned because its runtime is ending. It identifies nothing,
-    /// because no table has a row with the last index.
+    /// Returns the id for a task that was not spawned because its runtime is ending. It identifies
+    /// nothing, because no table has a row with the last index.
     pub(crate) fn of_no_task(runtime: RuntimeId) -> Self {
         let key = Key::new(u32::MAX, u32::MAX);
         Id { runtime, key }
@@ -83,7 +84,7 @@ const _: () = assert!(size_of::<*const ()>() == size_of::<u64>());
 pub(crate) struct WakerData(u64);
 
 impl WakerData {
-    /// Identifies no task, because no table has a row with this index.
+    /// The data that identifies no task, because no table has a row with this index.
     pub(crate) const NONE: WakerData = WakerData(u32::MAX as u64);
 
     #[inline]
@@ -117,13 +118,13 @@ impl WakerData {
         WakerData(data.addr() as u64)
     }
 
-    /// The registry index of the runtime that owns the task.
+    /// Returns the registry index of the runtime that owns the task.
     #[inline]
     pub(crate) fn runtime_index(self) -> u16 {
         (self.0 >> 32) as u16
     }
 
-    /// The row of the task.
+    /// Returns the row of the task.
     #[inline]
     pub(crate) fn row(self) -> u32 {
         self.0 as u32
@@ -135,22 +136,22 @@ impl WakerData {
 pub(crate) struct WaiterId(NonZeroU64);
 
 impl WaiterId {
-    /// A `poll_*` function, called with an external waker.
+    /// The id of a `poll_*` function that was called with an external waker.
     pub(crate) const EXTERNAL: WaiterId = WaiterId(NonZeroU64::MAX);
 
-    /// The ids of operations are below this.
+    /// The upper bound of the ids of operations.
     pub(crate) const OPERATIONS_END: WaiterId = WaiterId(NonZeroU64::new(Self::TASK).unwrap());
 
     const TASK: u64 = 1 << 63;
 
-    /// A future that waits. A runtime gives no number twice.
+    /// Returns the id of a future that waits. A runtime gives no number twice.
     #[inline]
     pub(crate) fn operation(number: NonZeroU64) -> Self {
         WaiterId(number)
     }
 
-    /// A `poll_*` function, called by a task. The generation is left out: the next task in the same
-    /// row replaces the waker of the one that has ended.
+    /// Returns the id of a `poll_*` function that was called by a task. The generation is left out, so
+    /// that the next task in the same row replaces the waker of the one that has ended.
     #[inline]
     pub(crate) fn task(data: WakerData) -> Self {
         let runtime_and_row = data.0 & ((1 << 48) - 1);

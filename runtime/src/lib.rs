@@ -1,9 +1,9 @@
 //! A single-threaded async runtime for Linux, built from scratch on epoll.
 //!
-//! The runtime owns everything (tasks, I/O sources, timers, each in a slab) and everyone else
-//! holds a number: a [`JoinHandle`](task::JoinHandle), an [`io::AsyncFd`], a [`time::Sleep`] and a
-//! `Waker` are an index, a generation and the runtime's id. So wakers need no reference counts,
-//! handles are `Send` by nature, and a number that has outlived its object finds nothing.
+//! The runtime owns tasks, I/O sources and timers, each kind in a table. User code holds numbers: a
+//! [`JoinHandle`](task::JoinHandle), an [`io::AsyncFd`], a [`time::Sleep`] and a `Waker` contain a row,
+//! its generation and the runtime's id. So wakers need no reference counts, handles are `Send`, and a
+//! number that has outlived its object finds nothing.
 //!
 //! ```
 //! use std::time::Duration;
@@ -23,24 +23,35 @@
 //!
 //! # Reading the source
 //!
-//! The modules in the order of their imports, which never point the other way:
+//! Start at `Runtime::block_on`, which is the loop. The modules import each other in one direction:
+//! each imports only from those above it in this list. `tests/tests/architecture.rs` checks that.
 //!
 //! ```text
-//!  sys, sync, slab,     system calls; locks; values under generational keys;
-//!  budget               how much one poll may do
-//!  task::id, reactor::  whom a number names; what the kernel said
-//!  {ready,seen}         and a handle has seen
-//!  task::{cell,..},     what a task is made of,
-//!  news                 and what the poll in progress was woken by
-//!  remote, registry     what other threads see of a runtime
-//!  reactor, timers,     events and time into wakes; threads for calls that block;
-//!  blocking, busy_poll  whether to park
-//!  executor             polls
-//!  current, waker,      which runtime is this thread's; a number as a Waker;
-//!  wait_list            waiting for what no kernel reports
-//!  task, io, time,      what users call
-//!  signal, shutdown
-//!  runtime              the loop: start reading at `Runtime::block_on`
+//!  sys         system calls: epoll, eventfd, signals
+//!  sync        locks and atomics, or loom's
+//!  table       rows at stable addresses, found by index and generation
+//!  coop        the budget of one poll
+//!  busy_poll   spin or park
+//!  id          RuntimeId, Id, and the data of a Waker
+//!  ready       Interest and Ready
+//!  task_info   what is recorded about each task
+//!  oneshot     a result from one thread to another
+//!  inbox       messages from other threads
+//!  registry    which runtimes exist
+//!  blocking    threads for calls that block
+//!  reactor     kernel events into wakes
+//!  timer       deadlines into wakes
+//!  executor    the run queue and the polls
+//!  context     what a runtime owns, and which runtime is this thread's
+//!  wait_list   wakers of operations without a descriptor
+//!  signal      public: Unix signals
+//!  task        public: spawn, JoinHandle, JoinSet
+//!  time        public: sleep, timeout, interval
+//!  io          public: AsyncFd, copy, duplex
+//!  shutdown    public: graceful shutdown
+//!  hyper       public: adapters for hyper
+//!  runtime     public: Runtime, Builder, Handle; the loop
+//!  macros      public: main!, test!
 //! ```
 
 #![deny(unsafe_code)]

@@ -23,7 +23,7 @@ use crate::sys::epoll::Epoll;
 
 /// The directions in which an operation waits for a descriptor; combined with `|`.
 ///
-/// Stored as the set of the readiness that ends the wait, so that "is it ready?" is one `&`.
+/// Stored as the set of readiness that ends the wait, so that one `&` answers "is it ready?".
 ///
 /// # Examples
 ///
@@ -37,8 +37,8 @@ use crate::sys::epoll::Epoll;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Interest {
     ends_with: u8,
-    /// Whether the wait is in both directions. Derived from the rest, and stored because every wait
-    /// needs it (docs/TRIED.md, "interest").
+    /// Whether the wait is in both directions. Stored because every wait needs it (docs/TRIED.md,
+    /// "interest").
     both_directions: bool,
 }
 
@@ -79,41 +79,41 @@ impl Interest {
         both
     }
 
-    /// Says whether reading is among them.
+    /// Returns whether reading is among them.
     #[must_use]
     #[inline]
     pub const fn is_readable(self) -> bool {
         self.ends_with(Ready::READABLE)
     }
 
-    /// Says whether writing is among them.
+    /// Returns whether writing is among them.
     #[must_use]
     #[inline]
     pub const fn is_writable(self) -> bool {
         self.ends_with(Ready::WRITABLE)
     }
 
-    /// Says whether exceptional conditions are among them.
+    /// Returns whether exceptional conditions are among them.
     #[must_use]
     #[inline]
     pub const fn is_priority(self) -> bool {
         self.ends_with(Ready::PRIORITY)
     }
 
-    /// The readiness that ends the wait.
+    /// Returns the readiness that ends the wait.
     #[inline]
     pub(crate) const fn mask(self) -> Ready {
         Ready(self.ends_with)
     }
 
-    /// Whether the waiter is stored with the readers of the source. Waiters for errors alone are,
-    /// because an error wakes readers and writers.
+    /// Returns whether the waiter is stored with the readers of the source. Waiters for errors alone
+    /// are, because an error wakes readers and writers.
     #[inline]
     pub(crate) const fn reads(self) -> bool {
         self.is_readable() || self.is_priority() || !self.is_writable()
     }
 
-    /// Whether the wait is in both directions.
+    /// Returns whether the wait is in both directions.
     #[inline]
     pub(crate) const fn is_both(self) -> bool {
         self.both_directions
@@ -149,7 +149,7 @@ impl fmt::Debug for Interest {
     }
 }
 
-/// What the kernel reported about a descriptor and no operation has disproved since.
+/// The readiness that the kernel reported for a descriptor and that no operation has disproved since.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ready(u8);
 
@@ -168,14 +168,14 @@ impl Ready {
     pub const PRIORITY: Ready = Ready(0x02);
     /// An error is pending on the descriptor.
     pub const ERROR: Ready = Ready(0x08);
-    /// All of them.
+    /// Everything that is shown to users.
     pub const ALL: Ready = Ready(0x3f);
 
     #[inline]
     pub(crate) const fn from_epoll(flags: u32) -> Ready {
         // The five flags in the low byte are the kernel's bits (see the assertion below).
         let same = flags & 0x1f;
-        // Nearly always.
+        // The usual event has no other flag.
         if flags & !Ready::BOTH == 0 {
             return Ready(same as u8);
         }
@@ -187,7 +187,7 @@ impl Ready {
         Ready((same | read_closed | hung_up | urgent | trouble) as u8)
     }
 
-    /// Data and room, and nothing out of the ordinary.
+    /// The flags of data and room.
     const BOTH: u32 = (Self::READABLE.0 | Self::WRITABLE.0) as u32;
 
     #[inline]
@@ -214,55 +214,55 @@ impl Ready {
     /// users as `ERROR`.
     const TROUBLE: Ready = Ready(0x80);
 
-    /// Says whether nothing is ready.
+    /// Returns whether nothing is ready.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Says whether a read would return at once: data, end of stream, or an error.
+    /// Returns whether a read would return at once: data, end of stream, or an error.
     #[must_use]
     pub const fn is_readable(self) -> bool {
         self.intersects(Ready(Self::READABLE.0 | Self::READ_CLOSED.0))
     }
 
-    /// Says whether a write would return at once: room, or an error.
+    /// Returns whether a write would return at once: room, or an error.
     #[must_use]
     pub const fn is_writable(self) -> bool {
         self.intersects(Ready(Self::WRITABLE.0 | Self::WRITE_CLOSED.0))
     }
 
-    /// Says whether the peer has closed its sending side.
+    /// Returns whether the peer has closed its sending side.
     #[must_use]
     pub const fn is_read_closed(self) -> bool {
         self.intersects(Self::READ_CLOSED)
     }
 
-    /// Says whether nothing written will reach the peer.
+    /// Returns whether nothing written will reach the peer.
     #[must_use]
     pub const fn is_write_closed(self) -> bool {
         self.intersects(Self::WRITE_CLOSED)
     }
 
-    /// Says whether out-of-band data or another exceptional condition is there.
+    /// Returns whether there is out-of-band data or another exceptional condition.
     #[must_use]
     pub const fn is_priority(self) -> bool {
         self.intersects(Self::PRIORITY)
     }
 
-    /// Says whether an error is pending.
+    /// Returns whether an error is pending.
     #[must_use]
     pub const fn is_error(self) -> bool {
         self.intersects(Self::ERROR)
     }
 
-    /// Says whether all of `other` is in this set.
+    /// Returns whether all of `other` is in this set.
     #[must_use]
     pub const fn contains(self, other: Ready) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// Adds the bits that are not shown to users: what a user means who clears this readiness.
+    /// Adds the bits that are not shown to users and are cleared together with these.
     pub(crate) const fn with_hidden(self) -> Ready {
         match self.intersects(Ready::READABLE) {
             true => Ready(self.with_trouble().0 | Ready::URGENT.0),
@@ -276,7 +276,7 @@ impl Ready {
         Ready(self.0 | (self.0 & Ready::ERROR.0) << 4)
     }
 
-    /// The part that is shown to users.
+    /// Returns the part that is shown to users.
     #[inline]
     pub(crate) const fn shown(self) -> Ready {
         let error = (self.0 & Ready::TROUBLE.0) >> 4;
@@ -378,8 +378,8 @@ fn list_names(
 mod tests {
     use super::*;
 
-    /// All 32 combinations of the five flags a socket can show (a dispatch that
-    /// compares the whole word with `==` loses most of them).
+    /// Tries all 32 combinations of the five flags of a socket. A dispatch that compares the whole
+    /// word with `==` loses most of them.
     #[test]
     fn every_combination_of_event_flags_reaches_the_right_direction() {
         let flags = [

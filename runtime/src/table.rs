@@ -13,10 +13,12 @@
 //!                        +-- last generation: retired, never taken again
 //! ```
 //!
-//! A row never moves and its fields are [`Cell`]s, so a reference to it can be held while user code
-//! runs and while other rows are taken: there is no borrow that could be held too long. Rows live in
-//! chunks of 64. The first 64 chunks are found in one array; the others in segments, each twice as
-//! long as the one before. So growing copies nothing, and finding a row takes two loads, or three:
+//! A row never moves and its fields are [`Cell`]s. So a reference to it can be held while user code
+//! runs and while other rows are taken: there is no borrow that could be held too long.
+//!
+//! Rows are allocated in chunks of 64. The first 64 chunks are found in one array, the others in
+//! segments, each twice as long as the one before. So growing copies nothing, and finding a row takes
+//! two loads, or three:
 //!
 //! ```text
 //!  near       [64 rows] [64 rows] ... [64 rows]        rows 0..4096
@@ -29,9 +31,9 @@
 //! cache. A row whose 32-bit generation is used up is retired, so a key is exact for the life of the
 //! process. All rows are freed with the table.
 //!
-//! Rejected: a pointer as the key (following a stale one is undefined behavior, see
-//! RUSTSEC-2024-0019), the `slab` crate (its keys carry no generation), and a growing vector (its
-//! rows move, so every access needs a `RefCell`; docs/TRIED.md has the figures).
+//! Rejected: a pointer as the key, because following a stale one is undefined behavior
+//! (RUSTSEC-2024-0019); the `slab` crate, because its keys carry no generation; a growing vector,
+//! because its rows move, so every access needs a `RefCell` (docs/TRIED.md has the figures).
 
 use std::cell::{Cell, OnceCell};
 use std::fmt;
@@ -59,7 +61,7 @@ impl Key {
         self.0 as u32
     }
 
-    /// The token that epoll stores for a source.
+    /// Converts the key into the token that epoll stores for a source.
     #[inline]
     pub(crate) fn to_bits(self) -> u64 {
         self.0
@@ -78,7 +80,7 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Ends a list of rows. Never the index of a row.
+/// The end of a list of rows. No row has this index.
 pub(crate) const NONE: u32 = u32::MAX;
 
 const CHUNK: usize = 64;
@@ -124,9 +126,9 @@ impl<T> Deref for Row<T> {
 pub(crate) struct Table<T> {
     near: [Chunk<T>; NEAR],
     far: [OnceCell<Box<[Chunk<T>]>>; SEGMENTS],
-    /// Rows made so far, vacant ones included.
+    /// The number of rows allocated so far, vacant ones included.
     made: Cell<u32>,
-    /// Rows that are occupied.
+    /// The number of occupied rows.
     occupied: Cell<usize>,
     /// The row released last, or [`NONE`].
     vacant: Cell<u32>,
@@ -155,12 +157,12 @@ impl<T: Default> Table<T> {
     #[cold]
     #[inline(never)]
     fn far_row(&self, index: u32) -> Option<&Row<T>> {
-        let (segment, chunk) = place_of(index as usize / CHUNK);
+        let (segment, chunk) = position_of(index as usize / CHUNK);
         let rows = self.far.get(segment)?.get()?.get(chunk)?.get()?;
         Some(&rows[index as usize % CHUNK])
     }
 
-    /// Returns the row that `key` identifies; `None` when its occupant is gone.
+    /// Returns the row that `key` identifies; `None` if its occupant is gone.
     #[inline]
     pub(crate) fn find(&self, key: Key) -> Option<&Row<T>> {
         self.row(key.index())
@@ -174,7 +176,7 @@ impl<T: Default> Table<T> {
             .map(|row| Key::new(index, row.generation.get()))
     }
 
-    /// Takes a vacant row out of the vacant list. Its link is [`NONE`].
+    /// Takes a row out of the vacant list. Its link is [`NONE`].
     ///
     /// # Panics
     ///
@@ -191,7 +193,7 @@ impl<T: Default> Table<T> {
         (Key::new(index, row.generation.get()), row)
     }
 
-    /// Makes a row vacant. The row must be in no list.
+    /// Makes a row vacant. The row has to be in no list.
     #[inline]
     pub(crate) fn release(&self, index: u32, row: &Row<T>) {
         self.occupied.set(self.occupied.get() - 1);
@@ -203,7 +205,7 @@ impl<T: Default> Table<T> {
         }
     }
 
-    /// Makes a chunk of rows and returns the first; the vacant list begins with it.
+    /// Allocates a chunk of rows and returns the first. The vacant list begins with it.
     #[cold]
     fn grow(&self) -> (u32, &Row<T>) {
         let first = self.made.get();
@@ -211,7 +213,7 @@ impl<T: Default> Table<T> {
         let chunk = match self.near.get(number) {
             Some(chunk) => chunk,
             None => {
-                let (segment, chunk) = place_of(number);
+                let (segment, chunk) = position_of(number);
                 let far = self.far.get(segment);
                 let far = far.expect("a runtime holds at most 2^31 tasks, sources or timers each");
                 let make = || (0..NEAR << segment).map(|_| OnceCell::new()).collect();
@@ -234,21 +236,21 @@ impl<T: Default> Table<T> {
         (first, &rows[0])
     }
 
-    /// The number of occupied rows.
+    /// Returns the number of occupied rows.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.occupied.get()
     }
 
-    /// Every row made so far, vacant ones included, with its index.
+    /// Returns every row allocated so far, vacant ones included, with its index.
     pub(crate) fn rows(&self) -> impl DoubleEndedIterator<Item = (u32, &Row<T>)> {
         (0..self.made.get()).filter_map(|index| Some((index, self.row(index)?)))
     }
 }
 
-/// The segment of a far chunk, and its place in there. Chunk 64 is the first of segment 0, chunk 128
-/// that of segment 1.
-fn place_of(number: usize) -> (usize, usize) {
+/// Returns the segment of a far chunk, and its index in the segment. Chunk 64 is the first of
+/// segment 0, chunk 128 the first of segment 1.
+fn position_of(number: usize) -> (usize, usize) {
     let log = number.ilog2();
     ((log - NEAR.ilog2()) as usize, number ^ 1 << log)
 }
@@ -328,7 +330,7 @@ mod tests {
     }
 
     proptest! {
-        /// Against a map: a key finds its own value or nothing.
+        /// Compares the table with a map: a key finds its own value or nothing.
         #[test]
         fn a_stale_key_finds_nothing(steps in prop::collection::vec(prop_oneof![
             Just(Step::Take),

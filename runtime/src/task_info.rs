@@ -1,8 +1,8 @@
 //! Task info: what the runtime records about every task.
 //!
-//! The executor writes polls and wakes; the leaf operations of this crate write what their task waits
-//! for. [`Runtime::dump`](crate::runtime::Runtime::dump) reads it. Recording is always on: it costs a
-//! few stores per poll and no clock reading of its own, because times are those of the last turn.
+//! The executor writes polls and wakes, and the leaf operations of this crate write what their task
+//! waits for. [`Runtime::dump`](crate::runtime::Runtime::dump) reads it. Recording is always on. It
+//! costs a few stores per poll and no reading of the clock, because times are those of the last turn.
 
 use std::fmt;
 use std::os::fd::RawFd;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::id::Id;
 use crate::ready::Ready;
 
-/// What put a task into the run queue.
+/// The reason why a task was put into the run queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WakeCause {
@@ -22,7 +22,7 @@ pub enum WakeCause {
     Io {
         /// The descriptor.
         fd: RawFd,
-        /// What the kernel reported.
+        /// The readiness that the kernel reported.
         ready: Ready,
     },
     /// A timer expired.
@@ -55,7 +55,7 @@ impl WakeCause {
     /// Any cause of the kind [`Task`](Self::Task).
     pub(crate) const ANY_TASK: WakeCause = WakeCause::Task { slot: 0 };
 
-    /// Index of the kind for counters, below [`KINDS`](Self::KINDS).
+    /// Returns the index of the kind for counters, below [`KINDS`](Self::KINDS).
     #[inline]
     pub(crate) fn kind(self) -> usize {
         match self {
@@ -89,7 +89,7 @@ impl fmt::Display for WakeCause {
     }
 }
 
-/// What a task waits for, as recorded by the leaf operation that returned `Pending` last.
+/// The wait of a task, as recorded by the leaf operation that returned `Pending` last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WaitInfo {
     /// The operation: `TcpStream::read`.
@@ -106,7 +106,7 @@ pub(crate) struct WaitInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskState {
-    /// Being polled at this moment.
+    /// Being polled now.
     Running,
     /// In the run queue.
     Scheduled,
@@ -130,13 +130,13 @@ pub struct TaskInfo {
     pub state: TaskState,
     /// The number of polls so far.
     pub polls: u64,
-    /// What the task waits for; `None` if that is no operation of this crate or of `wakeful-net`.
+    /// The wait; `None` if it is for no operation of this crate or of `wakeful-net`.
     pub waiting: Option<Waiting>,
-    /// What woke the task last.
+    /// The cause of the last wake.
     pub last_wake: WakeCause,
 }
 
-/// What a task waits for, where in the source, and for how long so far.
+/// The operation that a task waits for, its source location, and the length of the wait so far.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Waiting {

@@ -1,7 +1,7 @@
 //! The one allocation of a task: its future, and later its output, behind a small trait.
 //!
-//! Called by the executor, which knows neither the type of the future nor that of the output. The cell
-//! has three stages, in this order:
+//! Called by the executor, which does not know the types of the future and the output. The cell has
+//! three stages, in this order:
 //!
 //! ```text
 //!            poll: Pending
@@ -11,9 +11,9 @@
 //!                    poll: Ready, fail, cancel
 //! ```
 //!
-//! Leaving `Running` drops the future in place, at once, on the runtime's thread. The allocation, which
-//! is as large as the larger of future and output, stays until the output is taken or dropped. Nothing
-//! here is unsafe: `pin-project-lite` projects the pinned field, and the output leaves through
+//! Leaving `Running` drops the future in place, at once, on the runtime's thread. The allocation has the
+//! size of the larger of future and output, and stays until the output is taken or dropped. There is no
+//! unsafe code: `pin-project-lite` projects the pinned field, and the output is returned through
 //! `dyn Any`, which checks its type.
 
 use std::any::Any;
@@ -44,11 +44,11 @@ pub(crate) enum Outcome {
 
 /// A task with its types erased.
 pub(crate) trait AnyTask {
-    /// Polls the future once. If that unwinds, [`fail`](Self::fail) has to be called.
+    /// Polls the future once. If that panics, [`fail`](Self::fail) has to be called.
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Outcome>;
 
     /// Records that a panic ended the task, and drops the future, or an output that was just stored. If
-    /// that panics as well, the first panic is the one reported.
+    /// that drop panics as well, the first panic is reported.
     fn fail(self: Pin<&mut Self>, id: Id, payload: Payload);
 
     /// Drops the future before it has finished. Never unwinds.
@@ -66,7 +66,7 @@ pin_project! {
     #[project = StageProjection]
     pub(crate) enum TaskCell<F: Future> {
         Running { #[pin] future: F },
-        // `None` once it was taken.
+        // `None` after it was taken.
         Finished { output: Option<Result<F::Output, JoinError>> },
     }
 }
@@ -74,8 +74,8 @@ pin_project! {
 impl<F: Future + 'static> TaskCell<F> {
     #[inline]
     pub(crate) fn boxed(future: F) -> BoxedCell {
-        // Allocated first and then written, because otherwise the future is made on the stack and
-        // copied (docs/TRIED.md, "boxed future first").
+        // Allocated first and then written. Otherwise the future is built on the stack and copied
+        // (docs/TRIED.md, "boxed future first").
         let boxed: Box<TaskCell<F>> = Box::write(Box::new_uninit(), TaskCell::Running { future });
         Box::into_pin(boxed)
     }
@@ -111,7 +111,7 @@ where
 
     fn fail(mut self: Pin<&mut Self>, id: Id, payload: Payload) {
         let mut failed = Some(TaskCell::finished(Err(JoinError::panicked(id, payload))));
-        // An assignment whose drop of the old value unwinds has nevertheless stored the new one.
+        // The new value is stored even if the drop of the old one panics.
         let stored = catch_unwind(AssertUnwindSafe(|| {
             if let Some(failed) = failed.take() {
                 self.set(failed);
@@ -139,7 +139,7 @@ where
         let Some(place) = place.downcast_mut::<Option<Result<F::Output, JoinError>>>() else {
             unreachable!("a handle asks for the output type of its own task");
         };
-        // The output is not pinned, so it may move.
+        // The output is not pinned, so it can be moved.
         if let StageProjection::Finished { output } = self.as_mut().project() {
             *place = output.take();
         }
@@ -159,8 +159,8 @@ where
 /// reported.
 pub(crate) fn drop_quietly<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        // The destructor of the payload is user code, too. If it panics, the new payload is leaked
-        // rather than dropped, so that this ends.
+        // The destructor of the payload is user code, too. If it panics, the new payload is leaked, so
+        // that this terminates.
         if let Err(third) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
             Box::leak(third);
         }

@@ -1,14 +1,14 @@
 //! Joining and detaching: what a `JoinHandle` does with its task.
 //!
-//! Called by [`JoinHandle`](crate::task::JoinHandle), `JoinSet` and the inbox. Two parts, as in the
-//! rest of the executor: the table's part runs no user code and returns what is left to do (I3), the
-//! executor's part does it.
+//! Called by [`JoinHandle`](crate::task::JoinHandle), `JoinSet` and the inbox. There are two parts, as in
+//! the rest of the executor. The table's part runs no user code and returns the step that is left (I3).
+//! The executor's part runs that step.
 //!
 //! ```text
 //!                poll_join: joiner = waker        finish: wake the joiner
 //!   JoinHandle ---------------------------> task ------------------------> poll_join: the output
 //!        |
-//!        +-- dropped: detach_unfinished, or, when there is more to do, detach
+//!        +-- dropped: detach_unfinished, or detach for a task that has ended
 //! ```
 
 use std::any::Any;
@@ -23,7 +23,7 @@ use crate::id::{Id, WakerData};
 use crate::table::{Key, NONE};
 use crate::task_info::WaitInfo;
 
-/// What the executor has to do after a handle was dropped.
+/// The step that is left to the executor after a handle was dropped.
 #[must_use]
 pub(super) enum OnDetach {
     Nothing,
@@ -44,7 +44,7 @@ pub(crate) enum PollJoin {
     OverBudget,
     /// The task has not ended and will wake the waker.
     Pending,
-    /// The task has not ended, and the waker, which is external, is to be stored by
+    /// The task has not ended. The caller stores the waker, or removes an external one before it, by
     /// [`Executor::store_joiner`](super::Executor::store_joiner).
     StoreWaker,
     /// The task and its output are gone.
@@ -55,7 +55,7 @@ pub(crate) enum PollJoin {
 
 impl TaskTable {
     /// Takes the output of a finished task, or makes `own`, the data of this runtime's waker, the
-    /// joiner. `charge` is called before an output is taken. `running` is the row that is polled.
+    /// joiner. `charge` is called before an output is taken. `running` is the row that is being polled.
     #[inline]
     pub(super) fn poll_join(
         &self,
@@ -108,7 +108,7 @@ impl TaskTable {
             .insert(key.index(), waker)
     }
 
-    /// Whether `waker` is the external joiner of a task.
+    /// Returns whether `waker` is the external joiner of a task.
     pub(super) fn is_external_joiner(&self, key: Key, waker: &Waker) -> bool {
         let joiners = self.external_joiners.borrow();
         self.rows
@@ -168,7 +168,7 @@ impl TaskTable {
 }
 
 impl Executor {
-    /// The data of a waker that belongs to one of this runtime's tasks or its root.
+    /// Returns the data of this runtime's waker; `None` for an external one.
     #[inline]
     fn own_data(&self, waker: &Waker) -> Option<WakerData> {
         WakerData::from_waker(waker, self.vtable)
@@ -201,8 +201,8 @@ impl Executor {
         }
     }
 
-    /// Makes an external waker the joiner of a task, or wakes it if the task has ended meanwhile:
-    /// cloning is user code (I3), and outside of `block_on` it can let the loop run.
+    /// Makes a waker the joiner of a task, in place of an external one, or wakes it if the task has
+    /// ended in the meantime. Cloning is user code (I3), and outside of `block_on` it can run the loop.
     #[cold]
     pub(crate) fn store_joiner(&self, key: Key, waker: &Waker) {
         if self.tasks.is_external_joiner(key, waker) {
@@ -228,7 +228,7 @@ impl Executor {
     pub(crate) fn detach(&self, key: Key) {
         match self.tasks.detach(key) {
             OnDetach::Nothing => {}
-            // Possibly on behalf of another thread, so no caller waits for its panic.
+            // Another thread can have dropped the handle, so no caller receives the panic.
             OnDetach::DropJoiner(joiner) => self.drop_user_value(joiner, "the drop of a waker"),
             OnDetach::DropOutput(cell) => self.drop_output(cell),
             OnDetach::ReportPanic(cell, unhandled) => self.report(cell, unhandled),
@@ -244,8 +244,8 @@ impl Executor {
 
     /// Drops the cell of a detached task.
     ///
-    /// An output can contain the handle of another task whose output contains another, and so on.
-    /// Those are stored and dropped one after the other, so that no chain overflows the stack.
+    /// An output can contain the handle of another task whose output contains another, and so on. The
+    /// outputs are dropped one after the other, so that no chain overflows the stack.
     fn drop_output(&self, cell: BoxedCell) {
         if self.dropping_output.replace(true) {
             self.outputs_to_drop.borrow_mut().push(cell);

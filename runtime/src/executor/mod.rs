@@ -18,14 +18,14 @@
 //! ```
 //!
 //! The bookkeeping is in [`task_table`] and runs no user code. This file runs user code: polls, drops
-//! and wakes. A cell is *taken out* of its row to be polled or dropped, and no borrow is held, so
-//! user code can call everything again (I3).
+//! and wakes. A cell is *taken out* of its row to be polled or dropped, and no borrow is held. So user
+//! code can call everything again (I3).
 //!
-//! Keeps I1 (a cell never leaves this thread), I3, and its half of I8 (`tick` makes at most as many
-//! polls as it is told).
+//! Keeps I1 (a cell never leaves this thread), I3, and its part of I8 (`tick` makes at most the given
+//! number of polls).
 //!
-//! Rejected: a pointer to the task in the waker, as most executors have it. It saves a lookup per
-//! wake and costs a reference count, its atomic instructions, and every proof in this file.
+//! Rejected: a pointer to the task in the waker, as most executors have it. It saves a lookup per wake,
+//! but needs a reference count, atomic instructions and unsafe code.
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -61,12 +61,12 @@ pub(crate) struct Executor {
     vtable: &'static RawWakerVTable,
     /// The row that is being polled; [`NONE`] between polls.
     running: Cell<u32>,
-    /// The cause of a wake that happens now.
+    /// The cause to record for wakes that happen now.
     wake_cause: Cell<WakeCause>,
     io_budget: u32,
     /// External wakers of futures that yielded inside another executor's combinator.
     deferred_wakers: RefCell<Vec<Waker>>,
-    /// Set while [`drop_output`](Self::drop_output) is at work.
+    /// Set while [`drop_output`](Self::drop_output) runs.
     dropping_output: Cell<bool>,
     /// Outputs that were detached by the drop of another output, to be dropped after it.
     outputs_to_drop: RefCell<Vec<BoxedCell>>,
@@ -80,7 +80,7 @@ pub(crate) struct Executor {
 pub(crate) enum Tick {
     /// No task is ready, or the polls are used up.
     Done,
-    /// The root future is next: poll it by [`Executor::poll_root`], then go on with the tick.
+    /// The root future is next. The caller polls it by [`Executor::poll_root`] and continues the tick.
     Root,
 }
 
@@ -119,7 +119,7 @@ impl Executor {
         Ok(self.id_of(key))
     }
 
-    /// Names a task that was just spawned.
+    /// Names a task.
     pub(crate) fn set_name(&self, key: Key, name: &str) {
         self.tasks.set_name(key, name);
     }
@@ -159,7 +159,7 @@ impl Executor {
         }
     }
 
-    /// Whether a poll is due before anything else happens.
+    /// Returns whether a task is scheduled or deferred, so that the loop must not block.
     #[inline]
     pub(crate) fn has_work(&self) -> bool {
         self.tasks.any_scheduled() || !self.deferred_wakers.borrow().is_empty()
@@ -180,8 +180,9 @@ impl Executor {
         }
     }
 
-    /// The polls of a tick. `polled` contains the cell during its poll, so that it survives a panic.
-    // Not inlined: the loop around it would leave it no registers.
+    /// Makes the polls of a tick. `polled` contains the cell during its poll, so that the cell survives
+    /// a panic.
+    // Not inlined, because the loop around it would leave it no registers.
     #[inline(never)]
     fn poll_tasks(&self, polls_left: &mut u32, polled: &mut Option<BoxedCell>) -> Tick {
         while *polls_left > 0
@@ -202,7 +203,7 @@ impl Executor {
             let poll = if aborted {
                 Poll::Ready(cell.as_mut().cancel(self.id(index)))
             } else {
-                // Dropping it would do nothing, so the call that would drop it is spared.
+                // `ManuallyDrop` saves a call: dropping this runtime's waker does nothing.
                 let waker = ManuallyDrop::new(task.waker_data().to_waker(self.vtable));
                 let mut cx = Context::from_waker(&waker);
                 match &self.poll_times {
@@ -211,7 +212,7 @@ impl Executor {
                 }
             };
             let Some(cell) = polled.take() else {
-                unreachable!("it was put there before the poll");
+                unreachable!("the cell was put into `polled` before the poll");
             };
             match poll {
                 Poll::Pending => task.put_back(cell),
@@ -227,11 +228,11 @@ impl Executor {
         Tick::Done
     }
 
-    /// Ends the task whose poll has unwound.
+    /// Ends a task whose poll panicked.
     #[cold]
     fn fail(&self, polled: Option<BoxedCell>, payload: Payload) {
         let Some(mut cell) = polled else {
-            unreachable!("nothing but a poll can panic here");
+            unreachable!("only a poll can panic in `poll_tasks`");
         };
         let index = self.running.get();
         cell.as_mut().fail(self.id(index), payload);
@@ -239,7 +240,7 @@ impl Executor {
         self.finish(index, on_finish);
     }
 
-    /// The id of the task in a row.
+    /// Returns the id of the task in a row.
     fn id(&self, index: u32) -> Id {
         let id = self.tasks.id(index);
         id.expect("a task keeps its row while it is polled")
@@ -277,15 +278,18 @@ impl Executor {
         let started = times.start();
         let polled = poll();
         let took = times.stop(started);
-        let who = || self.tasks.describe(index);
-        // The hook is user code. If it panics, the cell that is out of its row must come back.
-        self.catch_panic("the hook for slow polls", || times.record(took, who));
+        let task = || self.tasks.describe(index);
+        // The hook is user code. Its panic must not end the task.
+        self.catch_panic("the hook for slow polls", || times.record(took, task));
         polled
     }
 
-    /// Does what is left to do after a task has ended.
+    /// Completes the end of a task: wakes the external joiner or drops the output.
     #[inline(never)]
     fn finish(&self, index: u32, on_finish: OnFinish) {
+        let id = self.id(index);
+        // What follows is user code, which can free the row and spawn the next task into it.
+        self.running.set(NONE);
         match on_finish {
             OnFinish::Nothing => {}
             OnFinish::WakeJoiner => {
@@ -294,10 +298,7 @@ impl Executor {
                 self.wake_all(joiner.map(|joiner| (joiner, cause)));
             }
             OnFinish::Detach => {
-                let key = self.id(index).key;
-                // While the output is dropped, the row can have its next occupant, which does not run.
-                self.running.set(NONE);
-                self.detach(key);
+                self.detach(id.key);
             }
         }
     }
@@ -353,17 +354,17 @@ impl Executor {
         self.tasks.abort(key);
     }
 
-    /// Whether a task has ended; `true` as well when its row is free.
+    /// Returns whether a task has ended. Also `true` when its row is free.
     pub(crate) fn is_finished(&self, key: Key) -> bool {
         self.tasks.is_finished(key)
     }
 
-    /// Begins a root future: it is scheduled. Returns the data of its wakers.
+    /// Schedules a new root future. Returns the data of its wakers.
     pub(crate) fn begin_root(&self) -> WakerData {
         self.tasks.begin_root()
     }
 
-    /// Ends the root future. Its wakers wake nothing from now on.
+    /// Ends the root future. Its wakers have no effect from now on.
     pub(crate) fn end_root(&self) {
         self.tasks.end_root();
     }
@@ -383,7 +384,7 @@ impl Executor {
         poll()
     }
 
-    /// The task that is being polled; `None` in the root future and between polls.
+    /// Returns the task that is being polled; `None` in the root future and between polls.
     #[inline]
     pub(crate) fn running(&self) -> Option<Id> {
         let running = self.running.get();
@@ -393,7 +394,7 @@ impl Executor {
         self.tasks.id(running)
     }
 
-    /// Whether a task or the root future is being polled.
+    /// Returns whether a task or the root future is being polled.
     #[inline]
     pub(crate) fn is_polling(&self) -> bool {
         self.running.get() != NONE
@@ -424,19 +425,21 @@ impl Executor {
         &self.tasks.counters
     }
 
-    /// Every task as it is now. `now_ns` is the end of the waits.
+    /// Returns every task as it is now. Waits are measured until `now_ns`.
     pub(crate) fn dump(&self, now_ns: u64) -> Vec<TaskInfo> {
         self.tasks.dump(now_ns)
     }
 
-    /// Whether a task or the root future waits for a descriptor, as far as it was recorded.
+    /// Returns whether a task or the root future waits for a descriptor, as far as it was recorded.
     pub(crate) fn any_waits_for_io(&self) -> bool {
         self.tasks.any_waits_for_io()
     }
 
-    /// Ends every task. Each future is dropped here, whatever its drop does.
+    /// Ends every task and drops its future. A panic in a destructor is reported, and the next task
+    /// follows.
     ///
-    /// The first step of the runtime's end. Spawning is refused from the first line on, so this ends.
+    /// The first step of the runtime's end. Spawning is refused from the first line on, so that the loop
+    /// terminates.
     pub(crate) fn shut_down(&self) {
         self.tasks.close();
         for index in self.tasks.indices() {
@@ -450,17 +453,19 @@ impl Executor {
             };
             if let Some(cell) = cell {
                 if let Some(unhandled) = unhandled {
-                    // Its handle outlives the runtime and will receive no output.
+                    // The handle outlives the runtime and will not receive the panic.
                     self.panics.report(unhandled, cell.panic_text());
                 }
                 self.drop_user_value(cell, "the drop of a task at the end of its runtime");
             }
-            // The joiner learns from a poll that the task is gone.
+            // The joiner's next poll returns an error.
             self.wake_all(joiner.map(|joiner| (joiner, WakeCause::Abort)));
         }
         let counters = &self.tasks.counters;
         counters.ended.set(counters.spawned.get());
-        self.drop_user_value(self.deferred_wakers.take(), "the drop of a waker");
+        // Their futures are ready when polled again (I6).
+        let deferred = self.deferred_wakers.take().into_iter();
+        self.wake_all(deferred.map(|waker| (waker, WakeCause::Abort)));
     }
 }
 

@@ -1,13 +1,15 @@
 //! The run queue: which task is polled next.
 //!
 //! Used by the task table alone. A task is in the queue at most once (I2), so one link in its row is
-//! enough and the queue allocates nothing. First in, first out, so no task waits behind one that was
-//! woken after it. Deferred tasks stand in a second list until the reactor has had its turn, so that
-//! yielding goes behind I/O that is already pending. With a seed the next task is chosen at random
-//! instead, reproducibly: tests use it to try many orders and to repeat the one that failed.
+//! enough and the queue allocates nothing. It is first in, first out, so no task waits behind one that
+//! was woken later.
 //!
-//! Rejected: a vector of keys (more instructions per push and pop, see docs/TRIED.md; memory that
-//! grows with the longest queue so far; and keys in it of tasks that have ended).
+//! Deferred tasks are in a second list until the reactor's next turn. So a task that yields is polled
+//! after those whose I/O was pending. With a seed the next task is chosen at random and
+//! reproducibly: tests use it to try many orders and to repeat the one that failed.
+//!
+//! Rejected: a vector of keys. It needs more instructions per push and pop (docs/TRIED.md), its memory
+//! grows with the longest queue so far, and it contains keys of tasks that have ended.
 
 use std::cell::{Cell, RefCell};
 use std::hint::black_box;
@@ -19,7 +21,7 @@ use crate::table::{NONE, Row, Table};
 struct List {
     /// The first row, or [`NONE`].
     head: Cell<u32>,
-    /// The last row; meaningless while the list is empty.
+    /// The last row; stale while the list is empty.
     tail: Cell<u32>,
 }
 
@@ -45,6 +47,27 @@ impl List {
             tail.next().set(first);
         }
     }
+
+    /// Takes out a row, wherever it is in the list.
+    fn remove<T: Default>(&self, rows: &Table<T>, index: u32) {
+        let (mut before, mut at) = (NONE, self.head.get());
+        while let Some(row) = rows.row(at)
+            && at != index
+        {
+            (before, at) = (at, row.next().get());
+        }
+        let Some(row) = rows.row(at) else {
+            return;
+        };
+        let next = row.next().replace(NONE);
+        match rows.row(before) {
+            Some(before) => before.next().set(next),
+            None => self.head.set(next),
+        }
+        if next == NONE {
+            self.tail.set(before);
+        }
+    }
 }
 
 /// The queue. Its methods take the table whose rows it links.
@@ -53,7 +76,7 @@ pub(super) struct RunQueue {
     ready: List,
     /// Appended to `ready` after the next turn.
     deferred: List,
-    /// With a seed: the generator, and the rows to choose from, which are in no list.
+    /// The generator and the rows to choose from, which are in no list. `None` without a seed.
     shuffle: Option<RefCell<Shuffle>>,
 }
 
@@ -93,13 +116,13 @@ impl RunQueue {
         }
     }
 
-    /// Appends a row that is in no list, but not before the next turn is over.
+    /// Appends a row that is in no list to the deferred ones.
     #[inline]
     pub(super) fn push_deferred<T: Default>(&self, rows: &Table<T>, index: u32) {
         self.deferred.append(rows, index, index);
     }
 
-    /// Takes the next row out. Its link is [`NONE`] then.
+    /// Takes out the next row. Its link is [`NONE`] then.
     #[inline]
     pub(super) fn pop<'a, T: Default>(&self, rows: &'a Table<T>) -> Option<(u32, &'a Row<T>)> {
         if let Some(shuffle) = &self.shuffle {
@@ -109,7 +132,7 @@ impl RunQueue {
         let row = rows.row(index)?;
         let next = row.next().replace(NONE);
         self.ready.head.set(next);
-        // Loads the next row into the cache while this one's task is polled (TRIED.md, look-ahead).
+        // Loads the next row into the cache during this task's poll (docs/TRIED.md, "look-ahead").
         if next != NONE
             && let Some(next) = rows.row(next)
         {
@@ -118,7 +141,7 @@ impl RunQueue {
         Some((index, row))
     }
 
-    /// Chooses one of all ready rows and leaves it alone in the list.
+    /// Chooses one of all ready rows, which is then the only one in the list.
     #[cold]
     fn choose<T: Default>(&self, shuffle: &mut Shuffle, rows: &Table<T>) {
         let mut index = self.ready.head.replace(NONE);
@@ -142,7 +165,17 @@ impl RunQueue {
         }
     }
 
-    /// Whether no row is queued, deferred ones included.
+    /// Takes out a row, wherever it is. Walks the lists.
+    #[cold]
+    pub(super) fn remove<T: Default>(&self, rows: &Table<T>, index: u32) {
+        self.ready.remove(rows, index);
+        self.deferred.remove(rows, index);
+        if let Some(shuffle) = &self.shuffle {
+            shuffle.borrow_mut().rows.retain(|row| *row != index);
+        }
+    }
+
+    /// Returns whether no row is queued, deferred ones included.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         let shuffled = || {
@@ -210,13 +243,30 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_shuffles_and_the_same_seed_shuffles_alike() {
+    fn the_same_seed_gives_the_same_order() {
         assert_ne!(order(Some(1)), order(None));
         assert_ne!(order(Some(1)), order(Some(2)));
         assert_eq!(order(Some(1)), order(Some(1)));
         let mut sorted = order(Some(1));
         sorted.sort_unstable();
         assert_eq!(sorted, order(None), "no row is lost and none comes twice");
+    }
+
+    #[test]
+    fn a_removed_row_leaves_the_others_in_order() {
+        for removed in 0..6 {
+            let (queue, rows) = (RunQueue::new(None), table(7));
+            (0..3).for_each(|index| queue.push(&rows, index));
+            (3..6).for_each(|index| queue.push_deferred(&rows, index));
+            queue.remove(&rows, removed);
+            assert_eq!(rows.row(removed).unwrap().next().get(), NONE);
+            queue.remove(&rows, removed);
+            queue.requeue_deferred(&rows);
+            queue.push(&rows, 6);
+            let order = std::iter::from_fn(|| queue.pop(&rows).map(|(index, _)| index));
+            let expected = (0..7).filter(|index| *index != removed);
+            assert_eq!(order.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+        }
     }
 
     #[test]

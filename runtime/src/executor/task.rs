@@ -96,7 +96,7 @@ impl Task {
     /// Puts the cell back after a poll that did not end the task.
     #[inline]
     pub(super) fn put_back(&self, cell: BoxedCell) {
-        // `set` would look whether there is something to drop.
+        // `set` would check whether there is a value to drop.
         let _nothing_to_drop = ManuallyDrop::new(self.cell.replace(Some(cell)));
     }
 

@@ -1,13 +1,13 @@
 //! The table of all tasks: the bookkeeping that runs no user code.
 //!
-//! Called by the executor, which polls, drops and wakes. What a method of this file cannot do itself
-//! (wake an external joiner, drop an output) it returns as a value (I3). A row is in at most one of
-//! two lists, which share its link:
+//! Called by the executor, which polls, drops and wakes. Waking an external joiner and dropping an
+//! output are user code, so the methods of this file return them as values (I3). A row is in at most
+//! one of two lists, which share its link:
 //!
 //! ```text
 //!  vacant list   rows without a task, see `Table`
-//!  run queue     rows of scheduled tasks; also of a task that ended there, because it woke itself
-//!                in its last poll: only its row is left, which is freed when it is popped
+//!  run queue     rows of scheduled tasks, and of tasks that ended while queued, because they woke
+//!                themselves in their last poll: such a row is freed when it is popped
 //! ```
 //!
 //! The root future of `block_on` has row 0, so that it is woken, deferred and queued like a task. The
@@ -35,14 +35,14 @@ pub(super) struct TaskTable {
     runtime: RuntimeId,
     pub(super) rows: Table<Task>,
     queue: RunQueue,
-    /// The number of the root future, as the generation in its wakers: those of an earlier
-    /// `block_on` are stale.
+    /// The generation in the root future's wakers. Each `block_on` increments it, so that the wakers of
+    /// an earlier one are stale.
     root_generation: Cell<u32>,
-    /// Apart from the rows, because most tasks have no name.
+    /// The names of tasks. Not in the rows, because most tasks have none.
     names: RefCell<HashMap<Key, Box<str>>>,
-    /// The external wakers that await a task, by its row.
+    /// The external wakers that await a task, by the row of the task.
     pub(super) external_joiners: RefCell<HashMap<u32, Waker>>,
-    /// Set when the runtime ends: nothing can be spawned any more.
+    /// Set when the runtime ends. From then on nothing is spawned.
     closed: Cell<bool>,
     pub(super) counters: Counters,
 }
@@ -50,7 +50,7 @@ pub(super) struct TaskTable {
 /// The row of the root future.
 pub(super) const ROOT: u32 = 0;
 
-/// What the executor counts.
+/// The executor's counters; see `RuntimeMetrics`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) spawned: Cell<u64>,
@@ -77,14 +77,14 @@ pub(super) enum Next<'a> {
         index: u32,
         task: &'a Task,
         cell: BoxedCell,
-        /// The task is to be canceled instead of polled.
+        /// Whether the task is canceled instead of polled.
         aborted: bool,
     },
     /// The root future.
     Root,
 }
 
-/// What the executor has to do after a task has ended.
+/// The step that is left to the executor after a task has ended.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum OnFinish {
@@ -108,8 +108,8 @@ impl TaskTable {
         let rows = Table::<Task>::new();
         let (key, root) = rows.take();
         debug_assert_eq!(key.index(), ROOT);
-        // No future yet; and joinable, so that popping the row does not free it.
-        root.state.set(State(State::FINISHED | State::JOINABLE));
+        // No future yet.
+        root.state.set(State(State::FINISHED));
         TaskTable {
             runtime,
             rows,
@@ -153,12 +153,8 @@ impl TaskTable {
         let data = WakerData::new(self.runtime, Key::new(ROOT, generation));
         if let Some(root) = self.rows.row(ROOT) {
             root.waker_data.set(data);
-            root.clear(State::FINISHED);
-            // The row can still be in the queue, from a wake of the future before this one.
-            if !root.has(State::SCHEDULED) {
-                root.set(State::SCHEDULED);
-                self.queue.push_front(&self.rows, ROOT);
-            }
+            root.state.set(State(State::SCHEDULED));
+            self.queue.push_front(&self.rows, ROOT);
         }
         data
     }
@@ -166,9 +162,13 @@ impl TaskTable {
     /// Ends the root future. Its wakers are stale from now on.
     pub(super) fn end_root(&self) {
         if let Some(root) = self.rows.row(ROOT) {
+            // Otherwise the next root future would begin at this one's place in the queue.
+            if root.has(State::SCHEDULED) {
+                self.queue.remove(&self.rows, ROOT);
+            }
             root.waker_data.set(WakerData::NONE);
             root.wait.set(None);
-            root.set(State::FINISHED);
+            root.state.set(State(State::FINISHED));
         }
     }
 
@@ -189,8 +189,7 @@ impl TaskTable {
     /// Puts a task into the run queue, unless it is there already or has ended (I2). Returns `false`
     /// if the data belongs to another runtime.
     ///
-    /// The data can be stale in every part: then nothing, or another task, is polled once more than
-    /// necessary.
+    /// The data can be stale in every part. At worst another task is polled once more than necessary.
     #[inline]
     pub(super) fn wake(&self, data: WakerData, cause: WakeCause) -> bool {
         let index = data.row();
@@ -224,7 +223,7 @@ impl TaskTable {
         count(&self.counters.wakes[cause.kind()]);
     }
 
-    /// Schedules the task in this row for after the next turn.
+    /// Schedules the task in a row, to be polled after the next turn.
     #[inline]
     pub(super) fn defer(&self, index: u32) {
         if let Some(row) = self.rows.row(index)
@@ -242,13 +241,13 @@ impl TaskTable {
         self.queue.requeue_deferred(&self.rows);
     }
 
-    /// Whether a task is scheduled, deferred ones included.
+    /// Returns whether a task is scheduled, deferred ones included.
     #[inline]
     pub(super) fn any_scheduled(&self) -> bool {
         !self.queue.is_empty()
     }
 
-    /// Pops the next row from the run queue and takes its cell out.
+    /// Pops the next row from the run queue and takes out its cell.
     #[inline]
     pub(super) fn pop(&self) -> Option<Next<'_>> {
         loop {
@@ -372,13 +371,13 @@ impl TaskTable {
         row.is_none_or(|row| row.has(State::FINISHED))
     }
 
-    /// The id of the task in a row.
+    /// Returns the id of the task in a row.
     pub(super) fn id(&self, index: u32) -> Option<Id> {
         let runtime = self.runtime;
         self.rows.key(index).map(|key| Id { runtime, key })
     }
 
-    /// The name and the spawn location of a task that is being polled.
+    /// Returns the name and the spawn location of the task in a row.
     pub(super) fn describe(
         &self,
         index: u32,
@@ -393,14 +392,13 @@ impl TaskTable {
     pub(super) fn close(&self) {
         self.closed.set(true);
         self.queue.clear();
-        // A scheduled task is not queued again, so wakes have no effect from now on.
+        // A scheduled task is not queued, so wakes have no effect from now on.
         for (_, row) in self.rows.rows() {
             row.set(State::SCHEDULED);
         }
     }
 
-    /// Takes the task of a row out; `None` if there is none. To be called after
-    /// [`close`](Self::close).
+    /// Takes out the task of a row; `None` if there is none. Called after [`close`](Self::close).
     pub(super) fn take_remaining(&self, index: u32) -> Option<Remaining> {
         let row = self.rows.row(index).filter(|row| !row.has(State::VACANT))?;
         let key = Key::new(index, row.generation());
@@ -416,16 +414,16 @@ impl TaskTable {
         Some(remaining)
     }
 
-    /// The indices of all rows but the root's, last first.
+    /// Returns the indices of all rows but the root's, last first.
     pub(super) fn indices(&self) -> impl Iterator<Item = u32> {
         let rows = self.rows.rows().rev();
         rows.map(|(index, _)| index).filter(|index| *index != ROOT)
     }
 
-    /// Every task as it is now. `now_ns` is the end of the waits.
+    /// Returns every task as it is now. Waits are measured until `now_ns`.
     pub(super) fn dump(&self, now_ns: u64) -> Vec<TaskInfo> {
         let tasks = self.rows.rows().filter(|(index, row)| {
-            // A task that has ended without a handle has left only its row.
+            // Only the row is left of a task that has ended without a handle.
             let ended = row.has(State::FINISHED) && !row.has(State::JOINABLE);
             *index != ROOT && !ended && !row.has(State::VACANT)
         });
@@ -464,7 +462,7 @@ impl TaskTable {
         }
     }
 
-    /// Whether a task or the root future waits for a descriptor, as far as it was recorded.
+    /// Returns whether a task or the root future waits for a descriptor, as far as it was recorded.
     pub(super) fn any_waits_for_io(&self) -> bool {
         let waiting = self
             .rows

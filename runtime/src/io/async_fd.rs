@@ -28,16 +28,17 @@ use crate::reactor::source::ReadyEvent;
 
 /// Makes any descriptor that epoll can watch usable in async code.
 ///
-/// The descriptor has to be in non-blocking mode: this type waits, the operation itself is the
-/// caller's. The pattern is always the same: wait until it is ready, try, and when the operation
-/// would block after all, say so and wait again. [`async_io`](Self::async_io) is that pattern;
-/// [`readable`](Self::readable) with [`AsyncFdReadyGuard::try_io`] is the same in separate steps.
+/// The descriptor has to be in non-blocking mode. This type waits, and the caller supplies the
+/// operation. The pattern is always the same: wait until the descriptor is ready, try the operation,
+/// and if it would block, clear the readiness and wait again. [`async_io`](Self::async_io) is that
+/// pattern. [`readable`](Self::readable) with [`AsyncFdReadyGuard::try_io`] is the same in separate
+/// steps.
 ///
-/// Any number of tasks may wait on one `AsyncFd`, in either direction; readiness wakes them all.
+/// Any number of tasks can wait on one `AsyncFd`, in either direction. Readiness wakes them all.
 ///
-/// An `AsyncFd` belongs to the runtime on whose thread it was made. It may be dropped anywhere.
-/// Using it on another thread, or while another runtime runs, panics; using it after its runtime
-/// has ended gives an error.
+/// An `AsyncFd` belongs to the runtime on whose thread it was made. It can be dropped on any thread.
+/// Using it on another thread, or while another runtime runs, panics. Using it after its runtime has
+/// ended returns an error.
 ///
 /// # Examples
 ///
@@ -70,7 +71,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// `PermissionDenied` (EPERM) for a regular file or directory, `AlreadyExists` (EEXIST) when
     /// the descriptor is registered already, `StorageFull` (ENOSPC) at the system's limit of
-    /// watches, `OutOfMemory`. The value is dropped, and nothing stays registered.
+    /// watches, `OutOfMemory`. Then the value is dropped, and nothing stays registered.
     ///
     /// # Panics
     ///
@@ -96,12 +97,11 @@ impl<T: AsFd> AsyncFd<T> {
         Self::register(inner, interest, true)
     }
 
-    /// Registers a descriptor that nobody has duplicated and that closes when `inner` is dropped.
+    /// Registers a descriptor that was not duplicated and that closes when `inner` is dropped.
     ///
-    /// Closing the last descriptor of a file takes it off epoll's list, so dropping this `AsyncFd`
-    /// spares the system call that [`new`](Self::new) makes to deregister. Should the promise be
-    /// broken, stale events arrive and wake nobody; call [`mark_duplicated`](Self::mark_duplicated)
-    /// to take it back.
+    /// Closing the last descriptor of a file removes it from epoll, so dropping this `AsyncFd` saves the
+    /// system call that deregisters. If there is a duplicate after all, stale events arrive and wake no
+    /// task; call [`mark_duplicated`](Self::mark_duplicated) in that case.
     ///
     /// # Errors
     ///
@@ -125,33 +125,33 @@ impl<T: AsFd> AsyncFd<T> {
         })
     }
 
-    /// Takes back the promise of [`new_exclusive`](Self::new_exclusive): the descriptor was
-    /// duplicated, so dropping this deregisters it explicitly.
+    /// Records that a descriptor registered by [`new_exclusive`](Self::new_exclusive) was duplicated, so
+    /// that dropping this deregisters it explicitly.
     pub fn mark_duplicated(&self) {
         self.registration.deregister_explicitly();
     }
 
-    /// Presets what is taken to be ready, so that the next operation is tried at once, and wakes
-    /// whoever waits for that.
+    /// Presets readiness, so that the next operation is tried at once, and wakes the tasks that wait
+    /// for it.
     ///
-    /// Never wrong, at worst in vain: an operation that would block clears it again. A new stream
-    /// socket, for example, has room to write.
+    /// If the descriptor is not ready, the operation would block, which clears the readiness again. A
+    /// new stream socket, for example, has room to write.
     pub fn assume_ready(&self, ready: Ready) {
         self.registration.preset(ready.with_trouble());
     }
 
-    /// The value.
+    /// Returns the value.
     #[inline]
     pub fn get_ref(&self) -> &T {
         &self.inner
     }
 
-    /// The value, to change it. Do not exchange its descriptor.
+    /// Returns the value for changes. Its descriptor must stay the same.
     pub fn get_mut(&mut self) -> &mut T {
         &mut self.inner
     }
 
-    /// Deregisters the descriptor and gives the value back.
+    /// Deregisters the descriptor and returns the value.
     #[must_use = "dropping the value closes its descriptor"]
     pub fn into_inner(self) -> T {
         let AsyncFd {
@@ -201,7 +201,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///     let mut buffer = [0; 8];
     ///     let n = loop {
     ///         let mut guard = here.readable().await?;
-    ///         // `Err`: it would block after all. The guard has seen to it that the next wait waits.
+    ///         // `Err`: it would block. The guard has cleared the readiness, so the next wait waits.
     ///         if let Ok(result) = guard.try_io(|fd| fd.get_ref().read(&mut buffer)) {
     ///             break result?;
     ///         }
@@ -235,7 +235,7 @@ impl<T: AsFd> AsyncFd<T> {
         )
     }
 
-    /// What is known to be ready now, without waiting; `None` when nothing is.
+    /// Returns the readiness that is known now, without waiting; `None` if there is none.
     ///
     /// # Panics
     ///
@@ -253,8 +253,8 @@ impl<T: AsFd> AsyncFd<T> {
 
     /// Waits until the descriptor is readable, from inside a `poll` function.
     ///
-    /// Several tasks may poll; each is woken. Futures should rather hold a [`Readiness`], which
-    /// knows which waker is its own and forgets it when dropped.
+    /// Several tasks can poll, and each is woken. Futures should use a [`Readiness`] instead, which
+    /// removes its waker when it is dropped.
     ///
     /// # Errors
     ///
@@ -292,11 +292,12 @@ impl<T: AsFd> AsyncFd<T> {
             .poll_guard(cx)
     }
 
-    /// Tries an operation if the descriptor is known to be ready; never waits.
+    /// Tries an operation if the descriptor is known to be ready. Never waits.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when it is not ready or the operation says so; otherwise the operation's own.
+    /// `WouldBlock` when the descriptor is not ready or the operation would block; otherwise the
+    /// operation's own.
     ///
     /// # Panics
     ///
@@ -315,7 +316,7 @@ impl<T: AsFd> AsyncFd<T> {
         }
     }
 
-    /// Tries an operation whenever the descriptor is ready, until it does not say `WouldBlock`.
+    /// Tries an operation whenever the descriptor is ready, until it does not return `WouldBlock`.
     ///
     /// # Errors
     ///
@@ -327,7 +328,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Cancel safety
     ///
-    /// Safe: the operation has run to its end, or has said `WouldBlock`.
+    /// Safe: the last attempt has returned its result or `WouldBlock`.
     #[track_caller]
     pub fn async_io<R, F>(&self, interest: Interest, operation: F) -> AsyncIo<'_, T, F>
     where
@@ -343,11 +344,11 @@ impl<T: AsFd> AsyncFd<T> {
 
     /// Tries an operation that moves bytes if the descriptor is ready, without waiting.
     ///
-    /// As [`Readiness::poll_transfer`], a transfer of fewer bytes than requested clears readiness.
+    /// As in [`Readiness::poll_transfer`], a transfer of fewer bytes than requested clears readiness.
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the descriptor is not ready or the operation says so; otherwise the
+    /// `WouldBlock` when the descriptor is not ready or the operation would block; otherwise the
     /// operation's own.
     ///
     /// # Panics
@@ -366,7 +367,7 @@ impl<T: AsFd> AsyncFd<T> {
         }
     }
 
-    /// The one place where the outcome of a transfer changes the readiness.
+    /// Runs a transfer and clears the readiness that it has disproved.
     #[inline(always)] // docs/TRIED.md, "inlining of transfers"
     fn transfer(
         &self,
@@ -414,10 +415,10 @@ impl<T: AsFd + fmt::Debug> fmt::Debug for AsyncFd<T> {
 /// Waits until a descriptor is ready; made by [`AsyncFd::ready`] and its siblings.
 ///
 /// Unlike most futures it can be polled again after it was ready, and then waits for the
-/// descriptor's next readiness: an operation that loops over "wait, try" needs only one.
+/// descriptor's next readiness. So an operation that loops over "wait, try" needs only one.
 ///
-/// Being ready takes one operation off the task's I/O budget; when that is used up, the task yields
-/// to the others first. See [`Builder::io_budget`](crate::runtime::Builder::io_budget).
+/// Each `Ready` takes one operation off the task's I/O budget. When that is used up, the task yields to
+/// the others first. See [`Builder::io_budget`](crate::runtime::Builder::io_budget).
 ///
 /// # Panics
 ///
@@ -446,15 +447,15 @@ impl<'a, T: AsFd> Readiness<'a, T> {
         }
     }
 
-    /// Names the operation in the record of the task that waits: `"TcpStream::read"`.
+    /// Sets the operation in the info of the task that waits: `"TcpStream::read"`.
     #[inline]
     pub fn operation(mut self, operation: &'static str) -> Self {
         self.wait.operation = operation;
         self
     }
 
-    /// Sets the source location in the record of the task that waits, for futures that begin to wait
-    /// at another place than the user's call.
+    /// Sets the source location in the info of the task that waits, for futures that begin to wait at
+    /// another place than the user's call.
     #[inline]
     pub fn location(mut self, location: &'static Location<'static>) -> Self {
         self.wait.location = location;
@@ -464,16 +465,16 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     /// Identifies the wait by its waker instead of by this value: for `poll_*` functions, which keep
     /// nothing between their calls. The waker stays stored when this value is dropped.
     ///
-    /// Each task of the runtime that polls is woken. Of external wakers, those of combinators such as
-    /// `FuturesUnordered` and of other executors, at least the 16 that polled last are.
+    /// Each task of the runtime that polls is woken. External wakers are those of combinators such as
+    /// `FuturesUnordered` and of other executors. At least the 16 of them that polled last are woken.
     #[inline]
     pub fn by_waker(mut self) -> Self {
         self.wait.by_waker = true;
         self
     }
 
-    /// Tries an operation whenever the descriptor is ready, until it returns something else than
-    /// `WouldBlock`. This is waiting, trying and clearing in one call, for futures of your own.
+    /// Tries an operation whenever the descriptor is ready, until it does not return `WouldBlock`:
+    /// waiting, trying and clearing in one call, for custom futures.
     ///
     /// # Errors
     ///
@@ -503,9 +504,9 @@ impl<'a, T: AsFd> Readiness<'a, T> {
         }
     }
 
-    /// As [`poll_io`](Self::poll_io), for an operation that moves bytes. A transfer of fewer bytes
-    /// than requested clears readiness as well, see [`IoCount`], unless the end of the stream or an
-    /// error was reported: their event has come already.
+    /// As [`poll_io`](Self::poll_io), for an operation that moves bytes. A transfer of fewer bytes than
+    /// requested clears readiness as well, see [`IoCount`]. It does not if the end of the stream or an
+    /// error was reported, because their event has come already.
     ///
     /// # Errors
     ///
@@ -572,10 +573,10 @@ impl<T: AsFd> fmt::Debug for Readiness<'_, T> {
 
 /// A descriptor that was ready a moment ago.
 ///
-/// Readiness stays cached, and the next wait returns at once, until it is cleared: by
-/// [`try_io`](Self::try_io) when the operation says `WouldBlock`, by
+/// Readiness stays stored, and the next wait returns at once, until it is cleared: by
+/// [`try_io`](Self::try_io) when the operation returns `WouldBlock`, by
 /// [`short_transfer`](Self::short_transfer), or by [`clear_ready`](Self::clear_ready).
-#[must_use = "readiness stays cached until an operation through the guard disproves it"]
+#[must_use = "readiness stays stored until an operation through the guard disproves it"]
 pub struct AsyncFdReadyGuard<'a, T: AsFd> {
     fd: &'a AsyncFd<T>,
     interest: Interest,
@@ -583,33 +584,33 @@ pub struct AsyncFdReadyGuard<'a, T: AsFd> {
 }
 
 impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
-    /// What is ready, of what was asked for.
+    /// Returns the readiness that ended the wait.
     #[must_use]
     #[inline]
     pub fn ready(&self) -> Ready {
         self.event.ready().shown()
     }
 
-    /// The descriptor.
+    /// Returns the descriptor.
     #[must_use]
     #[inline]
     pub fn get_ref(&self) -> &'a AsyncFd<T> {
         self.fd
     }
 
-    /// The value in the [`AsyncFd`].
+    /// Returns the value in the [`AsyncFd`].
     #[must_use]
     #[inline]
     pub fn get_inner(&self) -> &'a T {
         self.fd.get_ref()
     }
 
-    /// Tries an operation; when it says `WouldBlock`, readiness is cleared.
+    /// Tries an operation. If it returns `WouldBlock`, readiness is cleared.
     ///
     /// # Errors
     ///
-    /// [`TryIoError`] when the operation would block: wait again. Every other result of the
-    /// operation, good or bad, is the inner `Result`.
+    /// [`TryIoError`] when the operation would block: wait again. Every other result of the operation
+    /// is the inner `Result`.
     #[inline]
     pub fn try_io<R>(
         &mut self,
@@ -617,7 +618,7 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
     ) -> Result<io::Result<R>, TryIoError> {
         match operation(self.fd) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                // The kernel itself says that nothing is there, not even an end of stream.
+                // The kernel reports that there is nothing, not even an end of stream.
                 self.clear(self.interest.mask());
                 Err(TryIoError(()))
             }
@@ -625,13 +626,12 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
         }
     }
 
-    /// Notes that an operation moved less than it was asked to: the kernel's buffer is empty, or
-    /// full, and the next attempt would only find that out.
+    /// Clears readiness because an operation moved fewer bytes than requested: the kernel's buffer is
+    /// empty or full, so the next attempt would block.
     ///
-    /// With edge-triggered epoll a new event will come when that changes (`epoll(7)`, question 9).
-    /// The exceptions are an end of stream, a hang-up and an error, whose event may have come
-    /// already, and urgent data, before which a receive stops short: once one of those is known,
-    /// readiness stays.
+    /// With edge-triggered epoll a new event comes when that changes (`epoll(7)`, question 9).
+    /// Readiness stays in two cases. After an end of stream, a hang-up or an error, that event can have
+    /// come already. Before urgent data, a receive stops although more follows.
     #[inline]
     pub fn short_transfer(&mut self) {
         if !self.event.ready().intersects(Ready::LASTING) {
@@ -639,21 +639,21 @@ impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
         }
     }
 
-    /// Clears readiness, but for a closed direction, which stays closed.
+    /// Clears readiness, except for a closed direction, which stays closed.
     ///
-    /// Only to be called when an operation has shown that the descriptor is not ready: otherwise
-    /// the next wait may last for ever.
+    /// Call it only after an operation has shown that the descriptor is not ready. Otherwise the next
+    /// wait can last forever.
     pub fn clear_ready(&mut self) {
         self.clear_ready_matching(Ready::ALL);
     }
 
-    /// Clears the given part of readiness, but for a closed direction, which stays closed.
+    /// Clears the given part of readiness, except for a closed direction, which stays closed.
     pub fn clear_ready_matching(&mut self, ready: Ready) {
         let closed = Ready::READ_CLOSED | Ready::WRITE_CLOSED;
         self.clear((self.interest.mask() & ready.with_hidden()) - closed);
     }
 
-    /// Leaves readiness as it is: says in words that nothing is to be cleared.
+    /// Leaves readiness as it is, to state that in code.
     pub fn retain_ready(&mut self) {}
 
     #[inline]
@@ -672,7 +672,7 @@ impl<T: AsFd> fmt::Debug for AsyncFdReadyGuard<'_, T> {
     }
 }
 
-/// The operation would have blocked; wait for readiness again.
+/// The error of an operation that would have blocked: wait for readiness again.
 #[derive(Debug)]
 pub struct TryIoError(());
 

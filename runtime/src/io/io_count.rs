@@ -1,12 +1,12 @@
-//! [`IoCount`]: what a transfer says about the kernel's buffer.
+//! [`IoCount`]: the result of a transfer, which shows whether the kernel's buffer is used up.
 //!
-//! Returned by the operations that [`AsyncFd`](super::AsyncFd) tries; decides whether readiness is
+//! Returned by the operations that [`AsyncFd`](super::AsyncFd) tries. It decides whether readiness is
 //! cleared without a second system call.
 
-/// The number of bytes that one transfer moved, and how many it could have moved.
+/// The number of bytes that one transfer moved, and the number that was requested.
 ///
 /// A transfer is *short* when it moved some bytes, but fewer than requested. Then the kernel's buffer
-/// was empty (receive) or full (send), and a new event will report when that changes: the next attempt
+/// was empty (receive) or full (send), and a new event reports when that changes. So the next attempt
 /// can wait without a system call that returns `EAGAIN` (`epoll(7)`, question 9). A transfer of zero
 /// bytes is not short, because the end of a stream causes no further event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct IoCount {
 }
 
 impl IoCount {
-    /// A transfer of `transferred` out of `requested` bytes.
+    /// Describes a transfer of `transferred` out of `requested` bytes.
     #[must_use]
     #[inline]
     pub fn new(transferred: usize, requested: usize) -> Self {
@@ -26,22 +26,22 @@ impl IoCount {
         }
     }
 
-    /// A transfer whose size says nothing about the kernel's buffer: a datagram, a peek, a receive
-    /// that ended early because of control data. It is never short.
+    /// Describes a transfer whose size says nothing about the kernel's buffer: a datagram, a peek, a
+    /// receive that ended early because of control data. It is never short.
     #[must_use]
     #[inline]
     pub fn unknown(transferred: usize) -> Self {
         IoCount::new(transferred, transferred)
     }
 
-    /// The number of bytes that moved.
+    /// Returns the number of bytes that moved.
     #[must_use]
     #[inline]
     pub fn transferred(self) -> usize {
         self.transferred
     }
 
-    /// Whether some bytes moved, but fewer than requested.
+    /// Returns whether some bytes moved, but fewer than requested.
     #[must_use]
     #[inline]
     pub fn is_short(self) -> bool {

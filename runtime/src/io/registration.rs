@@ -1,15 +1,15 @@
 //! Waiting for a registered descriptor: the part of [`AsyncFd`](super::AsyncFd) and its futures that
-//! does not depend on the type in them.
+//! does not depend on their type parameter.
 //!
-//! Called by [`super::async_fd`]; calls the reactor. An operation waits in two steps, and the first
-//! is nearly always enough when the descriptor is ready:
+//! Called by [`super::async_fd`]; calls the reactor. An operation waits in two steps. The first is
+//! enough if the descriptor is ready:
 //!
 //! ```text
 //!  poll_ready   loads the readiness word        ready: the operation is tried at once
 //!    |
-//!    v not ready
-//!  poll_wait    looks again in the reactor      ready: as above
-//!                                               else:  the waker is stored, Pending
+//!    v not ready, or no budget
+//!  poll_wait    checks again in the reactor     ready:     as above, or yields without budget
+//!                                               not ready: stores the waker, Pending
 //! ```
 
 use std::io;
@@ -36,8 +36,8 @@ pub(super) struct Registration {
     key: Key,
     fd: RawFd,
     ready: ReadyRef,
-    /// Whether dropping has to tell the kernel, because `close(2)` does not. Written by
-    /// `mark_duplicated`, read by `drop`; no other memory depends on it.
+    /// Whether dropping this deregisters in the kernel, because `close(2)` does not. Written by
+    /// `deregister_explicitly` and read by `drop`; no other memory depends on it.
     explicit: AtomicBool,
 }
 
@@ -48,11 +48,11 @@ impl Drop for Registration {
     }
 }
 
-/// One operation that waits for a source, or can.
+/// An operation that can wait for a source.
 #[derive(Debug)]
 pub(super) struct IoWait {
     pub(super) interest: Interest,
-    /// Whether the waker identifies the waiter. Otherwise the number does.
+    /// Whether the waker identifies the waiter. Otherwise a number does.
     pub(super) by_waker: bool,
     /// The operation's id, given by the reactor when it waits for the first time.
     id: Option<WaiterId>,
@@ -79,13 +79,13 @@ impl IoWait {
         }
     }
 
-    /// Whether the waker of a numbered operation is stored.
+    /// Returns whether the waker of a numbered operation can be stored.
     #[inline]
     pub(super) fn is_stored(&self) -> bool {
         self.stored
     }
 
-    /// The id under which to store `waker`.
+    /// Returns the id under which `waker` is stored.
     #[inline]
     fn id(&mut self, core: &Core, waker: &Waker) -> WaiterId {
         if self.by_waker {
@@ -122,7 +122,7 @@ impl Registration {
         })
     }
 
-    /// Makes dropping tell the kernel.
+    /// Makes the drop deregister in the kernel.
     pub(super) fn deregister_explicitly(&self) {
         self.explicit.store(true, Ordering::Relaxed);
     }
@@ -134,7 +134,7 @@ impl Registration {
         }
     }
 
-    /// Waits until the source is ready. Ready takes one operation off the task's budget.
+    /// Waits until the source is ready. Each `Ready` takes one operation off the task's budget.
     #[inline]
     pub(super) fn poll_ready(
         &self,
@@ -150,7 +150,7 @@ impl Registration {
     }
 
     /// As [`poll_ready`](Self::poll_ready), through the reactor.
-    // Not inlined, so that the way past it stays short.
+    // Not inlined, so that the path without it stays short.
     #[inline(never)]
     fn poll_wait(&self, wait: &mut IoWait, cx: &Context<'_>) -> Poll<io::Result<ReadyEvent>> {
         let mut replaced = None;
@@ -216,7 +216,7 @@ impl Registration {
     /// Ends a wait whose event has come.
     #[inline]
     fn end_wait(&self, wait: &mut IoWait) {
-        // A wait in both directions was ended by one of them; the other still stores the waker.
+        // A wait in both directions ends with one of them. The other one still has the waker.
         if wait.is_stored() && wait.interest.is_both() {
             self.cancel_wait(wait);
         }
@@ -235,7 +235,7 @@ impl Registration {
         }
     }
 
-    /// The readiness that ends a wait for `interest`; `None` when there is none.
+    /// Returns the readiness that ends a wait for `interest`; `None` if there is none.
     #[inline]
     pub(super) fn try_ready(
         &self,
@@ -250,7 +250,7 @@ impl Registration {
         (!event.ready().is_empty()).then_some(event)
     }
 
-    /// Clears what an operation on this thread has disproved that began with `event`.
+    /// Clears what an operation that began with `event` has disproved, on the runtime's thread.
     #[inline]
     pub(super) fn clear(&self, event: ReadyEvent, ready: Ready) {
         self.ready.word().clear(event, ready);

@@ -3,8 +3,8 @@
 //! Called by the loop in `Runtime::block_on` (`turn`) and by [`crate::io`] (`register`, `poll_ready`,
 //! `remove_waiter`, `deregister`). It knows descriptors and `std::task::Waker`, never tasks.
 //!
-//! Every descriptor is registered once, edge-triggered, for everything it will ever be used for.
-//! From then on the kernel reports only what *changed*, and each [`Source`] remembers it:
+//! Every descriptor is registered once, edge-triggered, for everything that it will be used for. From
+//! then on the kernel reports only *changes*, and each [`Source`] stores the resulting readiness:
 //!
 //! ```text
 //!            event: set_ready, which takes the waiters out to be woken
@@ -16,11 +16,11 @@
 //!            clear: the operation met EAGAIN or moved less than it asked for
 //! ```
 //!
-//! **No edge is lost.** An edge matters only between the operation that met EAGAIN and the moment
-//! its waker is stored. Both happen on this thread without a turn in between, unless a ready guard is
-//! held across an `.await`. For that case every source counts its events, and a clear is refused when
-//! the count has moved on. [`poll_ready`](Reactor::poll_ready) looks at the readiness and stores the
-//! waker without running user code in between.
+//! **No edge is lost.** An edge could be lost only between the operation that met EAGAIN and the moment
+//! at which its waker is stored. Both happen on this thread without a turn in between, unless a ready
+//! guard is held across an `.await`. For that case every source counts its events, and a clear is
+//! refused when the count has changed. [`poll_ready`](Reactor::poll_ready) checks the readiness and
+//! stores the waker without running user code in between.
 //!
 //! Keeps I3 (wakers are passed to the executor, which wakes them), I4 (the token of an event is
 //! index and generation; a stale one wakes nothing) and I6 (a waiter is stored in [`Waiters`] until
@@ -59,7 +59,7 @@ pub(crate) enum PollReady {
     Gone,
 }
 
-/// What the reactor counts.
+/// The reactor's counters; see `RuntimeMetrics`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) turns: u64,
@@ -77,7 +77,7 @@ pub(crate) struct Reactor {
     events: RefCell<Events>,
     /// The number of the next operation that waits. 64 bits do not wrap within centuries.
     waiter_number: Cell<NonZeroU64>,
-    /// Set when the runtime ends: nothing can be registered any more.
+    /// Set when the runtime ends. From then on nothing is registered.
     closed: Cell<bool>,
     counters: Cell<Counters>,
 }
@@ -103,7 +103,7 @@ impl Reactor {
     ///
     /// # Errors
     ///
-    /// Those of `epoll_ctl(2)`; then nothing stays registered.
+    /// The errors of `epoll_ctl(2)`. Then nothing stays registered.
     pub(crate) fn register(
         &self,
         fd: BorrowedFd<'_>,
@@ -139,7 +139,7 @@ impl Reactor {
         wakers
     }
 
-    /// A number for an operation that begins to wait.
+    /// Returns the id for an operation that begins to wait.
     #[inline]
     pub(crate) fn next_waiter(&self) -> WaiterId {
         let number = self.waiter_number.get();
@@ -148,10 +148,10 @@ impl Reactor {
     }
 
     /// Returns the readiness that ends a wait for `interest`, which is one direction. If there is
-    /// none, stores `waker`, a clone made by the caller, for the next event; `replaced` is the waker
-    /// that is no longer stored.
+    /// none, stores `waker`, a clone made by the caller, for the next event. `replaced` receives the
+    /// waker that is no longer stored.
     ///
-    /// Runs no user code (I3), so no event can come between the look and the store (I6).
+    /// Runs no user code (I3), so no event can come between the check and the store (I6).
     #[inline]
     pub(crate) fn poll_ready(
         &self,
@@ -177,8 +177,8 @@ impl Reactor {
         PollReady::Pending
     }
 
-    /// Whether `waker` is stored already in every direction of `interest`, so that
-    /// polling again changes nothing.
+    /// Returns whether `waker` is stored already in every direction of `interest`, so that polling
+    /// again changes nothing.
     fn is_stored(&self, key: Key, interest: Interest, id: WaiterId, waker: &Waker) -> bool {
         self.sources.find(key).is_some_and(|source| {
             (!interest.reads() || source.readers.contains(id, waker))
@@ -187,7 +187,7 @@ impl Reactor {
     }
 
     /// As [`poll_ready`](Self::poll_ready), for any interest and any waker. Cloning and dropping
-    /// external wakers is user code: it runs before the look, or after the store.
+    /// external wakers is user code: it runs before the check, or after the store.
     #[cold]
     pub(crate) fn poll_ready_external(
         &self,
@@ -216,7 +216,7 @@ impl Reactor {
         PollReady::Pending
     }
 
-    /// Removes an operation that stopped waiting.
+    /// Removes an operation that stopped waiting, and drops its waker.
     pub(crate) fn remove_waiter(&self, key: Key, id: WaiterId) {
         if let Some(source) = self.sources.find(key) {
             let removed = [source.readers.remove(id), source.writers.remove(id)];
@@ -224,8 +224,8 @@ impl Reactor {
         }
     }
 
-    /// Presets readiness: the next operation is tried without waiting for an event. Passes the wakers
-    /// that wait for it to `wake`.
+    /// Presets readiness, so that the next operation is tried without waiting for an event. Passes the
+    /// wakers that wait for it to `wake`.
     pub(crate) fn preset(&self, key: Key, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
         if let Some(source) = self.sources.find(key) {
             source.preset(ready, wake);
@@ -235,13 +235,13 @@ impl Reactor {
     /// Asks the kernel once, records what became ready, and passes the wakers that it concerns to
     /// `wake`. `None` blocks without limit, zero does not block.
     ///
-    /// `wake` can run user code: between two events nothing is borrowed but the buffer, which only
-    /// another turn would need, and `block_on` cannot be called inside of itself (I3).
+    /// `wake` can run user code (I3). Nothing is borrowed but the buffer of events, which only another
+    /// turn needs, and `block_on` cannot be called inside of itself.
     ///
     /// # Errors
     ///
-    /// When epoll itself fails, which means that something else closed its descriptor.
-    // Not inlined: the loop around it would leave it no registers.
+    /// When `epoll_wait` fails, which means that other code has closed the descriptor.
+    // Not inlined, because the loop around it would leave it no registers.
     #[inline(never)]
     pub(crate) fn turn(
         &self,
@@ -250,16 +250,16 @@ impl Reactor {
     ) -> io::Result<()> {
         let mut events = self.events.borrow_mut();
         let count = self.epoll().wait(&mut events, timeout)?;
-        let (mut others, mut stale) = (0, 0);
+        let (mut remote, mut stale) = (0, 0);
         for event in events.iter(count) {
             if event.token == REMOTE_TOKEN {
-                others += 1;
+                remote += 1;
                 continue;
             }
             match self.sources.find(Key::from_bits(event.token)) {
                 Some(source) => source.set_ready(Ready::from_epoll(event.flags), &mut wake),
-                // Its descriptor lives on in a duplicate, or it was removed after the kernel had
-                // queued the event (I4).
+                // The descriptor is open in a duplicate, or the source was removed after the kernel
+                // had queued the event (I4).
                 None => stale += 1,
             }
         }
@@ -267,25 +267,25 @@ impl Reactor {
         counters.turns += 1;
         counters.waits += 1;
         counters.parks += u64::from(timeout != Some(Duration::ZERO));
-        counters.events += count as u64 - others;
+        counters.events += count as u64 - remote;
         counters.events_stale += stale;
         self.counters.set(counters);
         Ok(())
     }
 
-    /// Counts a turn that needs no system call, because nothing is registered.
+    /// Counts a turn without a system call: nothing is registered, and the loop does not block.
     pub(crate) fn skip_turn(&self) {
         let mut counters = self.counters.get();
         counters.turns += 1;
         self.counters.set(counters);
     }
 
-    /// The number of registered descriptors.
+    /// Returns the number of registered descriptors.
     pub(crate) fn sources(&self) -> usize {
         self.sources.len()
     }
 
-    /// Counts the waiters by going through all sources: all of them, and the operations among them.
+    /// Counts the waiters of all sources: all of them, and the operations among them.
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let counts = self.occupied().map(Source::count_waiters);
         counts.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
@@ -315,7 +315,7 @@ impl Reactor {
     }
 }
 
-/// The error of an I/O object whose runtime has ended.
+/// Returns the error of an I/O object whose runtime has ended.
 pub(crate) fn runtime_is_gone() -> io::Error {
     io::Error::other("the Wakeful runtime to which this descriptor belongs has ended")
 }

@@ -1,7 +1,7 @@
-//! What the reactor records of one descriptor: its readiness and its waiters.
+//! What the reactor records about one descriptor: its readiness and its waiters.
 //!
 //! The readiness is one word, shared by the source and the handle that registered it. An event
-//! raises the tick and sets bits; an operation that met EAGAIN, or moved less than it asked for,
+//! increments the tick and sets bits. An operation that met EAGAIN, or moved less than it asked for,
 //! clears bits:
 //!
 //! ```text
@@ -10,15 +10,15 @@
 //!    turn       Source::set_ready     tick 7, READABLE
 //!    poll       ReadyWord::load       the operation runs with event 7
 //!    poll       ReadyWord::clear      still tick 7: READABLE is cleared
-//!                                     already tick 8: nothing is cleared, because event 8 is news
-//!                                     of its own
+//!                                     already tick 8: nothing is cleared, because event 8 came
+//!                                     after the operation began
 //! ```
 //!
 //! So an operation that finds its descriptor ready does not look up the source, or the runtime.
 //!
-//! Atomic only because a handle is `Sync`. The source's thread uses plain loads and stores; a guard
-//! that was carried to another thread clears by compare-and-exchange, which fails when an event came
-//! in between. Every access is relaxed, because no other memory depends on it.
+//! The word is atomic only because a handle is `Sync`. The source's thread uses plain loads and stores.
+//! A guard that was moved to another thread clears by compare-and-exchange, which fails when an event
+//! came in between. Every access is relaxed, because no other memory depends on it.
 
 use std::cell::{Cell, OnceCell};
 use std::os::fd::RawFd;
@@ -40,7 +40,7 @@ impl ReadyEvent {
         Ready::from_bits(self.0 as u8)
     }
 
-    /// The number of events so far. 32 bits, because a guard can be held across that many turns
+    /// Returns the number of events so far. 32 bits, because a guard can be held across many turns
     /// (tokio issue 8331 shows what happens with 8 bits).
     #[inline]
     fn tick(self) -> u32 {
@@ -85,8 +85,8 @@ impl ReadyWord {
         self.0.store(event.0, Ordering::Relaxed);
     }
 
-    /// Clears what an operation has disproved that began with `event`, unless another event came
-    /// since. To be called on the source's thread.
+    /// Clears what an operation that began with `event` has disproved, unless another event came
+    /// since. Has to be called on the source's thread.
     #[inline]
     pub(crate) fn clear(&self, event: ReadyEvent, ready: Ready) {
         let now = self.load();
@@ -101,29 +101,30 @@ impl ReadyWord {
             let now = ReadyEvent(now);
             (now.tick() == event.tick()).then_some(now.difference(ready).0)
         };
-        // `Err` means that an event came, so there is nothing to clear.
+        // An `Err` means that an event came, so nothing is cleared.
         let _cleared = self
             .0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, clear);
     }
 }
 
-/// The readiness words of 64 sources. Together, because one allocation per source would cost 32
-/// bytes per connection.
+/// The readiness words of 64 sources in one allocation, because one per source would cost 32 bytes per
+/// connection.
 type ReadyWords = [ReadyWord; 64];
 
-/// A handle's reference to the readiness word of its source. The word belongs to the handle until
-/// the handle is dropped: only then can the source's row get its next occupant.
+/// A handle's reference to the readiness word of its source. The word belongs to the handle until the
+/// handle is dropped. Only then can the source's row get its next occupant.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadyRef {
     words: Arc<ReadyWords>,
-    place: u8,
+    /// The index of the word.
+    index: u8,
 }
 
 impl ReadyRef {
     #[inline]
     pub(crate) fn word(&self) -> &ReadyWord {
-        &self.words[usize::from(self.place) % 64]
+        &self.words[usize::from(self.index) % 64]
     }
 }
 
@@ -140,8 +141,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Begins to describe `fd`. `index` is the row's; `words` returns the readiness words of the 64
-    /// rows to which it belongs, if one of them was occupied before.
+    /// Makes this the source of `fd`. `index` is that of the row. `words` returns the readiness words
+    /// of the row's chunk if a row of the chunk was occupied before.
     pub(super) fn occupy(
         &self,
         fd: RawFd,
@@ -153,13 +154,13 @@ impl Source {
         let ready = self.ready.get_or_init(|| ReadyRef {
             words: words()
                 .unwrap_or_else(|| Arc::new(std::array::from_fn(|_| ReadyWord::default()))),
-            place: (index % 64) as u8,
+            index: (index % 64) as u8,
         });
         ready.word().store(ReadyEvent(0));
     }
 
-    /// Ends the description. The readiness becomes empty, so that an operation of a handle that
-    /// outlives its runtime takes the slow way and learns of it.
+    /// Makes this the source of no descriptor. The readiness becomes empty. So an operation of a handle
+    /// that outlives its runtime takes the slow path and returns an error.
     pub(super) fn vacate(&self) {
         self.occupied.set(false);
         if let Some(ready) = self.ready.get() {
@@ -178,7 +179,7 @@ impl Source {
             .clone()
     }
 
-    /// The words of the 64 rows to which this one belongs.
+    /// Returns the readiness words of the row's chunk, if the row was occupied before.
     pub(super) fn words(&self) -> Option<Arc<ReadyWords>> {
         self.ready.get().map(|ready| Arc::clone(&ready.words))
     }
@@ -197,7 +198,7 @@ impl Source {
         }
     }
 
-    /// Records one event of the kernel and passes the wakers that it concerns to `wake`.
+    /// Records an event of the kernel and passes the wakers that it concerns to `wake`.
     #[inline]
     pub(super) fn set_ready(&self, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
         if let Some(reference) = self.ready.get() {
@@ -207,7 +208,7 @@ impl Source {
         self.wake_waiters(ready, wake);
     }
 
-    /// As [`set_ready`](Self::set_ready), for readiness that the kernel did not report: the tick stays.
+    /// As [`set_ready`](Self::set_ready), for readiness that the kernel did not report. The tick stays.
     pub(super) fn preset(&self, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
         if let Some(reference) = self.ready.get() {
             let word = reference.word();
@@ -221,7 +222,7 @@ impl Source {
         let fd = self.fd.get();
         let cause = WakeCause::Io { fd, ready };
         let (reads, writes) = ready.directions();
-        // Nearly always one reader and nothing else.
+        // Usually one reader waits and nothing else.
         if reads && let Some(reader) = self.readers.take_first() {
             wake(reader, cause);
         }
@@ -232,7 +233,7 @@ impl Source {
         }
     }
 
-    /// Takes all wakers of these directions out.
+    /// Takes out all wakers of these directions.
     #[cold]
     pub(super) fn take_waiters(&self, reads: bool, writes: bool) -> Vec<Waker> {
         let mut wakers = Vec::new();
@@ -285,13 +286,13 @@ mod tests {
         }
     }
 
-    /// What can happen to a source and its handle, in any order.
+    /// A step of a source or of its handle.
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Event(u8),
-        /// An operation begins: it loads the word.
+        /// An operation begins and loads the word.
         Begin,
-        /// It ends and has disproved these.
+        /// The operation ends and has disproved these bits.
         Clear(u8),
     }
 
@@ -305,8 +306,8 @@ mod tests {
     }
 
     proptest! {
-        /// No edge is lost (I6): what an event reported stays until an operation that began after it
-        /// has disproved it.
+        /// No edge is lost (I6): a bit that an event has set stays until an operation that began
+        /// after the event clears it.
         #[test]
         fn clearing_loses_no_event(steps in prop::collection::vec(step(), 0..60)) {
             let source = source();

@@ -1,9 +1,9 @@
 //! The wakers of one direction of one descriptor.
 //!
-//! Used by the reactor. Usually one operation waits, so the first waiter is stored inline and costs
-//! no allocation. Two tasks that accept on one listener, or a reader beside a peek, need the maps
-//! behind it. Waiters never replace one another: each has a [`WaiterId`], and polling again with a
-//! new waker replaces only its own.
+//! Used by the reactor. Usually one operation waits, so the first waiter is stored inline and needs no
+//! allocation. Further ones, such as two tasks that accept on one listener, are stored in [`More`].
+//! Waiters never replace one another: each has a [`WaiterId`], and polling again with a new waker
+//! replaces only its own.
 //!
 //! Runs no user code (I3): wakers are moved in and out, and the caller drops and wakes them.
 
@@ -13,40 +13,40 @@ use std::task::Waker;
 
 use crate::id::WaiterId;
 
-/// External wakers kept per direction for the `poll_*` functions. The contract of `AsyncRead`
-/// requires the last one only; a combinator that makes a new waker for each poll would otherwise
-/// grow the list until the next event.
+/// The limit of external wakers per direction, for the `poll_*` functions. The contract of `AsyncRead`
+/// requires the last one only. Without a limit, a combinator that makes a new waker for each poll
+/// would grow the list until the next event.
 const EXTERNAL_AT_MOST: usize = 16;
 
-/// The waiters of one direction. Fields are cells, so no borrow is held while one is used.
+/// The waiters of one direction.
 #[derive(Default)]
 pub(crate) struct Waiters {
     /// The id of the first waiter.
     first: Cell<Option<WaiterId>>,
     /// The waker of the first waiter.
     waker: Cell<Option<Waker>>,
-    /// Made for the second waiter, which the usual source never has.
+    /// All others. Allocated for the second waiter, which the usual source never has.
     more: OnceCell<Box<RefCell<More>>>,
 }
 
-/// All waiters but the first. Borrowed inside of one method at a time, which runs no user code.
+/// All waiters but the first. Borrowed only within one method, which runs no user code.
 #[derive(Debug, Default)]
 struct More {
-    /// By id, which makes storing and removing one of 40,000 waiters cheap. Operations come first,
-    /// in the order in which they began to wait.
+    /// Wakers by id, so that storing and removing one of 40,000 is cheap. Operations come first, in the
+    /// order in which they began to wait.
     by_id: BTreeMap<WaiterId, Waker>,
     /// External wakers of `poll_*` functions, oldest first.
     external: Vec<Waker>,
 }
 
 impl Waiters {
-    /// Whether no waker is stored, and no second one ever was.
+    /// Returns whether no waker is stored and no second one ever was.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.first.get().is_none() && !self.has_more()
     }
 
-    /// Whether there can be others than the first waiter: a second one was stored at some time.
+    /// Returns whether there can be more than one waiter, because a second one was stored before.
     #[inline]
     pub(crate) fn has_more(&self) -> bool {
         self.more.get().is_some()
@@ -66,9 +66,12 @@ impl Waiters {
 
     #[cold]
     fn store_among_others(&self, id: WaiterId, waker: Waker) -> Option<Waker> {
-        let more = self.more.get_or_init(Box::default);
-        let mut more = more.borrow_mut();
-        if self.is_first(id, &waker) || self.first.get().is_none() && more.is_empty() {
+        // Before the allocation, because this is also a lone waiter that polls again.
+        if self.is_first(id, &waker) {
+            return self.waker.replace(Some(waker));
+        }
+        let mut more = self.more.get_or_init(Box::default).borrow_mut();
+        if self.first.get().is_none() && more.is_empty() {
             self.first.set(Some(id));
             return self.waker.replace(Some(waker));
         }
@@ -80,7 +83,7 @@ impl Waiters {
         more.store(id, waker)
     }
 
-    /// Whether a poll with this id and waker comes from the first waiter.
+    /// Returns whether a poll with this id and waker comes from the first waiter.
     fn is_first(&self, id: WaiterId, waker: &Waker) -> bool {
         self.first.get() == Some(id) && (id != WaiterId::EXTERNAL || self.first_wakes_like(waker))
     }
@@ -93,7 +96,7 @@ impl Waiters {
         same
     }
 
-    /// Whether `waker` is stored under this id, so that polling again changes nothing.
+    /// Returns whether `waker` is stored under this id, so that polling again changes nothing.
     pub(crate) fn contains(&self, id: WaiterId, waker: &Waker) -> bool {
         let is_first = self.first.get() == Some(id) && self.first_wakes_like(waker);
         let more = self.more.get();
@@ -109,14 +112,14 @@ impl Waiters {
         self.more.get()?.borrow_mut().by_id.remove(&id)
     }
 
-    /// Takes the waker of the first waiter out.
+    /// Takes out the waker of the first waiter.
     #[inline]
     pub(crate) fn take_first(&self) -> Option<Waker> {
         self.first.take()?;
         self.waker.take()
     }
 
-    /// Takes all wakers out, oldest first.
+    /// Takes out all wakers, the first waiter's first.
     pub(crate) fn take_all(&self, mut each: impl FnMut(Waker)) {
         if let Some(waker) = self.take_first() {
             each(waker);
@@ -177,5 +180,63 @@ impl More {
 impl std::fmt::Debug for Waiters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Waiters").field(&self.count().0).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    use super::*;
+
+    struct Named;
+
+    impl Wake for Named {
+        fn wake(self: Arc<Self>) {}
+    }
+
+    fn waker() -> Waker {
+        Waker::from(Arc::new(Named))
+    }
+
+    fn operation(number: u64) -> WaiterId {
+        WaiterId::operation(NonZeroU64::new(number).unwrap())
+    }
+
+    #[test]
+    fn a_waiter_that_polls_again_stays_the_only_one_and_needs_no_allocation() {
+        let waiters = Waiters::default();
+        assert!(waiters.store(operation(1), waker()).is_none());
+        for _ in 0..2 {
+            assert!(waiters.store(operation(1), waker()).is_some());
+        }
+        assert_eq!(waiters.count(), (1, 1));
+        assert!(!waiters.has_more());
+        assert!(waiters.take_first().is_some());
+        assert!(waiters.is_empty());
+    }
+
+    #[test]
+    fn every_waiter_is_stored_once_and_replaces_only_its_own_waker() {
+        let waiters = Waiters::default();
+        let wakers: Vec<Waker> = (0..3).map(|_| waker()).collect();
+        for id in [operation(1), operation(2), operation(2), operation(1)] {
+            drop(waiters.store(id, wakers[0].clone()));
+        }
+        assert_eq!(waiters.count(), (2, 2));
+        // The first one goes, and the second one polls again.
+        assert!(waiters.remove(operation(1)).is_some());
+        assert!(waiters.store(operation(2), wakers[1].clone()).is_some());
+        for waker in [&wakers[2], &wakers[1], &wakers[2]] {
+            drop(waiters.store(WaiterId::EXTERNAL, waker.clone()));
+        }
+        assert_eq!(waiters.count(), (3, 1));
+        let mut taken = Vec::new();
+        waiters.take_all(|waker| taken.push(waker));
+        let expected = [&wakers[1], &wakers[1], &wakers[2]];
+        assert!(taken.iter().zip(expected).all(|(a, b)| a.will_wake(b)));
+        assert_eq!((taken.len(), waiters.count()), (3, (0, 0)));
     }
 }

@@ -33,10 +33,12 @@ pub use metrics::RuntimeMetrics;
 /// `block_on`. Wakes that arrive in the meantime are delivered by the next call. Several runtimes can
 /// exist on one thread, but only one runs at a time; for many cores, build one per thread.
 ///
-/// Dropping it drops, on this thread and in this order, every task's future, every timer, every
-/// source, and the blocking closures that have not begun. It does not wait for those that run. I/O
-/// objects that outlive it return errors; wakers and abort handles do nothing. A child process that was
-/// forked without `exec` must not use its parent's runtimes, because they share one epoll.
+/// Dropping a runtime drops, on this thread and in this order: every task's future, every timer, every
+/// source, and the blocking closures that have not begun. It does not wait for closures that run. I/O
+/// objects that outlive it return errors; wakers and abort handles do nothing.
+///
+/// A child process that was forked without `exec` must not use its parent's runtimes, because both
+/// processes would share one epoll.
 ///
 /// # Examples
 ///
@@ -73,18 +75,19 @@ impl Runtime {
         }
     }
 
-    /// Runs a future to its end, and every spawned task beside it.
+    /// Runs a future to its end, together with all spawned tasks.
     ///
     /// The future need be neither `'static` nor `Send`. It is polled first, and from then on queued like
-    /// a task. Tasks that have not finished when it has are polled again in the next `block_on`, or
-    /// dropped with the runtime.
+    /// a task. With [`Builder::rng_seed`] even its first poll can come after tasks. Tasks that have not
+    /// finished when it has are polled again in the next `block_on`, or dropped with the runtime.
     ///
     /// # Panics
     ///
-    /// When the future does; when a `block_on` is running on this thread already; when a guard of
-    /// another runtime's [`enter`](Self::enter) that was made inside the future outlives it; under
-    /// [`UnhandledPanic::ShutdownRuntime`], when a detached task panicked; and when other code has closed
-    /// the epoll descriptor.
+    /// - When the future panics.
+    /// - When a `block_on` is running on this thread already.
+    /// - When a guard of another runtime's [`enter`](Self::enter), made inside the future, outlives it.
+    /// - Under [`UnhandledPanic::ShutdownRuntime`], when a detached task panicked.
+    /// - When other code has closed the epoll descriptor.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let _blocking_on = context::begin_block_on();
@@ -142,7 +145,7 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// Dropping guards in another order than the reverse of their making panics.
+    /// Dropping guards panics if the order is not the reverse of the order in which they were made.
     ///
     /// # Examples
     ///
@@ -191,7 +194,7 @@ impl Runtime {
     }
 }
 
-// A panic leaves the runtime between two polls, as tasks that panic do all the time.
+// A panic of the root future leaves the runtime between two polls, like the panic of a task.
 impl UnwindSafe for Runtime {}
 impl RefUnwindSafe for Runtime {}
 
@@ -205,13 +208,14 @@ impl Core {
         }
     }
 
-    /// Asks the kernel for events, without blocking while there is work, and wakes what they concern.
+    /// Asks the kernel for events and wakes the tasks that they concern. Blocks only if there is no
+    /// work.
     #[inline]
     fn turn(&self) {
         let timeout = self.park_timeout();
         if timeout == Some(Duration::ZERO) && self.reactor.sources() == 0 {
             self.reactor.skip_turn();
-            // Reading the clock would cost more than this turn.
+            // Without timers the clock is not read: that would cost more than this turn.
             if !self.timers.is_empty() {
                 self.timers.refresh();
             }
@@ -228,7 +232,8 @@ impl Core {
         self.timers.refresh();
     }
 
-    /// How long the next turn may block. Unless it is zero, "parked" has been published (I5).
+    /// Returns the limit of the next turn: zero does not block, `None` blocks without limit. Unless it
+    /// is zero, "parked" has been published (I5).
     #[inline]
     fn park_timeout(&self) -> Option<Duration> {
         const NOT_AT_ALL: Option<Duration> = Some(Duration::ZERO);
@@ -249,8 +254,8 @@ impl Core {
         }
     }
 
-    /// Whether to look again instead of parking, because of busy polling. With a paused clock there
-    /// is no time to measure, and a wait for external events is spent parked.
+    /// Returns whether busy polling asks for another round instead of parking. With a paused clock
+    /// there is no time to measure, so a wait for external events is spent parked.
     #[inline]
     fn should_spin(&self) -> bool {
         let clock = &self.timers.clock;
@@ -269,22 +274,18 @@ impl Core {
         if self.timers.clock.is_paused() {
             return self.jump_to_next_deadline();
         }
-        let Some(deadline_ns) = self.timers.next_deadline_ns() else {
-            return None;
-        };
+        let deadline_ns = self.timers.next_deadline_ns()?;
         let ns = deadline_ns.saturating_sub(self.timers.clock.now_ns());
         Some(Duration::from_nanos(ns))
     }
 
-    /// With a paused clock: moves the time to the next deadline, unless an operation waits for an
-    /// external event, which does not follow that time.
+    /// Moves a paused clock to the next deadline, unless an operation waits for an external event.
+    /// Such an event does not follow the paused time.
     #[cold]
     fn jump_to_next_deadline(&self) -> Option<Duration> {
         // The end of the clock's range means "never" (I7).
-        let earliest_ns = self.timers.earliest_ns().filter(|ns| *ns != u64::MAX);
-        let Some(deadline_ns) = earliest_ns else {
-            return None;
-        };
+        let earliest_ns = self.timers.earliest_ns();
+        let deadline_ns = earliest_ns.filter(|ns| *ns != u64::MAX)?;
         // A timer that is due already, by `advance` or from before the pause, needs no jump.
         if deadline_ns > self.timers.clock.now_ns() {
             let external = self.waits_for_io() || self.blocking.pending() > 0;
@@ -314,7 +315,7 @@ impl Core {
 
 impl Drop for Runtime {
     fn drop(&mut self) {
-        // Entered, so that destructors which use the runtime find it. Every step runs on this thread.
+        // Entered, so that destructors that use the runtime find it.
         let _entered = context::enter(&self.core);
         self.core.shut_down();
     }
@@ -328,7 +329,7 @@ impl fmt::Debug for Runtime {
     }
 }
 
-/// Keeps a row for the root future, and contains its waker.
+/// Keeps the root future's row occupied, and contains its waker.
 struct RootGuard<'a> {
     core: &'a Core,
     waker: Waker,
@@ -341,18 +342,18 @@ impl Drop for RootGuard<'_> {
 }
 
 /// Keeps a runtime entered; made by [`Runtime::enter`].
-#[must_use = "the runtime is left when the guard is dropped"]
+#[must_use = "dropping the guard ends the entry"]
 #[derive(Debug)]
 pub struct EnterGuard<'a> {
     _entered: context::ContextGuard,
     _runtime: &'a Runtime,
 }
 
-/// Runs a future on a new runtime, and that runtime's tasks beside it, until the future is ready.
+/// Runs a future on a new runtime until it is ready, together with the tasks that it spawns.
 ///
 /// # Panics
 ///
-/// When the runtime cannot be built ([`Runtime::new`] gives an error instead), and where
+/// When the runtime cannot be built ([`Runtime::new`] returns an error instead), and where
 /// [`Runtime::block_on`] does.
 ///
 /// # Examples

@@ -1,9 +1,9 @@
 //! The handles of a task: ids that can be sent to any thread.
 //!
-//! A handle contains the task's [`Id`] and nothing else, so it is `Send` and `Sync` without `unsafe`,
-//! even if the output is not: the output itself never leaves the runtime's thread. A handle can be
-//! awaited there only. It can be aborted and dropped on any thread; on another one that sends the id to
-//! the runtime's inbox.
+//! A handle contains the task's [`Id`] and no pointer, so it is `Send` and `Sync` without `unsafe`, even
+//! if the output is not: the output never leaves the runtime's thread. A handle can be awaited on that
+//! thread only. It can be aborted and dropped on any thread; on another one that sends the id to the
+//! runtime's inbox.
 
 use std::fmt;
 use std::future::Future;
@@ -25,8 +25,8 @@ use crate::task_info::WaitInfo;
 ///
 /// # Panics
 ///
-/// Polling panics on a thread that is not running the task's runtime, inside the task itself (it would
-/// wait forever), and after the output was taken.
+/// Polling panics on a thread that is not running the task's runtime and after the output was taken. It
+/// panics inside the task itself, too, because the task would wait forever.
 ///
 /// # Cancel safety
 ///
@@ -49,9 +49,22 @@ use crate::task_info::WaitInfo;
 pub struct JoinHandle<T> {
     id: Id,
     stage: Stage,
-    // `fn() -> T`: a handle returns a `T` but contains none, so it is `Send` for every `T`.
-    output: PhantomData<fn() -> T>,
+    // A handle contains no `T`, so it is `Send` for every `T`. Invariant in `T`, because the output is
+    // found by the type id of `T`, which is not that of a supertype.
+    output: PhantomData<fn(T) -> T>,
 }
+
+/// A handle cannot be turned into one of a supertype of its output.
+///
+/// ```compile_fail,E0308
+/// # use wakeful::task::JoinHandle;
+/// type General = for<'a> fn(&'a str) -> usize;
+/// fn convert(task: JoinHandle<General>) -> JoinHandle<fn(&'static str) -> usize> {
+///     task
+/// }
+/// ```
+#[cfg(doctest)]
+struct HandlesAreInvariant;
 
 /// Whether a handle can still return an output.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,8 +85,8 @@ impl<T> JoinHandle<T> {
 
     /// Cancels the task: the next time it would be polled, its future is dropped instead.
     ///
-    /// The future's values are dropped before the handle returns its error. On a task that has ended
-    /// this has no effect, and a task that ends in the current poll ends normally. Can be called from any
+    /// The future's values are dropped before the handle returns its error. On a task that has ended this
+    /// has no effect, and a task that ends in the current poll ends normally. It can be called from any
     /// thread, any number of times.
     pub fn abort(&self) {
         context::abort(self.id);
@@ -96,24 +109,24 @@ impl<T> JoinHandle<T> {
         AbortHandle { id: self.id }
     }
 
-    /// The task's id.
+    /// Returns the task's id.
     #[must_use]
     pub fn id(&self) -> Id {
         self.id
     }
 
-    /// Takes the output if the task has ended. Never waits and is not charged.
+    /// Takes the output if the task has ended. Never waits, and takes nothing off the budget.
     #[track_caller]
     pub(super) fn try_join(&mut self) -> Option<Result<T, JoinError>>
     where
         T: 'static,
     {
         let id = self.id;
-        let looked = context::with(|core| {
+        let polled = context::with(|core| {
             let owns = core.owns(id.runtime);
             owns.then(|| core.executor.try_join(id.key))
         });
-        let joined = looked.flatten().unwrap_or_else(|| {
+        let joined = polled.flatten().unwrap_or_else(|| {
             context::explain_absence(id.runtime, "joining", Location::caller());
             PollJoin::Gone
         });
@@ -141,7 +154,7 @@ fn is_finished(id: Id, operation: &str) -> bool {
 impl<T: 'static> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
-    // The caller is the `.await`, as long as no combinator stands between.
+    // The caller is the `.await`, unless a combinator polls the handle.
     #[track_caller]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         assert!(
@@ -149,7 +162,7 @@ impl<T: 'static> Future for JoinHandle<T> {
             "a JoinHandle was polled after it had returned its output"
         );
         let (id, location) = (self.id, Location::caller());
-        let looked = context::with(|core| {
+        let polled = context::with(|core| {
             let owns = core.owns(id.runtime);
             owns.then(|| {
                 core.executor.poll_join(id, cx.waker(), || WaitInfo {
@@ -160,7 +173,7 @@ impl<T: 'static> Future for JoinHandle<T> {
                 })
             })
         });
-        let joined = looked.flatten().unwrap_or_else(|| {
+        let joined = polled.flatten().unwrap_or_else(|| {
             context::explain_absence(id.runtime, "JoinHandle::poll", location);
             PollJoin::Gone
         });
@@ -200,9 +213,9 @@ impl<T> Drop for JoinHandle<T> {
             return;
         }
         let id = self.id;
-        let quietly =
+        let detached =
             context::with(|core| core.owns(id.runtime) && core.executor.detach_unfinished(id.key));
-        if quietly != Some(true) {
+        if detached != Some(true) {
             detach(id);
         }
     }
@@ -247,7 +260,7 @@ impl AbortHandle {
         is_finished(self.id, "AbortHandle::is_finished")
     }
 
-    /// The task's id.
+    /// Returns the task's id.
     #[must_use]
     pub fn id(&self) -> Id {
         self.id

@@ -1,7 +1,7 @@
 //! Tasks: spawning, joining, aborting, yielding, and looking at them.
 //!
-//! A *future* is a value of user code; a *task* is a spawned future in its row of the runtime. The
-//! functions here are thin: they find the thread's runtime and call its executor.
+//! A *future* is a value of user code. A *task* is a spawned future in a row of its runtime's task table.
+//! The functions here find the thread's runtime and call its executor.
 
 use std::future::Future;
 use std::io;
@@ -57,8 +57,8 @@ where
     spawn_at(future, Location::caller())
 }
 
-/// The same as [`spawn`], under the name that it has in tokio: no task here has to be `Send`, and
-/// there is no `LocalSet` to run it in.
+/// The same as [`spawn`], under tokio's name. No task of this crate has to be `Send`, and there is no
+/// `LocalSet`.
 ///
 /// # Panics
 ///
@@ -155,8 +155,8 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// Sets the source location that dumps show as that of the spawn, for functions that spawn on behalf
-    /// of their callers, and later than they were called.
+    /// Sets the source location of the spawn in dumps, for functions that spawn on behalf of their
+    /// callers, and later than the call.
     #[must_use]
     pub fn spawned_at(mut self, location: &'static Location<'static>) -> Self {
         self.spawned_at = Some(location);
@@ -167,7 +167,7 @@ impl<'a> Builder<'a> {
     ///
     /// # Errors
     ///
-    /// None today; the signature is that of tokio.
+    /// None at present; the signature is tokio's.
     ///
     /// # Panics
     ///
@@ -235,7 +235,7 @@ pub fn try_id() -> Option<Id> {
 ///     task::yield_now().await;
 ///     let tasks = task::dump();
 ///     let info = tasks.iter().find(|info| info.id == sleeper.id());
-///     let info = info.expect("it is alive");
+///     let info = info.expect("it has not ended");
 ///     assert_eq!(info.name.as_deref(), Some("sleeper"));
 ///     let waiting = info.waiting.as_ref().expect("it waits");
 ///     assert_eq!(waiting.operation, "sleep");
@@ -250,7 +250,7 @@ pub fn dump() -> Vec<TaskInfo> {
     core.executor.dump(core.timers.clock.now_ns())
 }
 
-/// Yields to tasks that are ready, and to I/O and timers that are pending.
+/// Yields to tasks that are ready, and to I/O and timers that are due.
 ///
 /// The task, or the root future, is polled again after the reactor's next turn, behind every task that
 /// the turn woke.
@@ -294,7 +294,8 @@ impl Future for YieldNow {
 
 /// Takes one operation off the task's I/O budget; yields if the budget is used up.
 ///
-/// For a loop whose calls never wait: it yields as often as one that does I/O, and no more often. See [`Builder::io_budget`](crate::runtime::Builder::io_budget).
+/// For a loop whose calls never wait: it then yields as often as a loop that does I/O. See
+/// [`Builder::io_budget`](crate::runtime::Builder::io_budget).
 ///
 /// # Cancel safety
 ///

@@ -1,9 +1,9 @@
-//! What can go wrong with time.
+//! The error of a timeout.
 
 use std::fmt;
 use std::io;
 
-/// The time was up before the future was ready; see [`timeout`](super::timeout()).
+/// The error of a future that was not ready before its deadline; see [`timeout`](super::timeout()).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 

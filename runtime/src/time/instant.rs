@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use crate::context;
 
-/// A point in time, as the clock of this thread's runtime gives it.
+/// A point in time on the clock of this thread's runtime.
 ///
-/// As [`std::time::Instant`], with one difference: where the runtime's clock is paused or has been,
-/// [`now`](Self::now) follows that clock. Outside of a runtime it is the system's.
+/// It is a [`std::time::Instant`] with one difference: after the runtime's clock was paused,
+/// [`now`](Self::now) returns the time of that clock. Outside of a runtime it returns the system's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant {
     std: std::time::Instant,
 }
 
 impl Instant {
-    /// The time now.
+    /// Returns the current time.
     #[must_use]
     #[inline]
     pub fn now() -> Self {
@@ -39,43 +39,43 @@ impl Instant {
         self.std
     }
 
-    /// The time since `earlier`; zero when that is later.
+    /// Returns the time since `earlier`; zero if that is later.
     #[must_use]
     pub fn duration_since(&self, earlier: Instant) -> Duration {
         self.std.saturating_duration_since(earlier.std)
     }
 
-    /// The time since `earlier`; `None` when that is later.
+    /// Returns the time since `earlier`; `None` if that is later.
     #[must_use]
     pub fn checked_duration_since(&self, earlier: Instant) -> Option<Duration> {
         self.std.checked_duration_since(earlier.std)
     }
 
-    /// The time since `earlier`; zero when that is later.
+    /// Returns the time since `earlier`; zero if that is later.
     #[must_use]
     pub fn saturating_duration_since(&self, earlier: Instant) -> Duration {
         self.std.saturating_duration_since(earlier.std)
     }
 
-    /// The time from this instant until now; zero when it lies ahead.
+    /// Returns the time from this instant until now; zero if this is later.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         Instant::now().duration_since(*self)
     }
 
-    /// This instant and `duration`; `None` beyond what an instant can hold.
+    /// Adds a duration; `None` beyond the range of an instant.
     #[must_use]
     pub fn checked_add(&self, duration: Duration) -> Option<Instant> {
         self.std.checked_add(duration).map(Instant::from_std)
     }
 
-    /// This instant less `duration`; `None` before what an instant can hold.
+    /// Subtracts a duration; `None` beyond the range of an instant.
     #[must_use]
     pub fn checked_sub(&self, duration: Duration) -> Option<Instant> {
         self.std.checked_sub(duration).map(Instant::from_std)
     }
 
-    /// This instant and `duration`; where that cannot be held, so far away that it never comes.
+    /// Adds a duration. Beyond the range of an instant, returns one so late that it never comes.
     #[must_use]
     #[inline]
     pub(crate) fn saturating_add(self, duration: Duration) -> Instant {
@@ -85,11 +85,11 @@ impl Instant {
         }
     }
 
-    /// An instant so far away that it never comes.
+    /// Returns an instant so late that it never comes.
     #[cold]
     #[inline(never)]
     fn farthest(self) -> Instant {
-        // 2^62 seconds are 146 billion years. Repeated halving finds an instant that can be held.
+        // 2^62 seconds are 146 billion years. Repeated halving finds an instant within the range.
         let mut far = Duration::from_secs(1 << 62);
         loop {
             if let Some(instant) = self.checked_add(far) {

@@ -1,4 +1,4 @@
-//! Something that comes round again and again.
+//! Ticks at a regular interval.
 
 use std::future::Future;
 use std::panic::Location;
@@ -70,14 +70,14 @@ pub fn interval_at(start: Instant, period: Duration) -> Interval {
     }
 }
 
-/// What an [`Interval`] does about ticks that nobody was there to receive.
+/// The behavior of an [`Interval`] after ticks that were not received in time.
 ///
 /// With a period of 10 and a receiver that was busy from 10 to 35:
 ///
 /// ```text
-/// Burst  0 10 35 35 40 50    catches up, each tick at its own time or as soon as possible after
-/// Delay  0 10 35 45 55 65    starts anew from the late tick
-/// Skip   0 10 35 40 50 60    leaves out what was missed, and keeps to the multiples
+/// Burst  0 10 35 35 40 50    catches up: each tick at its own time or as soon as possible after it
+/// Delay  0 10 35 45 55 65    counts the periods from the late tick
+/// Skip   0 10 35 40 50 60    leaves out the missed ticks and keeps to the multiples
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum MissedTickBehavior {
@@ -98,7 +98,7 @@ impl MissedTickBehavior {
             MissedTickBehavior::Skip => {
                 let late = now.duration_since(due).as_nanos();
                 let into = late % period.as_nanos();
-                // Cut at 584 years, which is as good as never.
+                // Limited to 584 years.
                 let rest = u64::try_from(period.as_nanos() - into).unwrap_or(u64::MAX);
                 now.saturating_add(Duration::from_nanos(rest))
             }
@@ -109,14 +109,13 @@ impl MissedTickBehavior {
 /// A sequence of ticks; see [`interval`].
 #[derive(Debug)]
 pub struct Interval {
-    /// Set to the next tick that is due.
+    /// The timer of the next tick.
     sleep: Sleep,
     period: Duration,
     missed: MissedTickBehavior,
 }
 
-/// A tick received this late is not a missed one: a loop that waits for a timer is always late by
-/// some of the time it takes to wake up.
+/// The lateness up to which a tick does not count as missed, because waking up takes some time.
 const TOLERANCE: Duration = Duration::from_millis(5);
 
 impl Interval {
@@ -124,14 +123,14 @@ impl Interval {
     ///
     /// # Panics
     ///
-    /// Polling panics where that of a [`Sleep`] does.
+    /// Polling panics in the cases of a [`Sleep`].
     ///
     /// # Cancel safety
     ///
     /// Safe: a tick that was not received stays due.
     #[track_caller]
     pub fn tick(&mut self) -> Tick<'_> {
-        self.sleep.relocate(Location::caller());
+        self.sleep.set_location(Location::caller());
         Tick { interval: self }
     }
 
@@ -149,33 +148,33 @@ impl Interval {
         Poll::Ready(due)
     }
 
-    /// Lets the next tick come one period from now.
+    /// Sets the next tick to one period from now.
     pub fn reset(&mut self) {
         self.reset_at(Instant::now().saturating_add(self.period));
     }
 
-    /// Lets the next tick come at once.
+    /// Sets the next tick to now.
     pub fn reset_immediately(&mut self) {
         self.reset_at(Instant::now());
     }
 
-    /// Lets the next tick come after the given time.
+    /// Sets the next tick to the given time from now.
     pub fn reset_after(&mut self, after: Duration) {
         self.reset_at(Instant::now().saturating_add(after));
     }
 
-    /// Lets the next tick come at the given instant.
+    /// Sets the next tick to the given instant.
     pub fn reset_at(&mut self, deadline: Instant) {
         Pin::new(&mut self.sleep).reset(deadline);
     }
 
-    /// What it does about missed ticks.
+    /// Returns the behavior after missed ticks.
     #[must_use]
     pub fn missed_tick_behavior(&self) -> MissedTickBehavior {
         self.missed
     }
 
-    /// Sets what it does about missed ticks.
+    /// Sets the behavior after missed ticks.
     ///
     /// # Examples
     ///
@@ -199,7 +198,7 @@ impl Interval {
         self.missed = behavior;
     }
 
-    /// The time between two ticks.
+    /// Returns the time between two ticks.
     #[must_use]
     pub fn period(&self) -> Duration {
         self.period

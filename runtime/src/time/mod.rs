@@ -1,14 +1,14 @@
-//! Time: sleeping, limiting, repeating, and a clock that tests can hold still.
+//! Time: sleeps, timeouts, intervals, and a clock that tests can pause.
 //!
-//! Timers never fire early. They are exact to the nanosecond in what they promise and late by what
-//! the kernel and the polls in between take: `epoll_pwait2(2)` waits in nanoseconds, plus the
-//! timer slack of 50 us that Linux gives every thread (`prctl(2)`, PR_SET_TIMERSLACK). Any
-//! [`Duration`] is accepted; what would lie beyond the clock's range is "never".
+//! Timers never fire early. Deadlines are exact to the nanosecond, and a timer is late by the time that
+//! the kernel and the polls before it take. `epoll_pwait2(2)` waits in nanoseconds, plus the timer slack
+//! of 50 us that Linux gives every thread (`prctl(2)`, PR_SET_TIMERSLACK). Any [`Duration`] is accepted.
+//! A deadline beyond the clock's range means "never".
 //!
-//! With the clock paused ([`pause`], or [`Builder::start_paused`](crate::runtime::Builder)), time
-//! stands still while there is anything to do and jumps to the next deadline when there is not: a
-//! test of an hour takes no time at all. It does not jump while a task waits for a descriptor or for a
-//! blocking closure, because nobody can know how long those would have taken.
+//! A clock is paused by [`pause`] or by [`Builder::start_paused`](crate::runtime::Builder). Then time
+//! stands still while there is work, and jumps to the next deadline when there is none. So a test of an
+//! hour takes no time. The clock does not jump while a task waits for a descriptor or a blocking
+//! closure, because the length of such a wait is unknown.
 
 use std::panic::Location;
 
@@ -27,11 +27,11 @@ pub use interval::{Interval, MissedTickBehavior, Tick, interval, interval_at};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Timeout, timeout, timeout_at};
 
-/// Stops this runtime's clock.
+/// Pauses this runtime's clock.
 ///
 /// # Panics
 ///
-/// When it is stopped already, or there is no runtime on this thread.
+/// When it is paused already, or there is no runtime on this thread.
 ///
 /// # Examples
 ///
@@ -42,7 +42,7 @@ pub use timeout::{Timeout, timeout, timeout_at};
 /// wakeful::block_on(async {
 ///     pause();
 ///     let start = Instant::now();
-///     sleep(Duration::from_secs(3_600)).await; // takes no time: nobody else has anything to do
+///     sleep(Duration::from_secs(3_600)).await; // takes no time: there is no other work
 ///     assert_eq!(start.elapsed(), Duration::from_secs(3_600));
 /// });
 /// ```
@@ -56,7 +56,7 @@ pub fn pause() {
     core.timers.refresh();
 }
 
-/// Lets this runtime's clock run again, on from where it stands.
+/// Resumes this runtime's clock from the time that it shows.
 ///
 /// # Panics
 ///
@@ -71,9 +71,9 @@ pub fn resume() {
     core.timers.refresh();
 }
 
-/// Moves a paused clock forward and lets everybody run whose timer has expired by that.
+/// Moves a paused clock forward and yields, so that tasks whose timers have expired run.
 ///
-/// The clock jumps in one step: timers see the time after the jump, whatever their deadline was.
+/// The clock jumps in one step: these tasks see the time after the jump, whatever their deadlines were.
 ///
 /// # Panics
 ///

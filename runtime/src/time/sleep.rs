@@ -1,7 +1,7 @@
-//! The timer future: everything else in `time` is made of it.
+//! The timer future, on which timeouts and intervals are built.
 //!
-//! Calls the runtime's timers. A `Sleep` is data (a deadline, and a key once it is armed), so it may
-//! be dropped on any thread; armed it belongs to the runtime that polled it.
+//! Calls the runtime's timers. A `Sleep` contains a deadline, and a timer's key while it is armed. So it
+//! can be dropped on any thread. Once armed, it belongs to the runtime that polled it.
 
 use std::fmt;
 use std::future::Future;
@@ -18,7 +18,7 @@ use crate::table::Key;
 use crate::task_info::WaitInfo;
 use crate::timer::PollTimer;
 
-/// Waits for the given time. [`Duration::MAX`] waits for ever.
+/// Waits for the given time. [`Duration::MAX`] waits forever.
 ///
 /// The deadline is counted from the call, not from the first poll.
 ///
@@ -46,7 +46,7 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep::new(deadline_in(duration, "time::sleep"), Kind::Sleep, location)
 }
 
-/// Waits until the given instant; one that has passed is ready at once.
+/// Waits until the given instant. If it has passed, the future is ready at once.
 ///
 /// # Panics
 ///
@@ -76,7 +76,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     Sleep::new(deadline, Kind::SleepUntil, Location::caller())
 }
 
-/// The instant `duration` from now on the clock of this thread's runtime.
+/// Returns the instant `duration` from now, on the clock of this thread's runtime.
 #[track_caller]
 #[inline]
 pub(super) fn deadline_in(duration: Duration, operation: &str) -> Instant {
@@ -94,7 +94,7 @@ fn no_runtime(operation: &str) -> ! {
     unreachable!("`expect` has panicked")
 }
 
-/// Which function of this module made a [`Sleep`].
+/// The function that made a [`Sleep`].
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     Sleep,
@@ -105,7 +105,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// What a task's record says.
+    /// Returns the name of the operation for the task's info.
     #[inline]
     fn operation(self) -> &'static str {
         match self {
@@ -122,19 +122,20 @@ impl Kind {
 ///
 /// # Panics
 ///
-/// Polling panics on a thread without a runtime, and, once armed, on one that is running another
-/// runtime than that which armed it, or when that one is ending.
+/// Polling panics on a thread without a runtime. Once the timer is armed, polling also panics on a thread
+/// that is running another runtime, and when the timer's runtime is ending.
 #[must_use = "futures do nothing unless awaited"]
 pub struct Sleep {
     deadline: Instant,
-    /// The timer, from the first poll that had to wait until it fires.
+    /// The armed timer: from the first poll that had to wait until the timer fires.
     armed: Option<(RuntimeId, Key)>,
-    /// It was due already when it was armed (for want of budget), and fires in the next turn.
+    /// Whether the deadline had passed when the timer was armed, because the budget was used up. Then
+    /// it fires after the next turn.
     due_when_armed: bool,
-    /// What the wait is called in the record of the task: mostly as its kind, which is one byte. A
-    /// text is copied in one load of 16 bytes, and one that was stored as two words a moment ago has
-    /// to wait for both stores to reach the cache.
+    /// The function that made it. One byte, because reading a name of two words right after it was
+    /// written is slow (docs/TRIED.md, timers).
     kind: Kind,
+    /// The name of the operation, if it is not that of `kind`.
     named: Option<&'static str>,
     location: &'static Location<'static>,
 }
@@ -152,14 +153,14 @@ impl Sleep {
         }
     }
 
-    /// Names the operation in the record of the task that waits, for futures that pause in the course
-    /// of something else: `"UnixStream::connect"`.
+    /// Sets the operation in the info of the task that waits, for futures that sleep as a part of another
+    /// operation: `"UnixStream::connect"`.
     pub fn operation(mut self, operation: &'static str) -> Self {
         self.named = Some(operation);
         self
     }
 
-    /// Gives another place in the source for that record: where the user called.
+    /// Sets the source location in the info of the task that waits: that of the user's call.
     pub fn location(mut self, location: &'static Location<'static>) -> Self {
         self.location = location;
         self
@@ -173,26 +174,26 @@ impl Sleep {
         }
     }
 
-    /// Says where the wait that begins now was asked for.
-    pub(super) fn relocate(&mut self, location: &'static Location<'static>) {
+    /// Sets the source location of the wait that begins now.
+    pub(super) fn set_location(&mut self, location: &'static Location<'static>) {
         self.location = location;
     }
 
-    /// When it is ready.
+    /// Returns the deadline.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Says whether the deadline has passed.
+    /// Returns whether the deadline has passed.
     #[must_use]
     pub fn is_elapsed(&self) -> bool {
         self.deadline <= Instant::now()
     }
 
-    /// Moves the deadline, forward or back; a sleep that was ready waits again.
+    /// Moves the deadline, forward or back. A sleep that was ready waits again.
     ///
-    /// The task is not woken by this: poll the sleep again for the new deadline to count.
+    /// This does not wake the task. The new deadline takes effect when the sleep is polled again.
     ///
     /// # Examples
     ///
@@ -225,7 +226,7 @@ impl Sleep {
         let remove = |core: &Core| core.owns(runtime).then(|| core.timers.remove(key));
         match context::with(remove).flatten() {
             Some(Some(waker)) => context::drop_waker(waker),
-            // It has fired.
+            // The timer has fired.
             Some(None) => {}
             None => context::send(runtime, Message::RemoveTimer(key)),
         }
@@ -237,13 +238,13 @@ impl Sleep {
         let deadline = self.deadline.into_std();
         let polled = match self.armed {
             Some((runtime, _)) if !core.owns(runtime) => return PollSleep::OtherRuntime(runtime),
-            // Decided without the timer, which is not in the cache then.
+            // Decided without the timer's row, which is not in the cache then.
             Some(_) if core.timers.expired_until() >= deadline && !self.due_when_armed => {
                 return PollSleep::Fired;
             }
             Some((_, key)) => match core.timers.poll(key, cx.waker()) {
-                // Not charged, because a turn has passed: a deadline beside a future that uses up the
-                // budget of every poll has to fire.
+                // Not charged, because a turn has passed. Otherwise a timeout of a future that uses up
+                // the budget of every poll would never fire.
                 PollTimer::Fired => return PollSleep::Fired,
                 PollTimer::Pending => PollSleep::Pending,
                 PollTimer::OtherWaker => PollSleep::StoreWaker,
@@ -251,9 +252,9 @@ impl Sleep {
                 PollTimer::Gone => return PollSleep::Fired,
             },
             None => {
-                // The loop's time is never ahead of the clock, so this is never early. A deadline
-                // that passed since the last turn fires in the next one. So does one that could not be
-                // charged: then only the timer says whether it has fired.
+                // The loop's time is never ahead of the clock, so this is never early. A deadline that
+                // passed since the last turn fires after the next one. So does a deadline without
+                // budget: then only the timer shows whether it has fired.
                 self.due_when_armed = core.timers.loop_now() >= deadline;
                 if self.due_when_armed && core.executor.charge() {
                     return PollSleep::Fired;
@@ -277,7 +278,7 @@ impl Sleep {
         polled
     }
 
-    /// Arms the timer with an external waker, or gives it the waker of the task it has moved to.
+    /// Arms the timer with an external waker, or replaces the waker of an armed one.
     #[cold]
     #[inline(never)]
     fn arm(&mut self, cx: &Context<'_>) -> Poll<()> {
@@ -286,7 +287,7 @@ impl Sleep {
         match self.armed {
             Some((_, key)) => {
                 let replaced = core.timers.update_waker(key, waker);
-                // The clone is user code; outside of `block_on` it can let the loop run.
+                // The clone is user code. Outside of `block_on` it can run the loop.
                 let fired = core.timers.poll(key, cx.waker()) == PollTimer::Fired;
                 drop(replaced);
                 if fired {

@@ -12,14 +12,14 @@ use super::error::Elapsed;
 use super::sleep::{Kind, deadline_in};
 use super::{Instant, Sleep};
 
-/// Gives a future at most the given time.
+/// Limits a future to the given time.
 ///
-/// The future is polled first, so one that is ready at once wins over any deadline. When the time
-/// is up the future is no longer polled; it is dropped with the `Timeout`.
+/// The future is polled before the timer, so a future that is ready at once never elapses. After the
+/// deadline the future is no longer polled. It is dropped with the `Timeout`.
 ///
 /// # Errors
 ///
-/// [`Elapsed`] when the time was up first.
+/// [`Elapsed`] when the deadline came first.
 ///
 /// # Panics
 ///
@@ -27,7 +27,7 @@ use super::{Instant, Sleep};
 ///
 /// # Cancel safety
 ///
-/// As the future's: whatever dropping it loses, an elapsed time loses.
+/// As the future's: what dropping the future loses, an elapsed timeout loses.
 ///
 /// # Examples
 ///
@@ -51,7 +51,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
     }
 }
 
-/// Gives a future until the given instant; otherwise as [`timeout`].
+/// Limits a future to the time until the given instant; otherwise as [`timeout`].
 ///
 /// # Errors
 ///
@@ -96,17 +96,17 @@ pin_project! {
 }
 
 impl<F> Timeout<F> {
-    /// The future.
+    /// Returns the future.
     pub fn get_ref(&self) -> &F {
         &self.future
     }
 
-    /// The future, to change it.
+    /// Returns the future for changes.
     pub fn get_mut(&mut self) -> &mut F {
         &mut self.future
     }
 
-    /// The future, without its deadline.
+    /// Returns the future without its deadline.
     pub fn into_inner(self) -> F {
         self.future
     }

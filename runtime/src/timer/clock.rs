@@ -1,8 +1,8 @@
-//! The one clock seam: every question for the time goes through here, real or paused.
+//! The clock of a runtime: the system's time, or a paused time.
 //!
-//! Used by the timers and by [`Instant::now`](super::Instant::now). Internally time is a number of
-//! nanoseconds since the runtime was built, in 64 bits: 584 years. A paused clock stands still and
-//! is moved by `advance`, or by the loop when nothing but timers is left to wait for.
+//! Used by the timers and by [`Instant::now`](crate::time::Instant::now). Internally a time is the number
+//! of nanoseconds since the runtime was built, in 64 bits, which is 584 years. A paused clock stands
+//! still. It is moved by `advance`, and by the loop when there is nothing but timers to wait for.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -12,15 +12,15 @@ pub(crate) struct Clock {
     /// Time zero.
     base: Instant,
     mode: Cell<Mode>,
-    /// It has shown the system's time ever since.
+    /// Whether it has always shown the system's time.
     never_paused: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Mode {
-    /// Runs with the system's clock: it showed `at_ns` when that one showed `since_ns`.
+    /// Running with the system's clock: it showed `at_ns` when the system's showed `since_ns`.
     Running { at_ns: u64, since_ns: u64 },
-    /// Stands still.
+    /// Standing still.
     Paused { now_ns: u64 },
 }
 
@@ -49,7 +49,7 @@ impl Clock {
             .unwrap_or(u64::MAX)
     }
 
-    /// Nanoseconds since the runtime was built.
+    /// Returns the time in nanoseconds since the runtime was built.
     #[inline]
     pub(crate) fn now_ns(&self) -> u64 {
         match self.mode.get() {
@@ -62,7 +62,7 @@ impl Clock {
         matches!(self.mode.get(), Mode::Paused { .. })
     }
 
-    /// Stops the clock; `false` when it stood still already.
+    /// Pauses the clock. Returns `false` if it was paused.
     pub(crate) fn pause(&self) -> bool {
         let now_ns = self.now_ns();
         self.never_paused.set(false);
@@ -72,7 +72,7 @@ impl Clock {
         )
     }
 
-    /// Lets the clock run on from where it stands; `false` when it was running.
+    /// Resumes the clock from the time that it shows. Returns `false` if it was running.
     pub(crate) fn resume(&self) -> bool {
         let Mode::Paused { now_ns } = self.mode.get() else {
             return false;
@@ -84,7 +84,7 @@ impl Clock {
         true
     }
 
-    /// Moves a paused clock forward, never back; `false` when it is running.
+    /// Moves a paused clock forward, never back. Returns `false` if it is running.
     pub(crate) fn advance_to(&self, to_ns: u64) -> bool {
         let Mode::Paused { now_ns } = self.mode.get() else {
             return false;
@@ -95,8 +95,7 @@ impl Clock {
         true
     }
 
-    /// The number for an instant: what lies before the runtime is 0, what lies beyond 584 years is
-    /// the largest number there is.
+    /// Converts an instant into nanoseconds: 0 before the runtime was built, `u64::MAX` beyond 584 years.
     #[inline]
     pub(crate) fn ns_of(&self, instant: Instant) -> u64 {
         let since = instant.saturating_duration_since(self.base);
@@ -114,10 +113,10 @@ impl Clock {
             .unwrap_or(self.base)
     }
 
-    /// The time as an [`Instant`] of this clock.
+    /// Returns the time as an [`Instant`].
     #[inline]
     pub(crate) fn now(&self) -> Instant {
-        // No need to go there and back.
+        // Saves two conversions.
         if self.never_paused.get() {
             return Instant::now();
         }
@@ -136,17 +135,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_paused_clock_moves_only_when_told_and_only_forward() {
+    fn a_paused_clock_moves_only_by_advance_and_only_forward() {
         let clock = Clock::new(true);
         assert_eq!(clock.now_ns(), 0);
         assert!(clock.advance_to(500));
         assert!(clock.advance_to(400));
         assert_eq!(clock.now_ns(), 500);
-        assert!(!clock.pause(), "it is paused");
+        assert!(!clock.pause(), "the clock is paused");
     }
 
     #[test]
-    fn a_resumed_clock_runs_on_from_where_it_stood() {
+    fn a_resumed_clock_continues_from_the_paused_time() {
         let clock = Clock::new(true);
         clock.advance_to(3_600_000_000_000);
         assert!(clock.resume());
@@ -156,7 +155,7 @@ mod tests {
             (3_600_000_000_000..3_660_000_000_000).contains(&now),
             "{now}"
         );
-        assert!(!clock.advance_to(u64::MAX), "it is running");
+        assert!(!clock.advance_to(u64::MAX), "the clock is running");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Called by [`Sleep`](crate::time::Sleep) (`insert`, `poll`, `remove`) and by the loop
 //! (`next_deadline_ns`, `expire`). Keeps I7: a timer expires when the clock has reached its exact
-//! deadline, and the wait for that is rounded up.
+//! deadline, and the loop's wait is rounded up.
 
 use std::cell::Cell;
 use std::task::Waker;
@@ -19,14 +19,17 @@ use wheel::Wheel;
 pub(crate) struct Timers {
     pub(crate) clock: Clock,
     wheel: Wheel,
-    /// The clock as the loop read it last: free to ask, and never ahead of the real one.
+    /// The time of the loop's last reading of the clock; never ahead of the clock.
     loop_now: Cell<Instant>,
+    /// The same in nanoseconds since the runtime's start.
     loop_now_ns: Cell<u64>,
-    /// Every timer with a deadline up to this time has expired, unless it was armed since.
+    /// The time up to which every timer has expired, except for those armed since then.
     expired_until: Cell<Instant>,
+    /// The number of timers that have expired.
     fired: Cell<u64>,
-    /// Wakers on their way from the wheel to being woken; kept for its capacity.
+    /// The wakers of expired timers before they are woken; kept for its capacity.
     expired: Cell<Vec<Waker>>,
+    /// Set when the runtime ends. From then on no timer is armed.
     closed: Cell<bool>,
 }
 
@@ -38,7 +41,7 @@ pub(crate) enum PollTimer {
     Fired,
     /// The timer is armed and will wake the waker.
     Pending,
-    /// The timer is armed for another waker: see [`Timers::update_waker`].
+    /// The timer is armed with another waker: see [`Timers::update_waker`].
     OtherWaker,
     /// The runtime has ended, so the timer will never expire.
     Gone,
@@ -59,13 +62,13 @@ impl Timers {
         }
     }
 
-    /// The time of the last turn: at most the real time, so a deadline before it has passed.
+    /// Returns the time of the last turn. It is at most the real time, so a deadline before it has passed.
     #[inline]
     pub(crate) fn loop_now(&self) -> Instant {
         self.loop_now.get()
     }
 
-    /// The same as a number, for task info.
+    /// Returns the time of the last turn in nanoseconds, for task info.
     #[inline]
     pub(crate) fn loop_now_ns(&self) -> u64 {
         self.loop_now_ns.get()
@@ -79,7 +82,7 @@ impl Timers {
         self.loop_now_ns.set(self.clock.ns_of(now));
     }
 
-    /// Arms a timer. Returns `None` when the runtime is ending: no timer will expire any more.
+    /// Arms a timer. Returns `None` if the runtime is ending.
     #[inline]
     pub(crate) fn insert(&self, deadline: Instant, waker: Waker) -> Option<Key> {
         if self.closed.get() {
@@ -88,7 +91,7 @@ impl Timers {
         Some(self.wheel.insert(self.clock.ns_of(deadline), waker))
     }
 
-    /// Reports what became of a timer. Runs no user code.
+    /// Returns the state of a timer. Runs no user code.
     #[inline]
     pub(crate) fn poll(&self, key: Key, waker: &Waker) -> PollTimer {
         match self.wheel.will_wake(key, waker) {
@@ -112,13 +115,13 @@ impl Timers {
         self.wheel.remove(key)
     }
 
-    /// Returns when the loop has to look at its timers again; possibly earlier than the next deadline.
+    /// Returns when the loop has to expire timers; possibly earlier than the next deadline.
     #[inline]
     pub(crate) fn next_deadline_ns(&self) -> Option<u64> {
         self.wheel.next_deadline()
     }
 
-    /// Returns the earliest deadline exactly: where a paused clock jumps to.
+    /// Returns the earliest deadline exactly, for the jump of a paused clock.
     pub(crate) fn earliest_ns(&self) -> Option<u64> {
         self.wheel.earliest()
     }
@@ -141,7 +144,7 @@ impl Timers {
         self.expired.set(expired);
     }
 
-    /// Every timer with a deadline up to this time has expired, unless it was armed since.
+    /// Returns the time up to which every timer has expired, except for those armed since then.
     #[inline]
     pub(crate) fn expired_until(&self) -> Instant {
         self.expired_until.get()
@@ -176,7 +179,7 @@ impl std::fmt::Debug for Timers {
 mod tests {
     use super::*;
 
-    /// A waker that compares equal to its clones, which the no-op one need not.
+    /// A waker that equals its clones, which the no-op waker need not.
     struct Nothing;
 
     impl std::task::Wake for Nothing {

@@ -34,7 +34,7 @@
 //! When time moves, let `top` be the highest digit that changed. All levels below `top` have passed,
 //! and so have the slots of `top` left of the new digit. The one slot at the new digit is opened: what
 //! is due in it expires, the rest moves to lower levels (it *cascades*). A jump over a million slots
-//! costs no more than a jump over one, and a timer moves at most once per level in its life.
+//! costs no more than a jump over one. A timer moves at most once per level in its life.
 //!
 //! # Exactness
 //!
@@ -64,13 +64,13 @@
 //! # Cost, and what was rejected
 //!
 //! Arming and canceling are O(1) and touch a slot and two neighbors. Rejected: a binary heap and a
-//! `BTreeMap`, because nearly every timer of a server is a timeout that gets canceled, and there a
-//! cancel is O(log n) (and a cache miss per step); one timerfd per timer, because it costs a
+//! `BTreeMap`, where a cancel is O(log n) with a cache miss per step, and most timers of a server are
+//! timeouts that are canceled; one timerfd per timer, because it costs a
 //! descriptor and several system calls; a wheel without cascades (Linux since 4.8), because it fires
 //! late by up to an eighth of the delay; a FIFO per distinct duration, because user code can use any;
-//! an unsorted list of recent timers in front of the wheel (docs/TRIED.md, "lobby"). The price of the
-//! wheel: entering a coarse slot moves all of its timers in one call, and while time passes through
-//! one tick, each expiry in it walks the tick's list.
+//! an unsorted list of recent timers in front of the wheel (docs/TRIED.md, timers). The wheel has two
+//! costs. Opening a coarse slot moves all of its timers in one call. While time passes through one
+//! tick, each expiry in it walks the tick's list.
 //!
 //! Sources: G. Varghese, T. Lauck, "Hashed and hierarchical timing wheels", SOSP 1987 (schemes 6
 //! and 7); J. Corbet, "Reinventing the timer wheel", LWN 2015.
@@ -445,7 +445,7 @@ mod tests {
 
     use super::*;
 
-    /// Wakers with names; what is woken is written down in order.
+    /// Wakers with names, and the names that were woken, in order.
     #[derive(Clone, Default)]
     struct Trace(Arc<Mutex<Vec<u64>>>);
 
@@ -462,7 +462,7 @@ mod tests {
             Waker::from(Arc::new(Named(name, self.clone())))
         }
 
-        /// Tells the time and says who was woken.
+        /// Expires the timers up to `now` and returns the names that were woken.
         fn expire(&self, timers: &Wheel, now: u64) -> Vec<u64> {
             let mut out = Vec::new();
             timers.expire(now, &mut out);
@@ -516,20 +516,20 @@ mod tests {
         Arm(u64),
         /// Arms this far behind now.
         ArmPast(u64),
-        /// Arms at that very time, or at that of another timer.
+        /// Arms at exactly this time, or at that of another timer.
         ArmAt(u64),
         ArmLike(prop::sample::Index),
-        /// Arms many, from here, this far apart: fills a slot beyond a handful.
+        /// Arms many, beginning at this time, this far apart: more than `EXACT_UP_TO` in a slot.
         ArmRow(u64, u64, u64),
-        /// Cancels one of all the timers that ever were.
+        /// Cancels one of all timers that were ever armed.
         Cancel(prop::sample::Index),
         CancelEarliest,
         SetWaker(prop::sample::Index),
-        /// Time passes; it stands still or (against the rules) goes back.
+        /// Moves the time forward, or back.
         Advance(u64),
         Back(u64),
-        /// The loop wakes when the wheel says; just before the first deadline; at it.
-        AdvanceAsTold,
+        /// Expires at `next_deadline`; just before the earliest deadline; at it.
+        AdvanceToNext,
         AdvanceBefore,
         AdvanceTo,
     }
@@ -547,19 +547,19 @@ mod tests {
             1 => one().prop_map(Step::SetWaker),
             2 => span().prop_map(Step::Advance),
             1 => span().prop_map(Step::Back),
-            2 => Just(Step::AdvanceAsTold),
+            2 => Just(Step::AdvanceToNext),
             1 => Just(Step::AdvanceBefore),
             2 => Just(Step::AdvanceTo),
         ]
     }
 
-    /// A wheel and the sorted map that it has to agree with.
+    /// A wheel and the sorted map with which it is compared.
     struct Pair {
         wheel: Wheel,
         trace: Trace,
         /// (deadline, order of creation) -> name
         model: BTreeMap<(u64, usize), u64>,
-        /// All timers that ever were, in the order of creation.
+        /// All timers that were ever armed, in the order of creation.
         keys: Vec<(Key, u64)>,
         now: u64,
     }
@@ -646,11 +646,11 @@ mod tests {
                 Step::SetWaker(nth) => pick(nth, len).into_iter().for_each(|n| self.set_waker(n)),
                 Step::Advance(by) => self.expire(self.now.saturating_add(by)),
                 Step::Back(by) => self.expire(self.now.saturating_sub(by)),
-                Step::AdvanceAsTold => {
+                Step::AdvanceToNext => {
                     self.wheel
                         .next_deadline()
                         .into_iter()
-                        .for_each(|told| self.expire(told));
+                        .for_each(|next| self.expire(next));
                 }
                 Step::AdvanceBefore => {
                     earliest
@@ -664,14 +664,14 @@ mod tests {
             assert_eq!(self.wheel.next_deadline().is_some(), earliest.is_some());
             assert!(
                 self.wheel.next_deadline() <= earliest,
-                "the loop would oversleep"
+                "the loop would wait too long"
             );
             assert_eq!(self.wheel.len(), self.model.len());
             assert_eq!(self.wheel.is_empty(), self.model.is_empty());
             check(&self.wheel);
         }
 
-        /// The end: all that are left come out in order.
+        /// Takes out all timers that are left, in order.
         fn end(self) {
             let rest = Vec::from_iter(self.model.values().copied());
             let mut out = Vec::new();
@@ -682,7 +682,7 @@ mod tests {
         }
     }
 
-    /// A hundred timers in a row, armed in any order, of which the first are cancelled again.
+    /// A hundred timers at equal distances, armed in any order. The first `cancelled` are removed again.
     #[derive(Clone, Debug)]
     struct Hundred {
         now: u64,
@@ -706,8 +706,8 @@ mod tests {
     }
 
     impl Hundred {
-        /// How often a loop that wakes when it is told to finds nothing due, before the first
-        /// timer that is left expires.
+        /// Counts how often a loop that waits until `next_deadline` finds no timer due, before the
+        /// first timer that is left expires.
         fn needless_wake_ups(&self) -> usize {
             let (trace, timers) = (Trace::default(), Wheel::new());
             assert_eq!(trace.expire(&timers, self.now), []);
@@ -719,8 +719,8 @@ mod tests {
                 assert!(timers.remove(key).is_some());
             }
             let woken = || {
-                let told = timers.next_deadline().expect("one is left at least");
-                trace.expire(&timers, told)
+                let next = timers.next_deadline().expect("at least one is left");
+                trace.expire(&timers, next)
             };
             iter::repeat_with(woken)
                 .take(100)
@@ -761,7 +761,7 @@ mod tests {
         }
 
         #[test]
-        fn at_most_one_wake_up_in_vain_precedes_the_first_expiry(hundred in hundred()) {
+        fn at_most_one_needless_wake_up_precedes_the_first_expiry(hundred in hundred()) {
             prop_assert!(hundred.needless_wake_ups() <= 1);
         }
     }
@@ -789,7 +789,7 @@ mod tests {
     }
 
     #[test]
-    fn a_late_call_yields_the_timers_of_all_levels_in_order() {
+    fn a_late_call_returns_the_timers_of_all_levels_in_order() {
         let (trace, wheel) = (Trace::default(), Wheel::new());
         for name in (0..64).rev() {
             wheel.insert(1 << name, trace.waker(name));
@@ -839,7 +839,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_goes_back_counts_as_standing_still() {
+    fn time_that_goes_back_counts_as_unchanged() {
         let (trace, wheel) = (Trace::default(), Wheel::new());
         assert_eq!(trace.expire(&wheel, 1_000_000), []);
         wheel.insert(1_000_001, trace.waker(1));
@@ -849,7 +849,7 @@ mod tests {
     }
 
     #[test]
-    fn cancelled_and_expired_timers_give_their_memory_back() {
+    fn rows_of_cancelled_and_expired_timers_are_used_again() {
         let wheel = Wheel::new();
         let many = 100_000u64;
         let mut out = Vec::new();
@@ -857,7 +857,7 @@ mod tests {
             let start = round * many * 1_000;
             let keys = Vec::from_iter((0..many).map(|nth| {
                 let key = wheel.insert(start + nth * 1_000, Waker::noop().clone());
-                assert!(u64::from(key.index()) < many, "a freed slot is used again");
+                assert!(u64::from(key.index()) < many, "a freed row is used again");
                 key
             }));
             for key in keys.iter().step_by(2) {
@@ -887,7 +887,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wheel_lets_go_of_no_waker_itself() {
+    fn the_wheel_returns_every_waker_and_drops_none() {
         let waker = Arc::new(Named(0, Trace::default()));
         let wheel = Wheel::new();
         let keys = Vec::from_iter((0..4).map(|at| wheel.insert(at, Waker::from(waker.clone()))));
@@ -897,7 +897,7 @@ mod tests {
         out.extend(wheel.replace_waker(keys[0], Waker::from(waker.clone())));
         wheel.expire(2, &mut out);
         wheel.take_all(&mut out);
-        // Four armed and two passed in, all of them come out; and the one we hold.
+        // Four were armed and two passed in, and all six were returned; the seventh is `waker`.
         assert_eq!((out.len(), Arc::strong_count(&waker)), (6, 7));
     }
 }

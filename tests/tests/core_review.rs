@@ -1,0 +1,209 @@
+//! The corners between executor, reactor and user code: a root future that ends while it is queued, an
+//! external waker that reuses the row of the task it was woken by, and destructors at unusual moments.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::thread;
+
+use wakeful::io::{AsyncFd, Interest};
+use wakeful::runtime::{Builder, Handle, Runtime};
+use wakeful::spawn;
+use wakeful::task::{JoinHandle, yield_now};
+use wakeful_tests::trace::{
+    Hooks, Trace, Wakes, on_drop, pair, panic_of, poll_once, poll_with, runtime, settle,
+};
+
+/// Ends the root future in the poll in which it was woken, so that its row is still queued.
+fn end_while_queued(runtime: &Runtime, trace: &Trace, name: &'static str) {
+    let trace = trace.clone();
+    runtime.block_on(poll_fn(move |cx| {
+        let trace = trace.clone();
+        drop(spawn(async move { trace.say(name) }));
+        cx.waker().wake_by_ref();
+        Poll::Ready(())
+    }));
+}
+
+#[test]
+fn the_root_future_is_polled_first_even_if_the_one_before_it_ended_while_queued() {
+    let (runtime, trace) = (runtime(), Trace::new());
+    end_while_queued(&runtime, &trace, "first task");
+    end_while_queued(&runtime, &trace, "second task");
+    runtime.block_on(async {
+        trace.say("root");
+        yield_now().await;
+        trace.say("root again");
+    });
+    trace.expect(&["root", "first task", "second task", "root again"]);
+}
+
+#[test]
+fn the_root_future_is_polled_first_even_if_the_one_before_it_ended_while_deferred() {
+    let (runtime, trace) = (runtime(), Trace::new());
+    for _ in 0..2 {
+        let task = trace.clone();
+        runtime.block_on(async {
+            drop(spawn(async move { task.say("task") }));
+            let mut yielded = yield_now();
+            assert!(poll_once(&mut yielded).await.is_pending());
+        });
+    }
+    let turns = runtime.metrics().turns;
+    runtime.block_on(async {
+        trace.say("root");
+        assert_eq!(wakeful::metrics().turns, turns);
+        yield_now().await;
+    });
+    trace.expect(&["root", "task", "task"]);
+}
+
+#[test]
+fn with_a_seed_every_root_future_ends_whatever_the_one_before_it_left_in_the_queue() {
+    for seed in 0..32 {
+        let runtime = Builder::new().rng_seed(seed).build().unwrap();
+        let trace = Trace::new();
+        for _ in 0..8 {
+            end_while_queued(&runtime, &trace, "task");
+            let panicked = catch_unwind(AssertUnwindSafe(|| {
+                runtime.block_on(poll_fn(|cx| -> Poll<()> {
+                    cx.waker().wake_by_ref();
+                    panic!("a panic of the root future");
+                }));
+            }));
+            assert!(panicked.is_err());
+            runtime.block_on(settle());
+        }
+        assert_eq!(trace.take().len(), 8);
+        assert_eq!(runtime.metrics().num_alive_tasks, 0);
+    }
+}
+
+thread_local! {
+    static HANDLE: RefCell<Option<JoinHandle<u32>>> = const { RefCell::new(None) };
+    static REUSED: Cell<Option<bool>> = const { Cell::new(None) };
+}
+
+#[test]
+fn a_task_spawned_by_the_waker_of_a_joiner_is_not_taken_for_the_task_that_ended() {
+    let runtime = runtime();
+    let waker = Hooks::new()
+        .on_wake(|| {
+            // Frees the row, which the next task takes.
+            let ended = HANDLE.take().map(|handle| handle.id().to_string());
+            let mut next = spawn(async {});
+            let row = |id: &str| id.split('.').next().map(str::to_owned);
+            let (ended, id) = (ended.unwrap(), next.id().to_string());
+            assert_eq!(row(&ended), row(&id));
+            let pending = poll_with(&mut next, Waker::noop()).is_pending();
+            REUSED.set(Some(pending && wakeful::task::try_id().is_none()));
+        })
+        .waker();
+    runtime.block_on(async {
+        let mut task = spawn(async { 1 });
+        assert!(poll_with(&mut task, &waker).is_pending());
+        HANDLE.set(Some(task));
+        settle().await;
+    });
+    assert_eq!(runtime.metrics().panics, 0);
+    assert_eq!(REUSED.take(), Some(true));
+}
+
+#[test]
+fn a_yield_under_another_executor_is_woken_when_the_runtime_ends_before_its_turn() {
+    let runtime = runtime();
+    let wakes = [Wakes::new(), Wakes::new()];
+    let mut yields = [yield_now(), yield_now()];
+    runtime.block_on(async {
+        for (wakes, yielded) in wakes.iter().zip(&mut yields) {
+            assert!(poll_with(yielded, &wakes.waker()).is_pending());
+        }
+    });
+    drop(runtime);
+    assert_eq!(wakes.map(|wakes| wakes.count()), [1, 1]);
+}
+
+#[test]
+fn a_waker_whose_drop_panics_takes_nothing_from_the_other_messages() {
+    let runtime = runtime();
+    let waker = Hooks::new().on_drop(|| panic!("a waker's drop")).waker();
+    let ran = runtime.block_on(async {
+        let (here, _there) = pair();
+        let fd: &'static AsyncFd<_> = Box::leak(Box::new(AsyncFd::new(here).unwrap()));
+        let mut wait: Pin<Box<dyn Future<Output = ()> + Send>> =
+            Box::pin(async { drop(fd.ready(Interest::READABLE).await) });
+        assert!(poll_with(&mut wait, &waker).is_pending());
+        let handle = Handle::current();
+        let task = thread::spawn(move || {
+            drop(wait);
+            handle.spawn(|| async { 5 })
+        });
+        let task = task.join().unwrap();
+        settle().await;
+        task.await.unwrap()
+    });
+    assert_eq!(ran, 5);
+    assert_eq!(runtime.metrics().panics, 1);
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(waker))).is_err());
+}
+
+#[test]
+fn a_future_refused_for_want_of_a_runtime_can_run_one_in_its_drop() {
+    let ran = Rc::new(Cell::new(0));
+    let refused = on_drop({
+        let ran = Rc::clone(&ran);
+        move || {
+            ran.set(wakeful::block_on(async {
+                spawn(async { 7 }).await.unwrap()
+            }))
+        }
+    });
+    let text = panic_of(|| {
+        spawn(async move {
+            let _refused = refused;
+            pending::<()>().await;
+        })
+    });
+    assert!(text.starts_with("spawn: no Wakeful runtime"), "{text}");
+    assert_eq!(ran.get(), 7);
+}
+
+#[test]
+fn a_source_registered_by_a_waker_in_the_row_of_the_one_it_dropped_is_not_ready() {
+    use std::io::Write;
+    use std::os::unix::net::UnixStream;
+    thread_local! {
+        static SOURCES: RefCell<Vec<AsyncFd<UnixStream>>> = const { RefCell::new(Vec::new()) };
+    }
+    let runtime = runtime();
+    runtime.block_on(async {
+        let (here, mut there) = pair();
+        SOURCES.with_borrow_mut(|sources| sources.push(AsyncFd::new(here).unwrap()));
+        let waker = Hooks::new()
+            .on_wake(|| {
+                drop(SOURCES.take());
+                let new = AsyncFd::new(pair().0).unwrap();
+                assert!(new.try_ready(Interest::READABLE).is_none());
+                SOURCES.with_borrow_mut(|sources| sources.push(new));
+            })
+            .waker();
+        SOURCES.with_borrow(|sources| {
+            let mut cx = std::task::Context::from_waker(&waker);
+            assert!(sources[0].poll_read_ready(&mut cx).is_pending());
+        });
+        there.write_all(b"x").unwrap();
+        settle().await;
+        SOURCES.with_borrow(|sources| {
+            // Its own event: the other end is closed.
+            let ready = sources[0].try_ready(Interest::READABLE);
+            assert!(ready.is_none_or(|guard| guard.ready().is_read_closed()));
+        });
+        drop(SOURCES.take());
+    });
+    assert_eq!(runtime.metrics().panics, 0);
+}
