@@ -24,7 +24,7 @@ fn end_while_queued(runtime: &Runtime, trace: &Trace, name: &'static str) {
     let trace = trace.clone();
     runtime.block_on(poll_fn(move |cx| {
         let trace = trace.clone();
-        drop(spawn(async move { trace.say(name) }));
+        drop(spawn(async move { trace.push(name) }));
         cx.waker().wake_by_ref();
         Poll::Ready(())
     }));
@@ -36,9 +36,9 @@ fn the_root_future_is_polled_first_even_if_the_one_before_it_ended_while_queued(
     end_while_queued(&runtime, &trace, "first task");
     end_while_queued(&runtime, &trace, "second task");
     runtime.block_on(async {
-        trace.say("root");
+        trace.push("root");
         yield_now().await;
-        trace.say("root again");
+        trace.push("root again");
     });
     trace.expect(&["root", "first task", "second task", "root again"]);
 }
@@ -49,14 +49,14 @@ fn the_root_future_is_polled_first_even_if_the_one_before_it_ended_while_deferre
     for _ in 0..2 {
         let task = trace.clone();
         runtime.block_on(async {
-            drop(spawn(async move { task.say("task") }));
+            drop(spawn(async move { task.push("task") }));
             let mut yielded = yield_now();
             assert!(poll_once(&mut yielded).await.is_pending());
         });
     }
     let turns = runtime.metrics().turns;
     runtime.block_on(async {
-        trace.say("root");
+        trace.push("root");
         assert_eq!(wakeful::metrics().turns, turns);
         yield_now().await;
     });
