@@ -28,7 +28,7 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 use crate::blocking::Pool;
 use crate::busy_poll::BusyPoll;
 use crate::executor::Executor;
-use crate::executor::cell::drop_quietly;
+use crate::executor::cell::drop_ignoring_panic;
 use crate::id::{Id, RuntimeId, WaiterId, WakerData};
 use crate::inbox::{Message, Shared};
 use crate::reactor::Reactor;
@@ -83,7 +83,7 @@ thread_local! {
 
 /// Calls `f` with this thread's runtime. Returns `None` without one. `f` must not run user code (I3).
 #[inline]
-pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
+pub(crate) fn with_current<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
     // `try_with`, because it is marked for inlining and `with` is not. It cannot fail here.
     let call = |current: &ManuallyDrop<RefCell<Option<Rc<Core>>>>| {
         let current = current.borrow();
@@ -96,7 +96,7 @@ pub(crate) fn with<R>(f: impl FnOnce(&Core) -> R) -> Option<R> {
 
 /// Returns this thread's runtime, for code that can run user code.
 #[inline]
-pub(crate) fn get() -> Option<Rc<Core>> {
+pub(crate) fn current() -> Option<Rc<Core>> {
     CURRENT
         .try_with(|current| current.borrow().clone())
         .ok()
@@ -105,7 +105,7 @@ pub(crate) fn get() -> Option<Rc<Core>> {
 
 /// Returns whether the runtime with this id is the one on this thread.
 #[inline]
-pub(crate) fn is(id: RuntimeId) -> bool {
+pub(crate) fn is_current(id: RuntimeId) -> bool {
     CURRENT_ID.get() == Some(id)
 }
 
@@ -121,8 +121,8 @@ fn replace(core: Previous) -> Previous {
 ///
 /// When no runtime is entered on this thread.
 #[track_caller]
-pub(crate) fn expect(operation: &str) -> Rc<Core> {
-    match get() {
+pub(crate) fn require(operation: &str) -> Rc<Core> {
+    match current() {
         Some(core) => core,
         None => panic!(
             "{operation}: no Wakeful runtime on this thread; call it inside a future given to \
@@ -133,8 +133,8 @@ pub(crate) fn expect(operation: &str) -> Rc<Core> {
 
 /// Returns the runtime with this id if it is the one on this thread.
 #[inline]
-pub(crate) fn get_if(id: RuntimeId) -> Option<Rc<Core>> {
-    get().filter(|core| core.id == id)
+pub(crate) fn current_if(id: RuntimeId) -> Option<Rc<Core>> {
+    current().filter(|core| core.id == id)
 }
 
 /// Panics if a handle was used on the wrong thread. Returns if the handle's runtime has ended. Called
@@ -144,7 +144,7 @@ pub(crate) fn get_if(id: RuntimeId) -> Option<Rc<Core>> {
 ///
 /// When the runtime exists but is not the one on this thread.
 #[cold]
-pub(crate) fn explain_absence(id: RuntimeId, operation: &str, location: &Location<'_>) {
+pub(crate) fn panic_if_wrong_thread(id: RuntimeId, operation: &str, location: &Location<'_>) {
     if registry::find(id).is_some() {
         panic!(
             "{operation} at {location}: this handle belongs to a Wakeful runtime that is not \
@@ -287,14 +287,14 @@ fn drop_external_waker(waker: Waker) {
 /// Takes one operation off the budget of the current poll. Returns `false` if none is left; the caller
 /// then has to yield.
 #[inline]
-pub(crate) fn charge() -> bool {
-    with(|core| core.executor.charge()).unwrap_or(true)
+pub(crate) fn poll_proceed() -> bool {
+    with_current(|core| core.executor.poll_proceed()).unwrap_or(true)
 }
 
 /// Wakes the task that `data` identifies, on any thread.
 #[inline]
 pub(crate) fn wake(data: WakerData) {
-    if with(|core| core.executor.wake(data)) != Some(true) {
+    if with_current(|core| core.executor.wake(data)) != Some(true) {
         wake_remote(data);
     }
 }
@@ -319,7 +319,7 @@ pub(crate) fn send(id: RuntimeId, message: Message) {
 
 /// Marks a task for cancellation, on any thread.
 pub(crate) fn abort(id: Id) {
-    match get_if(id.runtime) {
+    match current_if(id.runtime) {
         Some(core) => core.executor.abort(id.key),
         None => send(id.runtime, Message::Abort(id.key)),
     }
@@ -364,7 +364,7 @@ impl Core {
                         self.executor
                             .panics
                             .report_payload("a remote closure", payload.as_ref());
-                        drop_quietly(payload);
+                        drop_ignoring_panic(payload);
                     }
                 }
             }
@@ -435,7 +435,7 @@ impl Core {
 
 /// Deregisters a descriptor: first in the kernel, if `explicit` is given, then in the reactor (I4).
 pub(crate) fn deregister(id: RuntimeId, key: Key, explicit: Option<std::os::fd::RawFd>) {
-    let core = get_if(id);
+    let core = current_if(id);
     if let Some(fd) = explicit {
         let remote = core.as_ref().map(|core| Arc::clone(&core.remote));
         if let Some(remote) = remote.or_else(|| registry::find(id)) {

@@ -13,22 +13,22 @@ use std::cell::Cell;
 
 thread_local! {
     /// The operations that are left.
-    static LEFT: Cell<u32> = const { Cell::new(0) };
+    static REMAINING: Cell<u32> = const { Cell::new(0) };
 }
 
 /// Sets the budget, at the beginning of a poll.
 #[inline]
 pub(crate) fn reset(operations: u32) {
-    LEFT.set(operations);
+    REMAINING.set(operations);
 }
 
 /// Takes one operation off the budget. Returns `false` if none is left.
 #[inline]
 #[must_use = "without budget the operation has to wait for its task's next poll"]
 pub(crate) fn try_consume() -> bool {
-    match LEFT.get().checked_sub(1) {
+    match REMAINING.get().checked_sub(1) {
         Some(left) => {
-            LEFT.set(left);
+            REMAINING.set(left);
             true
         }
         None => false,

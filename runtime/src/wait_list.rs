@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::task::Waker;
 
 use crate::context;
-use crate::executor::cell::drop_quietly;
+use crate::executor::cell::drop_ignoring_panic;
 use crate::task_info::WaitInfo;
 
 /// Wakers in the order of their first poll, each under a number of its own.
@@ -51,13 +51,13 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
         if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake())) {
             match first {
                 None => first = Some(payload),
-                Some(_) => drop_quietly(payload),
+                Some(_) => drop_ignoring_panic(payload),
             }
         }
     }
     if let Some(payload) = first {
         if std::thread::panicking() {
-            drop_quietly(payload);
+            drop_ignoring_panic(payload);
         } else {
             resume_unwind(payload);
         }
@@ -66,7 +66,7 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
 
 /// Records in the running task's info what it is about to wait for.
 pub(crate) fn set_wait(operation: &'static str, location: &'static Location<'static>) {
-    context::with(|core| {
+    context::with_current(|core| {
         core.executor.set_wait(|| WaitInfo {
             operation,
             location,

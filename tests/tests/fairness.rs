@@ -181,10 +181,10 @@ fn the_number_of_polls_between_two_turns_is_the_configured_one() {
             Poll::Ready(())
         }));
         // The root is polled like a task.
-        let all = u64::from(polls.get()) + runtime.metrics().root_polls;
+        let all = polls.get() + runtime.metrics().root_polls;
         assert_eq!(
             all,
-            10 * u64::from(interval) + 1,
+            10 * interval + 1,
             "the last poll of the root begins the next tick"
         );
     }

@@ -118,7 +118,7 @@ where
             }
         }));
         if let Err(second) = stored {
-            drop_quietly(second);
+            drop_ignoring_panic(second);
         }
     }
 
@@ -157,7 +157,7 @@ where
 
 /// Drops a value and discards a panic from its destructor. Used where another panic is already being
 /// reported.
-pub(crate) fn drop_quietly<T>(value: T) {
+pub(crate) fn drop_ignoring_panic<T>(value: T) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         // The destructor of the payload is user code, too. If it panics, the new payload is leaked, so
         // that this terminates.

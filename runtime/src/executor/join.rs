@@ -55,20 +55,21 @@ pub(crate) enum PollJoin {
 
 impl TaskTable {
     /// Takes the output of a finished task, or makes `own`, the data of this runtime's waker, the
-    /// joiner. `charge` is called before an output is taken. `running` is the row that is being polled.
+    /// joiner. `poll_proceed` is called before an output is taken.
+    /// `running` is the row that is being polled.
     #[inline]
     pub(super) fn poll_join(
         &self,
         key: Key,
         own: Option<WakerData>,
         running: u32,
-        charge: impl FnOnce() -> bool,
+        poll_proceed: impl FnOnce() -> bool,
     ) -> PollJoin {
         let Some(row) = self.rows.find(key) else {
             return PollJoin::Gone;
         };
         if row.has(State::FINISHED) {
-            if !charge() {
+            if !poll_proceed() {
                 return PollJoin::OverBudget;
             }
             let cell = row.cell.take();
@@ -185,14 +186,16 @@ impl Executor {
         wait: impl FnOnce() -> WaitInfo,
     ) -> PollJoin {
         let (own, running) = (self.own_data(waker), self.running.get());
-        let join = self.tasks.poll_join(id.key, own, running, || self.charge());
+        let join = self
+            .tasks
+            .poll_join(id.key, own, running, || self.poll_proceed());
         if matches!(join, PollJoin::Pending | PollJoin::StoreWaker) {
             self.set_wait(wait);
         }
         join
     }
 
-    /// As [`poll_join`](Self::poll_join), without waiting and without a charge.
+    /// As [`poll_join`](Self::poll_join), without waiting and without taking budget.
     pub(crate) fn try_join(&self, key: Key) -> PollJoin {
         if self.tasks.is_finished(key) {
             self.tasks.poll_join(key, None, NONE, || true)

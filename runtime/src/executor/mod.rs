@@ -46,7 +46,7 @@ mod run_queue;
 mod task;
 mod task_table;
 
-use cell::{BoxedCell, Outcome, drop_quietly};
+use cell::{BoxedCell, Outcome, drop_ignoring_panic};
 use join_error::Payload;
 use panics::Panics;
 use poll_times::PollTimes;
@@ -319,7 +319,7 @@ impl Executor {
         count(&self.tasks.counters.panics);
         count(&self.tasks.counters.panics_unhandled);
         self.panics.report_payload(what, payload.as_ref());
-        drop_quietly(payload);
+        drop_ignoring_panic(payload);
     }
 
     /// Wakes each waker with its cause.
@@ -403,7 +403,7 @@ impl Executor {
     /// Takes one operation off the budget of the current poll. Returns `false` if none is left: then
     /// the caller has to yield.
     #[inline]
-    pub(crate) fn charge(&self) -> bool {
+    pub(crate) fn poll_proceed(&self) -> bool {
         // Between polls no task can be starved.
         coop::try_consume() || !self.is_polling()
     }

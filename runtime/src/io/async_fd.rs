@@ -117,7 +117,7 @@ impl<T: AsFd> AsyncFd<T> {
 
     #[track_caller]
     fn register(inner: T, interest: Interest, explicit: bool) -> io::Result<Self> {
-        let core = context::expect("registering a descriptor");
+        let core = context::require("registering a descriptor");
         let registration = Registration::new(&core, inner.as_fd(), interest, explicit)?;
         Ok(AsyncFd {
             registration,

@@ -26,7 +26,7 @@ use std::task::{Context, Poll, ready};
 
 use super::{AsyncRead, AsyncWrite};
 use crate::context;
-use crate::task::yield_after_turn;
+use crate::task::defer_current;
 
 /// Upper limit of one read, and of the bytes pending for a slow writer.
 const BUFFER_SIZE: usize = 16 * 1024;
@@ -97,7 +97,7 @@ impl CopyBuffer {
                     n => {
                         self.write(cx, writer, &scratch.0[..n])?;
                         if !try_consume_budget() {
-                            yield_after_turn(cx);
+                            defer_current(cx);
                             return Poll::Pending;
                         }
                     }
@@ -182,7 +182,7 @@ impl CopyBuffer {
 /// Takes one operation off the task's budget; returns `false` when the budget is used up. Needed
 /// here because streams in memory never wait, and those of other crates do not know the budget.
 fn try_consume_budget() -> bool {
-    context::with(|core| core.executor.charge()).unwrap_or(true)
+    context::with_current(|core| core.executor.poll_proceed()).unwrap_or(true)
 }
 
 /// Copies everything from a reader into a writer; returns the number of bytes.

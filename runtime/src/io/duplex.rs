@@ -24,7 +24,7 @@ use super::{AsyncRead, AsyncWrite};
 use crate::context;
 use crate::reactor::waiters::Waiters;
 use crate::sync::{Mutex, MutexGuard};
-use crate::task::yield_after_turn;
+use crate::task::defer_current;
 use crate::wait_list::{set_wait, wake_all};
 
 /// Creates two streams that are connected to each other. Each direction buffers at most `max` bytes.
@@ -144,9 +144,9 @@ impl Pipe {
                 return Poll::Pending;
             }
         }
-        if !context::with(|core| core.executor.charge()).unwrap_or(true) {
+        if !context::with_current(|core| core.executor.poll_proceed()).unwrap_or(true) {
             drop(queue);
-            yield_after_turn(cx);
+            defer_current(cx);
             return Poll::Pending;
         }
         let result = transfer(&mut queue);

@@ -26,7 +26,7 @@ use crate::inbox::Message;
 use crate::reactor::source::{ReadyEvent, ReadyRef};
 use crate::reactor::{PollReady, runtime_is_gone};
 use crate::table::Key;
-use crate::task::yield_after_turn;
+use crate::task::defer_current;
 use crate::task_info::WaitInfo;
 
 /// Identifies a source of a runtime and deregisters it when dropped.
@@ -129,7 +129,7 @@ impl Registration {
 
     /// Presets readiness, if the runtime is the one on this thread.
     pub(super) fn preset(&self, ready: Ready) {
-        if let Some(core) = context::get_if(self.runtime) {
+        if let Some(core) = context::current_if(self.runtime) {
             core.preset_ready(self.key, ready);
         }
     }
@@ -142,8 +142,8 @@ impl Registration {
         cx: &Context<'_>,
     ) -> Poll<io::Result<ReadyEvent>> {
         let event = self.ready.word().load().filter(wait.interest);
-        if !event.ready().is_empty() && context::is(self.runtime) && coop::try_consume() {
-            self.end_wait(wait);
+        if !event.ready().is_empty() && context::is_current(self.runtime) && coop::try_consume() {
+            self.wait_ended(wait);
             return Poll::Ready(Ok(event));
         }
         self.poll_wait(wait, cx)
@@ -155,7 +155,7 @@ impl Registration {
     fn poll_wait(&self, wait: &mut IoWait, cx: &Context<'_>) -> Poll<io::Result<ReadyEvent>> {
         let mut replaced = None;
         let polled = match context::clone_local(cx.waker()) {
-            Some(waker) if !wait.interest.is_both() => context::with(|core| {
+            Some(waker) if !wait.interest.is_both() => context::with_current(|core| {
                 let owns = core.owns(self.runtime);
                 owns.then(|| self.poll_local(core, wait, waker, &mut replaced))
             })
@@ -165,17 +165,17 @@ impl Registration {
         drop(replaced);
         match polled {
             Some(PollReady::Pending) => Poll::Pending,
-            Some(PollReady::Ready(event)) if context::charge() => {
-                self.end_wait(wait);
+            Some(PollReady::Ready(event)) if context::poll_proceed() => {
+                self.wait_ended(wait);
                 Poll::Ready(Ok(event))
             }
             Some(PollReady::Ready(_)) => {
-                yield_after_turn(cx);
+                defer_current(cx);
                 Poll::Pending
             }
             Some(PollReady::Gone) => Poll::Ready(Err(runtime_is_gone())),
             None => {
-                context::explain_absence(self.runtime, wait.operation, wait.location);
+                context::panic_if_wrong_thread(self.runtime, wait.operation, wait.location);
                 Poll::Ready(Err(runtime_is_gone()))
             }
         }
@@ -203,7 +203,7 @@ impl Registration {
     /// Polls with an external waker, or for both directions. Runs user code.
     #[cold]
     fn poll_external(&self, wait: &mut IoWait, waker: &Waker) -> Option<PollReady> {
-        let core = context::get_if(self.runtime)?;
+        let core = context::current_if(self.runtime)?;
         let id = wait.id(&core, waker);
         let reactor = &core.reactor;
         let polled = reactor.poll_ready_external(self.key, wait.interest, id, waker);
@@ -215,7 +215,7 @@ impl Registration {
 
     /// Ends a wait whose event has come.
     #[inline]
-    fn end_wait(&self, wait: &mut IoWait) {
+    fn wait_ended(&self, wait: &mut IoWait) {
         // A wait in both directions ends with one of them. The other one still has the waker.
         if wait.is_stored() && wait.interest.is_both() {
             self.cancel_wait(wait);
@@ -229,7 +229,7 @@ impl Registration {
         let Some(id) = wait.id else {
             return;
         };
-        match context::get_if(self.runtime) {
+        match context::current_if(self.runtime) {
             Some(core) => core.reactor.remove_waiter(self.key, id),
             None => context::send(self.runtime, Message::RemoveWaiter(self.key, id)),
         }
@@ -243,9 +243,9 @@ impl Registration {
         location: &Location<'_>,
     ) -> Option<ReadyEvent> {
         let event = self.ready.word().load().filter(interest);
-        if !context::is(self.runtime) {
+        if !context::is_current(self.runtime) {
             // When the runtime has ended, the word is empty.
-            context::explain_absence(self.runtime, "AsyncFd::try_ready", location);
+            context::panic_if_wrong_thread(self.runtime, "AsyncFd::try_ready", location);
         }
         (!event.ready().is_empty()).then_some(event)
     }

@@ -22,7 +22,7 @@ use std::task::{Context, Poll, ready};
 use pin_project_lite::pin_project;
 
 use crate::context;
-use crate::executor::cell::drop_quietly;
+use crate::executor::cell::drop_ignoring_panic;
 use crate::inbox::{Message, Shared};
 use crate::oneshot::{Closed, Receiver, Sender, channel};
 use crate::sync::{Mutex, MutexGuard};
@@ -64,7 +64,7 @@ impl Handle {
     #[must_use]
     #[track_caller]
     pub fn current() -> Self {
-        Handle::new(Arc::clone(&context::expect("Handle::current").remote))
+        Handle::new(Arc::clone(&context::require("Handle::current").remote))
     }
 
     /// Returns the handle of this thread's runtime.
@@ -73,7 +73,8 @@ impl Handle {
     ///
     /// [`TryCurrentError`] when there is no runtime on this thread.
     pub fn try_current() -> Result<Self, TryCurrentError> {
-        context::with(|core| Handle::new(Arc::clone(&core.remote))).ok_or(TryCurrentError(()))
+        context::with_current(|core| Handle::new(Arc::clone(&core.remote)))
+            .ok_or(TryCurrentError(()))
     }
 
     /// Calls a closure on the runtime's thread and spawns the future that it returns.
@@ -132,7 +133,7 @@ where
     F::Output: Send + 'static,
 {
     if abort.is_requested() {
-        drop_quietly(closure);
+        drop_ignoring_panic(closure);
         return;
     }
     match catch_unwind(AssertUnwindSafe(closure)) {
@@ -249,7 +250,7 @@ impl<F: Future> Future for RemoteTask<F> {
             Err(payload) => {
                 // If dropping the future panics as well, the first panic is the one reported.
                 let dropped = catch_unwind(AssertUnwindSafe(|| this.future.set(None)));
-                dropped.unwrap_or_else(drop_quietly);
+                dropped.unwrap_or_else(drop_ignoring_panic);
                 Err(JoinError::panicked(crate::task::try_id(), payload))
             }
         };

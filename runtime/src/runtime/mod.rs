@@ -387,5 +387,5 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 #[must_use]
 #[track_caller]
 pub fn metrics() -> RuntimeMetrics {
-    RuntimeMetrics::of(&context::expect("metrics"))
+    RuntimeMetrics::of(&context::require("metrics"))
 }

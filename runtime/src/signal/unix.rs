@@ -151,7 +151,7 @@ impl fmt::Debug for SignalKind {
 /// See `sigaction(2)`.
 #[track_caller]
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
-    let core = context::expect("signal");
+    let core = context::require("signal");
     let event = sys::signal::catch(kind.0)?;
     let (source, ready) = core.signal_source(event)?;
     let waiter = core.reactor.next_waiter();
@@ -215,8 +215,8 @@ impl Signal {
         cx: &mut Context<'_>,
         location: &'static Location<'static>,
     ) -> Poll<Option<()>> {
-        let Some(core) = context::get_if(self.runtime) else {
-            context::explain_absence(self.runtime, "Signal::recv", location);
+        let Some(core) = context::current_if(self.runtime) else {
+            context::panic_if_wrong_thread(self.runtime, "Signal::recv", location);
             return Poll::Ready(None);
         };
         loop {
@@ -249,7 +249,7 @@ impl Signal {
 
     /// Removes the waker that is stored, if there is one.
     fn cancel_wait(&self) {
-        match context::get_if(self.runtime) {
+        match context::current_if(self.runtime) {
             Some(core) => core.reactor.remove_waiter(self.source, self.waiter),
             None => {
                 let message = Message::RemoveWaiter(self.source, self.waiter);

@@ -122,12 +122,12 @@ impl<T> JoinHandle<T> {
         T: 'static,
     {
         let id = self.id;
-        let polled = context::with(|core| {
+        let polled = context::with_current(|core| {
             let owns = core.owns(id.runtime);
             owns.then(|| core.executor.try_join(id.key))
         });
         let joined = polled.flatten().unwrap_or_else(|| {
-            context::explain_absence(id.runtime, "joining", Location::caller());
+            context::panic_if_wrong_thread(id.runtime, "joining", Location::caller());
             PollJoin::Gone
         });
         let output = match joined {
@@ -142,10 +142,10 @@ impl<T> JoinHandle<T> {
 
 #[track_caller]
 fn is_finished(id: Id, operation: &str) -> bool {
-    match context::get_if(id.runtime) {
+    match context::current_if(id.runtime) {
         Some(core) => core.executor.is_finished(id.key),
         None => {
-            context::explain_absence(id.runtime, operation, Location::caller());
+            context::panic_if_wrong_thread(id.runtime, operation, Location::caller());
             true
         }
     }
@@ -162,7 +162,7 @@ impl<T: 'static> Future for JoinHandle<T> {
             "a JoinHandle was polled after it had returned its output"
         );
         let (id, location) = (self.id, Location::caller());
-        let polled = context::with(|core| {
+        let polled = context::with_current(|core| {
             let owns = core.owns(id.runtime);
             owns.then(|| {
                 core.executor.poll_join(id, cx.waker(), || WaitInfo {
@@ -174,19 +174,19 @@ impl<T: 'static> Future for JoinHandle<T> {
             })
         });
         let joined = polled.flatten().unwrap_or_else(|| {
-            context::explain_absence(id.runtime, "JoinHandle::poll", location);
+            context::panic_if_wrong_thread(id.runtime, "JoinHandle::poll", location);
             PollJoin::Gone
         });
         match joined {
             PollJoin::Pending => Poll::Pending,
             PollJoin::StoreWaker => {
-                if let Some(core) = context::get() {
+                if let Some(core) = context::current() {
                     core.executor.store_joiner(id.key, cx.waker());
                 }
                 Poll::Pending
             }
             PollJoin::OverBudget => {
-                super::yield_after_turn(cx);
+                super::defer_current(cx);
                 Poll::Pending
             }
             PollJoin::Ready(cell) => {
@@ -213,8 +213,9 @@ impl<T> Drop for JoinHandle<T> {
             return;
         }
         let id = self.id;
-        let detached =
-            context::with(|core| core.owns(id.runtime) && core.executor.detach_unfinished(id.key));
+        let detached = context::with_current(|core| {
+            core.owns(id.runtime) && core.executor.detach_unfinished(id.key)
+        });
         if detached != Some(true) {
             detach(id);
         }
@@ -225,7 +226,7 @@ impl<T> Drop for JoinHandle<T> {
 /// that is not on this thread.
 #[cold]
 fn detach(id: Id) {
-    match context::get_if(id.runtime) {
+    match context::current_if(id.runtime) {
         Some(core) => core.executor.detach(id.key),
         None => context::send(id.runtime, Message::Detach(id.key)),
     }

@@ -30,7 +30,7 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 
 use super::spawn_blocking::run_on_pool;
-use super::{AbortHandle, Id, JoinError, JoinHandle, spawn_named, yield_after_turn};
+use super::{AbortHandle, Id, JoinError, JoinHandle, defer_current, spawn_named};
 use crate::context;
 use crate::sync::{Mutex, MutexGuard};
 use crate::wait_list::{set_wait, wake_all};
@@ -110,7 +110,7 @@ impl Drop for FinishNotifier {
         drop(state);
         if let Some(waker) = waker {
             // Catches a panic of the waker. Otherwise it would become the panic of this task.
-            match context::get() {
+            match context::current() {
                 Some(core) => core.executor.catch_panic("a waker", || waker.wake()),
                 None => wake_all([waker]),
             }
@@ -253,8 +253,8 @@ impl<T: 'static> JoinSet<T> {
     where
         F: Future<Output = T> + 'static,
     {
-        if context::with(|_| ()).is_none() {
-            context::expect("JoinSet::spawn");
+        if context::with_current(|_| ()).is_none() {
+            context::require("JoinSet::spawn");
         }
         let number = self.next;
         self.next += 1;
@@ -431,11 +431,11 @@ impl<T: 'static> JoinSet<T> {
                     continue;
                 };
                 let id = handle.id();
-                let has_budget = context::charge();
+                let has_budget = context::poll_proceed();
                 // `None`: the future was dropped, but the poll that did it is not over. Its drop
                 // wakes this waker, which polls the set from inside of that poll.
                 let Some(joined) = has_budget.then(|| handle.try_join()).flatten() else {
-                    yield_after_turn(cx);
+                    defer_current(cx);
                     return Poll::Pending;
                 };
                 self.pop_notified();

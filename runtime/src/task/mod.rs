@@ -82,7 +82,7 @@ where
     match spawn_cell(TaskCell::boxed(future), location) {
         Some(id) => JoinHandle::new(id),
         None => {
-            context::expect("spawn");
+            context::require("spawn");
             unreachable!("`expect` has panicked")
         }
     }
@@ -93,7 +93,7 @@ where
 #[inline(never)]
 fn spawn_cell(cell: BoxedCell, location: &'static Location<'static>) -> Option<Id> {
     let mut refused = None;
-    let id = context::with(|core| match core.executor.spawn(cell, location) {
+    let id = context::with_current(|core| match core.executor.spawn(cell, location) {
         Ok(id) => id,
         Err(cell) => {
             refused = Some(cell);
@@ -118,7 +118,7 @@ where
 {
     let task = spawn_at(future, location);
     if let Some(name) = name {
-        context::with(|core| core.executor.set_name(task.id().key, name));
+        context::with_current(|core| core.executor.set_name(task.id().key, name));
     }
     task
 }
@@ -214,7 +214,7 @@ pub fn id() -> Id {
 /// Returns the id of the task that is being polled; `None` outside of a task.
 #[must_use]
 pub fn try_id() -> Option<Id> {
-    context::with(|core| core.executor.running()).flatten()
+    context::with_current(|core| core.executor.running()).flatten()
 }
 
 /// Returns every task of this thread's runtime as it is now.
@@ -246,7 +246,7 @@ pub fn try_id() -> Option<Id> {
 #[must_use]
 #[track_caller]
 pub fn dump() -> Vec<TaskInfo> {
-    let core = context::expect("task::dump");
+    let core = context::require("task::dump");
     core.executor.dump(core.timers.clock.now_ns())
 }
 
@@ -287,7 +287,7 @@ impl Future for YieldNow {
         if std::mem::replace(&mut self.yielded, true) {
             return Poll::Ready(());
         }
-        yield_after_turn(cx);
+        defer_current(cx);
         Poll::Pending
     }
 }
@@ -326,27 +326,27 @@ impl Future for ConsumeBudget {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if context::charge() {
+        if context::poll_proceed() {
             return Poll::Ready(());
         }
-        yield_after_turn(cx);
+        defer_current(cx);
         Poll::Pending
     }
 }
 
 /// Defers the task of `cx` until after the next turn.
 #[inline]
-pub(crate) fn yield_after_turn(cx: &Context<'_>) {
+pub(crate) fn defer_current(cx: &Context<'_>) {
     let data = WakerData::from_waker(cx.waker(), &context::VTABLE);
-    if context::with(|core| core.executor.defer_current(data)) != Some(true) {
+    if context::with_current(|core| core.executor.defer_current(data)) != Some(true) {
         defer_external(cx);
     }
 }
 
-/// As [`yield_after_turn`], with a waker that is not the running task's.
+/// As [`defer_current`], with a waker that is not the running task's.
 #[cold]
 fn defer_external(cx: &Context<'_>) {
-    match context::get() {
+    match context::current() {
         Some(core) if core.executor.is_polling() => core.executor.defer(cx.waker().clone()),
         // Another executor polls, with this thread's runtime entered or not. A turn may never come,
         // so the waker is woken at once.

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 use super::{JoinHandle, spawn_named};
 use crate::context;
-use crate::executor::cell::drop_quietly;
+use crate::executor::cell::drop_ignoring_panic;
 use crate::executor::join_error::NotStarted;
 use crate::oneshot::{Closed, channel};
 
@@ -56,14 +56,14 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    let core = context::expect(operation);
+    let core = context::require(operation);
     let (sender, receiver) = channel();
     let submitted = core.blocking.submit(Box::new(move || {
         // Dropping user values can panic, which must not end the thread.
         if sender.is_closed() {
-            drop_quietly(closure);
+            drop_ignoring_panic(closure);
         } else if let Err(unsent) = sender.send(catch_unwind(AssertUnwindSafe(closure))) {
-            drop_quietly(unsent);
+            drop_ignoring_panic(unsent);
         }
     }));
     let pending_guard = core.blocking.track_pending();

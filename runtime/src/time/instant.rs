@@ -20,7 +20,7 @@ impl Instant {
     #[must_use]
     #[inline]
     pub fn now() -> Self {
-        let std = context::with(|core| core.timers.clock.now());
+        let std = context::with_current(|core| core.timers.clock.now());
         Instant {
             std: std.unwrap_or_else(std::time::Instant::now),
         }

@@ -30,8 +30,8 @@ use crate::context;
 /// ```
 #[track_caller]
 pub fn interval(period: Duration) -> Interval {
-    if context::with(|_| ()).is_none() {
-        context::expect("time::interval");
+    if context::with_current(|_| ()).is_none() {
+        context::require("time::interval");
     }
     interval_at(Instant::now(), period)
 }

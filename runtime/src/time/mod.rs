@@ -48,7 +48,7 @@ pub use timeout::{Timeout, timeout, timeout_at};
 /// ```
 #[track_caller]
 pub fn pause() {
-    let core = context::expect("time::pause");
+    let core = context::require("time::pause");
     assert!(
         core.timers.clock.pause(),
         "time::pause: the clock is paused already"
@@ -63,7 +63,7 @@ pub fn pause() {
 /// When it is running, or there is no runtime on this thread.
 #[track_caller]
 pub fn resume() {
-    let core = context::expect("time::resume");
+    let core = context::require("time::resume");
     assert!(
         core.timers.clock.resume(),
         "time::resume: the clock is not paused"
@@ -98,7 +98,7 @@ pub fn resume() {
 /// ```
 #[track_caller]
 pub fn advance(duration: Duration) -> impl Future<Output = ()> {
-    let core = context::expect("time::advance");
+    let core = context::require("time::advance");
     let timers = &core.timers;
     let by_ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     let to_ns = timers.clock.now_ns().saturating_add(by_ns);

@@ -70,8 +70,8 @@ pub fn sleep(duration: Duration) -> Sleep {
 /// ```
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    if context::with(|_| ()).is_none() {
-        context::expect("time::sleep_until");
+    if context::with_current(|_| ()).is_none() {
+        context::require("time::sleep_until");
     }
     Sleep::new(deadline, Kind::SleepUntil, Location::caller())
 }
@@ -80,7 +80,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
 #[track_caller]
 #[inline]
 pub(super) fn deadline_in(duration: Duration, operation: &str) -> Instant {
-    match context::with(|core| core.timers.clock.now()) {
+    match context::with_current(|core| core.timers.clock.now()) {
         Some(now) => Instant::from_std(now).saturating_add(duration),
         None => no_runtime(operation),
     }
@@ -90,7 +90,7 @@ pub(super) fn deadline_in(duration: Duration, operation: &str) -> Instant {
 #[inline(never)]
 #[track_caller]
 fn no_runtime(operation: &str) -> ! {
-    context::expect(operation);
+    context::require(operation);
     unreachable!("`expect` has panicked")
 }
 
@@ -213,18 +213,18 @@ impl Sleep {
     /// });
     /// ```
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
-        self.disarm();
+        self.remove_timer();
         self.deadline = deadline;
     }
 
     /// Cancels the timer, on any thread.
     #[inline]
-    fn disarm(&mut self) {
+    fn remove_timer(&mut self) {
         let Some((runtime, key)) = self.armed.take() else {
             return;
         };
         let remove = |core: &Core| core.owns(runtime).then(|| core.timers.remove(key));
-        match context::with(remove).flatten() {
+        match context::with_current(remove).flatten() {
             Some(Some(waker)) => context::drop_waker(waker),
             // The timer has fired.
             Some(None) => {}
@@ -256,7 +256,7 @@ impl Sleep {
                 // passed since the last turn fires after the next one. So does a deadline without
                 // budget: then only the timer shows whether it has fired.
                 self.due_when_armed = core.timers.loop_now() >= deadline;
-                if self.due_when_armed && core.executor.charge() {
+                if self.due_when_armed && core.executor.poll_proceed() {
                     return PollSleep::Fired;
                 }
                 let local = context::clone_local(cx.waker());
@@ -283,7 +283,7 @@ impl Sleep {
     #[inline(never)]
     fn arm(&mut self, cx: &Context<'_>) -> Poll<()> {
         let waker = cx.waker().clone();
-        let core = context::expect("Sleep::poll");
+        let core = context::require("Sleep::poll");
         match self.armed {
             Some((_, key)) => {
                 let replaced = core.timers.update_waker(key, waker);
@@ -305,7 +305,7 @@ impl Sleep {
     #[cold]
     #[inline(never)]
     fn panic_if_wrong_runtime(&self, runtime: RuntimeId) -> ! {
-        context::explain_absence(runtime, self.operation_name(), self.location);
+        context::panic_if_wrong_thread(runtime, self.operation_name(), self.location);
         self.panic_runtime_ended();
     }
 
@@ -337,7 +337,7 @@ impl Future for Sleep {
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match context::with(|core| self.poll_timer(core, cx)) {
+        match context::with_current(|core| self.poll_timer(core, cx)) {
             Some(PollSleep::Pending) => Poll::Pending,
             Some(PollSleep::Fired) => {
                 self.armed = None;
@@ -347,7 +347,7 @@ impl Future for Sleep {
             Some(PollSleep::OtherRuntime(runtime)) => self.panic_if_wrong_runtime(runtime),
             Some(PollSleep::Gone) => self.panic_runtime_ended(),
             None => {
-                context::expect("Sleep::poll");
+                context::require("Sleep::poll");
                 Poll::Pending
             }
         }
@@ -357,7 +357,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     #[inline]
     fn drop(&mut self) {
-        self.disarm();
+        self.remove_timer();
     }
 }
 

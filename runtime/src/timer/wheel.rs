@@ -487,7 +487,7 @@ mod tests {
                 (count, least) = (count + 1, least.min(timer.deadline.get()));
                 (prev, next) = (next, timer.next().get());
             }
-            assert_eq!(slot.count, count, "the slot knows the length of its list");
+            assert_eq!(slot.count, count, "the slot counts its list");
             let bit = wheel.occupied[index / SLOTS].get() >> (index % SLOTS) & 1;
             assert_eq!(bit == 1, count > 0, "W2");
             assert!(slot.floor <= least, "W3: {} after {least}", slot.floor);
