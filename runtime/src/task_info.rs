@@ -122,7 +122,7 @@ pub enum TaskState {
 pub struct TaskInfo {
     /// The task's id.
     pub id: Id,
-    /// The name given to [`task::Builder`](super::Builder).
+    /// The name given to [`task::Builder`](crate::task::Builder).
     pub name: Option<String>,
     /// The source location of the spawn.
     pub spawned_at: &'static Location<'static>,

@@ -251,3 +251,15 @@ fn run_in_task(retire: impl FnOnce(UnixStream, &Waker) + 'static) {
         spawn(new_source_of_an_old_number(retire)).await.unwrap();
     });
 }
+
+#[test]
+fn a_guard_from_before_does_not_clear_assumed_readiness() {
+    runtime().block_on(async {
+        let (fd, _there, _) = full_source().await;
+        fd.assume_ready(Ready::WRITABLE);
+        let mut guard = fd.writable().await.unwrap();
+        fd.assume_ready(Ready::WRITABLE);
+        guard.clear_ready();
+        assert!(fd.try_ready(Interest::WRITABLE).is_some());
+    });
+}

@@ -228,7 +228,7 @@ impl Reactor {
     /// wakers that wait for it to `wake`.
     pub(crate) fn preset(&self, key: Key, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
         if let Some(source) = self.sources.find(key) {
-            source.preset(ready, wake);
+            source.set_ready(ready, wake);
         }
     }
 

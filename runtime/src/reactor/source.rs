@@ -198,21 +198,12 @@ impl Source {
         }
     }
 
-    /// Records an event of the kernel and passes the wakers that it concerns to `wake`.
+    /// Records an event, or readiness that the caller knows of, and passes the wakers that it concerns to `wake`.
     #[inline]
     pub(super) fn set_ready(&self, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
         if let Some(reference) = self.ready.get() {
             let word = reference.word();
             word.store(word.load().next_tick().union(ready));
-        }
-        self.wake_waiters(ready, wake);
-    }
-
-    /// As [`set_ready`](Self::set_ready), for readiness that the kernel did not report. The tick stays.
-    pub(super) fn preset(&self, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
-        if let Some(reference) = self.ready.get() {
-            let word = reference.word();
-            word.store(word.load().union(ready));
         }
         self.wake_waiters(ready, wake);
     }
