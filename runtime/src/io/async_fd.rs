@@ -355,7 +355,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// On a thread that is not running the descriptor's runtime.
     #[track_caller]
-    #[inline(always)] // docs/TRIED.md, "inlining of transfers"
+    #[inline]
     pub fn try_transfer(
         &self,
         interest: Interest,
@@ -368,7 +368,7 @@ impl<T: AsFd> AsyncFd<T> {
     }
 
     /// Runs a transfer and clears the readiness that it has disproved.
-    #[inline(always)] // docs/TRIED.md, "inlining of transfers"
+    #[inline]
     fn transfer(
         &self,
         event: ReadyEvent,
@@ -515,7 +515,7 @@ impl<'a, T: AsFd> Readiness<'a, T> {
     /// # Panics
     ///
     /// On a thread that is not running the descriptor's runtime.
-    #[inline(always)] // docs/TRIED.md, "inlining of transfers"
+    #[inline]
     pub fn poll_transfer(
         &mut self,
         cx: &mut Context<'_>,

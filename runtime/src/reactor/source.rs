@@ -198,7 +198,8 @@ impl Source {
         }
     }
 
-    /// Records an event, or readiness that the caller knows of, and passes the wakers that it concerns to `wake`.
+    /// Records an event, or readiness that the caller assumes, and passes the wakers that it concerns to
+    /// `wake`.
     #[inline]
     pub(super) fn set_ready(&self, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
         if let Some(reference) = self.ready.get() {
