@@ -1,7 +1,7 @@
 //! The sections that the pages contain, by name.
 
 use super::tables::{Column, NOT_MEASURED, Pages, Show};
-use crate::contestants::{ECHO_SERVER, FLOOR, FLOOR_TWIN, MINIMAL, RUNTIMES, TOKIO};
+use crate::contestants::{ECHO_SERVER, FLOOR, FLOOR_TWIN, MINIMAL, TOKIO};
 use crate::part::Part;
 use crate::plots;
 use crate::record::{Estimate, Row, Series};
@@ -19,7 +19,6 @@ impl Pages<'_> {
             "verdict" => self.verdict(),
             "cells" => self.cells(),
             "headline" => self.headline(),
-            "headline-executor" => self.headline_executor(),
             _ => return self.part_section(name),
         })
     }
@@ -217,17 +216,9 @@ impl Pages<'_> {
             TOKIO,
             "monoio epoll",
             "smol",
-            "compio polling",
-            "thread per connection",
             FLOOR,
         ];
         self.mixed(&names, &SERVER_COLUMNS)
-    }
-
-    /// Compares executors.
-    fn headline_executor(&self) -> String {
-        let names: Vec<&str> = RUNTIMES.iter().map(|runtime| runtime.name).collect();
-        self.mixed(&names, &EXECUTOR_COLUMNS)
     }
 }
 
@@ -236,19 +227,11 @@ fn any(_: &Row) -> bool {
 }
 
 /// Columns of the table of servers.
-const SERVER_COLUMNS: [Column; 6] = [
+const SERVER_COLUMNS: [Column; 4] = [
     Column {
         title: "instructions per message",
         part: Part::Instructions,
         metric: "instructions",
-        case: "per message, 50 clients",
-        x: 0.0,
-        show: Show::Median,
-    },
-    Column {
-        title: "system calls per message",
-        part: Part::Syscalls,
-        metric: "calls",
         case: "per message, 50 clients",
         x: 0.0,
         show: Show::Median,
@@ -270,47 +253,10 @@ const SERVER_COLUMNS: [Column; 6] = [
         show: Show::Ratio(FLOOR),
     },
     Column {
-        title: "system calls per connection",
-        part: Part::Syscalls,
-        metric: "calls",
-        case: "per connection, 50 at once",
-        x: 0.0,
-        show: Show::Median,
-    },
-    Column {
         title: "bytes per idle connection",
         part: Part::Memory,
         metric: "bytes",
         case: "10000 connections",
-        x: 0.0,
-        show: Show::Median,
-    },
-];
-
-const fn nanoseconds(title: &'static str, case: &'static str) -> Column {
-    Column {
-        title,
-        part: Part::Micro,
-        metric: "ns",
-        case,
-        x: 0.0,
-        show: Show::Median,
-    }
-}
-
-/// Columns of the table of executors.
-const EXECUTOR_COLUMNS: [Column; 7] = [
-    nanoseconds("spawn and finish", "spawn and finish, one by one"),
-    nanoseconds("spawn and await", "spawn and await"),
-    nanoseconds("self-wake", "self-wake, one task"),
-    nanoseconds("ping-pong", "ping-pong between two tasks"),
-    nanoseconds("arm and drop a timer", "arm and drop a timer"),
-    nanoseconds("fire a timer", "fire 100,000 timers, each"),
-    Column {
-        title: "bytes per waiting task",
-        part: Part::Allocations,
-        metric: "count",
-        case: "bytes, waiting task",
         x: 0.0,
         show: Show::Median,
     },
