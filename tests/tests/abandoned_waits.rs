@@ -18,7 +18,7 @@ use wakeful_net::{TcpListener, TcpStream, UdpSocket};
 use wakeful_tests::trace::{
     Trace, Wakes, alone, my_waker, paused, poll_once, poll_with, runtime, secs, settle,
 };
-use wakeful_tests::waits::{Source, full_source, source};
+use wakeful_tests::waits::{full_source, source};
 
 // --- waits dropped on another thread ----------------------------------------------------------------
 
@@ -26,20 +26,18 @@ use wakeful_tests::waits::{Source, full_source, source};
 fn waits_dropped_on_another_thread_are_removed_after_one_turn() {
     const WAITS: usize = 1_000;
     let runtime = runtime();
-    // Leaked, so that the waits can be sent to another thread.
     let (fd, _there) = runtime.block_on(source());
-    let fd: &'static Source = Box::leak(Box::new(fd));
     runtime.block_on(async {
-        let (send, receive) = mpsc::channel();
-        let dropping = thread::spawn(move || receive.into_iter().for_each(drop));
         let wakes = Wakes::new();
-        for _ in 0..WAITS {
-            let mut wait = fd.readable();
-            assert!(poll_with(&mut wait, &wakes.waker()).is_pending());
-            send.send(wait).unwrap();
-        }
-        drop(send);
-        dropping.join().unwrap();
+        thread::scope(|scope| {
+            let (send, receive) = mpsc::channel();
+            scope.spawn(move || receive.into_iter().for_each(drop));
+            for _ in 0..WAITS {
+                let mut wait = fd.readable();
+                assert!(poll_with(&mut wait, &wakes.waker()).is_pending());
+                send.send(wait).unwrap();
+            }
+        });
         settle().await;
         assert_eq!((metrics().waiting, wakes.alive()), (0, 0));
     });
@@ -174,10 +172,11 @@ fn a_paused_clock_moves_after_a_receive_of_a_signal_was_dropped() {
 fn a_paused_clock_moves_after_waits_that_were_dropped_on_another_thread() {
     paused().block_on(async {
         let (fd, _there) = source().await;
-        let fd: &'static Source = Box::leak(Box::new(fd));
         let mut wait = fd.readable();
         assert!(poll_once(&mut wait).await.is_pending());
-        thread::spawn(move || drop(wait)).join().unwrap();
+        thread::scope(|scope| {
+            scope.spawn(move || drop(wait));
+        });
         the_clock_moves().await;
     });
 }

@@ -134,9 +134,9 @@ fn a_waker_whose_drop_panics_takes_nothing_from_the_other_messages() {
     let waker = Hooks::new().on_drop(|| panic!("a waker's drop")).waker();
     let ran = runtime.block_on(async {
         let (here, _there) = pair();
-        let fd: &'static AsyncFd<_> = Box::leak(Box::new(AsyncFd::new(here).unwrap()));
+        let fd = AsyncFd::new(here).unwrap();
         let mut wait: Pin<Box<dyn Future<Output = ()> + Send>> =
-            Box::pin(async { drop(fd.ready(Interest::READABLE).await) });
+            Box::pin(async move { drop(fd.ready(Interest::READABLE).await) });
         assert!(poll_with(&mut wait, &waker).is_pending());
         let handle = Handle::current();
         let task = thread::spawn(move || {
