@@ -32,7 +32,7 @@ use crate::executor::cell::drop_ignoring_panic;
 use crate::id::{Id, RuntimeId, WaiterId, WakerData};
 use crate::inbox::{Message, Shared};
 use crate::reactor::Reactor;
-use crate::reactor::source::ReadyRef;
+use crate::reactor::source::ReadyWords;
 use crate::ready::{Interest, Ready};
 use crate::registry;
 use crate::table::Key;
@@ -49,7 +49,7 @@ pub(crate) struct Core {
     pub(crate) blocking: Pool,
     pub(crate) busy_poll: BusyPoll,
     /// The source of the process's signal eventfd; set by the first `signal`.
-    pub(crate) signals: RefCell<Option<(Key, ReadyRef)>>,
+    pub(crate) signals: RefCell<Option<(Key, ReadyWords)>>,
     /// The number of messages taken from the inbox.
     pub(crate) messages: Cell<u64>,
 }
@@ -389,7 +389,7 @@ impl Core {
     pub(crate) fn signal_source(
         &self,
         event: std::os::fd::BorrowedFd<'static>,
-    ) -> std::io::Result<(Key, ReadyRef)> {
+    ) -> std::io::Result<(Key, ReadyWords)> {
         let mut signals = self.signals.borrow_mut();
         if let Some(source) = &*signals {
             return Ok(source.clone());

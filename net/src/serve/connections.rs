@@ -210,12 +210,18 @@ impl<T> Connections<T> {
                 None => drop(info),
             }
         }
-        for table in self.tables() {
-            table.one_closed.set(true);
-            if let Some(waker) = table.waker.take() {
-                waker.wake();
-            }
-        }
+        // Taken out first: a wake can run user code that comes back here. Allocates only if a server
+        // waits, for example at its limit.
+        let wakers: Vec<Waker> = {
+            let tables = self.shared.tables.borrow();
+            let waker_of = |table: Rc<Table<T>>| {
+                table.one_closed.set(true);
+                table.waker.take()
+            };
+            let tables = tables.iter().filter_map(Weak::upgrade);
+            tables.filter_map(waker_of).collect()
+        };
+        wakers.into_iter().for_each(Waker::wake);
     }
 }
 

@@ -23,7 +23,7 @@ use crate::context::{self, Core};
 use crate::coop;
 use crate::id::{RuntimeId, WaiterId};
 use crate::inbox::Message;
-use crate::reactor::source::{ReadyEvent, ReadyRef};
+use crate::reactor::source::{ReadyEvent, ReadyWords};
 use crate::reactor::{PollReady, runtime_is_gone};
 use crate::table::Key;
 use crate::task::defer_current;
@@ -35,7 +35,7 @@ pub(super) struct Registration {
     runtime: RuntimeId,
     key: Key,
     fd: RawFd,
-    ready: ReadyRef,
+    words: ReadyWords,
     /// Whether dropping this deregisters in the kernel, because `close(2)` does not. Written by
     /// `deregister_explicitly` and read by `drop`; no other memory depends on it.
     explicit: AtomicBool,
@@ -112,12 +112,12 @@ impl Registration {
         interest: Interest,
         explicit: bool,
     ) -> io::Result<Self> {
-        let (key, ready) = core.reactor.register(fd, interest)?;
+        let (key, words) = core.reactor.register(fd, interest)?;
         Ok(Registration {
             runtime: core.id,
             key,
             fd: std::os::fd::AsRawFd::as_raw_fd(&fd),
-            ready,
+            words,
             explicit: AtomicBool::new(explicit),
         })
     }
@@ -141,7 +141,7 @@ impl Registration {
         wait: &mut IoWait,
         cx: &Context<'_>,
     ) -> Poll<io::Result<ReadyEvent>> {
-        let event = self.ready.word().load().filter(wait.interest);
+        let event = self.words.of(self.key).load().filter(wait.interest);
         if !event.ready().is_empty() && context::is_current(self.runtime) && coop::try_consume() {
             self.wait_ended(wait);
             return Poll::Ready(Ok(event));
@@ -242,7 +242,7 @@ impl Registration {
         interest: Interest,
         location: &Location<'_>,
     ) -> Option<ReadyEvent> {
-        let event = self.ready.word().load().filter(interest);
+        let event = self.words.of(self.key).load().filter(interest);
         if !context::is_current(self.runtime) {
             // When the runtime has ended, the word is empty.
             context::panic_if_wrong_thread(self.runtime, "AsyncFd::try_ready", location);
@@ -253,11 +253,11 @@ impl Registration {
     /// Clears what an operation that began with `event` has disproved, on the runtime's thread.
     #[inline]
     pub(super) fn clear(&self, event: ReadyEvent, ready: Ready) {
-        self.ready.word().clear(event, ready);
+        self.words.of(self.key).clear(event, ready);
     }
 
     /// As [`clear`](Self::clear), on any thread.
     pub(super) fn clear_shared(&self, event: ReadyEvent, ready: Ready) {
-        self.ready.word().clear_shared(event, ready);
+        self.words.of(self.key).clear_shared(event, ready);
     }
 }

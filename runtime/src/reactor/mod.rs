@@ -46,7 +46,7 @@ use crate::task_info::WakeCause;
 pub(crate) mod source;
 pub(crate) mod waiters;
 
-use source::{ReadyEvent, ReadyRef, Source};
+use source::{ReadyEvent, ReadyWords, Source};
 
 /// The result of [`Reactor::poll_ready`].
 #[must_use]
@@ -98,8 +98,8 @@ impl Reactor {
         self.remote.epoll()
     }
 
-    /// Registers a descriptor for everything it will be used for. Returns the source's key and a
-    /// reference to its readiness word.
+    /// Registers a descriptor for everything it will be used for. Returns the source's key and the
+    /// readiness words of its chunk.
     ///
     /// # Errors
     ///
@@ -108,18 +108,18 @@ impl Reactor {
         &self,
         fd: BorrowedFd<'_>,
         interest: Interest,
-    ) -> io::Result<(Key, ReadyRef)> {
+    ) -> io::Result<(Key, ReadyWords)> {
         if self.closed.get() {
             return Err(runtime_is_gone());
         }
         let (key, source) = self.sources.take();
-        source.occupy(fd.as_raw_fd(), key.index(), || {
+        let words = source.occupy(fd.as_raw_fd(), key.index(), || {
             // The first row of a chunk is occupied first.
             let first = self.sources.row(key.index() - key.index() % 64);
             first.and_then(|first| first.words())
         });
         match self.epoll().add(fd, key.to_bits(), interest.to_epoll()) {
-            Ok(()) => Ok((key, source.ready_ref())),
+            Ok(()) => Ok((key, words)),
             Err(error) => {
                 source.vacate();
                 self.sources.release(key.index(), source);

@@ -28,6 +28,7 @@ use std::task::Waker;
 
 use super::waiters::Waiters;
 use crate::ready::{Interest, Ready};
+use crate::table::Key;
 use crate::task_info::WakeCause;
 
 /// The readiness of a source at one moment.
@@ -108,23 +109,27 @@ impl ReadyWord {
     }
 }
 
-/// The readiness words of 64 sources in one allocation, because one per source would cost 32 bytes per
-/// connection.
-type ReadyWords = [ReadyWord; 64];
-
-/// A handle's reference to the readiness word of its source. The word belongs to the handle until the
-/// handle is dropped. Only then can the source's row get its next occupant.
+/// The readiness words of 64 sources, which are in one allocation, because one allocation per source
+/// would cost 32 bytes per connection. A word belongs to the handle of its source until the handle is
+/// dropped. Only then can the source's row get its next occupant.
 #[derive(Clone, Debug)]
-pub(crate) struct ReadyRef {
-    words: Arc<ReadyWords>,
-    /// The index of the word.
-    index: u8,
-}
+pub(crate) struct ReadyWords(Arc<[ReadyWord; 64]>);
 
-impl ReadyRef {
+impl ReadyWords {
+    fn new() -> Self {
+        ReadyWords(Arc::new(std::array::from_fn(|_| ReadyWord::default())))
+    }
+
+    /// Returns the word of the source with this key.
     #[inline]
-    pub(crate) fn word(&self) -> &ReadyWord {
-        &self.words[usize::from(self.index) % 64]
+    pub(crate) fn of(&self, key: Key) -> &ReadyWord {
+        self.at(key.index())
+    }
+
+    /// Returns the word of the source in the row with this index.
+    #[inline]
+    fn at(&self, index: u32) -> &ReadyWord {
+        &self.0[index as usize % 64]
     }
 }
 
@@ -132,56 +137,55 @@ impl ReadyRef {
 #[derive(Default)]
 pub(crate) struct Source {
     fd: Cell<RawFd>,
-    /// Set when the row is occupied for the first time.
-    ready: OnceCell<ReadyRef>,
+    /// The words of the row's chunk. Set when the row is occupied for the first time.
+    words: OnceCell<ReadyWords>,
     pub(super) readers: Waiters,
     pub(super) writers: Waiters,
+    /// The index of the row in its chunk.
+    position: Cell<u8>,
     /// Whether a descriptor is registered.
     occupied: Cell<bool>,
 }
 
 impl Source {
-    /// Makes this the source of `fd`. `index` is that of the row. `words` returns the readiness words
-    /// of the row's chunk if a row of the chunk was occupied before.
+    /// Makes this the source of `fd` and returns the readiness words of the row's chunk. `index` is that
+    /// of the row. `words` returns these words if a row of the chunk was occupied before.
     pub(super) fn occupy(
         &self,
         fd: RawFd,
         index: u32,
-        words: impl FnOnce() -> Option<Arc<ReadyWords>>,
-    ) {
+        words: impl FnOnce() -> Option<ReadyWords>,
+    ) -> ReadyWords {
         self.fd.set(fd);
+        self.position.set((index % 64) as u8);
         self.occupied.set(true);
-        let ready = self.ready.get_or_init(|| ReadyRef {
-            words: words()
-                .unwrap_or_else(|| Arc::new(std::array::from_fn(|_| ReadyWord::default()))),
-            index: (index % 64) as u8,
-        });
-        ready.word().store(ReadyEvent(0));
+        let words = self
+            .words
+            .get_or_init(|| words().unwrap_or_else(ReadyWords::new));
+        words.at(index).store(ReadyEvent(0));
+        words.clone()
     }
 
     /// Makes this the source of no descriptor. The readiness becomes empty. So an operation of a handle
     /// that outlives its runtime takes the slow path and returns an error.
     pub(super) fn vacate(&self) {
         self.occupied.set(false);
-        if let Some(ready) = self.ready.get() {
-            ready.word().store(ReadyEvent(0));
-        }
+        self.store(ReadyEvent(0));
     }
 
     pub(super) fn is_occupied(&self) -> bool {
         self.occupied.get()
     }
 
-    pub(super) fn ready_ref(&self) -> ReadyRef {
-        let ready = self.ready.get();
-        ready
-            .expect("an occupied source has a readiness word")
-            .clone()
+    /// Returns the readiness words of the row's chunk, if the row was occupied before.
+    pub(super) fn words(&self) -> Option<ReadyWords> {
+        self.words.get().cloned()
     }
 
-    /// Returns the readiness words of the row's chunk, if the row was occupied before.
-    pub(super) fn words(&self) -> Option<Arc<ReadyWords>> {
-        self.ready.get().map(|ready| Arc::clone(&ready.words))
+    #[inline]
+    fn word(&self) -> Option<&ReadyWord> {
+        let words = self.words.get()?;
+        Some(words.at(u32::from(self.position.get())))
     }
 
     /// Counts the waiters of both directions: all of them, and the operations among them.
@@ -192,9 +196,13 @@ impl Source {
 
     #[inline]
     pub(super) fn load(&self) -> ReadyEvent {
-        match self.ready.get() {
-            Some(ready) => ready.word().load(),
-            None => ReadyEvent(0),
+        self.word().map_or(ReadyEvent(0), ReadyWord::load)
+    }
+
+    #[inline]
+    fn store(&self, event: ReadyEvent) {
+        if let Some(word) = self.word() {
+            word.store(event);
         }
     }
 
@@ -202,10 +210,7 @@ impl Source {
     /// `wake`.
     #[inline]
     pub(super) fn set_ready(&self, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
-        if let Some(reference) = self.ready.get() {
-            let word = reference.word();
-            word.store(word.load().next_tick().union(ready));
-        }
+        self.store(self.load().next_tick().union(ready));
         self.wake_waiters(ready, wake);
     }
 
@@ -258,15 +263,14 @@ mod tests {
 
     fn source() -> Source {
         let source = Source::default();
-        source.occupy(0, 0, || None);
+        let _words = source.occupy(0, 0, || None);
         source
     }
 
     #[test]
     fn an_event_is_not_cleared_with_the_one_before_it() {
         let source = source();
-        let ready = source.ready_ref();
-        let word = ready.word();
+        let word = source.word().unwrap();
         for clear in [ReadyWord::clear, ReadyWord::clear_shared] {
             source.set_ready(Ready::READABLE, |_, _| ());
             let old = word.load();
@@ -303,8 +307,7 @@ mod tests {
         #[test]
         fn clearing_loses_no_event(steps in prop::collection::vec(step(), 0..60)) {
             let source = source();
-            let ready = source.ready_ref();
-            let word = ready.word();
+            let word = source.word().unwrap();
             let (mut begun, mut since, mut model) = (word.load(), false, Ready::EMPTY);
             for step in steps {
                 match step {

@@ -13,7 +13,7 @@ use crate::context;
 use crate::id::{RuntimeId, WaiterId};
 use crate::inbox::Message;
 use crate::reactor::PollReady;
-use crate::reactor::source::ReadyRef;
+use crate::reactor::source::ReadyWords;
 use crate::ready::Interest;
 use crate::sys;
 use crate::table::Key;
@@ -153,14 +153,14 @@ impl fmt::Debug for SignalKind {
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
     let core = context::require("signal");
     let event = sys::signal::catch(kind.0)?;
-    let (source, ready) = core.signal_source(event)?;
+    let (source, words) = core.signal_source(event)?;
     let waiter = core.reactor.next_waiter();
     let seen = sys::signal::caught(kind.0);
     Ok(Signal {
         kind,
         runtime: core.id,
         source,
-        ready,
+        words,
         waiter,
         seen,
     })
@@ -174,7 +174,7 @@ pub struct Signal {
     kind: SignalKind,
     runtime: RuntimeId,
     source: Key,
-    ready: ReadyRef,
+    words: ReadyWords,
     waiter: WaiterId,
     /// Count of the signal when it was last received.
     seen: u64,
@@ -232,7 +232,7 @@ impl Signal {
             }
             match polled {
                 // Some signal was caught: the count says which, so it is read again after the clear.
-                PollReady::Ready(event) => self.ready.word().clear(event, event.ready()),
+                PollReady::Ready(event) => self.words.of(self.source).clear(event, event.ready()),
                 PollReady::Gone => return Poll::Ready(None),
                 PollReady::Pending => {
                     core.executor.set_wait(|| WaitInfo {
