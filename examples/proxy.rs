@@ -6,7 +6,7 @@
 //! nc 127.0.0.1 8081
 //! ```
 //!
-//! A proxy has to get three things right. `wakeful::io::copy_bidirectional` does the first two:
+//! A proxy needs three things. `wakeful::io::copy_bidirectional` does the first two:
 //!
 //! - **Half close.** The end of one side's stream is passed on to the other side, which can still
 //!   answer: the two directions end independently.

@@ -4,11 +4,11 @@
 //! cargo run -p wakeful-examples --example wake_from_thread
 //! ```
 //!
-//! A future is polled only after it has been woken. The code that makes it ready therefore has to
-//! call its waker. A waker can be cloned, sent to any thread and called at any time, even after the
+//! After a future has returned `Pending`, nothing guarantees another poll until its waker is called.
+//! So the code that makes it ready has to call the waker. A waker can be cloned, sent to any thread and called at any time, even after the
 //! task or its runtime has ended. Wakeful's wakers need no reference count for this, because they
-//! are numbers. The program prints one: its `data` holds the task's generation, the index of the
-//! runtime and the task's slot in one word. All ones stand for the root future, which has no slot.
+//! are numbers. The program prints one: its `data` holds the generation, the index of the
+//! runtime and the row of the task in one word. The root future has row 0.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -48,7 +48,7 @@ pub(crate) async fn accept(
         .shutdown_timeout(grace)
         .await;
     aborted.unwrap_or_else(|error| {
-        error!(%local_addr, %error, "accept failed for good; the other addresses are served");
+        error!(%local_addr, %error, "accept failed permanently; the other addresses are served");
         0
     })
 }

@@ -48,8 +48,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDR", value_parser = address())]
     bind: Vec<Address>,
 
-    /// With N connections open, further clients wait in the listening queue [default: the
-    /// descriptor limit minus a reserve]
+    /// With N connections open, further clients wait in the listening queue. Divided equally among
+    /// the threads [default: the descriptor limit minus a reserve]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) max_connections: Option<NonZeroUsize>,
 
@@ -61,7 +61,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DUR", value_parser = some_time, allow_hyphen_values = true)]
     pub(crate) write_timeout: Option<Duration>,
 
-    /// On SIGINT or SIGTERM, finish what was received, for at most DUR
+    /// On SIGINT or SIGTERM, finish what was received, for at most DUR. Clients that keep sending
+    /// are stopped after 1s, or half of DUR if that is shorter
     #[arg(long, value_name = "DUR", default_value = "5s", value_parser = duration,
           allow_hyphen_values = true)]
     pub(crate) grace: Duration,

@@ -1,11 +1,12 @@
-//! The same handler as `examples/echo.rs`, without a buffer per idle connection: 505 instead of
-//! 16,409 bytes per idle connection.
+//! Does the same as the handler of `examples/echo.rs`, without a buffer per idle connection
+//! (docs/PERFORMANCE.md has the bytes of both).
 //!
-//! This is the file to read first. It is ordinary `async` code: it looks like a thread that serves
-//! one client. Thousands of these run on one thread, because at each `.await` that has to wait the
+//! This is the file to read first. It is ordinary `async` code: it reads like code for a thread that
+//! serves one client. Thousands of these run on one thread, because at each `.await` that has to wait the
 //! runtime runs other tasks.
 //!
-//! Called by [`crate::accept`], once per connection; calls only the connection itself.
+//! Called by [`crate::accept`], once per connection. Uses the connection, its time limits, and the
+//! thread's buffer and counters.
 //!
 //! Two questions shape it, and both are about memory:
 //!
@@ -33,7 +34,7 @@ pub(crate) async fn echo(peer: &Connection, state: &State) -> Result<(), Connect
     // One wait for all messages: it can be awaited again after it was ready.
     let mut readable = peer.readable();
     loop {
-        // Sleep until there is something to read. An idle connection spends its life here.
+        // Wait until there is something to read. An idle connection waits here.
         state.timeouts.idle(&mut readable).await?;
 
         // Read it and send it back at once. A socket nearly always takes the answer at once, and
@@ -41,7 +42,7 @@ pub(crate) async fn echo(peer: &Connection, state: &State) -> Result<(), Connect
         let unsent = {
             let mut buffer = state.buffer.borrow_mut();
             let message = match peer.try_read(&mut buffer)? {
-                None => continue,         // nothing there: back to sleep
+                None => continue,         // nothing there: wait again
                 Some(0) => return Ok(()), // the peer has finished, and has all its bytes back
                 Some(length) => &buffer[..length],
             };

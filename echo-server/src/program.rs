@@ -98,10 +98,11 @@ fn options(args: &Args, limit: DescriptorLimit, bound: &BoundSockets) -> Options
         Some(max) => max.get(),
         None => limit.max_connections(bound.count(), args.threads),
     };
-    info!("{limit}; at most {in_total} connections");
+    let per_thread = (in_total / threads).max(1);
+    info!("{limit}; at most {} connections", per_thread * threads);
     Options {
         buffer_size: args.buffer_size as usize,
-        max_connections: (in_total / threads).max(1),
+        max_connections: per_thread,
         timeouts: Timeouts::new(args.idle_timeout, args.write_timeout),
         grace: args.grace,
         shutdown: Shutdown::new(),

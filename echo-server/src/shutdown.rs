@@ -1,4 +1,5 @@
-//! The graceful shutdown of one thread: no byte that a client sent before it is lost.
+//! The graceful shutdown of one thread. Bytes that were sent before it are echoed, unless the client
+//! is slower than the limits below.
 //!
 //! Run by [`crate::workers`] on every thread, after SIGINT or SIGTERM:
 //!

@@ -1,7 +1,7 @@
 //! TCP, UDP and Unix sockets for the Wakeful runtime.
 //!
-//! This package uses only the public interface of `wakeful` (`AsyncFd`, `spawn_blocking`, `sleep`,
-//! `timeout`), so another crate can do the same for another kind of descriptor.
+//! This package uses only the public interface of `wakeful` (such as `AsyncFd`,
+//! `spawn_blocking` and `timeout`), so another crate can do the same for another kind of descriptor.
 //!
 //! ```
 //! use wakeful_net::{TcpListener, TcpStream};
@@ -53,10 +53,10 @@
 //!
 //! # What all operations have in common
 //!
-//! - They are methods; no trait has to be imported. Names and return types are tokio's.
+//! - Nearly all are methods; no trait has to be imported. Names and return types are tokio's.
 //! - They take `&self`: several tasks can use one stream or listener at once, in either direction,
 //!   and all tasks that wait for the same direction are woken.
-//! - Each starts a *named future*, which records in the task info what the task waits for and the
+//! - Each that can wait starts a *named future*, which records in the task info what the task waits for and the
 //!   source line of the call.
 //! - Each documents whether it is *cancel safe*: whether bytes or connections are lost when its
 //!   future is dropped before it completes.

@@ -1,7 +1,7 @@
 //! Accepting: the futures of both kinds of listener, and the classification of `accept` errors.
 //!
 //! Started by `tcp::listener` and `unix::listener`; calls `sys::accept`. Each connection costs one
-//! accept4(2) and one epoll_ctl(2).
+//! accept4(2) and one epoll_ctl(2). Finding the queue empty costs one more accept4(2).
 //!
 //! The readiness of the listener is cleared only when accept4(2) returns `EAGAIN`. After `EMFILE`
 //! and similar errors the connection is still in the kernel's queue, and no further event would
@@ -42,8 +42,9 @@ pub enum AcceptErrorKind {
     /// A shortage of descriptors, memory or kernel resources. Report it once, continue to serve
     /// open connections, and accept again after a pause.
     ///
-    /// The connection stays in the kernel's queue, and the listener stays ready: the retry finds it
-    /// even if no other client connects.
+    /// If accept4(2) failed, the connection stays in the kernel's queue, and the listener stays ready:
+    /// the retry finds it even if no other client connects. If registering the connection failed, it
+    /// was closed.
     Backoff,
     /// An unusable listener. Accepting again cannot succeed.
     Fatal,

@@ -161,7 +161,7 @@ impl Listener for UnixListener {
 
 /// Accepts connections and runs `handler` on each, in a task of its own.
 ///
-/// In the runtime's task dump these tasks are spawned where this function was called.
+/// The task dump gives the line of this call as their spawn location.
 ///
 /// The returned future serves while it is polled. It ends only by a
 /// [graceful shutdown](Serve::with_graceful_shutdown) or a fatal error. The methods of [`Serve`] set
@@ -177,11 +177,12 @@ impl Listener for UnixListener {
 ///   100 ms. Open connections are served meanwhile.
 /// - An error that makes the listener unusable ends the server.
 ///
+/// The future resolves to the number of connections that were aborted.
+///
 /// # Errors
 ///
 /// Returns the error of an unusable listener, after the open connections have ended or the
-/// [shutdown timeout](Serve::shutdown_timeout) has elapsed. Otherwise returns how many connections
-/// were aborted.
+/// [shutdown timeout](Serve::shutdown_timeout) has elapsed.
 ///
 /// # Panics
 ///
@@ -385,7 +386,7 @@ impl<L: Listener, H, F, T> Serve<L, H, F, T> {
     /// permits, and closes the listener. Then it waits until the connections have ended, at most
     /// for the [shutdown timeout](Self::shutdown_timeout).
     ///
-    /// Any future will do, such as `wakeful::signal::ctrl_c()`. A handler does not notice the
+    /// Any future is accepted, such as `wakeful::signal::ctrl_c()`. A handler does not notice the
     /// shutdown by itself, so an idle connection takes the whole timeout. Use
     /// [`Shutdown::cancelled`] here and [`Shutdown::run_until_cancelled`] in the handler, around
     /// the wait for the next request, to end idle connections at once.
@@ -492,7 +493,7 @@ where
             let this = self.as_mut().project();
             match this.phase {
                 Phase::Accepting => {
-                    // Before accepting, which in a crowd never has to wait.
+                    // Before accepting, which with many waiting clients never has to wait.
                     if this.shutdown.poll(cx).is_ready() {
                         *this.phase = Phase::Backlog(yield_now(), BACKLOG_ROUNDS);
                         continue;

@@ -10,7 +10,7 @@
 //! system call --EAGAIN--> clear the readiness, wait again
 //!    | one datagram, or an error
 //!    v
-//! keep the readiness: a datagram shorter than its buffer says nothing about the next one
+//! keep the readiness: a datagram shorter than its buffer does not show the next one
 //! ```
 //!
 //! A send follows them by `Readiness::poll_io` and `AsyncFd::try_io`. A receive follows them in

@@ -82,7 +82,7 @@ impl Builder {
     ///
     /// # Units
     ///
-    /// Polls of tasks. The default is 61, the minimum is 1.
+    /// Polls of tasks and of the root future. The default is 61, the minimum is 1.
     #[must_use]
     pub fn event_interval(mut self, polls: u32) -> Self {
         self.event_interval = polls.max(1);

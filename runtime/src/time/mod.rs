@@ -5,10 +5,10 @@
 //! of 50 us that Linux gives every thread (`prctl(2)`, PR_SET_TIMERSLACK). Any [`Duration`] is accepted.
 //! A deadline beyond the clock's range means "never".
 //!
-//! A clock is paused by [`pause`] or by [`Builder::start_paused`](crate::runtime::Builder). Then time
-//! stands still while there is work, and jumps to the next deadline when there is none. So a test of an
-//! hour takes no time. The clock does not jump while a task waits for a descriptor or a blocking
-//! closure, because the length of such a wait is unknown.
+//! A clock is paused by [`pause`] or by [`Builder::start_paused`](crate::runtime::Builder). Then the
+//! clock does not advance while there is work, and jumps to the next deadline when there is none. So a
+//! test of an hour takes no time. The clock does not jump while a task waits for a descriptor or a
+//! blocking closure, because the length of such a wait is unknown.
 
 use std::panic::Location;
 
