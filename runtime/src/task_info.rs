@@ -30,7 +30,7 @@ pub enum WakeCause {
     /// A task of the same runtime, possibly the woken task itself.
     Task {
         /// The row of that task: the first half of its [`Id`] as it is displayed.
-        slot: u32,
+        row: u32,
     },
     /// The root future of `block_on`.
     Root,
@@ -53,7 +53,7 @@ impl WakeCause {
     };
 
     /// Any cause of the kind [`Task`](Self::Task).
-    pub(crate) const ANY_TASK: WakeCause = WakeCause::Task { slot: 0 };
+    pub(crate) const ANY_TASK: WakeCause = WakeCause::Task { row: 0 };
 
     /// Returns the index of the kind for counters, below [`KINDS`](Self::KINDS).
     #[inline]
@@ -80,7 +80,7 @@ impl fmt::Display for WakeCause {
             WakeCause::Spawn => write!(f, "spawned"),
             WakeCause::Io { fd, ready } => write!(f, "fd {fd} {ready:?}"),
             WakeCause::Timer => write!(f, "timer"),
-            WakeCause::Task { slot } => write!(f, "task in slot {slot}"),
+            WakeCause::Task { row } => write!(f, "task in row {row}"),
             WakeCause::Root => write!(f, "root future"),
             WakeCause::Thread => write!(f, "another thread"),
             WakeCause::Yield => write!(f, "yielded"),

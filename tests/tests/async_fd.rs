@@ -1021,7 +1021,7 @@ fn a_socket_can_be_dropped_but_not_used_on_another_thread() {
 }
 
 #[test]
-fn the_slot_is_freed_before_the_descriptor_closes() {
+fn the_row_is_freed_before_the_descriptor_closes() {
     /// Stores the number of sources at the time of its drop.
     struct CountsSources(UnixStream, Rc<Cell<Option<u64>>>);
     impl AsFd for CountsSources {
@@ -1044,9 +1044,9 @@ fn the_slot_is_freed_before_the_descriptor_closes() {
 }
 
 #[test]
-fn an_event_of_a_closed_source_does_not_reach_the_next_occupant_of_its_slot() {
+fn an_event_of_a_closed_source_does_not_reach_the_next_occupant_of_its_row() {
     // Descriptor numbers are shared by the whole process.
-    let test = "an_event_of_a_closed_source_does_not_reach_the_next_occupant_of_its_slot";
+    let test = "an_event_of_a_closed_source_does_not_reach_the_next_occupant_of_its_row";
     alone(test, || {
         let runtime = runtime();
         runtime.block_on(async {
@@ -1058,7 +1058,7 @@ fn an_event_of_a_closed_source_does_not_reach_the_next_occupant_of_its_slot() {
             first_event(&old).await;
             let number = old.as_raw_fd();
             drop(old);
-            // The next occupant of the slot has the same descriptor number as well.
+            // The next occupant of the row has the same descriptor number as well.
             let (here, _other) = pair();
             let new = AsyncFd::new(here).unwrap();
             assert_eq!(new.as_raw_fd(), number, "the number is reused");

@@ -328,10 +328,7 @@ fn run(panics: Panics, action: Handle, when: When) {
     assert_eq!(polls.get(), expected_polls, "{what}");
     let metrics = runtime.metrics();
     assert_eq!(metrics.num_alive_tasks, 0, "{what}");
-    assert!(
-        runtime.dump().is_empty(),
-        "{what}: a slot is still occupied"
-    );
+    assert!(runtime.dump().is_empty(), "{what}: a row is still occupied");
     // A joiner receives the panic. Otherwise it is counted as unhandled, once.
     let joined = matches!(action, Handle::Awaited | Handle::Aborted);
     let panicked = matches!(Outcome::promised(panics, in_time), Outcome::Panicked(_));
@@ -339,7 +336,7 @@ fn run(panics: Panics, action: Handle, when: When) {
     let unhandled = u64::from((panicked && !joined) || output_panicked);
     assert_eq!(metrics.panics_unhandled, unhandled, "{what}");
 
-    // The runtime continues, in the same slot.
+    // The runtime continues, in the same row.
     assert_eq!(
         runtime
             .block_on(async { spawn(async { 1 }).await })

@@ -376,7 +376,7 @@ fn an_idle_task_needs_at_most_400_bytes_beyond_its_future() {
             yield_now().await;
         }
         let each = (BYTES.get() - bytes) / TASKS;
-        // A slot, in a table that can be twice as large as needed, an entry in the run queue, and
+        // A row, in a table that can be twice as large as needed, an entry in the run queue, and
         // the cell.
         assert!(
             each <= 400,

@@ -4,7 +4,7 @@
 //! Tasks act on each other at random: in their polls, in the drops of their futures, and in the
 //! drops of their outputs. The model checks that each poll was due, and at the end that none is
 //! outstanding. So it detects a wake that is lost, doubled, or delivered to the next occupant of a
-//! slot.
+//! row.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

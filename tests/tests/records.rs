@@ -315,13 +315,13 @@ fn a_task_info_has_the_name_and_the_location_of_the_spawn() {
 }
 
 #[test]
-fn a_name_belongs_to_the_task_and_not_to_its_slot() {
+fn a_name_belongs_to_the_task_and_not_to_its_row() {
     runtime().block_on(async {
         let named = task::Builder::new().name("first").spawn(async {}).unwrap();
-        let slot = named.id().to_string();
+        let row = named.id().to_string();
         named.await.unwrap();
         let next = spawn(async {});
-        assert_eq!((&*slot, &*next.id().to_string()), ("1.0", "1.1"));
+        assert_eq!((&*row, &*next.id().to_string()), ("1.0", "1.1"));
         assert_eq!(info(next.id()).name, None);
     });
 }
@@ -382,8 +382,8 @@ async fn sleeper() -> (Id, Waker) {
     (task.id(), waker)
 }
 
-/// Returns the slot of a task, as a `WakeCause` has it.
-fn slot_of(id: Id) -> u32 {
+/// Returns the row of a task, as a `WakeCause` has it.
+fn row_of(id: Id) -> u32 {
     let shown = id.to_string();
     shown.split_once('.').unwrap().0.parse().unwrap()
 }
@@ -395,11 +395,11 @@ fn a_wake_in_the_drop_of_an_output_has_its_task_as_cause() {
         let (second, other) = sleeper().await;
         let dropped = spawn(async move { on_drop(move || waker.wake()) });
         let next = spawn(async move { other.wake() });
-        let slots = [slot_of(dropped.id()), slot_of(next.id())];
+        let rows = [row_of(dropped.id()), row_of(next.id())];
         drop(dropped);
         settle().await;
         let causes = [first, second].map(|id| info(id).last_wake);
-        assert_eq!(causes, slots.map(|slot| WakeCause::Task { slot }));
+        assert_eq!(causes, rows.map(|row| WakeCause::Task { row }));
     });
 }
 
@@ -417,9 +417,9 @@ fn a_task_info_has_the_cause_of_the_last_wake() {
             let waker = waker.clone();
             async move { waker.wake() }
         });
-        let slot = slot_of(other.id());
+        let row = row_of(other.id());
         other.await.unwrap();
-        assert_eq!(cause(id), WakeCause::Task { slot });
+        assert_eq!(cause(id), WakeCause::Task { row });
         settle().await;
         thread::spawn(move || waker.wake()).join().unwrap();
         settle().await;
@@ -467,7 +467,7 @@ fn wake_causes_have_a_display_text() {
         (WakeCause::Spawn, "spawned"),
         (WakeCause::Io { fd: 7, ready }, "fd 7 READABLE"),
         (WakeCause::Timer, "timer"),
-        (WakeCause::Task { slot: 3 }, "task in slot 3"),
+        (WakeCause::Task { row: 3 }, "task in row 3"),
         (WakeCause::Root, "root future"),
         (WakeCause::Thread, "another thread"),
         (WakeCause::Yield, "yielded"),

@@ -253,7 +253,7 @@ fn an_output_dropped_after_its_task_has_ended_sees_no_task_id() {
     let output = on_drop({
         let (seen, done) = (Rc::clone(&seen), Rc::clone(&done));
         move || {
-            // Gets the slot that has just become free.
+            // Gets the row that has just become free.
             let mut next = spawn(async move { done.set(true) });
             assert!(poll_with(&mut next, Waker::noop()).is_pending());
             seen.set(Some((task::try_id(), next.id())));
@@ -267,14 +267,14 @@ fn an_output_dropped_after_its_task_has_ended_sees_no_task_id() {
         id
     });
     let (named, next) = seen.get().expect("the output was dropped without a panic");
-    assert_eq!(next.to_string(), "1.1", "the slot of {ended}");
+    assert_eq!(next.to_string(), "1.1", "the row of {ended}");
     assert_eq!(named, None, "no task is being polled");
     assert!(done.get());
     assert_eq!(runtime.metrics().panics, 0);
 }
 
 #[test]
-fn ids_show_slot_and_generation_and_are_never_reused() {
+fn ids_show_row_and_generation_and_are_never_reused() {
     runtime().block_on(async {
         let mut ids = Vec::new();
         for _ in 0..3 {
@@ -283,7 +283,7 @@ fn ids_show_slot_and_generation_and_are_never_reused() {
             task.await.unwrap();
         }
         let shown: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["1.0", "1.1", "1.2"], "one slot, used three times");
+        assert_eq!(shown, ["1.0", "1.1", "1.2"], "one row, used three times");
         assert_ne!(ids[0], ids[1]);
     });
     let other = runtime();
@@ -334,7 +334,7 @@ fn a_panic_reaches_the_joiner_with_its_payload_and_other_tasks_continue() {
 }
 
 #[test]
-fn the_slot_of_a_task_that_panicked_is_reused() {
+fn the_row_of_a_task_that_panicked_is_reused() {
     runtime().block_on(async {
         let first = spawn(async { panic!("first") });
         let first_id = first.id().to_string();
@@ -665,7 +665,7 @@ fn a_handle_awaited_and_then_dropped_on_another_thread_leaves_no_joiner() {
         abort.abort();
         settle().await;
         assert!(abort.is_finished());
-        // The next occupant of the slot, which ends before it is awaited.
+        // The next occupant of the row, which ends before it is awaited.
         let next = spawn(async {});
         assert_eq!(next.id().to_string(), "1.1");
         settle().await;
@@ -952,15 +952,15 @@ fn an_abort_handle_works_after_the_join_handle_is_dropped() {
 // --- outdated wakers and handles ------------------------------------------------------------------
 
 #[test]
-fn a_waker_of_an_ended_task_does_not_poll_the_next_occupant_of_its_slot() {
+fn a_waker_of_an_ended_task_does_not_poll_the_next_occupant_of_its_row() {
     let runtime = runtime();
     let polls = Rc::new(Cell::new(0));
     runtime.block_on(async {
         let first = spawn(my_waker());
-        let slot = first.id().to_string();
+        let row = first.id().to_string();
         let stale = first.await.unwrap();
         let second = spawn(counting_polls(&polls, |_| ()));
-        assert_eq!((&*slot, &*second.id().to_string()), ("1.0", "1.1"));
+        assert_eq!((&*row, &*second.id().to_string()), ("1.0", "1.1"));
         settle().await;
         assert_eq!(polls.get(), 1);
         stale.wake_by_ref();
@@ -994,7 +994,7 @@ fn a_waker_of_a_finished_task_that_is_not_joined_does_nothing() {
 }
 
 #[test]
-fn an_abort_handle_of_an_ended_task_does_not_abort_the_next_occupant_of_its_slot() {
+fn an_abort_handle_of_an_ended_task_does_not_abort_the_next_occupant_of_its_row() {
     runtime().block_on(async {
         let first = spawn(async {});
         let stale = first.abort_handle();
@@ -1003,7 +1003,7 @@ fn an_abort_handle_of_an_ended_task_does_not_abort_the_next_occupant_of_its_slot
             settle().await;
             "not aborted"
         });
-        assert_eq!(second.id().to_string(), "1.1", "the same slot");
+        assert_eq!(second.id().to_string(), "1.1", "the same row");
         yield_now().await;
         stale.abort();
         assert!(stale.is_finished());
@@ -1021,7 +1021,7 @@ fn a_task_that_wakes_itself_in_its_last_poll_does_not_wake_the_next_occupant() {
             Poll::Ready(())
         }));
         first.await.unwrap();
-        // Takes the slot before the executor pops the key that the wake has queued.
+        // Takes the row before the executor pops the key that the wake has queued.
         spawn(counting_polls(&polls, |_| ()));
         settle().await;
     });

@@ -311,7 +311,7 @@ fn rejoining_with_an_external_waker_or_the_runtimes_own_wakes_only_the_last() {
         assert_eq!(
             next.await.unwrap(),
             7,
-            "the slot's next occupant has no joiner"
+            "the row's next occupant has no joiner"
         );
         let mut task = spawn(pending::<()>());
         assert!(poll_with(&mut task, &external).is_pending());

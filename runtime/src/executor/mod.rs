@@ -198,7 +198,7 @@ impl Executor {
             else {
                 return Tick::Root;
             };
-            self.enter_poll(index, WakeCause::Task { slot: index });
+            self.enter_poll(index, WakeCause::Task { row: index });
             let cell = polled.insert(cell);
             let poll = if aborted {
                 Poll::Ready(cell.as_mut().cancel(self.id(index)))
@@ -294,7 +294,7 @@ impl Executor {
             OnFinish::Nothing => {}
             OnFinish::WakeJoiner => {
                 let joiner = self.tasks.take_external_joiner(index);
-                let cause = WakeCause::Task { slot: index };
+                let cause = WakeCause::Task { row: index };
                 self.wake_all(joiner.map(|joiner| (joiner, cause)));
             }
             OnFinish::Detach => {

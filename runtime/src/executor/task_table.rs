@@ -331,7 +331,7 @@ impl TaskTable {
         }
         let joiner = row.joiner.replace(WakerData::NONE);
         if joiner != WakerData::NONE {
-            self.wake(joiner, WakeCause::Task { slot: index });
+            self.wake(joiner, WakeCause::Task { row: index });
         } else if row.has(State::EXTERNAL_JOINER) {
             return OnFinish::WakeJoiner;
         }
