@@ -18,7 +18,8 @@ use crate::args::Args;
 /// moment in which a connection has been accepted but another is not yet closed.
 const RESERVE: u64 = 12;
 
-/// Descriptors of one runtime: epoll, its eventfd, and the pipe or eventfd of its signals.
+/// Descriptors of one runtime: epoll and its eventfd. The process's eventfd of signals and a spare one
+/// are counted for each runtime as well, to be on the safe side.
 const PER_RUNTIME: u64 = 4;
 
 /// A poll that takes longer noticeably delays the other tasks of its thread.
