@@ -10,9 +10,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tracing::{debug, error, info, warn};
-use wakeful_net::{Listener, serve};
+use wakeful_net::{Connections, Listener, serve};
 
-use crate::connection::{Connection, ConnectionError, Peer, Stream};
+use crate::connection::{AcceptedBy, Connection, ConnectionError, Peer, Stream};
 use crate::echo::echo;
 use crate::listen::ListeningSocket;
 use crate::state::{State, increment};
@@ -21,25 +21,22 @@ use crate::state::{State, increment};
 /// how many connections were aborted by it.
 pub(crate) async fn accept(
     socket: ListeningSocket,
-    local_addr: Rc<String>,
+    local_addr: String,
     state: Rc<State>,
+    connections: Connections<Rc<Connection>>,
 ) -> usize {
+    let (shutdown, grace) = (state.shutdown.cancelled(), state.grace);
+    let shared = Rc::new(AcceptedBy { local_addr, state });
     let listener = EchoListener {
         socket,
-        local_addr: Rc::clone(&local_addr),
-        state: Rc::clone(&state),
+        shared: Rc::clone(&shared),
         is_failing: Rc::default(),
     };
-    let (connections, grace) = (state.connections.clone(), state.grace);
-    let shutdown = state.shutdown.cancelled();
-    let on_error = log_accept_errors(&listener);
+    let on_error = log_accept_errors(&listener, connections.clone());
     // Not an async closure, which would store the connection a second time.
-    let server = serve(listener, move |connection: Rc<Connection>, ()| {
-        let state = Rc::clone(&state);
-        async move {
-            let outcome = echo(&connection, &state).await;
-            log_outcome(&connection, outcome, &state);
-        }
+    let server = serve(listener, |connection: Rc<Connection>, ()| async move {
+        let outcome = echo(&connection).await;
+        log_outcome(&connection, outcome);
     });
     let aborted = server
         .connections_with(connections, |connection, ()| Rc::clone(connection))
@@ -48,6 +45,7 @@ pub(crate) async fn accept(
         .shutdown_timeout(grace)
         .await;
     aborted.unwrap_or_else(|error| {
+        let local_addr = &shared.local_addr;
         error!(%local_addr, %error, "accept failed permanently; the other addresses are served");
         0
     })
@@ -56,8 +54,8 @@ pub(crate) async fn accept(
 /// A listening socket that counts and logs the connections it accepts.
 struct EchoListener {
     socket: ListeningSocket,
-    local_addr: Rc<String>,
-    state: Rc<State>,
+    /// What its connections share.
+    shared: Rc<AcceptedBy>,
     /// Whether an error was logged and no connection was accepted since then.
     is_failing: Rc<Cell<bool>>,
 }
@@ -82,30 +80,34 @@ impl Listener for EchoListener {
                 (Stream::Unix(stream), Peer::from(peer))
             }
         };
+        let AcceptedBy { local_addr, state } = &*self.shared;
         if self.is_failing.take() {
-            debug!(local_addr = %self.local_addr, "accepting again");
+            debug!(%local_addr, "accepting again");
         }
-        increment(&self.state.counters.accepted);
-        debug!(%peer, local_addr = %self.local_addr, "accepted");
-        let connection = Connection::new(stream, peer, Rc::clone(&self.local_addr));
+        increment(&state.counters.accepted);
+        debug!(%peer, %local_addr, "accepted");
+        let connection = Connection::new(stream, peer, Rc::clone(&self.shared));
         Poll::Ready(Ok((Rc::new(connection), ())))
     }
 }
 
 /// Returns what logs the errors that make `serve` pause.
-fn log_accept_errors(listener: &EchoListener) -> impl FnMut(&io::Error) + 'static {
-    let local_addr = Rc::clone(&listener.local_addr);
-    let connections = listener.state.connections.clone();
+fn log_accept_errors(
+    listener: &EchoListener,
+    connections: Connections<Rc<Connection>>,
+) -> impl FnMut(&io::Error) + 'static {
+    let shared = Rc::clone(&listener.shared);
     let is_failing = Rc::clone(&listener.is_failing);
     move |error| {
         is_failing.set(true);
-        let open = connections.len();
+        let (local_addr, open) = (&shared.local_addr, connections.len());
         warn!(%local_addr, %error, open, "accept failed; new clients have to wait");
     }
 }
 
 /// Logs the outcome of a connection.
-fn log_outcome(peer: &Connection, outcome: Result<(), ConnectionError>, state: &State) {
+fn log_outcome(peer: &Connection, outcome: Result<(), ConnectionError>) {
+    let state = peer.state();
     let (local_addr, bytes) = (peer.local_addr(), peer.received());
     match outcome {
         Ok(()) => {

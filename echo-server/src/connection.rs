@@ -1,7 +1,8 @@
-//! One connection: its socket, the address of its peer, and how many bytes came and went.
+//! One connection: its socket, the address of its peer, how many bytes came and went, and the state
+//! that it shares with the others of its thread.
 //!
-//! Created by [`crate::accept`], used by [`crate::echo`], and shared (`Rc`) with the table in
-//! [`crate::state`], which [`crate::shutdown`] and [`crate::stats`] look at.
+//! Created by [`crate::accept`], used by [`crate::echo`], and shared (`Rc`) with the table of open
+//! connections, which [`crate::shutdown`] and [`crate::stats`] look at.
 //!
 //! TCP and Unix streams differ only in how they are created, so [`Stream`] is an enum and not a
 //! trait: one predictable branch, and no type parameters in the files above.
@@ -19,6 +20,7 @@ use rustix::net::{SendFlags, send};
 use wakeful_net::{TcpStream, UnixStream};
 
 use crate::args::printable;
+use crate::state::State;
 
 /// A connected stream socket.
 #[derive(Debug)]
@@ -66,13 +68,21 @@ impl fmt::Display for Peer {
     }
 }
 
+/// What the connections of one listening socket share.
+#[derive(Debug)]
+pub(crate) struct AcceptedBy {
+    /// The address of the listening socket.
+    pub(crate) local_addr: String,
+    pub(crate) state: Rc<State>,
+}
+
 /// An open connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: Stream,
     peer: Peer,
-    /// The address on which it was accepted. Not `Rc<str>`, which takes twice the space.
-    local_addr: Rc<String>,
+    /// The socket that accepted it.
+    accepted_by: Rc<AcceptedBy>,
     /// Number of bytes read.
     received: Cell<u64>,
     /// Number of bytes that the kernel took for the peer.
@@ -80,11 +90,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: Stream, peer: Peer, local_addr: Rc<String>) -> Connection {
+    pub(crate) fn new(stream: Stream, peer: Peer, accepted_by: Rc<AcceptedBy>) -> Connection {
         Connection {
             stream,
             peer,
-            local_addr,
+            accepted_by,
             received: Cell::new(0),
             sent: Cell::new(0),
         }
@@ -180,7 +190,12 @@ impl Connection {
     }
 
     pub(crate) fn local_addr(&self) -> &str {
-        &self.local_addr
+        &self.accepted_by.local_addr
+    }
+
+    /// Returns the state of the thread.
+    pub(crate) fn state(&self) -> &State {
+        &self.accepted_by.state
     }
 }
 

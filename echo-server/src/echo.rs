@@ -23,23 +23,23 @@ use tracing::trace;
 
 use crate::connection::{Connection, ConnectionError};
 use crate::log::escaped;
-use crate::state::State;
 
 /// Sends everything that arrives on `peer` back to it, until the peer has finished.
 ///
 /// # Errors
 ///
 /// Returns the error that ended the connection. The server and its other connections go on.
-pub(crate) async fn echo(peer: &Connection, state: &State) -> Result<(), ConnectionError> {
+pub(crate) async fn echo(peer: &Connection) -> Result<(), ConnectionError> {
     // One wait for all messages: it can be awaited again after it was ready.
     let mut readable = peer.readable();
     loop {
         // Wait until there is something to read. An idle connection waits here.
-        state.timeouts.idle(&mut readable).await?;
+        peer.state().timeouts.idle(&mut readable).await?;
 
         // Read it and send it back at once. A socket nearly always takes the answer at once, and
         // then this is all: one recv(2), one send(2), nothing copied, nothing kept.
         let unsent = {
+            let state = peer.state();
             let mut buffer = state.buffer.borrow_mut();
             let message = match peer.try_read(&mut buffer)? {
                 None => continue,         // nothing there: wait again
@@ -55,19 +55,15 @@ pub(crate) async fn echo(peer: &Connection, state: &State) -> Result<(), Connect
         };
 
         // Boxed, so that only slow connections store its state, not every idle one.
-        Box::pin(write_remaining(unsent, peer, state)).await?;
+        Box::pin(write_remaining(unsent, peer)).await?;
     }
 }
 
 /// Sends the rest of a message as fast as the slow peer takes it.
-async fn write_remaining(
-    unsent: Vec<u8>,
-    peer: &Connection,
-    state: &State,
-) -> Result<(), ConnectionError> {
+async fn write_remaining(unsent: Vec<u8>, peer: &Connection) -> Result<(), ConnectionError> {
     let mut rest = unsent.as_slice();
     while !rest.is_empty() {
-        let sent = match state.timeouts.write(peer.writable()).await {
+        let sent = match peer.state().timeouts.write(peer.writable()).await {
             Ok(()) => peer.try_write(rest)?,
             // The kernel reports room only when a good part of its buffer is free. A peer that
             // takes little at a time causes no such event, so the kernel is asked once more.
@@ -94,18 +90,15 @@ mod tests {
     use wakeful_net::UnixStream;
 
     use super::*;
-    use crate::connection::{Peer, Stream};
-    use crate::state::Options;
+    use crate::connection::{AcceptedBy, Peer, Stream};
+    use crate::state::{Options, State};
     use crate::timeouts::Timeouts;
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    fn spawn_write(
-        peer: &Rc<Connection>,
-        state: &Rc<State>,
-    ) -> JoinHandle<Result<(), ConnectionError>> {
-        let (peer, state) = (Rc::clone(peer), Rc::clone(state));
-        wakeful::spawn(async move { write_remaining(vec![7; 3000], &peer, &state).await })
+    fn spawn_write(peer: &Rc<Connection>) -> JoinHandle<Result<(), ConnectionError>> {
+        let peer = Rc::clone(peer);
+        wakeful::spawn(async move { write_remaining(vec![7; 3000], &peer).await })
     }
 
     #[test]
@@ -123,13 +116,17 @@ mod tests {
             there.set_nonblocking(true).expect("an open socket");
             here.set_nonblocking(true).expect("an open socket");
             let stream = Stream::Unix(UnixStream::from_std(here).expect("it can be registered"));
-            let peer = Rc::new(Connection::new(stream, Peer::Unix(None), Rc::default()));
+            let accepted_by = Rc::new(AcceptedBy {
+                local_addr: String::new(),
+                state,
+            });
+            let peer = Rc::new(Connection::new(stream, Peer::Unix(None), accepted_by));
             peer.writable().await.expect("it is open");
 
             // Full of small pieces, each of which leaves room when it is taken. A few of them are
             // far from what the kernel reports.
             while peer.try_write(&[7; 1000]).expect("open") > 0 {}
-            let slow = spawn_write(&peer, &state);
+            let slow = spawn_write(&peer);
             (&there).read_exact(&mut [0; 4000]).expect("it was full");
             yield_now().await;
             assert!(
@@ -140,7 +137,7 @@ mod tests {
             slow.await.expect("no panic").expect("it took something");
 
             while peer.send_now(&[7; 1000]).expect("open") > 0 {}
-            let stuck = spawn_write(&peer, &state);
+            let stuck = spawn_write(&peer);
             yield_now().await;
             advance(LIMIT).await;
             let failed = stuck.await.expect("no panic").expect_err("nothing");

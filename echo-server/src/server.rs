@@ -6,16 +6,26 @@ use std::io;
 use std::rc::Rc;
 
 use wakeful::task::JoinHandle;
+use wakeful_net::Connections;
 
 use crate::accept::accept;
+use crate::connection::Connection;
 use crate::listen::{Registered, Socket};
 use crate::state::{Options, State};
 use crate::udp;
 
+/// What the tasks of one thread work on, for those that observe and end them.
+#[derive(Clone, Debug)]
+pub(crate) struct Served {
+    pub(crate) state: Rc<State>,
+    /// The open connections and their limit.
+    pub(crate) connections: Connections<Rc<Connection>>,
+}
+
 /// The server on one thread.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) state: Rc<State>,
+    pub(crate) served: Served,
     /// One task per listening socket; each returns how many connections were aborted.
     pub(crate) accepting: Vec<JoinHandle<usize>>,
     /// One task per datagram socket.
@@ -30,13 +40,14 @@ impl Server {
     /// Returns an error if a socket cannot be registered.
     pub(crate) fn start(options: &Options, sockets: Vec<Socket>) -> io::Result<Server> {
         let state = State::new(options);
+        let connections = Connections::with_limit(options.max_connections);
         let (mut accepting, mut udp) = (Vec::new(), Vec::new());
         for socket in sockets {
             let (registered, local_addr) = socket.register()?;
             let state = Rc::clone(&state);
             match registered {
                 Registered::Listening(socket) => {
-                    let task = accept(socket, Rc::new(local_addr), state);
+                    let task = accept(socket, local_addr, state, connections.clone());
                     accepting.push(wakeful::spawn(task));
                 }
                 Registered::Udp(socket) => {
@@ -45,7 +56,7 @@ impl Server {
             }
         }
         Ok(Server {
-            state,
+            served: Served { state, connections },
             accepting,
             udp,
         })

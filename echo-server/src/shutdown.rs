@@ -23,10 +23,10 @@ use std::time::Duration;
 use futures_lite::future::or;
 use tracing::{debug, error};
 use wakeful::time::{Instant, sleep, timeout};
+use wakeful_net::Connections;
 
 use crate::connection::Connection;
-use crate::server::Server;
-use crate::state::State;
+use crate::server::{Served, Server};
 
 /// A connection without a byte in either direction for this long has nothing on its way.
 const QUIET_PERIOD: Duration = Duration::from_millis(50);
@@ -39,7 +39,7 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Waits for the shutdown, then for the server's tasks. Returns how many connections were aborted.
 pub(crate) async fn run_until_shutdown(server: Server) -> usize {
-    let state = server.state;
+    let Served { state, connections } = server.served;
     state.shutdown.cancelled().await;
     // `timeout` also handles a grace period of a thousand years, which a sum of instants cannot.
     let udp_ended = timeout(state.grace, async {
@@ -59,7 +59,7 @@ pub(crate) async fn run_until_shutdown(server: Server) -> usize {
         }
         aborted
     };
-    let end_connections = async { match end_connections(&state).await {} };
+    let end_connections = async { match end_connections(&connections, state.grace).await {} };
     let aborted = or(accepting_ended, end_connections).await;
     if udp_ended.await.is_err() {
         debug!("datagrams still arrived when the grace period was over");
@@ -68,12 +68,12 @@ pub(crate) async fn run_until_shutdown(server: Server) -> usize {
 }
 
 /// Ends the input of connections, first of the quiet ones (step 2), later of all (step 3).
-async fn end_connections(state: &State) -> Infallible {
-    let force_at = Instant::now() + FORCE_CLOSE_AFTER.min(state.grace / 2);
+async fn end_connections(connections: &Connections<Rc<Connection>>, grace: Duration) -> Infallible {
+    let force_at = Instant::now() + FORCE_CLOSE_AFTER.min(grace / 2);
     let mut draining = HashMap::new();
     loop {
         let now = Instant::now();
-        for (task, connection) in state.connections.iter() {
+        for (task, connection) in connections.iter() {
             let one = draining
                 .entry(task.id())
                 .or_insert_with(|| Draining::new(&connection, now));

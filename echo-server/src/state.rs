@@ -10,9 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wakeful::{Shutdown, task};
-use wakeful_net::Connections;
 
-use crate::connection::Connection;
 use crate::timeouts::Timeouts;
 
 /// Settings of a server; the same for every thread.
@@ -38,8 +36,6 @@ pub(crate) struct State {
     pub(crate) timeouts: Timeouts,
     pub(crate) grace: Duration,
     pub(crate) shutdown: Shutdown,
-    /// The open connections and their limit.
-    pub(crate) connections: Connections<Rc<Connection>>,
     pub(crate) counters: Counters,
     /// The datagram sockets, by the task that serves them.
     pub(crate) udp_sockets: RefCell<HashMap<task::Id, Rc<UdpCounters>>>,
@@ -52,7 +48,6 @@ impl State {
             timeouts: options.timeouts,
             grace: options.grace,
             shutdown: options.shutdown.clone(),
-            connections: Connections::with_limit(options.max_connections),
             counters: Counters::default(),
             udp_sockets: RefCell::default(),
         })

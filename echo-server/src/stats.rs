@@ -11,7 +11,7 @@ use wakeful::task;
 use wakeful::time::Instant;
 
 use crate::log::REPORT;
-use crate::state::State;
+use crate::server::Served;
 
 /// The figures from which the line of `--stats` is computed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,13 +26,14 @@ pub(crate) struct Stats {
 
 impl Stats {
     /// Returns the figures of this thread.
-    pub(crate) fn of(state: &State) -> Stats {
+    pub(crate) fn of(served: &Served) -> Stats {
+        let counters = &served.state.counters;
         let metrics = wakeful::metrics();
         Stats {
-            open: state.connections.len() as u64,
-            accepted: state.counters.accepted.get(),
-            messages: state.counters.messages.get(),
-            bytes: state.counters.bytes.get(),
+            open: served.connections.len() as u64,
+            accepted: counters.accepted.get(),
+            messages: counters.messages.get(),
+            bytes: counters.bytes.get(),
             poll_p50: metrics.poll_p50(),
             poll_p99: metrics.poll_p99(),
         }
@@ -89,11 +90,12 @@ fn show(time: Option<Duration>) -> String {
 }
 
 /// Logs this thread's counters and what each of its tasks waits on.
-pub(crate) fn report(state: &State) {
+pub(crate) fn report(served: &Served) {
+    let Served { state, connections } = served;
     let counters = &state.counters;
     info!(
         target: REPORT,
-        connections = state.connections.len(),
+        connections = connections.len(),
         accepted = counters.accepted.get(),
         failed = counters.failed.get(),
         messages = counters.messages.get(),
@@ -101,7 +103,7 @@ pub(crate) fn report(state: &State) {
         "counters"
     );
     info!(target: REPORT, "{:?}", wakeful::metrics());
-    let connections = state.connections.iter();
+    let connections = connections.iter();
     let connections: HashMap<_, _> = connections.map(|(task, peer)| (task.id(), peer)).collect();
     for task in task::dump() {
         if let Some(socket) = state.udp_sockets.borrow().get(&task.id) {

@@ -8,7 +8,6 @@
 use std::cell::{Cell, OnceCell};
 use std::future::{Future, pending};
 use std::io;
-use std::rc::Rc;
 use std::sync::mpsc;
 use std::thread;
 
@@ -18,22 +17,23 @@ use wakeful::runtime::{Handle, RemoteJoinHandle};
 
 use crate::args::Args;
 use crate::listen::Socket;
-use crate::server::Server;
+use crate::server::{Served, Server};
 use crate::setup;
 use crate::shutdown::run_until_shutdown;
-use crate::state::{Options, State};
+use crate::state::Options;
 use crate::stats::{self, Stats};
 
 thread_local! {
-    /// The state of this thread, for the closures that the main thread sends.
-    static STATE: OnceCell<Rc<State>> = const { OnceCell::new() };
+    /// What this thread serves, for the closures that the main thread sends.
+    static SERVED: OnceCell<Served> = const { OnceCell::new() };
 }
 
 /// All servers of the process.
 pub(crate) struct Workers {
     /// The main thread's server, until the shutdown.
     own: Cell<Option<Server>>,
-    state: Rc<State>,
+    /// What the main thread serves.
+    served: Served,
     /// Runtimes of the other threads.
     others: Vec<Handle>,
     /// The other threads, until the shutdown; each returns how many connections were aborted.
@@ -67,7 +67,7 @@ impl Workers {
             threads.push(thread);
         }
         Ok(Workers {
-            state: Rc::clone(&own.state),
+            served: own.served.clone(),
             own: Cell::new(Some(own)),
             others,
             threads: Cell::new(threads),
@@ -95,8 +95,8 @@ impl Workers {
 
     /// Returns the figures of all threads together.
     pub(crate) async fn stats(&self) -> Stats {
-        let asked = self.on_each_worker(|state| async move { Stats::of(&state) });
-        let mut stats = Stats::of(&self.state);
+        let asked = self.on_each_worker(|served| async move { Stats::of(&served) });
+        let mut stats = Stats::of(&self.served);
         for answer in asked {
             match answer.await {
                 Ok(more) => stats.add(&more),
@@ -108,8 +108,8 @@ impl Workers {
 
     /// Makes every thread log its counters and tasks.
     pub(crate) fn report(&self) {
-        stats::report(&self.state);
-        for answer in self.on_each_worker(|state| async move { stats::report(&state) }) {
+        stats::report(&self.served);
+        for answer in self.on_each_worker(|served| async move { stats::report(&served) }) {
             drop(answer); // the task goes on: its effect is wanted, not its result
         }
     }
@@ -117,16 +117,16 @@ impl Workers {
     /// Runs a future on every other thread.
     fn on_each_worker<Q, A, T>(&self, question: Q) -> Vec<RemoteJoinHandle<T>>
     where
-        Q: Fn(Rc<State>) -> A + Clone + Send + 'static,
+        Q: Fn(Served) -> A + Clone + Send + 'static,
         A: Future<Output = T> + 'static,
         T: Send + 'static,
     {
         let ask = |handle: &Handle| {
             let question = question.clone();
             handle.spawn(move || async move {
-                match STATE.with(|state| state.get().cloned()) {
-                    Some(state) => question(state).await,
-                    // A thread sends its handle only after it has stored its state.
+                match SERVED.with(|served| served.get().cloned()) {
+                    Some(served) => question(served).await,
+                    // A thread sends its handle only after it has stored this.
                     None => pending().await,
                 }
             })
@@ -159,7 +159,7 @@ fn run_worker(
     runtime.block_on(async {
         match Server::start(options, sockets) {
             Ok(server) => {
-                STATE.with(|own| own.set(Rc::clone(&server.state)).ok()); // a new thread's is empty
+                SERVED.with(|own| own.set(server.served.clone()).ok()); // a new thread's is empty
                 report(Ok(runtime.handle().clone()));
                 run_until_shutdown(server).await
             }

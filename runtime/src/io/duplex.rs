@@ -151,7 +151,7 @@ impl Pipe {
         }
         let result = transfer(&mut queue);
         let mut woken = Vec::new();
-        other(&mut queue).take_all(|waker| woken.push(waker));
+        other(&mut queue).take().for_each(|waker| woken.push(waker));
         drop(queue);
         wake_all(woken);
         Poll::Ready(result)
@@ -200,8 +200,8 @@ impl Pipe {
         let mut woken = Vec::new();
         let mut queue = self.lock();
         change(&mut queue);
-        queue.readers.take_all(|waker| woken.push(waker));
-        queue.writers.take_all(|waker| woken.push(waker));
+        queue.readers.take().for_each(|waker| woken.push(waker));
+        queue.writers.take().for_each(|waker| woken.push(waker));
         drop(queue);
         wake_all(woken);
     }

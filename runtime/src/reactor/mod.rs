@@ -133,7 +133,7 @@ impl Reactor {
         let Some(source) = self.sources.find(key) else {
             return Vec::new();
         };
-        let wakers = source.take_waiters(true, true);
+        let wakers = source.take_wakers();
         source.vacate();
         self.sources.release(key.index(), source);
         wakers
@@ -306,7 +306,7 @@ impl Reactor {
         let mut wakers = Vec::new();
         for (index, row) in self.sources.rows() {
             if row.is_occupied() {
-                wakers.extend(row.take_waiters(true, true));
+                wakers.extend(row.take_wakers());
                 row.vacate();
                 self.sources.release(index, row);
             }

@@ -219,26 +219,20 @@ impl Source {
         let fd = self.fd.get();
         let cause = WakeCause::Io { fd, ready };
         let (reads, writes) = ready.directions();
-        // Usually one reader waits and nothing else.
-        if reads && let Some(reader) = self.readers.take_first() {
-            wake(reader, cause);
+        if reads {
+            self.readers.take().for_each(|waker| wake(waker, cause));
         }
-        if reads && self.readers.has_more() || writes && !self.writers.is_empty() {
-            for waker in self.take_waiters(reads, writes) {
-                wake(waker, cause);
-            }
+        // If user code in a reader's waker has occupied the row anew, this is a spurious wake.
+        if writes {
+            self.writers.take().for_each(|waker| wake(waker, cause));
         }
     }
 
-    /// Takes out all wakers of these directions.
-    #[cold]
-    pub(super) fn take_waiters(&self, reads: bool, writes: bool) -> Vec<Waker> {
+    /// Takes out the wakers of both directions.
+    pub(super) fn take_wakers(&self) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        if reads {
-            self.readers.take_all(|waker| wakers.push(waker));
-        }
-        if writes {
-            self.writers.take_all(|waker| wakers.push(waker));
+        for waiters in [&self.readers, &self.writers] {
+            waiters.take().for_each(|waker| wakers.push(waker));
         }
         wakers
     }

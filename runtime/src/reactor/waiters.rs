@@ -1,14 +1,15 @@
 //! The wakers of one direction of one descriptor.
 //!
-//! Used by the reactor. Usually one operation waits, so the first waiter is stored inline and needs no
-//! allocation. Further ones, such as two tasks that accept on one listener, are stored in [`More`].
+//! Used by the reactor. Usually one operation waits, so one waiter is stored inline and needs no
+//! allocation. Several, such as two tasks that accept on one listener, are stored in [`More`].
 //! Waiters never replace one another: each has a [`WaiterId`], and polling again with a new waker
 //! replaces only its own.
 //!
 //! Runs no user code (I3): wakers are moved in and out, and the caller drops and wakes them.
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::mem::ManuallyDrop;
 use std::task::Waker;
 
 use crate::id::WaiterId;
@@ -20,18 +21,18 @@ const EXTERNAL_AT_MOST: usize = 16;
 
 /// The waiters of one direction.
 #[derive(Default)]
-pub(crate) struct Waiters {
-    /// The id of the first waiter.
-    first: Cell<Option<WaiterId>>,
-    /// The waker of the first waiter.
-    waker: Cell<Option<Waker>>,
-    /// All others. Allocated for the second waiter, which the usual source never has.
-    more: OnceCell<Box<RefCell<More>>>,
+pub(crate) struct Waiters(Cell<Stored>);
+
+/// The waiters that are stored, or were taken out to be woken.
+pub(crate) enum Stored {
+    One(WaiterId, Waker),
+    /// None, or several.
+    Others(Option<Box<More>>),
 }
 
-/// All waiters but the first. Borrowed only within one method, which runs no user code.
-#[derive(Debug, Default)]
-struct More {
+/// Several waiters.
+#[derive(Default)]
+pub(crate) struct More {
     /// Wakers by id, so that storing and removing one of 40,000 is cheap. Operations come first, in the
     /// order in which they began to wait.
     by_id: BTreeMap<WaiterId, Waker>,
@@ -40,16 +41,17 @@ struct More {
 }
 
 impl Waiters {
-    /// Returns whether no waker is stored and no second one ever was.
+    /// Takes out all waiters.
     #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first.get().is_none() && !self.has_more()
+    pub(crate) fn take(&self) -> Stored {
+        self.0.take()
     }
 
-    /// Returns whether there can be more than one waiter, because a second one was stored before.
+    /// Stores what a method of this type has taken out.
     #[inline]
-    pub(crate) fn has_more(&self) -> bool {
-        self.more.get().is_some()
+    fn put(&self, stored: Stored) {
+        // `set` would check whether there is a value to drop.
+        let _nothing_to_drop = ManuallyDrop::new(self.0.replace(stored));
     }
 
     /// Stores a waiter in place of the one with the same id. Returns the waker that is no longer
@@ -57,93 +59,93 @@ impl Waiters {
     #[inline]
     #[must_use = "dropping a waker can run user code, so the caller chooses when"]
     pub(crate) fn store(&self, id: WaiterId, waker: Waker) -> Option<Waker> {
-        if self.is_empty() {
-            self.first.set(Some(id));
-            return self.waker.replace(Some(waker));
+        match self.take() {
+            Stored::Others(None) => {
+                self.put(Stored::One(id, waker));
+                None
+            }
+            stored => self.store_beside(stored, id, waker),
         }
-        self.store_among_others(id, waker)
     }
 
     #[cold]
-    fn store_among_others(&self, id: WaiterId, waker: Waker) -> Option<Waker> {
-        // Before the allocation, because this is also a lone waiter that polls again.
-        if self.is_first(id, &waker) {
-            return self.waker.replace(Some(waker));
-        }
-        let mut more = self.more.get_or_init(Box::default).borrow_mut();
-        if self.first.get().is_none() && more.is_empty() {
-            self.first.set(Some(id));
-            return self.waker.replace(Some(waker));
-        }
-        if self.first.get() == Some(WaiterId::EXTERNAL) {
-            // So that all external wakers are in one list, which has a limit.
-            self.first.set(None);
-            more.external.extend(self.waker.take());
-        }
-        more.store(id, waker)
-    }
-
-    /// Returns whether a poll with this id and waker comes from the first waiter.
-    fn is_first(&self, id: WaiterId, waker: &Waker) -> bool {
-        self.first.get() == Some(id) && (id != WaiterId::EXTERNAL || self.first_wakes_like(waker))
-    }
-
-    fn first_wakes_like(&self, waker: &Waker) -> bool {
-        let first = self.waker.take();
-        let same = first.as_ref().is_some_and(|first| first.will_wake(waker));
-        // The cell is empty, so nothing is dropped.
-        self.waker.set(first);
-        same
+    fn store_beside(&self, stored: Stored, id: WaiterId, waker: Waker) -> Option<Waker> {
+        let mut more = match stored {
+            // A lone waiter that polls again.
+            Stored::One(first, replaced)
+                if first == id && (id != WaiterId::EXTERNAL || replaced.will_wake(&waker)) =>
+            {
+                self.put(Stored::One(id, waker));
+                return Some(replaced);
+            }
+            Stored::One(first, other) => {
+                let mut more = Box::<More>::default();
+                more.store(first, other);
+                more
+            }
+            Stored::Others(more) => more.unwrap_or_default(),
+        };
+        let replaced = more.store(id, waker);
+        self.put(Stored::Others(Some(more)));
+        replaced
     }
 
     /// Returns whether `waker` is stored under this id, so that polling again changes nothing.
     pub(crate) fn contains(&self, id: WaiterId, waker: &Waker) -> bool {
-        let is_first = self.first.get() == Some(id) && self.first_wakes_like(waker);
-        let more = self.more.get();
-        is_first || more.is_some_and(|more| more.borrow().contains(id, waker))
+        self.look(|stored| match stored {
+            Stored::One(first, stored) => *first == id && stored.will_wake(waker),
+            Stored::Others(more) => more.as_ref().is_some_and(|more| more.contains(id, waker)),
+        })
     }
 
     /// Removes an operation that stopped waiting. Returns its waker for the caller to drop.
     pub(crate) fn remove(&self, id: WaiterId) -> Option<Waker> {
-        if self.first.get() == Some(id) {
-            self.first.set(None);
-            return self.waker.take();
-        }
-        self.more.get()?.borrow_mut().by_id.remove(&id)
-    }
-
-    /// Takes out the waker of the first waiter.
-    #[inline]
-    pub(crate) fn take_first(&self) -> Option<Waker> {
-        self.first.take()?;
-        self.waker.take()
-    }
-
-    /// Takes out all wakers, the first waiter's first.
-    pub(crate) fn take_all(&self, mut each: impl FnMut(Waker)) {
-        if let Some(waker) = self.take_first() {
-            each(waker);
-        }
-        if let Some(more) = self.more.get() {
-            let More { by_id, external } = more.take();
-            by_id.into_values().chain(external).for_each(each);
+        match self.take() {
+            Stored::One(first, waker) if first == id => Some(waker),
+            Stored::Others(Some(mut more)) => {
+                let removed = more.by_id.remove(&id);
+                self.put(Stored::Others((!more.is_empty()).then_some(more)));
+                removed
+            }
+            stored => {
+                self.put(stored);
+                None
+            }
         }
     }
 
     /// Counts the waiters: all of them, and the operations among them.
     pub(crate) fn count(&self) -> (usize, usize) {
-        let is_operation = |id: &WaiterId| *id < WaiterId::OPERATIONS_END;
-        let first = self.first.get();
-        let (mut all, mut operations) = (
-            first.iter().count(),
-            first.iter().filter(|id| is_operation(id)).count(),
-        );
-        if let Some(more) = self.more.get() {
-            let More { by_id, external } = &*more.borrow();
-            all += by_id.len() + external.len();
-            operations += by_id.range(..WaiterId::OPERATIONS_END).count();
+        self.look(|stored| match stored {
+            Stored::One(id, _) => (1, usize::from(*id < WaiterId::OPERATIONS_END)),
+            Stored::Others(None) => (0, 0),
+            Stored::Others(Some(more)) => more.count(),
+        })
+    }
+
+    fn look<R>(&self, look: impl FnOnce(&Stored) -> R) -> R {
+        let stored = self.take();
+        let seen = look(&stored);
+        self.put(stored);
+        seen
+    }
+}
+
+impl Stored {
+    /// Passes each waker to `each`.
+    #[inline]
+    pub(crate) fn for_each(self, mut each: impl FnMut(Waker)) {
+        match self {
+            Stored::One(_, waker) => each(waker),
+            Stored::Others(None) => {}
+            Stored::Others(Some(more)) => more.for_each(&mut each),
         }
-        (all, operations)
+    }
+}
+
+impl Default for Stored {
+    fn default() -> Self {
+        Stored::Others(None)
     }
 }
 
@@ -158,6 +160,16 @@ impl More {
             Some(stored) => stored.will_wake(waker),
             None => id == WaiterId::EXTERNAL && external.any(|stored| stored.will_wake(waker)),
         }
+    }
+
+    #[cold]
+    fn for_each(self, each: &mut dyn FnMut(Waker)) {
+        self.by_id.into_values().chain(self.external).for_each(each);
+    }
+
+    fn count(&self) -> (usize, usize) {
+        let operations = self.by_id.range(..WaiterId::OPERATIONS_END).count();
+        (self.by_id.len() + self.external.len(), operations)
     }
 
     fn store(&mut self, id: WaiterId, waker: Waker) -> Option<Waker> {
@@ -213,9 +225,8 @@ mod tests {
             assert!(waiters.store(operation(1), waker()).is_some());
         }
         assert_eq!(waiters.count(), (1, 1));
-        assert!(!waiters.has_more());
-        assert!(waiters.take_first().is_some());
-        assert!(waiters.is_empty());
+        assert!(matches!(waiters.take(), Stored::One(..)));
+        assert_eq!(waiters.count(), (0, 0));
     }
 
     #[test]
@@ -234,7 +245,7 @@ mod tests {
         }
         assert_eq!(waiters.count(), (3, 1));
         let mut taken = Vec::new();
-        waiters.take_all(|waker| taken.push(waker));
+        waiters.take().for_each(|waker| taken.push(waker));
         let expected = [&wakers[1], &wakers[1], &wakers[2]];
         assert!(taken.iter().zip(expected).all(|(a, b)| a.will_wake(b)));
         assert_eq!((taken.len(), waiters.count()), (3, (0, 0)));
