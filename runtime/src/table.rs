@@ -148,18 +148,20 @@ impl<T: Default> Table<T> {
     /// Returns the row with this index, occupied or not.
     #[inline]
     pub(crate) fn row(&self, index: u32) -> Option<&Row<T>> {
-        match self.near.get(index as usize / CHUNK) {
-            Some(chunk) => Some(&chunk.get()?[index as usize % CHUNK]),
-            None => self.far_row(index),
-        }
+        let number = index as usize / CHUNK;
+        let chunk = match self.near.get(number) {
+            Some(chunk) => chunk.get()?,
+            None => self.far_chunk(number)?,
+        };
+        Some(&chunk[index as usize % CHUNK])
     }
 
     #[cold]
     #[inline(never)]
-    fn far_row(&self, index: u32) -> Option<&Row<T>> {
-        let (segment, chunk) = position_of(index as usize / CHUNK);
-        let rows = self.far.get(segment)?.get()?.get(chunk)?.get()?;
-        Some(&rows[index as usize % CHUNK])
+    fn far_chunk(&self, number: usize) -> Option<&[Row<T>; CHUNK]> {
+        let (segment, chunk) = position_of(number);
+        let chunk = self.far.get(segment)?.get()?.get(chunk)?.get()?;
+        Some(chunk)
     }
 
     /// Returns the row that `key` identifies; `None` if its occupant is gone.
