@@ -151,6 +151,8 @@ impl<T: Default> Table<T> {
         let number = index as usize / CHUNK;
         let chunk = match self.near.get(number) {
             Some(chunk) => chunk.get()?,
+            // The end of a list, which is not worth a call.
+            None if index == NONE => return None,
             None => self.far_chunk(number)?,
         };
         Some(&chunk[index as usize % CHUNK])
