@@ -1,5 +1,6 @@
 //! Helpers that the behavior tests share.
 
+pub mod fd;
 pub mod net_support;
 pub mod source;
 pub mod trace;

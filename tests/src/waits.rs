@@ -1,12 +1,12 @@
 //! Helpers of the tests of waits: registered sockets in a known state, and yields with a bound.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::net::UnixStream;
 
-use wakeful::io::{AsyncFd, Interest};
+use wakeful::io::AsyncFd;
 use wakeful::task::yield_now;
 
-use crate::trace::pair;
+use crate::fd::{self, fill, first_event};
 
 /// External wakers that a descriptor keeps per direction for `poll_*` functions, at most.
 pub const EXTERNAL_WAKERS_AT_MOST: usize = 16;
@@ -21,9 +21,8 @@ pub type Source = AsyncFd<UnixStream>;
 ///
 /// When it cannot be created.
 pub async fn source() -> (Source, UnixStream) {
-    let (here, there) = pair();
-    let fd = AsyncFd::new(here).expect("a descriptor that epoll accepts");
-    drop(fd.writable().await.expect("a live runtime"));
+    let (fd, there) = fd::source();
+    first_event(&fd).await;
     (fd, there)
 }
 
@@ -35,10 +34,7 @@ pub async fn source() -> (Source, UnixStream) {
 /// When it cannot be created.
 pub async fn full_source() -> (Source, UnixStream, usize) {
     let (fd, there) = source().await;
-    let mut sent = 0;
-    while let Ok(n) = fd.try_io(Interest::WRITABLE, |mut here| here.write(&[7; 4096])) {
-        sent += n;
-    }
+    let sent = fill(&fd);
     (fd, there, sent)
 }
 

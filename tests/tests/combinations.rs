@@ -191,47 +191,74 @@ impl Outcome {
     }
 }
 
-/// Runs one combination and checks all results.
-fn run(panics: Panics, action: Handle, when: When) {
-    let runtime: Runtime = Builder::new().build().unwrap();
-    let alive = Alive::default();
-    let place: Place = Rc::default();
-    let waker: Rc<Cell<Option<Waker>>> = Rc::default();
-    let polls = Rc::new(Cell::new(0));
-    let others_steps = Rc::new(Cell::new(0));
-    let outcome = runtime.block_on(async {
-        let other = spawn({
-            let (steps, _counted) = (Rc::clone(&others_steps), alive.count_one());
-            async move {
-                let _held = _counted;
-                for _ in 0..20 {
-                    steps.set(steps.get() + 1);
-                    yield_now().await;
-                }
-            }
-        });
-        let task = spawn(Task {
+/// What the tasks of one combination share with the test.
+struct Stage {
+    panics: Panics,
+    action: Handle,
+    when: When,
+    alive: Alive,
+    place: Place,
+    waker: Rc<Cell<Option<Waker>>>,
+    polls: Rc<Cell<u32>>,
+    others_steps: Rc<Cell<u32>>,
+}
+
+impl Stage {
+    fn new(panics: Panics, action: Handle, when: When) -> Self {
+        Stage {
             panics,
-            polls: Rc::clone(&polls),
-            waker: Rc::clone(&waker),
-            inside: (when == When::Inside).then(|| (Rc::clone(&place), action)),
-            alive: alive.clone(),
-            _counted: alive.count_one(),
+            action,
+            when,
+            alive: Alive::default(),
+            place: Rc::default(),
+            waker: Rc::default(),
+            polls: Rc::default(),
+            others_steps: Rc::default(),
+        }
+    }
+
+    /// Runs the task and another one. Returns the result if the handle was awaited.
+    async fn play(&self) -> Option<Outcome> {
+        let other = self.spawn_other();
+        let task = spawn(Task {
+            panics: self.panics,
+            polls: Rc::clone(&self.polls),
+            waker: Rc::clone(&self.waker),
+            inside: (self.when == When::Inside).then(|| (Rc::clone(&self.place), self.action)),
+            alive: self.alive.clone(),
+            _counted: self.alive.count_one(),
         });
-        let id = task.id();
+        self.bring_into_state(&task).await;
+        let joined = self.use_handle(task).await;
+        let outcome = self.end(joined).await;
+        other.await.unwrap();
+        outcome
+    }
+
+    fn spawn_other(&self) -> JoinHandle<()> {
+        let (steps, counted) = (Rc::clone(&self.others_steps), self.alive.count_one());
+        spawn(async move {
+            let _held = counted;
+            for _ in 0..20 {
+                steps.set(steps.get() + 1);
+                yield_now().await;
+            }
+        })
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    async fn bring_into_state(&self, task: &JoinHandle<Output>) {
         let state = || {
-            let tasks = wakeful::task::dump();
-            let task = tasks.into_iter().find(|task| task.id == id);
+            let mut tasks = wakeful::task::dump().into_iter();
+            let task = tasks.find(|info| info.id == task.id());
             task.map(|task| task.state)
         };
-        let wake = || {
-            if let Some(waker) = waker.take() {
-                waker.wake();
-            }
-        };
-
-        // Bring the task into the state.
-        match when {
+        match self.when {
             When::Before => assert_eq!(state(), Some(TaskState::Scheduled)),
             When::Waiting => {
                 settle().await;
@@ -239,111 +266,124 @@ fn run(panics: Panics, action: Handle, when: When) {
             }
             When::Queued => {
                 settle().await;
-                wake();
+                self.wake();
                 assert_eq!(state(), Some(TaskState::Scheduled));
             }
             When::Inside => {
                 settle().await;
-                wake();
+                self.wake();
             }
             When::After => {
                 settle().await;
-                wake();
+                self.wake();
                 settle().await;
                 assert_eq!(state(), Some(TaskState::Finished));
             }
         }
+    }
 
-        // Use the handle.
-        let mut joined = None;
-        if when == When::Inside {
-            place.set(Some(task));
+    /// Uses the handle, or lets the task do it. Returns the handle if it is left.
+    async fn use_handle(&self, task: JoinHandle<Output>) -> Option<JoinHandle<Output>> {
+        if self.when == When::Inside {
+            self.place.set(Some(task));
             settle().await;
-            joined = place.take();
-        } else {
-            match action {
-                Handle::Dropped => drop(task),
-                Handle::AbortedAndDropped => {
-                    task.abort();
-                    drop(task);
-                }
-                Handle::Aborted => {
-                    task.abort();
-                    joined = Some(task);
-                }
-                Handle::Awaited => joined = Some(task),
-                Handle::Outlived => place.set(Some(task)),
-            }
+            return self.place.take();
         }
-        let mut outcome = None;
-        if action != Handle::Outlived {
-            settle().await;
-            // The task can still be waiting.
-            wake();
-            settle().await;
-            if let Some(task) = joined {
-                outcome = Some(Outcome::of(task.await));
+        match self.action {
+            Handle::Dropped => drop(task),
+            Handle::AbortedAndDropped => {
+                task.abort();
+                drop(task);
             }
-        } else if let Some(task) = joined {
-            place.set(Some(task));
+            Handle::Aborted => {
+                task.abort();
+                return Some(task);
+            }
+            Handle::Awaited | Handle::Outlived => return Some(task),
         }
-        other.await.unwrap();
-        outcome
-    });
+        None
+    }
 
-    let what = format!("{panics:?}, {action:?}, {when:?}");
-    assert_eq!(
-        others_steps.get(),
-        20,
-        "{what}: the other task missed a poll"
-    );
+    /// Lets the task end and awaits it, unless its handle outlives the runtime.
+    async fn end(&self, joined: Option<JoinHandle<Output>>) -> Option<Outcome> {
+        if self.action == Handle::Outlived {
+            self.place.set(joined);
+            return None;
+        }
+        settle().await;
+        // The task can still be waiting.
+        self.wake();
+        settle().await;
+        Some(Outcome::of(joined?.await))
+    }
+
+    /// Checks what is left after the runtime has ended before the task.
+    fn check_outlived(&self) {
+        let handle = self.place.take();
+        let finished = wakeful::block_on(async { handle.unwrap().await });
+        assert!(finished.unwrap_err().is_cancelled(), "{self}");
+        self.check_drops();
+    }
+
+    fn check_drops(&self) {
+        let alive = self.alive.0.get();
+        assert_eq!(alive, 0, "{self}: a value was not dropped exactly once");
+    }
+
+    /// Checks the result, the number of polls, and what the runtime has recorded.
+    fn check_ended(&self, runtime: &Runtime, outcome: Option<Outcome>) {
+        let Stage {
+            panics,
+            action,
+            when,
+            ..
+        } = *self;
+        let aborts = matches!(action, Handle::Aborted | Handle::AbortedAndDropped);
+        let in_time = aborts && matches!(when, When::Before | When::Waiting | When::Queued);
+        if let Some(outcome) = outcome {
+            assert_eq!(outcome, Outcome::promised(panics, in_time), "{self}");
+        }
+        self.check_drops();
+        let expected_polls = match when {
+            When::Before if aborts => 0,
+            When::Waiting | When::Queued if aborts => 1,
+            _ => 2,
+        };
+        assert_eq!(self.polls.get(), expected_polls, "{self}");
+        let metrics = runtime.metrics();
+        assert_eq!(metrics.num_alive_tasks, 0, "{self}");
+        assert!(runtime.dump().is_empty(), "{self}: a row is still occupied");
+        // A joiner receives the panic. Otherwise it is counted as unhandled, once.
+        let joined = matches!(action, Handle::Awaited | Handle::Aborted);
+        let panicked = matches!(Outcome::promised(panics, in_time), Outcome::Panicked(_));
+        let output_panicked = matches!(panics, Panics::OutputOnDrop) && !in_time && !joined;
+        let unhandled = u64::from((panicked && !joined) || output_panicked);
+        assert_eq!(metrics.panics_unhandled, unhandled, "{self}");
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, {:?}, {:?}", self.panics, self.action, self.when)
+    }
+}
+
+/// Runs one combination and checks all results.
+fn run(panics: Panics, action: Handle, when: When) {
+    let runtime: Runtime = Builder::new().build().unwrap();
+    let stage = Stage::new(panics, action, when);
+    let outcome = runtime.block_on(stage.play());
+    let steps = stage.others_steps.get();
+    assert_eq!(steps, 20, "{stage}: the other task missed a poll");
     if action == Handle::Outlived {
         drop(runtime);
-        let handle = place.take();
-        let finished = wakeful::block_on(async { handle.unwrap().await });
-        assert!(finished.unwrap_err().is_cancelled(), "{what}");
-        assert_eq!(
-            alive.0.get(),
-            0,
-            "{what}: a value was not dropped exactly once"
-        );
+        stage.check_outlived();
         return;
     }
-
-    let aborts = matches!(action, Handle::Aborted | Handle::AbortedAndDropped);
-    let in_time = aborts && matches!(when, When::Before | When::Waiting | When::Queued);
-    if let Some(outcome) = outcome {
-        assert_eq!(outcome, Outcome::promised(panics, in_time), "{what}");
-    }
-    assert_eq!(
-        alive.0.get(),
-        0,
-        "{what}: a value was not dropped exactly once"
-    );
-    let expected_polls = match when {
-        When::Before if aborts => 0,
-        When::Waiting | When::Queued if aborts => 1,
-        _ => 2,
-    };
-    assert_eq!(polls.get(), expected_polls, "{what}");
-    let metrics = runtime.metrics();
-    assert_eq!(metrics.num_alive_tasks, 0, "{what}");
-    assert!(runtime.dump().is_empty(), "{what}: a row is still occupied");
-    // A joiner receives the panic. Otherwise it is counted as unhandled, once.
-    let joined = matches!(action, Handle::Awaited | Handle::Aborted);
-    let panicked = matches!(Outcome::promised(panics, in_time), Outcome::Panicked(_));
-    let output_panicked = matches!(panics, Panics::OutputOnDrop) && !in_time && !joined;
-    let unhandled = u64::from((panicked && !joined) || output_panicked);
-    assert_eq!(metrics.panics_unhandled, unhandled, "{what}");
-
+    stage.check_ended(&runtime, outcome);
     // The runtime continues, in the same row.
-    assert_eq!(
-        runtime
-            .block_on(async { spawn(async { 1 }).await })
-            .unwrap(),
-        1,
-        "{what}"
-    );
+    let next = runtime.block_on(async { spawn(async { 1 }).await });
+    assert_eq!(next.unwrap(), 1, "{stage}");
 }
 
 #[test]

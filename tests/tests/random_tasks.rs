@@ -325,33 +325,8 @@ fn run(seed: u64, shuffled: bool) {
         for _ in 0..TASKS {
             settle().await;
         }
-        let infos = task::dump();
-        for (me, model) in root.tasks.borrow().iter().enumerate() {
-            let info = infos.iter().find(|info| Some(info.id) == model.id);
-            let ended = model.ended;
-            root.check(ended || !model.scheduled, || {
-                format!("a wake of {me} was lost")
-            });
-            root.check(ended || !model.aborted, || format!("{me} was not aborted"));
-            let kept = !ended || model.handle.is_some();
-            root.check(info.is_some() == kept, || format!("the info of {me}"));
-            if let Some(info) = info {
-                let state = match ended {
-                    true => TaskState::Finished,
-                    false => TaskState::Waiting,
-                };
-                root.check(info.state == state, || format!("{info} is {state:?}"));
-                let cancelled = u64::from(model.aborted);
-                let polls = model.polls..=model.polls + cancelled;
-                root.check(polls.contains(&info.polls), || {
-                    format!("{info}, but {} polls", model.polls)
-                });
-            }
-        }
-        for (wakes, expected) in &root.external {
-            let (woken, expected) = (wakes.count(), expected.get());
-            root.check(woken == expected, || format!("{woken} for {expected}"));
-        }
+        root.check_tasks();
+        root.check_external_wakes();
     });
     let ended = |model: &Model| u64::from(model.ended);
     let ended = world.tasks.borrow().iter().map(ended).sum::<u64>();
@@ -362,12 +337,46 @@ fn run(seed: u64, shuffled: bool) {
     let handles = Vec::from_iter(world.tasks.borrow_mut().iter_mut().map(take));
     drop(handles);
     for model in &*world.tasks.borrow() {
-        assert!(
-            model.ended && model.outputs == 0,
-            "each value is dropped once"
-        );
+        let dropped = model.ended && model.outputs == 0;
+        assert!(dropped, "each value is dropped once");
     }
     assert_eq!(*world.wrong.borrow(), Vec::<String>::new(), "seed {seed}");
+}
+
+impl World {
+    /// Compares every task with its model.
+    fn check_tasks(&self) {
+        let infos = task::dump();
+        for (me, model) in self.tasks.borrow().iter().enumerate() {
+            let info = infos.iter().find(|info| Some(info.id) == model.id);
+            let ended = model.ended;
+            self.check(ended || !model.scheduled, || {
+                format!("a wake of {me} was lost")
+            });
+            self.check(ended || !model.aborted, || format!("{me} was not aborted"));
+            let kept = !ended || model.handle.is_some();
+            self.check(info.is_some() == kept, || format!("the info of {me}"));
+            if let Some(info) = info {
+                let state = match ended {
+                    true => TaskState::Finished,
+                    false => TaskState::Waiting,
+                };
+                self.check(info.state == state, || format!("{info} is {state:?}"));
+                let cancelled = u64::from(model.aborted);
+                let polls = model.polls..=model.polls + cancelled;
+                self.check(polls.contains(&info.polls), || {
+                    format!("{info}, but {} polls", model.polls)
+                });
+            }
+        }
+    }
+
+    fn check_external_wakes(&self) {
+        for (wakes, expected) in &self.external {
+            let (woken, expected) = (wakes.count(), expected.get());
+            self.check(woken == expected, || format!("{woken} for {expected}"));
+        }
+    }
 }
 
 #[test]

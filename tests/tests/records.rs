@@ -537,99 +537,11 @@ impl Since {
 #[test]
 fn the_counters_are_exact_in_a_scripted_run() {
     let runtime = paused();
-    let (here, mut there) = pair();
-    let stored: Rc<RefCell<Option<Waker>>> = Rc::default();
     runtime.block_on(async {
         let since = Since::now();
-        let fd = AsyncFd::new(here).unwrap();
-        // Three tasks: a reader, a timer, and one that is woken by all causes.
-        let reader = spawn(async move { fd.readable().await.is_ok() });
-        let timer = spawn(sleep(secs(1)));
-        let woken = spawn({
-            let stored = Rc::clone(&stored);
-            let mut polls = 0;
-            poll_fn(move |cx| {
-                polls += 1;
-                if polls == 1 {
-                    *stored.borrow_mut() = Some(cx.waker().clone());
-                }
-                if polls == 4 {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                }
-            })
-        });
-        settle().await;
-        since.expect("spawned", |m| m.spawned_tasks_count, 3);
-        since.expect("by spawn", |m| m.wakes_by_spawn, 3);
-        since.expect("polls", |m| m.polls, 3);
-        since.expect("root polls", |m| m.root_polls, 4);
-        // The socket becomes writable, which is an event that wakes no task.
-        since.expect("events", |m| m.io_ready_count, 1);
+        scripted_wakes(&since).await;
+        scripted_ends(&since).await;
         let now = wakeful::metrics();
-        assert_eq!((now.num_alive_tasks, now.sources, now.waiting), (3, 1, 1));
-        assert_eq!((now.timers_armed, now.timers_fired), (1, 0));
-
-        let waker = stored.take().unwrap();
-        waker.wake_by_ref();
-        waker.wake_by_ref();
-        settle().await;
-        since.expect("by the root", |m| m.wakes_by_root, 1);
-        since.expect("coalesced", |m| m.wakes_coalesced, 1);
-
-        let wakes = spawn({
-            let waker = waker.clone();
-            async move { waker.wake() }
-        });
-        wakes.await.unwrap();
-        settle().await;
-        // The second one is the joiner: the ended task woke the root.
-        since.expect("by a task", |m| m.wakes_by_task, 2);
-
-        let stale = waker.clone();
-        thread::spawn(move || waker.wake()).join().unwrap();
-        woken.await.unwrap();
-        since.expect("by a thread", |m| m.wakes_by_thread, 1);
-        since.expect("messages", |m| m.remote_messages, 1);
-        stale.wake();
-        since.expect("stale", |m| m.wakes_stale, 1);
-
-        there.write_all(b"x").unwrap();
-        assert!(reader.await.unwrap());
-        since.expect("by i/o", |m| m.wakes_by_io, 1);
-        since.expect("events", |m| m.io_ready_count, 2);
-        since.expect("stale events", |m| m.events_stale, 0);
-
-        timer.await.unwrap();
-        since.expect("by a timer", |m| m.wakes_by_timer, 1);
-        since.expect("fired", |m| m.timers_fired, 1);
-
-        let aborted = spawn(pending::<()>());
-        settle().await;
-        aborted.abort();
-        assert!(aborted.await.unwrap_err().is_cancelled());
-        since.expect("by abort", |m| m.wakes_by_abort, 1);
-
-        // The root has yielded as well, above.
-        let before = wakeful::metrics().wakes_by_yield;
-        spawn(yield_now()).await.unwrap();
-        assert_eq!(wakeful::metrics().wakes_by_yield, before + 1);
-        assert!(spawn(async { panic!("counted") }).await.is_err());
-        since.expect("panics", |m| m.panics, 1);
-        since.expect("unhandled", |m| m.panics_unhandled, 0);
-        spawn_blocking(|| ()).await.unwrap();
-        let now = wakeful::metrics();
-        assert_eq!(now.num_blocking_threads, 1);
-        assert_eq!(
-            [
-                now.num_alive_tasks,
-                now.sources,
-                now.waiting,
-                now.timers_armed
-            ],
-            [0; 4]
-        );
         let by_cause = now.wakes_by_spawn
             + now.wakes_by_io
             + now.wakes_by_timer
@@ -640,6 +552,104 @@ fn the_counters_are_exact_in_a_scripted_run() {
             + now.wakes_by_abort;
         assert_eq!(now.wakes(), by_cause);
     });
+}
+
+/// Ends in its fourth poll. The first one stores its waker.
+async fn four_polls(stored: Rc<RefCell<Option<Waker>>>) {
+    let mut polls = 0;
+    poll_fn(move |cx| {
+        polls += 1;
+        if polls == 1 {
+            *stored.borrow_mut() = Some(cx.waker().clone());
+        }
+        if polls == 4 {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+/// Wakes three tasks by every cause: a reader, a timer, and one that the test wakes itself.
+async fn scripted_wakes(since: &Since) {
+    let (here, mut there) = pair();
+    let stored: Rc<RefCell<Option<Waker>>> = Rc::default();
+    let fd = AsyncFd::new(here).unwrap();
+    let reader = spawn(async move { fd.readable().await.is_ok() });
+    let timer = spawn(sleep(secs(1)));
+    let woken = spawn(four_polls(Rc::clone(&stored)));
+    settle().await;
+    since.expect("spawned", |m| m.spawned_tasks_count, 3);
+    since.expect("by spawn", |m| m.wakes_by_spawn, 3);
+    since.expect("polls", |m| m.polls, 3);
+    since.expect("root polls", |m| m.root_polls, 4);
+    // The socket becomes writable, which is an event that wakes no task.
+    since.expect("events", |m| m.io_ready_count, 1);
+    let now = wakeful::metrics();
+    assert_eq!((now.num_alive_tasks, now.sources, now.waiting), (3, 1, 1));
+    assert_eq!((now.timers_armed, now.timers_fired), (1, 0));
+
+    let waker = stored.take().unwrap();
+    waker.wake_by_ref();
+    waker.wake_by_ref();
+    settle().await;
+    since.expect("by the root", |m| m.wakes_by_root, 1);
+    since.expect("coalesced", |m| m.wakes_coalesced, 1);
+
+    let wakes = spawn({
+        let waker = waker.clone();
+        async move { waker.wake() }
+    });
+    wakes.await.unwrap();
+    settle().await;
+    // The second one is the joiner: the ended task woke the root.
+    since.expect("by a task", |m| m.wakes_by_task, 2);
+
+    let stale = waker.clone();
+    thread::spawn(move || waker.wake()).join().unwrap();
+    woken.await.unwrap();
+    since.expect("by a thread", |m| m.wakes_by_thread, 1);
+    since.expect("messages", |m| m.remote_messages, 1);
+    stale.wake();
+    since.expect("stale", |m| m.wakes_stale, 1);
+
+    there.write_all(b"x").unwrap();
+    assert!(reader.await.unwrap());
+    since.expect("by i/o", |m| m.wakes_by_io, 1);
+    since.expect("events", |m| m.io_ready_count, 2);
+    since.expect("stale events", |m| m.events_stale, 0);
+
+    timer.await.unwrap();
+    since.expect("by a timer", |m| m.wakes_by_timer, 1);
+    since.expect("fired", |m| m.timers_fired, 1);
+}
+
+/// Ends tasks by an abort, after a yield, and by a panic. Nothing is left then.
+async fn scripted_ends(since: &Since) {
+    let aborted = spawn(pending::<()>());
+    settle().await;
+    aborted.abort();
+    assert!(aborted.await.unwrap_err().is_cancelled());
+    since.expect("by abort", |m| m.wakes_by_abort, 1);
+
+    // The root has yielded as well, in `settle`.
+    let before = wakeful::metrics().wakes_by_yield;
+    spawn(yield_now()).await.unwrap();
+    assert_eq!(wakeful::metrics().wakes_by_yield, before + 1);
+    assert!(spawn(async { panic!("counted") }).await.is_err());
+    since.expect("panics", |m| m.panics, 1);
+    since.expect("unhandled", |m| m.panics_unhandled, 0);
+    spawn_blocking(|| ()).await.unwrap();
+    let now = wakeful::metrics();
+    assert_eq!(now.num_blocking_threads, 1);
+    let left = [
+        now.num_alive_tasks,
+        now.sources,
+        now.waiting,
+        now.timers_armed,
+    ];
+    assert_eq!(left, [0; 4]);
 }
 
 #[test]

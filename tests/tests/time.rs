@@ -1,5 +1,5 @@
-//! Time: any duration, never early, in order; missed ticks of intervals; and a clock that is paused,
-//! advanced and resumed. Only one test here waits for real time to pass.
+//! Time: any duration, never early, in order, and missed ticks of intervals. Only one test here waits
+//! for real time to pass.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 #![allow(
@@ -9,24 +9,22 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
-use std::io::Write;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use wakeful::io::AsyncFd;
 use wakeful::runtime::Runtime;
 use wakeful::spawn;
-use wakeful::task::{spawn_blocking, yield_now};
+use wakeful::task::yield_now;
 use wakeful::time::{
-    Duration, Instant, Interval, MissedTickBehavior, Sleep, advance, interval, interval_at, pause,
-    resume, sleep, sleep_until, timeout, timeout_at,
+    Duration, Instant, Interval, MissedTickBehavior, Sleep, advance, interval, interval_at, sleep,
+    sleep_until, timeout, timeout_at,
 };
 use wakeful_tests::trace::{
-    Hooks, Trace, Wakes, my_waker, on_drop, pair, panic_of, paused, poll_once, poll_with, runtime,
-    secs, settle,
+    Hooks, Trace, Wakes, my_waker, on_drop, panic_of, paused, poll_once, poll_with, runtime, secs,
+    settle,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -584,256 +582,6 @@ fn a_zero_period_panics_and_the_longest_ticks_once() {
                 "{behavior:?}"
             );
         }
-    });
-}
-
-// --- the clock --------------------------------------------------------------------------------------
-
-#[test]
-fn a_paused_clock_stands_still_while_any_task_runs() {
-    with_paused_clock(|start| async move {
-        let hour = spawn(sleep(secs(3600)));
-        for _ in 0..1_000 {
-            yield_now().await;
-        }
-        assert_eq!(start.elapsed(), Duration::ZERO);
-        hour.await.unwrap();
-        assert_eq!(start.elapsed(), secs(3600));
-    });
-}
-
-#[test]
-fn a_paused_clock_jumps_from_deadline_to_deadline_and_skips_none() {
-    let trace = Trace::new();
-    let words = trace.clone();
-    with_paused_clock(|start| async move {
-        for seconds in [30, 10, 20] {
-            let trace = trace.clone();
-            spawn(async move {
-                sleep(secs(seconds)).await;
-                let mut late = sleep(secs(1));
-                assert_eq!(start.elapsed(), secs(seconds), "neither early nor late");
-                trace.push(format!("{seconds}"));
-                assert!(poll_once(&mut late).await.is_pending());
-                late.await;
-                trace.push(format!("{}", start.elapsed().as_secs()));
-            });
-        }
-        sleep(secs(60)).await;
-    });
-    words.expect(&["10", "11", "20", "21", "30", "31"]);
-}
-
-#[test]
-fn advance_moves_the_clock_in_one_step_and_fires_due_timers() {
-    let trace = Trace::new();
-    with_paused_clock(|start| {
-        let trace = trace.clone();
-        async move {
-            for seconds in [1, 2, 3] {
-                let trace = trace.clone();
-                spawn(async move {
-                    sleep(secs(seconds)).await;
-                    trace.push(format!("{seconds} at {}", start.elapsed().as_secs()));
-                });
-            }
-            settle().await;
-            advance(secs(2)).await;
-            settle().await;
-            assert_eq!(start.elapsed(), secs(2));
-            trace.expect(&["1 at 2", "2 at 2"]);
-            advance(secs(1)).await;
-            settle().await;
-        }
-    });
-    trace.expect(&["3 at 3"]);
-}
-
-#[test]
-fn a_paused_clock_does_not_jump_while_a_task_waits_for_a_descriptor() {
-    let runtime = paused();
-    let (here, mut there) = pair();
-    let start = runtime.block_on(async { Instant::now() });
-    runtime.block_on(async {
-        let fd = AsyncFd::new(here).unwrap();
-        let hour = spawn(sleep(secs(3600)));
-        // A thread unknown to the runtime writes a few milliseconds into the wait.
-        let (about_to_wait, wait) = mpsc::channel();
-        let peer = thread::spawn(move || {
-            wait.recv().unwrap();
-            thread::sleep(Duration::from_millis(5));
-            there.write_all(b"x").unwrap();
-        });
-        about_to_wait.send(()).unwrap();
-        drop(fd.readable().await.unwrap());
-        assert_eq!(
-            start.elapsed(),
-            Duration::ZERO,
-            "a wait for a descriptor does not move the clock"
-        );
-        hour.await.unwrap();
-        assert_eq!(start.elapsed(), secs(3600));
-        peer.join().unwrap();
-    });
-}
-
-#[test]
-fn a_paused_clock_does_not_jump_while_a_blocking_closure_runs() {
-    with_paused_clock(|start| async move {
-        let hour = spawn(sleep(secs(3600)));
-        let blocking = spawn_blocking(|| thread::sleep(Duration::from_millis(5)));
-        blocking.await.unwrap();
-        assert_eq!(start.elapsed(), Duration::ZERO);
-        hour.await.unwrap();
-        assert_eq!(start.elapsed(), secs(3600));
-    });
-}
-
-#[test]
-fn a_paused_clock_jumps_while_an_aborted_blocking_closure_runs() {
-    let (release, blocked) = mpsc::channel::<()>();
-    with_paused_clock(|start| async move {
-        let blocking = spawn_blocking(move || blocked.recv().ok());
-        settle().await;
-        blocking.abort();
-        sleep(secs(3600)).await;
-        assert_eq!(start.elapsed(), secs(3600));
-    });
-    drop(release);
-}
-
-#[test]
-fn due_timers_fire_while_a_task_waits_for_a_descriptor() {
-    // The clock must not jump here, but a timer that is already due fires: after an `advance` that
-    // was not awaited, and after a `pause` past the deadline.
-    let (here, _there) = pair();
-    paused().block_on(async {
-        let fd = AsyncFd::new(here).unwrap();
-        let reader = spawn(async move { drop(fd.readable().await) });
-        let second = spawn(sleep(secs(1)));
-        settle().await;
-        drop(advance(secs(1)));
-        second.await.unwrap();
-        reader.abort();
-    });
-    let (here, _there) = pair();
-    runtime().block_on(async {
-        let fd = AsyncFd::new(here).unwrap();
-        let reader = spawn(async move { drop(fd.readable().await) });
-        let soon = spawn(sleep(Duration::from_micros(100)));
-        // One turn instead of the usual four, so that the timer is armed and not yet expired.
-        yield_now().await;
-        thread::sleep(Duration::from_millis(1));
-        pause();
-        soon.await.unwrap();
-        reader.abort();
-    });
-}
-
-#[test]
-fn a_clock_can_be_paused_and_resumed_without_a_jump() {
-    runtime().block_on(async {
-        let start = Instant::now();
-        pause();
-        let paused_at = Instant::now();
-        advance(secs(3600)).await;
-        assert_eq!(paused_at.elapsed(), secs(3600));
-        assert!(start.elapsed() >= secs(3600));
-        resume();
-        let running = Instant::now();
-        assert!(
-            running.duration_since(paused_at) >= secs(3600),
-            "the clock went back"
-        );
-        sleep(Duration::from_millis(1)).await;
-        assert!(running.elapsed() >= Duration::from_millis(1));
-        pause();
-        let again = Instant::now();
-        assert!(again.duration_since(running) >= Duration::from_millis(1));
-        sleep(secs(1)).await;
-        assert_eq!(again.elapsed(), secs(1));
-    });
-}
-
-#[test]
-fn a_clock_at_its_maximum_does_not_go_back() {
-    runtime().block_on(async {
-        pause();
-        let start = Instant::now();
-        advance(Duration::MAX).await;
-        let end = Instant::now();
-        assert!(end.duration_since(start) > 100 * 365 * DAY);
-        advance(Duration::MAX).await;
-        assert_eq!(Instant::now(), end);
-        resume();
-        assert!(Instant::now() >= end, "resume moved the clock back");
-        sleep(Duration::ZERO).await;
-        pause();
-        assert!(Instant::now() >= end);
-    });
-}
-
-#[test]
-fn invalid_clock_operations_panic_with_operation_and_cause() {
-    runtime().block_on(async {
-        let text = panic_of(|| advance(secs(1)));
-        assert!(text.contains("not paused"), "{text}");
-        assert!(
-            text.contains("time::advance") && text.contains(&format!("{}:", file!())),
-            "{text}"
-        );
-        let text = panic_of(resume);
-        assert!(text.contains("not paused"), "{text}");
-        pause();
-        let text = panic_of(pause);
-        assert!(
-            text.contains("paused") && !text.contains("not paused"),
-            "{text}"
-        );
-        advance(Duration::ZERO).await;
-    });
-}
-
-#[test]
-fn each_runtime_has_its_own_clock() {
-    let (paused, running) = (paused(), runtime());
-    let before = paused.block_on(async {
-        let start = Instant::now();
-        advance(secs(3600)).await;
-        start
-    });
-    let elapsed = running.block_on(async move { before.elapsed() });
-    assert!(elapsed < secs(1800), "{elapsed:?}");
-    assert!(
-        before.elapsed() < secs(1800),
-        "outside a runtime the system's clock is used"
-    );
-    let elapsed = paused.block_on(async move { before.elapsed() });
-    assert_eq!(elapsed, secs(3600));
-}
-
-#[test]
-fn instant_arithmetic_does_not_overflow() {
-    with_paused_clock(|start| async move {
-        let later = start + secs(5);
-        assert_eq!(later - start, secs(5));
-        assert_eq!(start - later, Duration::ZERO, "subtraction saturates");
-        assert_eq!(later.duration_since(start), secs(5));
-        assert_eq!(start.checked_duration_since(later), None);
-        assert_eq!(start.saturating_duration_since(later), Duration::ZERO);
-        assert_eq!(later - secs(5), start);
-        assert_eq!(start.checked_add(Duration::MAX), None);
-        assert_eq!(start.checked_sub(Duration::MAX), None);
-        let mut moved = start;
-        moved += secs(7);
-        moved -= secs(2);
-        assert_eq!(moved, later);
-        let std: std::time::Instant = later.into();
-        assert_eq!(Instant::from(std), later);
-        assert_eq!(Instant::from_std(later.into_std()), later);
-        assert!(start < later);
-        sleep_until(later).await;
-        assert_eq!(Instant::now(), later);
     });
 }
 
