@@ -13,8 +13,8 @@
 //! 5. [`args`], [`log`], [`setup`], [`listen`] and [`stats`]: the command line, log lines that
 //!    never block, runtime and descriptor limit, listening sockets, counters and task list.
 //!
-//! From the bottom: `args`, `setup`, `log`, `listen`, `timeouts`, `connection`, `state`, `echo`,
-//! `accept`, `udp`, `stats`, `server`, `shutdown`, `workers`, `program`, `main`.
+//! From the bottom: `args`, `setup`, `log`, `listen`, `timeouts`, `state`, `connection`, `echo`,
+//! `accept`, `udp`, `server`, `stats`, `shutdown`, `workers`, `program`, `main`.
 //!
 //! There is no `unsafe` code here, and one thread unless `--threads` asks for more.
 
