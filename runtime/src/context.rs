@@ -115,7 +115,7 @@ fn replace(core: Previous) -> Previous {
     CURRENT.with(|current| current.replace(core))
 }
 
-/// As [`get`], for operations that need a runtime.
+/// As [`current`], for operations that need a runtime.
 ///
 /// # Panics
 ///
@@ -138,7 +138,7 @@ pub(crate) fn current_if(id: RuntimeId) -> Option<Rc<Core>> {
 }
 
 /// Panics if a handle was used on the wrong thread. Returns if the handle's runtime has ended. Called
-/// after [`get_if`] or [`with`] found another runtime or none.
+/// after [`current_if`] or [`with_current`] found another runtime or none.
 ///
 /// # Panics
 ///

@@ -83,7 +83,7 @@ where
         Some(id) => JoinHandle::new(id),
         None => {
             context::require("spawn");
-            unreachable!("`expect` has panicked")
+            unreachable!("`require` has panicked")
         }
     }
 }

@@ -91,7 +91,7 @@ pub(super) fn deadline_in(duration: Duration, operation: &str) -> Instant {
 #[track_caller]
 fn no_runtime(operation: &str) -> ! {
     context::require(operation);
-    unreachable!("`expect` has panicked")
+    unreachable!("`require` has panicked")
 }
 
 /// The function that made a [`Sleep`].
