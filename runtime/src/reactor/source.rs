@@ -194,6 +194,14 @@ impl Source {
         (readers.0 + writers.0, readers.1 + writers.1)
     }
 
+    /// Passes the descriptor and the waker of an operation that waits to `look`, which must not run user
+    /// code.
+    pub(super) fn first_operation<R>(&self, look: impl Fn(RawFd, &Waker) -> R) -> Option<R> {
+        let look = |waker: &Waker| look(self.fd.get(), waker);
+        let reader = self.readers.first_operation(look);
+        reader.or_else(|| self.writers.first_operation(look))
+    }
+
     #[inline]
     pub(super) fn load(&self) -> ReadyEvent {
         self.word().map_or(ReadyEvent(0), ReadyWord::load)
