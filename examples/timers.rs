@@ -5,8 +5,8 @@
 //! cargo run -p wakeful-examples --example timers -- paused     # the same, without real waiting
 //! ```
 //!
-//! A paused clock jumps to the next deadline when no task can run and none waits for a descriptor. Tests of code that waits for
-//! hours use it.
+//! A paused clock jumps to the next deadline when no task can run and none waits for a descriptor.
+//! Tests of code that waits for hours use it.
 
 use std::future::pending;
 use std::io;

@@ -5,10 +5,11 @@
 //! ```
 //!
 //! After a future has returned `Pending`, nothing guarantees another poll until its waker is called.
-//! So the code that makes it ready has to call the waker. A waker can be cloned, sent to any thread and called at any time, even after the
-//! task or its runtime has ended. Wakeful's wakers need no reference count for this, because they
-//! are numbers. The program prints one: its `data` holds the generation, the index of the
-//! runtime and the row of the task in one word. The root future has row 0.
+//! So the code that makes it ready has to call the waker. A waker can be cloned, sent to any thread
+//! and called at any time, even after the task or its runtime has ended. Wakeful's wakers need no
+//! reference count for this, because they are numbers. The program prints one: its `data` holds the
+//! generation, the index of the runtime and the row of the task in one word. The root future has
+//! row 0.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -38,8 +38,12 @@ impl Timeouts {
     where
         F: Future<Output = io::Result<()>> + 'a,
     {
-        let shorter = self.idle.into_iter().chain(self.write).min();
-        WithTimeout::new(wait, shorter, "write timeout: the peer took nothing")
+        match (self.idle, self.write) {
+            (Some(idle), write) if write.is_none_or(|write| idle < write) => {
+                WithTimeout::new(wait, Some(idle), "idle timeout: the peer took nothing")
+            }
+            (_, write) => WithTimeout::new(wait, write, "write timeout: the peer took nothing"),
+        }
     }
 }
 

@@ -135,11 +135,11 @@ fn idle_timeout_closes_idle_connections_only() {
 
 #[test]
 fn both_timeouts_close_the_connection_of_a_peer_that_takes_nothing() {
-    for flag in ["--write-timeout", "--idle-timeout"] {
-        let server = Server::start(&[flag, "300ms"]);
+    for timeout in ["write-timeout", "idle-timeout"] {
+        let server = Server::start(&[&format!("--{timeout}"), "300ms"]);
         let mut stuck = server.connect();
         fill_connection(&mut stuck, 256 << 20);
-        server.wait_for_log("write timeout");
+        server.wait_for_log(&timeout.replace('-', " "));
         server.assert_serves();
     }
 }

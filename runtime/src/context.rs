@@ -18,6 +18,7 @@
 //! runtime.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -71,8 +72,6 @@ thread_local! {
     /// [`ContextGuard`] restores the previous value.
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<Core>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
-    /// The id of the runtime in `CURRENT`, for a comparison that needs one load.
-    static CURRENT_ID: Cell<Option<RuntimeId>> = const { Cell::new(None) };
     /// The number of runtimes that are entered on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
     /// Levels whose guards were dropped before one above them, with the runtime that each restores.
@@ -103,19 +102,19 @@ pub(crate) fn current() -> Option<Rc<Core>> {
         .flatten()
 }
 
-/// Returns whether the runtime with this id is the one on this thread.
-#[inline]
-pub(crate) fn is_current(id: RuntimeId) -> bool {
-    CURRENT_ID.get() == Some(id)
-}
-
 /// Replaces the thread's runtime. The caller drops the previous one, after the borrow has ended.
 fn replace(core: Previous) -> Previous {
-    CURRENT_ID.set(core.as_ref().map(|core| core.id));
+    RuntimeId::set_current(core.as_ref().map(|core| core.id));
     CURRENT.with(|current| current.replace(core))
 }
 
-/// As [`get`], for operations that need a runtime.
+/// Makes a runtime the thread's again, although a guard of another one still exists.
+#[cold]
+pub(crate) fn reinstate(core: &Rc<Core>) {
+    drop(replace(Some(Rc::clone(core))));
+}
+
+/// As [`current`], for operations that need a runtime.
 ///
 /// # Panics
 ///
@@ -138,7 +137,7 @@ pub(crate) fn current_if(id: RuntimeId) -> Option<Rc<Core>> {
 }
 
 /// Panics if a handle was used on the wrong thread. Returns if the handle's runtime has ended. Called
-/// after [`get_if`] or [`with`] found another runtime or none.
+/// after [`current_if`] or [`with_current`] found another runtime or none.
 ///
 /// # Panics
 ///
@@ -330,15 +329,15 @@ impl Core {
         self.id == id
     }
 
-    /// Handles the messages that were sent since the last call.
+    /// Handles the oldest messages of other threads, at most `limit` of them (I8).
     #[inline]
-    pub(crate) fn drain_inbox(&self) {
+    pub(crate) fn drain_inbox(&self, limit: u32) {
         if self.remote.inbox().is_pending() {
-            self.handle_messages(self.remote.inbox().drain());
+            self.handle_messages(self.remote.inbox().drain(limit as usize));
         }
     }
 
-    fn handle_messages(&self, messages: Vec<Message>) {
+    fn handle_messages(&self, messages: VecDeque<Message>) {
         self.messages
             .set(self.messages.get() + messages.len() as u64);
         self.executor.set_wake_cause(WakeCause::Thread);

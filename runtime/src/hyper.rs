@@ -141,14 +141,15 @@ pub fn poll_read<T: AsyncRead + ?Sized>(
     mut buf: rt::ReadBufCursor<'_>,
 ) -> Poll<io::Result<()>> {
     // Taken, not borrowed, because a stream can be user code that reads from another stream.
-    let mut scratch = SCRATCH.take();
+    // A thread that is ending has destroyed its thread-local.
+    let mut scratch = SCRATCH.try_with(Cell::take).unwrap_or_default();
     scratch.resize(SCRATCH_SIZE, 0);
     let length = buf.remaining().min(SCRATCH_SIZE);
     let polled = stream.poll_read(cx, &mut scratch[..length]);
     if let Poll::Ready(Ok(read)) = polled {
-        buf.put_slice(&scratch[..read]);
+        buf.put_slice(&scratch[..length][..read]);
     }
-    SCRATCH.set(scratch);
+    SCRATCH.try_with(|place| place.set(scratch)).ok();
     ready!(polled)?;
     Poll::Ready(Ok(()))
 }

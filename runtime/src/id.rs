@@ -20,6 +20,7 @@
 //! Source: `std::task::RawWaker`, which requires that the functions can be called from any thread
 //! and at any time.
 
+use std::cell::Cell;
 use std::fmt;
 use std::num::NonZeroU64;
 use std::ptr;
@@ -44,6 +45,22 @@ impl RuntimeId {
     pub(crate) fn index(self) -> u16 {
         self.0.get() as u16
     }
+
+    /// Returns whether this is the runtime that is entered on this thread.
+    #[inline]
+    pub(crate) fn is_current(self) -> bool {
+        CURRENT.get() == Some(self)
+    }
+
+    /// Sets the runtime that is entered on this thread; see [`crate::context`].
+    pub(crate) fn set_current(id: Option<RuntimeId>) {
+        CURRENT.set(id);
+    }
+}
+
+thread_local! {
+    /// The id of the runtime that is entered on this thread, for a comparison that needs one load.
+    static CURRENT: Cell<Option<RuntimeId>> = const { Cell::new(None) };
 }
 
 /// Identifies one task. No other task of this process has had the same id or will have it.
@@ -80,7 +97,7 @@ impl fmt::Debug for Id {
 const _: () = assert!(size_of::<*const ()>() == size_of::<u64>());
 
 /// The data of one of this crate's wakers: which task of which runtime to poll.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct WakerData(u64);
 
 impl WakerData {

@@ -1,6 +1,7 @@
 //! The part of a runtime that other threads see: its inbox, its eventfd and its epoll descriptor.
 //!
-//! Called by wakers and handles on a thread that is not running their runtime; drained by the loop.
+//! Called by wakers and handles on a thread that is not running their runtime; drained by the loop, in
+//! portions, so that a flood of messages does not delay events and timers (I8).
 //! Other threads see only the [`Shared`]. Each message is a number or a `Send` closure.
 //!
 //! Rule I5 makes a wake from another thread certain and nearly free:
@@ -22,6 +23,7 @@
 //! Rejected: plain stores and loads with sequentially consistent fences (Dekker's algorithm). They
 //! cost the same, because `pending` and `parked` share a cache line, and the proof is longer.
 
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::PoisonError;
@@ -67,10 +69,15 @@ pub(crate) struct Inbox<M> {
 
 #[derive(Debug)]
 struct Queue<M> {
-    messages: Vec<M>,
+    messages: VecDeque<M>,
+    /// The length at which repeated messages are removed next.
+    reduce_at: usize,
     /// Whether the runtime has ended.
     closed: bool,
 }
+
+/// The length of the queue below which repeated messages are left in it.
+const REDUCE_FROM: usize = 1024;
 
 /// Outcome of a [`push`](Inbox::push): what the sender has to do.
 #[must_use = "a parked owner has to be unparked, and a refused message dropped"]
@@ -98,7 +105,8 @@ impl<M> Inbox<M> {
     pub(crate) fn new() -> Self {
         Inbox {
             queue: Mutex::new(Queue {
-                messages: Vec::new(),
+                messages: VecDeque::new(),
+                reduce_at: REDUCE_FROM,
                 closed: false,
             }),
             pending: AtomicBool::new(false),
@@ -112,18 +120,28 @@ impl<M> Inbox<M> {
     }
 
     /// Queues a message from any thread, unless `same` finds it equivalent to the last one in the
-    /// queue (two wakes of a task in a row are one).
-    pub(crate) fn push(&self, message: M, same: impl FnOnce(&M, &M) -> bool) -> PushOutcome<M> {
+    /// queue (two wakes of a task in a row are one). `reduce` removes repeated messages from a long
+    /// queue. It is called each time the length has doubled, so its cost per message is constant.
+    pub(crate) fn push(
+        &self,
+        message: M,
+        same: impl FnOnce(&M, &M) -> bool,
+        reduce: impl FnOnce(&mut VecDeque<M>),
+    ) -> PushOutcome<M> {
         let mut queue = self.lock();
         if queue.closed {
             return PushOutcome::Closed(message);
         }
         let redundant = queue
             .messages
-            .last()
+            .back()
             .is_some_and(|last| same(last, &message));
         if !redundant {
-            queue.messages.push(message);
+            queue.messages.push_back(message);
+        }
+        if queue.messages.len() >= queue.reduce_at {
+            reduce(&mut queue.messages);
+            queue.reduce_at = (2 * queue.messages.len()).max(REDUCE_FROM);
         }
         // Step a. Under the lock, as in `drain`, so that the flag always matches the queue.
         self.pending.store(true, Ordering::Relaxed);
@@ -160,19 +178,23 @@ impl<M> Inbox<M> {
         self.pending.load(Ordering::Relaxed)
     }
 
-    /// Takes all messages, the oldest first.
+    /// Takes the oldest messages, at most `limit` of them. The inbox stays pending if some are left.
     #[inline]
-    pub(crate) fn drain(&self) -> Vec<M> {
+    pub(crate) fn drain(&self, limit: usize) -> VecDeque<M> {
         if !self.is_pending() {
-            return Vec::new();
+            return VecDeque::new();
         }
         let mut queue = self.lock();
+        if queue.messages.len() > limit {
+            return queue.messages.drain(..limit).collect();
+        }
         self.pending.store(false, Ordering::Relaxed);
+        queue.reduce_at = REDUCE_FROM;
         std::mem::take(&mut queue.messages)
     }
 
     /// Refuses messages from now on and returns those that are left.
-    pub(crate) fn close(&self) -> Vec<M> {
+    pub(crate) fn close(&self) -> VecDeque<M> {
         let mut queue = self.lock();
         queue.closed = true;
         std::mem::take(&mut queue.messages)
@@ -229,7 +251,7 @@ impl Shared {
     /// Returns the message when the runtime has ended.
     pub(crate) fn send(&self, message: Message) -> Result<(), Message> {
         let same = |last: &Message, new: &Message| matches!((last, new), (Message::Wake(last), Message::Wake(new)) if last == new);
-        match self.inbox.push(message, same) {
+        match self.inbox.push(message, same, remove_repeated_wakes) {
             PushOutcome::Queued => Ok(()),
             PushOutcome::Unpark => {
                 // Cannot fail: an open eventfd accepts the write.
@@ -241,10 +263,21 @@ impl Shared {
     }
 }
 
+/// Removes every wake that follows an equal one, so that a long queue has as many wakes as there are
+/// tasks.
+#[cold]
+fn remove_repeated_wakes(messages: &mut VecDeque<Message>) {
+    let mut woken = HashSet::new();
+    messages.retain(|message| match message {
+        Message::Wake(data) => woken.insert(*data),
+        _ => true,
+    });
+}
+
 impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Message::Wake(word) => f.debug_tuple("Wake").field(word).finish(),
+            Message::Wake(data) => f.debug_tuple("Wake").field(data).finish(),
             Message::Abort(key) => f.debug_tuple("Abort").field(key).finish(),
             Message::Detach(key) => f.debug_tuple("Detach").field(key).finish(),
             Message::RemoveSource(key) => f.debug_tuple("RemoveSource").field(key).finish(),

@@ -28,6 +28,7 @@ use std::time::Duration;
 use pin_project_lite::pin_project;
 
 use crate::sync::{Mutex, MutexGuard};
+use crate::task::poll_proceed;
 use crate::time::{Timeout, timeout};
 use crate::wait_list::{WaitList, set_wait, wake_all};
 
@@ -310,7 +311,7 @@ impl WaitFor {
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
         if self.shared.lock().holds(self.condition) {
-            return Poll::Ready(());
+            return poll_proceed(cx);
         }
         // Cloned and dropped outside of the lock (I3). So the condition is checked again: another
         // thread can meet it in the meantime.

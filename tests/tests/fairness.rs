@@ -16,9 +16,10 @@ use std::thread;
 
 use wakeful::io::{AsyncFd, Interest, copy, duplex};
 use wakeful::runtime::{Builder, Runtime};
-use wakeful::spawn;
-use wakeful::task::{consume_budget, yield_now};
+use wakeful::signal::unix::{SignalKind, signal};
+use wakeful::task::{JoinSet, consume_budget, yield_now};
 use wakeful::time::{Instant, advance, interval, sleep, sleep_until, timeout};
+use wakeful::{Shutdown, spawn};
 use wakeful_net::UdpSocket;
 use wakeful_tests::trace::{Trace, my_waker, pair, paused, runtime, secs, settle};
 
@@ -481,6 +482,58 @@ fn duplex_transfers_and_calls_of_consume_budget_count_as_operations() {
         copy(&mut &b"all of it"[..], &mut Vec::new()).await.unwrap();
     });
     assert_eq!([writes, reads, steps, copies], [IO_BUDGET; 4]);
+}
+
+#[test]
+fn waits_that_have_nothing_to_wait_for_count_as_operations() {
+    let runtime = runtime();
+    let mut set = JoinSet::<()>::new();
+    let empty_set = operations_before_others(&runtime, async move || {
+        assert!(set.join_next().await.is_none());
+    });
+    let shutdown = Shutdown::new();
+    shutdown.cancel();
+    let cancelled = {
+        let shutdown = shutdown.clone();
+        operations_before_others(&runtime, async move || shutdown.cancelled().await)
+    };
+    let without_tokens = operations_before_others(&runtime, async move || shutdown.wait().await);
+    let copies = operations_before_others(&runtime, async || {
+        copy(&mut &b""[..], &mut Vec::new()).await.unwrap();
+    });
+    let mut signals = {
+        let _entered = runtime.enter();
+        signal(SignalKind::window_change()).unwrap()
+    };
+    let signals = operations_before_others(&runtime, async move || {
+        signal_hook::low_level::raise(libc::SIGWINCH).unwrap();
+        signals.recv().await;
+    });
+    let all = [empty_set, cancelled, without_tokens, copies, signals];
+    assert_eq!(all, [IO_BUDGET; 5]);
+}
+
+#[test]
+fn transfers_of_no_bytes_count_as_operations() {
+    let runtime = runtime();
+    let (near, _far) = duplex(8);
+    let near = Rc::new(near);
+    let operation = |name: &'static str| {
+        let near = Rc::clone(&near);
+        operations_before_others(&runtime, async move || {
+            match name {
+                "read" => near.read(&mut []).await.map(drop),
+                "read_exact" => near.read_exact(&mut []).await.map(drop),
+                "write" => near.write(&[]).await.map(drop),
+                "write_all" => near.write_all(&[]).await,
+                _ => near.shutdown().await,
+            }
+            .unwrap();
+        })
+    };
+    for name in ["read", "read_exact", "write", "write_all", "shutdown"] {
+        assert_eq!(operation(name), IO_BUDGET, "{name}");
+    }
 }
 
 #[test]

@@ -354,17 +354,94 @@ fn a_guard_that_outlives_the_block_on_that_created_it_panics() {
     assert_eq!(second.block_on(async { 2 }), 2);
 }
 
-#[test]
-fn a_guard_held_across_an_await_loses_no_wake_of_the_running_runtime() {
-    let (runs, entered) = (paused(), runtime());
-    runs.block_on(async {
-        let _guard = entered.enter();
-        for _ in 0..10 {
+/// Runs a root future with a timer beside a task that enters another runtime and leaves it entered
+/// in the way of `leave`. Returns whether that task panicked.
+fn beside_a_task_that_leaves_a_runtime_entered(
+    leave: impl FnOnce(wakeful::runtime::EnterGuard<'static>) + 'static,
+) -> Option<String> {
+    let entered: &'static Runtime = Box::leak(Box::new(runtime()));
+    let runs = paused();
+    let handle = runs.handle().clone();
+    let text = runs.block_on(async {
+        let culprit = spawn(async move {
+            let guard = entered.enter();
+            thread::spawn(move || drop(handle.spawn(|| async {})))
+                .join()
+                .unwrap();
+            leave(guard);
             yield_now().await;
+        });
+        for _ in 0..20 {
+            sleep(secs(1)).await;
         }
-        let both = [&runs, &entered];
-        assert_eq!(lands_on(&both), Some(1), "spawns go to the entered runtime");
+        spawn(async {}).await.unwrap();
+        let ended = culprit.await;
+        ended
+            .err()
+            .map(|error| text_of(error.into_panic().as_ref()))
     });
+    // The culprit, the task of the handle, and the last one.
+    assert_eq!(runs.metrics().spawned_tasks_count, 3);
+    assert_eq!(entered.metrics().spawned_tasks_count, 0);
+    text
+}
+
+#[test]
+fn a_task_that_holds_a_guard_across_an_await_panics_and_harms_no_other() {
+    let (runs, entered) = (paused(), runtime());
+    let entered: &'static Runtime = Box::leak(Box::new(entered));
+    let handle = runs.handle().clone();
+    let text = runs.block_on(async {
+        let culprit = spawn(async move {
+            let _guard = entered.enter();
+            thread::spawn(move || drop(handle.spawn(|| async {})))
+                .join()
+                .unwrap();
+            yield_now().await;
+        });
+        for _ in 0..20 {
+            sleep(secs(1)).await;
+        }
+        text_of(culprit.await.unwrap_err().into_panic().as_ref())
+    });
+    assert!(
+        text.contains("do not hold a guard of `Runtime::enter`"),
+        "{text}"
+    );
+    assert_eq!(runs.metrics().spawned_tasks_count, 2);
+    assert_eq!(entered.metrics().spawned_tasks_count, 0);
+}
+
+#[test]
+fn a_task_that_gives_its_guard_away_panics_and_harms_no_other() {
+    let kept = Rc::new(RefCell::new(None));
+    let keep = Rc::clone(&kept);
+    let text = panic_of(|| {
+        let text = beside_a_task_that_leaves_a_runtime_entered(move |guard| {
+            *keep.borrow_mut() = Some(guard);
+        });
+        assert!(text.unwrap().contains("another runtime was entered"));
+    });
+    // The guard has outlived `block_on`.
+    assert!(text.contains("dropped out of order"), "{text}");
+    drop(kept);
+}
+
+#[test]
+fn a_root_future_that_holds_a_guard_across_an_await_panics() {
+    let (runs, entered) = (runtime(), runtime());
+    let text = panic_of(|| {
+        runs.block_on(async {
+            let _guard = entered.enter();
+            yield_now().await;
+        });
+    });
+    assert!(
+        text.contains("do not hold a guard of `Runtime::enter`"),
+        "{text}"
+    );
+    assert_eq!(lands_on(&[&runs, &entered]), None);
+    assert_eq!(runs.block_on(async { 1 }), 1);
 }
 
 #[test]

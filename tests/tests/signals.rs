@@ -7,10 +7,12 @@
 
 use std::future::Future;
 use std::io::ErrorKind;
+use std::mem::MaybeUninit;
 use std::os::unix::thread::JoinHandleExt;
 use std::process::Command;
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll};
 use std::thread;
 use std::time::Duration;
@@ -350,4 +352,72 @@ fn a_hundred_consecutive_signals_are_all_received() {
         });
         sender.join().unwrap();
     });
+}
+
+#[test]
+fn a_handler_installed_before_is_still_called() {
+    static PLAIN: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn plain(_: libc::c_int) {
+        PLAIN.fetch_add(1, Ordering::SeqCst);
+    }
+    alone("a_handler_installed_before_is_still_called", || {
+        // With SA_SIGINFO, and the old kind of handler.
+        let flag = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(libc::SIGUSR1, Arc::clone(&flag)).unwrap();
+        set_action(libc::SIGUSR2, plain as extern "C" fn(_) as usize);
+        wakeful::block_on(async {
+            let mut first = signal(SignalKind::user_defined1()).unwrap();
+            let mut second = signal(SignalKind::user_defined2()).unwrap();
+            for times in 1..3 {
+                raise(Signal::USR1);
+                raise(Signal::USR2);
+                assert!(first.recv().await.is_some());
+                assert!(second.recv().await.is_some());
+                assert!(flag.swap(false, Ordering::SeqCst));
+                assert_eq!(PLAIN.load(Ordering::SeqCst), times);
+            }
+        });
+    });
+}
+
+#[test]
+fn a_listener_created_after_the_handler_was_taken_away_receives_signals() {
+    alone(
+        "a_listener_created_after_the_handler_was_taken_away_receives_signals",
+        || {
+            wakeful::block_on(async {
+                drop(signal(SignalKind::user_defined1()).unwrap());
+                for action in [libc::SIG_IGN, libc::SIG_DFL] {
+                    set_action(libc::SIGUSR1, action);
+                    let mut listener = signal(SignalKind::user_defined1()).unwrap();
+                    raise(Signal::USR1);
+                    assert!(is_ready(&mut listener.recv()).await);
+                }
+            });
+        },
+    );
+}
+
+/// Threads of other languages can have a small stack and an alternate one for signals.
+#[test]
+fn the_handler_runs_on_an_alternate_stack() {
+    alone("the_handler_runs_on_an_alternate_stack", || {
+        wakeful::block_on(async { drop(signal(SignalKind::user_defined1()).unwrap()) });
+        let mut action = MaybeUninit::<libc::sigaction>::uninit();
+        // SAFETY: the call fills `action`. A null pointer requests no change.
+        let result =
+            unsafe { libc::sigaction(libc::SIGUSR1, std::ptr::null(), action.as_mut_ptr()) };
+        assert_eq!(result, 0);
+        // SAFETY: the call has succeeded.
+        let flags = unsafe { action.assume_init() }.sa_flags;
+        assert_ne!(flags & libc::SA_ONSTACK, 0);
+        assert_ne!(flags & libc::SA_RESTART, 0);
+    });
+}
+
+/// Sets the action of a signal, as code beside the runtime can.
+fn set_action(signal: libc::c_int, action: libc::sighandler_t) {
+    // SAFETY: `action` is SIG_DFL, SIG_IGN or a function that only changes an atomic.
+    let before = unsafe { libc::signal(signal, action) };
+    assert_ne!(before, libc::SIG_ERR);
 }

@@ -15,7 +15,9 @@ use wakeful::io::AsyncFd;
 use wakeful::spawn;
 use wakeful::task::{spawn_blocking, yield_now};
 use wakeful::time::{Duration, Instant, advance, pause, resume, sleep, sleep_until};
-use wakeful_tests::trace::{Trace, pair, panic_of, paused, poll_once, runtime, secs, settle};
+use wakeful_tests::trace::{
+    Trace, alone, pair, panic_of, paused, poll_once, runtime, secs, settle, stderr,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -270,4 +272,76 @@ fn instant_arithmetic_does_not_overflow() {
         sleep_until(later).await;
         assert_eq!(Instant::now(), later);
     });
+}
+
+#[test]
+fn a_deadline_beyond_the_clocks_range_never_comes() {
+    const YEAR: u64 = 31_556_952;
+    with_paused_clock(|start| async move {
+        let never = spawn(sleep(Duration::MAX));
+        let far = start + secs(1000 * YEAR);
+        let late = spawn(async move {
+            sleep_until(far).await;
+            Instant::now() >= far
+        });
+        for _ in 0..3 {
+            advance(secs(600 * YEAR)).await;
+            settle().await;
+        }
+        assert!(!never.is_finished());
+        assert!(!late.is_finished(), "the clock ends before its deadline");
+    });
+}
+
+#[test]
+fn with_auto_advance_despite_io_the_clock_jumps_although_a_task_waits_for_a_descriptor() {
+    let builder = wakeful::runtime::Builder::new().start_paused(true);
+    let runtime = builder.auto_advance_despite_io(true).build().unwrap();
+    let (here, mut there) = pair();
+    runtime.block_on(async {
+        let fd = AsyncFd::new(here).unwrap();
+        drop(fd.writable().await.unwrap());
+        let start = Instant::now();
+        let waits = wakeful::time::timeout(secs(5), fd.readable()).await;
+        assert!(waits.is_err());
+        assert_eq!(start.elapsed(), secs(5));
+        // An event that has come is taken before the jump.
+        there.write_all(b"x").unwrap();
+        let waits = wakeful::time::timeout(secs(5), fd.readable()).await;
+        assert!(waits.is_ok());
+        assert_eq!(start.elapsed(), secs(5));
+    });
+}
+
+/// Takes a second of real time, which is what it tests.
+#[test]
+fn a_paused_clock_that_cannot_move_says_so_once() {
+    let test = "a_paused_clock_that_cannot_move_says_so_once";
+    let Some(output) = alone(test, || {
+        let (here, mut there) = pair();
+        let later = thread::spawn(move || {
+            thread::sleep(std::time::Duration::from_millis(2500));
+            there.write_all(b"x").unwrap();
+        });
+        paused().block_on(async {
+            let fd = AsyncFd::new(here).unwrap();
+            let limit = wakeful::time::timeout(secs(5), fd.readable());
+            assert!(limit.await.is_ok(), "the clock does not jump");
+        });
+        later.join().unwrap();
+    }) else {
+        return;
+    };
+    let text = stderr(&output);
+    assert_eq!(
+        text.matches("a paused clock has not moved").count(),
+        1,
+        "{text}"
+    );
+    assert!(text.contains("the root future waits for fd "), "{text}");
+    assert!(
+        text.contains("in timeout at tests/tests/time_paused.rs"),
+        "{text}"
+    );
+    assert!(text.contains("the next timer is due in 5s"), "{text}");
 }

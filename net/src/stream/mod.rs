@@ -1,9 +1,9 @@
 //! The operations of a connected stream, one implementation for TCP and Unix.
 //!
 //! `TcpStream` and `UnixStream` start them. Each is a named future in `read`, `write` or
-//! `crate::ready`; `poll` has the same operations without a future; the two halves are in `split`. All transfers use `Readiness::poll_transfer`,
-//! which waits, or `AsyncFd::try_transfer`, which does not. Both follow the rules of edge-triggered
-//! readiness:
+//! `crate::ready`; `poll` has the same operations without a future; the two halves are in `split`.
+//! All transfers use `Readiness::poll_transfer`, which waits, or `AsyncFd::try_transfer`, which does
+//! not. Both follow the rules of edge-triggered readiness:
 //!
 //! ```text
 //! readiness cached? --no--> Pending, the waker stays with the source

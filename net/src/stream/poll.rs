@@ -1,7 +1,8 @@
 //! The operations of a stream as `poll_*` functions, which keep no state between two calls.
 //!
-//! Called by `traits::futures_io` and by the `poll_peek` of the streams; calls `Readiness::poll_transfer`. Because no future is kept, the waker stays with the
-//! source until the next event.
+//! Called by `traits::futures_io` and by the `poll_peek` of the streams; calls
+//! `Readiness::poll_transfer`. Because no future is kept, the waker stays with the source until the
+//! next event.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;

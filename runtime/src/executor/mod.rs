@@ -28,7 +28,9 @@
 //! but needs a reference count, atomic instructions and unsafe code.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::mem::ManuallyDrop;
+use std::os::fd::RawFd;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, RawWakerVTable, Waker};
 
@@ -38,6 +40,7 @@ use crate::table::{Key, NONE};
 use crate::task_info::{TaskInfo, WaitInfo, WakeCause};
 
 pub(crate) mod cell;
+mod external;
 pub(crate) mod join;
 pub(crate) mod join_error;
 pub(crate) mod panics;
@@ -66,6 +69,8 @@ pub(crate) struct Executor {
     io_budget: u32,
     /// External wakers of futures that yielded inside another executor's combinator.
     deferred_wakers: RefCell<Vec<Waker>>,
+    /// External wakers whose event has come, oldest first.
+    due_wakers: RefCell<VecDeque<(Waker, WakeCause)>>,
     /// Set while [`drop_output`](Self::drop_output) runs.
     dropping_output: Cell<bool>,
     /// Outputs that were detached by the drop of another output, to be dropped after it.
@@ -82,6 +87,19 @@ pub(crate) enum Tick {
     Done,
     /// The root future is next. The caller polls it by [`Executor::poll_root`] and continues the tick.
     Root,
+    /// A task has left another runtime entered. The caller enters this one again and continues the
+    /// tick.
+    OtherRuntime,
+}
+
+/// Panics because a poll has left another runtime entered. Other tasks would find that one.
+#[cold]
+#[inline(never)]
+fn left_entered() -> ! {
+    panic!(
+        "another runtime was entered at the end of a poll: do not hold a guard of `Runtime::enter` \
+         across an `.await`"
+    )
 }
 
 impl Executor {
@@ -101,6 +119,7 @@ impl Executor {
             wake_cause: Cell::new(WakeCause::Thread),
             io_budget,
             deferred_wakers: RefCell::new(Vec::new()),
+            due_wakers: RefCell::new(VecDeque::new()),
             dropping_output: Cell::new(false),
             outputs_to_drop: RefCell::new(Vec::new()),
             panics,
@@ -144,25 +163,23 @@ impl Executor {
         is_current
     }
 
-    /// Stores an external waker, to be woken after the next turn.
-    pub(crate) fn defer(&self, waker: Waker) {
-        self.deferred_wakers.borrow_mut().push(waker);
-    }
-
-    /// Puts deferred tasks back into the run queue. The loop calls it after each turn.
+    /// Puts deferred tasks back into the run queue, and deferred wakers behind those that are due. The
+    /// loop calls it after each turn.
     #[inline]
     pub(crate) fn requeue_deferred(&self) {
         self.tasks.requeue_deferred();
-        if !self.deferred_wakers.borrow().is_empty() {
-            let wakers = self.deferred_wakers.take();
-            self.wake_all(wakers.into_iter().map(|waker| (waker, WakeCause::Yield)));
+        let mut deferred = self.deferred_wakers.borrow_mut();
+        if !deferred.is_empty() {
+            let wakers = deferred.drain(..).map(|waker| (waker, WakeCause::Yield));
+            self.due_wakers.borrow_mut().extend(wakers);
         }
     }
 
-    /// Returns whether a task is scheduled or deferred, so that the loop must not block.
+    /// Returns whether the loop must not block: a task is scheduled or deferred, or an external waker
+    /// has to be woken.
     #[inline]
     pub(crate) fn has_work(&self) -> bool {
-        self.tasks.any_scheduled() || !self.deferred_wakers.borrow().is_empty()
+        self.tasks.any_scheduled() || self.has_wakers()
     }
 
     /// Polls tasks from the run queue, at most `polls_left` of them (I8), until the root future is
@@ -176,6 +193,9 @@ impl Executor {
             match catch_unwind(polls) {
                 Ok(tick) => return tick,
                 Err(payload) => self.fail(polled.take(), payload),
+            }
+            if !self.runtime.is_current() {
+                return Tick::OtherRuntime;
             }
         }
     }
@@ -211,6 +231,9 @@ impl Executor {
                     Some(times) => self.measure(times, index, || cell.as_mut().poll(&mut cx)),
                 }
             };
+            if !self.runtime.is_current() {
+                left_entered();
+            }
             let Some(cell) = polled.take() else {
                 unreachable!("the cell was put into `polled` before the poll");
             };
@@ -322,32 +345,6 @@ impl Executor {
         drop_ignoring_panic(payload);
     }
 
-    /// Wakes each waker with its cause.
-    pub(crate) fn wake_all(&self, wakers: impl IntoIterator<Item = (Waker, WakeCause)>) {
-        for (waker, cause) in wakers {
-            self.wake_by(waker, cause);
-        }
-    }
-
-    /// Wakes this runtime's tasks directly, other wakers through their table.
-    #[inline]
-    pub(crate) fn wake_by(&self, waker: Waker, cause: WakeCause) {
-        match WakerData::from_waker(&waker, self.vtable) {
-            Some(data) if self.tasks.wake(data, cause) => {
-                let _dropping_it_does_nothing = ManuallyDrop::new(waker);
-            }
-            _ => self.wake_external(waker, cause),
-        }
-    }
-
-    /// Wakes an external waker, which is user code.
-    #[cold]
-    fn wake_external(&self, waker: Waker, cause: WakeCause) {
-        let before = self.wake_cause.replace(cause);
-        self.catch_panic("a waker", || waker.wake());
-        self.wake_cause.set(before);
-    }
-
     /// Marks a task as aborted and schedules it: when it is next in the queue, its future is dropped
     /// instead of polled.
     pub(crate) fn abort(&self, key: Key) {
@@ -381,7 +378,11 @@ impl Executor {
         self.enter_poll(ROOT, WakeCause::Root);
         count(&self.tasks.counters.root_polls);
         let _leave = LeavePoll(self);
-        poll()
+        let polled = poll();
+        if polled.is_pending() && !self.runtime.is_current() {
+            left_entered();
+        }
+        polled
     }
 
     /// Returns the task that is being polled; `None` in the root future and between polls.
@@ -432,7 +433,21 @@ impl Executor {
 
     /// Returns whether a task or the root future waits for a descriptor, as far as it was recorded.
     pub(crate) fn any_waits_for_io(&self) -> bool {
-        self.tasks.any_waits_for_io()
+        self.tasks.waits_for_io().next().is_some()
+    }
+
+    /// Returns the text of a recorded wait for a descriptor.
+    pub(crate) fn first_wait_for_io(&self) -> Option<String> {
+        let (index, wait) = self.tasks.waits_for_io().next()?;
+        Some(self.tasks.describe_wait(index, wait.fd))
+    }
+
+    /// Returns the text of the wait of a waker's task for a descriptor.
+    pub(crate) fn describe_wait(&self, fd: RawFd, waker: &Waker) -> String {
+        match WakerData::from_waker(waker, self.vtable) {
+            Some(data) => self.tasks.describe_wait(data.row(), fd),
+            None => format!("an external waker waits for fd {fd}"),
+        }
     }
 
     /// Ends every task and drops its future. A panic in a destructor is reported, and the next task
@@ -464,8 +479,8 @@ impl Executor {
         let counters = &self.tasks.counters;
         counters.ended.set(counters.spawned.get());
         // Their futures are ready when polled again (I6).
-        let deferred = self.deferred_wakers.take().into_iter();
-        self.wake_all(deferred.map(|waker| (waker, WakeCause::Abort)));
+        self.requeue_deferred();
+        self.wake_some(usize::MAX);
     }
 }
 

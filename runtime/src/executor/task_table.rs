@@ -18,6 +18,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::os::fd::RawFd;
 use std::panic::Location;
 use std::task::Waker;
 use std::time::Duration;
@@ -28,7 +29,7 @@ use super::run_queue::RunQueue;
 use super::task::{State, Task};
 use crate::id::{Id, RuntimeId, WakerData};
 use crate::table::{Key, Row, Table};
-use crate::task_info::{TaskInfo, TaskState, Waiting, WakeCause};
+use crate::task_info::{TaskInfo, TaskState, WaitInfo, Waiting, WakeCause};
 
 /// The tasks of one runtime, and its run queue.
 pub(super) struct TaskTable {
@@ -462,13 +463,31 @@ impl TaskTable {
         }
     }
 
-    /// Returns whether a task or the root future waits for a descriptor, as far as it was recorded.
-    pub(super) fn any_waits_for_io(&self) -> bool {
+    /// Returns the text of the wait of the task in a row for a descriptor. The last recorded wait can be
+    /// another one of the same poll, such as that of a timeout.
+    pub(super) fn describe_wait(&self, index: u32, fd: RawFd) -> String {
+        let who = match self.id(index) {
+            Some(id) if index != ROOT => format!("task {id}"),
+            _ => "the root future".to_owned(),
+        };
+        match self.task(index).and_then(|task| task.wait.get()) {
+            Some(WaitInfo {
+                operation,
+                location,
+                ..
+            }) => format!("{who} waits for fd {fd}, in {operation} at {location}"),
+            None => format!("{who} waits for fd {fd}"),
+        }
+    }
+
+    /// Returns the rows of the tasks and of the root future that wait for a descriptor, as far as it was
+    /// recorded.
+    pub(super) fn waits_for_io(&self) -> impl Iterator<Item = (u32, WaitInfo)> {
         let waiting = self
             .rows
             .rows()
             .filter(|(_, row)| !row.has(State::SCHEDULED | State::FINISHED | State::VACANT));
-        let mut waits = waiting.filter_map(|(_, row)| row.wait.get());
-        waits.any(|wait| wait.fd >= 0)
+        let waits = waiting.filter_map(|(index, row)| Some((index, row.wait.get()?)));
+        waits.filter(|(_, wait)| wait.fd >= 0)
     }
 }

@@ -58,7 +58,7 @@ impl<M> Model<M> {
 
     /// Stands for [`Shared::send`].
     fn send(&self, message: M, same: impl FnOnce(&M, &M) -> bool) -> Result<(), M> {
-        match self.inbox.push(message, same) {
+        match self.inbox.push(message, same, |_| ()) {
             PushOutcome::Queued => Ok(()),
             PushOutcome::Unpark => {
                 self.event.write();
@@ -88,7 +88,7 @@ impl<M> Model<M> {
             );
             return Vec::new();
         }
-        let messages = self.inbox.drain();
+        let messages = Vec::from(self.inbox.drain(1));
         assert!(!messages.is_empty(), "pending without a message");
         messages
     }
@@ -173,7 +173,7 @@ fn an_owner_that_spins_before_it_parks_loses_no_message() {
     model(3, || {
         let model = Model::new();
         let senders = [send_all(&model, ["a"]), send_all(&model, ["b"])];
-        let spinning = model.inbox.drain().len() + model.inbox.drain().len();
+        let spinning = model.inbox.drain(1).len() + model.inbox.drain(1).len();
         receive(&model, 2 - spinning);
         for sender in senders {
             sender.join().unwrap();
@@ -186,7 +186,7 @@ fn a_park_costs_at_most_one_write_for_any_number_of_senders() {
     model(3, || {
         let model = Model::new();
         assert_eq!(model.inbox.prepare_park(), ParkOutcome::Block);
-        let push = |model: &Model<()>| match model.inbox.push((), never_same) {
+        let push = |model: &Model<()>| match model.inbox.push((), never_same, |_| ()) {
             PushOutcome::Unpark => 1,
             PushOutcome::Queued => 0,
             PushOutcome::Closed(()) => panic!("the inbox is open"),
@@ -244,7 +244,7 @@ fn a_message_sent_during_the_end_is_drained_or_returned() {
                 }
             })
         });
-        let mut drained = model.inbox.drain();
+        let mut drained = model.inbox.drain(1);
         drained.extend(model.inbox.close());
         for sender in senders {
             sender.join().unwrap();

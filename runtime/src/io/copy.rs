@@ -25,8 +25,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::{AsyncRead, AsyncWrite};
-use crate::context;
-use crate::task::defer_current;
+use crate::task::poll_proceed;
 
 /// Upper limit of one read, and of the bytes pending for a slow writer.
 const BUFFER_SIZE: usize = 16 * 1024;
@@ -93,13 +92,16 @@ impl CopyBuffer {
             let mut scratch = ScratchBuffer::take();
             match Pin::new(&mut *reader).poll_read(cx, &mut scratch.0) {
                 Poll::Ready(read) => match read? {
-                    0 => self.read_done = true,
+                    0 => {
+                        self.read_done = true;
+                        // A copy of nothing is an operation, too.
+                        if self.copied == 0 {
+                            ready!(poll_proceed(cx));
+                        }
+                    }
                     n => {
                         self.write(cx, writer, &scratch.0[..n])?;
-                        if !try_consume_budget() {
-                            defer_current(cx);
-                            return Poll::Pending;
-                        }
+                        ready!(poll_proceed(cx));
                     }
                 },
                 Poll::Pending => {
@@ -179,19 +181,13 @@ impl CopyBuffer {
     }
 }
 
-/// Takes one operation off the task's budget; returns `false` when the budget is used up. Needed
-/// here because streams in memory never wait, and those of other crates do not know the budget.
-fn try_consume_budget() -> bool {
-    context::with_current(|core| core.executor.poll_proceed()).unwrap_or(true)
-}
-
 /// Copies everything from a reader into a writer; returns the number of bytes.
 ///
 /// The writer is flushed whenever the reader has no more bytes for now, and at the end. It is not
 /// closed.
 ///
 /// A copy that waits for its reader holds no buffer. For a slow writer it holds at most 16 KiB.
-/// Each read that returns bytes takes one operation off the task's I/O budget, see
+/// Each read takes one operation off the task's I/O budget, see
 /// [`Builder::io_budget`](crate::runtime::Builder::io_budget).
 ///
 /// # Errors

@@ -24,7 +24,7 @@ use super::{AsyncRead, AsyncWrite};
 use crate::context;
 use crate::reactor::waiters::Waiters;
 use crate::sync::{Mutex, MutexGuard};
-use crate::task::defer_current;
+use crate::task::{defer_current, poll_proceed};
 use crate::wait_list::{set_wait, wake_all};
 
 /// Creates two streams that are connected to each other. Each direction buffers at most `max` bytes.
@@ -33,6 +33,11 @@ use crate::wait_list::{set_wait, wake_all};
 /// full, a read waits while it is empty. After one end is dropped or its writing direction is shut
 /// down, the other end reads the remaining bytes and then the end of the stream. Writing to an end
 /// that was dropped is an error.
+///
+/// The streams work under any executor. There is one exception: the `block_on` of another executor
+/// inside a task of this runtime waits forever once the budget of the task's poll is used up (see
+/// [`Builder::io_budget`](crate::runtime::Builder::io_budget)), because the runtime makes no turn
+/// meanwhile. The same holds for [`yield_now`](crate::task::yield_now).
 ///
 /// # Panics
 ///
@@ -144,7 +149,7 @@ impl Pipe {
                 return Poll::Pending;
             }
         }
-        if !context::with_current(|core| core.executor.poll_proceed()).unwrap_or(true) {
+        if !context::poll_proceed() {
             drop(queue);
             defer_current(cx);
             return Poll::Pending;
@@ -164,7 +169,7 @@ impl Pipe {
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         if bufs.iter().all(|buf| buf.is_empty()) {
-            return Poll::Ready(Ok(0));
+            return poll_proceed(cx).map(|()| Ok(0));
         }
         let is_ready = |queue: &Queue| !queue.bytes.is_empty() || queue.write_closed;
         self.poll(cx, wait, (READERS, WRITERS), is_ready, |queue| {
@@ -179,7 +184,7 @@ impl Pipe {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if bufs.iter().all(|buf| buf.is_empty()) {
-            return Poll::Ready(Ok(0));
+            return poll_proceed(cx).map(|()| Ok(0));
         }
         let is_ready = |queue: &Queue| queue.is_broken() || queue.bytes.len() < self.max;
         self.poll(cx, wait, (WRITERS, READERS), is_ready, |queue| {
@@ -273,6 +278,9 @@ impl DuplexStream {
         let wait = ("DuplexStream::read_exact", Location::caller());
         let mut filled = 0;
         poll_fn(move |cx| {
+            if buf.is_empty() {
+                ready!(poll_proceed(cx));
+            }
             while filled < buf.len() {
                 let rest = &mut [IoSliceMut::new(&mut buf[filled..])];
                 match ready!(self.input.poll_read(cx, wait, rest))? {
@@ -348,6 +356,9 @@ impl DuplexStream {
         let wait = ("DuplexStream::write_all", Location::caller());
         let mut written = 0;
         poll_fn(move |cx| {
+            if buf.is_empty() {
+                ready!(poll_proceed(cx));
+            }
             while written < buf.len() {
                 let rest = &[IoSlice::new(&buf[written..])];
                 written += ready!(self.output.poll_write(cx, wait, rest))?;
@@ -365,11 +376,11 @@ impl DuplexStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: it completes in its first poll.
+    /// Safe: the first poll shuts the direction down.
     pub fn shutdown(&self) -> impl Future<Output = io::Result<()>> + use<'_> {
-        poll_fn(move |_| {
+        poll_fn(move |cx| {
             self.output.close_write();
-            Poll::Ready(Ok(()))
+            poll_proceed(cx).map(Ok)
         })
     }
 }

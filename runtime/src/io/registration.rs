@@ -142,7 +142,7 @@ impl Registration {
         cx: &Context<'_>,
     ) -> Poll<io::Result<ReadyEvent>> {
         let event = self.words.of(self.key).load().filter(wait.interest);
-        if !event.ready().is_empty() && context::is_current(self.runtime) && coop::try_consume() {
+        if !event.ready().is_empty() && self.runtime.is_current() && coop::try_consume() {
             self.wait_ended(wait);
             return Poll::Ready(Ok(event));
         }
@@ -243,7 +243,7 @@ impl Registration {
         location: &Location<'_>,
     ) -> Option<ReadyEvent> {
         let event = self.words.of(self.key).load().filter(interest);
-        if !context::is_current(self.runtime) {
+        if !self.runtime.is_current() {
             // When the runtime has ended, the word is empty.
             context::panic_if_wrong_thread(self.runtime, "AsyncFd::try_ready", location);
         }

@@ -31,7 +31,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::num::NonZeroU64;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -235,8 +235,7 @@ impl Reactor {
     /// Asks the kernel once, records what became ready, and passes the wakers that it concerns to
     /// `wake`. `None` blocks without limit, zero does not block.
     ///
-    /// `wake` can run user code (I3). Nothing is borrowed but the buffer of events, which only another
-    /// turn needs, and `block_on` cannot be called inside of itself.
+    /// `wake` must not run user code (I3), because the buffer of events is borrowed.
     ///
     /// # Errors
     ///
@@ -289,6 +288,13 @@ impl Reactor {
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let counts = self.occupied().map(Source::count_waiters);
         counts.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
+    }
+
+    /// Passes the descriptor and the waker of an operation that waits to `look`, which must not run user
+    /// code.
+    pub(crate) fn first_operation<R>(&self, look: impl Fn(RawFd, &Waker) -> R) -> Option<R> {
+        self.occupied()
+            .find_map(|source| source.first_operation(&look))
     }
 
     fn occupied(&self) -> impl Iterator<Item = &Source> {

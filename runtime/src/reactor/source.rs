@@ -1,16 +1,16 @@
 //! What the reactor records about one descriptor: its readiness and its waiters.
 //!
 //! The readiness is one word, shared by the source and the handle that registered it. An event
-//! increments the tick and sets bits. An operation that met EAGAIN, or moved less than it asked for,
+//! increments the count of events and sets bits. An operation that met EAGAIN, or moved less than it asked for,
 //! clears bits:
 //!
 //! ```text
-//!  ReadyWord   tick : 32 | (0) : 24 | ready : 8
+//!  ReadyWord   events : 32 | (0) : 24 | ready : 8
 //!
-//!    turn       Source::set_ready     tick 7, READABLE
+//!    turn       Source::set_ready     event 7, READABLE
 //!    poll       ReadyWord::load       the operation runs with event 7
-//!    poll       ReadyWord::clear      still tick 7: READABLE is cleared
-//!                                     already tick 8: nothing is cleared, because event 8 came
+//!    poll       ReadyWord::clear      still event 7: READABLE is cleared
+//!                                     already event 8: nothing is cleared, because it came
 //!                                     after the operation began
 //! ```
 //!
@@ -44,7 +44,7 @@ impl ReadyEvent {
     /// Returns the number of events so far. 32 bits, because a guard can be held across many turns
     /// (tokio issue 8331 shows what happens with 8 bits).
     #[inline]
-    fn tick(self) -> u32 {
+    fn count(self) -> u32 {
         (self.0 >> 32) as u32
     }
 
@@ -56,7 +56,7 @@ impl ReadyEvent {
     }
 
     #[inline]
-    fn next_tick(self) -> Self {
+    fn next(self) -> Self {
         ReadyEvent(self.0.wrapping_add(1 << 32))
     }
 
@@ -91,7 +91,7 @@ impl ReadyWord {
     #[inline]
     pub(crate) fn clear(&self, event: ReadyEvent, ready: Ready) {
         let now = self.load();
-        if now.tick() == event.tick() {
+        if now.count() == event.count() {
             self.store(now.difference(ready));
         }
     }
@@ -100,7 +100,7 @@ impl ReadyWord {
     pub(crate) fn clear_shared(&self, event: ReadyEvent, ready: Ready) {
         let clear = |now| {
             let now = ReadyEvent(now);
-            (now.tick() == event.tick()).then_some(now.difference(ready).0)
+            (now.count() == event.count()).then_some(now.difference(ready).0)
         };
         // An `Err` means that an event came, so nothing is cleared.
         let _cleared = self
@@ -194,6 +194,14 @@ impl Source {
         (readers.0 + writers.0, readers.1 + writers.1)
     }
 
+    /// Passes the descriptor and the waker of an operation that waits to `look`, which must not run user
+    /// code.
+    pub(super) fn first_operation<R>(&self, look: impl Fn(RawFd, &Waker) -> R) -> Option<R> {
+        let look = |waker: &Waker| look(self.fd.get(), waker);
+        let reader = self.readers.first_operation(look);
+        reader.or_else(|| self.writers.first_operation(look))
+    }
+
     #[inline]
     pub(super) fn load(&self) -> ReadyEvent {
         self.word().map_or(ReadyEvent(0), ReadyWord::load)
@@ -210,7 +218,7 @@ impl Source {
     /// `wake`.
     #[inline]
     pub(super) fn set_ready(&self, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
-        self.store(self.load().next_tick().union(ready));
+        self.store(self.load().next().union(ready));
         self.wake_waiters(ready, wake);
     }
 

@@ -123,6 +123,18 @@ impl Waiters {
         })
     }
 
+    /// Passes the waker of the first operation to `look`, which must not run user code.
+    pub(crate) fn first_operation<R>(&self, look: impl FnOnce(&Waker) -> R) -> Option<R> {
+        self.look(|stored| match stored {
+            Stored::One(id, waker) if *id < WaiterId::OPERATIONS_END => Some(look(waker)),
+            Stored::One(..) | Stored::Others(None) => None,
+            Stored::Others(Some(more)) => {
+                let mut operations = more.by_id.range(..WaiterId::OPERATIONS_END);
+                operations.next().map(|(_, waker)| look(waker))
+            }
+        })
+    }
+
     fn look<R>(&self, look: impl FnOnce(&Stored) -> R) -> R {
         let stored = self.take();
         let seen = look(&stored);

@@ -17,6 +17,7 @@ use crate::executor::poll_times::{Hook, PollTimes};
 use crate::reactor::Reactor;
 use crate::registry;
 use crate::timer::Timers;
+use crate::timer::auto_advance::AutoAdvance;
 use crate::timer::clock::Clock;
 
 /// Polls between two turns of the reactor; the default of tokio.
@@ -52,6 +53,7 @@ pub struct Builder {
     io_budget: u32,
     max_io_events_per_tick: usize,
     start_paused: bool,
+    auto_advance_despite_io: bool,
     rng_seed: Option<u64>,
     unhandled_panic: UnhandledPanic,
     max_blocking_threads: usize,
@@ -69,6 +71,7 @@ impl Builder {
             io_budget: IO_BUDGET,
             max_io_events_per_tick: IO_EVENTS_PER_TICK,
             start_paused: false,
+            auto_advance_despite_io: false,
             rng_seed: None,
             unhandled_panic: UnhandledPanic::default(),
             max_blocking_threads: BLOCKING_THREADS,
@@ -117,6 +120,19 @@ impl Builder {
     #[must_use]
     pub fn start_paused(mut self, paused: bool) -> Self {
         self.start_paused = paused;
+        self
+    }
+
+    /// Sets whether a paused clock jumps to the next deadline although an operation waits for a
+    /// descriptor or a signal, as tokio's does. Off by default.
+    ///
+    /// Off, such a wait keeps the clock from moving, because the event comes in real time and a
+    /// timeout beside it would otherwise always be first. After one second of real time the runtime
+    /// then writes to stderr which task waits for what. On, the clock jumps after one turn that found
+    /// no event.
+    #[must_use]
+    pub fn auto_advance_despite_io(mut self, advance: bool) -> Self {
+        self.auto_advance_despite_io = advance;
         self
     }
 
@@ -224,7 +240,10 @@ impl Builder {
                 poll_times,
             ),
             reactor: Reactor::new(Arc::clone(&remote), self.max_io_events_per_tick),
-            timers: Timers::new(Clock::new(self.start_paused)),
+            timers: Timers::new(
+                Clock::new(self.start_paused),
+                AutoAdvance::new(self.auto_advance_despite_io),
+            ),
             blocking: Pool::new(self.max_blocking_threads),
             remote,
             busy_poll: BusyPoll::new(self.busy_poll),
@@ -248,6 +267,7 @@ impl fmt::Debug for Builder {
             .field("io_budget", &self.io_budget)
             .field("max_io_events_per_tick", &self.max_io_events_per_tick)
             .field("start_paused", &self.start_paused)
+            .field("auto_advance_despite_io", &self.auto_advance_despite_io)
             .field("rng_seed", &self.rng_seed)
             .field("unhandled_panic", &self.unhandled_panic)
             .field("max_blocking_threads", &self.max_blocking_threads)

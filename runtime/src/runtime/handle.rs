@@ -26,7 +26,7 @@ use crate::executor::cell::drop_ignoring_panic;
 use crate::inbox::{Message, Shared};
 use crate::oneshot::{Closed, Receiver, Sender, channel};
 use crate::sync::{Mutex, MutexGuard};
-use crate::task::{Id, JoinError, spawn};
+use crate::task::{Id, JoinError, poll_proceed, spawn};
 
 /// Handle to a runtime that works on any thread; cheap to clone.
 ///
@@ -335,6 +335,9 @@ impl<T> Future for RemoteJoinHandle<T> {
         let Some(receiver) = &mut self.receiver else {
             panic_output_returned();
         };
+        if receiver.is_finished() {
+            ready!(poll_proceed(cx));
+        }
         let received = ready!(Pin::new(receiver).poll(cx));
         self.receiver = None;
         Poll::Ready(self.to_result(received))

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use crate::context::{self, Core};
 use crate::executor::Tick;
-use crate::inbox::ParkOutcome;
 use crate::task::{JoinHandle, TaskInfo, spawn};
+use crate::timer::auto_advance::AutoAdvance;
 
 mod builder;
 mod handle;
 mod metrics;
+mod park;
 
 pub use crate::executor::panics::UnhandledPanic;
 pub use crate::executor::poll_times::SlowPoll;
@@ -96,19 +97,26 @@ impl Runtime {
         let core = &*self.core;
         let root = core.begin_root();
         let mut cx = Context::from_waker(&root.waker);
-        core.drain_inbox();
+        core.drain_inbox(self.event_interval);
         loop {
             let mut polls_left = self.event_interval;
-            while core.executor.tick(&mut polls_left) == Tick::Root {
-                let poll = || future.as_mut().poll(&mut cx);
-                if let Poll::Ready(output) = core.executor.poll_root(poll) {
-                    return output;
+            loop {
+                match core.executor.tick(&mut polls_left) {
+                    Tick::Done => break,
+                    Tick::Root => {
+                        let poll = || future.as_mut().poll(&mut cx);
+                        if let Poll::Ready(output) = core.executor.poll_root(poll) {
+                            return output;
+                        }
+                    }
+                    Tick::OtherRuntime => context::reinstate(&self.core),
                 }
             }
             core.turn();
             core.expire_timers();
-            core.drain_inbox();
+            core.drain_inbox(self.event_interval);
             core.executor.requeue_deferred();
+            core.executor.wake_due(self.event_interval);
             core.record_wakeup();
             core.stop_on_unhandled_panic();
         }
@@ -221,7 +229,7 @@ impl Core {
             }
             return;
         }
-        let wake = |waker, cause| self.executor.wake_by(waker, cause);
+        let wake = |waker, cause| self.executor.wake_or_queue(waker, cause);
         let turned = self.reactor.turn(timeout, wake);
         if timeout != Some(Duration::ZERO) {
             self.remote.inbox().unpark();
@@ -229,79 +237,18 @@ impl Core {
         if let Err(error) = turned {
             panic!("the Wakeful runtime cannot wait for events any more: epoll_wait: {error}");
         }
+        if timeout == Some(AutoAdvance::REPORT_AFTER) {
+            self.report_if_stuck();
+        }
         self.timers.refresh();
-    }
-
-    /// Returns the limit of the next turn: zero does not block, `None` blocks without limit. Unless it
-    /// is zero, "parked" has been published (I5).
-    #[inline]
-    fn park_timeout(&self) -> Option<Duration> {
-        const NOT_AT_ALL: Option<Duration> = Some(Duration::ZERO);
-        if self.executor.has_work() {
-            return NOT_AT_ALL;
-        }
-        let timeout = if self.timers.is_empty() {
-            None
-        } else {
-            self.until_next_deadline()
-        };
-        if timeout == NOT_AT_ALL || self.should_spin() {
-            return NOT_AT_ALL;
-        }
-        match self.remote.inbox().prepare_park() {
-            ParkOutcome::Block => timeout,
-            ParkOutcome::Abort => NOT_AT_ALL,
-        }
-    }
-
-    /// Returns whether busy polling asks for another round instead of parking. With a paused clock
-    /// there is no time to measure, so a wait for external events is spent parked.
-    #[inline]
-    fn should_spin(&self) -> bool {
-        let clock = &self.timers.clock;
-        self.busy_poll.is_on() && !clock.is_paused() && self.busy_poll.should_spin(clock.now_ns())
-    }
-
-    /// Reports to busy polling that this round has found work.
-    #[inline]
-    fn record_wakeup(&self) {
-        if self.busy_poll.is_on() && self.executor.has_work() {
-            self.busy_poll.wait_ended(self.timers.clock.now_ns());
-        }
-    }
-
-    fn until_next_deadline(&self) -> Option<Duration> {
-        if self.timers.clock.is_paused() {
-            return self.jump_to_next_deadline();
-        }
-        let deadline_ns = self.timers.next_deadline_ns()?;
-        let ns = deadline_ns.saturating_sub(self.timers.clock.now_ns());
-        Some(Duration::from_nanos(ns))
-    }
-
-    /// Moves a paused clock to the next deadline, unless an operation waits for an external event.
-    /// Such an event does not follow the paused time.
-    #[cold]
-    fn jump_to_next_deadline(&self) -> Option<Duration> {
-        // The end of the clock's range means "never" (I7).
-        let earliest_ns = self.timers.earliest_ns();
-        let deadline_ns = earliest_ns.filter(|ns| *ns != u64::MAX)?;
-        // A timer that is due already, by `advance` or from before the pause, needs no jump.
-        if deadline_ns > self.timers.clock.now_ns() {
-            let external = self.waits_for_io() || self.blocking.pending() > 0;
-            if external || self.remote.inbox().is_pending() {
-                return None;
-            }
-            self.timers.clock.advance_to(deadline_ns);
-        }
-        Some(Duration::ZERO)
     }
 
     /// Wakes the tasks whose timers are due.
     #[inline]
     fn expire_timers(&self) {
-        if !self.timers.is_empty() {
-            self.timers.expire(|due| self.executor.wake_all(due));
+        if !self.timers.is_empty() || self.timers.has_expired() {
+            let wake = |waker, cause| self.executor.wake_or_queue(waker, cause);
+            self.timers.expire(wake);
         }
     }
 

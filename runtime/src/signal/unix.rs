@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::context;
 use crate::id::{RuntimeId, WaiterId};
@@ -17,6 +17,7 @@ use crate::reactor::source::ReadyWords;
 use crate::ready::Interest;
 use crate::sys;
 use crate::table::Key;
+use crate::task::poll_proceed;
 use crate::task_info::WaitInfo;
 
 /// Number of a signal.
@@ -121,7 +122,12 @@ impl fmt::Debug for SignalKind {
     }
 }
 
-/// Creates a listener for a signal. The signal loses its default effect until the process ends.
+/// Creates a listener for a signal. The signal loses its default effect until the process ends. A
+/// handler that other code has installed before, such as the `ctrlc` crate, is still called.
+///
+/// A daemon has to fork, and to close inherited descriptors, before the first call in the process: the
+/// handler writes to a descriptor that stays open until the process ends. If it were closed, the
+/// handler would write into whatever file gets its number.
 ///
 /// # Errors
 ///
@@ -226,8 +232,9 @@ impl Signal {
             // After the waker was stored, because cloning it can run user code.
             let caught = sys::signal::caught(self.kind.0);
             if caught != self.seen {
-                self.seen = caught;
                 reactor.remove_waiter(self.source, self.waiter);
+                ready!(poll_proceed(cx));
+                self.seen = caught;
                 return Poll::Ready(Some(()));
             }
             match polled {

@@ -1,6 +1,6 @@
 //! The only module with system calls: epoll, eventfd, signals, and their common parts.
 //!
-//! The `unsafe` code of this crate is in this module and in the line of `waker.rs` that builds a
+//! The `unsafe` code of this crate is in this module and in the line of `id.rs` that builds a
 //! `Waker`. The crate root denies it everywhere else. Each wrapper is one system call with Rust
 //! types on both sides. This file turns the result -1 of any call into an [`io::Error`] from
 //! `errno`. An interruption by a signal (`EINTR`) means something different to each call. The two

@@ -12,16 +12,19 @@
 //!              each Signal: COUNTS[n] != the last count it received?  --> recv() is ready
 //! ```
 //!
+//! A handler that other code installed before is called after this one, so its owner still notices the
+//! signal.
+//!
 //! Rejected: `signalfd(2)`, because it requires the signal to be blocked. Child processes inherit
-//! the mask and would not react to SIGINT. Also rejected: one pipe per listener, because the handler would
-//! have to walk a list that another thread can be changing.
+//! the mask and would not react to SIGINT. Also rejected: one pipe per listener, because the handler
+//! would have to walk a list that another thread can be changing.
 //!
 //! See `sigaction(2)`, `signal-safety(7)`.
 
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::check;
@@ -43,6 +46,61 @@ static EVENT_FD: AtomicI32 = AtomicI32::new(-1);
 /// Signals for which the handler is installed.
 static CAUGHT: Mutex<[bool; SIGNALS]> = Mutex::new([false; SIGNALS]);
 
+/// The handlers that were installed before, by signal.
+static PREVIOUS: [Previous; SIGNALS] = [const { Previous::none() }; SIGNALS];
+
+/// A handler of other code.
+struct Previous {
+    /// Its address; 0 if there is none. Written before the handler of this module is installed.
+    handler: AtomicUsize,
+    /// Whether it takes the three arguments of `SA_SIGINFO`.
+    takes_info: AtomicBool,
+}
+
+impl Previous {
+    const fn none() -> Self {
+        Previous {
+            handler: AtomicUsize::new(0),
+            takes_info: AtomicBool::new(false),
+        }
+    }
+
+    fn store(&self, action: &libc::sigaction) {
+        let handler = if is_handler(action) {
+            action.sa_sigaction
+        } else {
+            0
+        };
+        let takes_info = action.sa_flags & libc::SA_SIGINFO != 0;
+        self.takes_info.store(takes_info, Ordering::Relaxed);
+        // Pairs with the Acquire in `call`.
+        self.handler.store(handler, Ordering::Release);
+    }
+
+    fn call(&self, signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+        type WithInfo = extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+        type Plain = extern "C" fn(libc::c_int);
+        let handler = self.handler.load(Ordering::Acquire);
+        if handler == 0 {
+            return;
+        }
+        if self.takes_info.load(Ordering::Relaxed) {
+            // SAFETY: the kernel returned this address as a handler with SA_SIGINFO.
+            let handler = unsafe { std::mem::transmute::<usize, WithInfo>(handler) };
+            handler(signal, info, context);
+        } else {
+            // SAFETY: the kernel returned this address as a handler without SA_SIGINFO.
+            let handler = unsafe { std::mem::transmute::<usize, Plain>(handler) };
+            handler(signal);
+        }
+    }
+}
+
+/// Returns whether an action calls a function.
+fn is_handler(action: &libc::sigaction) -> bool {
+    !matches!(action.sa_sigaction, libc::SIG_DFL | libc::SIG_IGN)
+}
+
 /// Returns how often `signal` was caught since the process started.
 pub(crate) fn caught(signal: i32) -> u64 {
     // Pairs with the Release in `on_signal`: what happened before the count is visible with it.
@@ -52,7 +110,10 @@ pub(crate) fn caught(signal: i32) -> u64 {
         .map_or(0, |n| n.load(Ordering::Acquire))
 }
 
-/// Installs the handler for `signal`, once per process, and returns the descriptor that it writes.
+/// Installs the handler for `signal` and returns the descriptor that it writes.
+///
+/// Once per process, unless other code has set the default action or ignores the signal since. It is
+/// not installed over another handler a second time, because that one can call this one.
 ///
 /// # Errors
 ///
@@ -83,11 +144,23 @@ pub(crate) fn catch(signal: i32) -> io::Result<BorrowedFd<'static>> {
             EVENT.get_or_init(|| event)
         }
     };
-    if !caught[index] {
+    let current = action(signal)?;
+    if !caught[index] || !is_handler(&current) {
+        PREVIOUS[index].store(&current);
         install(signal)?;
         caught[index] = true;
     }
     Ok(event.as_fd())
+}
+
+/// Returns the action of a signal.
+fn action(signal: i32) -> io::Result<libc::sigaction> {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: `action` is live memory for a sigaction, which the call fills. A null pointer requests no
+    // change.
+    check(unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) })?;
+    // SAFETY: the call has succeeded.
+    Ok(unsafe { action.assume_init() })
 }
 
 fn install(signal: i32) -> io::Result<()> {
@@ -95,11 +168,12 @@ fn install(signal: i32) -> io::Result<()> {
     // SAFETY: `mask` is live memory for a sigset_t, which the call fills.
     check(unsafe { libc::sigemptyset(mask.as_mut_ptr()) })?;
     let action = libc::sigaction {
-        sa_sigaction: on_signal as extern "C" fn(libc::c_int) as usize,
+        sa_sigaction: on_signal as extern "C" fn(_, _, _) as usize,
         // SAFETY: `sigemptyset` has initialized it.
         sa_mask: unsafe { mask.assume_init() },
-        // SA_RESTART: blocking calls of other code continue after the signal.
-        sa_flags: libc::SA_RESTART,
+        // SA_RESTART: blocking calls of other code continue after the signal. SA_ONSTACK: a thread with
+        // a small stack has an alternate one. SA_SIGINFO: for the handler that was installed before.
+        sa_flags: libc::SA_RESTART | libc::SA_ONSTACK | libc::SA_SIGINFO,
         sa_restorer: None,
     };
     // SAFETY: `action` is live and initialized, and the kernel copies it. Its handler does only what
@@ -108,12 +182,23 @@ fn install(signal: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// Handles a signal. Can interrupt any code of the thread, so it uses only atomics and `write(2)`.
-extern "C" fn on_signal(signal: libc::c_int) {
-    if let Some(count) = usize::try_from(signal).ok().and_then(|n| COUNTS.get(n)) {
-        // Pairs with the Acquire in `caught`.
-        count.fetch_add(1, Ordering::Release);
-    }
+/// Handles a signal: counts it, and calls the handler that was installed before.
+extern "C" fn on_signal(
+    signal: libc::c_int,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
+    let Some(index) = usize::try_from(signal).ok().filter(|n| *n < SIGNALS) else {
+        return;
+    };
+    // Pairs with the Acquire in `caught`.
+    COUNTS[index].fetch_add(1, Ordering::Release);
+    write_event();
+    PREVIOUS[index].call(signal, info, context);
+}
+
+/// Writes the eventfd. Can interrupt any code of the thread, so it uses only atomics and `write(2)`.
+fn write_event() {
     // SAFETY: `errno` is thread-local memory that is always valid.
     let errno = unsafe { libc::__errno_location() };
     // Restored below, because the interrupted code can be about to read it.

@@ -30,7 +30,7 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 
 use super::spawn_blocking::run_on_pool;
-use super::{AbortHandle, Id, JoinError, JoinHandle, defer_current, spawn_named};
+use super::{AbortHandle, Id, JoinError, JoinHandle, defer_current, poll_proceed, spawn_named};
 use crate::context;
 use crate::sync::{Mutex, MutexGuard};
 use crate::wait_list::{set_wait, wake_all};
@@ -443,7 +443,8 @@ impl<T: 'static> JoinSet<T> {
                 return Poll::Ready(Some((id, joined)));
             }
             if self.handles.is_empty() {
-                return Poll::Ready(None);
+                drop(state);
+                return poll_proceed(cx).map(|()| None);
             }
             let stored = state.waker.as_ref();
             if !stored.is_some_and(|stored| stored.will_wake(cx.waker())) {

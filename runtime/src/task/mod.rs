@@ -83,7 +83,7 @@ where
         Some(id) => JoinHandle::new(id),
         None => {
             context::require("spawn");
-            unreachable!("`expect` has panicked")
+            unreachable!("`require` has panicked")
         }
     }
 }
@@ -253,7 +253,9 @@ pub fn dump() -> Vec<TaskInfo> {
 /// Yields to tasks that are ready, and to I/O and timers that are due.
 ///
 /// The task, or the root future, is polled again after the reactor's next turn, behind every task that
-/// the turn woke.
+/// the turn woke. If something else has woken the task already, it is polled again at its place in the
+/// run queue. Under another executor's `block_on` inside a task, that turn cannot come, so this
+/// waits forever: await in the task itself, or block on another thread.
 ///
 /// # Cancel safety
 ///
@@ -326,12 +328,18 @@ impl Future for ConsumeBudget {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if context::poll_proceed() {
-            return Poll::Ready(());
-        }
-        defer_current(cx);
-        Poll::Pending
+        poll_proceed(cx)
     }
+}
+
+/// Takes one operation off the budget of the current poll. `Pending` if none is left: the task of `cx`
+/// is deferred then.
+pub(crate) fn poll_proceed(cx: &Context<'_>) -> Poll<()> {
+    if context::poll_proceed() {
+        return Poll::Ready(());
+    }
+    defer_current(cx);
+    Poll::Pending
 }
 
 /// Defers the task of `cx` until after the next turn.

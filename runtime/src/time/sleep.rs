@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::Instant;
@@ -91,7 +91,7 @@ pub(super) fn deadline_in(duration: Duration, operation: &str) -> Instant {
 #[track_caller]
 fn no_runtime(operation: &str) -> ! {
     context::require(operation);
-    unreachable!("`expect` has panicked")
+    unreachable!("`require` has panicked")
 }
 
 /// The function that made a [`Sleep`].
@@ -193,7 +193,8 @@ impl Sleep {
 
     /// Moves the deadline, forward or back. A sleep that was ready waits again.
     ///
-    /// This does not wake the task. The new deadline takes effect when the sleep is polled again.
+    /// A task that waits for the sleep now waits for the new deadline. If that has passed, the task is
+    /// woken at once. A sleep that nobody waits for is armed when it is polled.
     ///
     /// # Examples
     ///
@@ -213,8 +214,32 @@ impl Sleep {
     /// });
     /// ```
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
-        self.remove_timer();
         self.deadline = deadline;
+        let Some((runtime, key)) = self.armed.take() else {
+            return;
+        };
+        let moved = context::with_current(|core| {
+            let owns = core.owns(runtime);
+            owns.then(|| self.move_timer(core, key))
+        });
+        match moved.flatten() {
+            Some(Some(waker)) => waker.wake(),
+            Some(None) => {}
+            None => context::send(runtime, Message::RemoveTimer(key)),
+        }
+    }
+
+    /// Moves the armed timer to the present deadline. Returns its waker, to be woken, if that has
+    /// passed. Runs no user code.
+    fn move_timer(&mut self, core: &Core, key: Key) -> Option<Waker> {
+        let deadline = self.deadline.into_std();
+        if core.timers.loop_now() >= deadline {
+            return core.timers.remove(key);
+        }
+        self.due_when_armed = false;
+        let moved = core.timers.reset(key, deadline);
+        self.armed = moved.map(|key| (core.id, key));
+        None
     }
 
     /// Cancels the timer, on any thread.

@@ -41,6 +41,9 @@ impl Clock {
         }
     }
 
+    /// The latest time. `u64::MAX` is the deadline of a timer that never expires (I7).
+    const LAST_NS: u64 = u64::MAX - 1;
+
     fn system_ns(&self) -> u64 {
         self.base
             .elapsed()
@@ -53,7 +56,10 @@ impl Clock {
     #[inline]
     pub(crate) fn now_ns(&self) -> u64 {
         match self.mode.get() {
-            Mode::Running { at_ns, since_ns } => at_ns.saturating_add(self.system_ns() - since_ns),
+            Mode::Running { at_ns, since_ns } => {
+                let now_ns = at_ns.saturating_add(self.system_ns() - since_ns);
+                now_ns.min(Self::LAST_NS)
+            }
             Mode::Paused { now_ns } => now_ns,
         }
     }
@@ -84,13 +90,14 @@ impl Clock {
         true
     }
 
-    /// Moves a paused clock forward, never back. Returns `false` if it is running.
+    /// Moves a paused clock forward, never back and never beyond its last time. Returns `false` if it
+    /// is running.
     pub(crate) fn advance_to(&self, to_ns: u64) -> bool {
         let Mode::Paused { now_ns } = self.mode.get() else {
             return false;
         };
         self.mode.set(Mode::Paused {
-            now_ns: to_ns.max(now_ns),
+            now_ns: to_ns.clamp(now_ns, Self::LAST_NS),
         });
         true
     }

@@ -4,20 +4,28 @@
 //! (`next_deadline_ns`, `expire`). Keeps I7: a timer expires when the clock has reached its exact
 //! deadline, and the loop's wait is rounded up.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::task::Waker;
 use std::time::Instant;
 
+pub(crate) mod auto_advance;
 pub(crate) mod clock;
 mod wheel;
 
 use crate::table::Key;
 use crate::task_info::WakeCause;
+use auto_advance::AutoAdvance;
 use clock::Clock;
 use wheel::Wheel;
 
+/// The number of wakers of expired timers that are woken between two turns, at most. All timers of a
+/// burst leave the wheel at once, but waking their tasks takes longer than an event may wait.
+const WAKES_PER_TURN: usize = 4096;
+
 pub(crate) struct Timers {
     pub(crate) clock: Clock,
+    pub(crate) auto_advance: AutoAdvance,
     wheel: Wheel,
     /// The time of the loop's last reading of the clock; never ahead of the clock.
     loop_now: Cell<Instant>,
@@ -27,8 +35,10 @@ pub(crate) struct Timers {
     expired_until: Cell<Instant>,
     /// The number of timers that have expired.
     fired: Cell<u64>,
-    /// The wakers of expired timers before they are woken; kept for its capacity.
-    expired: Cell<Vec<Waker>>,
+    /// The wakers of expired timers, in the order in which they are woken.
+    expired: RefCell<VecDeque<Waker>>,
+    /// Empty between calls; kept for its capacity.
+    batch: Cell<Vec<Waker>>,
     /// Set when the runtime ends. From then on no timer is armed.
     closed: Cell<bool>,
 }
@@ -48,16 +58,18 @@ pub(crate) enum PollTimer {
 }
 
 impl Timers {
-    pub(crate) fn new(clock: Clock) -> Self {
+    pub(crate) fn new(clock: Clock, auto_advance: AutoAdvance) -> Self {
         let zero = clock.instant_at(0);
         Timers {
             clock,
+            auto_advance,
             wheel: Wheel::new(),
             loop_now: Cell::new(zero),
             loop_now_ns: Cell::new(0),
             expired_until: Cell::new(zero),
             fired: Cell::new(0),
-            expired: Cell::new(Vec::new()),
+            expired: RefCell::new(VecDeque::new()),
+            batch: Cell::new(Vec::new()),
             closed: Cell::new(false),
         }
     }
@@ -109,6 +121,12 @@ impl Timers {
         self.wheel.replace_waker(key, waker)
     }
 
+    /// Moves an armed timer to another deadline, with its waker. Returns `None` if it has expired.
+    pub(crate) fn reset(&self, key: Key, deadline: Instant) -> Option<Key> {
+        let waker = self.wheel.remove(key)?;
+        self.insert(deadline, waker)
+    }
+
     /// Cancels a timer and returns its waker for the caller to drop.
     #[inline]
     pub(crate) fn remove(&self, key: Key) -> Option<Waker> {
@@ -131,17 +149,27 @@ impl Timers {
         self.wheel.is_empty()
     }
 
-    /// Passes the wakers of all timers that are due to `wake`.
-    pub(crate) fn expire(&self, wake: impl FnOnce(&mut dyn Iterator<Item = (Waker, WakeCause)>)) {
-        let mut expired = self.expired.take();
+    /// Passes the wakers of the timers that are due to `wake`, which must not run user code: at most
+    /// [`WAKES_PER_TURN`], and the others in the next calls.
+    pub(crate) fn expire(&self, mut wake: impl FnMut(Waker, WakeCause)) {
+        let mut batch = self.batch.take();
         let now = self.loop_now.get();
-        self.wheel.expire(self.clock.ns_of(now), &mut expired);
+        self.wheel.expire(self.clock.ns_of(now), &mut batch);
         self.expired_until.set(now);
-        self.fired.set(self.fired.get() + expired.len() as u64);
-        if !expired.is_empty() {
-            wake(&mut expired.drain(..).map(|waker| (waker, WakeCause::Timer)));
+        self.fired.set(self.fired.get() + batch.len() as u64);
+        let mut expired = self.expired.borrow_mut();
+        expired.extend(batch.drain(..));
+        self.batch.set(batch);
+        let count = expired.len().min(WAKES_PER_TURN);
+        for waker in expired.drain(..count) {
+            wake(waker, WakeCause::Timer);
         }
-        self.expired.set(expired);
+    }
+
+    /// Returns whether timers have expired whose wakers were not woken yet.
+    #[inline]
+    pub(crate) fn has_expired(&self) -> bool {
+        !self.expired.borrow().is_empty()
     }
 
     /// Returns the time up to which every timer has expired, except for those armed since then.
@@ -161,7 +189,7 @@ impl Timers {
     /// Disarms every timer and refuses new ones. Returns the wakers, to be woken.
     pub(crate) fn shut_down(&self) -> Vec<Waker> {
         self.closed.set(true);
-        let mut wakers = Vec::new();
+        let mut wakers = Vec::from(self.expired.take());
         self.wheel.take_all(&mut wakers);
         wakers
     }
@@ -188,11 +216,12 @@ mod tests {
 
     #[test]
     fn a_timer_that_became_due_after_the_last_turn_has_not_expired() {
-        let timers = Timers::new(Clock::new(true));
+        let timers = Timers::new(Clock::new(true), AutoAdvance::new(false));
         let deadline = timers.clock.instant_at(7);
         let waker = Waker::from(std::sync::Arc::new(Nothing));
         let key = timers.insert(deadline, waker.clone()).unwrap();
-        let expire = || timers.expire(|due| assert_eq!(due.count(), 1));
+        let fired = Cell::new(0);
+        let expire = || timers.expire(|_, _| fired.set(fired.get() + 1));
         assert!(timers.clock.advance_to(9));
         expire();
         assert!(timers.expired_until() < deadline);
@@ -201,11 +230,12 @@ mod tests {
         expire();
         assert_eq!(timers.expired_until(), timers.clock.instant_at(9));
         assert_eq!(timers.poll(key, &waker), PollTimer::Fired);
+        assert_eq!(fired.get(), 1);
     }
 
     #[test]
     fn after_the_end_no_timer_is_armed() {
-        let timers = Timers::new(Clock::new(true));
+        let timers = Timers::new(Clock::new(true), AutoAdvance::new(false));
         let deadline = timers.loop_now();
         let insert = || timers.insert(deadline, Waker::noop().clone());
         let removed = insert().unwrap();

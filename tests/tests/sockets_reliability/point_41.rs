@@ -1,4 +1,4 @@
-//! Point 41. A cancelled read, accept, connect or write loses no byte and no connection, and the
+//! Point 41. A canceled read, accept, connect or write loses no byte and no connection, and the
 //! socket stays usable; a select loop over `read` for 10^5 rounds preserves a hash.
 
 use std::collections::HashSet;

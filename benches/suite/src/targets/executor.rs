@@ -111,7 +111,10 @@ impl Figures<'_> {
                 let met = is(spawn, 1.0) && is(joined, 1.0);
                 let met = met && is(wake, 0.0) && is(timer, 0.0) && is(message, 0.0);
                 let shown = [spawn, joined, wake, timer, message];
-                let shown = shown.map(|count| format!("{count:.2}")).join(", ");
+                // Adding zero turns -0 into 0.
+                let hundredths = |count: f64| (count * 100.0).round() / 100.0 + 0.0;
+                let shown = shown.map(|count| format!("{:.2}", hundredths(count)));
+                let shown = shown.join(", ");
                 Some((shown, Outcome::of(met)))
             }
             _ => None,

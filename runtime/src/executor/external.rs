@@ -1,0 +1,89 @@
+//! External wakers: those of combinators and of other executors. To wake one runs user code.
+//!
+//! Called by the loop, which wakes them in portions ([`Executor::wake_due`]), and wherever the runtime
+//! has a waker of unknown origin ([`Executor::wake_by`]).
+
+use std::mem::ManuallyDrop;
+use std::task::Waker;
+
+use super::Executor;
+use crate::id::WakerData;
+use crate::task_info::WakeCause;
+
+impl Executor {
+    /// Stores an external waker, to be woken after the next turn.
+    pub(crate) fn defer(&self, waker: Waker) {
+        self.deferred_wakers.borrow_mut().push(waker);
+    }
+
+    #[inline]
+    pub(super) fn has_wakers(&self) -> bool {
+        !self.deferred_wakers.borrow().is_empty() || !self.due_wakers.borrow().is_empty()
+    }
+
+    /// Wakes the external wakers that are due, at most `limit` of them, because each is user code (I8).
+    #[inline]
+    pub(crate) fn wake_due(&self, limit: u32) {
+        if !self.due_wakers.borrow().is_empty() {
+            self.wake_some(limit as usize);
+        }
+    }
+
+    #[cold]
+    pub(super) fn wake_some(&self, limit: usize) {
+        for _ in 0..limit {
+            let next = self.due_wakers.borrow_mut().pop_front();
+            let Some((waker, cause)) = next else { break };
+            self.wake_external(waker, cause);
+        }
+    }
+
+    /// Wakes each waker with its cause.
+    pub(crate) fn wake_all(&self, wakers: impl IntoIterator<Item = (Waker, WakeCause)>) {
+        for (waker, cause) in wakers {
+            self.wake_by(waker, cause);
+        }
+    }
+
+    /// Wakes this runtime's tasks directly, other wakers through their table.
+    #[inline]
+    pub(crate) fn wake_by(&self, waker: Waker, cause: WakeCause) {
+        if let Some(external) = self.wake_own(waker, cause) {
+            self.wake_external(external, cause);
+        }
+    }
+
+    /// As [`wake_by`](Self::wake_by), but leaves external wakers to [`wake_due`](Self::wake_due). So it
+    /// runs no user code.
+    #[inline]
+    pub(crate) fn wake_or_queue(&self, waker: Waker, cause: WakeCause) {
+        if let Some(external) = self.wake_own(waker, cause) {
+            self.queue_external(external, cause);
+        }
+    }
+
+    /// Wakes a task of this runtime. Returns any other waker.
+    #[inline]
+    fn wake_own(&self, waker: Waker, cause: WakeCause) -> Option<Waker> {
+        match WakerData::from_waker(&waker, self.vtable) {
+            Some(data) if self.tasks.wake(data, cause) => {
+                let _dropping_it_does_nothing = ManuallyDrop::new(waker);
+                None
+            }
+            _ => Some(waker),
+        }
+    }
+
+    #[cold]
+    fn queue_external(&self, waker: Waker, cause: WakeCause) {
+        self.due_wakers.borrow_mut().push_back((waker, cause));
+    }
+
+    /// Wakes an external waker, which is user code.
+    #[cold]
+    fn wake_external(&self, waker: Waker, cause: WakeCause) {
+        let before = self.wake_cause.replace(cause);
+        self.catch_panic("a waker", || waker.wake());
+        self.wake_cause.set(before);
+    }
+}
