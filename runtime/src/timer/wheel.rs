@@ -76,6 +76,7 @@
 //! and 7); J. Corbet, "Reinventing the timer wheel", LWN 2015.
 
 use std::cell::Cell;
+use std::mem::ManuallyDrop;
 use std::task::Waker;
 
 use crate::table::{Key, NONE, Row, Table};
@@ -183,7 +184,8 @@ impl Wheel {
         timer.deadline.set(deadline);
         timer.sequence.set(self.sequence.get());
         self.sequence.set(self.sequence.get() + 1);
-        timer.waker.set(Some(waker));
+        // `set` would check whether there is a value to drop.
+        let _nothing_to_drop = ManuallyDrop::new(timer.waker.replace(Some(waker)));
         self.link(key.index(), timer);
         key
     }
@@ -198,13 +200,14 @@ impl Wheel {
         waker
     }
 
-    /// Takes a timer out of its slot's list.
+    /// Takes a timer out of its slot's list. Keeps W2 and W3.
     #[inline]
     fn unlink(&self, timer: &Row<Timer>) {
         let deadline = timer.deadline.get();
         let index = self.slot_index(deadline);
         let (prev, next) = (timer.prev.get(), timer.next().replace(NONE));
-        let mut slot = self.slots[index].get();
+        let place = &self.slots[index];
+        let mut slot = place.get();
         match self.timers.row(prev) {
             Some(prev) => prev.next().set(next),
             None => slot.head = next,
@@ -213,21 +216,14 @@ impl Wheel {
             next.prev.set(prev);
         }
         slot.count -= 1;
-        self.slots[index].set(slot);
-        if slot.count <= EXACT_UP_TO {
-            self.update_floor(index, deadline);
-        }
-    }
-
-    /// Restores W2 and W3 for a slot from which a timer was removed and that contains at most
-    /// `EXACT_UP_TO` timers now.
-    #[inline]
-    fn update_floor(&self, index: usize, removed: u64) {
-        let slot = self.slots[index].get();
         if slot.count == 0 {
             self.clear(index);
-        } else if slot.count == EXACT_UP_TO || slot.floor == removed {
-            // The list has just become short enough to look, or its earliest timer was removed.
+            return;
+        }
+        place.set(slot);
+        // The list has just become short enough to look, or its earliest timer was removed.
+        let is_short = slot.count <= EXACT_UP_TO;
+        if is_short && (slot.count == EXACT_UP_TO || slot.floor == deadline) {
             self.recompute_floor(index);
         }
     }
@@ -353,7 +349,8 @@ impl Wheel {
     fn link(&self, row: u32, timer: &Row<Timer>) {
         let deadline = timer.deadline.get();
         let index = self.slot_index(deadline);
-        let mut slot = self.slots[index].get();
+        let place = &self.slots[index];
+        let mut slot = place.get();
         if let Some(next) = self.timers.row(slot.head) {
             next.prev.set(row);
         }
@@ -362,7 +359,7 @@ impl Wheel {
         slot.head = row;
         slot.floor = slot.floor.min(deadline);
         slot.count += 1;
-        self.slots[index].set(slot);
+        place.set(slot);
         let occupied = &self.occupied[index / SLOTS];
         occupied.set(occupied.get() | 1 << (index % SLOTS));
     }
