@@ -12,7 +12,7 @@
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
@@ -283,6 +283,28 @@ impl Socket {
             }
         };
         Ok((Registered::Listening(listening), self.address))
+    }
+}
+
+/// Returns the addresses of the datagram sockets among `sockets`. An IPv4 address is never in its
+/// IPv6 form, so that it can be compared.
+///
+/// # Errors
+///
+/// Returns an error if a socket does not report its address.
+pub(crate) fn udp_addresses(sockets: &[Socket]) -> io::Result<Vec<SocketAddr>> {
+    let udp = sockets.iter().filter_map(|socket| match &socket.kind {
+        Kind::Udp(socket) => Some(socket.local_addr().map(canonical)),
+        Kind::Tcp(_) | Kind::Unix(_) => None,
+    });
+    udp.collect()
+}
+
+/// Returns an address with `::ffff:127.0.0.1` written as `127.0.0.1`.
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
+        IpAddr::V6(_) => address, // with its scope
     }
 }
 

@@ -3,6 +3,7 @@
 //! Called by [`crate::workers`], once per thread. [`crate::shutdown`] ends what this file starts.
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use wakeful::task::JoinHandle;
@@ -10,7 +11,7 @@ use wakeful_net::Connections;
 
 use crate::accept::accept;
 use crate::connection::Connection;
-use crate::listen::{Registered, Socket};
+use crate::listen::{self, Registered, Socket};
 use crate::state::{Options, State};
 use crate::udp;
 
@@ -37,10 +38,11 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// Returns an error if a socket cannot be registered.
+    /// Returns an error if a socket cannot be registered or does not report its address.
     pub(crate) fn start(options: &Options, sockets: Vec<Socket>) -> io::Result<Server> {
         let state = State::new(options);
         let connections = Connections::with_limit(options.max_connections);
+        let own: Rc<[SocketAddr]> = listen::udp_addresses(&sockets)?.into();
         let (mut accepting, mut udp) = (Vec::new(), Vec::new());
         for socket in sockets {
             let (registered, local_addr) = socket.register()?;
@@ -51,7 +53,8 @@ impl Server {
                     accepting.push(wakeful::spawn(task));
                 }
                 Registered::Udp(socket) => {
-                    udp.push(wakeful::spawn(udp::echo(socket, local_addr, state)));
+                    let task = udp::echo(socket, local_addr, Rc::clone(&own), state);
+                    udp.push(wakeful::spawn(task));
                 }
             }
         }

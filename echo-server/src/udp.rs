@@ -18,11 +18,12 @@
 //! pause follows, so that a lasting error does not keep the processor busy.
 //!
 //! The answer has the size of the question, but a sender's address can be forged: on public
-//! addresses two echo servers can be made to answer each other. So loopback is the default.
+//! addresses two echo servers can be made to answer each other. So loopback is the default. A server
+//! would answer itself as well, so a datagram whose source is one of its own addresses is dropped.
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ use wakeful::task::{self, yield_now};
 use wakeful::time::sleep;
 use wakeful_net::UdpSocket;
 
+use crate::listen::canonical;
 use crate::log::escaped;
 use crate::state::{State, UdpCounters, increment};
 
@@ -49,6 +51,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 struct UdpEcho {
     socket: UdpSocket,
     counters: Rc<UdpCounters>,
+    /// Addresses of all datagram sockets of the server.
+    own: Rc<[SocketAddr]>,
     state: Rc<State>,
 }
 
@@ -63,7 +67,13 @@ enum Batch {
 }
 
 /// Sends every datagram back to its sender, until the shutdown has begun and nothing is left.
-pub(crate) async fn echo(socket: UdpSocket, local_addr: String, state: Rc<State>) {
+/// Drops what comes from one of the addresses in `own`.
+pub(crate) async fn echo(
+    socket: UdpSocket,
+    local_addr: String,
+    own: Rc<[SocketAddr]>,
+    state: Rc<State>,
+) {
     let counters = Rc::new(UdpCounters {
         local_addr,
         received: Cell::new(0),
@@ -74,6 +84,7 @@ pub(crate) async fn echo(socket: UdpSocket, local_addr: String, state: Rc<State>
     let udp = UdpEcho {
         socket,
         counters,
+        own,
         state,
     };
     udp.run().await;
@@ -130,8 +141,13 @@ impl UdpEcho {
         Batch::Full
     }
 
-    /// Sends a datagram back, as soon as the kernel takes it.
+    /// Sends a datagram back, as soon as the kernel takes it, unless this server would receive it.
     async fn answer(&self, message: &[u8], peer: SocketAddr) {
+        if self.is_own(peer) {
+            let local_addr = &self.counters.local_addr;
+            debug!(%peer, %local_addr, "dropped a datagram from the server's own address");
+            return;
+        }
         let sent = match self.socket.try_send_to(message, peer) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 self.socket.send_to(message, peer).await
@@ -147,4 +163,22 @@ impl UdpEcho {
             }
         }
     }
+
+    /// Returns whether the server receives what is sent to `peer`. Nearly always this is one
+    /// comparison, of port numbers.
+    fn is_own(&self, peer: SocketAddr) -> bool {
+        let same_port = |own: &&SocketAddr| own.port() == peer.port();
+        self.own.iter().filter(same_port).any(|own| {
+            let peer = canonical(peer);
+            own.ip() == peer.ip() || own.ip().is_unspecified() && is_local(peer)
+        })
+    }
+}
+
+/// Returns whether an address belongs to this machine, which is what bind(2) requires. If it fails
+/// for another reason, the address counts as local, because an answer could start a loop.
+fn is_local(mut address: SocketAddr) -> bool {
+    address.set_port(0);
+    let bound = StdUdpSocket::bind(address);
+    !bound.is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
 }

@@ -8,6 +8,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::time::Instant;
 
 use rustix::process::Signal;
+use socket2::{Domain, Socket, Type};
 use support::*;
 
 /// Returns the UDP address with this index.
@@ -206,4 +207,68 @@ fn a_udp_port_in_use_is_one_error_line_and_a_tcp_port_does_not_conflict() {
     );
     first.assert_ends_well();
     second.assert_ends_well();
+}
+
+// ---- the server's own addresses ------------------------------------------------------------------
+
+/// Sends a datagram to `to` whose source is `source`, an address that a server with `--threads` has.
+fn send_from(source: SocketAddr, to: SocketAddr) {
+    let socket = Socket::new(Domain::for_address(source), Type::DGRAM, None).unwrap();
+    socket.set_reuse_port(true).unwrap();
+    socket.bind(&source.into()).unwrap();
+    // Connected, so that the kernel gives it no datagram that is for the server.
+    socket
+        .connect(&SocketAddr::new(source.ip(), 9).into())
+        .unwrap();
+    socket.send_to(b"forged", &to.into()).unwrap();
+}
+
+/// Expects that a datagram from `source`, an address of the server's own, is not answered.
+#[track_caller]
+fn assert_ignores(server: &Server, source: SocketAddr, to: SocketAddr) {
+    send_from(source, to);
+    server.wait_for_log("own address");
+    server.signal(Signal::USR1);
+    wait_until("the counters of its sockets", || {
+        server.log_lines("datagrams received").len() == 2 * server.names.len()
+    });
+    let idle = server.log_lines(" 0 sent back").len();
+    assert_eq!(idle, 2 * server.names.len(), "{}", server.log());
+}
+
+#[test]
+fn a_datagram_from_the_servers_own_address_is_not_answered() {
+    for (listen, source, to) in [
+        ("udp://127.0.0.1:0", "127.0.0.1", "127.0.0.1"),
+        ("udp://0.0.0.0:0", "127.0.0.2", "127.0.0.1"),
+        ("udp://[::1]:0", "::1", "::1"),
+        ("udp://[::]:0", "::1", "::1"),
+        ("udp://[::]:0", "127.0.0.2", "127.0.0.1"),
+    ] {
+        let mut server = Server::start_on(&[listen, "--threads", "2", "-v"], 1);
+        let port = address(&server, 0).port();
+        let with_port = |ip: &str| SocketAddr::new(ip.parse().unwrap(), port);
+        assert_ignores(&server, with_port(source), with_port(to));
+        assert_answers(&client(with_port(to)), b"from a client");
+        server.assert_ends_well();
+    }
+}
+
+#[test]
+fn a_datagram_from_another_socket_of_the_same_server_is_not_answered() {
+    let listen = ["udp://127.0.0.1:0", "udp://127.0.0.1:0"];
+    let mut server = Server::start_on(&[listen[0], listen[1], "--threads", "2", "-v"], 2);
+    assert_ignores(&server, address(&server, 1), address(&server, 0));
+    server.assert_ends_well();
+}
+
+#[test]
+fn a_client_with_the_servers_port_number_on_another_address_is_answered() {
+    let mut server = Server::start_on(&["udp://127.0.0.1:0"], 1);
+    let address = address(&server, 0);
+    let client = UdpSocket::bind(("127.0.0.3", address.port())).unwrap();
+    client.connect(address).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
+    assert_answers(&client, b"same port, other address");
+    server.assert_ends_well();
 }
