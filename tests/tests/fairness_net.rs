@@ -1,7 +1,7 @@
 //! Fairness of the operations of `wakeful-net` that are ready at once: each takes one operation off
 //! the task's I/O budget, so that none of them keeps the other tasks from running.
 //!
-//! The three lists below have all of them: the public async operations, in the cases in which they need no wait.
+//! The lists below have all public async operations, in the cases in which they need no wait.
 //! Two are missing. `poll_flush` does nothing and is free, so that a write with a flush counts as one
 //! operation. `incoming` is `accept` as a stream.
 
@@ -53,14 +53,10 @@ fn long_path() -> String {
     "x".repeat(200)
 }
 
-async fn connecting_and_binding() -> Vec<Operation> {
+async fn looking_up_and_binding() -> Vec<Operation> {
     let udp = Rc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
     let taken = Rc::new(TcpListener::bind("127.0.0.1:0").await.unwrap());
-    let (unix, name) = listen_unix();
-    let unix = Rc::new(unix);
     let no_address: [SocketAddr; 0] = [];
-    let broadcast: SocketAddr = BROADCAST.parse().unwrap();
-    let minute = Duration::from_secs(60);
     vec![
         operation!("lookup_host of an address", [], lookup_host("127.0.0.1:80")),
         operation!("lookup_host without a port", [], lookup_host("localhost")),
@@ -68,6 +64,28 @@ async fn connecting_and_binding() -> Vec<Operation> {
         operation!("TcpListener::bind, taken", [taken], async {
             TcpListener::bind(taken.local_addr().unwrap()).await
         }),
+        operation!("UdpSocket::bind", [], UdpSocket::bind("127.0.0.1:0")),
+        operation!("UdpSocket::connect", [udp], udp.connect("127.0.0.1:9")),
+        operation!(
+            "UdpSocket::send_to without a port",
+            [udp],
+            udp.send_to(b"", "localhost")
+        ),
+        operation!(
+            "UdpSocket::send_to to nothing",
+            [udp],
+            udp.send_to(b"", &no_address[..])
+        ),
+    ]
+}
+
+fn connecting() -> Vec<Operation> {
+    let (unix, name) = listen_unix();
+    let unix = Rc::new(unix);
+    let no_address: [SocketAddr; 0] = [];
+    let broadcast: SocketAddr = BROADCAST.parse().unwrap();
+    let minute = Duration::from_secs(60);
+    vec![
         operation!(
             "TcpStream::connect, failing",
             [],
@@ -89,18 +107,6 @@ async fn connecting_and_binding() -> Vec<Operation> {
         operation!("TcpSocket::connect, failing", [], async {
             TcpSocket::new_v4().unwrap().connect(broadcast).await
         }),
-        operation!("UdpSocket::bind", [], UdpSocket::bind("127.0.0.1:0")),
-        operation!("UdpSocket::connect", [udp], udp.connect("127.0.0.1:9")),
-        operation!(
-            "UdpSocket::send_to without a port",
-            [udp],
-            udp.send_to(b"", "localhost")
-        ),
-        operation!(
-            "UdpSocket::send_to to nothing",
-            [udp],
-            udp.send_to(b"", &no_address[..])
-        ),
         operation!("UnixStream::connect", [name, unix], async {
             let _listener = unix;
             UnixStream::connect(&name).await
@@ -129,7 +135,6 @@ async fn connecting_and_binding() -> Vec<Operation> {
 
 async fn transfers_of_streams() -> Vec<Operation> {
     let (stream, peer) = tcp_pair().await;
-    stream.writable().await.unwrap();
     let (stream, peer) = (Rc::new(stream), Rc::new(peer));
     let (unix, unix_peer) = UnixStream::pair().unwrap();
     let (reader, writer) = unix.into_split();
@@ -156,6 +161,23 @@ async fn transfers_of_streams() -> Vec<Operation> {
         operation!("write_vectored of nothing", [stream], async {
             stream.write_vectored(&[IoSlice::new(&[])]).await
         }),
+        operation!("shutdown", [ended], ended.shutdown()),
+        operation!("shutdown of a half", [writer], writer.shutdown()),
+        operation!(
+            "read of a half into nothing",
+            [reader],
+            reader.read(&mut [])
+        ),
+    ]
+}
+
+async fn traits_and_readiness_of_streams() -> Vec<Operation> {
+    let (stream, peer) = tcp_pair().await;
+    stream.writable().await.unwrap();
+    let (stream, peer) = (Rc::new(stream), Rc::new(peer));
+    let (ended, ended_peer) = UnixStream::pair().unwrap();
+    let (ended, ended_peer) = (Rc::new(ended), Rc::new(ended_peer));
+    vec![
         operation!("poll_peek into nothing", [stream], async {
             poll_fn(|cx| stream.poll_peek(cx, &mut [])).await
         }),
@@ -177,17 +199,14 @@ async fn transfers_of_streams() -> Vec<Operation> {
             [stream],
             async { AsyncWriteExt::write_vectored(&mut &*stream, &[IoSlice::new(&[])]).await }
         ),
-        operation!("AsyncWriteExt::close", [ended], async {
+        operation!("AsyncWriteExt::close", [ended, ended_peer], async {
+            let _open = ended_peer;
             AsyncWriteExt::close(&mut &*ended).await
         }),
-        operation!("shutdown", [ended], ended.shutdown()),
-        operation!("shutdown of a half", [writer], writer.shutdown()),
-        operation!(
-            "read of a half into nothing",
-            [reader],
-            reader.read(&mut [])
-        ),
-        operation!("writable", [stream], stream.writable()),
+        operation!("writable", [stream, peer], async {
+            let _open = peer;
+            stream.writable().await
+        }),
         operation!("ready", [stream], stream.ready(Interest::WRITABLE)),
         operation!("poll_write_ready", [stream], async {
             poll_fn(|cx| stream.poll_write_ready(cx)).await
@@ -243,8 +262,10 @@ async fn operations_before_others(start: Rc<dyn Fn() -> Pin<Box<dyn Future<Outpu
 #[test]
 fn each_operation_that_is_ready_at_once_lets_others_run_within_128_operations() {
     let hogs = runtime().block_on(async {
-        let mut operations = connecting_and_binding().await;
+        let mut operations = looking_up_and_binding().await;
+        operations.extend(connecting());
         operations.extend(transfers_of_streams().await);
+        operations.extend(traits_and_readiness_of_streams().await);
         operations.extend(transfers_of_datagrams().await);
         let mut hogs = Vec::new();
         for (name, start) in operations {
