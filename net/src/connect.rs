@@ -31,6 +31,7 @@ use socket2::SockAddr;
 use wakeful::io::Ready;
 use wakeful::time::{Sleep, sleep};
 
+use crate::budget::poll_proceed;
 use crate::call_site::CallSite;
 use crate::socket::{Family, Io, new_socket, register};
 use crate::sys;
@@ -97,10 +98,16 @@ impl ConnectAttempt {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Io>> {
         loop {
             match mem::replace(&mut self.state, State::Done) {
-                State::New => {
-                    self.state = State::Connect(new_socket(self.address.domain(), self.family)?);
-                }
-                State::Connect(socket) => {
+                // One operation of the budget for each connect(2), which often completes at once.
+                state @ (State::New | State::Connect(_)) => {
+                    if poll_proceed(cx).is_pending() {
+                        self.state = state;
+                        return Poll::Pending;
+                    }
+                    let socket = match state {
+                        State::Connect(socket) => socket,
+                        _ => new_socket(self.address.domain(), self.family)?,
+                    };
                     if let Some(outcome) = self.connect(socket).transpose() {
                         return Poll::Ready(outcome);
                     }

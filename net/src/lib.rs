@@ -47,6 +47,7 @@
 //!   +----- lookup    names to addresses, without blocking the thread
 //!            |
 //!          socket    a socket as the runtime's source (AsyncFd)   error, call_site: messages
+//!            |                                                    budget: operations without a wait
 //!            |
 //!          sys       system calls, the only unsafe code           address, fd: conversions
 //! ```
@@ -68,6 +69,7 @@
 #![deny(unsafe_code)]
 
 mod address;
+mod budget;
 mod call_site;
 mod connect;
 pub mod datagram;

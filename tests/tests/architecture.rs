@@ -51,6 +51,7 @@ const ORDER: [(&str, &[&str]); 4] = [
         "net/src",
         &[
             "call_site",
+            "budget",
             "address",
             "sys",
             "error",

@@ -443,6 +443,20 @@ fn a_regular_file_and_a_directory_are_refused_and_leave_no_source() {
 }
 
 #[test]
+fn the_error_for_a_regular_file_says_why_and_what_to_use() {
+    runtime().block_on(async {
+        for path in ["Cargo.toml", "/", "/dev/null"] {
+            let refused = AsyncFd::new(File::open(path).unwrap());
+            let text = refused.unwrap_err().to_string();
+            assert!(text.contains("epoll cannot watch"), "{path}: {text}");
+            assert!(text.contains("regular file"), "{path}: {text}");
+            assert!(text.contains("spawn_blocking"), "{path}: {text}");
+            assert!(text.ends_with("(os error 1)"), "{path}: {text}");
+        }
+    });
+}
+
+#[test]
 fn a_second_registration_of_a_descriptor_is_refused_and_the_first_keeps_working() {
     runtime().block_on(async {
         let (here, mut there) = pair();

@@ -1,6 +1,8 @@
 //! Tests of `echo`, and of the error output that all servers share.
 
+use std::io::{Read, Write};
 use std::thread;
+use std::time::Duration;
 
 use crate::support::{Program, Server, connect, pattern, round_trip};
 
@@ -21,6 +23,42 @@ fn echo_sends_all_bytes_back_to_each_client() {
     }
     let line = echo.line();
     assert!(line.ends_with(" bytes"), "{line:?}");
+}
+
+/// What `echo` prints on the first Ctrl-C.
+const SHUTTING_DOWN: &str =
+    "shutting down: busy connections have 5 seconds; Ctrl-C again aborts them";
+
+#[test]
+fn ctrl_c_is_answered_and_ends_idle_connections_without_aborting_them() {
+    let echo = Program::start("echo", &["127.0.0.1:0"]);
+    let mut idle = connect(echo.address());
+    idle.write_all(b"x").unwrap();
+    idle.read_exact(&mut [0]).unwrap();
+    echo.ctrl_c();
+    assert_eq!(echo.stderr_line(), SHUTTING_DOWN);
+    assert_eq!(idle.read(&mut [0]).unwrap(), 0, "the connection is closed");
+    let (stdout, stderr, status) = echo.end();
+    let peer = idle.local_addr().unwrap();
+    assert_eq!(stdout, [format!("{peer}: 1 bytes")]);
+    assert_eq!(stderr, [""; 0]);
+    assert!(status.success());
+}
+
+#[test]
+fn a_second_ctrl_c_aborts_a_connection_whose_client_does_not_read() {
+    let echo = Program::start("echo", &["127.0.0.1:0"]);
+    let mut busy = connect(echo.address());
+    // Once no more bytes can be sent, the server waits in a write.
+    busy.set_write_timeout(Some(Duration::from_secs(1)))
+        .unwrap();
+    while busy.write(&[0; 1 << 16]).is_ok() {}
+    echo.ctrl_c();
+    assert_eq!(echo.stderr_line(), SHUTTING_DOWN);
+    echo.ctrl_c();
+    let (_, stderr, status) = echo.end();
+    assert_eq!(stderr, ["connections aborted: 1"]);
+    assert!(status.success());
 }
 
 #[test]

@@ -61,6 +61,13 @@ impl Program {
         address.parse().unwrap()
     }
 
+    /// Sends SIGINT, as Ctrl-C does.
+    pub(crate) fn ctrl_c(&self) {
+        let id = self.child.id().to_string();
+        let status = Command::new("kill").args(["-INT", &id]).status().unwrap();
+        assert!(status.success());
+    }
+
     /// Waits for the end of the program and returns its remaining stdout, its stderr and its
     /// status.
     pub(crate) fn end(mut self) -> (Vec<String>, Vec<String>, ExitStatus) {

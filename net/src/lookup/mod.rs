@@ -24,6 +24,7 @@ use std::task::{Context, Poll, ready};
 use wakeful::task::spawn_blocking;
 
 use self::query::{Query, Resolve};
+use crate::budget::poll_proceed;
 use crate::call_site::require_runtime;
 use crate::error::with_context;
 
@@ -99,26 +100,40 @@ impl LookupHost {
     }
 }
 
-impl Future for LookupHost {
-    type Output = io::Result<SocketAddrs>;
+impl LookupHost {
+    /// Polls on behalf of an operation that takes one operation off the budget for each address. So
+    /// the lookup takes one only if it ends without an address.
+    pub(crate) fn poll_for_operation(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<SocketAddrs>> {
+        let is_charged = match &self.query {
+            Query::Known(addresses) => addresses.len() == 0,
+            Query::Refused { .. } => true,
+            _ => false,
+        };
+        if is_charged {
+            ready!(poll_proceed(cx));
+        }
+        self.poll_addresses(cx)
+    }
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
-        if let Query::Name { host, port } = &mut this.query {
-            require_runtime(("lookup_host", this.caller));
+    fn poll_addresses(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddrs>> {
+        if let Query::Name { host, port } = &mut self.query {
+            require_runtime(("lookup_host", self.caller));
             let (host, port) = (std::mem::take(host), *port);
             let text = format!("{host}:{port}");
             let handle = spawn_blocking(move || call_resolver(&host, port));
-            this.query = Query::Running { text, handle };
+            self.query = Query::Running { text, handle };
         }
-        if let Query::Running { text, handle } = &mut this.query {
+        if let Query::Running { text, handle } = &mut self.query {
             let joined = ready!(Pin::new(handle).poll(cx));
             let addresses = joined.unwrap_or_else(|err| Err(io::Error::other(err)));
             let result = addresses.map_err(|err| with_context("look up", text, err));
-            this.query = Query::Done;
+            self.query = Query::Done;
             return Poll::Ready(result.map(SocketAddrs::many));
         }
-        match std::mem::replace(&mut this.query, Query::Done) {
+        match std::mem::replace(&mut self.query, Query::Done) {
             Query::Known(addresses) => Poll::Ready(Ok(addresses)),
             Query::Refused { text, reason } => {
                 let err = io::Error::new(io::ErrorKind::InvalidInput, reason);
@@ -126,6 +141,19 @@ impl Future for LookupHost {
             }
             _ => panic!("`lookup_host` was polled after it had completed"),
         }
+    }
+}
+
+impl Future for LookupHost {
+    type Output = io::Result<SocketAddrs>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        // Only a name waits, for the resolver.
+        if matches!(this.query, Query::Known(_) | Query::Refused { .. }) {
+            ready!(poll_proceed(cx));
+        }
+        this.poll_addresses(cx)
     }
 }
 

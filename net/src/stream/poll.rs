@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use wakeful::io::{Interest, IoCount};
 
+use crate::budget::poll_proceed;
 use crate::socket::{Io, Socket};
 
 /// Waits until the stream is ready, then transfers once.
@@ -31,7 +32,7 @@ fn poll_io(
 #[track_caller]
 pub(crate) fn poll_read(io: &Io, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
     if buf.is_empty() {
-        return Poll::Ready(Ok(0));
+        return poll_proceed(cx).map(|()| Ok(0));
     }
     let name = io
         .get_ref()
@@ -48,7 +49,7 @@ pub(crate) fn poll_read_vectored(
     bufs: &mut [IoSliceMut<'_>],
 ) -> Poll<io::Result<usize>> {
     if bufs.iter().all(|buf| buf.is_empty()) {
-        return Poll::Ready(Ok(0));
+        return poll_proceed(cx).map(|()| Ok(0));
     }
     let name = io.get_ref().name(
         "TcpStream::poll_read_vectored",
@@ -64,7 +65,7 @@ pub(crate) fn poll_read_vectored(
 #[track_caller]
 pub(crate) fn poll_peek(io: &Io, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
     if buf.is_empty() {
-        return Poll::Ready(Ok(0));
+        return poll_proceed(cx).map(|()| Ok(0));
     }
     let name = io
         .get_ref()
@@ -77,7 +78,7 @@ pub(crate) fn poll_peek(io: &Io, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<i
 #[track_caller]
 pub(crate) fn poll_write(io: &Io, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
     if buf.is_empty() {
-        return Poll::Ready(Ok(0));
+        return poll_proceed(cx).map(|()| Ok(0));
     }
     let name = io
         .get_ref()
@@ -94,7 +95,7 @@ pub(crate) fn poll_write_vectored(
     bufs: &[IoSlice<'_>],
 ) -> Poll<io::Result<usize>> {
     if bufs.iter().all(|buf| buf.is_empty()) {
-        return Poll::Ready(Ok(0));
+        return poll_proceed(cx).map(|()| Ok(0));
     }
     let name = io.get_ref().name(
         "TcpStream::poll_write_vectored",
@@ -105,7 +106,12 @@ pub(crate) fn poll_write_vectored(
     })
 }
 
-/// Shuts down the writing direction, which never waits on a socket.
+/// Shuts down the writing direction, which waits for nothing but the budget.
+pub(crate) fn poll_shutdown(io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    poll_proceed(cx).map(|()| shutdown_write(io))
+}
+
+/// Shuts down the writing direction.
 ///
 /// Succeeds if the peer has reset the connection (ENOTCONN), because nothing is left to shut down.
 /// tokio's streams do the same.

@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 
 use wakeful::io::{Interest, Readiness};
 
+use crate::budget::poll_proceed;
 use crate::socket::{Io, Socket};
 
 /// The future of [`TcpStream::read`](crate::TcpStream::read) and
@@ -42,7 +43,7 @@ impl Future for Read<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if this.buf.is_empty() {
-            return Poll::Ready(Ok(0));
+            return poll_proceed(cx).map(|()| Ok(0));
         }
         this.readiness
             .poll_transfer(cx, |socket| socket.recv(this.buf))
@@ -87,7 +88,7 @@ impl Future for ReadVectored<'_, '_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if this.bufs.iter().all(|buf| buf.is_empty()) {
-            return Poll::Ready(Ok(0));
+            return poll_proceed(cx).map(|()| Ok(0));
         }
         this.readiness
             .poll_transfer(cx, |socket| socket.recv_vectored(this.bufs))
@@ -133,6 +134,9 @@ impl Future for ReadExact<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        if this.buf.is_empty() {
+            return poll_proceed(cx).map(|()| Ok(0));
+        }
         while this.filled < this.buf.len() {
             let rest = &mut this.buf[this.filled..];
             match ready!(this.readiness.poll_transfer(cx, |socket| socket.recv(rest)))? {
@@ -177,7 +181,7 @@ impl Future for Peek<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if this.buf.is_empty() {
-            return Poll::Ready(Ok(0));
+            return poll_proceed(cx).map(|()| Ok(0));
         }
         this.readiness
             .poll_transfer(cx, |socket| socket.peek(this.buf))

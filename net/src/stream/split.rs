@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 
 use wakeful::io::Interest;
 
-use super::poll::{poll_peek, shutdown_write};
+use super::poll::{poll_peek, poll_shutdown, shutdown_write};
 use super::{
     Peek, Read, ReadExact, ReadVectored, Readable, ReadyFuture, Writable, Write, WriteAll,
     WriteVectored,
@@ -153,9 +153,9 @@ pub(crate) fn reunite<S: Split>(
 }
 
 /// Shuts down the writing direction when it is polled: the future of `shutdown` of streams and
-/// halves. It is always ready; a future, because tokio's method is one.
+/// halves. It waits for nothing but the budget; a future, because tokio's method is one.
 pub(crate) fn shutdown(io: &Io) -> impl Future<Output = io::Result<()>> + use<'_> {
-    poll_fn(move |_| Poll::Ready(shutdown_write(io)))
+    poll_fn(move |cx| poll_shutdown(io, cx))
 }
 
 impl<R: Deref<Target: Split>> ReadHalf<R> {

@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 
 use wakeful::io::{Interest, Readiness};
 
+use crate::budget::poll_proceed;
 use crate::socket::{Io, Socket};
 
 /// The future of [`TcpStream::write`](crate::TcpStream::write) and
@@ -41,7 +42,7 @@ impl Future for Write<'_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if this.buf.is_empty() {
-            return Poll::Ready(Ok(0));
+            return poll_proceed(cx).map(|()| Ok(0));
         }
         this.readiness
             .poll_transfer(cx, |socket| socket.send(this.buf))
@@ -86,7 +87,7 @@ impl Future for WriteVectored<'_, '_> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if this.bufs.iter().all(|buf| buf.is_empty()) {
-            return Poll::Ready(Ok(0));
+            return poll_proceed(cx).map(|()| Ok(0));
         }
         this.readiness
             .poll_transfer(cx, |socket| socket.send_vectored(this.bufs))
@@ -132,6 +133,9 @@ impl Future for WriteAll<'_> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
+        if this.rest.is_empty() {
+            return poll_proceed(cx).map(Ok);
+        }
         while !this.rest.is_empty() {
             let rest = this.rest;
             match ready!(this.readiness.poll_transfer(cx, |socket| socket.send(rest)))? {

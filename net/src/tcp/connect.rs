@@ -134,7 +134,7 @@ impl Future for Connect {
         let this = self.get_mut();
         require_runtime(this.call_site);
         if let Some(lookup) = &mut this.lookup {
-            this.addresses = ready!(Pin::new(lookup).poll(cx))?;
+            this.addresses = ready!(lookup.poll_for_operation(cx))?;
             this.lookup = None;
         }
         loop {

@@ -300,7 +300,7 @@ impl TcpStream {
     ///
     /// # Cancel safety
     ///
-    /// Safe: it completes in its first poll.
+    /// Safe. A future that is dropped before it completes has changed nothing.
     ///
     /// # Examples
     ///

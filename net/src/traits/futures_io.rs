@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use wakeful::io::{AsyncRead, AsyncWrite};
 
 use crate::stream::poll::{
-    poll_read, poll_read_vectored, poll_write, poll_write_vectored, shutdown_write,
+    poll_read, poll_read_vectored, poll_shutdown, poll_write, poll_write_vectored,
 };
 use crate::stream::{ReadHalf, Sealed, Split, WriteHalf};
 use crate::tcp::TcpStream;
@@ -71,8 +71,8 @@ macro_rules! impl_async_write {
                 Poll::Ready(Ok(())) // nothing is buffered
             }
 
-            fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-                Poll::Ready(shutdown_write(self.io()))
+            fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                poll_shutdown(self.io(), cx)
             }
         }
     )+};

@@ -51,7 +51,7 @@ impl Future for SendTo<'_> {
                     return readiness.poll_io(cx, |socket| socket.send_to(buf, target));
                 }
                 Target::Lookup(lookup) => {
-                    let mut addresses = ready!(Pin::new(lookup).poll(cx))?;
+                    let mut addresses = ready!(lookup.poll_for_operation(cx))?;
                     // Only the first, as in tokio, because nothing reports whether it is the right
                     // one.
                     let Some(first) = addresses.next() else {

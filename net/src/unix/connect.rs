@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::{SocketAddr, UnixStream};
+use crate::budget::poll_proceed;
 use crate::call_site::{CallSite, require_runtime};
 use crate::connect::ConnectAttempt;
 use crate::error::with_context;
@@ -66,7 +67,10 @@ impl Future for Connect {
         require_runtime(this.call_site);
         let outcome = match &mut this.attempt {
             Ok(attempt) => ready!(attempt.poll(cx)),
-            Err(err) => Err(err.take().expect("not polled after completion")),
+            Err(err) => {
+                ready!(poll_proceed(cx));
+                Err(err.take().expect("not polled after completion"))
+            }
         };
         Poll::Ready(
             outcome

@@ -20,6 +20,7 @@ use socket2::SockAddr;
 use wakeful::io::{Interest, Readiness};
 use wakeful::time::{Sleep, sleep};
 
+use crate::budget::poll_proceed;
 use crate::socket::{Io, Socket};
 
 /// Name of the operation in the task info.
@@ -69,6 +70,7 @@ impl Future for SendTo<'_> {
         let target = match &mut this.target {
             Ok(target) => &*target,
             Err(err) => {
+                ready!(poll_proceed(cx));
                 let err = err.take().expect("not polled after it has completed");
                 return Poll::Ready(Err(err));
             }

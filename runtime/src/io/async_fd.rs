@@ -64,12 +64,24 @@ pub struct AsyncFd<T: AsFd> {
     inner: T,
 }
 
+/// Stands before the EPERM of epoll_ctl(2), which alone sounds like missing privileges.
+const REASON: &str = "epoll cannot watch a regular file or directory; use task::spawn_blocking";
+
+fn explain_refusal(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return error;
+    }
+    io::Error::new(error.kind(), format!("{REASON}: {error}"))
+}
+
 impl<T: AsFd> AsyncFd<T> {
     /// Registers a descriptor for reading and writing.
     ///
     /// # Errors
     ///
-    /// `PermissionDenied` (EPERM) for a regular file or directory, `AlreadyExists` (EEXIST) when
+    /// `PermissionDenied` (EPERM) for a regular file or directory, which epoll cannot watch; use
+    /// [`spawn_blocking`](crate::task::spawn_blocking). The errno is part of its message only.
+    /// `AlreadyExists` (EEXIST) when
     /// the descriptor is registered already, `StorageFull` (ENOSPC) at the system's limit of
     /// watches, `OutOfMemory`. Then the value is dropped, and nothing stays registered.
     ///
@@ -118,7 +130,8 @@ impl<T: AsFd> AsyncFd<T> {
     #[track_caller]
     fn register(inner: T, interest: Interest, explicit: bool) -> io::Result<Self> {
         let core = context::require("registering a descriptor");
-        let registration = Registration::new(&core, inner.as_fd(), interest, explicit)?;
+        let registration =
+            Registration::new(&core, inner.as_fd(), interest, explicit).map_err(explain_refusal)?;
         Ok(AsyncFd {
             registration,
             inner,
