@@ -19,7 +19,7 @@ use wakeful::runtime::{Handle, Runtime};
 use wakeful::spawn;
 use wakeful::task::yield_now;
 use wakeful_tests::fd::{fill, first_event, read, source, take};
-use wakeful_tests::trace::{Trace, my_waker, pair, poll_once, runtime, settle};
+use wakeful_tests::trace::{Trace, Wakes, my_waker, pair, poll_once, poll_with, runtime, settle};
 
 // --- waiting and being woken ------------------------------------------------------------------------
 
@@ -404,6 +404,19 @@ fn assumed_readiness_wakes_its_waiters() {
         settle().await;
         assert!(waiting.is_finished());
         assert_eq!(wakeful::metrics().waiting, 0);
+    });
+}
+
+#[test]
+fn assumed_priority_wakes_a_wait_for_priority() {
+    runtime().block_on(async {
+        let (fd, _there) = source();
+        let wakes = Wakes::new();
+        let mut priority = fd.ready(Interest::PRIORITY);
+        assert!(poll_with(&mut priority, &wakes.waker()).is_pending());
+        fd.assume_ready(Ready::PRIORITY);
+        assert_eq!(wakes.count(), 1);
+        assert!(priority.await.unwrap().ready().is_priority());
     });
 }
 

@@ -17,7 +17,7 @@ use std::thread;
 use wakeful::io::{AsyncFd, Interest};
 use wakeful::runtime::Builder;
 use wakeful::spawn;
-use wakeful_tests::fd::{Source, first_event, read, source, take};
+use wakeful_tests::fd::{Source, fill, first_event, read, source, take};
 use wakeful_tests::trace::{
     Trace, Wakes, alone, my_waker, on_drop, pair, panic_of, poll_with, runtime, settle,
 };
@@ -51,6 +51,33 @@ fn closing_a_socket_wakes_its_reader() {
         drop(shared.take());
         trace.push("closed");
         reader.await.unwrap();
+    });
+    trace.expect(&["closed", "found closed"]);
+}
+
+#[test]
+fn closing_a_socket_wakes_its_writer() {
+    let trace = Trace::new();
+    runtime().block_on(async {
+        let (fd, _there) = source();
+        first_event(&fd).await;
+        fill(&fd);
+        let shared: Shared = Rc::new(RefCell::new(Some(fd)));
+        let writer = spawn({
+            let (shared, trace) = (Rc::clone(&shared), trace.clone());
+            poll_fn(move |cx| match &*shared.borrow() {
+                Some(fd) => fd.poll_write_ready(cx).map(|_| trace.push("writable")),
+                None => {
+                    trace.push("found closed");
+                    Poll::Ready(())
+                }
+            })
+        });
+        settle().await;
+        drop(shared.take());
+        trace.push("closed");
+        settle().await;
+        assert!(writer.is_finished(), "the writer was not woken");
     });
     trace.expect(&["closed", "found closed"]);
 }

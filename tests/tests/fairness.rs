@@ -21,12 +21,15 @@ use wakeful::task::{JoinSet, consume_budget, yield_now};
 use wakeful::time::{Instant, advance, interval, sleep, sleep_until, timeout};
 use wakeful::{Shutdown, spawn};
 use wakeful_net::UdpSocket;
+use wakeful_tests::net_support::tcp_and_std;
 use wakeful_tests::trace::{Trace, my_waker, pair, paused, runtime, secs, settle};
 
 /// Polls between two turns, as documented.
 const EVENT_INTERVAL: u64 = 61;
 /// Operations per poll, as documented.
 const IO_BUDGET: u64 = 128;
+/// Operations after which a test gives up, so that it fails without a budget instead of hanging.
+const OPERATIONS_AT_MOST: u64 = 10_000;
 
 // --- polls between two turns ------------------------------------------------------------------------
 
@@ -338,7 +341,7 @@ where
         let greedy = spawn({
             let done = Rc::clone(&done);
             async move {
-                loop {
+                while done.get() < OPERATIONS_AT_MOST {
                     operation().await;
                     done.set(done.get() + 1);
                 }
@@ -534,6 +537,40 @@ fn transfers_of_no_bytes_count_as_operations() {
     for name in ["read", "read_exact", "write", "write_all", "shutdown"] {
         assert_eq!(operation(name), IO_BUDGET, "{name}");
     }
+}
+
+#[test]
+fn transfers_of_streams_that_need_no_wait_count_as_operations() {
+    let runtime = runtime();
+    let (stream, mut peer) = runtime.block_on(tcp_and_std());
+    peer.write_all(&[7; OPERATIONS_AT_MOST as usize]).unwrap();
+    runtime.block_on(stream.readable()).unwrap();
+    let stream = Rc::new(stream);
+    let reads = {
+        let stream = Rc::clone(&stream);
+        operations_before_others(&runtime, async move || {
+            assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 1);
+        })
+    };
+    let writes = operations_before_others(&runtime, async move || {
+        assert_eq!(stream.write(b"x").await.unwrap(), 1);
+    });
+    assert_eq!([reads, writes], [IO_BUDGET; 2]);
+}
+
+#[test]
+fn a_task_without_budget_is_polled_after_the_next_turn() {
+    const TURNS: u64 = 10;
+    let runtime = runtime();
+    let (fd, _peer) = always_ready(&runtime);
+    let before = runtime.metrics().turns;
+    let greedy = runtime.spawn(async move {
+        for _ in 0..=TURNS * IO_BUDGET {
+            drop(fd.writable().await.unwrap());
+        }
+    });
+    runtime.block_on(greedy).unwrap();
+    assert_eq!(runtime.metrics().turns - before, TURNS);
 }
 
 #[test]

@@ -268,6 +268,22 @@ fn a_runtime_that_spawns_repeatedly_does_not_grow() {
     }
 }
 
+#[test]
+fn a_detached_task_that_woke_itself_in_its_last_poll_frees_its_row() {
+    runtime().block_on(async {
+        let round = async || {
+            for _ in 0..2_000 {
+                drop(spawn(async { my_waker().await.wake() }));
+                settle().await;
+            }
+        };
+        round().await;
+        let bytes = BYTES.get();
+        round().await;
+        assert_eq!(BYTES.get() - bytes, 0);
+    });
+}
+
 // --- the cost of operations -------------------------------------------------------------------------
 
 #[test]

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use wakeful::io::{AsyncFd, AsyncRead as _, Interest, Ready};
@@ -22,7 +22,7 @@ use wakeful::task::{
 use wakeful::time::{Duration, advance, interval, sleep, sleep_until, timeout};
 use wakeful_net::{TcpListener, TcpSocket, TcpStream, UnixDatagram, UnixSocket, UnixStream};
 use wakeful_tests::trace::{
-    Trace, alone, my_waker, on_drop, pair, paused, runtime, secs, settle, stderr,
+    Trace, Wakes, alone, my_waker, on_drop, pair, paused, runtime, secs, settle, stderr,
 };
 
 /// Returns the info of one task.
@@ -400,6 +400,26 @@ fn a_wake_in_the_drop_of_an_output_has_its_task_as_cause() {
         settle().await;
         let causes = [first, second].map(|id| info(id).last_wake);
         assert_eq!(causes, rows.map(|row| WakeCause::Task { row }));
+    });
+}
+
+#[test]
+fn a_wake_after_an_external_waker_in_the_same_poll_has_the_task_as_cause() {
+    runtime().block_on(async {
+        let (id, waker) = sleeper().await;
+        let (here, _there) = pair();
+        let fd = AsyncFd::new(here).unwrap();
+        let wakes = Wakes::new();
+        let polled = fd.poll_read_ready(&mut Context::from_waker(&wakes.waker()));
+        assert!(polled.is_pending());
+        let task = spawn(async move {
+            drop(fd); // wakes the external waker, with another cause
+            waker.wake();
+        });
+        let row = row_of(task.id());
+        task.await.unwrap();
+        assert_eq!(wakes.count(), 1);
+        assert_eq!(info(id).last_wake, WakeCause::Task { row });
     });
 }
 

@@ -444,6 +444,29 @@ fn a_server_in_the_root_future_ends_after_it_has_aborted_many_connections() {
 }
 
 #[test]
+fn a_server_that_is_polled_between_two_aborted_connections_is_woken_by_the_last() {
+    const CLIENTS: usize = 20;
+    // The order of polls is random, so the server is not behind all of its connections.
+    for seed in 0..10 {
+        let builder = Builder::new().start_paused(true).rng_seed(seed);
+        builder.build().unwrap().block_on(async {
+            let script = Script::new((0..CLIENTS).map(|_| Step::Accept));
+            let shutdown = Shutdown::new();
+            let server = serve(script, async |(), ()| pending().await)
+                .shutdown_timeout(Duration::ZERO)
+                .with_graceful_shutdown(shutdown.cancelled());
+            let server = wakeful::spawn(server);
+            settle().await;
+            shutdown.cancel();
+            // The clock moves when no task is left to poll.
+            sleep(Duration::from_secs(1)).await;
+            assert!(server.is_finished(), "it was not woken, seed {seed}");
+            assert_eq!(unfinished(server).await, CLIENTS);
+        });
+    }
+}
+
+#[test]
 fn a_forced_shutdown_aborts_what_the_graceful_one_waits_for() {
     run(async {
         let (listener, address) = server().await;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::future::pending;
+use std::sync::Mutex;
 use std::thread;
 
 use wakeful::task::{TaskState, yield_now};
@@ -222,6 +223,17 @@ fn run_until_cancelled_drops_the_future_before_it_returns() {
         trace.push("joined");
     });
     trace.expect(&["dropped", "joined"]);
+}
+
+#[test]
+fn a_shutdown_while_a_waker_is_cloned_is_not_missed() {
+    let shutdown = Shutdown::new();
+    let last = Mutex::new(Some(shutdown.token()));
+    let cancels = shutdown.clone();
+    let cancels = Hooks::new().on_clone(move || cancels.cancel()).waker();
+    assert!(poll_with(&mut shutdown.cancelled(), &cancels).is_ready());
+    let drops = Hooks::new().on_clone(move || drop(last.lock().unwrap().take()));
+    assert!(poll_with(&mut shutdown.wait(), &drops.waker()).is_ready());
 }
 
 #[test]

@@ -532,6 +532,22 @@ fn skip_omits_missed_ticks_and_keeps_the_schedule() {
 }
 
 #[test]
+fn skip_does_not_repeat_a_tick_that_is_late_by_whole_periods() {
+    with_paused_clock(|start| async move {
+        let mut interval = interval(secs(10));
+        interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        interval.tick().await;
+        sleep_until(start + secs(30)).await;
+        let mut received = Vec::new();
+        for _ in 0..3 {
+            interval.tick().await;
+            received.push(start.elapsed().as_secs());
+        }
+        assert_eq!(received, [30, 40, 50]);
+    });
+}
+
+#[test]
 fn a_slightly_late_tick_is_not_missed() {
     with_paused_clock(|_| async move {
         for behavior in [MissedTickBehavior::Delay, MissedTickBehavior::Skip] {

@@ -3,11 +3,13 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::pin::pin;
 use std::time::Duration;
 
 use futures_lite::future;
 use wakeful_net::{SocketError, TcpListener, TcpSocket, TcpStream};
-use wakeful_tests::net_support::{listen, run};
+use wakeful_tests::net_support::{listen, run, settle};
 
 /// Returns an address with no listener.
 async fn closed() -> SocketAddr {
@@ -125,6 +127,52 @@ fn a_late_answer_completes_the_connect() {
         assert_eq!(peer, late.local_addr().unwrap());
         late.write_all(b"x").await.unwrap();
         assert_eq!(server.read(&mut [0; 4]).await.unwrap(), 1);
+    });
+}
+
+#[test]
+fn a_connect_whose_error_was_taken_by_a_duplicate_ends_with_an_error() {
+    run(async {
+        let socket = TcpSocket::new_v4().unwrap();
+        let duplicate = socket.as_fd().try_clone_to_owned().unwrap();
+        let mut connect = pin!(socket.connect(closed().await));
+        assert!(future::poll_once(connect.as_mut()).await.is_none());
+        let taken = rustix::net::sockopt::socket_error(&duplicate).unwrap();
+        assert_eq!(taken, Err(rustix::io::Errno::CONNREFUSED));
+        settle().await;
+        let outcome = future::poll_once(connect).await;
+        let err = outcome.expect("no further event would come").unwrap_err();
+        assert_eq!(err.kind(), ErrorKind::NotConnected);
+    });
+}
+
+// The calls that follow are those of a connect(2) that is repeated after a signal.
+
+#[test]
+fn a_socket_that_is_connected_already_connects_at_once() {
+    run(async {
+        let listener = listen().await;
+        let address = listener.local_addr().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        let repeated = [(); 3].map(|()| rustix::net::connect(&socket, &address));
+        assert_eq!(repeated[2], Err(rustix::io::Errno::ISCONN));
+        let stream = socket.connect(address).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+    });
+}
+
+#[test]
+fn a_socket_that_is_connecting_already_waits_for_the_outcome() {
+    run(async {
+        let (listener, _full) = silent().await;
+        let address = listener.local_addr().unwrap();
+        let socket = TcpSocket::new_v4().unwrap();
+        let repeated = [(); 2].map(|()| rustix::net::connect(&socket, &address));
+        assert_eq!(repeated[1], Err(rustix::io::Errno::ALREADY));
+        let connect = wakeful::spawn(socket.connect(address));
+        settle().await;
+        assert!(!connect.is_finished());
+        connect.abort();
     });
 }
 
