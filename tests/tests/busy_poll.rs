@@ -130,7 +130,8 @@ fn a_runtime_with_a_paused_clock_never_spins() {
     runtime.block_on(async {
         for _ in 0..3 {
             sleep(Duration::from_secs(86_400)).await;
-            spawn_blocking(|| ()).await.unwrap();
+            // Long enough for the runtime to park.
+            spawn_blocking(|| std::thread::sleep(ms(20))).await.unwrap();
         }
         assert_eq!(metrics().busy_polls, 0);
         assert!(metrics().parks > 0, "for the closures");

@@ -767,56 +767,6 @@ fn a_turn_dispatches_256_events_by_default() {
     });
 }
 
-#[test]
-fn a_flood_of_wakes_from_another_thread_does_not_starve_local_tasks() {
-    let runtime = runtime();
-    let stop = Arc::new(AtomicBool::new(false));
-    let (flooder, rounds) = runtime.block_on(async {
-        let flooded = spawn(async {
-            let waker = my_waker().await;
-            poll_fn(move |_| Poll::<Waker>::Ready(waker.clone())).await
-        });
-        let ended = flooded.await.unwrap();
-        // One waker of a live task, and one of a task that has ended.
-        let alive = Rc::new(RefCell::new(None));
-        let polls = Rc::new(Cell::new(0_u64));
-        spawn({
-            let (alive, polls) = (Rc::clone(&alive), Rc::clone(&polls));
-            poll_fn(move |cx| {
-                polls.set(polls.get() + 1);
-                alive.borrow_mut().get_or_insert_with(|| cx.waker().clone());
-                Poll::<()>::Pending
-            })
-        });
-        settle().await;
-        let alive = alive.take().unwrap();
-        let flooder = thread::spawn({
-            let stop = Arc::clone(&stop);
-            move || {
-                while !stop.load(Ordering::Relaxed) {
-                    alive.wake_by_ref();
-                    ended.wake_by_ref();
-                }
-            }
-        });
-        while polls.get() < 10 {
-            yield_now().await;
-        }
-        let mut rounds = 0;
-        let local = spawn(async move {
-            for _ in 0..2_000 {
-                yield_now().await;
-                rounds += 1;
-            }
-            rounds
-        });
-        (flooder, local.await.unwrap())
-    });
-    stop.store(true, Ordering::Relaxed);
-    flooder.join().unwrap();
-    assert_eq!(rounds, 2_000);
-}
-
 // --- idle runtimes ----------------------------------------------------------------------------------
 
 #[test]
