@@ -22,7 +22,7 @@ use wakeful::time::{Instant, advance, interval, sleep, sleep_until, timeout};
 use wakeful::{Shutdown, spawn};
 use wakeful_net::UdpSocket;
 use wakeful_tests::net_support::tcp_and_std;
-use wakeful_tests::trace::{Trace, my_waker, pair, paused, runtime, secs, settle};
+use wakeful_tests::trace::{Trace, pair, paused, runtime, secs, settle};
 
 /// Polls between two turns, as documented.
 const EVENT_INTERVAL: u64 = 61;
