@@ -114,7 +114,7 @@ impl TempDir {
     /// When it cannot be created.
     #[must_use]
     pub fn new() -> Self {
-        let path = std::env::temp_dir().join(unique("wakeful-net"));
+        let path = short_parent(std::env::temp_dir()).join(unique("wakeful-net"));
         std::fs::create_dir(&path).expect("a new directory");
         Self(path)
     }
@@ -143,6 +143,15 @@ impl Drop for TempDir {
         if let Err(err) = std::fs::remove_dir_all(&self.0) {
             eprintln!("{}: {err}", self.0.display());
         }
+    }
+}
+
+/// Returns `parent`, or `/tmp` if the path of a Unix socket in it could exceed 107 bytes.
+fn short_parent(parent: PathBuf) -> PathBuf {
+    if parent.as_os_str().len() > 60 {
+        PathBuf::from("/tmp")
+    } else {
+        parent
     }
 }
 
@@ -203,4 +212,18 @@ pub fn alone(name: &str, body: impl FnOnce()) {
         out.contains("1 passed"),
         "no test has the name {name}:\n{out}"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_temporary_directory_leaves_room_for_the_path_of_a_socket() {
+        assert_eq!(
+            short_parent("/a/usual/one".into()),
+            Path::new("/a/usual/one")
+        );
+        assert_eq!(short_parent("x".repeat(61).into()), Path::new("/tmp"));
+    }
 }

@@ -51,6 +51,44 @@ fn an_unconnected_socket_sends_to_any_address_and_receives_the_sender() {
 }
 
 #[test]
+fn an_answer_comes_from_the_local_address_that_was_asked() {
+    run(async {
+        for (wildcard, asked) in [("0.0.0.0:0", "127.0.0.2"), ("[::]:0", "127.0.0.2")] {
+            let server = UdpSocket::bind(wildcard).await.unwrap();
+            server.set_recv_local_addr(true).unwrap();
+            let port = server.local_addr().unwrap().port();
+            // Connected, so it receives from the address that it asked only.
+            let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            client.connect((asked, port)).await.unwrap();
+            client.send(b"question").await.unwrap();
+            let mut buf = [0; 4];
+            let meta = server.recv_msg(&mut buf).await.unwrap();
+            assert_eq!((meta.len, meta.truncated), (4, true));
+            assert_eq!(meta.local_ip.unwrap().to_canonical().to_string(), asked);
+            assert_eq!(meta.peer.port(), client.local_addr().unwrap().port());
+            let sent = server.send_msg(b"answer", meta.peer, meta.local_ip).await;
+            assert_eq!(sent.unwrap(), 6);
+            assert_eq!(client.recv(&mut [0; 16]).await.unwrap(), 6);
+        }
+    });
+}
+
+#[test]
+fn without_the_option_a_datagram_has_no_local_address() {
+    run(async {
+        let ((a, a_address), (b, b_address)) = (bound().await, bound().await);
+        a.send_msg(b"x", b_address, None).await.unwrap();
+        let meta = b.recv_msg(&mut [0; 4]).await.unwrap();
+        assert_eq!(
+            (meta.peer, meta.local_ip, meta.truncated),
+            (a_address, None, false)
+        );
+        let not_ours = Some([192, 0, 2, 1].into());
+        assert!(a.send_msg(b"x", b_address, not_ours).await.is_err());
+    });
+}
+
+#[test]
 fn a_connected_socket_receives_from_its_peer_only() {
     run(async {
         let (a, b) = pair().await;

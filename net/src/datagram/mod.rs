@@ -46,7 +46,7 @@ use crate::socket::{Io, Socket};
 
 /// Waits until the socket is readable and receives one datagram.
 #[inline]
-fn poll_receive<R: Default>(
+pub(crate) fn poll_receive<R: Default>(
     readiness: &mut Readiness<'_, Socket>,
     cx: &mut Context<'_>,
     mut call: impl FnMut(&Socket) -> io::Result<R>,
@@ -62,7 +62,10 @@ fn poll_receive<R: Default>(
 /// Receives one datagram if the socket is known to be readable, without waiting.
 #[inline]
 #[track_caller]
-fn try_receive<R: Default>(io: &Io, call: impl FnOnce(&Socket) -> io::Result<R>) -> io::Result<R> {
+pub(crate) fn try_receive<R: Default>(
+    io: &Io,
+    call: impl FnOnce(&Socket) -> io::Result<R>,
+) -> io::Result<R> {
     io.try_ready(Interest::READABLE)
         .and_then(|mut guard| receive(&mut guard, call))
         .unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))

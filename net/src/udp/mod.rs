@@ -1,6 +1,7 @@
 //! UDP: [`UdpSocket`] and the futures of its operations.
 
 mod bind;
+mod msg;
 mod options;
 mod ready;
 mod send_to;
@@ -8,5 +9,6 @@ mod socket;
 
 pub use crate::datagram::{Readable, ReadyFuture, Recv, RecvFrom, Send, Writable};
 pub use bind::{Bind, Connect};
+pub use msg::{RecvMeta, RecvMsg, SendMsg};
 pub use send_to::SendTo;
 pub use socket::{PeekSender, UdpSocket};
