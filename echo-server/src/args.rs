@@ -39,7 +39,8 @@ pub(crate) struct Args {
         value_parser = address(),
         allow_negative_numbers = true,
         help = "Where to listen: HOST:PORT, tcp://HOST:PORT, tcp://[IPV6]:PORT, udp://HOST:PORT or \
-                unix:///PATH, with a port from 0 to 65535; several are served at once \
+                unix:///PATH, with a port from 0 to 65535; several are served at once. [::] includes \
+                IPv4, unless an IPv4 address with the same port is given as well \
                 [default: tcp://127.0.0.1:8080]"
     )]
     positional: Vec<Address>,

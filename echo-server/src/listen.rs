@@ -12,7 +12,10 @@
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket};
+use std::mem::discriminant;
+use std::net::{
+    IpAddr, Ipv6Addr, SocketAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket,
+};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
@@ -79,6 +82,15 @@ pub(crate) struct BindError {
     cause: io::Error,
 }
 
+impl BindError {
+    fn new(address: &Address, error: io::Error) -> BindError {
+        BindError {
+            address: address.to_string(),
+            cause: root_cause(error),
+        }
+    }
+}
+
 impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BindError { address, cause } = self;
@@ -101,30 +113,74 @@ impl std::error::Error for BindError {}
 ///
 /// # Errors
 ///
-/// Returns the error of the first address that cannot be bound. Sockets opened before are closed,
-/// and their files removed.
+/// Returns the error of the first host name that is not found, else of the first address that cannot
+/// be bound. Sockets opened before are closed, and their files removed.
 pub(crate) async fn bind(
     addresses: &[Address],
     backlog: u32,
     threads: u32,
 ) -> Result<BoundSockets, BindError> {
+    let mut resolved = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        let found = resolve(address).await;
+        resolved.push((
+            address,
+            found.map_err(|error| BindError::new(address, error))?,
+        ));
+    }
     let mut bound = BoundSockets::default();
     bound.per_thread.resize_with(threads as usize, Vec::new);
-    for address in addresses {
+    for (address, found) in &resolved {
         let outcome = match address {
-            Address::Tcp { host, port } => {
-                let bind_one = |bound: &mut _, address| bind_tcp(bound, address, backlog);
-                bind_all(&mut bound, host, *port, bind_one).await
-            }
-            Address::Udp { host, port } => bind_all(&mut bound, host, *port, bind_udp).await,
+            Address::Tcp { .. } => bind_all(found, |one| {
+                let only_v6 = shares_port_with_ipv4(one, address, &resolved);
+                bind_tcp(&mut bound, one, only_v6, backlog)
+            }),
+            Address::Udp { .. } => bind_all(found, |one| {
+                let only_v6 = shares_port_with_ipv4(one, address, &resolved);
+                bind_udp(&mut bound, one, only_v6)
+            }),
             Address::Unix(path) => bind_unix(&mut bound, path, backlog).await,
         };
-        outcome.map_err(|error| BindError {
-            address: address.to_string(),
-            cause: root_cause(error),
-        })?;
+        outcome.map_err(|error| BindError::new(address, error))?;
     }
     Ok(bound)
+}
+
+/// Returns the addresses that the host of `address` stands for; none for a Unix socket.
+async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
+    let (Address::Tcp { host, port } | Address::Udp { host, port }) = address else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for address in lookup_host((host.as_str(), *port)).await? {
+        if !found.contains(&address) {
+            found.push(address);
+        }
+    }
+    if found.is_empty() {
+        return Err(io::Error::new(ErrorKind::NotFound, "no such host"));
+    }
+    Ok(found)
+}
+
+/// Returns whether `one`, to which `address` was resolved, is the IPv6 wildcard and some address of
+/// the same protocol has its port on IPv4. Such a wildcard must leave IPv4 to that address, because
+/// the kernel refuses two sockets for the same clients.
+fn shares_port_with_ipv4(
+    one: SocketAddr,
+    address: &Address,
+    resolved: &[(&Address, Vec<SocketAddr>)],
+) -> bool {
+    let protocol = discriminant(address);
+    // A port of 0 is a different one for each socket.
+    one.ip() == Ipv6Addr::UNSPECIFIED
+        && one.port() != 0
+        && resolved
+            .iter()
+            .filter(|(other, _)| discriminant(*other) == protocol)
+            .flat_map(|(_, found)| found)
+            .any(|other| other.port() == one.port() && canonical(*other).is_ipv4())
 }
 
 /// Returns the error of the kernel or the resolver, because [`BindError`] names the address itself.
@@ -140,28 +196,20 @@ fn root_cause(error: io::Error) -> io::Error {
     }
 }
 
-/// Binds sockets to every address of `host`. `localhost` is usually both 127.0.0.1 and `[::1]`, and
+/// Binds sockets to every address of a host. `localhost` is usually both 127.0.0.1 and `[::1]`, and
 /// a client can try either.
-async fn bind_all(
-    bound: &mut BoundSockets,
-    host: &str,
-    port: u16,
-    bind_one: impl Fn(&mut BoundSockets, SocketAddr) -> io::Result<()>,
+fn bind_all(
+    found: &[SocketAddr],
+    mut bind_one: impl FnMut(SocketAddr) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut found: Vec<SocketAddr> = Vec::new();
-    for address in lookup_host((host, port)).await? {
-        if !found.contains(&address) {
-            found.push(address);
-        }
-    }
     let mut missing = None;
     let mut bound_any = false;
-    for &address in &found {
-        match bind_one(bound, address).map_err(root_cause) {
+    for &address in found {
+        match bind_one(address).map_err(root_cause) {
             Ok(()) => bound_any = true,
             // A name can have an address that this machine lacks, such as [::1] without IPv6.
             Err(error) if found.len() > 1 && is_missing(&error) => {
-                debug!(%host, %address, %error, "skipped an address that this machine does not have");
+                debug!(%address, %error, "skipped an address that this machine does not have");
                 missing = Some(error);
             }
             Err(error) => return Err(error),
@@ -169,7 +217,6 @@ async fn bind_all(
     }
     match missing {
         Some(error) if !bound_any => Err(error),
-        _ if found.is_empty() => Err(io::Error::new(ErrorKind::NotFound, "no such host")),
         _ => Ok(()),
     }
 }
@@ -180,13 +227,21 @@ fn is_missing(error: &io::Error) -> bool {
     error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(unsupported)
 }
 
-fn bind_tcp(bound: &mut BoundSockets, mut address: SocketAddr, backlog: u32) -> io::Result<()> {
+fn bind_tcp(
+    bound: &mut BoundSockets,
+    mut address: SocketAddr,
+    only_v6: bool,
+    backlog: u32,
+) -> io::Result<()> {
     let shared = bound.per_thread.len() > 1;
     for (thread, sockets) in bound.per_thread.iter_mut().enumerate() {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4()?,
             SocketAddr::V6(_) => TcpSocket::new_v6()?,
         };
+        if only_v6 {
+            sockopt::set_ipv6_v6only(&socket, true)?;
+        }
         // So that a restarted server can bind its port while old connections are in TIME_WAIT.
         socket.set_reuseaddr(true)?;
         // The first socket binds alone, so that a port in use is still an error. After that it
@@ -209,7 +264,7 @@ fn bind_tcp(bound: &mut BoundSockets, mut address: SocketAddr, backlog: u32) -> 
 }
 
 /// Binds datagram sockets. As with TCP, the first one binds alone and shares its port after that.
-fn bind_udp(bound: &mut BoundSockets, mut address: SocketAddr) -> io::Result<()> {
+fn bind_udp(bound: &mut BoundSockets, mut address: SocketAddr, only_v6: bool) -> io::Result<()> {
     let shared = bound.per_thread.len() > 1;
     for (thread, sockets) in bound.per_thread.iter_mut().enumerate() {
         let family = match address {
@@ -218,6 +273,9 @@ fn bind_udp(bound: &mut BoundSockets, mut address: SocketAddr) -> io::Result<()>
         };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let socket = socket_with(family, SocketType::DGRAM, flags, Some(ipproto::UDP))?;
+        if only_v6 {
+            sockopt::set_ipv6_v6only(&socket, true)?;
+        }
         if shared && thread > 0 {
             sockopt::set_socket_reuseport(&socket, true)?;
         }

@@ -7,7 +7,7 @@ mod support;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, symlink};
@@ -192,10 +192,78 @@ fn a_restarted_server_binds_its_port_while_old_connections_are_in_time_wait() {
     server.assert_serves();
 }
 
+// ---- IPv6 wildcards ------------------------------------------------------------------------------
+
+/// Makes a round trip of one datagram.
+#[track_caller]
+fn assert_answers(address: SocketAddr) {
+    let unspecified = if address.is_ipv4() {
+        "0.0.0.0:0"
+    } else {
+        "[::]:0"
+    };
+    let client = UdpSocket::bind(unspecified).unwrap();
+    client.connect(address).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
+    client.send(b"a datagram").unwrap();
+    assert_eq!(client.recv(&mut [0; 64]).expect("an answer"), 10);
+}
+
+/// Returns whether this machine has IPv6.
+fn has_ipv6() -> bool {
+    let has = TcpListener::bind("[::1]:0").is_ok();
+    if !has {
+        println!("skipped: this machine has no IPv6");
+    }
+    has
+}
+
+#[test]
+fn an_ipv6_wildcard_and_an_ipv4_address_share_a_port() {
+    if !has_ipv6() {
+        return;
+    }
+    for (ipv4, threads) in [("0.0.0.0", "1"), ("127.0.0.1", "1"), ("0.0.0.0", "2")] {
+        for ipv6_is_first in [false, true] {
+            let port = free_port().port();
+            let (v4, v6) = (format!("{ipv4}:{port}"), format!("[::]:{port}"));
+            let mut arguments = vec![v4.clone(), v6.clone()];
+            arguments.extend([format!("udp://{v4}"), format!("udp://{v6}")]);
+            if ipv6_is_first {
+                arguments.reverse();
+            }
+            arguments.extend(["--threads".to_owned(), threads.to_owned()]);
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let mut server = Server::start_on(&arguments, 4);
+            for ip in ["127.0.0.1", "::1"] {
+                let address = SocketAddr::new(ip.parse().unwrap(), port);
+                assert_echo(&mut connect_to(address), b"over both families");
+                assert_answers(address);
+            }
+            server.assert_ends_well();
+        }
+    }
+}
+
+#[test]
+fn an_ipv6_wildcard_includes_ipv4_when_no_ipv4_address_has_its_protocol_and_port() {
+    if !has_ipv6() {
+        return;
+    }
+    let port = free_port().port();
+    let (tcp, udp) = (format!("[::]:{port}"), format!("udp://0.0.0.0:{port}"));
+    let mut server = Server::start_on(&[&tcp, &udp, "127.0.0.1:0"], 3);
+    for ip in ["127.0.0.1", "::1"] {
+        let address = SocketAddr::new(ip.parse().unwrap(), port);
+        assert_echo(&mut connect_to(address), b"over both families");
+    }
+    server.assert_ends_well();
+}
+
 // ---- standard streams ----------------------------------------------------------------------------
 
 /// Returns an address whose port was free a moment ago.
-fn free_port() -> std::net::SocketAddr {
+fn free_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
