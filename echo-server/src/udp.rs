@@ -22,7 +22,7 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -32,6 +32,7 @@ use tracing::{debug, trace, warn};
 use wakeful::task::{self, yield_now};
 use wakeful::time::sleep;
 use wakeful_net::UdpSocket;
+use wakeful_net::udp::RecvMeta;
 
 use crate::log::escaped;
 use crate::state::{State, UdpCounters, increment};
@@ -64,6 +65,10 @@ enum Batch {
 
 /// Sends every datagram back to its sender, until the shutdown has begun and nothing is left.
 pub(crate) async fn echo(socket: UdpSocket, local_addr: String, state: Rc<State>) {
+    // An answer has to come from the address that was asked, or the client can drop it.
+    if let Err(error) = socket.set_recv_local_addr(true) {
+        warn!(%local_addr, %error, "answers can come from another local address");
+    }
     let counters = Rc::new(UdpCounters {
         local_addr,
         received: Cell::new(0),
@@ -116,25 +121,30 @@ impl UdpEcho {
     /// Answers what is there, at most [`BATCH`] datagrams.
     async fn echo_batch(&self, buffer: &mut [u8]) -> Batch {
         for _ in 0..BATCH {
-            let (length, peer) = match self.socket.try_recv_from(buffer) {
+            let RecvMeta {
+                len,
+                peer,
+                local_ip,
+                ..
+            } = match self.socket.try_recv_msg(buffer) {
                 Ok(datagram) => datagram,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Batch::Emptied,
                 Err(error) => return Batch::Failed(error),
             };
-            let message = &buffer[..length];
+            let message = &buffer[..len];
             trace!(%peer, message = %escaped(message), "received");
             self.state.counters.count_message(message);
             increment(&self.counters.received);
-            self.answer(message, peer).await;
+            self.answer(message, peer, local_ip).await;
         }
         Batch::Full
     }
 
     /// Sends a datagram back, as soon as the kernel takes it.
-    async fn answer(&self, message: &[u8], peer: SocketAddr) {
-        let sent = match self.socket.try_send_to(message, peer) {
+    async fn answer(&self, message: &[u8], peer: SocketAddr, local_ip: Option<IpAddr>) {
+        let sent = match self.socket.try_send_msg(message, peer, local_ip) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.socket.send_to(message, peer).await
+                self.socket.send_msg(message, peer, local_ip).await
             }
             sent => sent,
         };
