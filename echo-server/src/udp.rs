@@ -23,7 +23,7 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket as StdUdpSocket};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -33,6 +33,7 @@ use tracing::{debug, trace, warn};
 use wakeful::task::{self, yield_now};
 use wakeful::time::sleep;
 use wakeful_net::UdpSocket;
+use wakeful_net::udp::RecvMeta;
 
 use crate::listen::canonical;
 use crate::log::escaped;
@@ -74,6 +75,10 @@ pub(crate) async fn echo(
     own: Rc<[SocketAddr]>,
     state: Rc<State>,
 ) {
+    // An answer has to come from the address that was asked, or the client can drop it.
+    if let Err(error) = socket.set_recv_local_addr(true) {
+        warn!(%local_addr, %error, "answers can come from another local address");
+    }
     let counters = Rc::new(UdpCounters {
         local_addr,
         received: Cell::new(0),
@@ -127,30 +132,35 @@ impl UdpEcho {
     /// Answers what is there, at most [`BATCH`] datagrams.
     async fn echo_batch(&self, buffer: &mut [u8]) -> Batch {
         for _ in 0..BATCH {
-            let (length, peer) = match self.socket.try_recv_from(buffer) {
+            let RecvMeta {
+                len,
+                peer,
+                local_ip,
+                ..
+            } = match self.socket.try_recv_msg(buffer) {
                 Ok(datagram) => datagram,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Batch::Emptied,
                 Err(error) => return Batch::Failed(error),
             };
-            let message = &buffer[..length];
+            let message = &buffer[..len];
             trace!(%peer, message = %escaped(message), "received");
             self.state.counters.count_message(message);
             increment(&self.counters.received);
-            self.answer(message, peer).await;
+            self.answer(message, peer, local_ip).await;
         }
         Batch::Full
     }
 
     /// Sends a datagram back, as soon as the kernel takes it, unless this server would receive it.
-    async fn answer(&self, message: &[u8], peer: SocketAddr) {
+    async fn answer(&self, message: &[u8], peer: SocketAddr, local_ip: Option<IpAddr>) {
         if self.is_own(peer) {
             let local_addr = &self.counters.local_addr;
             debug!(%peer, %local_addr, "dropped a datagram from the server's own address");
             return;
         }
-        let sent = match self.socket.try_send_to(message, peer) {
+        let sent = match self.socket.try_send_msg(message, peer, local_ip) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.socket.send_to(message, peer).await
+                self.socket.send_msg(message, peer, local_ip).await
             }
             sent => sent,
         };

@@ -54,6 +54,18 @@ fn datagrams_of_every_size_come_back_whole() {
 }
 
 #[test]
+fn a_socket_on_all_addresses_answers_from_the_one_that_was_asked() {
+    let mut server = Server::start_on(&["udp://0.0.0.0:0"], 1);
+    let port = address(&server, 0).port();
+    for asked in ["127.0.0.1", "127.0.0.2"] {
+        // Connected, so it receives from the address that it asked only.
+        let client = client(format!("{asked}:{port}").parse().unwrap());
+        assert_answers(&client, b"hello");
+    }
+    server.assert_ends_well();
+}
+
+#[test]
 fn several_addresses_of_all_kinds_are_served_at_once() {
     let mut server = Server::start_on(
         &[

@@ -1,9 +1,10 @@
 //! Fairness of the operations of `wakeful-net` that are ready at once: each takes one operation off
 //! the task's I/O budget, so that none of them keeps the other tasks from running.
 //!
-//! The lists below have all public async operations, in the cases in which they need no wait.
-//! Two are missing. `poll_flush` does nothing and is free, so that a write with a flush counts as one
-//! operation. `incoming` is `accept` as a stream.
+//! The lists below have the public async operations that can be ready without consuming anything, in
+//! the cases in which they need no wait. `accept`, and receives that take bytes, find the budget in the
+//! same wait as `readable` and `peek`. `poll_flush` does nothing and is free, so that a write with a
+//! flush counts as one operation.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -233,6 +234,10 @@ async fn transfers_of_datagrams() -> Vec<Operation> {
         operation!("UdpSocket::peek_sender", [udp], udp.peek_sender()),
         operation!("UdpSocket::writable", [udp], udp.writable()),
         operation!("UdpSocket::send", [udp], udp.send(b"x")),
+        operation!("UdpSocket::send_msg", [udp], async {
+            let itself = udp.local_addr().unwrap();
+            udp.send_msg(b"x", itself, None).await
+        }),
         operation!("UnixDatagram::send, closed", [unix], unix.send(b"x")),
         operation!("UnixDatagram::send_to, too long", [unix], async {
             unix.send_to(b"x", long_path()).await
