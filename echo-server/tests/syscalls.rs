@@ -460,14 +460,14 @@ fn no_error_stops_the_udp_echo() {
         return;
     }
     for (call, error) in [
-        ("recvfrom", "ECONNREFUSED"),
-        ("recvfrom", "EHOSTUNREACH"),
-        ("recvfrom", "ENOMEM"),
-        ("recvfrom", "EAGAIN"),
-        ("sendto", "ECONNREFUSED"),
-        ("sendto", "EPERM"),
-        ("sendto", "ENOBUFS"),
-        ("sendto", "EINTR"),
+        ("recvmsg", "ECONNREFUSED"),
+        ("recvmsg", "EHOSTUNREACH"),
+        ("recvmsg", "ENOMEM"),
+        ("recvmsg", "EAGAIN"),
+        ("sendmsg", "ECONNREFUSED"),
+        ("sendmsg", "EPERM"),
+        ("sendmsg", "ENOBUFS"),
+        ("sendmsg", "EINTR"),
     ] {
         let fault = format!("error={error}:when=2+3");
         let traced = Traced::start_with_fault(call, &fault, &["udp://127.0.0.1:0"]);
@@ -496,7 +496,7 @@ fn a_datagram_that_the_kernel_refuses_for_now_is_sent_later_and_none_is_skipped(
         return;
     }
     let fault = "error=EAGAIN:when=3";
-    let traced = Traced::start_with_fault("sendto", fault, &["udp://127.0.0.1:0"]);
+    let traced = Traced::start_with_fault("sendmsg", fault, &["udp://127.0.0.1:0"]);
     let client = udp_client(&traced);
     let mut back = [0; 64];
     for number in 0..2_u8 {
