@@ -415,6 +415,39 @@ fn the_handler_runs_on_an_alternate_stack() {
     });
 }
 
+/// The kernel starts the handlers of all pending signals at once, unless one blocks the others.
+#[test]
+fn many_signals_at_once_do_not_overflow_an_alternate_stack() {
+    alone(
+        "many_signals_at_once_do_not_overflow_an_alternate_stack",
+        || {
+            wakeful::block_on(async {
+                let numbers = libc::SIGRTMIN()..=libc::SIGRTMAX();
+                let kinds = numbers.clone().map(SignalKind::from_raw);
+                let mut listeners: Vec<_> = kinds.map(|kind| signal(kind).unwrap()).collect();
+                set_blocked(libc::SIG_BLOCK);
+                for number in numbers {
+                    signal_hook::low_level::raise(number).unwrap();
+                }
+                set_blocked(libc::SIG_UNBLOCK);
+                for listener in &mut listeners {
+                    assert!(listener.recv().await.is_some());
+                }
+            });
+        },
+    );
+}
+
+/// Blocks or unblocks all signals of this thread.
+fn set_blocked(how: libc::c_int) {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the call fills `all`.
+    assert_eq!(unsafe { libc::sigfillset(all.as_mut_ptr()) }, 0);
+    // SAFETY: `all` is initialized. A null pointer requests no copy of the old mask.
+    let result = unsafe { libc::pthread_sigmask(how, all.as_ptr(), std::ptr::null_mut()) };
+    assert_eq!(result, 0);
+}
+
 /// Sets the action of a signal, as code beside the runtime can.
 fn set_action(signal: libc::c_int, action: libc::sighandler_t) {
     // SAFETY: `action` is SIG_DFL, SIG_IGN or a function that only changes an atomic.

@@ -165,11 +165,13 @@ fn action(signal: i32) -> io::Result<libc::sigaction> {
 
 fn install(signal: i32) -> io::Result<()> {
     let mut mask = MaybeUninit::<libc::sigset_t>::uninit();
+    // All signals wait while the handler runs. Otherwise those that arrive together would nest, and
+    // their frames would overflow an alternate stack.
     // SAFETY: `mask` is live memory for a sigset_t, which the call fills.
-    check(unsafe { libc::sigemptyset(mask.as_mut_ptr()) })?;
+    check(unsafe { libc::sigfillset(mask.as_mut_ptr()) })?;
     let action = libc::sigaction {
         sa_sigaction: on_signal as extern "C" fn(_, _, _) as usize,
-        // SAFETY: `sigemptyset` has initialized it.
+        // SAFETY: `sigfillset` has initialized it.
         sa_mask: unsafe { mask.assume_init() },
         // SA_RESTART: blocking calls of other code continue after the signal. SA_ONSTACK: a thread with
         // a small stack has an alternate one. SA_SIGINFO: for the handler that was installed before.
