@@ -388,12 +388,12 @@ fn beside_a_task_that_leaves_a_runtime_entered(
 
 #[test]
 fn a_task_that_holds_a_guard_across_an_await_panics_and_harms_no_other() {
-    let (runs, entered) = (paused(), runtime());
-    let entered: &'static Runtime = Box::leak(Box::new(entered));
+    let (runs, entered) = (paused(), Rc::new(runtime()));
+    let in_task = Rc::clone(&entered);
     let handle = runs.handle().clone();
     let text = runs.block_on(async {
         let culprit = spawn(async move {
-            let _guard = entered.enter();
+            let _guard = in_task.enter();
             thread::spawn(move || drop(handle.spawn(|| async {})))
                 .join()
                 .unwrap();
