@@ -10,9 +10,9 @@
 //!  read, await, spawn, ...  directly                  panic that says what to do   error, or panic
 //! ```
 //!
-//! There are two ways to the core. [`with`] borrows it, for code that runs no user code. [`get`]
-//! clones the `Rc`, for code that can run a user's waker or destructor, which can enter another
-//! runtime (I3).
+//! There are two ways to the core. [`with_current`] borrows it, for code that runs no user code.
+//! [`current`] clones the `Rc`, for code that can run a user's waker or destructor, which can enter
+//! another runtime (I3).
 //!
 //! The function table of this crate's wakers is here, too, because its functions need the current
 //! runtime.
@@ -372,14 +372,16 @@ impl Core {
 
     /// Presets the readiness of a source and wakes the operations that wait for it.
     pub(crate) fn preset_ready(&self, key: Key, ready: Ready) {
-        let wake = |waker, cause| self.executor.wake_by(waker, cause);
-        self.reactor.preset(key, ready, wake);
+        let mut woken = Vec::new();
+        let take = |waker, cause| woken.push((waker, cause));
+        self.reactor.preset(key, ready, take);
+        self.executor.wake_all(woken);
     }
 
     /// Removes a source and wakes the operations that still wait for it.
     pub(crate) fn remove_source(&self, key: Key) {
         let wakers = self.reactor.deregister(key);
-        let cause = WakeCause::Thread;
+        let cause = self.executor.wake_cause();
         self.executor
             .wake_all(wakers.into_iter().map(|waker| (waker, cause)));
     }
@@ -438,7 +440,8 @@ pub(crate) fn deregister(id: RuntimeId, key: Key, explicit: Option<std::os::fd::
     if let Some(fd) = explicit {
         let remote = core.as_ref().map(|core| Arc::clone(&core.remote));
         if let Some(remote) = remote.or_else(|| registry::find(id)) {
-            // ENOENT or EBADF means that the descriptor was closed, which deregisters it.
+            // ENOENT or EBADF means that the descriptor was closed, which deregisters it. The `AsyncFd`
+            // has its descriptor until here, so the number is not that of another one.
             remote.epoll().delete(fd).ok();
         }
     }

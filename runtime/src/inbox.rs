@@ -1,24 +1,24 @@
 //! The part of a runtime that other threads see: its inbox, its eventfd and its epoll descriptor.
 //!
 //! Called by wakers and handles on a thread that is not running their runtime; drained by the loop, in
-//! portions, so that a flood of messages does not delay events and timers (I8).
-//! Other threads see only the [`Shared`]. Each message is a number or a `Send` closure.
+//! portions, so that a flood of messages does not delay events and timers (I8). Other threads see only
+//! the [`Shared`]. Each message is a number or a `Send` closure.
 //!
 //! Rule I5 makes a wake from another thread certain and nearly free:
 //!
 //! ```text
 //!  owner                                    sender (any thread)
-//!  1. exchange parked for true              a. queue the message; pending = true
-//!  2. pending? then do not block            b. exchange parked for false;
+//!  1. swap true into parked                 a. queue the message; pending = true
+//!  2. pending? then do not block            b. swap false into parked;
 //!  3. epoll_wait                               was it true? then write the eventfd
-//!  4. exchange parked for false
+//!  4. swap false into parked
 //! ```
 //!
-//! Only exchanges write `parked`, so all writes are in one order. Each exchange is an acquire and a
-//! release, so each sees what happened before the earlier ones. If b is before 1, the owner sees the
-//! message at 2. If b is between 1 and 4, this sender, or another one before it, reads `true` and
-//! writes the eventfd. After 4, the owner sees the message. The eventfd is written once per park and
-//! not at all while the owner runs. The models in `loom_models` run every interleaving.
+//! Only swaps write `parked`, so all writes are in one order. Each swap is an acquire and a release, so
+//! each sees what happened before the earlier ones. If b is before 1, the owner sees the message at 2.
+//! If b is between 1 and 4, this sender, or another one before it, reads `true` and writes the eventfd.
+//! After 4, the owner sees the message. The eventfd is written once per park and not at all while the
+//! owner runs. The models in `loom_models` run every interleaving with at most three preemptions.
 //!
 //! Rejected: plain stores and loads with sequentially consistent fences (Dekker's algorithm). They
 //! cost the same, because `pending` and `parked` share a cache line, and the proof is longer.
@@ -146,7 +146,7 @@ impl<M> Inbox<M> {
         // Step a. Under the lock, as in `drain`, so that the flag always matches the queue.
         self.pending.store(true, Ordering::Relaxed);
         drop(queue);
-        // Step b. Publishes a; pairs with the exchanges of the owner.
+        // Step b. Publishes a; pairs with the swaps of the owner.
         if self.parked.swap(false, Ordering::AcqRel) {
             PushOutcome::Unpark
         } else {
@@ -157,7 +157,7 @@ impl<M> Inbox<M> {
     /// Publishes that the owner is about to block, and looks for messages again (steps 1 and 2).
     #[inline]
     pub(crate) fn prepare_park(&self) -> ParkOutcome {
-        // Pairs with the exchange in `push`, as does the one in `unpark`.
+        // Pairs with the swap in `push`, as does the one in `unpark`.
         self.parked.swap(true, Ordering::AcqRel);
         if self.pending.load(Ordering::Relaxed) {
             self.unpark();
@@ -264,7 +264,8 @@ impl Shared {
 }
 
 /// Removes every wake that follows an equal one, so that a long queue has as many wakes as there are
-/// tasks.
+/// tasks. The wake that is left is handled after all of them were sent, so the poll that it causes sees
+/// what happened before each. Only the order among tasks and other messages can change.
 #[cold]
 fn remove_repeated_wakes(messages: &mut VecDeque<Message>) {
     let mut woken = HashSet::new();

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! User code never runs under the lock (I3): wakers are cloned before it, and wakers and values are
-//! woken and dropped after it. The models in `loom_models` run every interleaving.
+//! woken and dropped after it. The models in `loom_models` run every interleaving with at most three
+//! preemptions.
 //!
 //! Rejected: a lock-free cell. A result crosses threads once per task, so a lock costs nothing that
 //! a program can measure.

@@ -144,8 +144,8 @@ impl BitOr for Interest {
 
 impl fmt::Debug for Interest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let directions = Ready::READABLE | Ready::WRITABLE | Ready::PRIORITY;
-        (self.mask() & directions).fmt(f)
+        let named = Ready::READABLE | Ready::WRITABLE | Ready::PRIORITY | Ready::ERROR;
+        (self.mask() & named).fmt(f)
     }
 }
 

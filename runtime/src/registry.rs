@@ -2,8 +2,8 @@
 //!
 //! Called by wakers and handles off their runtime's thread, through [`crate::context`]. A waker has
 //! room for 16 bits of runtime: an index into this table. The next runtime reuses the index of one
-//! that has ended. An older waker can therefore wake a task of another runtime, once and without a
-//! reason, which every future has to tolerate. Handles compare the whole [`RuntimeId`].
+//! that has ended. So each wake of an older waker can poll a task of another runtime without a reason,
+//! which every future has to accept. Handles compare the whole [`RuntimeId`].
 
 use std::io;
 use std::sync::{Arc, PoisonError, RwLock};

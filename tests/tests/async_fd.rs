@@ -586,6 +586,7 @@ fn ready_and_interest_have_set_operations() {
     assert_eq!(both, Interest::READABLE | Interest::WRITABLE);
     assert!(both.is_readable() && both.is_writable() && !both.is_priority());
     assert_eq!(format!("{both:?}"), "READABLE|WRITABLE");
+    assert_eq!(format!("{:?}", Interest::ERROR), "ERROR");
     let ready = Ready::READABLE | Ready::READ_CLOSED;
     assert!(ready.contains(Ready::READABLE) && !ready.contains(Ready::ALL));
     assert!(ready.is_readable() && ready.is_read_closed() && !ready.is_writable());

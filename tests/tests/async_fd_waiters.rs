@@ -3,15 +3,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::Context;
+use std::task::{Context, Poll};
 use std::thread;
 
 use wakeful::io::{AsyncFd, Interest, Ready};
+use wakeful::runtime::Builder;
 use wakeful::spawn;
 use wakeful_tests::fd::{fill, first_event, read, source};
 use wakeful_tests::trace::{Trace, Wakes, pair, poll_once, poll_with, runtime, settle};
@@ -483,5 +485,32 @@ fn the_last_16_external_wakers_of_poll_functions_are_kept_and_woken() {
         settle().await;
         assert!(wakes[2_984..].iter().all(|wakes| wakes.count() == 1));
         assert_eq!(wakeful::metrics().waiting, 0);
+    });
+}
+
+/// One waker polls for two interests of one direction. It is stored for the first one.
+#[test]
+fn a_poll_without_budget_wakes_a_waker_that_is_stored_for_another_interest() {
+    let runtime = Builder::new().io_budget(1).build().unwrap();
+    runtime.block_on(async {
+        let (fd, _there) = source();
+        fd.assume_ready(Ready::PRIORITY);
+        first_event(&fd).await;
+        settle().await;
+        let wakes = Wakes::new();
+        poll_fn(|_| {
+            let waker = wakes.waker();
+            let mut cx = Context::from_waker(&waker);
+            assert!(fd.poll_read_ready(&mut cx).is_pending());
+            // Uses up the budget.
+            let mut writable = fd.ready(Interest::WRITABLE).by_waker();
+            assert!(Pin::new(&mut writable).poll(&mut cx).is_ready());
+            let mut priority = fd.ready(Interest::PRIORITY).by_waker();
+            assert!(Pin::new(&mut priority).poll(&mut cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        settle().await;
+        assert_eq!(wakes.count(), 1);
     });
 }

@@ -413,7 +413,7 @@ fn a_wake_after_an_external_waker_in_the_same_poll_has_the_task_as_cause() {
         let polled = fd.poll_read_ready(&mut Context::from_waker(&wakes.waker()));
         assert!(polled.is_pending());
         let task = spawn(async move {
-            drop(fd); // wakes the external waker, with another cause
+            fd.assume_ready(Ready::READABLE); // wakes the external waker, with another cause
             waker.wake();
         });
         let row = row_of(task.id());
@@ -796,4 +796,28 @@ fn metrics_and_dumps_are_available_inside_and_outside_of_block_on() {
     let _entered = runtime.enter();
     assert_eq!(dump().len(), 1);
     assert_eq!(wakeful::metrics().spawned_tasks_count, 1);
+}
+
+#[test]
+fn a_wake_by_closing_a_socket_has_the_task_that_closed_it_as_cause() {
+    runtime().block_on(async {
+        let (here, _there) = pair();
+        let shared = Rc::new(RefCell::new(Some(AsyncFd::new(here).unwrap())));
+        let reader = spawn({
+            let shared = Rc::clone(&shared);
+            poll_fn(move |cx| match &*shared.borrow() {
+                Some(fd) => fd.poll_read_ready(cx).map(drop),
+                None => Poll::Pending,
+            })
+        });
+        settle().await;
+        let closer = spawn(async move {
+            let fd = shared.take();
+            drop(fd);
+        });
+        let row = row_of(closer.id());
+        closer.await.unwrap();
+        assert_eq!(info(reader.id()).last_wake, WakeCause::Task { row });
+        reader.abort();
+    });
 }

@@ -182,6 +182,17 @@ fn under_shutdown_runtime_a_panic_without_a_joiner_ends_only_block_on() {
     });
 }
 
+/// Nothing else is scheduled, so the runtime would park.
+#[test]
+fn under_shutdown_runtime_a_panic_ends_block_on_although_nothing_else_happens() {
+    let builder = Builder::new().unhandled_panic(UnhandledPanic::ShutdownRuntime);
+    let runtime = builder.build().unwrap();
+    drop(runtime.spawn(async { panic!("not joined") }));
+    let text = panic_of(|| runtime.block_on(pending::<()>()));
+    assert!(text.contains("not joined"), "{text}");
+    assert_eq!(runtime.metrics().parks, 0);
+}
+
 #[test]
 fn a_panic_of_the_root_future_reaches_the_caller_and_the_runtime_continues() {
     let runtime = runtime();

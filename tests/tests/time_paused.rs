@@ -345,3 +345,52 @@ fn a_paused_clock_that_cannot_move_says_so_once() {
     );
     assert!(text.contains("the next timer is due in 5s"), "{text}");
 }
+
+/// Events that wake no task end the wait early, and a new one begins.
+#[test]
+fn a_paused_clock_is_not_reported_before_a_whole_second() {
+    let test = "a_paused_clock_is_not_reported_before_a_whole_second";
+    let Some(output) = alone(test, || {
+        let (here, mut there) = pair();
+        let (idle, mut stirring) = pair();
+        let peer = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            stirring.write_all(b"not read").unwrap();
+            thread::sleep(Duration::from_millis(100));
+            there.write_all(b"x").unwrap();
+        });
+        paused().block_on(async {
+            let (fd, _idle) = (AsyncFd::new(here).unwrap(), AsyncFd::new(idle).unwrap());
+            let limit = wakeful::time::timeout(secs(5), fd.readable());
+            assert!(limit.await.is_ok());
+        });
+        peer.join().unwrap();
+    }) else {
+        return;
+    };
+    let text = stderr(&output);
+    assert!(!text.contains("a paused clock has not moved"), "{text}");
+}
+
+/// Each time that nothing can run, a turn looks for events before the clock jumps.
+#[test]
+fn with_auto_advance_despite_io_every_jump_comes_after_a_look() {
+    let builder = wakeful::runtime::Builder::new().start_paused(true);
+    let runtime = builder.auto_advance_despite_io(true).build().unwrap();
+    let (here, mut there) = pair();
+    runtime.block_on(async {
+        let fd = AsyncFd::new(here).unwrap();
+        drop(fd.writable().await.unwrap());
+        let start = Instant::now();
+        for _ in 0..5 {
+            // The turn that looks finds this byte.
+            there.write_all(b"x").unwrap();
+            let mut guard = wakeful::time::timeout(secs(5), fd.readable()).await;
+            let guard = guard.as_mut().unwrap().as_mut().unwrap();
+            let read = guard.try_io(|fd| std::io::Read::read(&mut fd.get_ref(), &mut [0; 8]));
+            assert_eq!(read.unwrap().unwrap(), 1);
+            guard.short_transfer();
+        }
+        assert_eq!(start.elapsed(), secs(0));
+    });
+}

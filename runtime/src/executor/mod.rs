@@ -87,8 +87,9 @@ pub(crate) enum Tick {
     Done,
     /// The root future is next. The caller polls it by [`Executor::poll_root`] and continues the tick.
     Root,
-    /// A task has left another runtime entered. The caller enters this one again and continues the
-    /// tick.
+    /// A task has left another runtime entered, by a guard of `Runtime::enter` that it kept over an
+    /// `.await`. It was made to panic ([`left_entered`]), but the guard still exists. The caller makes
+    /// this runtime the current one again and continues the tick.
     OtherRuntime,
 }
 
@@ -187,7 +188,7 @@ impl Executor {
     #[inline]
     pub(crate) fn tick(&self, polls_left: &mut u32) -> Tick {
         let mut polled = None;
-        // Around the whole tick, because that is cheaper than around each poll.
+        // `catch_unwind` is around the whole tick, because that is cheaper than around each poll.
         loop {
             let polls = AssertUnwindSafe(|| self.poll_tasks(polls_left, &mut polled));
             match catch_unwind(polls) {
@@ -255,7 +256,7 @@ impl Executor {
     #[cold]
     fn fail(&self, polled: Option<BoxedCell>, payload: Payload) {
         let Some(mut cell) = polled else {
-            unreachable!("only a poll can panic in `poll_tasks`");
+            unreachable!("what panics in `poll_tasks` does so while `polled` has the cell");
         };
         let index = self.running.get();
         cell.as_mut().fail(self.id(index), payload);
@@ -415,6 +416,11 @@ impl Executor {
         if let Some(task) = self.tasks.task(self.running.get()) {
             task.set_wait(wait());
         }
+    }
+
+    /// Returns the cause of wakes that happen now.
+    pub(crate) fn wake_cause(&self) -> WakeCause {
+        self.wake_cause.get()
     }
 
     /// Sets the cause of the wakes that follow.

@@ -20,7 +20,8 @@ pub enum UnhandledPanic {
     /// A report on stderr; the runtime continues. The default.
     #[default]
     Ignore,
-    /// A report on stderr; `block_on` panics at the end of the tick.
+    /// A report on stderr; `block_on` panics after the tick. If the root future is ready in that tick,
+    /// the next `block_on` panics.
     ShutdownRuntime,
 }
 

@@ -13,8 +13,9 @@
 //! The root future of `block_on` has row 0, so that it is woken, deferred and queued like a task. The
 //! future itself stays on the stack of `block_on`.
 //!
-//! Keeps I2: the flag `SCHEDULED` is set where a row is queued, cleared where it is popped, and
-//! changed nowhere else.
+//! Keeps I2: the flag `SCHEDULED` is set where a row is queued and cleared where it is popped. There are
+//! two exceptions: [`TaskTable::end_root`] takes the root's row out of the queue, and
+//! [`TaskTable::close`] empties the queue and sets the flag in every row.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -64,6 +65,13 @@ pub(crate) struct Counters {
     pub(crate) wakes_stale: Cell<u64>,
     pub(crate) panics: Cell<u64>,
     pub(crate) panics_unhandled: Cell<u64>,
+}
+
+impl Counters {
+    /// Returns the number of polls, of tasks and of root futures.
+    pub(crate) fn all_polls(&self) -> u64 {
+        self.polls.get() + self.root_polls.get()
+    }
 }
 
 /// Adds one.
@@ -261,6 +269,7 @@ impl TaskTable {
                 continue;
             }
             row.polls.set(row.polls.get() + 1);
+            // The others in the queue have a cell: those without one have ended, or are being polled.
             let Some(cell) = row.cell.take() else {
                 return Some(Next::Root);
             };
@@ -393,7 +402,7 @@ impl TaskTable {
     pub(super) fn close(&self) {
         self.closed.set(true);
         self.queue.clear();
-        // A scheduled task is not queued, so wakes have no effect from now on.
+        // A wake has no effect on a task that has the flag. I2 ends here: the queue is empty.
         for (_, row) in self.rows.rows() {
             row.set(State::SCHEDULED);
         }

@@ -196,6 +196,12 @@ impl Reactor {
         id: WaiterId,
         waker: &Waker,
     ) -> PollReady {
+        // First, because a waker of a `poll_*` function can be stored for another interest.
+        let known = self.sources.find(key).map(|source| source.load());
+        let known = known.map(|event| event.filter(interest));
+        if let Some(event) = known.filter(|event| !event.ready().is_empty()) {
+            return PollReady::Ready(event);
+        }
         if self.is_stored(key, interest, id, waker) {
             return PollReady::Pending;
         }
@@ -225,7 +231,7 @@ impl Reactor {
     }
 
     /// Presets readiness, so that the next operation is tried without waiting for an event. Passes the
-    /// wakers that wait for it to `wake`.
+    /// wakers that wait for it to `wake`, which must not run user code.
     pub(crate) fn preset(&self, key: Key, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
         if let Some(source) = self.sources.find(key) {
             source.set_ready(ready, wake);

@@ -1,6 +1,6 @@
 //! What the reactor records about one descriptor: its readiness and its waiters.
 //!
-//! The readiness is one word, shared by the source and the handle that registered it. An event
+//! The readiness is one word, shared by the source and the `AsyncFd` that registered it. An event
 //! increments the count of events and sets bits. An operation that met EAGAIN, or moved less than it asked for,
 //! clears bits:
 //!
@@ -18,7 +18,8 @@
 //!
 //! The word is atomic only because a handle is `Sync`. The source's thread uses plain loads and stores.
 //! A guard that was moved to another thread clears by compare-and-exchange, which fails when an event
-//! came in between. Every access is relaxed, because no other memory depends on it.
+//! came in between. A store of the source's thread can undo such a clear. Then the next operation is
+//! tried once without need. Every access is relaxed, because no other memory depends on it.
 
 use std::cell::{Cell, OnceCell};
 use std::os::fd::RawFd;
@@ -110,8 +111,9 @@ impl ReadyWord {
 }
 
 /// The readiness words of 64 sources, which are in one allocation, because one allocation per source
-/// would cost 32 bytes per connection. A word belongs to the handle of its source until the handle is
-/// dropped. Only then can the source's row get its next occupant.
+/// would cost 32 bytes per connection. A word belongs to the `AsyncFd` of its source until that is
+/// dropped. Only then can the source's row get its next occupant, and after the end of the runtime it
+/// gets none.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadyWords(Arc<[ReadyWord; 64]>);
 
@@ -215,7 +217,7 @@ impl Source {
     }
 
     /// Records an event, or readiness that the caller assumes, and passes the wakers that it concerns to
-    /// `wake`.
+    /// `wake`, which must not run user code.
     #[inline]
     pub(super) fn set_ready(&self, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
         self.store(self.load().next().union(ready));
@@ -230,7 +232,6 @@ impl Source {
         if reads {
             self.readers.take().for_each(|waker| wake(waker, cause));
         }
-        // If user code in a reader's waker has occupied the row anew, this is a spurious wake.
         if writes {
             self.writers.take().for_each(|waker| wake(waker, cause));
         }

@@ -9,7 +9,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::context::{self, Core};
 use crate::executor::Tick;
@@ -97,6 +97,9 @@ impl Runtime {
         let core = &*self.core;
         let root = core.begin_root();
         let mut cx = Context::from_waker(&root.waker);
+        // What happened since the last `block_on`: waits are measured from now on, and wakes that came
+        // take part in the first tick.
+        core.timers.refresh();
         core.drain_inbox(self.event_interval);
         loop {
             let mut polls_left = self.event_interval;
@@ -112,13 +115,14 @@ impl Runtime {
                     Tick::OtherRuntime => context::reinstate(&self.core),
                 }
             }
+            // Before the turn, which can park.
+            core.stop_on_unhandled_panic();
             core.turn();
             core.expire_timers();
             core.drain_inbox(self.event_interval);
             core.executor.requeue_deferred();
             core.executor.wake_due(self.event_interval);
             core.record_wakeup();
-            core.stop_on_unhandled_panic();
         }
     }
 
@@ -230,6 +234,7 @@ impl Core {
             return;
         }
         let wake = |waker, cause| self.executor.wake_or_queue(waker, cause);
+        let parked_at = (timeout == Some(AutoAdvance::REPORT_AFTER)).then(Instant::now);
         let turned = self.reactor.turn(timeout, wake);
         if timeout != Some(Duration::ZERO) {
             self.remote.inbox().unpark();
@@ -237,7 +242,8 @@ impl Core {
         if let Err(error) = turned {
             panic!("the Wakeful runtime cannot wait for events any more: epoll_wait: {error}");
         }
-        if timeout == Some(AutoAdvance::REPORT_AFTER) {
+        // An event or a signal can have ended the wait early.
+        if parked_at.is_some_and(|at| at.elapsed() >= AutoAdvance::REPORT_AFTER) {
             self.report_if_stuck();
         }
         self.timers.refresh();

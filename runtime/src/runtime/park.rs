@@ -70,14 +70,14 @@ impl Core {
         // A timer that is due already, by `advance` or from before the pause, needs no jump.
         if deadline_ns > self.timers.clock.now_ns() {
             if self.remote.inbox().is_pending() {
-                return None;
+                return NOT_AT_ALL;
             }
             let advance = &self.timers.auto_advance;
             let waits_for_io = self.waits_for_io();
             if self.blocking.pending() > 0 || waits_for_io && !advance.is_despite_io() {
                 return advance.until_report();
             }
-            if waits_for_io && advance.has_to_look() {
+            if waits_for_io && advance.begin_look(self.executor.counters().all_polls()) {
                 return NOT_AT_ALL;
             }
             self.timers.clock.advance_to(deadline_ns);

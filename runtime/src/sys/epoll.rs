@@ -82,7 +82,7 @@ impl Epoll {
         // Linux before 2.6.9 required an event here too; a zeroed one costs nothing.
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         let epoll = self.fd.as_raw_fd();
-        // SAFETY: `event` is live and initialized. A stale `fd` number only makes the call fail.
+        // SAFETY: `event` is live and initialized. A stale `fd` cannot touch memory.
         check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, &raw mut event) })?;
         Ok(())
     }

@@ -3,8 +3,8 @@
 //! The `unsafe` code of this crate is in this module and in the line of `id.rs` that builds a
 //! `Waker`. The crate root denies it everywhere else. Each wrapper is one system call with Rust
 //! types on both sides. This file turns the result -1 of any call into an [`io::Error`] from
-//! `errno`. An interruption by a signal (`EINTR`) means something different to each call. The two
-//! calls that can block or be cut short handle it: `epoll_wait` and the write to an eventfd.
+//! `errno`. An interruption by a signal (`EINTR`) means something different to each call. Those
+//! that can block or be cut short handle it: `epoll_wait`, and the writes to an eventfd.
 
 use std::io;
 

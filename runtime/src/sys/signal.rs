@@ -66,15 +66,15 @@ impl Previous {
     }
 
     fn store(&self, action: &libc::sigaction) {
-        let handler = if is_handler(action) {
-            action.sa_sigaction
-        } else {
-            0
-        };
+        if !is_handler(action) {
+            self.handler.store(0, Ordering::Relaxed);
+            return;
+        }
+        // Only the first `catch` of a signal stores a handler, so the two belong together.
         let takes_info = action.sa_flags & libc::SA_SIGINFO != 0;
         self.takes_info.store(takes_info, Ordering::Relaxed);
         // Pairs with the Acquire in `call`.
-        self.handler.store(handler, Ordering::Release);
+        self.handler.store(action.sa_sigaction, Ordering::Release);
     }
 
     fn call(&self, signal: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {

@@ -46,7 +46,8 @@ pub fn sleep(duration: Duration) -> Sleep {
     Sleep::new(deadline_in(duration, "time::sleep"), Kind::Sleep, location)
 }
 
-/// Waits until the given instant. If it has passed, the future is ready at once.
+/// Waits until the given instant. If it has passed, the future is ready in its first poll, or after
+/// the next turn if it has passed since the last one.
 ///
 /// # Panics
 ///
@@ -310,6 +311,8 @@ impl Sleep {
         let waker = cx.waker().clone();
         let core = context::require("Sleep::poll");
         match self.armed {
+            // The clone was user code, which can have entered another runtime.
+            Some((runtime, _)) if !core.owns(runtime) => self.panic_if_wrong_runtime(runtime),
             Some((_, key)) => {
                 let replaced = core.timers.update_waker(key, waker);
                 // The clone is user code. Outside of `block_on` it can run the loop.
@@ -320,8 +323,10 @@ impl Sleep {
                 }
             }
             None => {
-                let key = core.timers.insert(self.deadline.into_std(), waker);
-                self.armed = key.map(|key| (core.id, key));
+                let Some(key) = core.timers.insert(self.deadline.into_std(), waker) else {
+                    self.panic_runtime_ended();
+                };
+                self.armed = Some((core.id, key));
             }
         }
         Poll::Pending

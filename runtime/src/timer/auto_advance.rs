@@ -10,8 +10,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct AutoAdvance {
     despite_io: bool,
-    /// Whether a turn has looked for events since the last jump.
-    looked: Cell<bool>,
+    /// The number of polls when a turn was made to look for events.
+    looked_after: Cell<Option<u64>>,
     /// Whether the report about a clock that does not move was written.
     reported: Cell<bool>,
 }
@@ -23,7 +23,7 @@ impl AutoAdvance {
     pub(crate) fn new(despite_io: bool) -> Self {
         AutoAdvance {
             despite_io,
-            looked: Cell::new(false),
+            looked_after: Cell::new(None),
             reported: Cell::new(false),
         }
     }
@@ -32,9 +32,10 @@ impl AutoAdvance {
         self.despite_io
     }
 
-    /// Returns whether a turn has to look for events before the jump.
-    pub(crate) fn has_to_look(&self) -> bool {
-        !self.looked.replace(!self.looked.get())
+    /// Returns whether a turn has to look for events before the jump, and records that it will. `polls`
+    /// is the number of polls so far: if there was one since the last look, that look is out of date.
+    pub(crate) fn begin_look(&self, polls: u64) -> bool {
+        self.looked_after.replace(Some(polls)) != Some(polls)
     }
 
     /// Returns the limit of a turn that waits for an event: the time to the report, if it was not
