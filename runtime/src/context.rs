@@ -286,8 +286,8 @@ fn drop_external_waker(waker: Waker) {
 /// Takes one operation off the budget of the current poll. Returns `false` if none is left; the caller
 /// then has to yield.
 #[inline]
-pub(crate) fn poll_proceed() -> bool {
-    with_current(|core| core.executor.poll_proceed()).unwrap_or(true)
+pub(crate) fn try_consume() -> bool {
+    with_current(|core| core.executor.try_consume()).unwrap_or(true)
 }
 
 /// Wakes the task that `data` identifies, on any thread.

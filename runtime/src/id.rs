@@ -116,11 +116,12 @@ impl WakerData {
     #[inline]
     #[expect(
         unsafe_code,
-        reason = "the one line that builds a Waker from its table"
+        reason = "the one line that builds a Waker from its function table"
     )]
     pub(crate) fn to_waker(self, vtable: &'static RawWakerVTable) -> Waker {
-        // SAFETY: the table's functions never follow the pointer. They only read its bits, which are
-        // a plain integer, so they are sound on every thread, at any time, in any order and number.
+        // SAFETY: `vtable` is `context::VTABLE`, the only one that callers pass. Its functions never
+        // follow the pointer. They only read its bits, which are a plain integer, so they are sound on
+        // every thread, at any time, in any order and number.
         unsafe { Waker::new(ptr::without_provenance(self.0 as usize), vtable) }
     }
 

@@ -95,7 +95,7 @@ pub(crate) enum PushOutcome<M> {
 #[must_use = "blocking with a message in the inbox loses a wake"]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParkOutcome {
-    /// Permission to block; the owner calls [`unpark`](Inbox::unpark) afterwards.
+    /// Permission to block; the owner calls [`set_awake`](Inbox::set_awake) afterwards.
     Block,
     /// Message in the queue: the owner must not block.
     Abort,
@@ -157,10 +157,10 @@ impl<M> Inbox<M> {
     /// Publishes that the owner is about to block, and looks for messages again (steps 1 and 2).
     #[inline]
     pub(crate) fn prepare_park(&self) -> ParkOutcome {
-        // Pairs with the swap in `push`, as does the one in `unpark`.
+        // Pairs with the swap in `push`, as does the one in `set_awake`.
         self.parked.swap(true, Ordering::AcqRel);
         if self.pending.load(Ordering::Relaxed) {
-            self.unpark();
+            self.set_awake();
             return ParkOutcome::Abort;
         }
         ParkOutcome::Block
@@ -168,7 +168,7 @@ impl<M> Inbox<M> {
 
     /// Publishes that the owner is awake (step 4).
     #[inline]
-    pub(crate) fn unpark(&self) {
+    pub(crate) fn set_awake(&self) {
         self.parked.swap(false, Ordering::AcqRel);
     }
 

@@ -83,7 +83,8 @@ impl fmt::Debug for Key {
 /// The end of a list of rows. No row has this index.
 pub(crate) const NONE: u32 = u32::MAX;
 
-const CHUNK: usize = 64;
+/// Rows per allocation. The rows of a new chunk are taken in order, the first one first.
+pub(crate) const CHUNK: usize = 64;
 
 /// Chunks in the near array.
 const NEAR: usize = 64;

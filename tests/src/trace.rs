@@ -15,6 +15,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use wakeful::runtime::{Builder, Runtime};
+use wakeful::time::Instant;
 
 mod wakers;
 
@@ -119,6 +120,15 @@ pub fn paused() -> Runtime {
         .start_paused(true)
         .build()
         .expect("a runtime")
+}
+
+/// Runs a future on a runtime whose clock is paused, and passes it the start time.
+///
+/// # Panics
+///
+/// When the runtime cannot be built, and when the future panics.
+pub fn with_paused_clock<F: Future>(f: impl FnOnce(Instant) -> F) -> F::Output {
+    paused().block_on(async { f(Instant::now()).await })
 }
 
 /// Returns the message with which `f` panics.

@@ -24,15 +24,10 @@ use wakeful::time::{
 };
 use wakeful_tests::trace::{
     Hooks, Trace, Wakes, my_waker, on_drop, panic_of, paused, poll_once, poll_with, runtime, secs,
-    settle,
+    settle, with_paused_clock,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// Runs a future on a runtime whose clock is paused, and passes it the start time.
-fn with_paused_clock<F: Future>(f: impl FnOnce(Instant) -> F) -> F::Output {
-    paused().block_on(async { f(Instant::now()).await })
-}
 
 // --- durations --------------------------------------------------------------------------------------
 

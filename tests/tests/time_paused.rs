@@ -6,7 +6,6 @@
     reason = "`block_on` returns futures and handles on purpose"
 )]
 
-use std::future::Future;
 use std::io::Write;
 use std::sync::mpsc;
 use std::thread;
@@ -17,14 +16,10 @@ use wakeful::task::{spawn_blocking, yield_now};
 use wakeful::time::{Duration, Instant, advance, pause, resume, sleep, sleep_until};
 use wakeful_tests::trace::{
     Trace, alone, pair, panic_of, paused, poll_once, runtime, secs, settle, stderr,
+    with_paused_clock,
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// Runs a future on a runtime whose clock is paused, and passes it the start time.
-fn with_paused_clock<F: Future>(f: impl FnOnce(Instant) -> F) -> F::Output {
-    paused().block_on(async { f(Instant::now()).await })
-}
 
 #[test]
 fn a_paused_clock_stands_still_while_any_task_runs() {

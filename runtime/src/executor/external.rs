@@ -45,7 +45,7 @@ impl Executor {
         }
     }
 
-    /// Wakes this runtime's tasks directly, other wakers through their table.
+    /// Wakes this runtime's tasks directly, other wakers through their function table.
     #[inline]
     pub(crate) fn wake_by(&self, waker: Waker, cause: WakeCause) {
         if let Some(external) = self.wake_own(waker, cause) {

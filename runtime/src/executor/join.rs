@@ -55,7 +55,7 @@ pub(crate) enum PollJoin {
 
 impl TaskTable {
     /// Takes the output of a finished task, or makes `own`, the data of this runtime's waker, the
-    /// joiner. `poll_proceed` is called before an output is taken.
+    /// joiner. `try_consume` is called before an output is taken.
     /// `running` is the row that is being polled.
     #[inline]
     pub(super) fn poll_join(
@@ -63,13 +63,13 @@ impl TaskTable {
         key: Key,
         own: Option<WakerData>,
         running: u32,
-        poll_proceed: impl FnOnce() -> bool,
+        try_consume: impl FnOnce() -> bool,
     ) -> PollJoin {
         let Some(row) = self.rows.find(key) else {
             return PollJoin::Gone;
         };
         if row.has(State::FINISHED) {
-            if !poll_proceed() {
+            if !try_consume() {
                 return PollJoin::OverBudget;
             }
             let cell = row.cell.take();
@@ -188,7 +188,7 @@ impl Executor {
         let (own, running) = (self.own_data(waker), self.running.get());
         let join = self
             .tasks
-            .poll_join(id.key, own, running, || self.poll_proceed());
+            .poll_join(id.key, own, running, || self.try_consume());
         if matches!(join, PollJoin::Pending | PollJoin::StoreWaker) {
             self.set_wait(wait);
         }

@@ -405,7 +405,7 @@ impl Executor {
     /// Takes one operation off the budget of the current poll. Returns `false` if none is left: then
     /// the caller has to yield.
     #[inline]
-    pub(crate) fn poll_proceed(&self) -> bool {
+    pub(crate) fn try_consume(&self) -> bool {
         // Between polls no task can be starved.
         coop::try_consume() || !self.is_polling()
     }

@@ -5,7 +5,7 @@
 //! was woken later.
 //!
 //! Deferred tasks are in a second list until the reactor's next turn. So a task that yields is polled
-//! after those whose I/O was pending. With a seed the next task is chosen at random and
+//! after those that the turn wakes. With a seed the next task is chosen at random and
 //! reproducibly: tests use it to try many orders and to repeat the one that failed.
 //!
 //! Rejected: a vector of keys. It needs more instructions per push and pop (docs/TRIED.md), its memory

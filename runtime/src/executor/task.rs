@@ -11,7 +11,7 @@ use super::cell::BoxedCell;
 use crate::id::WakerData;
 use crate::task_info::{WaitInfo, WakeCause};
 
-/// A task. The executor writes every field.
+/// A task.
 pub(super) struct Task {
     /// The future or its output; `None` during a poll, in a vacant row and for the root.
     pub(super) cell: Cell<Option<BoxedCell>>,

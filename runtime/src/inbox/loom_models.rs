@@ -78,7 +78,7 @@ impl<M> Model<M> {
         let park = self.inbox.prepare_park();
         if park == ParkOutcome::Block {
             wait(&self.event);
-            self.inbox.unpark();
+            self.inbox.set_awake();
         }
         if !self.inbox.is_pending() {
             assert_eq!(

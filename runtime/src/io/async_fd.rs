@@ -568,7 +568,7 @@ impl<'a, T: AsFd> Future for Readiness<'a, T> {
 impl<T: AsFd> Drop for Readiness<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        if self.wait.is_stored() {
+        if self.wait.maybe_stored() {
             self.fd.registration.cancel_wait(&self.wait);
         }
     }

@@ -149,7 +149,7 @@ impl Pipe {
                 return Poll::Pending;
             }
         }
-        if !context::poll_proceed() {
+        if !context::try_consume() {
             drop(queue);
             defer_current(cx);
             return Poll::Pending;

@@ -56,8 +56,8 @@ pub(super) struct IoWait {
     pub(super) by_waker: bool,
     /// The operation's id, given by the reactor when it waits for the first time.
     id: Option<WaiterId>,
-    /// Whether the operation's waker is stored with the source.
-    stored: bool,
+    /// Whether the operation's waker can be stored with the source.
+    maybe_stored: bool,
     pub(super) operation: &'static str,
     pub(super) location: &'static Location<'static>,
 }
@@ -73,7 +73,7 @@ impl IoWait {
             interest,
             by_waker: false,
             id: None,
-            stored: false,
+            maybe_stored: false,
             operation,
             location,
         }
@@ -81,8 +81,8 @@ impl IoWait {
 
     /// Returns whether the waker of a numbered operation can be stored.
     #[inline]
-    pub(super) fn is_stored(&self) -> bool {
-        self.stored
+    pub(super) fn maybe_stored(&self) -> bool {
+        self.maybe_stored
     }
 
     /// Returns the id under which `waker` is stored.
@@ -91,7 +91,7 @@ impl IoWait {
         if self.by_waker {
             return context::waiter_id(waker);
         }
-        self.stored = true;
+        self.maybe_stored = true;
         *self.id.get_or_insert_with(|| core.reactor.next_waiter())
     }
 
@@ -165,7 +165,7 @@ impl Registration {
         drop(replaced);
         match polled {
             Some(PollReady::Pending) => Poll::Pending,
-            Some(PollReady::Ready(event)) if context::poll_proceed() => {
+            Some(PollReady::Ready(event)) if context::try_consume() => {
                 self.wait_ended(wait);
                 Poll::Ready(Ok(event))
             }
@@ -217,10 +217,10 @@ impl Registration {
     #[inline]
     fn wait_ended(&self, wait: &mut IoWait) {
         // A wait in both directions ends with one of them. The other one still has the waker.
-        if wait.is_stored() && wait.interest.is_both() {
+        if wait.maybe_stored() && wait.interest.is_both() {
             self.cancel_wait(wait);
         }
-        wait.stored = false;
+        wait.maybe_stored = false;
     }
 
     /// Removes the waker of an operation that stops waiting.

@@ -40,7 +40,7 @@ use crate::id::WaiterId;
 use crate::inbox::{REMOTE_TOKEN, Shared};
 use crate::ready::{Interest, Ready};
 use crate::sys::epoll::{Epoll, Events};
-use crate::table::{Key, Table};
+use crate::table::{CHUNK, Key, Table};
 use crate::task_info::WakeCause;
 
 pub(crate) mod source;
@@ -115,7 +115,7 @@ impl Reactor {
         let (key, source) = self.sources.take();
         let words = source.occupy(fd.as_raw_fd(), key.index(), || {
             // The first row of a chunk is occupied first.
-            let first = self.sources.row(key.index() - key.index() % 64);
+            let first = self.sources.row(key.index() - key.index() % CHUNK as u32);
             first.and_then(|first| first.words())
         });
         match self.epoll().add(fd, key.to_bits(), interest.to_epoll()) {

@@ -16,7 +16,7 @@
 //!
 //! So an operation that finds its descriptor ready does not look up the source, or the runtime.
 //!
-//! The word is atomic only because a handle is `Sync`. The source's thread uses plain loads and stores.
+//! The word is atomic only because an `AsyncFd` is `Sync`. The source's thread uses plain loads and stores.
 //! A guard that was moved to another thread clears by compare-and-exchange, which fails when an event
 //! came in between. A store of the source's thread can undo such a clear. Then the next operation is
 //! tried once without need. Every access is relaxed, because no other memory depends on it.
@@ -29,7 +29,7 @@ use std::task::Waker;
 
 use super::waiters::Waiters;
 use crate::ready::{Interest, Ready};
-use crate::table::Key;
+use crate::table::{CHUNK, Key};
 use crate::task_info::WakeCause;
 
 /// The readiness of a source at one moment.
@@ -110,12 +110,12 @@ impl ReadyWord {
     }
 }
 
-/// The readiness words of 64 sources, which are in one allocation, because one allocation per source
+/// The readiness words of a chunk of sources, which are in one allocation, because one per source
 /// would cost 32 bytes per connection. A word belongs to the `AsyncFd` of its source until that is
 /// dropped. Only then can the source's row get its next occupant, and after the end of the runtime it
 /// gets none.
 #[derive(Clone, Debug)]
-pub(crate) struct ReadyWords(Arc<[ReadyWord; 64]>);
+pub(crate) struct ReadyWords(Arc<[ReadyWord; CHUNK]>);
 
 impl ReadyWords {
     fn new() -> Self {
@@ -131,7 +131,7 @@ impl ReadyWords {
     /// Returns the word of the source in the row with this index.
     #[inline]
     fn at(&self, index: u32) -> &ReadyWord {
-        &self.0[index as usize % 64]
+        &self.0[index as usize % CHUNK]
     }
 }
 
@@ -159,7 +159,7 @@ impl Source {
         words: impl FnOnce() -> Option<ReadyWords>,
     ) -> ReadyWords {
         self.fd.set(fd);
-        self.position.set((index % 64) as u8);
+        self.position.set((index as usize % CHUNK) as u8);
         self.occupied.set(true);
         let words = self
             .words
@@ -168,7 +168,7 @@ impl Source {
         words.clone()
     }
 
-    /// Makes this the source of no descriptor. The readiness becomes empty. So an operation of a handle
+    /// Makes this the source of no descriptor. The readiness becomes empty. So an operation of an `AsyncFd`
     /// that outlives its runtime takes the slow path and returns an error.
     pub(super) fn vacate(&self) {
         self.occupied.set(false);
@@ -285,7 +285,7 @@ mod tests {
         }
     }
 
-    /// A step of a source or of its handle.
+    /// A step of a source or of its `AsyncFd`.
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Event(u8),

@@ -1,6 +1,8 @@
 //! The runtime: built, blocked on, and dropped by user code.
 //!
 //! [`Runtime::block_on`] is the loop that everything else serves. Reading the source starts there.
+//! Called by users; calls the parts of [`Core`] in a fixed order: tick, turn, timers, inbox, tasks that
+//! yielded, external wakers. `park` decides how long the turn can block.
 
 use std::fmt;
 use std::future::Future;
@@ -237,7 +239,7 @@ impl Core {
         let parked_at = (timeout == Some(AutoAdvance::REPORT_AFTER)).then(Instant::now);
         let turned = self.reactor.turn(timeout, wake);
         if timeout != Some(Duration::ZERO) {
-            self.remote.inbox().unpark();
+            self.remote.inbox().set_awake();
         }
         if let Err(error) = turned {
             panic!("the Wakeful runtime cannot wait for events any more: epoll_wait: {error}");

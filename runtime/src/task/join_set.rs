@@ -431,7 +431,7 @@ impl<T: 'static> JoinSet<T> {
                     continue;
                 };
                 let id = handle.id();
-                let has_budget = context::poll_proceed();
+                let has_budget = context::try_consume();
                 // `None`: the future was dropped, but the poll that did it is not over. Its drop
                 // wakes this waker, which polls the set from inside of that poll.
                 let Some(joined) = has_budget.then(|| handle.try_join()).flatten() else {

@@ -335,7 +335,7 @@ impl Future for ConsumeBudget {
 /// Takes one operation off the budget of the current poll. `Pending` if none is left: the task of `cx`
 /// is deferred then.
 pub(crate) fn poll_proceed(cx: &Context<'_>) -> Poll<()> {
-    if context::poll_proceed() {
+    if context::try_consume() {
         return Poll::Ready(());
     }
     defer_current(cx);

@@ -195,7 +195,7 @@ impl Sleep {
     /// Moves the deadline, forward or back. A sleep that was ready waits again.
     ///
     /// A task that waits for the sleep now waits for the new deadline. If that has passed, the task is
-    /// woken at once. A sleep that nobody waits for is armed when it is polled.
+    /// woken at once. A sleep that no task waits for is armed when it is polled.
     ///
     /// # Examples
     ///
@@ -282,7 +282,7 @@ impl Sleep {
                 // passed since the last turn fires after the next one. So does a deadline without
                 // budget: then only the timer shows whether it has fired.
                 self.due_when_armed = core.timers.loop_now() >= deadline;
-                if self.due_when_armed && core.executor.poll_proceed() {
+                if self.due_when_armed && core.executor.try_consume() {
                     return PollSleep::Fired;
                 }
                 let local = context::clone_local(cx.waker());
