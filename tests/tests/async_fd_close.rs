@@ -264,7 +264,7 @@ fn a_wait_that_moves_to_another_task_waits_for_its_own_event() {
                     }
                     if let Some(old) = old.take() {
                         let number = old.as_raw_fd();
-                        drop(Rc::into_inner(old).expect("nobody else has it"));
+                        drop(Rc::into_inner(old).expect("the only owner"));
                         let (here, there) = pair();
                         let new = AsyncFd::new(here).unwrap();
                         assert_eq!(new.as_raw_fd(), number, "the number is reused");
