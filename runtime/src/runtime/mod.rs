@@ -1,7 +1,7 @@
 //! The runtime: built, blocked on, and dropped by user code.
 //!
 //! [`Runtime::block_on`] is the loop that everything else serves. Reading the source starts there.
-//! Called by users; calls the parts of [`Core`] in a fixed order: tick, turn, timers, inbox, tasks that
+//! Called by users; calls the parts of `Core` in a fixed order: tick, turn, timers, inbox, tasks that
 //! yielded, external wakers. `park` decides how long the turn can block.
 
 use std::fmt;
