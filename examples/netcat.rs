@@ -57,12 +57,13 @@ async fn run() -> io::Result<()> {
     }
 }
 
-/// Waits for one client. Later ones are refused, because the listener is closed.
+/// Waits for one client, and closes the listener, so that later ones are refused.
 async fn accept(address: &str) -> io::Result<TcpStream> {
     let listener = TcpListener::bind(address).await?;
     // Standard output is for the client's bytes.
     eprintln!("listening on {}", listener.local_addr()?);
     let (stream, peer) = listener.accept().await.map_err(named("accept"))?;
+    drop(listener);
     eprintln!("connection from {peer}");
     Ok(stream)
 }

@@ -47,7 +47,7 @@ pub fn stdin() -> Stdin {
 /// Lines are read with a buffered reader of another crate, such as `futures_lite::io::BufReader`.
 /// Such a reader has a buffer of its own, and dropping it loses what is in there.
 ///
-/// While a read is under way, a paused clock does not jump.
+/// While a read is under way, also one whose future was dropped, a paused clock does not jump.
 pub struct Stdin {
     _private: (),
 }
