@@ -135,6 +135,11 @@ const CPU: Metric = metric("cpu", "Server CPU, user and kernel, per message", "�
 const P50: Metric = metric("p50", "Round trip, median", "µs");
 const P99: Metric = metric("p99", "Round trip, 99 %", "µs");
 const P999: Metric = metric("p999", "Round trip, 99.9 %", "µs");
+const IDLE_RATIO: Metric = metric(
+    "idle-ratio",
+    "Server CPU per message with idle connections, as a ratio to without",
+    "",
+);
 const FEW_RUNS_NOTE: [&str; 1] = [
     "A percentile needs a whole run, and there are few: differences that are smaller than the whiskers are noise.",
 ];
@@ -233,11 +238,7 @@ impl Part {
                 CPU.compared(&[FLOOR]).drawn(Plot::Lines(CLIENTS)),
                 P50.drawn(Plot::Ratio(FLOOR, CLIENTS)).noted(&ONE_RUN_NOTE),
                 RATE.compared(&[FLOOR]),
-                metric(
-                    "idle-ratio",
-                    "Server CPU per message with idle connections, as a ratio to without",
-                    "",
-                ),
+                IDLE_RATIO,
             ],
             Part::Threads => vec![RATE.drawn(Plot::Bars), CPU],
             Part::Latency => vec![
