@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::support::{Program, folder, python, run_client};
+use crate::support::{Program, PythonClient, SHUTTING_DOWN, folder, python, run_client};
 
 /// Starts a server with a new certificate for localhost; returns the certificate's path as well.
 fn start(test: &str) -> (Program, PathBuf) {
@@ -31,7 +31,7 @@ context = ssl.create_default_context(cafile=certificate)
 
 def connect():
     raw = socket.create_connection(("127.0.0.1", port), timeout=60)
-    return context.wrap_socket(raw, server_hostname="localhost")
+    return context.wrap_socket(raw, server_hostname="localhost", suppress_ragged_eofs=False)
 
 def receive(tls, length):
     data = b""
@@ -137,4 +137,24 @@ with connect() as tls:
     );
     assert_eq!(output, "still there?\n");
     server.assert_all_closed();
+}
+
+#[test]
+fn ctrl_c_ends_idle_connections_with_close_notify() {
+    let (server, certificate) = start("idle");
+    let program = r#"
+tls = connect()
+tls.sendall(b"x")
+print(receive(tls, 1).decode(), flush=True)
+print(tls.recv(1))  # an end without close_notify raises an exception
+"#;
+    let arguments = [
+        &*server.address.port().to_string(),
+        certificate.to_str().unwrap(),
+    ];
+    let mut idle = PythonClient::start(&format!("{CONNECT}{program}"), &arguments);
+    assert_eq!(idle.line(), "x");
+    server.ctrl_c();
+    assert_eq!(idle.line(), "b''");
+    assert_eq!(server.end(), [SHUTTING_DOWN], "no connection was aborted");
 }

@@ -1,6 +1,6 @@
 //! Tests of `websocket` with the Python package websockets.
 
-use crate::support::{Program, python};
+use crate::support::{Program, PythonClient, SHUTTING_DOWN, python};
 
 fn start() -> Program {
     Program::start(env!("CARGO_BIN_EXE_websocket"), &[])
@@ -101,4 +101,26 @@ async def main():
     );
     assert_eq!(output, "still there?\n");
     server.assert_all_closed();
+}
+
+#[test]
+fn ctrl_c_closes_idle_connections_with_a_close_frame() {
+    let server = start();
+    let program = r#"
+import asyncio, sys, websockets
+async def main():
+    async with websockets.connect(sys.argv[1]) as socket:
+        await socket.send("x")
+        print(await socket.recv(), flush=True)
+        try:
+            await socket.recv()
+        except websockets.ConnectionClosed as closed:
+            print(closed.rcvd.code if closed.rcvd else "no close frame")
+asyncio.run(main())
+"#;
+    let mut idle = PythonClient::start(program, &[&format!("ws://{}", server.address)]);
+    assert_eq!(idle.line(), "x");
+    server.ctrl_c();
+    assert_eq!(idle.line(), "1005", "a close frame without a code");
+    assert_eq!(server.end(), [SHUTTING_DOWN], "no connection was aborted");
 }
