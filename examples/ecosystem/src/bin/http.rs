@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ecosystem_common::{ConnectionResult, first_byte, run_http, serve};
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -22,7 +23,6 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::server::conn::auto;
 use wakeful::Shutdown;
 use wakeful::hyper::{WakefulExecutor, WakefulTimer};
-use wakeful_ecosystem::{ConnectionResult, first_byte, run_http, serve};
 use wakeful_net::TcpStream;
 
 /// Time limit for the first byte, and for the head of a request.

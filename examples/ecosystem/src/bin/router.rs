@@ -19,12 +19,12 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::routing::{get, post};
+use ecosystem_common::{first_byte, run_http, serve};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use wakeful::hyper::{WakefulExecutor, WakefulTimer};
 use wakeful::time::sleep;
-use wakeful_ecosystem::{first_byte, run_http, serve};
 use wakeful_net::TcpStream;
 
 /// Time limit for the first byte, and for the head of a request.

@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ecosystem_common::{ConnectionResult, serve};
 use futures_rustls::TlsAcceptor;
 use futures_rustls::rustls::ServerConfig;
 use futures_rustls::rustls::crypto::ring;
@@ -21,7 +22,6 @@ use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_util::io::{AsyncReadExt, AsyncWriteExt};
 use wakeful::Shutdown;
 use wakeful::time::timeout;
-use wakeful_ecosystem::{ConnectionResult, serve};
 use wakeful_net::TcpStream;
 
 /// Time limit of the handshake.
@@ -63,7 +63,8 @@ async fn echo(acceptor: TlsAcceptor, stream: TcpStream, shutdown: Shutdown) -> C
         let reading = shutdown.run_until_cancelled(stream.read(&mut buffer));
         let n = reading.await.unwrap_or(Ok(0))?;
         if n == 0 {
-            // The client or this server ends. Sends close_notify, by which the peer distinguishes the end from a truncation.
+            // The client or this server ends. Sends close_notify, by which the peer distinguishes the
+            // end from a truncation.
             return Ok(stream.close().await?);
         }
         stream.write_all(&buffer[..n]).await?;

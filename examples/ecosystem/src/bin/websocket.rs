@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use async_tungstenite::accept_async_with_config;
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
+use ecosystem_common::{ConnectionResult, serve};
 use futures_util::StreamExt;
 use wakeful::Shutdown;
 use wakeful::time::timeout;
-use wakeful_ecosystem::{ConnectionResult, serve};
 use wakeful_net::TcpStream;
 
 /// Time limit of the WebSocket handshake.

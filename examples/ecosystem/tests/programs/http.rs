@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 
 use crate::support::{
-    Program, PythonClient, SHUTTING_DOWN, folder, pattern, run_client, run_client_bytes,
+    Client, Program, SHUTTING_DOWN, folder, pattern, run_client, run_client_bytes,
 };
 
 fn start() -> Program {
@@ -120,7 +120,7 @@ print(connection.sock.recv(1))
 #[test]
 fn ctrl_c_ends_idle_connections_without_aborting_them() {
     let server = start();
-    let mut idle = PythonClient::start(KEEP_ALIVE, &[&server.address.to_string()]);
+    let mut idle = Client::python(KEEP_ALIVE, &[&server.address.to_string()]);
     assert_eq!(idle.line(), "Hello from Wakeful");
     let mut silent = server.connect();
     server.ctrl_c();

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -181,23 +181,39 @@ pub(crate) fn python(program: &str, arguments: &[&str]) -> String {
     run_client("/usr/bin/python3", &arguments, b"")
 }
 
-/// A running Python program, whose output is read line by line. Killed on drop.
-pub(crate) struct PythonClient {
+/// A running client, whose input and output are used line by line. Killed on drop.
+pub(crate) struct Client {
     child: Child,
+    stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
 }
 
-impl PythonClient {
-    /// Starts a program. timeout(1) ends it after a minute.
-    pub(crate) fn start(program: &str, arguments: &[&str]) -> PythonClient {
-        let mut child = Command::new("timeout")
-            .args(["60", "/usr/bin/python3", "-c", program])
+impl Client {
+    pub(crate) fn start(program: &str, arguments: &[&str]) -> Client {
+        let mut child = Command::new(program)
             .args(arguments)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let stdin = child.stdin.take().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        PythonClient { child, stdout }
+        Client {
+            child,
+            stdin,
+            stdout,
+        }
+    }
+
+    /// Starts a Python program with Debian's interpreter. Its own timeouts have to end its waits.
+    pub(crate) fn python(program: &str, arguments: &[&str]) -> Client {
+        let arguments: Vec<_> = ["-c", program].iter().chain(arguments).copied().collect();
+        Client::start("/usr/bin/python3", &arguments)
+    }
+
+    pub(crate) fn send(&mut self, text: &str) {
+        self.stdin.write_all(text.as_bytes()).unwrap();
     }
 
     /// Returns the next line of the output, or an empty text at its end.
@@ -206,9 +222,24 @@ impl PythonClient {
         self.stdout.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
+
+    /// Returns the number of threads.
+    pub(crate) fn threads(&self) -> usize {
+        let folder = format!("/proc/{}/task", self.child.id());
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    /// Waits until the client fails and returns its error output.
+    pub(crate) fn failure(mut self) -> String {
+        let mut text = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut text).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(1), "{text}");
+        text
+    }
 }
 
-impl Drop for PythonClient {
+impl Drop for Client {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();

@@ -16,10 +16,10 @@ use std::cell::RefCell;
 use std::process::ExitCode;
 use std::rc::Rc;
 
+use ecosystem_common::{ConnectionResult, serve};
 use resp::Reply;
 use store::Store;
 use wakeful::Shutdown;
-use wakeful_ecosystem::{ConnectionResult, serve};
 use wakeful_net::TcpStream;
 
 /// Size of collected replies after which they are written. Collecting makes a pipeline cost one

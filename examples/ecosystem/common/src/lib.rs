@@ -1,4 +1,5 @@
-//! Shared by the servers: the address argument, a task for each connection, graceful shutdown.
+//! Shared by the programs: the address argument of the servers, a task for each connection, graceful
+//! shutdown, and the text of an error.
 
 use std::error::Error;
 use std::io;
@@ -55,7 +56,7 @@ async fn listen(
             handle(stream, in_handler.clone()).await
         };
         if let Err(error) = outcome.await {
-            eprintln!("{peer}: {error}");
+            eprintln!("{peer}: {}", describe(&*error));
         }
     });
     let server = server
@@ -118,4 +119,16 @@ pub async fn first_byte(
         Some(outcome) => outcome?.map(|()| true),
         None => Ok(false),
     }
+}
+
+/// Returns the messages of an error and of its sources, which name the cause.
+#[must_use]
+pub fn describe(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
 }
