@@ -67,6 +67,8 @@
 //!   `SIGPIPE`.
 
 #![deny(unsafe_code)]
+// docs.rs marks the items of a feature with its name. Only nightly rustdoc can.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod address;
 mod budget;
@@ -93,6 +95,8 @@ pub use listen::{AcceptErrorKind, classify_accept_error};
 pub use lookup::{LookupHost, SocketAddrs, ToSocketAddrs, lookup_host};
 pub use serve::{Connections, Listener, Serve, serve};
 pub use tcp::{TcpListener, TcpSocket, TcpStream};
+#[cfg(feature = "hyper-util")]
+pub use traits::hyper_util;
 pub use udp::UdpSocket;
 pub use unix::{UnixDatagram, UnixListener, UnixSocket, UnixStream};
 

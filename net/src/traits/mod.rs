@@ -9,11 +9,15 @@
 //!   tokio's AsyncRead, AsyncWrite (feature `tokio-io`) -+
 //! ```
 //!
+//! The feature `hyper-util` adds what the HTTP client of hyper-util needs on top of hyper's traits.
+//!
 //! A stream implements the traits by value and by reference. So one stream can be given to two
 //! generic functions at once, one that reads and one that writes.
 
 mod futures_io;
 #[cfg(feature = "hyper")]
 mod hyper;
+#[cfg(feature = "hyper-util")]
+pub mod hyper_util;
 #[cfg(feature = "tokio-io")]
 mod tokio_io;

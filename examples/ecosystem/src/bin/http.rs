@@ -7,21 +7,22 @@
 //! ```
 //!
 //! With the feature `hyper`, a `TcpStream` is passed to hyper directly, and neither the service nor
-//! its state has to be `Send`.
+//! its state has to be `Send`. On Ctrl-C hyper closes idle keep-alive connections at once, and the others
+//! after the response in progress.
 
 use std::cell::Cell;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
 
+use ecosystem_common::{ConnectionResult, first_byte, run_http, serve};
 use http_body_util::{Either, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::server::conn::auto;
+use wakeful::Shutdown;
 use wakeful::hyper::{WakefulExecutor, WakefulTimer};
-use wakeful::time::timeout;
-use wakeful_ecosystem::{ConnectionResult, serve};
 use wakeful_net::TcpStream;
 
 /// Time limit for the first byte, and for the head of a request.
@@ -30,14 +31,20 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 fn main() -> ExitCode {
     // All connections run on this thread, so a `Cell` is enough.
     let requests = Rc::new(Cell::new(0));
-    serve("127.0.0.1:8001", move |stream| {
-        connection(stream, Rc::clone(&requests))
+    serve("127.0.0.1:8001", move |stream, shutdown| {
+        connection(stream, Rc::clone(&requests), shutdown)
     })
 }
 
-async fn connection(stream: TcpStream, requests: Rc<Cell<u64>>) -> ConnectionResult {
+async fn connection(
+    stream: TcpStream,
+    requests: Rc<Cell<u64>>,
+    shutdown: Shutdown,
+) -> ConnectionResult {
     // The builder detects the HTTP version from the first bytes, without a time limit.
-    timeout(TIMEOUT, stream.readable()).await??;
+    if !first_byte(&stream, TIMEOUT, &shutdown).await? {
+        return Ok(());
+    }
 
     let service = service_fn(move |request| {
         requests.set(requests.get() + 1);
@@ -55,7 +62,7 @@ async fn connection(stream: TcpStream, requests: Rc<Cell<u64>>) -> ConnectionRes
         .keep_alive_interval(TIMEOUT)
         // Limits the state that a client can make the server hold.
         .max_concurrent_streams(100);
-    builder.serve_connection(stream, service).await
+    run_http(builder.serve_connection(stream, service), &shutdown).await
 }
 
 /// Returns the response. Its body is a fixed text, or the body of the request.

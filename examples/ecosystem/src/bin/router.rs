@@ -19,12 +19,12 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::routing::{get, post};
+use ecosystem_common::{first_byte, run_http, serve};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 use wakeful::hyper::{WakefulExecutor, WakefulTimer};
-use wakeful::time::{sleep, timeout};
-use wakeful_ecosystem::serve;
+use wakeful::time::sleep;
 use wakeful_net::TcpStream;
 
 /// Time limit for the first byte, and for the head of a request.
@@ -32,17 +32,19 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn main() -> ExitCode {
     let router = router();
-    serve("127.0.0.1:8002", move |stream: TcpStream| {
+    serve("127.0.0.1:8002", move |stream: TcpStream, shutdown| {
         let service = TowerToHyperService::new(router.clone());
         async move {
-            timeout(TIMEOUT, stream.readable()).await??;
+            if !first_byte(&stream, TIMEOUT, &shutdown).await? {
+                return Ok(());
+            }
             let mut builder = auto::Builder::new(WakefulExecutor);
             builder
                 .http1()
                 .timer(WakefulTimer)
                 .header_read_timeout(TIMEOUT);
             builder.http2().timer(WakefulTimer);
-            builder.serve_connection(stream, service).await
+            run_http(builder.serve_connection(stream, service), &shutdown).await
         }
     })
 }

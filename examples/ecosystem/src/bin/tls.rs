@@ -13,14 +13,15 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ecosystem_common::{ConnectionResult, serve};
 use futures_rustls::TlsAcceptor;
 use futures_rustls::rustls::ServerConfig;
 use futures_rustls::rustls::crypto::ring;
 use futures_rustls::rustls::pki_types::pem::PemObject;
 use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_util::io::{AsyncReadExt, AsyncWriteExt};
+use wakeful::Shutdown;
 use wakeful::time::timeout;
-use wakeful_ecosystem::{ConnectionResult, serve};
 use wakeful_net::TcpStream;
 
 /// Time limit of the handshake.
@@ -39,8 +40,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    serve("127.0.0.1:8004", move |stream| {
-        echo(acceptor.clone(), stream)
+    serve("127.0.0.1:8004", move |stream, shutdown| {
+        echo(acceptor.clone(), stream, shutdown)
     })
 }
 
@@ -55,13 +56,15 @@ fn configure(certificate: &str, key: &str) -> Result<ServerConfig, Box<dyn Error
         .with_single_cert(chain, key)?)
 }
 
-async fn echo(acceptor: TlsAcceptor, stream: TcpStream) -> ConnectionResult {
+async fn echo(acceptor: TlsAcceptor, stream: TcpStream, shutdown: Shutdown) -> ConnectionResult {
     let mut stream = timeout(TIMEOUT, acceptor.accept(stream)).await??;
     let mut buffer = vec![0; 16 * 1024]; // the maximum size of a TLS record
     loop {
-        let n = stream.read(&mut buffer).await?;
+        let reading = shutdown.run_until_cancelled(stream.read(&mut buffer));
+        let n = reading.await.unwrap_or(Ok(0))?;
         if n == 0 {
-            // Sends close_notify, by which the peer distinguishes the end from a truncation.
+            // The client or this server ends. Sends close_notify, by which the peer distinguishes the
+            // end from a truncation.
             return Ok(stream.close().await?);
         }
         stream.write_all(&buffer[..n]).await?;

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use async_tungstenite::accept_async_with_config;
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
+use ecosystem_common::{ConnectionResult, serve};
 use futures_util::StreamExt;
+use wakeful::Shutdown;
 use wakeful::time::timeout;
-use wakeful_ecosystem::{ConnectionResult, serve};
 use wakeful_net::TcpStream;
 
 /// Time limit of the WebSocket handshake.
@@ -24,7 +25,7 @@ fn main() -> ExitCode {
     serve("127.0.0.1:8003", connection)
 }
 
-async fn connection(stream: TcpStream) -> ConnectionResult {
+async fn connection(stream: TcpStream, shutdown: Shutdown) -> ConnectionResult {
     // Limits the memory of a connection. A larger message ends it.
     let config = WebSocketConfig::default()
         .max_message_size(Some(1 << 20))
@@ -32,12 +33,15 @@ async fn connection(stream: TcpStream) -> ConnectionResult {
         .max_write_buffer_size(4 << 20);
     let accepting = accept_async_with_config(stream, Some(config));
     let mut socket = timeout(TIMEOUT, accepting).await??;
-    while let Some(message) = socket.next().await {
-        let message = message?;
+    // `next` can be dropped while it waits: what has arrived of a message stays in the socket.
+    while let Some(message) = shutdown.run_until_cancelled(socket.next()).await {
+        let Some(message) = message.transpose()? else {
+            return Ok(());
+        };
         // tungstenite itself replies to pings and to a close, as part of the next read.
         if message.is_text() || message.is_binary() {
             socket.send(message).await?;
         }
     }
-    Ok(())
+    Ok(socket.close(None).await?)
 }

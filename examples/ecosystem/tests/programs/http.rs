@@ -1,6 +1,10 @@
-//! Tests of `http` with curl, wrk and h2load.
+//! Tests of `http` with curl, wrk, h2load and Python's http.client.
 
-use crate::support::{Program, folder, pattern, run_client, run_client_bytes};
+use std::io::{Read, Write};
+
+use crate::support::{
+    Client, Program, SHUTTING_DOWN, folder, pattern, run_client, run_client_bytes,
+};
 
 fn start() -> Program {
     Program::start(env!("CARGO_BIN_EXE_http"), &[])
@@ -102,4 +106,64 @@ fn the_next_client_is_served_after_others_disconnected_in_the_middle_of_a_reques
         run_client("curl", &["-sS", &url], b""),
         "Hello from Wakeful\n"
     );
+}
+
+/// Sends a request and then keeps the connection open.
+const KEEP_ALIVE: &str = r#"
+import http.client, sys
+connection = http.client.HTTPConnection(sys.argv[1], timeout=60)
+connection.request("GET", "/")
+print(connection.getresponse().read().decode(), end="", flush=True)
+print(connection.sock.recv(1))
+"#;
+
+#[test]
+fn ctrl_c_ends_idle_connections_without_aborting_them() {
+    let server = start();
+    let mut idle = Client::python(KEEP_ALIVE, &[&server.address.to_string()]);
+    assert_eq!(idle.line(), "Hello from Wakeful");
+    let mut silent = server.connect();
+    server.ctrl_c();
+    assert_eq!(idle.line(), "b''", "the end of the connection");
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0);
+    assert_eq!(server.end(), [SHUTTING_DOWN], "no connection was aborted");
+}
+
+/// Sends the first half of a request's body and waits until the server has echoed it.
+fn send_half(mut client: &std::net::TcpStream) {
+    let request = b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 8\r\n\r\nhalf";
+    client.write_all(request).unwrap();
+    let mut received = Vec::new();
+    while !received.ends_with(b"half") {
+        let mut byte = [0];
+        client.read_exact(&mut byte).unwrap();
+        received.extend(byte);
+    }
+}
+
+#[test]
+fn ctrl_c_lets_a_request_in_progress_finish() {
+    let server = start();
+    let mut client = server.connect();
+    send_half(&client);
+    server.ctrl_c();
+    server.wait_for_line(SHUTTING_DOWN);
+    client.write_all(b"rest").unwrap();
+    let mut rest = String::new();
+    client.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "rest");
+    assert_eq!(server.end(), [SHUTTING_DOWN]);
+}
+
+#[test]
+fn a_second_ctrl_c_aborts_a_request_in_progress() {
+    let server = start();
+    let client = server.connect();
+    send_half(&client);
+    server.ctrl_c();
+    server.wait_for_line(SHUTTING_DOWN);
+    server.ctrl_c();
+    let aborting = "second Ctrl-C: aborting the busy connections";
+    let aborted = "connections aborted: 1";
+    assert_eq!(server.end(), [SHUTTING_DOWN, aborting, aborted]);
 }

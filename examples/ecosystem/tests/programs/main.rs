@@ -5,6 +5,9 @@
 
 mod http;
 mod mini_redis;
+mod postgres;
+mod quic;
+mod resolve;
 mod router;
 mod support;
 mod tls;

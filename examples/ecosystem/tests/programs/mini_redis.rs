@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 
-use crate::support::{Program, pattern, read_to_end, run_client, run_client_bytes};
+use crate::support::{Program, SHUTTING_DOWN, pattern, read_to_end, run_client, run_client_bytes};
 
 fn start() -> Program {
     Program::start(env!("CARGO_BIN_EXE_mini-redis"), &[])
@@ -161,7 +161,8 @@ fn ctrl_c_ends_the_program_while_a_client_is_idle() {
     let mut idle = server.connect();
     idle.write_all(b"PING\r\n").unwrap();
     idle.read_exact(&mut [0; 7]).unwrap();
-    assert!(server.interrupt().success());
+    server.ctrl_c();
+    assert_eq!(server.end(), [SHUTTING_DOWN]);
     assert_eq!(read_to_end(idle), b"");
 }
 

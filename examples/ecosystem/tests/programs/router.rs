@@ -1,6 +1,8 @@
 //! Tests of `router` with curl.
 
-use crate::support::{Program, run_client};
+use std::io::{Read, Write};
+
+use crate::support::{Program, SHUTTING_DOWN, run_client};
 
 fn start() -> Program {
     Program::start(env!("CARGO_BIN_EXE_router"), &[])
@@ -54,4 +56,18 @@ fn the_next_client_is_served_after_others_disconnected_before_their_response() {
     );
     let url = format!("http://{}/later", server.address);
     assert_eq!(run_client("curl", &["-sS", &url], b""), "later\n");
+}
+
+#[test]
+fn ctrl_c_ends_idle_connections_without_aborting_them() {
+    let server = start();
+    let mut idle = server.connect();
+    idle.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        .unwrap();
+    let mut response = [0; 512];
+    let n = idle.read(&mut response).unwrap();
+    assert!(response[..n].ends_with(b"Hello from axum on Wakeful\n"));
+    server.ctrl_c();
+    assert_eq!(idle.read(&mut response).unwrap(), 0);
+    assert_eq!(server.end(), [SHUTTING_DOWN], "no connection was aborted");
 }

@@ -3,19 +3,25 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Time limit of every wait.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What every server prints on the first Ctrl-C.
+pub(crate) const SHUTTING_DOWN: &str =
+    "shutting down: busy connections have 3 seconds; Ctrl-C again aborts them";
 
 /// A running program on a port chosen by the system. Killed on drop.
 pub(crate) struct Program {
     child: Child,
     pub(crate) address: SocketAddr,
     stderr_lines: Arc<Mutex<Vec<String>>>,
+    /// Reads stderr to its end.
+    stderr: Option<JoinHandle<()>>,
 }
 
 impl Program {
@@ -30,7 +36,7 @@ impl Program {
             .unwrap();
         let stderr_lines = Arc::new(Mutex::new(Vec::new()));
         let stderr = BufReader::new(child.stderr.take().unwrap());
-        thread::spawn({
+        let stderr = thread::spawn({
             let stderr_lines = Arc::clone(&stderr_lines);
             move || {
                 for line in stderr.lines().map_while(Result::ok) {
@@ -47,6 +53,7 @@ impl Program {
             child,
             address: address.parse().unwrap(),
             stderr_lines,
+            stderr: Some(stderr),
         }
     }
 
@@ -81,11 +88,26 @@ impl Program {
         assert_eq!(panicked, None);
     }
 
-    /// Sends SIGINT, as Ctrl-C does, and waits for the end of the program.
-    pub(crate) fn interrupt(mut self) -> ExitStatus {
+    /// Sends SIGINT, as Ctrl-C does.
+    pub(crate) fn ctrl_c(&self) {
         let id = self.child.id().to_string();
         run_client("kill", &["-INT", &id], b"");
-        self.child.wait().unwrap()
+    }
+
+    /// Waits for the end of the program, asserts that it succeeded, and returns the lines of stderr.
+    pub(crate) fn end(mut self) -> Vec<String> {
+        assert!(self.child.wait().unwrap().success());
+        self.stderr.take().unwrap().join().unwrap();
+        std::mem::take(&mut self.stderr_lines.lock().unwrap())
+    }
+
+    /// Waits for a line of stderr.
+    pub(crate) fn wait_for_line(&self, line: &str) {
+        let deadline = Instant::now() + TIMEOUT;
+        while !self.stderr_lines.lock().unwrap().iter().any(|l| l == line) {
+            assert!(Instant::now() < deadline, "{:?}", self.stderr_lines);
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -157,6 +179,71 @@ pub(crate) fn run_client_bytes(name: &str, arguments: &[&str], input: &[u8]) -> 
 pub(crate) fn python(program: &str, arguments: &[&str]) -> String {
     let arguments: Vec<_> = ["-c", program].iter().chain(arguments).copied().collect();
     run_client("/usr/bin/python3", &arguments, b"")
+}
+
+/// A running client, whose input and output are used line by line. Killed on drop.
+pub(crate) struct Client {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Client {
+    pub(crate) fn start(program: &str, arguments: &[&str]) -> Client {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Client {
+            child,
+            stdin,
+            stdout,
+        }
+    }
+
+    /// Starts a Python program with Debian's interpreter. Its own timeouts have to end its waits.
+    pub(crate) fn python(program: &str, arguments: &[&str]) -> Client {
+        let arguments: Vec<_> = ["-c", program].iter().chain(arguments).copied().collect();
+        Client::start("/usr/bin/python3", &arguments)
+    }
+
+    pub(crate) fn send(&mut self, text: &str) {
+        self.stdin.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Returns the next line of the output, or an empty text at its end.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// Returns the number of threads.
+    pub(crate) fn threads(&self) -> usize {
+        let folder = format!("/proc/{}/task", self.child.id());
+        std::fs::read_dir(folder).unwrap().count()
+    }
+
+    /// Waits until the client fails and returns its error output.
+    pub(crate) fn failure(mut self) -> String {
+        let mut text = String::new();
+        let mut stderr = self.child.stderr.take().unwrap();
+        stderr.read_to_string(&mut text).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(1), "{text}");
+        text
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
 }
 
 /// Returns an empty folder for one test.

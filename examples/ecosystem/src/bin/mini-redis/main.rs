@@ -16,9 +16,10 @@ use std::cell::RefCell;
 use std::process::ExitCode;
 use std::rc::Rc;
 
+use ecosystem_common::{ConnectionResult, serve};
 use resp::Reply;
 use store::Store;
-use wakeful_ecosystem::{ConnectionResult, serve};
+use wakeful::Shutdown;
 use wakeful_net::TcpStream;
 
 /// Size of collected replies after which they are written. Collecting makes a pipeline cost one
@@ -28,12 +29,16 @@ const REPLIES_PER_WRITE: usize = 64 * 1024;
 fn main() -> ExitCode {
     // One thread, so no lock. A task never awaits while it has borrowed the store.
     let store = Rc::new(RefCell::new(Store::default()));
-    serve("127.0.0.1:6380", move |stream| {
-        connection(stream, Rc::clone(&store))
+    serve("127.0.0.1:6380", move |stream, shutdown| {
+        connection(stream, Rc::clone(&store), shutdown)
     })
 }
 
-async fn connection(stream: TcpStream, store: Rc<RefCell<Store>>) -> ConnectionResult {
+async fn connection(
+    stream: TcpStream,
+    store: Rc<RefCell<Store>>,
+    shutdown: Shutdown,
+) -> ConnectionResult {
     // Begins with the first byte of an incomplete command.
     let mut received = Vec::new();
     let mut chunk = vec![0; 16 * 1024];
@@ -73,9 +78,10 @@ async fn connection(stream: TcpStream, store: Rc<RefCell<Store>>) -> ConnectionR
         received.shrink_to(2 * chunk.len());
         replies.shrink_to(2 * REPLIES_PER_WRITE);
 
-        let n = stream.read(&mut chunk).await?;
+        let reading = shutdown.run_until_cancelled(stream.read(&mut chunk));
+        let n = reading.await.unwrap_or(Ok(0))?;
         if n == 0 {
-            return Ok(()); // an incomplete command is dropped
+            return Ok(()); // the client or this server ends; an incomplete command is dropped
         }
         received.extend_from_slice(&chunk[..n]);
     }
