@@ -353,6 +353,20 @@ pub(crate) fn reset(client: TcpStream) {
     drop(client);
 }
 
+/// Returns whether strace works here. Otherwise prints that the test is skipped.
+pub(crate) fn can_trace() -> bool {
+    let mut command = Command::new("strace");
+    command
+        .args(["-qq", "-o", "/dev/null", "true"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let works = command.status().is_ok_and(|status| status.success());
+    if !works {
+        println!("skipped: strace is missing, or not permitted to trace");
+    }
+    works
+}
+
 /// Waits until a condition is true.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut is_true: impl FnMut() -> bool) {
