@@ -491,7 +491,7 @@ impl PathLock {
 
 impl Drop for PathLock {
     fn drop(&mut self) {
-        // Before the lock is released by closing the file, so that it is nobody else's.
+        // Before the file is closed, which releases the lock, so that it is not another server's.
         if let Err(error) = fs::remove_file(&self.path) {
             warn!(path = %self.path.display(), %error, "removing the lock file failed");
         }

@@ -478,12 +478,12 @@ fn a_lock_file_that_cannot_be_used_is_one_error_line_and_left_as_it_is() {
     assert_eq!(fs::read_to_string(&lock).unwrap(), "precious");
     fs::remove_file(&lock).unwrap();
 
-    symlink(directory.0.join("elsewhere"), &lock).unwrap();
+    symlink(directory.0.join("target"), &lock).unwrap();
     assert_fails(
         &run(&[&unix]),
         &["open the lock file", name, "symbolic links"],
     );
-    assert!(lock.is_symlink() && !directory.0.join("elsewhere").exists());
+    assert!(lock.is_symlink() && !directory.0.join("target").exists());
     fs::remove_file(&lock).unwrap();
 
     // What a server that was killed leaves is no obstacle.

@@ -51,6 +51,16 @@ impl Server {
         Server::launch(command, addresses)
     }
 
+    /// Starts the program on one free TCP port with other dispositions or masks of signals, as an
+    /// option of env(1): `--ignore-signal=INT`.
+    pub(crate) fn start_with_signals(option: &str, arguments: &[&str]) -> Server {
+        let mut command = Command::new("env");
+        command
+            .args([option, PROGRAM, "127.0.0.1:0"])
+            .args(arguments);
+        Server::launch(command, 1)
+    }
+
     /// Starts the program under a limit on descriptors, both soft and hard.
     pub(crate) fn start_with_descriptors(limit: u32, arguments: &[&str]) -> Server {
         let mut command = Command::new("sh");
