@@ -396,10 +396,8 @@ async fn remove_stale_socket(path: &Path) -> io::Result<()> {
 }
 
 fn address_in_use(cause: &str) -> io::Error {
-    io::Error::new(
-        ErrorKind::AddrInUse,
-        format!("{cause}; it is left as it is"),
-    )
+    let text = format!("{cause}; it is left as it is");
+    io::Error::new(ErrorKind::AddrInUse, text)
 }
 
 /// Distinguishes a file from another one that has the same path later.
@@ -435,14 +433,30 @@ fn remove_if_same(path: &Path, identity: Identity) -> io::Result<()> {
     Ok(())
 }
 
+/// A file of this server. Dropping it removes the file.
+#[derive(Debug)]
+struct OwnFile {
+    path: PathBuf,
+    identity: Identity,
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        if let Err(error) = remove_if_same(&self.path, self.identity) {
+            warn!(path = %self.path.display(), %error, "removing a file failed");
+        }
+    }
+}
+
 /// The right to replace and remove the file at a path: an exclusive lock (flock(2)) on the file
 /// `PATH.lock` beside it. Dropping it removes that file. The kernel releases the lock of a server that
 /// was killed, and the next server reuses its file.
 #[derive(Debug)]
 struct PathLock {
-    path: PathBuf,
-    /// Open file, which holds the lock until it is closed.
-    _file: File,
+    /// Removed first. Otherwise it could be the locked file of the next server.
+    _file: OwnFile,
+    /// Holds the lock until it is closed.
+    _open: File,
 }
 
 impl PathLock {
@@ -482,18 +496,13 @@ impl PathLock {
             }
             // The last holder can have removed the file after it was opened here. Then another
             // server can lock a new one, so this lock is worth nothing.
-            if is_same(&path, Identity::of(&locked))? {
-                return Ok(PathLock { path, _file: file });
+            let identity = Identity::of(&locked);
+            if is_same(&path, identity)? {
+                return Ok(PathLock {
+                    _file: OwnFile { path, identity },
+                    _open: file,
+                });
             }
-        }
-    }
-}
-
-impl Drop for PathLock {
-    fn drop(&mut self) {
-        // Before the file is closed, which releases the lock, so that it is not another server's.
-        if let Err(error) = fs::remove_file(&self.path) {
-            warn!(path = %self.path.display(), %error, "removing the lock file failed");
         }
     }
 }
@@ -501,8 +510,7 @@ impl Drop for PathLock {
 /// A socket file that this server created. Dropping it removes the file, then releases the lock.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
-    path: PathBuf,
-    identity: Identity,
+    _file: OwnFile,
     _lock: PathLock,
 }
 
@@ -510,18 +518,10 @@ impl SocketFile {
     /// Remembers the file at `path`, which has just been bound.
     fn track(path: &Path, lock: PathLock) -> io::Result<SocketFile> {
         let identity = Identity::of(&fs::symlink_metadata(path)?);
+        let path = path.to_owned();
         Ok(SocketFile {
-            path: path.to_owned(),
-            identity,
+            _file: OwnFile { path, identity },
             _lock: lock,
         })
-    }
-}
-
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if let Err(error) = remove_if_same(&self.path, self.identity) {
-            warn!(path = %self.path.display(), %error, "removing the socket file failed");
-        }
     }
 }

@@ -392,14 +392,17 @@ fn a_stale_socket_is_replaced() {
     drop(server);
 }
 
-/// Starts a server on a stale socket which strace stops for two seconds in its first call of that
-/// name, and waits until it has stopped there. Returns it with the file of its trace.
-fn start_delayed(directory: &Directory, call: &str, unix: &str) -> Killed {
+/// Starts a server that strace stops before its first call of that name, and waits until it has
+/// stopped there.
+fn start_delayed(directory: &Directory, call: &str, seconds: u32, unix: &str) -> Killed {
     let trace = directory.0.join("trace");
     let mut command = Command::new("strace");
     command.args(["-D", "-q", "-o"]).arg(&trace);
     command.args(["-e", &format!("trace=/^{call}")]);
-    command.args(["-e", &format!("inject=/^{call}:delay_enter=2000000:when=1")]);
+    command.args([
+        "-e",
+        &format!("inject=/^{call}:delay_enter={seconds}000000:when=1"),
+    ]);
     command.arg(PROGRAM).arg(unix);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let child = Killed(command.stderr(Stdio::null()).spawn().unwrap());
@@ -419,7 +422,7 @@ fn a_server_that_starts_while_another_replaces_a_stale_socket_ends_and_the_other
         let directory = Directory::new("race");
         let (unix, path) = directory.socket("echo.sock");
         drop(UnixListener::bind(&path).unwrap());
-        let mut first = start_delayed(&directory, call, &unix);
+        let mut first = start_delayed(&directory, call, 2, &unix);
         assert_fails(&run(&[&unix]), &[&unix, "another server listens there"]);
         let mut line = String::new();
         let stdout = first.0.stdout.take().unwrap();
@@ -430,6 +433,26 @@ fn a_server_that_starts_while_another_replaces_a_stale_socket_ends_and_the_other
         assert_eq!(wait_for_exit(&mut first.0).code(), Some(0));
         assert!(!path.exists() && !directory.0.join("echo.sock.lock").exists());
     }
+}
+
+#[test]
+fn a_server_that_locks_a_file_which_its_owner_has_removed_locks_a_new_one() {
+    if !can_trace() {
+        return;
+    }
+    let directory = Directory::new("relock");
+    let (unix, path) = directory.socket("echo.sock");
+    let mut first = Server::start_on(&[&unix], 1);
+    // Between its open(2) and its flock(2) the first server ends.
+    let mut second = start_delayed(&directory, "flock", 5, &unix);
+    first.assert_ends_well();
+    wait_until("the second to listen", || {
+        UnixStream::connect(&path).is_ok()
+    });
+    assert!(directory.0.join("echo.sock.lock").exists());
+    assert_fails(&run(&[&unix]), &[&unix, "another server listens there"]);
+    kill_process(Pid::from_child(&second.0), Signal::TERM).unwrap();
+    assert_eq!(wait_for_exit(&mut second.0).code(), Some(0));
 }
 
 #[test]
