@@ -14,6 +14,7 @@ use std::pin::pin;
 use std::process;
 
 use futures_lite::future::or;
+use nix::sys::signal::SigSet;
 use nix::sys::signal::Signal::{SIGINT, SIGTERM, SIGUSR1};
 use rustix::stdio::stdout;
 use tracing::{info, warn};
@@ -230,23 +231,27 @@ struct Signals {
 }
 
 impl Signals {
-    /// Installs the handlers, then unblocks their signals, so that one that is pending is not lost.
+    /// Installs the handlers, with their signals blocked. One that arrives meanwhile is delivered
+    /// afterwards, when there is a listener for it. They are unblocked even if the parent has blocked
+    /// them, because only SIGKILL could end such a server. Threads that start later inherit the mask.
     ///
     /// A parent that ignores SIGINT means it for its children as well: a script's background job must
     /// not end by a Ctrl-C for the script. So an ignored SIGINT stays ignored. SIGTERM is for this
     /// process only and is always caught.
     fn install() -> io::Result<Signals> {
+        let signals: SigSet = [SIGINT, SIGTERM, SIGUSR1].into_iter().collect();
+        signals.thread_block()?;
         let interrupt = match setup::is_ignored(SIGINT) {
             true => None,
             false => Some(signal(SignalKind::interrupt())?),
         };
-        let signals = Signals {
+        let installed = Signals {
             interrupt,
             terminate: signal(SignalKind::terminate())?,
             user1: signal(SignalKind::user_defined1())?,
         };
-        setup::unblock(&[SIGINT, SIGTERM, SIGUSR1])?;
-        Ok(signals)
+        signals.thread_unblock()?;
+        Ok(installed)
     }
 
     /// Waits for the next signal.

@@ -1,5 +1,5 @@
-//! What the process needs before it serves: the descriptor limit, the signals that its parent left
-//! blocked or ignored, and a runtime per thread.
+//! What the process needs before it serves: the descriptor limit, the signals that its parent
+//! ignores, and a runtime per thread.
 //!
 //! Called by `main`, [`crate::program`] and, for further threads, by [`crate::workers`]. Most systems give a process a
 //! low soft limit on descriptors (1024) for the sake of programs that use select(2), and a high
@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::time::Duration;
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::Signal;
 use rlimit::{INFINITY, Resource, increase_nofile_limit};
 use tracing::{Level, warn};
 use wakeful::runtime::{Builder, Runtime, SlowPoll};
@@ -72,17 +72,6 @@ pub(crate) fn is_ignored(signal: Signal) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (signal as i32 - 1) & 1 == 1)
-}
-
-/// Unblocks signals, because a parent that blocks them would leave a server that only SIGKILL ends.
-/// Threads that are started later inherit it.
-///
-/// # Errors
-///
-/// Returns the error of pthread_sigmask(3).
-pub(crate) fn unblock(signals: &[Signal]) -> io::Result<()> {
-    let set: SigSet = signals.iter().copied().collect();
-    Ok(set.thread_unblock()?)
 }
 
 /// Creates a runtime with the settings of the arguments.

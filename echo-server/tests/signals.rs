@@ -307,6 +307,38 @@ fn a_background_job_of_a_script_ignores_ctrl_c_and_one_of_nohup_a_closed_termina
 }
 
 #[test]
+fn a_signal_while_its_handler_is_installed_is_not_lost() {
+    if !can_trace() {
+        return;
+    }
+    let directory = Directory::new("install");
+    let trace = directory.0.join("trace");
+    let mut command = Command::new("env");
+    command.args([
+        CAUGHT,
+        "strace",
+        "-D",
+        "-q",
+        "-e",
+        "trace=rt_sigaction,epoll_ctl",
+    ]);
+    // The first call is the runtime's own. The second is after SIGINT got its handler, and before
+    // its listener exists.
+    command.args(["-e", "inject=epoll_ctl:delay_enter=1000000:when=2", "-o"]);
+    command.arg(&trace).args([PROGRAM, "127.0.0.1:0"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = Killed(command.spawn().unwrap());
+    wait_until("the handler of SIGINT", || {
+        fs::read_to_string(&trace).is_ok_and(|text| text.contains("rt_sigaction(SIGINT, {"))
+    });
+    kill_process(Pid::from_child(&child.0), Signal::INT).unwrap();
+    assert_eq!(wait_for_exit(&mut child.0).code(), Some(0));
+}
+
+#[test]
 fn sigusr1_groups_tasks_by_what_they_wait_on() {
     let server = Server::start(&["-q"]);
     let mut first = server.connect();
