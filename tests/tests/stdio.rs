@@ -229,6 +229,20 @@ fn an_error_of_reading_names_the_operation() {
 }
 
 #[test]
+fn a_thread_that_cannot_start_is_an_error_and_later_operations_succeed() {
+    let output = run("no-thread", b"input");
+    assert_eq!(text(&output.stdout), "input");
+    let read = "Other: read standard input: start a thread for it: ";
+    let write = "Other: write to standard output: start a thread for it: ";
+    let lines: Vec<&str> = text(&output.stderr).lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for (line, start) in lines.iter().zip([read, write, write]) {
+        assert!(line.starts_with(start), "{line}");
+        assert!(line.ends_with(" (os error 11)"), "{line}");
+    }
+}
+
+#[test]
 fn each_task_s_lines_stay_in_order_and_whole() {
     let output = run("order", b"");
     let mut next = [0; 3];

@@ -19,7 +19,7 @@ use std::panic::Location;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use super::with_operation;
+use super::{thread_not_started, with_operation};
 use crate::context;
 use crate::reactor::waiters::Waiters;
 use crate::sys;
@@ -84,8 +84,8 @@ pub(super) fn poll_read(
     if must_start {
         let job = ReadJob { has_run: false };
         if let Err(error) = submit_detached(&core, "stdin", wait.1, move || job.run()) {
-            let operation = "read standard input: start a thread for it";
-            return Poll::Ready(Err(with_operation(operation, &error)));
+            let error = thread_not_started(&error);
+            return Poll::Ready(Err(with_operation("read standard input", &error)));
         }
     }
     Poll::Pending
