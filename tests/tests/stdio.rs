@@ -171,6 +171,19 @@ fn bytes_of_a_runtime_that_has_ended_are_written_by_the_next_one() {
 }
 
 #[test]
+fn a_read_that_was_dropped_leaves_no_waker() {
+    let mut running = child("abandoned-reads")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdin = running.stdin.take();
+    let output = running.wait_with_output().unwrap();
+    drop(stdin);
+    assert_eq!(text(&output.stdout), "Stdin { buffered: 0, waiting: 0 }\n");
+}
+
+#[test]
 fn the_process_ends_while_a_read_waits() {
     let mut running = child("blocked-read").stdin(Stdio::piped()).spawn().unwrap();
     let stdin = running.stdin.take();

@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             make_small_and_nonblocking(io::stdin());
             run(canceled_read());
         }
+        "abandoned-reads" => run(abandoned_reads()),
         "next-runtime" => next_runtime(),
         "unstarted-write" => unstarted_write(),
         "blocked-read" => run(start_reading()),
@@ -103,6 +104,14 @@ async fn canceled_read() {
     }
     stdout().write_all(b"canceled\n").await.unwrap();
     stdout().write_all(&read_all().await).await.unwrap();
+}
+
+async fn abandoned_reads() {
+    for _ in 0..100 {
+        wakeful::spawn(start_reading()).await.unwrap();
+    }
+    let state = format!("{:?}\n", stdin());
+    stdout().write_all(state.as_bytes()).await.unwrap();
 }
 
 fn next_runtime() {
