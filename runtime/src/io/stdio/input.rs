@@ -56,7 +56,7 @@ impl Drop for Operation {
         let Some(id) = self.0 else {
             return;
         };
-        let mut input = lock();
+        let input = lock();
         let removed = input.waiters.remove(id);
         drop(input);
         drop(removed);
