@@ -19,7 +19,9 @@
 //! });
 //! ```
 //!
-//! Sockets are in the package `wakeful-net`, built on this crate's public [`io::AsyncFd`].
+//! With the feature `macros`, the attributes `#[wakeful::main]` and `#[wakeful::test]` make a plain function
+//! of an `async fn`. Sockets are in the package `wakeful-net`, built on this crate's public
+//! [`io::AsyncFd`].
 //!
 //! # Reading the source
 //!

@@ -65,7 +65,8 @@ pub struct AsyncFd<T: AsFd> {
 }
 
 /// Stands before the EPERM of epoll_ctl(2), which alone sounds like missing privileges.
-const REASON: &str = "epoll cannot watch a regular file or directory; use task::spawn_blocking";
+const REASON: &str = "epoll cannot watch a regular file, a directory or /dev/null; use \
+     task::spawn_blocking, or io::stdin and io::stdout for the standard streams";
 
 fn explain_refusal(error: io::Error) -> io::Error {
     if error.kind() != io::ErrorKind::PermissionDenied {
@@ -79,10 +80,10 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// `PermissionDenied` (EPERM) for a regular file or directory, which epoll cannot watch; use
-    /// [`spawn_blocking`](crate::task::spawn_blocking). The errno is part of its message only.
-    /// `AlreadyExists` (EEXIST) when
-    /// the descriptor is registered already, `StorageFull` (ENOSPC) at the system's limit of
+    /// `PermissionDenied` (EPERM) for a regular file, a directory or `/dev/null`, which epoll cannot
+    /// watch; use [`spawn_blocking`](crate::task::spawn_blocking), or [`stdin`](crate::io::stdin) and
+    /// [`stdout`](crate::io::stdout). The errno is part of its message only.
+    /// `AlreadyExists` (EEXIST) when the descriptor is registered already, `StorageFull` (ENOSPC) at the system's limit of
     /// watches, `OutOfMemory`. Then the value is dropped, and nothing stays registered.
     ///
     /// # Panics
