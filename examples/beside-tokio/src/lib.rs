@@ -50,3 +50,8 @@ pub fn finish(outcome: Result<(), Box<dyn Error>>) -> ExitCode {
         }
     }
 }
+
+/// Compiles and runs the code of the page about these crates.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/CRATES.md")]
+struct Crates;
