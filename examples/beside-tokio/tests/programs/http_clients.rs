@@ -4,7 +4,13 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 
-use crate::support::{Client, Program, run_client};
+use http_body_util::{BodyExt, Empty};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http2;
+use wakeful::hyper::WakefulExecutor;
+
+use crate::support::{Client, Program, SHUTTING_DOWN, run_client};
 
 /// Both programs do the same.
 const PROGRAMS: [&str; 2] = [
@@ -110,4 +116,39 @@ fn get_has_one_thread_and_reqwest_client_a_second_one() {
         stream.read_exact(&mut [0]).unwrap();
         assert_eq!(client.threads(), threads, "{program}");
     }
+}
+
+#[test]
+fn the_cost_of_a_request_is_printed_for_both_clients() {
+    let server = start();
+    let url = format!("http://{}/", server.address);
+    let output = run_client(env!("CARGO_BIN_EXE_cost"), &[&url], b"");
+    let lines: Vec<_> = output.lines().collect();
+    let [one, two] = &lines[..] else {
+        panic!("{output}");
+    };
+    assert!(one.starts_with("hyper-util: "), "{output}");
+    assert!(one.contains("; 1 threads, "), "{output}");
+    assert!(two.starts_with("reqwest: "), "{output}");
+    assert!(two.contains("; 2 threads, "), "{output}");
+}
+
+#[test]
+fn ctrl_c_ends_the_idle_http_2_connection_of_a_client() {
+    let server = start();
+    wakeful::block_on(async {
+        let stream = wakeful_net::TcpStream::connect(server.address);
+        let stream = stream.await.unwrap();
+        let handshake = http2::handshake(WakefulExecutor, stream);
+        let (mut sender, connection) = handshake.await.unwrap();
+        let connection = wakeful::spawn(connection);
+        let request = Request::get(format!("http://{}/", server.address));
+        let request = request.body(Empty::<Bytes>::new()).unwrap();
+        let response = sender.send_request(request).await.unwrap();
+        let body = response.into_body().collect().await.unwrap();
+        assert_eq!(body.to_bytes(), "Hello from Wakeful\n");
+        server.ctrl_c();
+        connection.await.unwrap().unwrap();
+    });
+    assert_eq!(server.end(), [SHUTTING_DOWN], "no connection was aborted");
 }
