@@ -171,6 +171,19 @@ fn bytes_of_a_runtime_that_has_ended_are_written_by_the_next_one() {
 }
 
 #[test]
+fn a_read_that_was_dropped_leaves_no_waker() {
+    let mut running = child("abandoned-reads")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdin = running.stdin.take();
+    let output = running.wait_with_output().unwrap();
+    drop(stdin);
+    assert_eq!(text(&output.stdout), "Stdin { buffered: 0, waiting: 0 }\n");
+}
+
+#[test]
 fn the_process_ends_while_a_read_waits() {
     let mut running = child("blocked-read").stdin(Stdio::piped()).spawn().unwrap();
     let stdin = running.stdin.take();
@@ -226,6 +239,20 @@ fn an_error_of_reading_names_the_operation() {
         .unwrap();
     let error = "IsADirectory: read standard input: Is a directory (os error 21)\n";
     assert_eq!(text(&output.stderr), error);
+}
+
+#[test]
+fn a_thread_that_cannot_start_is_an_error_and_later_operations_succeed() {
+    let output = run("no-thread", b"input");
+    assert_eq!(text(&output.stdout), "input");
+    let read = "Other: read standard input: start a thread for it: ";
+    let write = "Other: write to standard output: start a thread for it: ";
+    let lines: Vec<&str> = text(&output.stderr).lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for (line, start) in lines.iter().zip([read, write, write]) {
+        assert!(line.starts_with(start), "{line}");
+        assert!(line.ends_with(" (os error 11)"), "{line}");
+    }
 }
 
 #[test]

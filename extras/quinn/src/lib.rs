@@ -112,13 +112,8 @@ impl AsyncUdpSocket for Socket {
                 self.state.recv((&self.io).into(), bufs, meta)
             });
             match received {
-                // The readiness was that of a datagram which has been taken, or a report of one that
-                // could not be delivered: of interest to one connection, not to the endpoint.
-                Err(error)
-                    if matches!(
-                        error.kind(),
-                        ErrorKind::WouldBlock | ErrorKind::ConnectionRefused
-                    ) => {}
+                // The readiness was that of a datagram which has been taken.
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 received => return Poll::Ready(received),
             }
         }

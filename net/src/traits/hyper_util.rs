@@ -147,16 +147,16 @@ fn invalid(message: fmt::Arguments<'_>) -> io::Error {
 impl Service<Uri> for WakefulConnector {
     type Response = TcpStream;
     type Error = io::Error;
-    type Future = Connecting;
+    type Future = ConnectFuture;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, uri: Uri) -> Connecting {
+    fn call(&mut self, uri: Uri) -> ConnectFuture {
         let target = self.target(&uri);
         let limit = self.connect_timeout;
-        Connecting(Box::pin(async move {
+        ConnectFuture(Box::pin(async move {
             let target = target?;
             let stream = match limit {
                 Some(limit) => TcpStream::connect_timeout(target, limit).await?,
@@ -174,9 +174,9 @@ impl Service<Uri> for WakefulConnector {
 ///
 /// Safe. Dropping the future ends the attempt and closes its socket.
 #[must_use = "futures do nothing unless polled or awaited"]
-pub struct Connecting(Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>);
+pub struct ConnectFuture(Pin<Box<dyn Future<Output = io::Result<TcpStream>> + Send>>);
 
-impl Future for Connecting {
+impl Future for ConnectFuture {
     type Output = io::Result<TcpStream>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -184,8 +184,8 @@ impl Future for Connecting {
     }
 }
 
-impl fmt::Debug for Connecting {
+impl fmt::Debug for ConnectFuture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Connecting").finish_non_exhaustive()
+        f.debug_struct("ConnectFuture").finish_non_exhaustive()
     }
 }

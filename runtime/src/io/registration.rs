@@ -105,6 +105,17 @@ impl IoWait {
     }
 }
 
+/// Stands before the EPERM of epoll_ctl(2), which alone sounds like missing privileges.
+const REASON: &str = "epoll cannot watch a regular file, a directory or /dev/null; use \
+     task::spawn_blocking, or io::stdin and io::stdout for the standard streams";
+
+fn explain_refusal(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return error;
+    }
+    io::Error::new(error.kind(), format!("{REASON}: {error}"))
+}
+
 impl Registration {
     pub(super) fn new(
         core: &Core,
@@ -112,7 +123,10 @@ impl Registration {
         interest: Interest,
         explicit: bool,
     ) -> io::Result<Self> {
-        let (key, words) = core.reactor.register(fd, interest)?;
+        let (key, words) = core
+            .reactor
+            .register(fd, interest)
+            .map_err(explain_refusal)?;
         Ok(Registration {
             runtime: core.id,
             key,

@@ -300,6 +300,8 @@ fn the_standard_streams_have_tokio_s_traits() {
         let mut stderr = wakeful::io::stderr();
         AsyncWriteExt::write_all(&mut stderr, b"").await.unwrap();
         AsyncWriteExt::flush(&mut stderr).await.unwrap();
-        AsyncWriteExt::flush(&mut wakeful::io::stdout()).await.unwrap();
+        AsyncWriteExt::flush(&mut wakeful::io::stdout())
+            .await
+            .unwrap();
     });
 }

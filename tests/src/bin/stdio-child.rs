@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             make_small_and_nonblocking(io::stdin());
             run(canceled_read());
         }
+        "abandoned-reads" => run(abandoned_reads()),
         "next-runtime" => next_runtime(),
         "unstarted-write" => unstarted_write(),
         "blocked-read" => run(start_reading()),
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         "errors" => run(async { stderr().write_all(b"to stderr\n").await.unwrap() }),
         "paused" => paused(),
         "outside" => drop(future::block_on(stdin().read(&mut [0]))),
+        "no-thread" => run(no_thread()),
         "directory" => run(async { report(stdin().read(&mut [0]).await.map(drop)).await }),
         name => {
             eprintln!("unknown test: {name:?}");
@@ -104,6 +106,14 @@ async fn canceled_read() {
     stdout().write_all(&read_all().await).await.unwrap();
 }
 
+async fn abandoned_reads() {
+    for _ in 0..100 {
+        wakeful::spawn(start_reading()).await.unwrap();
+    }
+    let state = format!("{:?}\n", stdin());
+    stdout().write_all(state.as_bytes()).await.unwrap();
+}
+
 fn next_runtime() {
     run(start_reading());
     run(canceled_read());
@@ -136,6 +146,31 @@ async fn broken_flush() {
     report(AsyncWriteExt::write_all(&mut stdout(), b"lost").await).await;
     report(AsyncWriteExt::flush(&mut stdout()).await).await;
     report(AsyncWriteExt::flush(&mut stdout()).await).await;
+}
+
+/// Makes the system refuse a thread, because there is no memory for its stack.
+async fn no_thread() {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+    let limit = |maximum| rustix::process::Rlimit {
+        current: maximum,
+        maximum: None,
+    };
+    let set = |limit| rustix::process::setrlimit(rustix::process::Resource::As, limit).unwrap();
+    let mut buffer = [0; 8];
+    let mut errors = Vec::new();
+    set(limit(Some(pages * 4096 + 1024 * 1024)));
+    errors.push(stdin().read(&mut buffer).await.map(drop));
+    errors.push(stdout().write_all(b"lost\n").await);
+    errors.push(stdout().write(b"lost\n").await.map(drop));
+    set(limit(None));
+    // Nothing is left behind.
+    let n = stdin().read(&mut buffer).await.unwrap();
+    stdout().write_all(&buffer[..n]).await.unwrap();
+    stdout().flush().await.unwrap();
+    for error in errors {
+        report(error).await;
+    }
 }
 
 async fn report(result: io::Result<()>) {

@@ -51,19 +51,19 @@ fn panel(
     };
     cell.draw_text(&format!("{}{unit}", row.case), &heading, (12, 8))?;
     let points: Vec<Option<Point>> = names.iter().map(|name| values.point(row, name)).collect();
-    let longest = longest(points.iter().flatten().map(|point| point.median).collect());
+    let axis = Axis::new(points.iter().flatten().copied().collect());
     let right = Pos::new(HPos::Right, VPos::Center);
     let style = (FONT, 13).into_font().into_text_style(cell).pos(right);
     for (place, (name, point)) in names.iter().zip(&points).enumerate() {
         let y = 40 + BAR_HEIGHT * place as i32;
         cell.draw_text(name, &style, (LEFT - 6, y))?;
-        bar(cell, name, *point, longest, y)?;
+        bar(cell, name, *point, axis, y)?;
     }
     Ok(())
 }
 
 /// Draws a bar with its whisker and its value.
-fn bar(cell: &Area<'_>, name: &str, point: Option<Point>, longest: f64, y: i32) -> Drawn {
+fn bar(cell: &Area<'_>, name: &str, point: Option<Point>, axis: Axis, y: i32) -> Drawn {
     let (width, _) = cell.dim_in_pixel();
     let room = f64::from(width) - f64::from(LEFT) - 100.0;
     let left = Pos::new(HPos::Left, VPos::Center);
@@ -72,9 +72,9 @@ fn bar(cell: &Area<'_>, name: &str, point: Option<Point>, longest: f64, y: i32) 
         cell.draw_text("not measured", &style, (LEFT + 4, y))?;
         return Ok(());
     };
-    let cut = point.median > longest;
-    let end = |value: f64| LEFT + (value.min(longest * 1.12) / longest * room) as i32;
-    let bar_end = end(point.median.min(longest)).max(LEFT + 1);
+    let cut = point.median > axis.longest;
+    let end = |value: f64| LEFT + (value / axis.end * room) as i32;
+    let bar_end = end(point.median.min(axis.longest)).max(LEFT + 1);
     let bar = Rectangle::new([(LEFT, y - 8), (bar_end, y + 8)], color(name).filled());
     cell.draw(&bar)?;
     let mut text_from = bar_end;
@@ -94,7 +94,24 @@ fn bar(cell: &Area<'_>, name: &str, point: Option<Point>, longest: f64, y: i32) 
     Ok(())
 }
 
-/// Returns the end of the axis: the largest value that is not far above the others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Axis {
+    /// The longest bar. Longer ones are cut.
+    longest: f64,
+    /// The end of the longest bar or whisker.
+    end: f64,
+}
+
+impl Axis {
+    fn new(points: Vec<Point>) -> Axis {
+        let longest = longest(points.iter().map(|point| point.median).collect());
+        let uncut = points.iter().filter(|point| point.median <= longest);
+        let end = uncut.map(|point| point.high).fold(longest, f64::max);
+        Axis { longest, end }
+    }
+}
+
+/// Returns the largest value that is not far above the others.
 fn longest(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     while let [rest @ .., last] = &values[..]
@@ -114,6 +131,18 @@ fn longest(mut values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_axis_has_room_for_whiskers_of_bars_that_are_not_cut() {
+        let point = |median: f64, high| Point {
+            median,
+            low: median,
+            high,
+        };
+        let points = [(10.0, 45.0), (20.0, 21.0), (30.0, 31.0), (5000.0, 6000.0)];
+        let axis = Axis::new(points.map(|(median, high)| point(median, high)).into());
+        assert_eq!((axis.longest, axis.end), (30.0, 45.0));
+    }
 
     #[test]
     fn an_axis_ends_at_the_largest_value_that_is_not_far_above_the_others() {

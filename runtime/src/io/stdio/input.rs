@@ -14,13 +14,15 @@
 //! ```
 
 use std::io::{self, IoSliceMut, Read};
+use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::panic::Location;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use super::with_operation;
+use super::{thread_not_started, with_operation};
 use crate::context;
+use crate::id::WaiterId;
 use crate::reactor::waiters::Waiters;
 use crate::sys;
 use crate::task::{defer_current, poll_proceed, submit_detached};
@@ -41,22 +43,42 @@ struct Input {
     /// Whether a [`ReadJob`] exists.
     reading: bool,
     waiters: Waiters,
+    /// Number of the last operation that has waited.
+    last_operation: u64,
+}
+
+/// The id of an operation that waits. Dropping it removes the operation's waker.
+#[derive(Default)]
+pub(super) struct Operation(Option<WaiterId>);
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        let Some(id) = self.0 else {
+            return;
+        };
+        let input = lock();
+        let removed = input.waiters.remove(id);
+        drop(input);
+        drop(removed);
+    }
 }
 
 fn lock() -> MutexGuard<'static, Input> {
     INPUT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns the number of bytes that were read and not returned.
-pub(super) fn buffered() -> usize {
+/// Returns the number of bytes that were read and not returned, and the number of waiters.
+pub(super) fn counts() -> (usize, usize) {
     let input = lock();
-    input.bytes.len() - input.taken
+    (input.bytes.len() - input.taken, input.waiters.count().0)
 }
 
-/// Takes bytes that were read, or asks a thread of the pool to read some.
+/// Takes bytes that were read, or asks a thread of the pool to read some. Without an `operation`, the
+/// waiter is identified by its waker.
 pub(super) fn poll_read(
     cx: &mut Context<'_>,
     wait: (&'static str, &'static Location<'static>),
+    operation: Option<&mut Operation>,
     bufs: &mut [IoSliceMut<'_>],
 ) -> Poll<io::Result<usize>> {
     let core = context::require(wait.0);
@@ -76,7 +98,11 @@ pub(super) fn poll_read(
         drop(input);
         return Poll::Ready(taken.map_err(|error| with_operation("read standard input", &error)));
     }
-    let replaced = input.waiters.store(context::waiter_id(&waker), waker);
+    let id = match operation {
+        Some(Operation(id)) => *id.get_or_insert_with(|| input.next_operation()),
+        None => context::waiter_id(&waker),
+    };
+    let replaced = input.waiters.store(id, waker);
     let must_start = !std::mem::replace(&mut input.reading, true);
     drop(input);
     drop(replaced);
@@ -84,14 +110,19 @@ pub(super) fn poll_read(
     if must_start {
         let job = ReadJob { has_run: false };
         if let Err(error) = submit_detached(&core, "stdin", wait.1, move || job.run()) {
-            let operation = "read standard input: start a thread for it";
-            return Poll::Ready(Err(with_operation(operation, &error)));
+            let error = thread_not_started(&error);
+            return Poll::Ready(Err(with_operation("read standard input", &error)));
         }
     }
     Poll::Pending
 }
 
 impl Input {
+    fn next_operation(&mut self) -> WaiterId {
+        self.last_operation += 1;
+        WaiterId::operation(NonZeroU64::MIN.saturating_add(self.last_operation))
+    }
+
     fn is_ready(&self) -> bool {
         self.taken < self.bytes.len() || self.outcome.is_some()
     }

@@ -27,3 +27,9 @@ use std::io;
 fn with_operation(operation: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{operation}: {error}"))
 }
+
+/// Returns the error of an operation for which no thread could start. That is EAGAIN, but its kind,
+/// `WouldBlock`, must not leave a `poll_*` function: the operation would not succeed later on its own.
+fn thread_not_started(error: &io::Error) -> io::Error {
+    io::Error::other(format!("start a thread for it: {error}"))
+}

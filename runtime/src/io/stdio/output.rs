@@ -22,7 +22,7 @@ use std::panic::Location;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use super::with_operation;
+use super::{thread_not_started, with_operation};
 use crate::context;
 use crate::reactor::waiters::Waiters;
 use crate::sys;
@@ -244,7 +244,7 @@ impl Output {
         let Err(error) = submit_detached(&core, self.name, wait.1, move || job.run()) else {
             return Ok(());
         };
-        let error = with_operation("start a thread for it", &error);
+        let error = thread_not_started(&error);
         let has_failed = self.update(|queue| {
             // Otherwise another thread of the program has started a job since.
             if !queue.writing {

@@ -7,7 +7,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::input;
+use super::input::{self, Operation};
 use crate::io::AsyncRead;
 
 /// Returns a handle of the standard input of the process.
@@ -74,14 +74,20 @@ impl Stdin {
         buf: &'a mut [u8],
     ) -> impl Future<Output = io::Result<usize>> + use<'a> {
         let wait = ("Stdin::read", Location::caller());
-        poll_fn(move |cx| input::poll_read(cx, wait, &mut [IoSliceMut::new(buf)]))
+        let mut operation = Operation::default();
+        poll_fn(move |cx| {
+            let bufs = &mut [IoSliceMut::new(buf)];
+            input::poll_read(cx, wait, Some(&mut operation), bufs)
+        })
     }
 }
 
 impl fmt::Debug for Stdin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (buffered, waiting) = input::counts();
         f.debug_struct("Stdin")
-            .field("buffered", &input::buffered())
+            .field("buffered", &buffered)
+            .field("waiting", &waiting)
             .finish()
     }
 }
@@ -102,6 +108,7 @@ impl AsyncRead for Stdin {
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        input::poll_read(cx, ("Stdin::poll_read", Location::caller()), bufs)
+        let wait = ("Stdin::poll_read", Location::caller());
+        input::poll_read(cx, wait, None, bufs)
     }
 }
