@@ -64,17 +64,6 @@ pub struct AsyncFd<T: AsFd> {
     inner: T,
 }
 
-/// Stands before the EPERM of epoll_ctl(2), which alone sounds like missing privileges.
-const REASON: &str = "epoll cannot watch a regular file, a directory or /dev/null; use \
-     task::spawn_blocking, or io::stdin and io::stdout for the standard streams";
-
-fn explain_refusal(error: io::Error) -> io::Error {
-    if error.kind() != io::ErrorKind::PermissionDenied {
-        return error;
-    }
-    io::Error::new(error.kind(), format!("{REASON}: {error}"))
-}
-
 impl<T: AsFd> AsyncFd<T> {
     /// Registers a descriptor for reading and writing.
     ///
@@ -131,8 +120,7 @@ impl<T: AsFd> AsyncFd<T> {
     #[track_caller]
     fn register(inner: T, interest: Interest, explicit: bool) -> io::Result<Self> {
         let core = context::require("registering a descriptor");
-        let registration =
-            Registration::new(&core, inner.as_fd(), interest, explicit).map_err(explain_refusal)?;
+        let registration = Registration::new(&core, inner.as_fd(), interest, explicit)?;
         Ok(AsyncFd {
             registration,
             inner,
