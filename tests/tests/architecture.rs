@@ -44,6 +44,7 @@ const ORDER: [(&str, &[&str]); 4] = [
             "shutdown",
             "hyper",
             "runtime",
+            "guide",
         ],
     ),
     (
