@@ -60,7 +60,7 @@ use crate::reactor::source::ReadyEvent;
 /// ```
 pub struct AsyncFd<T: AsFd> {
     // Before `inner`: fields are dropped in this order (I4).
-    registration: Registration,
+    pub(super) registration: Registration,
     inner: T,
 }
 
@@ -593,7 +593,7 @@ impl<T: AsFd> fmt::Debug for Readiness<'_, T> {
 pub struct AsyncFdReadyGuard<'a, T: AsFd> {
     fd: &'a AsyncFd<T>,
     interest: Interest,
-    event: ReadyEvent,
+    pub(super) event: ReadyEvent,
 }
 
 impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
@@ -687,7 +687,7 @@ impl<T: AsFd> fmt::Debug for AsyncFdReadyGuard<'_, T> {
 
 /// The error of an operation that would have blocked: wait for readiness again.
 #[derive(Debug)]
-pub struct TryIoError(());
+pub struct TryIoError(pub(super) ());
 
 impl fmt::Display for TryIoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
