@@ -1,4 +1,4 @@
-//! Traits and utilities of tokio, readiness types of Wakeful.
+//! Traits and utilities of tokio; standard streams and readiness types of Wakeful.
 
 pub use real_tokio::io::*;
 pub use wakeful::io::{Interest, Ready};

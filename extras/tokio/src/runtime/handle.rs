@@ -9,7 +9,7 @@ use std::thread::{self, Thread};
 
 use wakeful::runtime::TryCurrentError;
 
-use super::{BUILT, ENTERED, Id, Identity, RuntimeFlavor};
+use super::{BUILT, Id, Identity, Leave, RuntimeFlavor};
 use crate::task::JoinHandle;
 
 /// Handle to a runtime that works on any thread; cheap to clone.
@@ -50,18 +50,14 @@ impl Handle {
     }
 
     fn of_this_thread(inner: wakeful::runtime::Handle) -> Self {
-        let entered = ENTERED.with_borrow(|it| it.last().map(|it| Arc::clone(&it.identity)));
         // Without an entry the runtime was built with Wakeful's names.
-        let identity = entered.unwrap_or_else(|| Identity::new(None));
+        let identity = super::current().unwrap_or_else(|| Identity::new(None));
         Handle { inner, identity }
     }
 
     /// Returns whether the runtime is the current one of this thread.
     fn is_current(&self) -> bool {
-        ENTERED.with_borrow(|it| {
-            it.last()
-                .is_some_and(|it| it.identity.id == self.identity.id)
-        })
+        super::current().is_some_and(|current| current.id == self.identity.id)
     }
 
     /// Spawns a task. On another thread than the runtime's, the future is sent there.
@@ -107,16 +103,17 @@ impl Handle {
     /// When the future panics, or when a `block_on` is running on this thread already.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let built = BUILT.with_borrow(|built| {
+        let built = BUILT.try_with(|built| {
+            let built = built.borrow();
             let of_this = built.iter().find(|(id, _)| *id == self.identity.id);
             of_this.and_then(|(_, runtime)| runtime.upgrade())
         });
         match built {
-            Some(runtime) => {
-                let _leave = super::Leave::enter(&self.identity);
+            Ok(Some(runtime)) => {
+                let _leave = Leave::enter(&self.identity);
                 runtime.block_on(future)
             }
-            None => poll_on_this_thread(future),
+            _ => poll_on_this_thread(future),
         }
     }
 

@@ -8,6 +8,7 @@ use std::ops::Deref;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::AccessError;
 use std::time::Duration;
 
 mod builder;
@@ -74,21 +75,35 @@ thread_local! {
 struct Leave(u64);
 
 impl Leave {
-    /// Adds an entry for as long as the guard lives.
+    /// Adds an entry for as long as the guard lives. Has no effect at the end of the thread, when the
+    /// list is destroyed.
     fn enter(identity: &Arc<Identity>) -> Self {
-        ENTERED.with_borrow_mut(|entered| {
+        let depth = with_entered(|entered| {
             let depth = entered.last().map_or(0, |it| it.depth + 1);
             let identity = Arc::clone(identity);
             entered.push(Entered { identity, depth });
-            Leave(depth)
-        })
+            depth
+        });
+        Leave(depth.unwrap_or_default())
     }
 }
 
 impl Drop for Leave {
     fn drop(&mut self) {
-        ENTERED.with_borrow_mut(|entered| entered.retain(|it| it.depth != self.0));
+        with_entered(|entered| entered.retain(|it| it.depth != self.0));
     }
+}
+
+/// Calls a closure with the list of entered runtimes, unless it is destroyed.
+fn with_entered<R>(call: impl FnOnce(&mut Vec<Entered>) -> R) -> Option<R> {
+    ENTERED
+        .try_with(|entered| call(&mut entered.borrow_mut()))
+        .ok()
+}
+
+/// Returns the identity of the runtime that was entered last on this thread.
+fn current() -> Option<Arc<Identity>> {
+    with_entered(|entered| entered.last().map(|it| Arc::clone(&it.identity))).flatten()
 }
 
 /// Wakeful's [`Runtime`](wakeful::runtime::Runtime) with tokio's functions. Its other methods are
@@ -116,7 +131,9 @@ impl Runtime {
         let identity = Identity::new(name);
         let handle = Handle::new(runtime.handle().clone(), Arc::clone(&identity));
         let inner = Rc::new(runtime);
-        BUILT.with_borrow_mut(|built| {
+        // Has no effect at the end of the thread, when the list is destroyed.
+        let _ended: Result<(), AccessError> = BUILT.try_with(|built| {
+            let mut built = built.borrow_mut();
             built.retain(|(_, runtime)| runtime.strong_count() > 0);
             built.push((identity.id, Rc::downgrade(&inner)));
         });

@@ -123,9 +123,7 @@ impl LocalSet {
 
     /// Makes this the current set of the thread until the guard is dropped.
     pub fn enter(&self) -> LocalEnterGuard {
-        LocalEnterGuard {
-            previous: CURRENT.replace(Some(Rc::clone(&self.shared))),
-        }
+        LocalEnterGuard::new(&self.shared)
     }
 }
 
@@ -167,11 +165,28 @@ pub struct LocalEnterGuard {
     previous: Option<Rc<Shared>>,
 }
 
+impl LocalEnterGuard {
+    fn new(set: &Rc<Shared>) -> Self {
+        LocalEnterGuard {
+            previous: replace_current(Some(Rc::clone(set))),
+        }
+    }
+}
+
 impl Drop for LocalEnterGuard {
     fn drop(&mut self) {
-        let left = CURRENT.replace(self.previous.take());
+        let left = replace_current(self.previous.take());
         drop(left);
     }
+}
+
+/// Replaces the current set. At the end of the thread, when a set in a thread-local variable is dropped
+/// after the variable here, there is none any more.
+fn replace_current(set: Option<Rc<Shared>>) -> Option<Rc<Shared>> {
+    CURRENT
+        .try_with(|current| current.replace(set))
+        .ok()
+        .flatten()
 }
 
 impl fmt::Debug for LocalEnterGuard {
@@ -183,9 +198,7 @@ impl fmt::Debug for LocalEnterGuard {
 impl Shared {
     /// Calls a closure with this set as the current one.
     fn within<R>(self: &Rc<Self>, call: impl FnOnce() -> R) -> R {
-        let _guard = LocalEnterGuard {
-            previous: CURRENT.replace(Some(Rc::clone(self))),
-        };
+        let _guard = LocalEnterGuard::new(self);
         call()
     }
 

@@ -96,7 +96,10 @@ pub fn block_in_place<F: BlocksInPlace, R>(_: F) -> R {
 #[must_use]
 #[track_caller]
 pub fn id() -> Id {
-    BLOCKING.get().unwrap_or_else(|| wakeful::task::id())
+    match BLOCKING.get() {
+        Some(id) => id,
+        None => wakeful::task::id(),
+    }
 }
 
 /// Returns the id of the task, or of the blocking closure, that is running, if there is one.

@@ -35,6 +35,9 @@ pub struct Reason {
     /// Whether its tests are about something that Wakeful is meant to have. If so, they count
     /// against it, although it is known that they do not pass.
     pub counts: bool,
+    /// Whether its tests are about more than one thread.
+    #[serde(default)]
+    pub threads: bool,
 }
 
 /// Files that are not included, for one reason.
