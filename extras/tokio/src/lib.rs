@@ -83,14 +83,16 @@
 
 pub mod fs;
 pub mod io;
+mod join_handle;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod process;
 pub mod runtime;
+mod spawn;
 pub mod task;
 pub mod time;
 
-pub use task::spawn;
+pub use spawn::spawn;
 pub use wakeful::signal;
 
 #[cfg(not(feature = "macros"))]

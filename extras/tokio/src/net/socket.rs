@@ -11,7 +11,8 @@ use std::path::Path;
 use socket2::{Domain, SockAddr, Type};
 use wakeful_net::{TcpStream, UnixStream};
 
-use super::{TcpListener, UnixDatagram, UnixListener};
+use super::datagram::UnixDatagram;
+use super::listener::{TcpListener, UnixListener};
 
 /// Wakeful's [`TcpSocket`](wakeful_net::TcpSocket); its other methods are called through `Deref`.
 #[derive(Debug)]

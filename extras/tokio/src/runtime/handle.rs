@@ -9,8 +9,9 @@ use std::thread::{self, Thread};
 
 use wakeful::runtime::TryCurrentError;
 
-use super::{BUILT, Id, Identity, Leave, RuntimeFlavor};
-use crate::task::JoinHandle;
+use super::RuntimeFlavor;
+use super::entered::{self, Id, Identity, Leave};
+use crate::join_handle::JoinHandle;
 
 /// Handle to a runtime that works on any thread; cheap to clone.
 ///
@@ -51,13 +52,13 @@ impl Handle {
 
     fn of_this_thread(inner: wakeful::runtime::Handle) -> Self {
         // Without an entry the runtime was built with Wakeful's names.
-        let identity = super::current().unwrap_or_else(|| Identity::new(None));
+        let identity = entered::current().unwrap_or_else(|| Identity::new(None));
         Handle { inner, identity }
     }
 
     /// Returns whether the runtime is the current one of this thread.
     fn is_current(&self) -> bool {
-        super::current().is_some_and(|current| current.id == self.identity.id)
+        entered::current().is_some_and(|current| current.id == self.identity.id)
     }
 
     /// Spawns a task. On another thread than the runtime's, the future is sent there.
@@ -68,7 +69,7 @@ impl Handle {
         F::Output: Send + 'static,
     {
         if self.is_current() {
-            return crate::task::spawn(future);
+            return crate::spawn::spawn(future);
         }
         JoinHandle::remote(self.inner.spawn(|| future))
     }
@@ -81,7 +82,7 @@ impl Handle {
         R: Send + 'static,
     {
         if self.is_current() {
-            return crate::task::spawn_blocking(closure);
+            return crate::spawn::spawn_blocking(closure);
         }
         JoinHandle::remote(self.inner.spawn(|| async {
             match wakeful::task::spawn_blocking(closure).await {
@@ -103,17 +104,12 @@ impl Handle {
     /// When the future panics, or when a `block_on` is running on this thread already.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let built = BUILT.try_with(|built| {
-            let built = built.borrow();
-            let of_this = built.iter().find(|(id, _)| *id == self.identity.id);
-            of_this.and_then(|(_, runtime)| runtime.upgrade())
-        });
-        match built {
-            Ok(Some(runtime)) => {
+        match entered::built(self.identity.id) {
+            Some(runtime) => {
                 let _leave = Leave::enter(&self.identity);
                 runtime.block_on(future)
             }
-            _ => poll_on_this_thread(future),
+            None => poll_on_this_thread(future),
         }
     }
 

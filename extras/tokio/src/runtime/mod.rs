@@ -1,24 +1,23 @@
 //! The runtime under the names of tokio's builder: one thread, whatever the flavor.
 
-use std::cell::RefCell;
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::ops::Deref;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::AccessError;
 use std::time::Duration;
 
 mod builder;
+mod entered;
 mod handle;
 
 pub use builder::{Builder, LocalOptions};
+pub use entered::Id;
 pub use handle::Handle;
 pub use wakeful::runtime::{RuntimeMetrics, TryCurrentError, UnhandledPanic};
 
-use crate::task::JoinHandle;
+use crate::join_handle::JoinHandle;
+use entered::{Identity, Leave};
 
 /// Kind of scheduler; a runtime of this package has always the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,82 +27,6 @@ pub enum RuntimeFlavor {
     CurrentThread,
     /// Several threads. No runtime of this package has this flavor.
     MultiThread,
-}
-
-/// Number of a runtime, unique in the process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Id(u64);
-
-impl fmt::Display for Id {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// What a runtime and its handles share.
-#[derive(Debug)]
-struct Identity {
-    id: Id,
-    name: Option<String>,
-}
-
-impl Identity {
-    fn new(name: Option<String>) -> Arc<Self> {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let id = Id(NEXT.fetch_add(1, Ordering::Relaxed));
-        Arc::new(Identity { id, name })
-    }
-}
-
-/// A runtime that is entered on this thread.
-struct Entered {
-    identity: Arc<Identity>,
-    /// Position from the bottom, because guards can be dropped out of order.
-    depth: u64,
-}
-
-thread_local! {
-    /// The runtimes that are entered on this thread; the last one is the current one.
-    static ENTERED: RefCell<Vec<Entered>> = const { RefCell::new(Vec::new()) };
-    /// The runtimes that were built on this thread and are alive.
-    static BUILT: RefCell<Vec<(Id, Weak<wakeful::runtime::Runtime>)>> =
-        const { RefCell::new(Vec::new()) };
-}
-
-/// Removes an entry from [`ENTERED`].
-#[derive(Debug)]
-struct Leave(u64);
-
-impl Leave {
-    /// Adds an entry for as long as the guard lives. Has no effect at the end of the thread, when the
-    /// list is destroyed.
-    fn enter(identity: &Arc<Identity>) -> Self {
-        let depth = with_entered(|entered| {
-            let depth = entered.last().map_or(0, |it| it.depth + 1);
-            let identity = Arc::clone(identity);
-            entered.push(Entered { identity, depth });
-            depth
-        });
-        Leave(depth.unwrap_or_default())
-    }
-}
-
-impl Drop for Leave {
-    fn drop(&mut self) {
-        with_entered(|entered| entered.retain(|it| it.depth != self.0));
-    }
-}
-
-/// Calls a closure with the list of entered runtimes, unless it is destroyed.
-fn with_entered<R>(call: impl FnOnce(&mut Vec<Entered>) -> R) -> Option<R> {
-    ENTERED
-        .try_with(|entered| call(&mut entered.borrow_mut()))
-        .ok()
-}
-
-/// Returns the identity of the runtime that was entered last on this thread.
-fn current() -> Option<Arc<Identity>> {
-    with_entered(|entered| entered.last().map(|it| Arc::clone(&it.identity))).flatten()
 }
 
 /// Wakeful's [`Runtime`](wakeful::runtime::Runtime) with tokio's functions. Its other methods are
@@ -131,12 +54,7 @@ impl Runtime {
         let identity = Identity::new(name);
         let handle = Handle::new(runtime.handle().clone(), Arc::clone(&identity));
         let inner = Rc::new(runtime);
-        // Has no effect at the end of the thread, when the list is destroyed.
-        let _ended: Result<(), AccessError> = BUILT.try_with(|built| {
-            let mut built = built.borrow_mut();
-            built.retain(|(_, runtime)| runtime.strong_count() > 0);
-            built.push((identity.id, Rc::downgrade(&inner)));
-        });
+        entered::add_built(identity.id, Rc::downgrade(&inner));
         Runtime { inner, handle }
     }
 
@@ -188,7 +106,7 @@ impl Runtime {
         R: Send + 'static,
     {
         let _entered = self.inner.enter();
-        crate::task::spawn_blocking(closure)
+        crate::spawn::spawn_blocking(closure)
     }
 
     /// Returns a handle with which other threads reach this runtime.

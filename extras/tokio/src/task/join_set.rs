@@ -7,7 +7,8 @@ use std::ops::{Deref, DerefMut};
 use std::panic::resume_unwind;
 use std::rc::Rc;
 
-use super::{AbortHandle, JoinHandle, LocalSet, local_set};
+use super::local_set::{self, LocalSet};
+use crate::join_handle::{AbortHandle, JoinHandle};
 use crate::runtime::Handle;
 
 /// Wakeful's [`JoinSet`](wakeful::task::JoinSet); its other methods are called through `Deref`.

@@ -15,8 +15,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::JoinHandle;
-use super::join_handle::Later;
+use crate::join_handle::{JoinHandle, Later};
 use crate::runtime::{Handle, Runtime};
 
 thread_local! {

@@ -1,7 +1,7 @@
 //! [`JoinHandle`] and [`AbortHandle`]: one type each for what are several in Wakeful.
 //!
 //! A task that is spawned from another thread has a `RemoteJoinHandle` in Wakeful, and one that waits in
-//! a [`LocalSet`](super::LocalSet) for a runtime has no handle yet.
+//! a [`LocalSet`](crate::task::LocalSet) for a runtime has no handle yet.
 
 use std::fmt;
 use std::future::Future;
@@ -11,8 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use wakeful::runtime::RemoteJoinHandle;
-
-use super::{Id, JoinError};
+use wakeful::task::{Id, JoinError};
 
 /// Handle to a spawned task; a future that returns the task's output. Dropping it detaches the task.
 ///
@@ -43,7 +42,7 @@ impl<T> JoinHandle<T> {
         JoinHandle(Source::Remote(handle, abort))
     }
 
-    pub(super) fn later(later: Arc<Later<T>>) -> Self {
+    pub(crate) fn later(later: Arc<Later<T>>) -> Self {
         JoinHandle(Source::Later(later))
     }
 
@@ -133,7 +132,7 @@ enum Aborts {
 }
 
 impl AbortHandle {
-    pub(super) fn local(handle: wakeful::task::AbortHandle) -> Self {
+    pub(crate) fn local(handle: wakeful::task::AbortHandle) -> Self {
         AbortHandle(Aborts::Local(handle))
     }
 
@@ -198,7 +197,7 @@ impl<T: Send> Abort for Mutex<RemoteJoinHandle<T>> {
 }
 
 /// A task that will be spawned when there is a runtime.
-pub(super) struct Later<T>(Mutex<State<T>>);
+pub(crate) struct Later<T>(Mutex<State<T>>);
 
 enum State<T> {
     /// Not spawned yet, with the waker of the handle.
@@ -209,23 +208,23 @@ enum State<T> {
 }
 
 impl<T> Later<T> {
-    pub(super) fn new() -> Arc<Self> {
+    pub(crate) fn new() -> Arc<Self> {
         Arc::new(Later(Mutex::new(State::Waiting(None))))
     }
 
     /// Stores the handle of the spawned task.
-    pub(super) fn spawned(&self, handle: wakeful::task::JoinHandle<T>) {
+    pub(crate) fn spawned(&self, handle: wakeful::task::JoinHandle<T>) {
         self.replace(State::Spawned(handle));
     }
 
     /// Records that the task will never be spawned.
-    pub(super) fn cancel(&self) {
+    pub(crate) fn cancel(&self) {
         if matches!(*lock(&self.0), State::Waiting(_)) {
             self.replace(State::Cancelled);
         }
     }
 
-    pub(super) fn is_cancelled(&self) -> bool {
+    pub(crate) fn is_cancelled(&self) -> bool {
         matches!(*lock(&self.0), State::Cancelled)
     }
 
