@@ -51,7 +51,6 @@
 //!  shutdown    public: graceful shutdown
 //!  hyper       public: adapters for hyper
 //!  runtime     public: Runtime, Builder, Handle; the loop
-//!  macros      public: main!, test!
 //! ```
 
 #![deny(unsafe_code)]
@@ -75,7 +74,6 @@ pub mod hyper;
 mod id;
 mod inbox;
 pub mod io;
-mod macros;
 mod oneshot;
 mod reactor;
 mod ready;
@@ -99,3 +97,5 @@ mod wait_list;
 pub use runtime::{block_on, metrics};
 pub use shutdown::Shutdown;
 pub use task::spawn;
+#[cfg(feature = "macros")]
+pub use wakeful_macros::{main, test};

@@ -44,7 +44,6 @@ const ORDER: [(&str, &[&str]); 4] = [
             "shutdown",
             "hyper",
             "runtime",
-            "macros",
         ],
     ),
     (

@@ -136,7 +136,7 @@ fn a_terminal_is_answered_line_by_line_until_its_end() {
 
 #[test]
 fn a_read_that_was_dropped_loses_no_bytes() {
-    for name in ["canceled-read", "next-runtime"] {
+    for name in ["canceled-read", "canceled-read-nonblocking", "next-runtime"] {
         let mut running = child(name)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

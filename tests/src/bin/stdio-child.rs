@@ -26,6 +26,10 @@ fn main() -> ExitCode {
         }
         "lines" => run(lines()),
         "canceled-read" => run(canceled_read()),
+        "canceled-read-nonblocking" => {
+            make_small_and_nonblocking(io::stdin());
+            run(canceled_read());
+        }
         "next-runtime" => next_runtime(),
         "unstarted-write" => unstarted_write(),
         "blocked-read" => run(start_reading()),

@@ -1,7 +1,7 @@
 //! Traits and utilities of tokio; standard streams and readiness types of Wakeful.
 
 pub use real_tokio::io::*;
-pub use wakeful::io::{Interest, Ready};
+pub use wakeful::io::{Interest, Ready, Stderr, Stdin, Stdout, stderr, stdin, stdout};
 
 #[expect(unsafe_code, reason = "a raw descriptor is borrowed")]
 mod async_fd;
