@@ -18,7 +18,6 @@ use wakeful::task::{Id, JoinError};
 /// # Cancel safety
 ///
 /// Cancel safe: the output is kept until it is returned.
-#[must_use = "dropping the handle detaches the task"]
 pub struct JoinHandle<T>(Source<T>);
 
 enum Source<T> {

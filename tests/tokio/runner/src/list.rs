@@ -86,8 +86,8 @@ pub enum How {
     Fails,
     /// A hang: the test is run alone and must not pass within a second.
     Hangs,
-    /// A pass without meaning: the test is not run, because it passes only by a panic about a missing
-    /// feature, or by chance when a signal arrives late enough.
+    /// A pass without meaning: the test is not run, because it repeats another one on the same
+    /// scheduler, or passes by chance when a signal arrives late enough.
     Unrun,
 }
 
