@@ -1,4 +1,4 @@
-//! The parts of tokio-util that run on [Wakeful](wakeful_tokio).
+//! The parts of tokio-util that run on Wakeful.
 //!
 //! tokio-util's `codec`, `sync`, `io`, `either`, `future` and `compat` run on any executor and are re-exported
 //! unchanged. Its [`task::TaskTracker`] spawns on tokio's runtime, so this package has one that

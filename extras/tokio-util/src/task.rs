@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::ops::Deref;
 
-use wakeful_tokio::runtime::Handle;
-use wakeful_tokio::task::{self, JoinHandle, LocalSet};
+use tokio::runtime::Handle;
+use tokio::task::{self, JoinHandle, LocalSet};
 
 /// The tokens and futures of a [`TaskTracker`].
 pub mod task_tracker {

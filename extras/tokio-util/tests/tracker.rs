@@ -12,10 +12,17 @@ use tokio_util::task::TaskTracker;
 
 #[tokio::test]
 async fn a_closed_tracker_waits_for_each_kind_of_task() {
-    let (tracker, token, local) = (TaskTracker::new(), CancellationToken::new(), LocalSet::new());
+    let (tracker, token, local) = (
+        TaskTracker::new(),
+        CancellationToken::new(),
+        LocalSet::new(),
+    );
     let not_send = Rc::new(1);
     let canceled = token.clone();
-    let a = tracker.spawn(async move { canceled.cancelled().await; *not_send });
+    let a = tracker.spawn(async move {
+        canceled.cancelled().await;
+        *not_send
+    });
     let b = tracker.spawn_local(async { 2 });
     let c = tracker.spawn_local_on(async { 3 }, &local);
     let d = tracker.spawn_on(async { 4 }, &Handle::current());

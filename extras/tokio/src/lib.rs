@@ -42,7 +42,8 @@
 //! | Wakeful's with tokio's signatures, adapted here | [`spawn`], [`task`], [`runtime`], the listeners, datagram sockets and pipes of [`net`], [`AsyncFd`](io::unix::AsyncFd) |
 //! | tokio's own, which runs on any executor | [`sync`], the traits and utilities of [`io`], [`select!`], [`join!`], [`try_join!`], [`pin!`], [`task_local!`], the attributes [`main`] and [`test`] |
 //!
-//! No other reactor or executor is linked in: tokio's features `net` and `time` stay off.
+//! No other reactor or executor is linked in: tokio's features `net` and `time` stay off. The package
+//! `wakeful-tokio-util` has a `TaskTracker` for it.
 //!
 //! # What is different
 //!

@@ -30,6 +30,22 @@ impl TcpStream {
     /// # Errors
     ///
     /// As [`try_read`](Self::try_read).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # wakeful::block_on(async {
+    /// # let listener = wakeful_net::TcpListener::bind("127.0.0.1:0").await?;
+    /// # let client = wakeful_net::TcpStream::connect(listener.local_addr()?).await?;
+    /// # let (stream, _) = listener.accept().await?;
+    /// client.write_all(b"hello").await?;
+    /// stream.readable().await?;
+    /// let mut buf = b"> ".to_vec();
+    /// assert_eq!(stream.try_read_buf(&mut buf)?, 5);
+    /// assert_eq!(buf, b"> hello");
+    /// # std::io::Result::Ok(())
+    /// # }).unwrap();
+    /// ```
     #[track_caller]
     pub fn try_read_buf<B: BufMut>(&self, buf: &mut B) -> io::Result<usize> {
         append(buf, |room| self.try_read(room))
