@@ -7,6 +7,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::panic::Location;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
@@ -190,9 +191,10 @@ impl<T: AsRawFd> AsyncFd<T> {
         &mut self,
         interest: Interest,
     ) -> impl Future<Output = io::Result<AsyncFdReadyMutGuard<'_, T>>> {
+        let location = Location::caller();
         async move {
             let ready = {
-                let mut readiness = pin!(self.fd.ready(interest));
+                let mut readiness = pin!(self.fd.ready(interest).location(location));
                 poll_fn(|cx| readiness.as_mut().poll(cx)).await?.ready()
             };
             Ok(AsyncFdReadyMutGuard {
