@@ -115,6 +115,15 @@ macro_rules! datagram_socket {
             }
         }
 
+        impl TryFrom<$std> for $name {
+            type Error = io::Error;
+
+            #[track_caller]
+            fn try_from(socket: $std) -> io::Result<Self> {
+                Self::from_std(socket)
+            }
+        }
+
         impl AsFd for $name {
             fn as_fd(&self) -> BorrowedFd<'_> {
                 self.0.as_fd()
