@@ -117,17 +117,6 @@ impl IoWait {
     }
 }
 
-/// Stands before the EPERM of epoll_ctl(2), which alone sounds like missing privileges.
-const REASON: &str = "epoll cannot watch a regular file, a directory or /dev/null; use \
-     task::spawn_blocking, or io::stdin and io::stdout for the standard streams";
-
-fn explain_refusal(error: io::Error) -> io::Error {
-    if error.kind() != io::ErrorKind::PermissionDenied {
-        return error;
-    }
-    io::Error::new(error.kind(), format!("{REASON}: {error}"))
-}
-
 impl Registration {
     pub(super) fn new(
         core: &Core,
