@@ -71,8 +71,8 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// `PermissionDenied` (EPERM) for a regular file, a directory or `/dev/null`, which epoll cannot
     /// watch; use [`spawn_blocking`](crate::task::spawn_blocking), or [`stdin`](crate::io::stdin) and
-    /// [`stdout`](crate::io::stdout). The errno is part of its message only.
-    /// `AlreadyExists` (EEXIST) when the descriptor is registered already, `StorageFull` (ENOSPC) at the system's limit of
+    /// [`stdout`](crate::io::stdout). The errno is part of its message only. `AlreadyExists` (EEXIST)
+    /// when the descriptor is registered already, `StorageFull` (ENOSPC) at the system's limit of
     /// watches, `OutOfMemory`. Then the value is dropped, and nothing stays registered.
     ///
     /// # Panics

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -181,9 +182,12 @@ pub(crate) fn python(program: &str, arguments: &[&str]) -> String {
     run_client("/usr/bin/python3", &arguments, b"")
 }
 
-/// A running client, whose input and output are used line by line. Killed on drop.
+/// A running client, whose input and output are used line by line. Killed on drop, and after the time
+/// limit of every wait.
 pub(crate) struct Client {
     child: Child,
+    /// Its drop ends the thread that enforces the time limit.
+    _running: Sender<()>,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
 }
@@ -199,14 +203,22 @@ impl Client {
             .unwrap();
         let stdin = child.stdin.take().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (running, ended) = channel();
+        let id = child.id().to_string();
+        thread::spawn(move || {
+            if ended.recv_timeout(TIMEOUT) == Err(RecvTimeoutError::Timeout) {
+                run_client("kill", &["-KILL", &id], b"");
+            }
+        });
         Client {
             child,
+            _running: running,
             stdin,
             stdout,
         }
     }
 
-    /// Starts a Python program with Debian's interpreter. Its own timeouts have to end its waits.
+    /// Starts a Python program with Debian's interpreter.
     pub(crate) fn python(program: &str, arguments: &[&str]) -> Client {
         let arguments: Vec<_> = ["-c", program].iter().chain(arguments).copied().collect();
         Client::start("/usr/bin/python3", &arguments)

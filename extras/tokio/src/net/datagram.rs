@@ -15,7 +15,7 @@ use wakeful_net::ToSocketAddrs;
 
 /// Calls an operation with as much space as the buffer has allocated, and appends the bytes to the
 /// buffer.
-fn fill<B: BufMut, R>(
+pub(super) fn fill<B: BufMut, R>(
     buf: &mut B,
     operation: impl FnOnce(&mut [u8]) -> io::Result<R>,
     length: impl FnOnce(&R) -> usize,
@@ -112,6 +112,15 @@ macro_rules! datagram_socket {
 
             fn deref(&self) -> &Self::Target {
                 &self.0
+            }
+        }
+
+        impl TryFrom<$std> for $name {
+            type Error = io::Error;
+
+            #[track_caller]
+            fn try_from(socket: $std) -> io::Result<Self> {
+                Self::from_std(socket)
             }
         }
 
