@@ -4,7 +4,8 @@
 //! cargo run --bin redis-client -- redis://127.0.0.1:6379 "incr n" "incr m"
 //! ```
 //!
-//! Sends all commands at once on one connection, so they can be executed in another order. redis-rs looks for a runtime even if it is given a stream, so Wakeful's streams do not help.
+//! Sends all commands at once on one connection, so they can be executed in another order. redis-rs
+//! looks for a runtime even if it is given a stream, so Wakeful's streams do not help.
 
 use std::error::Error;
 use std::process::ExitCode;
