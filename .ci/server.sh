@@ -50,7 +50,8 @@ is_listening() {
 
 # start_server ADDRESSES COMMAND...: starts COMMAND and waits for as many "listening on" lines on
 # its stdout as there are ADDRESSES. COMMAND is the server, or a wrapper with the server's process
-# id.
+# id. SIGINT is ignored in it, as in every background job of a script, unless COMMAND begins with
+# `env --default-signal=INT`.
 start_server() {
     local addresses=$1
     shift

@@ -15,6 +15,7 @@ use wakeful_net::{Connections, Listener, serve};
 use crate::connection::{AcceptedBy, Connection, ConnectionError, Peer, Stream};
 use crate::echo::echo;
 use crate::listen::ListeningSocket;
+use crate::log::CONNECTION;
 use crate::state::{State, increment};
 
 /// Serves the clients of `socket`, which has the address `local_addr`, until the shutdown. Returns
@@ -85,7 +86,7 @@ impl Listener for EchoListener {
             debug!(%local_addr, "accepting again");
         }
         increment(&state.counters.accepted);
-        debug!(%peer, %local_addr, "accepted");
+        debug!(target: CONNECTION, %peer, %local_addr, "accepted");
         let connection = Connection::new(stream, peer, Rc::clone(&self.shared));
         Poll::Ready(Ok((Rc::new(connection), ())))
     }
@@ -118,11 +119,16 @@ fn log_outcome(peer: &Connection, outcome: Result<(), ConnectionError>) {
             {
                 debug!(%peer, %error, "ending the output failed: the peer left first");
             }
-            info!(%peer, %local_addr, bytes, "closed");
+            info!(target: CONNECTION, %peer, %local_addr, bytes, "closed");
         }
         Err(ConnectionError { operation, error }) => {
             increment(&state.counters.failed);
-            warn!(%peer, %local_addr, bytes, operation, %error, "connection failed");
+            if state.failures.admit() {
+                warn!(
+                    target: CONNECTION,
+                    %peer, %local_addr, bytes, %operation, %error, "connection failed"
+                );
+            }
         }
     }
 }

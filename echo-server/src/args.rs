@@ -4,7 +4,7 @@
 //! status 2, before anything has been opened.
 //!
 //! An [`Address`] is read as it is written: `127.0.0.1:8080`, `tcp://[::1]:8080`, `unix:///path`,
-//! `udp://127.0.0.1:8080`. A host name is kept as text and resolved by [`crate::listen`]. So an
+//! `udp://127.0.0.1:8080`, or a port of loopback, `8080`. A host name is kept as text and resolved by [`crate::listen`]. So an
 //! unknown host is a start-up error (status 1), and only a malformed address is a usage error.
 
 use std::ffi::{OsStr, OsString};
@@ -15,7 +15,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{OsStringValueParser, TypedValueParser, ValueParser};
+use clap::builder::{
+    OsStringValueParser, TypedValueParser, UnknownArgumentValueParser, ValueParser,
+};
 use clap::{ArgAction, Parser, ValueEnum};
 
 /// Sends every client back exactly the bytes that it sent.
@@ -28,7 +30,18 @@ use clap::{ArgAction, Parser, ValueEnum};
                   echo-server udp://127.0.0.1:5000             then: nc -u 127.0.0.1 5000\n  \
                   echo-server '[::1]:0' --stats 1s -v\n\n\
                   Signals:\n  SIGINT, SIGTERM  end gracefully; a second one ends at once\n  \
-                  SIGUSR1          list counters and tasks on stderr\n\n\
+                  SIGUSR1          list counters and tasks on stderr (--report)\n\
+                  They are caught even if the parent process blocks them. But SIGINT stays ignored \
+                  if the parent ignores it, as scripts do for background jobs. SIGHUP is left \
+                  as it is, so nohup works.\n\n\
+                  Log, on stderr:\n\
+                  The start and the end of the server, warnings and errors; on a terminal without \
+                  the start, because stdout has the addresses. Of connections that fail, the \
+                  first 10 have a line each, further ones one line per second with their number; with -v each has \
+                  a line.\n\n\
+                  Unix sockets:\n\
+                  While the server has PATH, it locks the file PATH.lock, so that no second server \
+                  takes PATH.\n\n\
                   Environment:\n  RUST_LOG  filters the log when neither -v nor -q is given\n  \
                   NO_COLOR  turns color off"
 )]
@@ -38,7 +51,7 @@ pub(crate) struct Args {
         value_name = "ADDR",
         value_parser = address(),
         allow_negative_numbers = true,
-        help = "Where to listen: HOST:PORT, tcp://HOST:PORT, tcp://[IPV6]:PORT, udp://HOST:PORT or \
+        help = "Where to listen: HOST:PORT, PORT (of 127.0.0.1), tcp://HOST:PORT, tcp://[IPV6]:PORT, udp://HOST:PORT or \
                 unix:///PATH, with a port from 0 to 65535; several are served at once. [::] includes \
                 IPv4, unless an IPv4 address with the same port is given as well \
                 [default: tcp://127.0.0.1:8080]"
@@ -91,17 +104,35 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DUR", value_parser = some_time, allow_hyphen_values = true)]
     pub(crate) stats: Option<Duration>,
 
-    /// Log more: -v also logs every accepted connection, -vv every message
+    /// Log more: -v also every accepted, closed and failed connection, -vv also every message
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
     pub(crate) verbose: u8,
 
-    /// Log warnings and errors only
+    /// Log warnings and errors only. Connections that fail are counted, in one line at the end
     #[arg(short, long)]
     pub(crate) quiet: bool,
+
+    /// What SIGUSR1 lists: tasks grouped by what they wait on, or a line for every task
+    #[arg(long, value_name = "DETAIL", default_value = "grouped")]
+    pub(crate) report: Detail,
 
     /// Format of the log lines
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
+
+    // Refused, with a hint, because people try it.
+    #[arg(short = 'p', long = "port", hide = true,
+          value_parser = UnknownArgumentValueParser::suggest(PORT_HINT))]
+    _port: Option<String>,
+}
+
+const PORT_HINT: &str = "the port is a part of ADDR: 127.0.0.1:8080, or 8080 for loopback";
+
+/// How much SIGUSR1 lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Detail {
+    Grouped,
+    Full,
 }
 
 /// Format of a log line: text for people, or one JSON object per line.
@@ -182,8 +213,13 @@ fn some_time(text: &str) -> Result<Duration, String> {
 // ---- addresses ------------------------------------------------------------------------------------
 
 /// End of every message about a bad address.
-const ALLOWED: &str = "allowed are HOST:PORT, tcp://HOST:PORT, tcp://[IPV6]:PORT, udp://HOST:PORT and \
-                       unix:///PATH, with a port from 0 to 65535 (0 lets the system choose)";
+const ALLOWED: &str = "allowed are HOST:PORT, PORT (of 127.0.0.1), tcp://HOST:PORT, tcp://[IPV6]:PORT, \
+                       udp://HOST:PORT and unix:///PATH, with a port from 0 to 65535 (0 lets the \
+                       system choose)";
+
+/// The host of a port that is given alone, and of the default address: loopback, so that the server is
+/// not public by accident.
+const LOOPBACK: &str = "127.0.0.1";
 
 /// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,10 +233,10 @@ pub(crate) enum Address {
 }
 
 impl Address {
-    /// Returns the default address: loopback, so that the server is not public by accident.
+    /// Returns the default address.
     pub(crate) fn default_tcp() -> Address {
         Address::Tcp {
-            host: "127.0.0.1".to_owned(),
+            host: LOOPBACK.to_owned(),
             port: 8080,
         }
     }
@@ -230,10 +266,15 @@ impl Address {
     }
 }
 
-/// Parses `host:port` or `[ipv6]:port`.
+/// Parses `host:port`, `[ipv6]:port`, or a port alone.
 fn parse_port(text: &str) -> Result<(String, u16), String> {
-    let Some((host, port)) = text.rsplit_once(':') else {
-        return Err(format!("the port is missing; {ALLOWED}"));
+    let (host, port) = match text.rsplit_once(':') {
+        Some(both) => both,
+        None if is_number(text) => (LOOPBACK, text),
+        None if text.contains('/') => {
+            return Err(format!("a path needs unix:// before it; {ALLOWED}"));
+        }
+        None => return Err(format!("the port is missing; {ALLOWED}")),
     };
     let bracketed = host
         .strip_prefix('[')
@@ -254,10 +295,14 @@ fn parse_port(text: &str) -> Result<(String, u16), String> {
     };
     // `u16::from_str` accepts "+80", but a port is digits.
     let port = match port.parse::<u16>() {
-        Ok(number) if port.bytes().all(|byte| byte.is_ascii_digit()) => number,
+        Ok(number) if is_number(port) => number,
         _ => return Err(format!("'{port}' is not a port; {ALLOWED}")),
     };
     Ok((host.to_owned(), port))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn is_ipv6(text: &str) -> bool {
@@ -330,6 +375,10 @@ mod tests {
             (&["-1"][..], "0 to 65535"),
             (&["127.0.0.1:65536"], "0 to 65535"),
             (&["udp://127.0.0.1"], "0 to 65535"),
+            (&["--port", "80"], "a part of ADDR"),
+            (&["--port=80"], "a part of ADDR"),
+            (&["-p", "80"], "a part of ADDR"),
+            (&["--report", "all"], "grouped, full"),
             (&["--grace", "5"], "500ms"),
             (&["--idle-timeout", "0s"], "longer than zero"),
             (&["--stats", "x"], "500ms"),
@@ -373,6 +422,8 @@ mod tests {
     #[test]
     fn every_documented_form_is_parsed() {
         assert_eq!(parse_address("127.0.0.1:8080"), tcp("127.0.0.1", 8080));
+        assert_eq!(parse_address("8080"), tcp("127.0.0.1", 8080));
+        assert_eq!(parse_address("tcp://0"), tcp("127.0.0.1", 0));
         assert_eq!(parse_address("tcp://localhost:0"), tcp("localhost", 0));
         assert_eq!(parse_address("[::1]:65535"), tcp("::1", 65535));
         assert_eq!(parse_address("tcp://[fe80::1%lo]:1"), tcp("fe80::1%lo", 1));
@@ -394,7 +445,10 @@ mod tests {
         for bad in [
             "",
             "x",
-            "8080",
+            "65536",
+            "99999999999999999999",
+            "80 80",
+            "/tmp/x",
             ":8080",
             "127.0.0.1:",
             "a:65536",

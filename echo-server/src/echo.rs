@@ -83,6 +83,7 @@ mod tests {
     use std::rc::Rc;
     use std::time::Duration;
 
+    use clap::Parser;
     use wakeful::Shutdown;
     use wakeful::runtime::Builder;
     use wakeful::task::{JoinHandle, yield_now};
@@ -90,7 +91,9 @@ mod tests {
     use wakeful_net::UnixStream;
 
     use super::*;
+    use crate::args::Args;
     use crate::connection::{AcceptedBy, Peer, Stream};
+    use crate::log::FailureLines;
     use crate::state::{Options, State};
     use crate::timeouts::Timeouts;
 
@@ -111,6 +114,7 @@ mod tests {
                 timeouts: Timeouts::new(None, Some(LIMIT)),
                 grace: LIMIT,
                 shutdown: Shutdown::new(),
+                failures: FailureLines::new(&Args::parse_from(["echo-server"])),
             });
             let (here, there) = std::os::unix::net::UnixStream::pair().expect("a pair");
             there.set_nonblocking(true).expect("an open socket");

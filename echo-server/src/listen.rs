@@ -8,19 +8,24 @@
 //! also be a user's file, or the socket of a running server. So only a socket without a listener is
 //! removed before binding. At the end only the file that this process created is removed; it is
 //! identified by device and inode, because another server can have taken the path.
+//!
+//! Between the look at a stale socket and its removal another server could bind the path. So each
+//! server holds a [`PathLock`] from before the look until it has removed its own file.
 
 use std::fmt;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
 use std::mem::discriminant;
 use std::net::{
     IpAddr, Ipv6Addr, SocketAddr, TcpListener as StdTcpListener, UdpSocket as StdUdpSocket,
 };
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, sockopt};
 use tracing::{debug, info, warn};
 use wakeful::time::timeout;
@@ -95,15 +100,10 @@ impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let BindError { address, cause } = self;
         write!(f, "bind {address}: {cause}")?;
-        match cause.kind() {
-            ErrorKind::PermissionDenied if address.starts_with("tcp:") => {
-                write!(
-                    f,
-                    "; ports below 1024 need a privilege (CAP_NET_BIND_SERVICE)"
-                )
-            }
-            _ => Ok(()),
+        if cause.kind() == ErrorKind::PermissionDenied && address.starts_with("tcp:") {
+            f.write_str("; ports below 1024 need a privilege (CAP_NET_BIND_SERVICE)")?;
         }
+        Ok(())
     }
 }
 
@@ -223,7 +223,7 @@ fn bind_all(
 
 /// Returns whether the address is not one of this machine's.
 fn is_missing(error: &io::Error) -> bool {
-    let unsupported = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+    let unsupported = Errno::AFNOSUPPORT.raw_os_error();
     error.kind() == ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(unsupported)
 }
 
@@ -295,9 +295,10 @@ fn bind_udp(bound: &mut BoundSockets, mut address: SocketAddr, only_v6: bool) ->
 
 /// Listens on a Unix socket, from which all threads accept.
 async fn bind_unix(bound: &mut BoundSockets, path: &Path, backlog: u32) -> io::Result<()> {
+    let lock = PathLock::acquire(path)?;
     remove_stale_socket(path).await?;
     let listener = UnixListener::bind(path)?.into_std()?;
-    bound.files.push(SocketFile::track(path)?);
+    bound.files.push(SocketFile::track(path, lock)?);
     // A second listen(2) changes only the length of the queue.
     rustix::net::listen(&listener, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     let address = Address::Unix(path.to_owned()).to_string();
@@ -333,14 +334,13 @@ impl Socket {
     ///
     /// Returns an error if epoll refuses it.
     pub(crate) fn register(self) -> io::Result<(Registered, String)> {
-        let listening = match self.kind {
-            Kind::Tcp(socket) => ListeningSocket::Tcp(TcpListener::from_std(socket)?),
-            Kind::Unix(socket) => ListeningSocket::Unix(UnixListener::from_std(socket)?),
-            Kind::Udp(socket) => {
-                return Ok((Registered::Udp(UdpSocket::from_std(socket)?), self.address));
-            }
+        use Registered::{Listening, Udp};
+        let registered = match self.kind {
+            Kind::Tcp(socket) => Listening(ListeningSocket::Tcp(TcpListener::from_std(socket)?)),
+            Kind::Unix(socket) => Listening(ListeningSocket::Unix(UnixListener::from_std(socket)?)),
+            Kind::Udp(socket) => Udp(UdpSocket::from_std(socket)?),
         };
-        Ok((Registered::Listening(listening), self.address))
+        Ok((registered, self.address))
     }
 }
 
@@ -396,10 +396,8 @@ async fn remove_stale_socket(path: &Path) -> io::Result<()> {
 }
 
 fn address_in_use(cause: &str) -> io::Error {
-    io::Error::new(
-        ErrorKind::AddrInUse,
-        format!("{cause}; it is left as it is"),
-    )
+    let text = format!("{cause}; it is left as it is");
+    io::Error::new(ErrorKind::AddrInUse, text)
 }
 
 /// Distinguishes a file from another one that has the same path later.
@@ -418,38 +416,112 @@ impl Identity {
     }
 }
 
-/// Removes the file unless another one has its path now.
-fn remove_if_same(path: &Path, identity: Identity) -> io::Result<()> {
+/// Returns whether the path still leads to that file.
+fn is_same(path: &Path, identity: Identity) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
-        Ok(now) if Identity::of(&now) == identity => fs::remove_file(path),
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Ok(now) => Ok(Identity::of(&now) == identity),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// A socket file that this server created. Dropping it removes the file.
+/// Removes the file unless another one has its path now.
+fn remove_if_same(path: &Path, identity: Identity) -> io::Result<()> {
+    if is_same(path, identity)? {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// A file of this server. Dropping it removes the file.
 #[derive(Debug)]
-pub(crate) struct SocketFile {
+struct OwnFile {
     path: PathBuf,
     identity: Identity,
 }
 
-impl SocketFile {
-    /// Remembers the file at `path`, which has just been bound.
-    fn track(path: &Path) -> io::Result<SocketFile> {
-        let identity = Identity::of(&fs::symlink_metadata(path)?);
-        Ok(SocketFile {
-            path: path.to_owned(),
-            identity,
-        })
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        if let Err(error) = remove_if_same(&self.path, self.identity) {
+            warn!(path = %self.path.display(), %error, "removing a file failed");
+        }
     }
 }
 
-impl Drop for SocketFile {
-    fn drop(&mut self) {
-        if let Err(error) = remove_if_same(&self.path, self.identity) {
-            warn!(path = %self.path.display(), %error, "removing the socket file failed");
+/// The right to replace and remove the file at a path: an exclusive lock (flock(2)) on the file
+/// `PATH.lock` beside it. Dropping it removes that file. The kernel releases the lock of a server that
+/// was killed, and the next server reuses its file.
+#[derive(Debug)]
+struct PathLock {
+    /// Removed first. Otherwise it could be the locked file of the next server.
+    _file: OwnFile,
+    /// Holds the lock until it is closed.
+    _open: File,
+}
+
+impl PathLock {
+    /// Takes the lock for `path` without waiting.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if another server has it, or if the file of the lock cannot be created.
+    fn acquire(path: &Path) -> io::Result<PathLock> {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".lock");
+        let path = PathBuf::from(name);
+        let explain = |operation: &str, error: io::Error| {
+            let text = format!("{operation} {}: {error}", path.display());
+            io::Error::new(error.kind(), text)
+        };
+        loop {
+            let mut options = File::options();
+            // Never truncated, and only its owner can lock it. Neither a link nor a pipe that
+            // someone left there is followed or waited for.
+            options.read(true).write(true).create(true).mode(0o600);
+            options.custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed());
+            let file = options
+                .open(&path)
+                .map_err(|error| explain("open the lock file", error))?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => {
+                    return Err(address_in_use("another server listens there"));
+                }
+                Err(error) => return Err(explain("lock the file", error.into())),
+            }
+            let locked = file.metadata()?;
+            if !locked.is_file() || locked.len() > 0 {
+                let text = format!("{} is not an empty file", path.display());
+                return Err(address_in_use(&text));
+            }
+            // The last holder can have removed the file after it was opened here. Then another
+            // server can lock a new one, so this lock is worth nothing.
+            let identity = Identity::of(&locked);
+            if is_same(&path, identity)? {
+                return Ok(PathLock {
+                    _file: OwnFile { path, identity },
+                    _open: file,
+                });
+            }
         }
+    }
+}
+
+/// A socket file that this server created. Dropping it removes the file, then releases the lock.
+#[derive(Debug)]
+pub(crate) struct SocketFile {
+    _file: OwnFile,
+    _lock: PathLock,
+}
+
+impl SocketFile {
+    /// Remembers the file at `path`, which has just been bound.
+    fn track(path: &Path, lock: PathLock) -> io::Result<SocketFile> {
+        let identity = Identity::of(&fs::symlink_metadata(path)?);
+        let path = path.to_owned();
+        Ok(SocketFile {
+            _file: OwnFile { path, identity },
+            _lock: lock,
+        })
     }
 }

@@ -1,12 +1,14 @@
 //! The log: `tracing` events as lines on stderr, in text or JSON, written without ever blocking.
 //!
-//! Started once by `main`; every other file only writes `info!`, `warn!` and so on. Three rules:
+//! Started once by `main`; every other file only writes `info!`, `warn!` and so on. Four rules:
 //!
 //! - Logging never stops the server. A line that stderr cannot take at once is dropped and
 //!   counted. The next line that is written is preceded by the count.
 //! - Bytes of a peer are only shown through [`escaped`], because a terminal acts on control bytes.
 //! - What the user asked for by `--stats` or SIGUSR1 is shown at every level: it has the target
 //!   [`REPORT`].
+//! - Peers cannot fill a disk with it: what each connection causes is a debug line, or limited by
+//!   [`FailureLines`]. `closed` is an info line, but its target [`CONNECTION`] hides it without -v.
 //!
 //! Everything the program prints goes through [`try_write_line`], also the `listening on` lines.
 //! `println!` and `eprintln!` are not used, because they panic when the stream is closed and block
@@ -20,20 +22,31 @@
 use std::env;
 use std::fmt;
 use std::io::{self, IsTerminal};
+use std::mem;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio::stderr;
-use tracing_subscriber::filter::{Directive, EnvFilter, LevelFilter};
+use tracing::{Level, warn};
+use tracing_subscriber::filter::{Directive, EnvFilter};
 use tracing_subscriber::fmt::MakeWriter;
+use wakeful::time::sleep;
 
 use crate::args::{Args, LogFormat};
 
 /// Target of lines that the user has asked for; no level hides them.
 pub(crate) const REPORT: &str = "report";
+
+/// Target of lines about one connection. By default only their warnings are shown.
+pub(crate) const CONNECTION: &str = "echo_server::connection";
+
+/// Target of lines about the start. By default a terminal does not show them, because stdout has the
+/// addresses.
+pub(crate) const START: &str = "echo_server::start";
 
 /// Number of a peer's bytes that one line shows.
 const SHOWN: usize = 256;
@@ -65,7 +78,7 @@ pub(crate) fn start(args: &Args) {
         tracing::error!("{}", panic.to_string().replace('\n', " "));
     }));
     if let Some(warning) = warning {
-        tracing::warn!("{warning}");
+        warn!("{warning}");
     }
 }
 
@@ -78,14 +91,15 @@ pub(crate) fn print_error(message: &str) {
     }
 }
 
-/// Returns what is logged: -v and -q if given, else `RUST_LOG`, else `info`. The second value is a
-/// warning about a `RUST_LOG` that cannot be parsed.
+/// Returns what is logged: -v and -q if given, else `RUST_LOG`, else start, end and warnings. The
+/// second value is a warning about a `RUST_LOG` that cannot be parsed.
 fn filter(args: &Args) -> (EnvFilter, Option<String>) {
-    let level = match (args.quiet, args.verbose) {
-        (true, _) => LevelFilter::WARN,
-        (false, 0) => LevelFilter::INFO,
-        (false, 1) => LevelFilter::DEBUG,
-        (false, _) => LevelFilter::TRACE,
+    let levels = match (args.quiet, args.verbose) {
+        (true, _) => "warn".to_owned(),
+        (false, 0) if io::stderr().is_terminal() => format!("info,{CONNECTION}=warn,{START}=warn"),
+        (false, 0) => format!("info,{CONNECTION}=warn"),
+        (false, 1) => "debug".to_owned(),
+        (false, _) => "trace".to_owned(),
     };
     let set_by_flag = args.quiet || args.verbose > 0;
     let mut warning = None;
@@ -94,10 +108,10 @@ fn filter(args: &Args) -> (EnvFilter, Option<String>) {
             Ok(filter) => filter,
             Err(error) => {
                 warning = Some(format!("RUST_LOG is ignored: {error}"));
-                EnvFilter::new(level.to_string())
+                EnvFilter::new(levels)
             }
         },
-        _ => EnvFilter::new(level.to_string()),
+        _ => EnvFilter::new(levels),
     };
     (filter.add_directive(report_directive()), warning)
 }
@@ -196,6 +210,104 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// Returns a duration as a field whose name ends in `_ms`.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+// ---- failed connections ------------------------------------------------------------------------------
+
+/// Number of lines about failed connections that are logged at once.
+const BURST: u32 = 10;
+
+/// Interval of the lines after a burst.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Limit on the lines about failed connections, for all threads together: [`BURST`] lines at once,
+/// then per [`INTERVAL`] one line with the number of those left out. An interval without a line gives
+/// back one line of the burst.
+#[derive(Debug)]
+pub(crate) struct FailureLines {
+    /// Largest number of lines at once; 0 if none is logged until the end.
+    burst: u32,
+    state: Mutex<Allowance>,
+}
+
+#[derive(Debug)]
+struct Allowance {
+    /// Lines that can be logged now.
+    lines: u32,
+    /// Lines left out since the last one that has their number.
+    left_out: u64,
+    /// Whether a task runs [`FailureLines::refill`].
+    is_refilled: bool,
+}
+
+impl FailureLines {
+    pub(crate) fn new(args: &Args) -> Arc<FailureLines> {
+        FailureLines::with_burst(if args.quiet { 0 } else { BURST })
+    }
+
+    fn with_burst(burst: u32) -> Arc<FailureLines> {
+        let state = Mutex::new(Allowance {
+            lines: burst,
+            left_out: 0,
+            is_refilled: false,
+        });
+        Arc::new(FailureLines { burst, state })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Allowance> {
+        // No code that can panic runs with the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns whether a line can be logged now, and counts it. With -v there is no limit.
+    pub(crate) fn admit(self: &Arc<Self>) -> bool {
+        if tracing::enabled!(target: CONNECTION, Level::DEBUG) {
+            return true;
+        }
+        let mut now = self.lock();
+        let is_admitted = now.lines > 0;
+        if is_admitted {
+            now.lines -= 1;
+        } else {
+            now.left_out += 1;
+        }
+        if !now.is_refilled && self.burst > 0 {
+            now.is_refilled = true;
+            drop(now);
+            wakeful::spawn(Arc::clone(self).refill());
+        }
+        is_admitted
+    }
+
+    /// Logs once per interval how many lines were left out, until the whole burst is available again.
+    async fn refill(self: Arc<Self>) {
+        loop {
+            sleep(INTERVAL).await;
+            if self.log_left_out() > 0 {
+                continue;
+            }
+            let mut now = self.lock();
+            now.lines += 1;
+            if now.lines >= self.burst {
+                now.is_refilled = false;
+                return;
+            }
+        }
+    }
+
+    /// Logs how many lines were left out since the last call, if any. Returns their number.
+    pub(crate) fn log_left_out(&self) -> u64 {
+        let count = mem::take(&mut self.lock().left_out);
+        if count > 0 {
+            warn!(target: CONNECTION, count, "further connections failed");
+        }
+        count
+    }
+}
+
 // ---- standard streams -----------------------------------------------------------------------------
 
 /// Longest line that is written, with its newline: `PIPE_BUF`, the most that a pipe with room takes
@@ -274,6 +386,10 @@ mod tests {
     use std::io::{Read, pipe};
     use std::os::fd::AsFd;
 
+    use wakeful::runtime::Builder;
+    use wakeful::task::yield_now;
+    use wakeful::time::advance;
+
     use super::*;
 
     #[test]
@@ -312,6 +428,44 @@ mod tests {
             "{}",
             text.len()
         );
+    }
+
+    #[test]
+    fn a_burst_of_failures_has_10_lines_and_then_their_number_once_per_second() {
+        let runtime = Builder::new().start_paused(true).build().expect("epoll");
+        runtime.block_on(async {
+            let lines = FailureLines::with_burst(BURST);
+            let admitted = |tries: u32| (0..tries).filter(|_| lines.admit()).count();
+            let left_out = || lines.lock().left_out;
+            assert_eq!((admitted(1000), left_out()), (10, 990));
+            yield_now().await; // the task that refills begins to wait
+            // A line with the number, and none of the burst.
+            advance(INTERVAL).await;
+            assert_eq!((left_out(), admitted(5), left_out()), (0, 0, 5));
+            advance(INTERVAL).await;
+            assert_eq!(left_out(), 0);
+            // Quiet intervals give back one line each.
+            for _ in 0..3 {
+                advance(INTERVAL).await;
+            }
+            assert_eq!((admitted(5), left_out()), (3, 2));
+            for _ in 0..20 {
+                advance(INTERVAL).await;
+            }
+            assert!(!lines.lock().is_refilled, "an idle server must not wake up");
+            assert_eq!((admitted(20), left_out()), (10, 10));
+            yield_now().await;
+            advance(INTERVAL).await;
+            assert_eq!((left_out(), admitted(7)), (0, 0));
+            assert_eq!((lines.log_left_out(), lines.log_left_out()), (7, 0));
+        });
+    }
+
+    #[test]
+    fn without_a_burst_failures_are_counted_for_the_end() {
+        let lines = FailureLines::with_burst(0);
+        assert_eq!((0..1000).filter(|_| lines.admit()).count(), 0);
+        assert_eq!(lines.log_left_out(), 1000);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The program from start to end: bind, serve, drain. The root future of the main thread.
 //!
 //! Called by `main` with the arguments. Signals and the interval of `--stats` are waited for here,
-//! in the root future, so that there is exactly one task per connection and one per socket.
+//! in the root future. So there is one task per connection and one per socket, and after a connection
+//! has failed, for some seconds, the one of [`crate::log::FailureLines`].
 //!
 //! The signal handlers are installed first. From then on no signal is lost, also while names are
 //! resolved and sockets opened.
@@ -11,9 +12,10 @@ use std::future::pending;
 use std::io;
 use std::pin::pin;
 use std::process;
-use std::time::Duration;
 
 use futures_lite::future::or;
+use nix::sys::signal::SigSet;
+use nix::sys::signal::Signal::{SIGINT, SIGTERM, SIGUSR1};
 use rustix::stdio::stdout;
 use tracing::{info, warn};
 use wakeful::Shutdown;
@@ -22,8 +24,8 @@ use wakeful::time::{Instant, Interval, interval_at};
 
 use crate::args::Args;
 use crate::listen::{self, BindError, BoundSockets};
-use crate::log::{WriteOutcome, try_write_line};
-use crate::setup::DescriptorLimit;
+use crate::log::{FailureLines, START, WriteOutcome, millis, try_write_line};
+use crate::setup::{self, DescriptorLimit};
 use crate::state::Options;
 use crate::stats::{Stats, StatsTicker};
 use crate::timeouts::Timeouts;
@@ -66,14 +68,15 @@ pub(crate) async fn run(args: &Args, limit: DescriptorLimit) -> Result<(), Start
         .map_err(|error| StartError::System("start a server", error))?;
     announce(&addresses);
 
-    let signal = serve(&workers, &mut signals, args.stats).await;
-    info!(
-        "{}: finishing what was received; no new clients",
-        signal.name()
-    );
+    let signal = serve(&workers, &mut signals, args).await;
+    info!(signal = %signal.name(), "finishing what was received; no new clients");
     drop(files); // before the listeners close, so that no client finds a dead socket
-    drain(&workers, &mut signals, args.grace).await;
-    Ok(())
+    let second = drain(&workers, &mut signals, args).await;
+    options.failures.log_left_out();
+    match second {
+        None => Ok(()),
+        Some(signal) => process::exit(signal.status()),
+    }
 }
 
 /// Opens the listening sockets. Returns `None` if a signal ended the program meanwhile, because
@@ -99,20 +102,28 @@ fn options(args: &Args, limit: DescriptorLimit, bound: &BoundSockets) -> Options
         None => limit.max_connections(bound.count(), args.threads),
     };
     let per_thread = (in_total / threads).max(1);
-    info!("{limit}; at most {} connections", per_thread * threads);
+    let max_connections = per_thread.checked_mul(threads);
+    info!(
+        target: START,
+        descriptor_limit = limit.now(),
+        raised_from = limit.raised_from(),
+        max_connections,
+        "limits"
+    );
     Options {
         buffer_size: args.buffer_size as usize,
         max_connections: per_thread,
         timeouts: Timeouts::new(args.idle_timeout, args.write_timeout),
         grace: args.grace,
         shutdown: Shutdown::new(),
+        failures: FailureLines::new(args),
     }
 }
 
 /// Prints the addresses: on stdout for programs, in the log for people.
 fn announce(addresses: &[String]) {
     for address in addresses {
-        info!(%address, "listening");
+        info!(target: START, %address, "listening");
         let line = format!("listening on {address}\n");
         if try_write_line(stdout(), line.as_bytes()) == WriteOutcome::Dropped {
             warn!(%address, "writing the address to stdout failed; it is only here");
@@ -121,12 +132,10 @@ fn announce(addresses: &[String]) {
 }
 
 /// Serves until a signal asks for the shutdown.
-async fn serve(
-    workers: &Workers,
-    signals: &mut Signals,
-    stats: Option<Duration>,
-) -> ShutdownSignal {
-    let mut interval = stats.map(|period| interval_at(Instant::now() + period, period));
+async fn serve(workers: &Workers, signals: &mut Signals, args: &Args) -> ShutdownSignal {
+    let mut interval = args
+        .stats
+        .map(|period| interval_at(Instant::now() + period, period));
     let mut ticker = StatsTicker::start(Stats::default());
     loop {
         let signal = async { Some(signals.next().await) };
@@ -136,7 +145,7 @@ async fn serve(
         };
         match or(signal, tick).await {
             Some(SignalEvent::Shutdown(signal)) => return signal,
-            Some(SignalEvent::Report) => workers.report(),
+            Some(SignalEvent::Report) => workers.report(args.report),
             None => ticker.log(workers.stats().await),
         }
     }
@@ -150,21 +159,25 @@ async fn next_tick(interval: &mut Option<Interval>) {
     }
 }
 
-/// Shuts down gracefully. A second signal ends the process at once.
-async fn drain(workers: &Workers, signals: &mut Signals, grace: Duration) {
+/// Shuts down gracefully. Returns the second signal if one came, which ends the process at once.
+async fn drain(workers: &Workers, signals: &mut Signals, args: &Args) -> Option<ShutdownSignal> {
     let mut draining = pin!(workers.drain());
     loop {
         let drained = async { Ok(draining.as_mut().await) };
         match or(drained, async { Err(signals.next().await) }).await {
-            Ok(0) => return,
+            Ok(0) => return None,
             Ok(count) => {
-                warn!("aborted connections that did not finish within {grace:?}: {count}");
-                return;
+                let grace_ms = millis(args.grace);
+                warn!(
+                    count,
+                    grace_ms, "aborted connections that did not finish within the grace period"
+                );
+                return None;
             }
-            Err(SignalEvent::Report) => workers.report(),
+            Err(SignalEvent::Report) => workers.report(args.report),
             Err(SignalEvent::Shutdown(signal)) => {
-                warn!("{}: ending at once", signal.name());
-                process::exit(signal.status());
+                warn!(signal = %signal.name(), "ending at once");
+                return Some(signal);
             }
         }
     }
@@ -211,18 +224,34 @@ impl ShutdownSignal {
 /// The installed handlers.
 #[derive(Debug)]
 struct Signals {
-    interrupt: Signal,
+    /// `None` if SIGINT was ignored when the program started.
+    interrupt: Option<Signal>,
     terminate: Signal,
     user1: Signal,
 }
 
 impl Signals {
+    /// Installs the handlers, with their signals blocked. One that arrives meanwhile is delivered
+    /// afterwards, when there is a listener for it. They are unblocked even if the parent has blocked
+    /// them, because only SIGKILL could end such a server. Threads that start later inherit the mask.
+    ///
+    /// A parent that ignores SIGINT means it for its children as well: a script's background job must
+    /// not end by a Ctrl-C for the script. So an ignored SIGINT stays ignored. SIGTERM is for this
+    /// process only and is always caught.
     fn install() -> io::Result<Signals> {
-        Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
+        let signals: SigSet = [SIGINT, SIGTERM, SIGUSR1].into_iter().collect();
+        signals.thread_block()?;
+        let interrupt = match setup::is_ignored(SIGINT) {
+            true => None,
+            false => Some(signal(SignalKind::interrupt())?),
+        };
+        let installed = Signals {
+            interrupt,
             terminate: signal(SignalKind::terminate())?,
             user1: signal(SignalKind::user_defined1())?,
-        })
+        };
+        signals.thread_unblock()?;
+        Ok(installed)
     }
 
     /// Waits for the next signal.
@@ -232,7 +261,10 @@ impl Signals {
     /// Dropping the future loses no signal.
     async fn next(&mut self) -> SignalEvent {
         let interrupt = async {
-            self.interrupt.recv().await;
+            match &mut self.interrupt {
+                Some(interrupt) => _ = interrupt.recv().await,
+                None => pending().await,
+            }
             SignalEvent::Shutdown(ShutdownSignal::Interrupt)
         };
         let terminate = async {

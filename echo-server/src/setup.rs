@@ -1,13 +1,15 @@
-//! What the process needs before it serves: the descriptor limit, and a runtime per thread.
+//! What the process needs before it serves: the descriptor limit, the signals that its parent
+//! ignores, and a runtime per thread.
 //!
-//! Called by `main` and, for further threads, by [`crate::workers`]. Most systems give a process a
+//! Called by `main`, [`crate::program`] and, for further threads, by [`crate::workers`]. Most systems give a process a
 //! low soft limit on descriptors (1024) for the sake of programs that use select(2), and a high
 //! hard limit that a program has to request. This server requests it.
 
-use std::fmt;
+use std::fs;
 use std::io;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use rlimit::{INFINITY, Resource, increase_nofile_limit};
 use tracing::{Level, warn};
 use wakeful::runtime::{Builder, Runtime, SlowPoll};
@@ -40,6 +42,16 @@ pub(crate) fn raise_descriptor_limit() -> DescriptorLimit {
 }
 
 impl DescriptorLimit {
+    /// Returns the limit, unless there is none.
+    pub(crate) fn now(self) -> Option<u64> {
+        (self.now != INFINITY).then_some(self.now)
+    }
+
+    /// Returns the limit before it was raised, if it was.
+    pub(crate) fn raised_from(self) -> Option<u64> {
+        (self.now != self.before).then_some(self.before)
+    }
+
     /// Returns how many connections fit beside `listeners` sockets and `runtimes` runtimes; at
     /// least one.
     pub(crate) fn max_connections(self, listeners: usize, runtimes: u32) -> usize {
@@ -51,19 +63,15 @@ impl DescriptorLimit {
     }
 }
 
-impl fmt::Display for DescriptorLimit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let show = |limit: u64| match limit {
-            INFINITY => "unlimited".to_owned(),
-            limit => limit.to_string(),
-        };
-        let (before, now) = (show(self.before), show(self.now));
-        if before == now {
-            write!(f, "the descriptor limit is {now}")
-        } else {
-            write!(f, "descriptor limit raised from {before} to {now}")
-        }
-    }
+/// Returns whether a signal was ignored when the program started. Ask before a handler is installed.
+///
+/// sigaction(2) reports it as well, but only through an `unsafe` call. Without /proc the signal
+/// counts as not ignored.
+pub(crate) fn is_ignored(signal: Signal) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|digits| u64::from_str_radix(digits.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal as i32 - 1) & 1 == 1)
 }
 
 /// Creates a runtime with the settings of the arguments.
@@ -87,7 +95,7 @@ fn log_slow_poll(slow: &SlowPoll) {
     let spawned_at = slow
         .spawned_at
         .map_or("unknown".to_owned(), ToString::to_string);
-    warn!(name, %spawned_at, took = ?slow.took, "slow poll");
+    warn!(name, %spawned_at, took_us = slow.took.as_nanos() as f64 / 1e3, "slow poll");
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use wakeful::{Shutdown, task};
 
+use crate::log::FailureLines;
 use crate::timeouts::Timeouts;
 
 /// Settings of a server; the same for every thread.
@@ -26,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) grace: Duration,
     /// The shutdown of the process.
     pub(crate) shutdown: Shutdown,
+    /// Limit on the log lines about failed connections.
+    pub(crate) failures: Arc<FailureLines>,
 }
 
 /// The shared state of one thread.
@@ -36,6 +39,7 @@ pub(crate) struct State {
     pub(crate) timeouts: Timeouts,
     pub(crate) grace: Duration,
     pub(crate) shutdown: Shutdown,
+    pub(crate) failures: Arc<FailureLines>,
     pub(crate) counters: Counters,
     /// The datagram sockets, by the task that serves them.
     pub(crate) udp_sockets: RefCell<HashMap<task::Id, Rc<UdpCounters>>>,
@@ -48,6 +52,7 @@ impl State {
             timeouts: options.timeouts,
             grace: options.grace,
             shutdown: options.shutdown.clone(),
+            failures: Arc::clone(&options.failures),
             counters: Counters::default(),
             udp_sockets: RefCell::default(),
         })
@@ -87,15 +92,4 @@ pub(crate) struct UdpCounters {
     pub(crate) local_addr: String,
     pub(crate) received: Cell<u64>,
     pub(crate) answered: Cell<u64>,
-}
-
-impl fmt::Display for UdpCounters {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (received, answered) = (self.received.get(), self.answered.get());
-        write!(
-            f,
-            "{}: {received} datagrams received, {answered} sent back",
-            self.local_addr
-        )
-    }
 }

@@ -1,16 +1,21 @@
-//! Figures for people: the line of `--stats`, and the list of tasks for SIGUSR1.
+//! Figures for people and programs: the line of `--stats`, and the report of SIGUSR1. Each figure is
+//! a field; the name of a duration ends in its unit.
 //!
 //! Called by [`crate::program`] and [`crate::workers`]. Everything here is logged with the target
 //! [`REPORT`], which no level hides, because the user has asked for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::panic::Location;
 use std::time::Duration;
 
-use tracing::info;
-use wakeful::task;
+use tracing::{field, info};
+use wakeful::runtime::RuntimeMetrics;
+use wakeful::task::{self, TaskInfo, TaskState, Waiting};
 use wakeful::time::Instant;
 
-use crate::log::REPORT;
+use crate::args::Detail;
+use crate::connection::Connection;
+use crate::log::{REPORT, millis};
 use crate::server::Served;
 
 /// The figures from which the line of `--stats` is computed.
@@ -77,20 +82,21 @@ impl StatsTicker {
             accepted_per_s = per_second(now.accepted, self.last.accepted),
             bytes_per_s = per_second(now.bytes, self.last.bytes),
             messages_per_s = per_second(now.messages, self.last.messages),
-            poll_p50 = %show(now.poll_p50),
-            poll_p99 = %show(now.poll_p99),
+            poll_p50_us = now.poll_p50.map(micros),
+            poll_p99_us = now.poll_p99.map(micros),
             "stats"
         );
         *self = StatsTicker::start(now);
     }
 }
 
-fn show(time: Option<Duration>) -> String {
-    time.map_or("none".to_owned(), |time| format!("{time:?}"))
+/// Returns a duration as a field whose name ends in `_us`, to a tenth of a microsecond.
+fn micros(time: Duration) -> f64 {
+    (time.as_nanos() as f64 / 100.0).round() / 10.0
 }
 
-/// Logs this thread's counters and what each of its tasks waits on.
-pub(crate) fn report(served: &Served) {
+/// Logs this thread's counters, its datagram sockets, and what its tasks wait on.
+pub(crate) fn report(served: &Served, detail: Detail) {
     let Served { state, connections } = served;
     let counters = &state.counters;
     info!(
@@ -102,22 +108,132 @@ pub(crate) fn report(served: &Served) {
         bytes = counters.bytes.get(),
         "counters"
     );
-    info!(target: REPORT, "{:?}", wakeful::metrics());
+    report_runtime(&wakeful::metrics());
+    for (task, socket) in state.udp_sockets.borrow().iter() {
+        info!(
+            target: REPORT,
+            %task,
+            local_addr = %socket.local_addr,
+            received = socket.received.get(),
+            answered = socket.answered.get(),
+            "datagram socket"
+        );
+    }
     let connections = connections.iter();
     let connections: HashMap<_, _> = connections.map(|(task, peer)| (task.id(), peer)).collect();
-    for task in task::dump() {
-        if let Some(socket) = state.udp_sockets.borrow().get(&task.id) {
-            info!(target: REPORT, "{task}; serves {socket}");
-        } else if let Some(peer) = connections.get(&task.id) {
-            info!(
-                target: REPORT,
-                "{task}; serves {peer} at {}: {} bytes received, {} sent",
-                peer.local_addr(),
-                peer.received(),
-                peer.sent()
-            );
-        } else {
-            info!(target: REPORT, "{task}");
+    let mut tasks = task::dump();
+    tasks.retain(|task| task.state != TaskState::Running); // the one that writes the report
+    let peer_of = |task: &TaskInfo| connections.get(&task.id).map(|peer| &**peer);
+    match detail {
+        Detail::Full => tasks.iter().for_each(|one| report_task(one, peer_of(one))),
+        Detail::Grouped => {
+            for Group { count, oldest } in grouped(&tasks).values() {
+                report_group(*count, oldest, peer_of(oldest));
+            }
         }
     }
+}
+
+fn report_runtime(metrics: &RuntimeMetrics) {
+    info!(
+        target: REPORT,
+        tasks = metrics.num_alive_tasks,
+        spawned = metrics.spawned_tasks_count,
+        polls = metrics.polls,
+        wakes = metrics.wakes(),
+        wakes_coalesced = metrics.wakes_coalesced,
+        wakes_stale = metrics.wakes_stale,
+        panics = metrics.panics,
+        turns = metrics.turns,
+        parks = metrics.parks,
+        events = metrics.io_ready_count,
+        events_stale = metrics.events_stale,
+        sources = metrics.sources,
+        waiting = metrics.waiting,
+        timers_armed = metrics.timers_armed,
+        timers_fired = metrics.timers_fired,
+        poll_p50_us = metrics.poll_p50().map(micros),
+        poll_p99_us = metrics.poll_p99().map(micros),
+        "runtime"
+    );
+}
+
+/// Tasks that wait on the same operation at the same place.
+struct Group<'a> {
+    count: usize,
+    /// The one that has waited for the longest time.
+    oldest: &'a TaskInfo,
+}
+
+/// Returns the tasks by what they wait on, or by their state.
+fn grouped(tasks: &[TaskInfo]) -> BTreeMap<(&str, Option<&Location<'_>>), Group<'_>> {
+    let mut groups = BTreeMap::new();
+    for task in tasks {
+        let place = wait_of(task).map(|wait| wait.location);
+        let group = groups.entry((waits_on(task), place)).or_insert(Group {
+            count: 0,
+            oldest: task,
+        });
+        group.count += 1;
+        if elapsed(task) > elapsed(group.oldest) {
+            group.oldest = task;
+        }
+    }
+    groups
+}
+
+/// Returns the wait of a task, if it waits for an operation that the runtime knows.
+fn wait_of(task: &TaskInfo) -> Option<Waiting> {
+    task.waiting.filter(|_| task.state == TaskState::Waiting)
+}
+
+/// Returns the operation on which a task waits, or its state in brackets.
+fn waits_on(task: &TaskInfo) -> &'static str {
+    match task.state {
+        TaskState::Waiting => wait_of(task).map_or("(unknown)", |wait| wait.operation),
+        TaskState::Scheduled => "(run queue)",
+        TaskState::Finished => "(finished)",
+        _ => "(other)",
+    }
+}
+
+fn elapsed(task: &TaskInfo) -> Option<Duration> {
+    wait_of(task).map(|wait| wait.elapsed)
+}
+
+/// Logs one group, with the task that has waited for the longest time as an example.
+fn report_group(count: usize, oldest: &TaskInfo, peer: Option<&Connection>) {
+    info!(
+        target: REPORT,
+        count,
+        waits_on = %waits_on(oldest),
+        at = wait_of(oldest).map(|wait| field::display(wait.location)),
+        oldest = %oldest.id,
+        oldest_ms = elapsed(oldest).map(millis),
+        peer = peer.map(field::display),
+        local_addr = peer.map(|peer| field::display(peer.local_addr())),
+        received = peer.map(Connection::received),
+        sent = peer.map(Connection::sent),
+        "tasks"
+    );
+}
+
+/// Logs one task.
+fn report_task(task: &TaskInfo, peer: Option<&Connection>) {
+    info!(
+        target: REPORT,
+        id = %task.id,
+        spawned_at = %task.spawned_at,
+        polls = task.polls,
+        waits_on = %waits_on(task),
+        at = wait_of(task).map(|wait| field::display(wait.location)),
+        fd = wait_of(task).and_then(|wait| wait.fd),
+        elapsed_ms = elapsed(task).map(millis),
+        last_wake = %task.last_wake,
+        peer = peer.map(field::display),
+        local_addr = peer.map(|peer| field::display(peer.local_addr())),
+        received = peer.map(Connection::received),
+        sent = peer.map(Connection::sent),
+        "task"
+    );
 }

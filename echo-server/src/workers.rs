@@ -15,7 +15,7 @@ use tracing::error;
 use wakeful::Shutdown;
 use wakeful::runtime::{Handle, RemoteJoinHandle};
 
-use crate::args::Args;
+use crate::args::{Args, Detail};
 use crate::listen::Socket;
 use crate::server::{Served, Server};
 use crate::setup;
@@ -107,9 +107,10 @@ impl Workers {
     }
 
     /// Makes every thread log its counters and tasks.
-    pub(crate) fn report(&self) {
-        stats::report(&self.served);
-        for answer in self.on_each_worker(|served| async move { stats::report(&served) }) {
+    pub(crate) fn report(&self, detail: Detail) {
+        stats::report(&self.served, detail);
+        let report = move |served| async move { stats::report(&served, detail) };
+        for answer in self.on_each_worker(report) {
             drop(answer); // the task goes on: its effect is wanted, not its result
         }
     }

@@ -8,18 +8,20 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 
+use rustix::process::Signal;
 use support::*;
 
 #[test]
 fn a_closed_connection_is_one_info_line_with_peer_address_and_bytes() {
-    let server = Server::start(&[]);
+    let server = Server::start(&["-v"]);
     let before = descriptors(server.pid());
     let mut client = server.connect();
     let peer = client.local_addr().unwrap();
     assert_echo(&mut client, b"Test");
     drop(client);
     server.wait_for_log("closed");
-    let lines = server.log_lines(&peer.to_string());
+    let mut lines = server.log_lines(&peer.to_string());
+    lines.retain(|line| !line.contains("DEBUG accepted"));
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(
         lines[0].contains("INFO") && lines[0].contains("bytes=4"),
@@ -51,6 +53,84 @@ fn a_reset_is_one_warning_with_peer_bytes_and_error() {
         "{lines:?}"
     );
     assert!(lines[0].contains("reset by peer"), "{lines:?}");
+}
+
+/// Makes `count` connections that end with a reset.
+fn make_resets(server: &Server, count: usize) {
+    for _ in 0..count {
+        let mut client = server.connect();
+        assert_echo(&mut client, b"x");
+        reset(client);
+    }
+}
+
+/// Returns the number of failed connections that the log has one by one, and as numbers.
+fn failures_in(server: &Server) -> (usize, usize) {
+    let lines = server.log_lines("further connections failed");
+    let numbers = lines
+        .iter()
+        .map(|line| line.rsplit_once("count=").unwrap().1);
+    let left_out = numbers.map(|number| number.parse::<usize>().unwrap()).sum();
+    (server.log_lines("WARN connection failed").len(), left_out)
+}
+
+#[test]
+fn of_300_resets_at_once_10_are_logged_one_by_one_and_the_others_as_a_number() {
+    for threads in ["1", "2"] {
+        let mut server = Server::start(&["--threads", threads]);
+        make_resets(&server, 300);
+        // While the server runs: a line per second has the number of those before it.
+        wait_until("all resets in the log", || {
+            let (one_by_one, left_out) = failures_in(&server);
+            one_by_one + left_out == 300
+        });
+        let (one_by_one, _) = failures_in(&server);
+        // More than 10 only if the resets took seconds.
+        assert!((10..60).contains(&one_by_one), "{}", server.log());
+        server.assert_ends_well();
+        let (one_by_one, left_out) = failures_in(&server);
+        assert_eq!(one_by_one + left_out, 300, "{}", server.log());
+    }
+}
+
+#[test]
+fn quiet_counts_resets_and_logs_their_number_at_the_end() {
+    for signals in [&[Signal::TERM][..], &[Signal::TERM, Signal::TERM]] {
+        let mut server = Server::start(&["-q", "--grace", "1h", "--threads", "2"]);
+        make_resets(&server, 100);
+        server.assert_serves();
+        assert_eq!(server.log(), "");
+        let mut stuck = server.connect();
+        if signals.len() > 1 {
+            fill_connection(&mut stuck, 256 << 20);
+        } else {
+            drop(stuck);
+        }
+        let address = server.address();
+        for signal in signals {
+            server.signal(*signal);
+            wait_until("the listener to close", || {
+                TcpStream::connect(address).is_err()
+            });
+        }
+        server.wait();
+        assert_eq!(failures_in(&server), (0, 100), "{}", server.log());
+        assert_eq!(server.log_lines("further connections failed").len(), 1);
+    }
+}
+
+#[test]
+fn verbose_logs_every_reset_and_the_default_no_orderly_end() {
+    let server = Server::start(&["-v"]);
+    make_resets(&server, 50);
+    wait_until("all resets in the log", || failures_in(&server) == (50, 0));
+
+    let mut server = Server::start(&[]);
+    for _ in 0..50 {
+        server.assert_serves();
+    }
+    server.assert_ends_well();
+    assert!(!server.log().contains("closed"), "{}", server.log());
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn two_hundred_clients(arguments: &[&str]) -> Server {
 #[test]
 fn with_64_descriptors_200_clients_are_served_in_turn() {
     let mut server = two_hundred_clients(&[]);
-    server.wait_for_log("the descriptor limit is 64");
+    server.wait_for_log("descriptor_limit=64");
     assert!(
         server.log_lines("accept failed").is_empty(),
         "the server exceeded its limit"
@@ -118,7 +118,7 @@ fn the_soft_descriptor_limit_is_raised_to_the_hard_limit_and_logged() {
         .arg("ulimit -Sn 100; ulimit -Hn 4000; exec \"$0\" \"$@\"");
     command.arg(PROGRAM).arg("127.0.0.1:0");
     let server = Server::launch(command, 1);
-    server.wait_for_log("raised from 100 to 4000");
+    server.wait_for_log("descriptor_limit=4000 raised_from=100");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).unwrap();
     let line = limits
         .lines()

@@ -15,6 +15,7 @@ use std::thread;
 use rustix::fs::OFlags;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use serde_json::Value;
 use support::*;
 
 /// Bytes that must not reach a terminal.
@@ -39,7 +40,7 @@ fn bytes_of_a_peer_are_logged_escaped_and_shortened() {
 fn flags_set_the_log_level() {
     for (flags, expected) in [
         (&["-q"][..], [false, false, false]),
-        (&[], [false, false, true]),
+        (&[], [false, false, false]),
         (&["-v"], [false, true, true]),
         (&["-vv"], [true, true, true]),
     ] {
@@ -90,16 +91,73 @@ fn json_logs_are_one_object_per_line() {
     server.signal(Signal::USR1);
     server.wait_for_log("counters");
     server.assert_ends_well();
-    for line in server.log().lines() {
+    for line in objects(&server.log()) {
         assert!(
-            line.starts_with("{\"timestamp\":") && line.ends_with('}'),
+            line["timestamp"].is_string() && line["level"].is_string(),
             "{line}"
         );
+        assert!(!line.to_string().chars().any(char::is_control), "{line}");
+    }
+}
+
+/// Parses the lines of a log in JSON.
+fn objects(log: &str) -> Vec<Value> {
+    let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    log.lines().map(parse).collect()
+}
+
+/// Messages, each with fields that are numbers.
+const FIGURES: &[(&str, &str)] = &[
+    ("limits", "descriptor_limit max_connections"),
+    ("stats", "connections bytes_per_s poll_p50_us poll_p99_us"),
+    ("counters", "accepted failed messages bytes"),
+    ("runtime", "tasks polls turns timers_fired poll_p50_us"),
+    ("datagram socket", "received answered"),
+    ("task", "polls fd elapsed_ms received sent"),
+    (
+        "aborted connections that did not finish within the grace period",
+        "count grace_ms",
+    ),
+];
+
+#[test]
+fn json_logs_have_figures_as_numbers_and_no_debug_text() {
+    let arguments = "127.0.0.1:0 udp://127.0.0.1:0 --log-format json --report full --stats 50ms \
+                     --grace 300ms";
+    let arguments: Vec<&str> = arguments.split(' ').collect();
+    let mut server = Server::start_on(&arguments, 2);
+    let mut client = server.connect();
+    assert_echo(&mut client, NASTY);
+    server.wait_for_log("poll_p50_us");
+    server.signal(Signal::USR1);
+    server.wait_for_log("TcpStream::readable");
+    fill_connection(&mut client, 256 << 20); // is aborted at the end
+    server.assert_ends_well();
+    let lines = objects(&server.log());
+    for (message, fields) in FIGURES {
+        let of_kind: Vec<&Value> = lines
+            .iter()
+            .filter(|line| line["message"] == *message)
+            .collect();
+        for field in fields.split(' ') {
+            assert!(
+                of_kind.iter().any(|line| line[field].is_number()),
+                "{message} {field}: {lines:?}"
+            );
+        }
+    }
+    for line in &lines {
+        let message = line["message"].as_str().unwrap();
         assert!(
-            line.contains("\"level\":") && !line.chars().any(char::is_control),
+            !message.contains([':', '{', '"']) && message.len() < 80,
             "{line}"
         );
     }
+    let named = |name: &str| lines.iter().any(|line| line["address"] == name);
+    assert!(
+        named(&server.names[0]) && named(&server.names[1]),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -110,9 +168,14 @@ fn stats_lines_have_connections_bytes_messages_and_poll_times() {
         assert_echo(&mut client, &[7; 100]);
     }
     let seen = |line: &String| {
-        let fields = ["messages_per_s=", "poll_p50=", "poll_p99=", "connections=1"];
+        let fields = [
+            "messages_per_s=",
+            "poll_p50_us=",
+            "poll_p99_us=",
+            "connections=1",
+        ];
         let busy = !line.contains(" bytes_per_s=0 ");
-        busy && fields.iter().all(|field| line.contains(field)) && !line.contains("=none")
+        busy && fields.iter().all(|field| line.contains(field))
     };
     wait_until("a line of stats", || {
         server.log_lines("stats").iter().any(seen)
@@ -120,8 +183,8 @@ fn stats_lines_have_connections_bytes_messages_and_poll_times() {
     server.assert_ends_well();
 }
 
-/// Runs the server on a pseudo-terminal and returns what it wrote there.
-fn on_a_terminal(environment: &[(&str, &str)]) -> String {
+/// Runs the server with its stderr on a pseudo-terminal and returns what it wrote there.
+fn on_a_terminal(flags: &[&str], environment: &[(&str, &str)]) -> String {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -140,7 +203,8 @@ fn on_a_terminal(environment: &[(&str, &str)]) -> String {
         .arg("exec \"$0\" \"$@\" 2>\"$TERMINAL\"")
         .arg(PROGRAM);
     command
-        .args(["127.0.0.1:0", "-vv"])
+        .arg("127.0.0.1:0")
+        .args(flags)
         .env("TERMINAL", path.to_str().unwrap());
     command
         .env("TERM", "xterm")
@@ -160,23 +224,40 @@ fn on_a_terminal(environment: &[(&str, &str)]) -> String {
     assert_echo(&mut client, NASTY);
     drop(client);
     let text = || String::from_utf8_lossy(&shown.lock().unwrap()).into_owned();
-    wait_until("the log on the terminal", || text().contains("closed"));
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0));
+    wait_until("the log on the terminal", || text().contains("SIGTERM"));
     drop(terminal);
     text()
 }
 
 #[test]
 fn a_terminal_gets_color_unless_no_color_is_set_and_never_escapes_of_a_peer() {
-    let text = on_a_terminal(&[]);
+    let text = on_a_terminal(&["-vv"], &[]);
     assert!(text.contains("\x1b["), "no color: {text:?}");
     assert!(
         !text.contains("\x1b[2J") && !text.contains("\x1b]0"),
         "{text:?}"
     );
-    let text = on_a_terminal(&[("NO_COLOR", "1")]);
-    assert!(!text.contains('\x1b'), "{text:?}");
+    let text = on_a_terminal(&["-vv"], &[("NO_COLOR", "1")]);
+    assert!(
+        !text.contains('\x1b') && text.contains("closed"),
+        "{text:?}"
+    );
+}
+
+#[test]
+fn a_terminal_shows_the_end_but_not_the_start_which_a_file_has() {
+    let text = on_a_terminal(&[], &[]);
+    assert_eq!(text.lines().count(), 1, "{text:?}"); // the line about SIGTERM
+    let mut server = Server::start(&[]);
+    server.assert_serves();
+    server.assert_ends_well();
+    let log = server.log();
+    assert!(
+        log.lines().count() == 3 && log.contains("listening"),
+        "{log}"
+    );
 }
 
 #[test]

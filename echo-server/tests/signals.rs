@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -20,10 +21,13 @@ use support::*;
 /// machine, and shorter than [`DEADLINE`], so that the warning of a failure is seen.
 const LONG: &str = "25s";
 
+/// Makes the server catch SIGINT, also if these tests run in a background job of a script.
+const CAUGHT: &str = "--default-signal=INT";
+
 #[test]
 fn sigint_and_sigterm_close_idle_connections_and_exit_with_0() {
     for signal in [Signal::INT, Signal::TERM] {
-        let mut server = Server::start(&[]);
+        let mut server = Server::start_with_signals(CAUGHT, &[]);
         let mut clients: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
         for client in &mut clients {
             assert_echo(client, b"before the end");
@@ -198,7 +202,7 @@ fn stuck_connections_are_aborted_after_the_grace_period_with_one_warning() {
     let lines = server.log_lines("WARN");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(
-        lines[0].contains("aborted connections") && lines[0].ends_with(": 2"),
+        lines[0].contains("aborted connections") && lines[0].ends_with("count=2 grace_ms=400"),
         "{lines:?}"
     );
 }
@@ -206,7 +210,7 @@ fn stuck_connections_are_aborted_after_the_grace_period_with_one_warning() {
 #[test]
 fn a_second_signal_ends_the_process_at_once() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
-        let mut server = Server::start(&["--grace", "1h"]);
+        let mut server = Server::start_with_signals(CAUGHT, &["--grace", "1h"]);
         let mut stuck = server.connect();
         fill_connection(&mut stuck, 256 << 20);
         server.signal(Signal::TERM);
@@ -240,8 +244,127 @@ fn a_signal_during_start_up_is_not_lost() {
 }
 
 #[test]
-fn sigusr1_logs_counters_and_what_each_task_waits_on() {
+fn signals_that_the_parent_blocks_are_caught() {
+    let mut server = Server::start_with_signals("--block-signal=INT,TERM,USR1", &[]);
+    server.signal(Signal::USR1);
+    server.wait_for_log("counters");
+    server.assert_ends_well();
+    let mut server = Server::start_with_signals("--block-signal", &["--threads", "2"]);
+    server.assert_ends_well();
+}
+
+#[test]
+fn a_blocked_signal_that_is_pending_at_start_ends_the_server_in_order() {
+    let mut command = Command::new("env");
+    command.args([
+        "--block-signal=TERM",
+        "sh",
+        "-c",
+        "kill -TERM $$; exec \"$0\" \"$@\"",
+    ]);
+    command.args([PROGRAM, "127.0.0.1:0"]);
+    let run = run_command(command);
+    assert_eq!(run.status, Some(0), "{run:?}");
+}
+
+#[test]
+fn sigint_and_sighup_that_the_parent_ignores_stay_ignored() {
+    let mut server = Server::start_with_signals("--ignore-signal=INT,HUP,TERM,USR1", &[]);
+    let mut client = server.connect();
+    server.signal(Signal::INT);
+    server.signal(Signal::HUP);
+    assert_echo(&mut client, b"still served");
+    server.signal(Signal::USR1); // caught all the same, and after the others
+    server.wait_for_log("counters");
+    assert!(!server.log().contains("SIGINT"), "{}", server.log());
+    assert_echo(&mut client, b"still served");
+    server.assert_ends_well();
+}
+
+/// A background job of a script, killed when it is dropped.
+struct Job(Pid);
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        kill_process(self.0, Signal::KILL).ok();
+    }
+}
+
+#[test]
+fn a_background_job_of_a_script_ignores_ctrl_c_and_one_of_nohup_a_closed_terminal() {
+    let script = "\"$@\" & trap 'kill -TERM $!' TERM; wait; wait $!";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", "nohup", PROGRAM, "127.0.0.1:0"]);
+    let mut script = Server::launch(command, 1);
+    let children = format!("/proc/{0}/task/{0}/children", script.pid());
+    let child = fs::read_to_string(children).unwrap();
+    let child = Job(Pid::from_raw(child.trim().parse().unwrap()).unwrap());
+    for signal in [Signal::INT, Signal::HUP] {
+        kill_process(child.0, signal).unwrap();
+        script.assert_serves();
+    }
+    script.assert_ends_well();
+}
+
+#[test]
+fn a_signal_while_its_handler_is_installed_is_not_lost() {
+    if !can_trace() {
+        return;
+    }
+    let directory = Directory::new("install");
+    let trace = directory.0.join("trace");
+    let mut command = Command::new("env");
+    command.args([
+        CAUGHT,
+        "strace",
+        "-D",
+        "-q",
+        "-e",
+        "trace=rt_sigaction,epoll_ctl",
+    ]);
+    // The first call is the runtime's own. The second is after SIGINT got its handler, and before
+    // its listener exists.
+    command.args(["-e", "inject=epoll_ctl:delay_enter=1000000:when=2", "-o"]);
+    command.arg(&trace).args([PROGRAM, "127.0.0.1:0"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let mut child = Killed(command.spawn().unwrap());
+    wait_until("the handler of SIGINT", || {
+        fs::read_to_string(&trace).is_ok_and(|text| text.contains("rt_sigaction(SIGINT, {"))
+    });
+    kill_process(Pid::from_child(&child.0), Signal::INT).unwrap();
+    assert_eq!(wait_for_exit(&mut child.0).code(), Some(0));
+}
+
+#[test]
+fn sigusr1_groups_tasks_by_what_they_wait_on() {
     let server = Server::start(&["-q"]);
+    let mut first = server.connect();
+    assert_echo(&mut first, b"12345");
+    let mut others: Vec<TcpStream> = (0..99).map(|_| server.connect()).collect();
+    for client in &mut others {
+        assert_echo(client, b"1");
+    }
+    server.signal(Signal::USR1);
+    server.wait_for_log("count=100");
+    let lines = server.log_lines("waits_on=");
+    assert_eq!(
+        lines.len(),
+        2,
+        "those that accept, those that serve: {lines:?}"
+    );
+    let line = &server.log_lines("count=100")[0];
+    let peer = format!("peer={}", first.local_addr().unwrap());
+    for text in ["echo.rs:", "oldest_ms=", &peer, "received=5 sent=5"] {
+        assert!(line.contains(text), "{text}: {line}");
+    }
+}
+
+#[test]
+fn sigusr1_logs_counters_and_what_each_task_waits_on() {
+    let server = Server::start(&["-q", "--report", "full"]);
     let mut client = server.connect();
     assert_echo(&mut client, b"12345");
     server.signal(Signal::USR1);
@@ -252,11 +375,11 @@ fn sigusr1_logs_counters_and_what_each_task_waits_on() {
     assert!(counters[0].contains("connections=1") && counters[0].contains("bytes=5"));
     let line = &server.log_lines(&peer)[0];
     assert!(
-        line.contains("waits on") && line.contains("echo.rs"),
+        line.contains("waits_on=TcpStream::readable") && line.contains("echo.rs"),
         "{line}"
     );
     assert_eq!(
-        server.log_lines("waits on").len(),
+        server.log_lines("waits_on=").len(),
         2,
         "one task accepts, one serves"
     );

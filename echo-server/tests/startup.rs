@@ -5,12 +5,12 @@
 mod support;
 
 use std::ffi::OsStr;
-use std::fs;
-use std::io::Write;
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, symlink};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Command, Stdio};
 
@@ -140,22 +140,28 @@ fn an_unknown_host_is_one_error_line() {
     );
 }
 
+/// Returns a command that runs the program as a user without privileges, if that is possible.
+fn unprivileged() -> Option<Command> {
+    if !rustix::process::geteuid().is_root() {
+        return Some(Command::new(PROGRAM));
+    }
+    Command::new("setpriv").arg("-V").output().ok()?;
+    let mut command = Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--clear-groups", "--inh-caps=-all", "--"])
+        .arg(PROGRAM);
+    Some(command)
+}
+
 #[test]
 fn a_privileged_port_is_one_error_line_that_names_the_privilege() {
-    let mut command = Command::new(PROGRAM);
-    if rustix::process::geteuid().is_root() {
-        command = Command::new("setpriv");
-        command
-            .args(["--reuid=65534", "--clear-groups", "--inh-caps=-all", "--"])
-            .arg(PROGRAM);
-    }
+    let Some(mut command) = unprivileged() else {
+        return println!("skipped: running as root, and setpriv is missing");
+    };
     command.args(["127.0.0.1:80", "--idle-timeout", "1s"]);
     let limit = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
     if limit.map_or(1024, |text| text.trim().parse().unwrap_or(1024)) <= 80 {
         return println!("skipped: any user may listen on port 80 here");
-    }
-    if command.get_program() == "setpriv" && Command::new("setpriv").arg("-V").output().is_err() {
-        return println!("skipped: running as root, and setpriv is missing");
     }
     let run = run_command(command);
     if run.status == Some(127) || run.stderr.starts_with("setpriv") {
@@ -384,6 +390,146 @@ fn a_stale_socket_is_replaced() {
     let server = Server::start_on(&[&unix], 1);
     assert_echo(&mut UnixStream::connect(&path).unwrap(), b"replaced again");
     drop(server);
+}
+
+/// Starts a server that strace stops before its first call of that name, and waits until it has
+/// stopped there.
+fn start_delayed(directory: &Directory, call: &str, seconds: u32, unix: &str) -> Killed {
+    let trace = directory.0.join("trace");
+    let mut command = Command::new("strace");
+    command.args(["-D", "-q", "-o"]).arg(&trace);
+    command.args(["-e", &format!("trace=/^{call}")]);
+    command.args([
+        "-e",
+        &format!("inject=/^{call}:delay_enter={seconds}000000:when=1"),
+    ]);
+    command.arg(PROGRAM).arg(unix);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let child = Killed(command.stderr(Stdio::null()).spawn().unwrap());
+    wait_until("the first call", || {
+        fs::read_to_string(&trace).is_ok_and(|text| text.contains(call))
+    });
+    child
+}
+
+#[test]
+fn a_server_that_starts_while_another_replaces_a_stale_socket_ends_and_the_other_serves() {
+    if !can_trace() {
+        return;
+    }
+    // Between its look and its removal, and between its bind(2) and its listen(2).
+    for call in ["unlink", "listen"] {
+        let directory = Directory::new("race");
+        let (unix, path) = directory.socket("echo.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        let mut first = start_delayed(&directory, call, 2, &unix);
+        assert_fails(&run(&[&unix]), &[&unix, "another server listens there"]);
+        let mut line = String::new();
+        let stdout = first.0.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        assert_eq!(line, format!("listening on {unix}\n"), "{call}");
+        assert_echo(&mut UnixStream::connect(&path).unwrap(), b"the only one");
+        kill_process(Pid::from_child(&first.0), Signal::TERM).unwrap();
+        assert_eq!(wait_for_exit(&mut first.0).code(), Some(0));
+        assert!(!path.exists() && !directory.0.join("echo.sock.lock").exists());
+    }
+}
+
+#[test]
+fn a_server_that_locks_a_file_which_its_owner_has_removed_locks_a_new_one() {
+    if !can_trace() {
+        return;
+    }
+    let directory = Directory::new("relock");
+    let (unix, path) = directory.socket("echo.sock");
+    let mut first = Server::start_on(&[&unix], 1);
+    // Between its open(2) and its flock(2) the first server ends.
+    let mut second = start_delayed(&directory, "flock", 5, &unix);
+    first.assert_ends_well();
+    wait_until("the second to listen", || {
+        UnixStream::connect(&path).is_ok()
+    });
+    assert!(directory.0.join("echo.sock.lock").exists());
+    assert_fails(&run(&[&unix]), &[&unix, "another server listens there"]);
+    kill_process(Pid::from_child(&second.0), Signal::TERM).unwrap();
+    assert_eq!(wait_for_exit(&mut second.0).code(), Some(0));
+}
+
+#[test]
+fn of_servers_that_start_at_once_over_a_stale_socket_one_serves() {
+    for _ in 0..10 {
+        let directory = Directory::new("many");
+        let (unix, path) = directory.socket("echo.sock");
+        drop(UnixListener::bind(&path).unwrap());
+        let start = || {
+            let mut command = Command::new(PROGRAM);
+            command
+                .arg(&unix)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null());
+            Killed(command.stderr(Stdio::null()).spawn().unwrap())
+        };
+        let mut servers: Vec<Killed> = (0..6).map(|_| start()).collect();
+        wait_until("all but one to end", || {
+            servers.retain_mut(|server| match server.0.try_wait().unwrap() {
+                Some(status) => {
+                    assert_eq!(status.code(), Some(1));
+                    false
+                }
+                None => true,
+            });
+            servers.len() == 1
+        });
+        wait_until("the last one to listen", || {
+            UnixStream::connect(&path).is_ok()
+        });
+        assert_echo(&mut UnixStream::connect(&path).unwrap(), b"the only one");
+        kill_process(Pid::from_child(&servers[0].0), Signal::TERM).unwrap();
+        assert_eq!(wait_for_exit(&mut servers[0].0).code(), Some(0));
+    }
+}
+
+#[test]
+fn a_lock_file_that_cannot_be_used_is_one_error_line_and_left_as_it_is() {
+    let directory = Directory::new("locks");
+    let (unix, _) = directory.socket("echo.sock");
+    let lock = directory.0.join("echo.sock.lock");
+    let name = lock.to_str().unwrap();
+
+    fs::write(&lock, "precious").unwrap();
+    assert_fails(&run(&[&unix]), &[&unix, name, "not an empty file"]);
+    assert_eq!(fs::read_to_string(&lock).unwrap(), "precious");
+    fs::remove_file(&lock).unwrap();
+
+    symlink(directory.0.join("target"), &lock).unwrap();
+    assert_fails(
+        &run(&[&unix]),
+        &["open the lock file", name, "symbolic links"],
+    );
+    assert!(lock.is_symlink() && !directory.0.join("target").exists());
+    fs::remove_file(&lock).unwrap();
+
+    // What a server that was killed leaves is no obstacle.
+    fs::write(&lock, "").unwrap();
+    let mut server = Server::start_on(&[&unix], 1);
+    server.assert_ends_well();
+    assert!(!lock.exists());
+}
+
+#[test]
+fn a_directory_without_write_permission_is_one_error_line() {
+    let directory = Directory::new("readonly");
+    let (unix, _) = directory.socket("echo.sock");
+    let Some(mut command) = unprivileged() else {
+        return println!("skipped: running as root, and setpriv is missing");
+    };
+    command.arg(&unix);
+    fs::set_permissions(&directory.0, Permissions::from_mode(0o555)).unwrap();
+    let run = run_command(command);
+    if run.status == Some(127) || run.stderr.starts_with("setpriv") {
+        return println!("skipped: user 65534 may not run {PROGRAM}: {}", run.stderr);
+    }
+    assert_fails(&run, &[&unix, "echo.sock.lock", "Permission denied"]);
 }
 
 #[test]

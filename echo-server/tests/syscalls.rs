@@ -12,24 +12,10 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, UdpSocket};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use support::*;
-
-/// Returns whether strace works here. Otherwise prints that the test is skipped.
-fn can_trace() -> bool {
-    let mut command = Command::new("strace");
-    command
-        .args(["-qq", "-o", "/dev/null", "true"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let works = command.status().is_ok_and(|status| status.success());
-    if !works {
-        println!("skipped: strace is missing, or not permitted to trace");
-    }
-    works
-}
 
 /// A server under strace.
 struct Traced {

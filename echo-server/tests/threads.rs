@@ -13,7 +13,7 @@ use support::*;
 
 #[test]
 fn clients_are_distributed_over_the_threads_and_all_are_served() {
-    let mut server = Server::start(&["--threads", "3"]);
+    let mut server = Server::start(&["--threads", "3", "--report", "full"]);
     assert_eq!(status(server.pid(), "Threads"), 3);
     let mut clients: Vec<TcpStream> = (0..60).map(|_| server.connect()).collect();
     for (number, client) in clients.iter_mut().enumerate() {
@@ -29,7 +29,7 @@ fn clients_are_distributed_over_the_threads_and_all_are_served() {
         server.log()
     );
     // One line per client and one per accepting task.
-    wait_until("every task", || server.log_lines("waits on").len() == 63);
+    wait_until("every task", || server.log_lines("waits_on=").len() == 63);
     server.assert_ends_well();
     for client in &mut clients {
         assert_end(client);
@@ -72,7 +72,7 @@ fn stats_and_aborted_connections_are_summed_over_all_threads() {
     server.signal(Signal::TERM);
     assert_eq!(server.wait().code(), Some(0), "{}", server.log());
     assert!(
-        server.log().contains("not finish within 300ms: 20"),
+        server.log().contains("count=20 grace_ms=300"),
         "{}",
         server.log()
     );

@@ -1,8 +1,10 @@
-//! Shared by the example programs: reading an address argument, and the exit code.
+//! Shared by the example programs: reading an address argument, usage errors, and the exit code.
 //!
 //! The programs themselves are the files in the parent folder. Each begins with the commands to try
 //! it.
 
+use std::error::Error;
+use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
@@ -14,7 +16,26 @@ pub fn address(n: usize, default: &str) -> String {
         .unwrap_or_else(|| default.to_owned())
 }
 
-/// Converts the outcome of a program to its exit code and prints an error in one line.
+/// An error in the arguments.
+#[derive(Debug)]
+struct Usage(String);
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Usage {}
+
+/// Returns an error for arguments that the program does not accept. `message` says what it accepts.
+#[must_use]
+pub fn usage(message: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, Usage(message.into()))
+}
+
+/// Converts the outcome of a program to its exit code (2 for [`usage`], 1 for other errors) and prints
+/// an error in one line.
 ///
 /// An error returned from `main` itself would be printed in its `Debug` form, with all its fields.
 #[must_use]
@@ -23,7 +44,8 @@ pub fn finish(outcome: io::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::FAILURE
+            let is_usage = error.get_ref().is_some_and(|error| error.is::<Usage>());
+            ExitCode::from(if is_usage { 2 } else { 1 })
         }
     }
 }

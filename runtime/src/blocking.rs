@@ -193,3 +193,41 @@ impl std::fmt::Debug for State {
 #[cfg(test)]
 #[cfg(loom)]
 mod loom_models;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Queues a closure that ends when the returned sender is dropped, and waits for its start.
+    fn hold(pool: &Pool) -> mpsc::Sender<()> {
+        let (release, released) = mpsc::channel::<()>();
+        let (begin, begun) = mpsc::channel();
+        let closure = move || {
+            begin.send(()).expect("the test waits");
+            released.recv().ok();
+        };
+        pool.submit(Box::new(closure)).expect("a thread starts");
+        begun
+            .recv_timeout(Duration::from_secs(10))
+            .expect("the closure starts");
+        release
+    }
+
+    #[test]
+    fn a_thread_that_works_again_does_not_count_as_idle() {
+        let pool = Pool::new(2);
+        drop(hold(&pool));
+        while pool.shared.lock().idle == 0 {
+            thread::yield_now();
+        }
+        let first = hold(&pool);
+        assert_eq!(pool.shared.lock().idle, 0);
+        // No thread is idle, so this starts another.
+        let second = hold(&pool);
+        assert_eq!(pool.threads(), 2);
+        drop((first, second));
+        drop(pool.shut_down());
+    }
+}

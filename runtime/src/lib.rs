@@ -19,7 +19,40 @@
 //! });
 //! ```
 //!
-//! Sockets are in the package `wakeful-net`, built on this crate's public [`io::AsyncFd`].
+//! With the feature `macros`, the attributes `#[wakeful::main]` and `#[wakeful::test]` make a plain function
+//! of an `async fn`. Sockets are in the package `wakeful-net`, built on this crate's public
+//! [`io::AsyncFd`].
+//!
+//! # Where to find what
+//!
+//! | what | where |
+//! |---|---|
+//! | run a future | [`block_on`], [`runtime::Runtime`], [`runtime::Builder`], the attributes `#[wakeful::main]` and `#[wakeful::test]` |
+//! | tasks | [`spawn`], [`task::JoinSet`], [`task::spawn_blocking`], [`task::yield_now`] |
+//! | time | [`time::sleep`], [`time::timeout`], [`time::interval`], and a [clock that tests pause](time::pause) |
+//! | descriptors and byte streams | [`io::AsyncFd`], [`io::copy`], [`io::duplex`], [`io::stdin`] |
+//! | the end of a program | [`Shutdown`], [`signal::ctrl_c`] |
+//! | other threads | [`runtime::Handle`] |
+//! | what the runtime does | [`metrics`](metrics()), [`task::dump`] |
+//!
+//! Channels, locks, `select!`, TLS and HTTP are left to crates that run on any runtime: see
+//! [the guide](guide::companions).
+//!
+//! # Features
+//!
+//! All are off by default and additive.
+//!
+//! - `macros`: the attributes `#[wakeful::main]` and `#[wakeful::test]`.
+//! - `tokio-io`: tokio's `AsyncRead` and `AsyncWrite` for this crate's byte streams, and
+//!   `impl_tokio_io!` for other types. It compiles the traits only, not tokio's runtime.
+//! - `hyper`: the module `hyper` with an executor and a timer; hyper's `Read` and `Write` for the same
+//!   byte streams, and `impl_hyper_io!` for other types.
+//!
+//! # Guides
+//!
+//! [`guide`] contains the pages of the repository on [porting from tokio](guide::porting), the
+//! [differences from tokio](guide::wakeful_and_tokio), [testing](guide::testing),
+//! [companion crates](guide::companions) and [crates that name tokio](guide::crates).
 //!
 //! # Reading the source
 //!
@@ -51,10 +84,11 @@
 //!  shutdown    public: graceful shutdown
 //!  hyper       public: adapters for hyper
 //!  runtime     public: Runtime, Builder, Handle; the loop
-//!  macros      public: main!, test!
 //! ```
 
 #![deny(unsafe_code)]
+// docs.rs marks the items of a feature with its name. Only nightly rustdoc can.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
@@ -70,12 +104,14 @@ mod busy_poll;
 mod context;
 mod coop;
 mod executor;
+// Not a part of the documentation tests: their code needs packages that this one does not depend on.
+#[cfg(all(doc, not(doctest)))]
+pub mod guide;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod id;
 mod inbox;
 pub mod io;
-mod macros;
 mod oneshot;
 mod reactor;
 mod ready;
@@ -99,3 +135,5 @@ mod wait_list;
 pub use runtime::{block_on, metrics};
 pub use shutdown::Shutdown;
 pub use task::spawn;
+#[cfg(feature = "macros")]
+pub use wakeful_macros::{main, test};

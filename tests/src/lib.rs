@@ -17,4 +17,7 @@ mod pages {
 
     #[doc = include_str!("../../docs/WAKEFUL-AND-TOKIO.md")]
     struct WakefulAndTokio;
+
+    #[doc = include_str!("../../docs/TESTING.md")]
+    struct Testing;
 }

@@ -16,7 +16,7 @@ use wakeful_tests::source::{
 
 /// The folders and files at the top of each crate, from the bottom up. A file imports only from its
 /// own folder and from entries before it. A new file or folder needs a place here.
-const ORDER: [(&str, &[&str]); 4] = [
+const ORDER: [(&str, &[&str]); 5] = [
     (
         "runtime/src",
         &[
@@ -44,7 +44,7 @@ const ORDER: [(&str, &[&str]); 4] = [
             "shutdown",
             "hyper",
             "runtime",
-            "macros",
+            "guide",
         ],
     ),
     (
@@ -68,6 +68,20 @@ const ORDER: [(&str, &[&str]); 4] = [
             "unix",
             "traits",
             "serve",
+        ],
+    ),
+    (
+        "extras/tokio/src",
+        &[
+            "fs",
+            "process",
+            "time",
+            "io",
+            "net",
+            "join_handle",
+            "spawn",
+            "runtime",
+            "task",
         ],
     ),
     (
@@ -337,6 +351,7 @@ fn unsafe_is_limited_to_sys_modules_and_one_other_line() {
         "echo-server",
         "examples",
         "examples/flavors",
+        "extras/tokio",
     ] {
         let root = workspace().join(package).join("src");
         for file in rust_files(&root) {
@@ -351,7 +366,12 @@ fn unsafe_is_limited_to_sys_modules_and_one_other_line() {
             }
         }
     }
-    assert_eq!(outside_sys, [("runtime/id.rs".to_owned(), 1)]);
+    let allowed = [
+        ("runtime/id.rs".to_owned(), 1),
+        // Not a package of Wakeful's own interface: tokio's `AsyncFd` takes raw descriptors.
+        ("extras/tokio/io/async_fd.rs".to_owned(), 3),
+    ];
+    assert_eq!(outside_sys, allowed);
 }
 
 #[test]

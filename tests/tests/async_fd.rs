@@ -464,6 +464,7 @@ fn the_error_for_a_regular_file_says_why_and_what_to_use() {
             assert!(text.contains("epoll cannot watch"), "{path}: {text}");
             assert!(text.contains("regular file"), "{path}: {text}");
             assert!(text.contains("spawn_blocking"), "{path}: {text}");
+            assert!(text.contains("io::stdin"), "{path}: {text}");
             assert!(text.ends_with("(os error 1)"), "{path}: {text}");
         }
     });

@@ -141,6 +141,52 @@ fn a_signal_is_received_by_listeners_created_before_it() {
     );
 }
 
+/// Raises a signal on this thread as soon as the process has a handler for it.
+fn raise_when_caught(signal: Signal) {
+    loop {
+        let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+        // SAFETY: the kernel only fills `action`, and zeroes are a valid value of it.
+        let action = unsafe {
+            libc::sigaction(signal.as_raw(), std::ptr::null(), action.as_mut_ptr());
+            action.assume_init()
+        };
+        if action.sa_sigaction != libc::SIG_DFL {
+            break;
+        }
+        std::hint::spin_loop();
+    }
+    raise(signal);
+}
+
+#[test]
+fn a_signal_that_arrives_while_its_first_listener_is_created_is_received() {
+    let test = "a_signal_that_arrives_while_its_first_listener_is_created_is_received";
+    alone(test, || {
+        let signals = [
+            Signal::USR1,
+            Signal::USR2,
+            Signal::HUP,
+            Signal::ALARM,
+            Signal::VTALARM,
+            Signal::PROF,
+            Signal::POWER,
+            Signal::IO,
+            Signal::STKFLT,
+            Signal::TERM,
+        ];
+        runtime().block_on(async {
+            for number in signals {
+                let sender = thread::spawn(move || raise_when_caught(number));
+                // The sender is likely to look all the time by now. Nothing depends on it.
+                thread::yield_now();
+                let mut listener = signal(SignalKind::from_raw(number.as_raw())).unwrap();
+                sender.join().unwrap();
+                assert!(is_ready(&mut listener.recv()).await, "{number:?}");
+            }
+        });
+    });
+}
+
 #[test]
 fn signals_that_arrive_before_a_receive_are_merged() {
     alone("signals_that_arrive_before_a_receive_are_merged", || {

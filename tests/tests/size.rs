@@ -22,9 +22,10 @@ const TEST_FILE: usize = 800;
 const NO_INLINE_ALWAYS: [&str; 3] = ["runtime", "net", "echo-server"];
 
 /// The folders that are measured.
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 7] = [
     "runtime",
     "net",
+    "extras",
     "echo-server",
     "examples",
     "benches",

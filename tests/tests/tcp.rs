@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_lite::{StreamExt as _, future};
-use wakeful::io::Interest;
+use wakeful::io::{Interest, Ready};
 use wakeful_net::{SocketError, TcpListener, TcpSocket, TcpStream, lookup_host, tcp};
 use wakeful_tests::net_support::{listen, pattern, run, settle, tcp_and_std, tcp_pair};
 use wakeful_tests::trace::{panic_of, runtime};
@@ -443,6 +443,39 @@ fn try_operations_never_wait() {
         peer.shutdown(Shutdown::Write).unwrap();
         server.readable().await.unwrap();
         assert_eq!(server.try_read(&mut buf).unwrap(), 0);
+    });
+}
+
+/// A task that fills the kernel's buffer with `try_write` asks for `writable` before each call.
+#[test]
+fn a_stream_stays_writable_after_a_part_was_sent_until_the_kernel_refuses() {
+    run(async {
+        let (client, _server) = tcp_pair().await;
+        let chunk = vec![7; 16 << 20];
+        let sent = client.try_write(&chunk).unwrap();
+        assert!(0 < sent && sent < chunk.len(), "{sent} bytes were sent");
+        assert!(future::poll_once(client.writable()).await.is_some());
+        let refused = loop {
+            match client.try_write_vectored(&[IoSlice::new(&chunk)]) {
+                Ok(_) => assert!(future::poll_once(client.writable()).await.is_some()),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(refused.kind(), ErrorKind::WouldBlock);
+        assert!(future::poll_once(client.writable()).await.is_none());
+    });
+}
+
+#[test]
+fn an_accepted_stream_that_is_assumed_ready_is_read_without_an_event() {
+    run(async {
+        let listener = listen().await;
+        let mut there = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        there.write_all(b"x").unwrap();
+        let (here, _) = listener.accept().await.unwrap();
+        assert!(future::poll_once(here.readable()).await.is_none());
+        here.assume_ready(Ready::READABLE);
+        assert_eq!(here.try_read(&mut [0; 8]).unwrap(), 1);
     });
 }
 

@@ -85,13 +85,14 @@ const LIMIT: usize = 2;
 const ABOVE_LIMIT: &[(&str, usize)] = &[];
 
 /// Folders whose Rust files are read. The pages of the workspace count as one package, `docs`.
-const PACKAGES: [&str; 6] = [
+const PACKAGES: [&str; 7] = [
     "runtime",
     "net",
     "echo-server",
     "examples",
     "tests",
     "benches",
+    "extras",
 ];
 
 #[test]

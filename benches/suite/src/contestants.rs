@@ -114,7 +114,7 @@ pub(crate) trait Named: Copy {
     /// Returns whether the contestant takes part in every round, or run. The others are variants of
     /// one that does, or far slower than the best, so that fewer rounds are enough.
     fn in_every_round(&self) -> bool {
-        !SELDOM.contains(&self.name())
+        takes_part_in_every_round(self.name())
     }
 }
 
@@ -139,6 +139,44 @@ impl Named for Runtime {
     }
 }
 
+/// Returns whether a contestant of this name takes part in every round, or run.
+pub(crate) fn takes_part_in_every_round(name: &str) -> bool {
+    !SELDOM.contains(&name)
+}
+
+/// Shape of a contestant's symbol in plots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Circle,
+    Square,
+    /// A triangle that points up.
+    Up,
+    /// A triangle that points down.
+    Down,
+    Diamond,
+    Cross,
+    Plus,
+}
+
+/// Returns the symbol of a contestant: its shape, and whether it is filled. No two contestants have the
+/// same, so that color is not needed to tell them apart.
+pub(crate) fn shape(name: &str) -> (Shape, bool) {
+    match name {
+        FLOOR => (Shape::Square, true),
+        FLOOR_TWIN => (Shape::Square, false),
+        "wakeful minimal" | "echo-server, 2 threads" => (Shape::Circle, false),
+        TOKIO => (Shape::Up, true),
+        "tokio LocalSet" => (Shape::Up, false),
+        "tokio LocalRuntime" => (Shape::Down, false),
+        "smol" => (Shape::Diamond, true),
+        "monoio epoll" => (Shape::Down, true),
+        "glommio io_uring" => (Shape::Plus, true),
+        "compio polling" => (Shape::Cross, true),
+        "thread per connection" => (Shape::Diamond, false),
+        _ => (Shape::Circle, true),
+    }
+}
+
 /// Returns the color of a contestant, which is the same in all plots.
 pub(crate) fn color(name: &str) -> RGBColor {
     match name {
@@ -148,13 +186,32 @@ pub(crate) fn color(name: &str) -> RGBColor {
         FLOOR => RGBColor(30, 30, 30),
         FLOOR_TWIN => RGBColor(140, 140, 140),
         TOKIO => RGBColor(20, 80, 180),
-        "tokio LocalSet" => RGBColor(90, 150, 225),
-        "tokio LocalRuntime" => RGBColor(150, 200, 240),
+        "tokio LocalSet" => RGBColor(70, 130, 215),
+        "tokio LocalRuntime" => RGBColor(100, 170, 220),
         "smol" => RGBColor(40, 140, 60),
         "monoio epoll" => RGBColor(230, 150, 20),
         "glommio io_uring" => RGBColor(150, 90, 40),
         "compio polling" => RGBColor(130, 60, 160),
-        "thread per connection" => RGBColor(110, 170, 150),
+        "thread per connection" => RGBColor(70, 145, 125),
         _ => RGBColor(90, 90, 90),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contestants_of_a_plot_differ_in_their_symbols() {
+        let servers: Vec<&str> = SERVERS.iter().map(|one| one.name).collect();
+        let runtimes: Vec<&str> = RUNTIMES.iter().map(|one| one.name).collect();
+        for names in [servers, runtimes] {
+            for (place, name) in names.iter().enumerate() {
+                let same = names[..place]
+                    .iter()
+                    .find(|other| shape(other) == shape(name));
+                assert_eq!(same, None, "{name}");
+            }
+        }
     }
 }

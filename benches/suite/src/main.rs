@@ -16,7 +16,7 @@
 //! benchmark     a process that measures on request
 //! bench         runs contestants in turn or side by side; one core each for server and load
 //! parts/        the measurements: echo first, because growth and threads use it; mod last
-//! plots         a plot per metric
+//! plots/        a plot per metric: marks, bars, dots, lines, mod
 //! targets/      targets against measurements: verdict, figures, executor, servers, mod
 //! markdown      RESULTS.md with all tables
 //! publish/      figures for docs/ and README.md: tables, sections, mod

@@ -80,13 +80,14 @@ fn part(text: &mut String, results: &Results) {
             continue;
         }
         let unit = match metric.unit {
-            "" => String::new(),
-            unit => format!(" ({unit})"),
+            "" => format!(" ({})", metric.better),
+            unit => format!(" ({unit}, {})", metric.better),
         };
         *text += &format!("\n### {}{unit}\n\n", metric.title);
         if metric.plot != Plot::None {
             let file = plots::file_name(results.part, &metric);
-            *text += &format!("![{}]({file})\n\n", metric.title);
+            let alternative = metric.alternative_text(results.part);
+            *text += &format!("![{alternative}]({file})\n\n");
         }
         tables(text, &series, &metric);
     }

@@ -1,5 +1,7 @@
 //! The parts of the suite, and how their metrics are shown in tables and plots. `parts` measures them.
 
+use std::fmt;
+
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -43,7 +45,8 @@ pub(crate) enum Plot {
     /// A panel per case, a line per contestant, over `x` (with this label). Both axes are
     /// logarithmic.
     Lines(&'static str),
-    /// Ratio to the contestant named first, over `x` (with this label), on a linear axis.
+    /// A panel per case, a symbol per contestant: ratios to the contestant named first, in groups by `x`
+    /// (with this label).
     Ratio(&'static str, &'static str),
 }
 
@@ -56,6 +59,28 @@ pub(crate) struct Metric {
     /// Contestants that the tables show ratios to.
     pub(crate) ratios: &'static [&'static str],
     pub(crate) plot: Plot,
+    pub(crate) better: Better,
+    /// Lines of explanation in the plot.
+    pub(crate) note: &'static [&'static str],
+}
+
+/// Which values of a metric are better.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Better {
+    Higher,
+    Lower,
+    /// The metric explains others.
+    Neither,
+}
+
+impl fmt::Display for Better {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Better::Higher => "higher is better",
+            Better::Lower => "lower is better",
+            Better::Neither => "for information",
+        })
+    }
 }
 
 const fn metric(name: &'static str, title: &'static str, unit: &'static str) -> Metric {
@@ -65,6 +90,8 @@ const fn metric(name: &'static str, title: &'static str, unit: &'static str) -> 
         unit,
         ratios: &[],
         plot: Plot::None,
+        better: Better::Lower,
+        note: &[],
     }
 }
 
@@ -76,14 +103,55 @@ impl Metric {
     const fn drawn(self, plot: Plot) -> Metric {
         Metric { plot, ..self }
     }
+
+    const fn higher_is_better(self) -> Metric {
+        let better = Better::Higher;
+        Metric { better, ..self }
+    }
+
+    const fn informs(self) -> Metric {
+        let better = Better::Neither;
+        Metric { better, ..self }
+    }
+
+    const fn noted(self, note: &'static [&'static str]) -> Metric {
+        Metric { note, ..self }
+    }
+
+    /// Returns the title of the metric's plot, which is also the text in place of the image.
+    pub(crate) fn alternative_text(&self, part: Part) -> String {
+        let ratio = match self.plot {
+            Plot::Ratio(to, _) => format!(", as a ratio to {to}"),
+            _ => String::new(),
+        };
+        let (part, title, better) = (part.title(), self.title, self.better);
+        format!("{part}: {title}{ratio} ({better})")
+    }
 }
 
 const NANOSECONDS: Metric = metric("ns", "Time per operation", "ns");
-const RATE: Metric = metric("rate", "Throughput", "1/s");
+const RATE: Metric = metric("rate", "Throughput", "1/s").higher_is_better();
 const CPU: Metric = metric("cpu", "Server CPU, user and kernel, per message", "µs");
 const P50: Metric = metric("p50", "Round trip, median", "µs");
 const P99: Metric = metric("p99", "Round trip, 99 %", "µs");
 const P999: Metric = metric("p999", "Round trip, 99.9 %", "µs");
+const IDLE_RATIO: Metric = metric(
+    "idle-ratio",
+    "Server CPU per message with idle connections, as a ratio to without",
+    "",
+);
+const FEW_RUNS_NOTE: [&str; 1] = [
+    "A percentile needs a whole run, and there are few: differences that are smaller than the whiskers are noise.",
+];
+const ONE_RUN_NOTE: [&str; 1] =
+    ["The median over a single run has no interval: differences of a few hundredths are noise."];
+const CURVES_NOTE: [&str; 1] = ["A symbol without a whisker was measured once."];
+/// What the amounts of memory consist of.
+const MEMORY_NOTE: [&str; 3] = [
+    "wakeful minimal is the handler of the README: each connection has a buffer of 16 KiB, as in the servers",
+    "of tokio and smol. wakeful echo-server has one buffer per thread; a connection owns bytes only while its client",
+    "is slow to read.",
+];
 /// Label of the number of connections that exchange messages.
 pub(crate) const CLIENTS: &str = "clients";
 
@@ -127,17 +195,21 @@ impl Part {
     pub(crate) fn metrics(self) -> Vec<Metric> {
         match self {
             Part::Micro => vec![NANOSECONDS.compared(&[TOKIO]).drawn(Plot::Bars)],
-            Part::Curves => vec![NANOSECONDS.drawn(Plot::Lines("tasks or timers"))],
+            Part::Curves => vec![
+                NANOSECONDS
+                    .drawn(Plot::Lines("tasks or timers"))
+                    .noted(&CURVES_NOTE),
+            ],
             Part::Allocations => vec![metric("count", "Counts", "").drawn(Plot::Bars)],
             Part::Echo => vec![
                 RATE.compared(&[FLOOR, TOKIO])
                     .drawn(Plot::Ratio(FLOOR, CLIENTS)),
                 CPU.compared(&[FLOOR]).drawn(Plot::Ratio(FLOOR, CLIENTS)),
                 P50,
-                P99.drawn(Plot::Lines(CLIENTS)),
+                P99.drawn(Plot::Ratio(FLOOR, CLIENTS)).noted(&FEW_RUNS_NOTE),
                 P999,
-                metric("server-busy", "Utilization of the server's core", ""),
-                metric("load-busy", "Utilization of the load's core", ""),
+                metric("server-busy", "Utilization of the server's core", "").informs(),
+                metric("load-busy", "Utilization of the load's core", "").informs(),
             ],
             Part::Connections => vec![
                 RATE.compared(&[FLOOR, TOKIO]).drawn(Plot::Bars),
@@ -146,7 +218,9 @@ impl Part {
                 P99,
             ],
             Part::Memory => vec![
-                metric("bytes", "Resident memory per idle connection", "bytes").drawn(Plot::Bars),
+                metric("bytes", "Resident memory per idle connection", "bytes")
+                    .drawn(Plot::Bars)
+                    .noted(&MEMORY_NOTE),
                 metric("switches", "Sleeps of the idle server per second", ""),
                 metric("cpu", "CPU of the idle server per second", "µs"),
             ],
@@ -162,20 +236,16 @@ impl Part {
             ],
             Part::Growth => vec![
                 CPU.compared(&[FLOOR]).drawn(Plot::Lines(CLIENTS)),
-                P50.drawn(Plot::Lines(CLIENTS)),
+                P50.drawn(Plot::Ratio(FLOOR, CLIENTS)).noted(&ONE_RUN_NOTE),
                 RATE.compared(&[FLOOR]),
-                metric(
-                    "idle-ratio",
-                    "Server CPU per message with idle connections, as a ratio to without",
-                    "",
-                ),
+                IDLE_RATIO,
             ],
             Part::Threads => vec![RATE.drawn(Plot::Bars), CPU],
             Part::Latency => vec![
                 RATE.compared(&[FLOOR, TOKIO]).drawn(Plot::Bars),
                 P50,
                 P99,
-                metric("server-busy", "Utilization of the server's core", ""),
+                metric("server-busy", "Utilization of the server's core", "").informs(),
             ],
         }
     }

@@ -115,6 +115,8 @@ pub(crate) struct Estimate {
     pub(crate) low: f64,
     /// Upper end; plus infinity if there are too few rounds for an interval.
     pub(crate) high: f64,
+    /// The smallest and the largest value.
+    pub(crate) range: (f64, f64),
 }
 
 impl Estimate {
@@ -131,7 +133,13 @@ impl Estimate {
             0 => (f64::NEG_INFINITY, f64::INFINITY),
             k => (values[k - 1], values[values.len() - k]),
         };
-        Some(Estimate { median, low, high })
+        let range = (values[0], values[values.len() - 1]);
+        Some(Estimate {
+            median,
+            low,
+            high,
+            range,
+        })
     }
 
     /// Returns the estimate of `1 / ratio`.
@@ -147,6 +155,7 @@ impl Estimate {
             median: 1.0 / self.median,
             low: invert(self.high),
             high: invert(self.low),
+            range: (1.0 / self.range.1, 1.0 / self.range.0),
         }
     }
 }

@@ -51,6 +51,16 @@ impl Server {
         Server::launch(command, addresses)
     }
 
+    /// Starts the program on one free TCP port with other dispositions or masks of signals, as an
+    /// option of env(1): `--ignore-signal=INT`.
+    pub(crate) fn start_with_signals(option: &str, arguments: &[&str]) -> Server {
+        let mut command = Command::new("env");
+        command
+            .args([option, PROGRAM, "127.0.0.1:0"])
+            .args(arguments);
+        Server::launch(command, 1)
+    }
+
     /// Starts the program under a limit on descriptors, both soft and hard.
     pub(crate) fn start_with_descriptors(limit: u32, arguments: &[&str]) -> Server {
         let mut command = Command::new("sh");
@@ -351,6 +361,20 @@ pub(crate) fn fill_connection(client: &mut TcpStream, max: usize) -> usize {
 pub(crate) fn reset(client: TcpStream) {
     rustix::net::sockopt::set_socket_linger(&client, Some(Duration::ZERO)).expect("an option");
     drop(client);
+}
+
+/// Returns whether strace works here. Otherwise prints that the test is skipped.
+pub(crate) fn can_trace() -> bool {
+    let mut command = Command::new("strace");
+    command
+        .args(["-qq", "-o", "/dev/null", "true"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let works = command.status().is_ok_and(|status| status.success());
+    if !works {
+        println!("skipped: strace is missing, or not permitted to trace");
+    }
+    works
 }
 
 /// Waits until a condition is true.

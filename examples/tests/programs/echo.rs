@@ -1,6 +1,7 @@
 //! Tests of `echo`, and of the error output that all servers share.
 
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
@@ -9,7 +10,13 @@ use crate::support::{Program, Server, connect, pattern, round_trip};
 #[test]
 fn echo_sends_all_bytes_back_to_each_client() {
     let echo = Program::start("echo", &["127.0.0.1:0"]);
-    let address = echo.address();
+    all_bytes_come_back(echo.address());
+    let line = echo.line();
+    assert!(line.ends_with(" bytes"), "{line:?}");
+}
+
+/// Ten clients at once send between 0 and 900,000 bytes and receive the same.
+pub(crate) fn all_bytes_come_back(address: SocketAddr) {
     let clients: Vec<_> = (0..10usize)
         .map(|n| {
             thread::spawn(move || {
@@ -21,8 +28,6 @@ fn echo_sends_all_bytes_back_to_each_client() {
     for client in clients {
         client.join().unwrap();
     }
-    let line = echo.line();
-    assert!(line.ends_with(" bytes"), "{line:?}");
 }
 
 /// What `echo` prints on the first Ctrl-C.
@@ -65,7 +70,7 @@ fn a_second_ctrl_c_aborts_a_connection_whose_client_does_not_read() {
 fn an_address_in_use_is_reported_in_one_line() {
     let server = Server::bind();
     let address = server.address();
-    for program in ["echo", "chat", "proxy"] {
+    for program in ["echo", "chat", "proxy", "handlers"] {
         let (stdout, stderr, status) = Program::start(program, &[&address]).end();
         assert_eq!(stdout, [""; 0]);
         let [line] = &stderr[..] else {

@@ -4,6 +4,10 @@
 
 mod chat;
 mod echo;
+mod get;
+mod handlers;
+mod netcat;
 mod proxy;
 mod small;
 mod support;
+mod udp;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,6 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// A running example program. Killed on drop.
 pub(crate) struct Program {
     child: Child,
+    stdin: Option<ChildStdin>,
     stdout: Receiver<String>,
     stderr: Receiver<String>,
 }
@@ -23,6 +24,7 @@ impl Program {
         let path = executable(name);
         let mut child = Command::new(&path)
             .args(arguments)
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -33,18 +35,35 @@ impl Program {
                     path.display()
                 )
             });
+        let stdin = child.stdin.take();
         let stdout = lines(child.stdout.take().unwrap());
         let stderr = lines(child.stderr.take().unwrap());
         Program {
             child,
+            stdin,
             stdout,
             stderr,
         }
     }
 
+    /// Writes to standard input.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.stdin.as_mut().unwrap().write_all(bytes).unwrap();
+    }
+
+    /// Closes standard input.
+    pub(crate) fn end_input(&mut self) {
+        drop(self.stdin.take());
+    }
+
     /// Returns the next line of standard output.
     pub(crate) fn line(&self) -> String {
         self.stdout.recv_timeout(TIMEOUT).expect("a line of stdout")
+    }
+
+    /// Returns the next line of standard output if it comes within half a second.
+    pub(crate) fn try_line(&self) -> Result<String, RecvTimeoutError> {
+        self.stdout.recv_timeout(Duration::from_millis(500))
     }
 
     /// Returns the next line of standard error.
@@ -90,8 +109,16 @@ impl Drop for Program {
     }
 }
 
+/// Asserts that a program refuses its arguments with this message.
+pub(crate) fn assert_usage_error(name: &str, arguments: &[&str], message: &str) {
+    let (stdout, stderr, status) = Program::start(name, arguments).end();
+    assert_eq!(stdout, [""; 0], "{arguments:?}");
+    assert_eq!(stderr, [format!("error: {message}")], "{arguments:?}");
+    assert_eq!(status.code(), Some(2), "{arguments:?}");
+}
+
 /// Returns the path of an example. Cargo builds the examples with the tests of the same package.
-fn executable(name: &str) -> PathBuf {
+pub(crate) fn executable(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
     profile.join("examples").join(name)

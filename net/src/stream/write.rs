@@ -9,7 +9,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use wakeful::io::{Interest, Readiness};
+use wakeful::io::{Interest, IoCount, Readiness};
 
 use crate::budget::poll_proceed;
 use crate::socket::{Io, Socket};
@@ -50,13 +50,18 @@ impl Future for Write<'_> {
 }
 
 /// Sends as many bytes as the kernel accepts, without waiting.
+///
+/// The stream stays writable until the kernel refuses bytes, as in tokio, so that `writable` is ready
+/// after a part was sent.
 #[inline]
 #[track_caller]
 pub(crate) fn try_write(io: &Io, buf: &[u8]) -> io::Result<usize> {
     if buf.is_empty() {
         return Ok(0);
     }
-    io.try_transfer(Interest::WRITABLE, |socket| socket.send(buf))
+    io.try_transfer(Interest::WRITABLE, |socket| {
+        socket.send(buf).map(no_conclusion)
+    })
 }
 
 /// The future of [`TcpStream::write_vectored`](crate::TcpStream::write_vectored) and
@@ -100,7 +105,15 @@ pub(crate) fn try_write_vectored(io: &Io, bufs: &[IoSlice<'_>]) -> io::Result<us
     if bufs.iter().all(|buf| buf.is_empty()) {
         return Ok(0);
     }
-    io.try_transfer(Interest::WRITABLE, |socket| socket.send_vectored(bufs))
+    io.try_transfer(Interest::WRITABLE, |socket| {
+        socket.send_vectored(bufs).map(no_conclusion)
+    })
+}
+
+/// Returns a count from which the runtime does not conclude that there is no more room.
+#[inline]
+fn no_conclusion(count: IoCount) -> IoCount {
+    IoCount::unknown(count.transferred())
 }
 
 /// The future of [`TcpStream::write_all`](crate::TcpStream::write_all) and

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::task::{Context, Poll};
 
-use wakeful::io::Interest;
+use wakeful::io::{Interest, Ready};
 
 use super::{Readable, ReadyFuture, TcpStream, Writable};
 use crate::{ready, stream};
@@ -165,6 +165,14 @@ impl TcpStream {
             "TcpStream::poll_write_ready",
             cx,
         )
+    }
+
+    /// Treats the stream as ready until an operation would block, so that the next one is tried at once.
+    ///
+    /// An accepted stream begins as writable only, because its peer has often sent nothing yet. If the
+    /// peer usually has, this saves the wait for the kernel's event; if not, it costs one `recv`.
+    pub fn assume_ready(&self, ready: Ready) {
+        self.io.assume_ready(ready);
     }
 
     /// Reads available bytes, without waiting.

@@ -14,6 +14,8 @@
 //! A stream implements the traits by value and by reference. So one stream can be given to two
 //! generic functions at once, one that reads and one that writes.
 
+#[cfg(feature = "bytes")]
+mod bytes;
 mod futures_io;
 #[cfg(feature = "hyper")]
 mod hyper;

@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 
-use wakeful::io::Interest;
+use wakeful::io::{Interest, Ready};
 
 use super::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, SocketAddr, UnixStream, WriteHalf};
 use super::{Readable, ReadyFuture, Writable};
@@ -79,6 +79,13 @@ impl UnixStream {
             "UnixStream::poll_write_ready",
             cx,
         )
+    }
+
+    /// Treats the stream as ready until an operation would block, so that the next one is tried at once.
+    ///
+    /// See [`TcpStream::assume_ready`](crate::TcpStream::assume_ready).
+    pub fn assume_ready(&self, ready: Ready) {
+        self.io.assume_ready(ready);
     }
 
     /// Runs a custom I/O call if the stream is ready for it; as

@@ -60,18 +60,8 @@ use crate::reactor::source::ReadyEvent;
 /// ```
 pub struct AsyncFd<T: AsFd> {
     // Before `inner`: fields are dropped in this order (I4).
-    registration: Registration,
+    pub(super) registration: Registration,
     inner: T,
-}
-
-/// Stands before the EPERM of epoll_ctl(2), which alone sounds like missing privileges.
-const REASON: &str = "epoll cannot watch a regular file or directory; use task::spawn_blocking";
-
-fn explain_refusal(error: io::Error) -> io::Error {
-    if error.kind() != io::ErrorKind::PermissionDenied {
-        return error;
-    }
-    io::Error::new(error.kind(), format!("{REASON}: {error}"))
 }
 
 impl<T: AsFd> AsyncFd<T> {
@@ -79,10 +69,10 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// `PermissionDenied` (EPERM) for a regular file or directory, which epoll cannot watch; use
-    /// [`spawn_blocking`](crate::task::spawn_blocking). The errno is part of its message only.
-    /// `AlreadyExists` (EEXIST) when
-    /// the descriptor is registered already, `StorageFull` (ENOSPC) at the system's limit of
+    /// `PermissionDenied` (EPERM) for a regular file, a directory or `/dev/null`, which epoll cannot
+    /// watch; use [`spawn_blocking`](crate::task::spawn_blocking), or [`stdin`](crate::io::stdin) and
+    /// [`stdout`](crate::io::stdout). The errno is part of its message only. `AlreadyExists` (EEXIST)
+    /// when the descriptor is registered already, `StorageFull` (ENOSPC) at the system's limit of
     /// watches, `OutOfMemory`. Then the value is dropped, and nothing stays registered.
     ///
     /// # Panics
@@ -130,8 +120,7 @@ impl<T: AsFd> AsyncFd<T> {
     #[track_caller]
     fn register(inner: T, interest: Interest, explicit: bool) -> io::Result<Self> {
         let core = context::require("registering a descriptor");
-        let registration =
-            Registration::new(&core, inner.as_fd(), interest, explicit).map_err(explain_refusal)?;
+        let registration = Registration::new(&core, inner.as_fd(), interest, explicit)?;
         Ok(AsyncFd {
             registration,
             inner,
@@ -593,7 +582,7 @@ impl<T: AsFd> fmt::Debug for Readiness<'_, T> {
 pub struct AsyncFdReadyGuard<'a, T: AsFd> {
     fd: &'a AsyncFd<T>,
     interest: Interest,
-    event: ReadyEvent,
+    pub(super) event: ReadyEvent,
 }
 
 impl<'a, T: AsFd> AsyncFdReadyGuard<'a, T> {
@@ -687,7 +676,7 @@ impl<T: AsFd> fmt::Debug for AsyncFdReadyGuard<'_, T> {
 
 /// The error of an operation that would have blocked: wait for readiness again.
 #[derive(Debug)]
-pub struct TryIoError(());
+pub struct TryIoError(pub(super) ());
 
 impl fmt::Display for TryIoError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

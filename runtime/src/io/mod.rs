@@ -1,4 +1,5 @@
-//! Waiting for file descriptors ([`AsyncFd`]), and byte streams.
+//! Waiting for file descriptors ([`AsyncFd`]), byte streams, and the standard streams of the process
+//! ([`stdin`], [`stdout`], [`stderr`]).
 //!
 //! `wakeful-net` uses only this module's public interface. Another crate can do the same for pipes,
 //! inotify, netlink or a device.
@@ -17,17 +18,21 @@
 //! needed an adapter. `poll_close` shuts down the writing direction; reading goes on.
 
 mod async_fd;
+mod async_fd_mut;
 mod copy;
 mod duplex;
 mod fd_stream;
 mod io_count;
 mod registration;
+mod stdio;
 #[cfg(feature = "tokio-io")]
 pub mod tokio_io;
 
 pub use crate::ready::{Interest, Ready};
 pub use async_fd::{AsyncFd, AsyncFdReadyGuard, AsyncIo, Readiness, TryIoError};
+pub use async_fd_mut::AsyncFdReadyMutGuard;
 pub use copy::{Copy, CopyBidirectional, copy, copy_bidirectional};
 pub use duplex::{DuplexStream, duplex};
 pub use futures_io::{AsyncRead, AsyncWrite};
 pub use io_count::IoCount;
+pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};

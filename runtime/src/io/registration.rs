@@ -29,6 +29,18 @@ use crate::table::Key;
 use crate::task::defer_current;
 use crate::task_info::WaitInfo;
 
+/// Stands before the EPERM of epoll_ctl(2), which alone sounds like missing privileges.
+const REASON: &str = "epoll cannot watch a regular file, a directory or /dev/null; use \
+     task::spawn_blocking, or io::stdin and io::stdout for the standard streams";
+
+/// Puts the reason in front of the kernel's error, if it is the refusal of the file.
+fn explain_refusal(error: io::Error) -> io::Error {
+    if error.kind() != io::ErrorKind::PermissionDenied {
+        return error;
+    }
+    io::Error::new(error.kind(), format!("{REASON}: {error}"))
+}
+
 /// Identifies a source of a runtime and deregisters it when dropped.
 #[derive(Debug)]
 pub(super) struct Registration {
@@ -112,7 +124,10 @@ impl Registration {
         interest: Interest,
         explicit: bool,
     ) -> io::Result<Self> {
-        let (key, words) = core.reactor.register(fd, interest)?;
+        let (key, words) = core
+            .reactor
+            .register(fd, interest)
+            .map_err(explain_refusal)?;
         Ok(Registration {
             runtime: core.id,
             key,

@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 
 use ::tokio::io::ReadBuf;
 
-use super::{AsyncFd, AsyncRead, DuplexStream};
+use super::{AsyncFd, AsyncRead, DuplexStream, Stderr, Stdin, Stdout};
 
 /// The crate whose traits this feature implements. Because [`impl_tokio_io!`](crate::impl_tokio_io)
 /// names it through this path, its callers need no dependency on tokio.
@@ -202,9 +202,12 @@ impl_tokio_io! {
     impl AsyncRead for &DuplexStream {}
     impl<T: AsFd> AsyncRead for AsyncFd<T> {}
     impl<T: AsFd> AsyncRead for &AsyncFd<T> {}
+    impl AsyncRead for Stdin {}
 
     impl AsyncWrite for DuplexStream { fn is_write_vectored(&self) -> bool { true } }
     impl AsyncWrite for &DuplexStream { fn is_write_vectored(&self) -> bool { true } }
+    impl AsyncWrite for Stdout { fn is_write_vectored(&self) -> bool { true } }
+    impl AsyncWrite for Stderr { fn is_write_vectored(&self) -> bool { true } }
     // std's `is_write_vectored` is unstable, but every descriptor has writev(2), and std's own types
     // use it. A value that does not use it writes the first buffer, which is correct as well.
     impl<T: AsFd> AsyncWrite for AsyncFd<T> { fn is_write_vectored(&self) -> bool { true } }

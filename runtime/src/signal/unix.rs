@@ -158,10 +158,11 @@ impl fmt::Debug for SignalKind {
 #[track_caller]
 pub fn signal(kind: SignalKind) -> io::Result<Signal> {
     let core = context::require("signal");
+    // Counted from before the handler is installed, so that a signal right after it is received.
+    let seen = sys::signal::caught(kind.0);
     let event = sys::signal::catch(kind.0)?;
     let (source, words) = core.signal_source(event)?;
     let waiter = core.reactor.next_waiter();
-    let seen = sys::signal::caught(kind.0);
     Ok(Signal {
         kind,
         runtime: core.id,

@@ -1,4 +1,5 @@
-//! The only module with system calls: epoll, eventfd, signals, and their common parts.
+//! The only module with system calls: epoll, eventfd, signals, standard streams, and their common
+//! parts.
 //!
 //! The `unsafe` code of this crate is in this module and in the line of `id.rs` that builds a
 //! `Waker`. The crate root denies it everywhere else. Each wrapper is one system call with Rust
@@ -11,6 +12,7 @@ use std::io;
 pub(crate) mod epoll;
 pub(crate) mod eventfd;
 pub(crate) mod signal;
+pub(crate) mod stdio;
 
 /// An integer type in which system calls return -1 for an error in `errno`.
 pub(crate) trait Returned: Copy {

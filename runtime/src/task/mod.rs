@@ -23,6 +23,7 @@ pub use crate::task_info::{TaskInfo, TaskState, Waiting, WakeCause};
 pub use join_handle::{AbortHandle, JoinHandle};
 pub use join_set::JoinSet;
 pub use spawn_blocking::spawn_blocking;
+pub(crate) use spawn_blocking::submit_detached;
 
 /// Spawns a task on the runtime of this thread and returns a handle to await its output.
 ///

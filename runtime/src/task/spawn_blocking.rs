@@ -4,10 +4,11 @@
 //! result. They share a [`oneshot`](crate::oneshot) channel and nothing else.
 
 use std::future::{Future, pending};
+use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 
 use super::{JoinHandle, spawn_named};
-use crate::context;
+use crate::context::{self, Core};
 use crate::executor::cell::drop_ignoring_panic;
 use crate::executor::join_error::NotStarted;
 use crate::oneshot::{Closed, channel};
@@ -79,4 +80,34 @@ where
             Err(Closed) => pending().await,
         }
     }
+}
+
+/// Submits a closure to the pool that stores its result itself. A task named `name` waits for it, so
+/// that a paused clock does not jump meanwhile.
+///
+/// # Errors
+///
+/// The error of starting a thread. The closure is dropped.
+pub(crate) fn submit_detached(
+    core: &Core,
+    name: &str,
+    location: &'static Location<'static>,
+    closure: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
+    let (sender, receiver) = channel();
+    core.blocking.submit(Box::new(move || {
+        // An external waker can panic, which must not end the thread.
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(closure)) {
+            drop_ignoring_panic(payload);
+        }
+        sender.send(()).ok();
+    }))?;
+    let pending_guard = core.blocking.track_pending();
+    let finished = async move {
+        let _pending_guard = pending_guard;
+        // `Closed`: the runtime is ending, and has dropped the closure.
+        receiver.await.ok();
+    };
+    spawn_named(finished, Some(name), location);
+    Ok(())
 }

@@ -291,3 +291,17 @@ fn an_initialized_buffer_is_used_in_full() {
         assert!(buf.filled() == bytes);
     });
 }
+
+#[test]
+fn the_standard_streams_have_tokio_s_traits() {
+    run(async {
+        fn is_reader(_: &impl AsyncRead) {}
+        is_reader(&wakeful::io::stdin());
+        let mut stderr = wakeful::io::stderr();
+        AsyncWriteExt::write_all(&mut stderr, b"").await.unwrap();
+        AsyncWriteExt::flush(&mut stderr).await.unwrap();
+        AsyncWriteExt::flush(&mut wakeful::io::stdout())
+            .await
+            .unwrap();
+    });
+}

@@ -90,7 +90,8 @@ impl Pages<'_> {
             .find(|(drawn, one)| *drawn == part && one.name == metric);
         let mut text = plot.map_or_else(String::new, |(_, metric)| {
             let file = plots::file_name(part, &metric);
-            format!("![{}]({}/{file})\n\n", metric.title, self.folder)
+            let text = metric.alternative_text(part);
+            format!("![{text}]({}/{file})\n\n", self.folder)
         });
         for show in shows {
             text += &self.table(part, metric, show, keep);
@@ -117,10 +118,11 @@ impl Pages<'_> {
         let (Some(metric), false) = (metric, rows.is_empty()) else {
             return NOT_MEASURED.to_owned();
         };
+        let better = metric.better;
         let unit = match (show, metric.unit) {
-            (Show::Ratio(to), _) => format!(", as a ratio to {to}"),
-            (Show::Median, "") => String::new(),
-            (Show::Median, unit) => format!(" ({unit})"),
+            (Show::Ratio(to), _) => format!(", as a ratio to {to} ({better})"),
+            (Show::Median, "") => format!(" ({better})"),
+            (Show::Median, unit) => format!(" ({unit}, {better})"),
         };
         let title = |row: &Row| match metric.plot {
             Plot::Lines(CLIENTS) | Plot::Ratio(_, CLIENTS) => {

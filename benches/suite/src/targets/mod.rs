@@ -154,7 +154,12 @@ mod tests {
 
     #[test]
     fn an_interval_decides_if_the_limit_is_outside() {
-        let between = |low, median, high| Estimate { median, low, high };
+        let between = |low, median, high| Estimate {
+            median,
+            low,
+            high,
+            range: (low, high),
+        };
         for (estimate, outcome) in [
             (between(0.99, 1.0, 1.01), Outcome::Met),
             (between(0.975, 0.99, 1.0), Outcome::Met),

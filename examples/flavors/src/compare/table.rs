@@ -238,6 +238,24 @@ fn idle(found: &Comparison) -> String {
     })
 }
 
+/// Returns by how many percent measurements of ten clients differ that should be equal: alone, beside a
+/// slow reader, and beside idle clients. `None` if no model has two of them.
+pub(super) fn repeatability(found: &Comparison) -> Option<f64> {
+    let difference = |model: &Measured| {
+        let cells = model.cells.iter();
+        let cells = cells.filter(|cell| cell.clients == 10 && cell.all_served());
+        spread(&cells.map(Cell::per_second).collect::<Vec<_>>())
+    };
+    found.models.iter().filter_map(difference).reduce(f64::max)
+}
+
+/// Returns by how many percent the largest value exceeds the smallest.
+fn spread(values: &[f64]) -> Option<f64> {
+    let min = values.iter().copied().reduce(f64::min)?;
+    let max = values.iter().copied().reduce(f64::max)?;
+    (values.len() > 1 && min > 0.0).then(|| (max / min - 1.0) * 100.0)
+}
+
 /// Returns the list that explains the values, and why models were skipped.
 fn explanation(found: &Comparison) -> String {
     let method = &found.method;
@@ -278,6 +296,15 @@ fn explanation(found: &Comparison) -> String {
          slower, so a server that retries without waiting makes far fewer calls than otherwise."
             .to_owned(),
     ];
+    if let Some(percent) = repeatability(found) {
+        lines.push(format!(
+            "**Noise**: each cell was measured once. Ten clients alone, ten beside a slow reader and \
+             ten beside idle clients should have the same throughput if the server serves all of \
+             them. They differ by up to {percent:.0} %, in both directions. So a smaller difference \
+             between two cells shows nothing. In particular, no model is faster beside a slow reader: a \
+             model either serves the others as before, or does not serve them."
+        ));
+    }
     for model in &found.models {
         if let Some(reason) = &model.skipped {
             lines.push(format!("**`{}` skipped**: {reason}.", model.name));
@@ -308,6 +335,13 @@ pub(crate) fn number(number: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_spread_needs_two_values() {
+        assert_eq!(spread(&[8.0, 10.0, 9.0]), Some(25.0));
+        assert_eq!(spread(&[8.0]), None);
+        assert_eq!(spread(&[]), None);
+    }
 
     #[test]
     fn thousands_are_separated_by_commas() {

@@ -35,6 +35,9 @@ pub struct Reason {
     /// Whether its tests are about something that Wakeful is meant to have. If so, they count
     /// against it, although it is known that they do not pass.
     pub counts: bool,
+    /// Whether its tests are about more than one thread.
+    #[serde(default)]
+    pub threads: bool,
 }
 
 /// Files that are not included, for one reason.
@@ -83,8 +86,8 @@ pub enum How {
     Fails,
     /// A hang: the test is run alone and must not pass within a second.
     Hangs,
-    /// A pass without meaning: the test is not run, because it passes only by a panic about a missing
-    /// feature, or by chance when a signal arrives late enough.
+    /// A pass without meaning: the test is not run, because it repeats another one on the same
+    /// scheduler, or passes by chance when a signal arrives late enough.
     Unrun,
 }
 

@@ -63,6 +63,7 @@ fn run() -> Result<ExitCode> {
     println!("\n{}", report.line());
     if wanted.is_empty() {
         errors.extend(report.errors());
+        errors.extend(report.too_few());
         if let Err(error) = report.pages(write) {
             errors.push(error.to_string());
         }

@@ -17,6 +17,8 @@ pub(super) struct BarPlot {
     pub(super) unit: &'static str,
     /// Names of the bars of each model.
     pub(super) groups: &'static [&'static str],
+    /// What a reader has to know to compare the bars.
+    pub(super) note: Option<String>,
     pub(super) bars: fn(&Measured) -> Vec<Bar>,
 }
 
@@ -31,7 +33,11 @@ pub(super) fn draw(found: &Comparison, root: &Root<'_>, plot: &BarPlot) -> Drawn
         .collect();
     let values = all.iter().flat_map(|(_, bars)| bars.iter().flatten());
     let high = axis_end(values.map(|(value, _)| *value).collect());
-    let top_area = if plot.groups.len() > 1 { 28 } else { 0 };
+    let top_area = match (plot.groups.len(), &plot.note) {
+        (..=1, _) => 0,
+        (_, None) => 28,
+        (_, Some(_)) => 50,
+    };
     let mut chart = ChartBuilder::on(root)
         .caption(plot.caption, text(TITLE_SIZE))
         .margin(12)
@@ -56,6 +62,10 @@ pub(super) fn draw(found: &Comparison, root: &Root<'_>, plot: &BarPlot) -> Drawn
     }
     if plot.groups.len() > 1 {
         draw_legend(root, plot.groups)?;
+    }
+    if let Some(note) = &plot.note {
+        let style = anchored(TEXT_SIZE - 2, HPos::Left, VPos::Center);
+        root.draw(&Text::new(note.clone(), (120, 76), style))?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 mod bars;
 mod lines;
 
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -14,32 +15,41 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::result::{Cell, Comparison, Measured};
-use super::table::number;
+use super::table::{number, repeatability};
 use bars::{Bar, BarPlot};
 use lines::LinePlot;
 
 /// File name and caption of each plot.
 pub(crate) const PLOTS: [(&str, &str); 8] = [
-    ("throughput.svg", "Requests per second by number of clients"),
+    (
+        "throughput.svg",
+        "Requests per second by number of clients (higher is better)",
+    ),
     (
         "slow-reader.svg",
-        "Requests per second of ten clients, without and with a slow reader",
+        "Requests per second of ten clients, without and with a slow reader (higher is better)",
     ),
     (
         "latency.svg",
-        "99th percentile of the request time by number of clients",
+        "99th percentile of the request time by clients (lower is better)",
     ),
     (
         "cpu.svg",
-        "CPU seconds of the server per 100,000 requests by number of clients",
+        "CPU seconds of the server per 100,000 requests (lower is better)",
     ),
     (
         "switches.svg",
-        "Context switches per request by number of clients",
+        "Context switches per request by number of clients (lower is better)",
     ),
-    ("memory.svg", "Resident memory by number of clients"),
-    ("calls.svg", "System calls per request"),
-    ("idle.svg", "CPU use of a server with idle clients"),
+    (
+        "memory.svg",
+        "Resident memory by number of clients (lower is better)",
+    ),
+    ("calls.svg", "System calls per request (lower is better)"),
+    (
+        "idle.svg",
+        "CPU use of a server with idle clients (lower is better)",
+    ),
 ];
 
 const SIZE: (u32, u32) = (860, 480);
@@ -59,14 +69,25 @@ pub(crate) fn draw_all(found: &Comparison, folder: &Path) -> io::Result<()> {
         root.fill(&WHITE).map_err(io::Error::other)?;
         let drawn = match file {
             "slow-reader.svg" | "calls.svg" | "idle.svg" => {
-                bars::draw(found, &root, &bar_plot(file, caption))
+                bars::draw(found, &root, &bar_plot(found, file, caption))
             }
             _ => lines::draw(found, &root, &line_plot(file, caption)),
         };
         drawn.map_err(|error| io::Error::other(format!("draw {file}: {error}")))?;
         root.present().map_err(io::Error::other)?;
+        describe(&path, caption)?;
     }
     Ok(())
+}
+
+/// Adds the caption to a file for programs that read it aloud. The backend has no element for it.
+fn describe(path: &Path, caption: &str) -> io::Result<()> {
+    let text = fs::read_to_string(path)?;
+    let start = text.find("<svg").unwrap_or(0);
+    let end = text[start..].find('>').map(|length| start + length + 1);
+    let (head, body) = text.split_at(end.unwrap_or(start));
+    let head = head.replacen("<svg", "<svg role=\"img\"", 1);
+    fs::write(path, format!("{head}\n<title>{caption}</title>{body}"))
 }
 
 /// Returns the definition of a line plot.
@@ -97,17 +118,26 @@ fn line_plot(file: &str, caption: &'static str) -> LinePlot {
 }
 
 /// Returns the definition of a bar plot.
-fn bar_plot(file: &str, caption: &'static str) -> BarPlot {
+fn bar_plot(found: &Comparison, file: &str, caption: &'static str) -> BarPlot {
+    let mut note = None;
     let (unit, groups, bars): (_, _, fn(&Measured) -> Vec<Bar>) = match file {
-        "slow-reader.svg" => (
-            "requests per second",
-            &["without a slow reader", "with a slow reader"][..],
-            |model| {
-                [false, true]
-                    .map(|slow| slow_reader_bar(model, slow))
-                    .into()
-            },
-        ),
+        "slow-reader.svg" => {
+            note = repeatability(found).map(|percent| {
+                format!(
+                    "Each bar was measured once. Measurements that should be equal differ by up to \
+                     {percent:.0} %: two bars of a model are equal within the noise."
+                )
+            });
+            (
+                "requests per second",
+                &["without a slow reader", "with a slow reader"][..],
+                |model| {
+                    [false, true]
+                        .map(|slow| slow_reader_bar(model, slow))
+                        .into()
+                },
+            )
+        }
         "calls.svg" => (
             "system calls per request",
             &["1 client", "100 clients"][..],
@@ -122,6 +152,7 @@ fn bar_plot(file: &str, caption: &'static str) -> BarPlot {
         caption,
         unit,
         groups,
+        note,
         bars,
     }
 }
@@ -203,5 +234,24 @@ fn thousands(figure: f64) -> String {
         number(figure)
     } else {
         format!("{:.0}k", figure / 1000.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_plot_says_what_is_better_and_names_itself() {
+        for (file, caption) in PLOTS {
+            assert!(caption.ends_with(" is better)"), "{file}: {caption}");
+        }
+        let path = std::env::temp_dir().join(format!("flavors-plot-{}.svg", std::process::id()));
+        fs::write(&path, "<svg width=\"1\">\n<rect/></svg>").expect("the folder is writable");
+        describe(&path, "caption").expect("the file exists");
+        let text = fs::read_to_string(&path).expect("the file exists");
+        fs::remove_file(&path).expect("the file exists");
+        let expected = "<svg role=\"img\" width=\"1\">\n<title>caption</title>\n<rect/></svg>";
+        assert_eq!(text, expected);
     }
 }

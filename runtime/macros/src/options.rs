@@ -1,0 +1,147 @@
+//! The options of an attribute: `start_paused = true, io_budget = 32`.
+
+use std::iter::Peekable;
+
+use proc_macro::token_stream::IntoIter;
+use proc_macro::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream, TokenTree};
+
+use crate::error::Error;
+
+/// Methods of `Builder` with one argument, in the order of the alphabet.
+const METHODS: [&str; 10] = [
+    "auto_advance_despite_io",
+    "busy_poll",
+    "enable_metrics_poll_time_histogram",
+    "event_interval",
+    "io_budget",
+    "max_blocking_threads",
+    "max_io_events_per_tick",
+    "rng_seed",
+    "start_paused",
+    "unhandled_panic",
+];
+
+/// Options of tokio's attributes that choose among its runtimes.
+const OF_OTHER_RUNTIMES: [&str; 2] = ["flavor", "worker_threads"];
+
+pub(crate) struct Options {
+    /// Path of the package `wakeful`.
+    path: TokenStream,
+    /// Names of methods, and their arguments.
+    calls: Vec<(Ident, TokenStream)>,
+}
+
+impl Options {
+    pub(crate) fn parse(tokens: TokenStream) -> Result<Self, Error> {
+        let mut tokens = tokens.into_iter().peekable();
+        let mut path = None;
+        let mut calls: Vec<(Ident, TokenStream)> = Vec::new();
+        while let Some(token) = tokens.next() {
+            let TokenTree::Ident(name) = token else {
+                return Err(Error::new(
+                    token.span(),
+                    format!("an option has the form `name = value`; {}", allowed()),
+                ));
+            };
+            let text = name.to_string();
+            check_name(&name, &text)?;
+            let value = parse_value(&name, &mut tokens)?;
+            if text == "crate" {
+                path = Some(parse_path(&name, value)?);
+            } else if calls.iter().any(|(other, _)| other.to_string() == text) {
+                return Err(Error::new(
+                    name.span(),
+                    format!("the option `{text}` is there twice"),
+                ));
+            } else {
+                calls.push((name, value));
+            }
+        }
+        let default = || "::wakeful".parse().expect("a path");
+        Ok(Options {
+            path: path.unwrap_or_else(default),
+            calls,
+        })
+    }
+
+    /// Returns the expression of the builder: `::wakeful::runtime::Builder::new().io_budget(32)`.
+    pub(crate) fn builder(&self) -> TokenStream {
+        let new: TokenStream = "::runtime::Builder::new()".parse().expect("valid tokens");
+        let mut builder: TokenStream = self.path.clone().into_iter().chain(new).collect();
+        for (method, argument) in &self.calls {
+            builder.extend([
+                TokenTree::Punct(Punct::new('.', Spacing::Alone)),
+                TokenTree::Ident(method.clone()),
+                TokenTree::Group(Group::new(Delimiter::Parenthesis, argument.clone())),
+            ]);
+        }
+        builder
+    }
+}
+
+fn allowed() -> String {
+    format!("allowed are `{}` and `crate`", METHODS.join("`, `"))
+}
+
+fn check_name(name: &Ident, text: &str) -> Result<(), Error> {
+    if text == "crate" || METHODS.contains(&text) {
+        return Ok(());
+    }
+    let message = if OF_OTHER_RUNTIMES.contains(&text) {
+        format!("remove `{text}`: a Wakeful runtime always runs on one thread")
+    } else {
+        format!("the option `{text}` does not exist; {}", allowed())
+    };
+    Err(Error::new(name.span(), message))
+}
+
+/// Reads `= value` and the comma after it.
+fn parse_value(name: &Ident, tokens: &mut Peekable<IntoIter>) -> Result<TokenStream, Error> {
+    let is_punct = |token: &TokenTree, character| matches!(token, TokenTree::Punct(punct) if punct.as_char() == character);
+    let needs_value = || {
+        Error::new(
+            name.span(),
+            format!("the option needs a value: `{name} = ...`"),
+        )
+    };
+    tokens
+        .next_if(|token| is_punct(token, '='))
+        .ok_or_else(needs_value)?;
+    let mut value = Vec::new();
+    for token in tokens.by_ref() {
+        if is_punct(&token, ',') {
+            break;
+        }
+        value.push(token);
+    }
+    if value.is_empty() {
+        return Err(needs_value());
+    }
+    Ok(value.into_iter().collect())
+}
+
+/// Reads the path in a string literal. Its tokens have the span of the name, so that an error about
+/// the path is shown there.
+fn parse_path(name: &Ident, value: TokenStream) -> Result<TokenStream, Error> {
+    let text = value.to_string();
+    let path = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .and_then(|text| text.parse::<TokenStream>().ok());
+    match path {
+        Some(path) if !path.is_empty() => Ok(respan(path, name.span())),
+        _ => {
+            let message = "the option needs a path in quotes: `crate = \"my_crate::wakeful\"`";
+            Err(Error::new(name.span(), message))
+        }
+    }
+}
+
+/// Gives tokens the place of `span` and keeps how their names are resolved.
+fn respan(tokens: TokenStream, span: Span) -> TokenStream {
+    let respanned = tokens.into_iter().map(|mut token| {
+        token.set_span(token.span().located_at(span));
+        token
+    });
+    respanned.collect()
+}

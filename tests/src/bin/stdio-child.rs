@@ -1,0 +1,227 @@
+//! The child process of the tests of standard input and output (`tests/stdio.rs`). The argument is
+//! the name of what it does.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::io;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use futures_lite::io::{AsyncBufReadExt, BufReader};
+use futures_lite::{AsyncWriteExt, StreamExt, future};
+use wakeful::io::{stderr, stdin, stdout};
+use wakeful::runtime::{Builder, Runtime};
+use wakeful::task::yield_now;
+use wakeful_tests::net_support::run;
+
+fn main() -> ExitCode {
+    let name = std::env::args().nth(1).unwrap_or_default();
+    match &*name {
+        "copy" => run(copy()),
+        "copy-nonblocking" => {
+            make_small_and_nonblocking(io::stdin());
+            make_small_and_nonblocking(io::stdout());
+            run(copy());
+        }
+        "lines" => run(lines()),
+        "canceled-read" => run(canceled_read()),
+        "canceled-read-nonblocking" => {
+            make_small_and_nonblocking(io::stdin());
+            run(canceled_read());
+        }
+        "abandoned-reads" => run(abandoned_reads()),
+        "next-runtime" => next_runtime(),
+        "unstarted-write" => unstarted_write(),
+        "blocked-read" => run(start_reading()),
+        "broken-output" => run(broken_output()),
+        "broken-flush" => run(broken_flush()),
+        "order" => run(order()),
+        "mixed" => run(mixed()),
+        "errors" => run(async { stderr().write_all(b"to stderr\n").await.unwrap() }),
+        "paused" => paused(),
+        "outside" => drop(future::block_on(stdin().read(&mut [0]))),
+        "no-thread" => run(no_thread()),
+        "directory" => run(async { report(stdin().read(&mut [0]).await.map(drop)).await }),
+        name => {
+            eprintln!("unknown test: {name:?}");
+            return ExitCode::from(2);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Prepares a pipe for reads and writes that would block.
+fn make_small_and_nonblocking(pipe: impl AsFd) {
+    rustix::pipe::fcntl_setpipe_size(&pipe, 4096).unwrap();
+    rustix::io::ioctl_fionbio(&pipe, true).unwrap();
+}
+
+/// Copies everything, through the traits.
+async fn copy() {
+    let copied = wakeful::io::copy(&mut stdin(), &mut stdout())
+        .await
+        .unwrap();
+    let line = format!("{copied} bytes\n");
+    stderr().write_all(line.as_bytes()).await.unwrap();
+}
+
+/// Answers each line at once, as a program on a terminal does.
+async fn lines() {
+    let mut lines = BufReader::new(stdin()).lines();
+    while let Some(line) = lines.next().await {
+        let answer = format!("[{}]\n", line.unwrap());
+        stdout().write_all(answer.as_bytes()).await.unwrap();
+    }
+    stdout().write_all(b"end\n").await.unwrap();
+}
+
+/// Polls a read once and drops it.
+async fn start_reading() {
+    let stdin = stdin();
+    let read = async { stdin.read(&mut [0; 100]).await.unwrap() };
+    let not_yet = async {
+        yield_now().await;
+        0
+    };
+    assert_eq!(future::or(read, not_yet).await, 0);
+}
+
+async fn read_all() -> Vec<u8> {
+    let mut received = Vec::new();
+    let mut buffer = [0; 3];
+    loop {
+        match stdin().read(&mut buffer).await.unwrap() {
+            0 => return received,
+            n => received.extend_from_slice(&buffer[..n]),
+        }
+    }
+}
+
+async fn canceled_read() {
+    for _ in 0..3 {
+        start_reading().await;
+    }
+    stdout().write_all(b"canceled\n").await.unwrap();
+    stdout().write_all(&read_all().await).await.unwrap();
+}
+
+async fn abandoned_reads() {
+    for _ in 0..100 {
+        wakeful::spawn(start_reading()).await.unwrap();
+    }
+    let state = format!("{:?}\n", stdin());
+    stdout().write_all(state.as_bytes()).await.unwrap();
+}
+
+fn next_runtime() {
+    run(start_reading());
+    run(canceled_read());
+}
+
+/// The first runtime has one thread, which reads. So its write never starts.
+fn unstarted_write() {
+    let first = Builder::new().max_blocking_threads(1).build().unwrap();
+    first.block_on(async {
+        start_reading().await;
+        assert_eq!(stdout().write(b"first ").await.unwrap(), 6);
+    });
+    drop(first);
+    Runtime::new().unwrap().block_on(async {
+        stdout().flush().await.unwrap();
+        stdout().write_all(b"second\n").await.unwrap();
+    });
+}
+
+/// Waits until the parent has closed the other end of stdout, and writes.
+async fn broken_output() {
+    read_all().await;
+    report(stdout().write_all(b"lost").await).await;
+    report(stdout().write_all(b"lost again").await).await;
+    report(stdout().flush().await).await;
+}
+
+async fn broken_flush() {
+    read_all().await;
+    report(AsyncWriteExt::write_all(&mut stdout(), b"lost").await).await;
+    report(AsyncWriteExt::flush(&mut stdout()).await).await;
+    report(AsyncWriteExt::flush(&mut stdout()).await).await;
+}
+
+/// Makes the system refuse a thread, because there is no memory for its stack.
+async fn no_thread() {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+    let limit = |maximum| rustix::process::Rlimit {
+        current: maximum,
+        maximum: None,
+    };
+    let set = |limit| rustix::process::setrlimit(rustix::process::Resource::As, limit).unwrap();
+    let mut buffer = [0; 8];
+    let mut errors = Vec::new();
+    set(limit(Some(pages * 4096 + 1024 * 1024)));
+    errors.push(stdin().read(&mut buffer).await.map(drop));
+    errors.push(stdout().write_all(b"lost\n").await);
+    errors.push(stdout().write(b"lost\n").await.map(drop));
+    set(limit(None));
+    // Nothing is left behind.
+    let n = stdin().read(&mut buffer).await.unwrap();
+    stdout().write_all(&buffer[..n]).await.unwrap();
+    stdout().flush().await.unwrap();
+    for error in errors {
+        report(error).await;
+    }
+}
+
+async fn report(result: io::Result<()>) {
+    let line = match result {
+        Ok(()) => "ok\n".to_owned(),
+        Err(error) => format!("{:?}: {error}\n", error.kind()),
+    };
+    stderr().write_all(line.as_bytes()).await.unwrap();
+}
+
+/// Lines of three tasks, some of them queued and others written at once. The queue never fills, so no
+/// line is split.
+async fn order() {
+    let mut tasks = wakeful::task::JoinSet::new();
+    for task in 0..3 {
+        tasks.spawn(async move {
+            for number in 0..3_000 {
+                let line = format!("{task} {number}\n");
+                match number % 3 {
+                    0 => stdout().write_all(line.as_bytes()).await.unwrap(),
+                    _ if task > 0 => stdout().write_all(line.as_bytes()).await.unwrap(),
+                    _ => AsyncWriteExt::write_all(&mut stdout(), line.as_bytes())
+                        .await
+                        .unwrap(),
+                }
+            }
+        });
+    }
+    while let Some(done) = tasks.join_next().await {
+        done.unwrap();
+    }
+    stdout().flush().await.unwrap();
+}
+
+async fn mixed() {
+    print!("from std, ");
+    stdout().write_all(b"from wakeful, ").await.unwrap();
+    println!("from std");
+}
+
+/// A paused clock waits for input.
+fn paused() {
+    let runtime = Builder::new().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let minute = Duration::from_secs(60);
+        let stdin = stdin();
+        let mut buffer = [0; 100];
+        let n = wakeful::time::timeout(minute, stdin.read(&mut buffer)).await;
+        stdout()
+            .write_all(&buffer[..n.unwrap().unwrap()])
+            .await
+            .unwrap();
+    });
+}

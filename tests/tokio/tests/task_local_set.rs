@@ -1,0 +1,1 @@
+include!(concat!(env!("OUT_DIR"), "/task_local_set.rs"));
