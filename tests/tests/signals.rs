@@ -149,7 +149,8 @@ fn raise_when_caught(signal: Signal) {
         unsafe { libc::sigaction(signal.as_raw(), std::ptr::null(), action.as_mut_ptr()) };
         // SAFETY: zeroes are a valid value, and so is what the kernel has filled in.
         let action = unsafe { action.assume_init() };
-        if action.sa_sigaction != libc::SIG_DFL {
+        // The parent process can have left the signal ignored, as nohup(1) does with SIGHUP.
+        if ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction) {
             break;
         }
         std::hint::spin_loop();
