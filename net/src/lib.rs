@@ -54,7 +54,8 @@
 //!
 //! # What all operations have in common
 //!
-//! - Nearly all are methods; no trait has to be imported. Names and return types are tokio's.
+//! - Nearly all are methods; no trait has to be imported. Names and return types are tokio's. For
+//!   `read_to_end`, lines and buffers, import futures-lite's traits, or tokio's with the feature `tokio-io`.
 //! - They take `&self`: several tasks can use one stream or listener at once, in either direction,
 //!   and all tasks that wait for the same direction are woken.
 //! - Each that can wait starts a *named future*, which records in the task info what the task waits for and the

@@ -179,6 +179,10 @@ impl Listener for UnixListener {
 ///
 /// The future resolves to the number of connections that were aborted.
 ///
+/// State for all connections belongs to the closure: write `async move |stream, peer|`, and lend or clone what
+/// it has captured, because it is called for each connection and cannot give it away. State that changes is in
+/// a `Cell` or a `RefCell`. An `Rc` is needed only for tasks that the handler spawns.
+///
 /// # Errors
 ///
 /// Returns the error of an unusable listener, after the open connections have ended or the

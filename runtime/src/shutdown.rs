@@ -35,7 +35,8 @@ use crate::wait_list::{WaitList, set_wait, wake_all};
 /// Asks tasks to stop and waits until they have.
 ///
 /// Clones share one state, on any thread. A task holds a [`Token`] while the shutdown has to wait for
-/// it, and awaits [`cancelled`](Self::cancelled) where it can stop.
+/// it, and awaits [`cancelled`](Self::cancelled) where it can stop. A `Shutdown` of its own can also end a
+/// single task, such as a connection that is too slow. It has no children.
 ///
 /// # Examples
 ///

@@ -341,6 +341,29 @@ fn a_paused_clock_that_cannot_move_says_so_once() {
     assert!(text.contains("the next timer is due in 5s"), "{text}");
 }
 
+/// The option for descriptors is not recommended for a closure, because it changes nothing there.
+#[test]
+fn a_paused_clock_that_waits_for_a_closure_says_so() {
+    let Some(output) = alone("a_paused_clock_that_waits_for_a_closure_says_so", || {
+        let runtime = wakeful::runtime::Builder::new().start_paused(true);
+        let runtime = runtime.auto_advance_despite_io(true).build().unwrap();
+        runtime.block_on(async {
+            let closure = spawn_blocking(|| thread::sleep(Duration::from_millis(1500)));
+            let limit = wakeful::time::timeout(secs(5), closure);
+            assert!(limit.await.is_ok(), "the clock does not jump");
+        });
+    }) else {
+        return;
+    };
+    let text = stderr(&output);
+    assert!(
+        text.contains("a blocking closure or a name lookup runs"),
+        "{text}"
+    );
+    assert!(text.contains("the next timer is due in 5s"), "{text}");
+    assert!(!text.contains("auto_advance_despite_io"), "{text}");
+}
+
 /// Events that wake no task end the wait early, and a new one begins.
 #[test]
 fn a_paused_clock_is_not_reported_before_a_whole_second() {

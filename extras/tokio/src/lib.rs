@@ -52,6 +52,10 @@
 //! - [`spawn`] does not require `Send`. [`task::LocalSet`] exists, and its tasks are tasks of the runtime.
 //! - A [`runtime::Runtime`] is not `Send`. Sockets and timers work on its thread only; an operation on
 //!   another thread panics with its name and line.
+//! - A closure of `spawn_blocking` is outside of the runtime: [`spawn`], sockets and timers panic in it, also in
+//!   `Handle::current().block_on(future)`. Write `handle.block_on(handle.spawn(future))` there.
+//! - `raw_os_error()` of an error of `bind` or `connect` is `None`, because the error names the address. Its
+//!   `kind()` is tokio's.
 //! - I/O and time are always enabled. A paused clock jumps although an operation waits for a descriptor,
 //!   as tokio's does.
 //! - The streams have `read`, `write_all`, `shutdown` and others as inherent methods with `&self`. The

@@ -16,6 +16,9 @@ use crate::stream::{self, Peek, Read, ReadExact, ReadVectored, Write, WriteAll, 
 /// the same direction. Dropping the stream closes the connection. Bytes that were written are still
 /// delivered.
 ///
+/// `read_to_end`, lines and buffers are in crates such as futures-lite, whose `AsyncReadExt` and `BufReader`
+/// take this type as it is; with the feature `tokio-io`, tokio's do as well.
+///
 /// # Errors
 ///
 /// Reading and writing return the kernel's errors: `ConnectionReset` (ECONNRESET), `TimedOut`

@@ -260,6 +260,10 @@ impl<R: ?Sized, W: ?Sized> fmt::Debug for Copy<'_, R, W> {
 ///
 /// Memory and budget are those of [`copy()`], for each direction.
 ///
+/// There is no limit for the time without traffic. A `timeout` around the copy limits its whole length. For
+/// an idle limit, wrap one stream in a type whose `poll_read` and `poll_write` note the time, and race the
+/// copy with a `sleep_until` that looks at it.
+///
 /// # Errors
 ///
 /// The first error of either stream, which ends both directions. Neither stream is closed then; drop

@@ -129,7 +129,8 @@ impl Builder {
     /// Off, such a wait keeps the clock from moving, because the event comes in real time and a
     /// timeout beside it would otherwise always be first. After one second of real time the runtime
     /// then writes to stderr which task waits for what. On, the clock jumps after one turn that found
-    /// no event.
+    /// no event. A closure of [`spawn_blocking`](crate::task::spawn_blocking) keeps it from moving
+    /// in both cases.
     #[must_use]
     pub fn auto_advance_despite_io(mut self, advance: bool) -> Self {
         self.auto_advance_despite_io = advance;

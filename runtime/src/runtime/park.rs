@@ -13,6 +13,14 @@ use crate::timer::auto_advance::AutoAdvance;
 
 const NOT_AT_ALL: Option<Duration> = Some(Duration::ZERO);
 
+/// What to do about a paused clock that an operation holds.
+const FOR_IO: &str = "The clock does not jump while an operation waits for a descriptor, a signal or a \
+     blocking closure. Call `time::advance`, or build the runtime with \
+     `Builder::auto_advance_despite_io(true)`";
+/// The same for a closure, for which that option changes nothing.
+const FOR_CLOSURE: &str = "The clock does not jump before it ends. Call `time::advance`, or await its \
+     handle first";
+
 impl Core {
     /// Returns the limit of the next turn: zero does not block, `None` blocks without limit. Unless it
     /// is zero, "parked" has been published (I5).
@@ -95,19 +103,25 @@ impl Core {
             return;
         };
         self.timers.auto_advance.reported();
-        let describe = |fd, waker: &Waker| self.executor.describe_wait(fd, waker);
-        let wait = self.reactor.first_operation(describe);
-        let wait = wait.or_else(|| self.executor.first_wait_for_io());
-        let wait = wait.unwrap_or_else(|| "a blocking closure runs".to_owned());
-        let ns = deadline_ns.saturating_sub(self.timers.clock.now_ns());
-        let due = Duration::from_nanos(ns);
+        let due = Duration::from_nanos(deadline_ns.saturating_sub(self.timers.clock.now_ns()));
+        let for_io = self.waits_for_io() && !self.timers.auto_advance.is_despite_io();
+        let (wait, advice) = if self.blocking.pending() > 0 && !for_io {
+            (
+                "a blocking closure or a name lookup runs".to_owned(),
+                FOR_CLOSURE,
+            )
+        } else {
+            let describe = |fd, waker: &Waker| self.executor.describe_wait(fd, waker);
+            let wait = self.reactor.first_operation(describe);
+            let wait = wait.or_else(|| self.executor.first_wait_for_io());
+            let wait = wait.unwrap_or_else(|| "an operation waits".to_owned());
+            (wait, FOR_IO)
+        };
         // A failure to write is ignored, because there is no other place for the report.
         writeln!(
             std::io::stderr(),
             "wakeful: a paused clock has not moved for {:?}: {wait}, and the next timer is due in \
-             {due:?}. The clock does not jump while an operation waits for a descriptor, a signal or \
-             a blocking closure. Call `time::advance`, or build the runtime with \
-             `Builder::auto_advance_despite_io(true)`",
+             {due:?}. {advice}",
             AutoAdvance::REPORT_AFTER,
         )
         .ok();

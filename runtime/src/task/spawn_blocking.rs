@@ -24,6 +24,13 @@ use crate::oneshot::{Closed, channel};
 /// The handle returns the closure's value, its panic, or an error when the system refused to start
 /// a thread. Aborting the handle prevents a closure from running if it has not started.
 ///
+/// The closure runs outside of the runtime: [`spawn`](crate::spawn()), sockets, timers and
+/// [`Handle::current`] panic in it. Move a [`Handle`] into the closure, whose
+/// [`spawn`](crate::runtime::Handle::spawn) runs a future on the runtime.
+///
+/// [`Handle`]: crate::runtime::Handle
+/// [`Handle::current`]: crate::runtime::Handle::current
+///
 /// # Panics
 ///
 /// Panics when there is no runtime on this thread.

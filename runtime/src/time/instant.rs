@@ -10,6 +10,11 @@ use crate::context;
 ///
 /// It is a [`std::time::Instant`] with one difference: after the runtime's clock was paused,
 /// [`now`](Self::now) returns the time of that clock. Outside of a runtime it returns the system's.
+///
+/// # Panics
+///
+/// `+` and `-` panic when the result is beyond the range of an instant. For a duration that comes from
+/// outside, use [`checked_add`](Self::checked_add).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Instant {
     std: std::time::Instant,

@@ -2,8 +2,9 @@
 //!
 //! Timers never fire early. Deadlines are exact to the nanosecond, and a timer is late by the time that
 //! the kernel and the polls before it take. `epoll_pwait2(2)` waits in nanoseconds, plus the timer slack
-//! of 50 us that Linux gives every thread (`prctl(2)`, PR_SET_TIMERSLACK). Any [`Duration`] is accepted.
-//! A deadline beyond the clock's range means "never".
+//! of 50 us that Linux gives every thread (`prctl(2)`, PR_SET_TIMERSLACK). [`sleep`] and [`timeout`]
+//! accept any [`Duration`]: a deadline beyond the clock's range means "never". `Instant::now() + duration`
+//! panics beyond that range, as the standard library's does; [`Instant::checked_add`] does not.
 //!
 //! A clock is paused by [`pause`] or by [`Builder::start_paused`](crate::runtime::Builder). Then the
 //! clock does not advance while there is work, and jumps to the next deadline when there is none. So a
