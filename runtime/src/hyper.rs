@@ -58,6 +58,14 @@ pub use ::hyper;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WakefulExecutor;
 
+impl WakefulExecutor {
+    /// Creates the executor. It has no state.
+    #[must_use]
+    pub const fn new() -> Self {
+        WakefulExecutor
+    }
+}
+
 impl<F> rt::Executor<F> for WakefulExecutor
 where
     F: Future + 'static,
@@ -92,6 +100,14 @@ where
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WakefulTimer;
+
+impl WakefulTimer {
+    /// Creates the timer. It has no state.
+    #[must_use]
+    pub const fn new() -> Self {
+        WakefulTimer
+    }
+}
 
 impl rt::Timer for WakefulTimer {
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn rt::Sleep>> {

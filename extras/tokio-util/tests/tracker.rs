@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::rc::Rc;
+use std::sync::mpsc;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -26,9 +27,19 @@ async fn a_closed_tracker_waits_for_each_kind_of_task() {
     let b = tracker.spawn_local(async { 2 });
     let c = tracker.spawn_local_on(async { 3 }, &local);
     let d = tracker.spawn_on(async { 4 }, &Handle::current());
-    let e = tracker.spawn_blocking(|| 5);
-    let f = tracker.spawn_blocking_on(|| 6, &Handle::current());
+    let (release, released) = mpsc::channel::<()>();
+    let e = tracker.spawn_blocking(move || {
+        released.recv().ok();
+        5
+    });
+    let (release_on, released) = mpsc::channel::<()>();
+    let closure = move || {
+        released.recv().ok();
+        6
+    };
+    let f = tracker.spawn_blocking_on(closure, &Handle::current());
     assert_eq!(tracker.len(), 6);
+    drop((release, release_on));
     tracker.close();
     token.cancel();
     tracker.wait().await;
