@@ -357,6 +357,11 @@ impl Core {
                     let waker = self.timers.remove(key);
                     self.executor.drop_user_value(waker, "the drop of a waker");
                 }
+                Message::WakeTimer(key) => {
+                    let waker = self.timers.remove(key);
+                    let cause = self.executor.wake_cause();
+                    self.executor.wake_all(waker.map(|waker| (waker, cause)));
+                }
                 Message::Run(run) => {
                     // The closure handles its own panics. Any other panic has no caller.
                     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
