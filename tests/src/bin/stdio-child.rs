@@ -30,6 +30,7 @@ fn main() -> ExitCode {
             make_small_and_nonblocking(io::stdin());
             run(canceled_read());
         }
+        "debug-while-reading" => run(debug_while_reading()),
         "abandoned-reads" => run(abandoned_reads()),
         "next-runtime" => next_runtime(),
         "unstarted-write" => unstarted_write(),
@@ -64,6 +65,21 @@ async fn copy() {
         .unwrap();
     let line = format!("{copied} bytes\n");
     stderr().write_all(line.as_bytes()).await.unwrap();
+}
+
+/// Reads some bytes, starts another read, and formats `Stdin` until the thread has certainly begun.
+async fn debug_while_reading() {
+    assert_eq!(stdin().read(&mut [0; 8]).await.unwrap(), 5);
+    let mut buffer = [0; 8];
+    let mut next = Box::pin(async { stdin().read(&mut buffer).await });
+    assert!(future::poll_once(&mut next).await.is_none());
+    let mut text = String::new();
+    for _ in 0..10_000 {
+        text = format!("{:?}", stdin());
+        std::thread::yield_now();
+    }
+    println!("{text}");
+    assert_eq!(next.await.unwrap(), 0);
 }
 
 /// Answers each line at once, as a program on a terminal does.

@@ -123,6 +123,12 @@ impl Input {
         WaiterId::operation(NonZeroU64::MIN.saturating_add(self.last_operation))
     }
 
+    /// Takes out the buffer for the next read. All of its bytes were returned.
+    fn take_buffer(&mut self) -> Vec<u8> {
+        self.taken = 0;
+        std::mem::take(&mut self.bytes)
+    }
+
     fn is_ready(&self) -> bool {
         self.taken < self.bytes.len() || self.outcome.is_some()
     }
@@ -147,7 +153,7 @@ struct ReadJob {
 impl ReadJob {
     /// Reads, on a thread of the pool.
     fn run(mut self) {
-        let mut bytes = std::mem::take(&mut lock().bytes);
+        let mut bytes = lock().take_buffer();
         bytes.resize(READ_AT_MOST, 0);
         let result = read_some(&mut bytes);
         bytes.truncate(*result.as_ref().unwrap_or(&0));
