@@ -288,6 +288,13 @@ fn each_task_s_lines_stay_in_order_and_whole() {
 }
 
 #[test]
+fn any_number_of_futures_of_one_task_can_write_and_all_are_woken() {
+    let output = run("many-writers", b"");
+    assert_eq!(output.stdout.len(), 100 * 2_000);
+    assert_eq!(text(&output.stderr), "0 of 100 wait\n");
+}
+
+#[test]
 fn output_follows_what_print_has_left_in_its_buffer() {
     let output = run("mixed", b"");
     assert_eq!(text(&output.stdout), "from std, from wakeful, from std\n");

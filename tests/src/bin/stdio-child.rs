@@ -14,6 +14,7 @@ use wakeful::io::{stderr, stdin, stdout};
 use wakeful::runtime::{Builder, Runtime};
 use wakeful::task::yield_now;
 use wakeful_tests::net_support::run;
+use wakeful_tests::trace::{Wakes, poll_with};
 
 fn main() -> ExitCode {
     let name = std::env::args().nth(1).unwrap_or_default();
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         "broken-output" => run(broken_output()),
         "broken-flush" => run(broken_flush()),
         "order" => run(order()),
+        "many-writers" => run(many_writers()),
         "mixed" => run(mixed()),
         "errors" => run(async { stderr().write_all(b"to stderr\n").await.unwrap() }),
         "paused" => paused(),
@@ -219,6 +221,28 @@ async fn order() {
         done.unwrap();
     }
     stdout().flush().await.unwrap();
+}
+
+/// Writes that wait under one task, each with a waker of its own, as in `FuturesUnordered`. Those that
+/// are not woken are not polled again.
+async fn many_writers() {
+    let wait = |_| {
+        let write = Box::pin(async { stdout().write_all(&[b'x'; 2_000]).await });
+        (write, Wakes::new(), None)
+    };
+    let mut waits: Vec<_> = (0..100).map(wait).collect();
+    for _ in 0..100 {
+        for (write, wakes, polled) in &mut waits {
+            if *polled != Some(wakes.count()) {
+                *polled = Some(wakes.count());
+                drop(poll_with(write, &wakes.waker()));
+            }
+        }
+        stdout().flush().await.unwrap();
+    }
+    let waiting = waits.iter().filter(|(_, wakes, _)| wakes.alive() > 0);
+    let line = format!("{} of 100 wait\n", waiting.count());
+    stderr().write_all(line.as_bytes()).await.unwrap();
 }
 
 async fn mixed() {
