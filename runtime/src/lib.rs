@@ -19,9 +19,7 @@
 //! });
 //! ```
 //!
-//! With the feature `macros`, the attributes `#[wakeful::main]` and `#[wakeful::test]` make a plain function
-//! of an `async fn`. Sockets are in the package `wakeful-net`, built on this crate's public
-//! [`io::AsyncFd`].
+//! Sockets are in the package `wakeful-net`, built on this crate's public [`io::AsyncFd`].
 //!
 //! # Where to find what
 //!

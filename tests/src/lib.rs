@@ -15,6 +15,9 @@ mod pages {
     #[doc = include_str!("../../runtime/README.md")]
     struct RuntimeReadme;
 
+    #[doc = include_str!("../../runtime/macros/README.md")]
+    struct MacrosReadme;
+
     #[doc = include_str!("../../docs/WAKEFUL-AND-TOKIO.md")]
     struct WakefulAndTokio;
 

@@ -79,6 +79,7 @@ const ORDER: [(&str, &[&str]); 5] = [
             "io",
             "net",
             "join_handle",
+            "entered",
             "spawn",
             "runtime",
             "task",

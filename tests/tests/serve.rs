@@ -56,6 +56,14 @@ async fn server() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
+/// As [`server`], on an IP address of the test's own. So no other test takes the port when it is free
+/// again.
+async fn server_on(ip: &str) -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind((ip, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    (listener, address)
+}
+
 async fn unfinished(server: JoinHandle<io::Result<usize>>) -> usize {
     server.await.unwrap().unwrap()
 }
@@ -155,7 +163,7 @@ fn a_panicking_handler_frees_its_connection_slot() {
 #[test]
 fn graceful_shutdown_waits_for_connections_and_refuses_new_ones() {
     run(async {
-        let (listener, address) = server().await;
+        let (listener, address) = server_on("127.0.0.73").await;
         let shutdown = Shutdown::new();
         let server = serve(listener, echo_all).with_graceful_shutdown(shutdown.cancelled());
         let server = wakeful::spawn(server);
@@ -256,7 +264,7 @@ fn connections_are_aborted_after_shutdown_timeout_and_dropped_before_serve_retur
 #[test]
 fn dropping_the_server_keeps_its_connections() {
     run(async {
-        let (listener, address) = server().await;
+        let (listener, address) = server_on("127.0.0.74").await;
         let server = wakeful::spawn(serve(listener, echo_all));
         let client = client(address).await;
         server.abort();

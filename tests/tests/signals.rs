@@ -145,12 +145,12 @@ fn a_signal_is_received_by_listeners_created_before_it() {
 fn raise_when_caught(signal: Signal) {
     loop {
         let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-        // SAFETY: the kernel only fills `action`, and zeroes are a valid value of it.
-        let action = unsafe {
-            libc::sigaction(signal.as_raw(), std::ptr::null(), action.as_mut_ptr());
-            action.assume_init()
-        };
-        if action.sa_sigaction != libc::SIG_DFL {
+        // SAFETY: without a new action, the kernel only fills `action`.
+        unsafe { libc::sigaction(signal.as_raw(), std::ptr::null(), action.as_mut_ptr()) };
+        // SAFETY: zeroes are a valid value, and so is what the kernel has filled in.
+        let action = unsafe { action.assume_init() };
+        // The parent process can have left the signal ignored, as nohup(1) does with SIGHUP.
+        if ![libc::SIG_DFL, libc::SIG_IGN].contains(&action.sa_sigaction) {
             break;
         }
         std::hint::spin_loop();

@@ -83,7 +83,10 @@ fn the_udp_client_reports_that_there_is_no_answer() {
 
 #[test]
 fn the_udp_client_reports_a_closed_port() {
-    let closed = socket().local_addr().unwrap().to_string();
+    // The socket is dropped, and no other test uses this IP address.
+    let socket = UdpSocket::bind("127.0.0.75:0").unwrap();
+    let closed = socket.local_addr().unwrap().to_string();
+    drop(socket);
     let (_, stderr, status) = Program::start("udp", &["ask", &closed, "text"]).end();
     assert!(
         stderr[0].ends_with("Connection refused (os error 111)"),

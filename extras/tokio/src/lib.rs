@@ -82,6 +82,7 @@
 
 #![deny(unsafe_code)]
 
+mod entered;
 pub mod fs;
 pub mod io;
 mod join_handle;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use wakeful::task::Id;
 
+use crate::entered;
 use crate::join_handle::JoinHandle;
 
 /// Spawns a task. Unlike tokio's, it does not require `Send`, because a task never leaves its thread.
@@ -27,7 +28,23 @@ thread_local! {
     static BLOCKING: Cell<Option<Id>> = const { Cell::new(None) };
 }
 
-/// Calls a closure on a thread of the blocking pool.
+/// Makes an id the one of this thread until it is dropped, also by a panic of the closure.
+struct BlockingId;
+
+impl BlockingId {
+    fn set(id: Id) -> Self {
+        BLOCKING.set(Some(id));
+        BlockingId
+    }
+}
+
+impl Drop for BlockingId {
+    fn drop(&mut self) {
+        BLOCKING.set(None);
+    }
+}
+
+/// Calls a closure on a thread of the blocking pool. `Handle::current` returns this runtime's handle there.
 ///
 /// # Panics
 ///
@@ -40,12 +57,11 @@ where
 {
     let id = Arc::new(OnceLock::new());
     let known = Arc::clone(&id);
+    let origin = entered::origin();
     let handle = wakeful::task::spawn_blocking(move || {
         // Blocks for as long as the other thread needs to store the id.
-        BLOCKING.set(Some(*known.wait()));
-        let output = closure();
-        BLOCKING.set(None);
-        output
+        let _id = BlockingId::set(*known.wait());
+        entered::call_for(origin, closure)
     });
     id.get_or_init(|| handle.id());
     JoinHandle::local(handle)

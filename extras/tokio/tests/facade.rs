@@ -116,6 +116,23 @@ fn a_blocking_closure_of_a_handle_runs_and_its_panic_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_blocking_closure_reaches_its_runtime_by_the_current_handle() {
+    let here = std::thread::current().id();
+    let ask = move || {
+        let handle = Handle::current();
+        let task = handle.spawn(async { std::thread::current().id() });
+        handle.block_on(task).unwrap() == here
+    };
+    assert!(tokio::task::spawn_blocking(ask).await.unwrap());
+    let mut set = JoinSet::new();
+    set.spawn_blocking(ask);
+    assert_eq!(set.join_all().await, [true]);
+    // The thread is used again, by a closure that no runtime of this package started.
+    let no_handle = wakeful::task::spawn_blocking(|| Handle::try_current().is_err());
+    assert!(no_handle.await.unwrap());
+}
+
+#[tokio::test]
 async fn the_id_of_a_blocking_closure_is_that_of_its_handle() {
     let task = tokio::task::spawn_blocking(tokio::task::id);
     let id = task.id();

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io;
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,14 +20,16 @@ fn main() -> ExitCode {
     match &*name {
         "copy" => run(copy()),
         "copy-nonblocking" => {
-            make_small_and_nonblocking(io::stdin());
-            make_small_and_nonblocking(io::stdout());
+            rustix::io::ioctl_fionbio(io::stdin(), true).unwrap();
+            rustix::io::ioctl_fionbio(io::stdout(), true).unwrap();
+            // Smaller than one write, which would block therefore.
+            rustix::pipe::fcntl_setpipe_size(io::stdout(), 4096).unwrap();
             run(copy());
         }
         "lines" => run(lines()),
         "canceled-read" => run(canceled_read()),
         "canceled-read-nonblocking" => {
-            make_small_and_nonblocking(io::stdin());
+            rustix::io::ioctl_fionbio(io::stdin(), true).unwrap();
             run(canceled_read());
         }
         "debug-while-reading" => run(debug_while_reading()),
@@ -52,12 +53,6 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
-}
-
-/// Prepares a pipe for reads and writes that would block.
-fn make_small_and_nonblocking(pipe: impl AsFd) {
-    rustix::pipe::fcntl_setpipe_size(&pipe, 4096).unwrap();
-    rustix::io::ioctl_fionbio(&pipe, true).unwrap();
 }
 
 /// Copies everything, through the traits.

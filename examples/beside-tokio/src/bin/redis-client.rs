@@ -1,11 +1,11 @@
 //! A Redis client on redis-rs, with a tokio runtime beside Wakeful's.
 //!
 //! ```text
-//! cargo run --bin redis-client -- redis://127.0.0.1:6379 "set greeting hello" "get greeting"
+//! cargo run --bin redis-client -- redis://127.0.0.1:6379 "incr n" "incr m"
 //! ```
 //!
-//! Sends all commands on one connection without waiting for the replies, and prints these in their
-//! order. redis-rs looks for a runtime even if it is given a stream, so Wakeful's streams do not help.
+//! Sends all commands at once on one connection, so they can be executed in another order. redis-rs
+//! looks for a runtime even if it is given a stream, so Wakeful's streams do not help.
 
 use std::error::Error;
 use std::process::ExitCode;

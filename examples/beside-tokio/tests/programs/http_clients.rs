@@ -1,8 +1,9 @@
 //! Tests of `get` and `reqwest-client` with the server `http` of `examples/ecosystem`.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use http_body_util::{BodyExt, Empty};
 use hyper::Request;
@@ -10,7 +11,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http2;
 use wakeful::hyper::WakefulExecutor;
 
-use crate::support::{Client, Program, SHUTTING_DOWN, run_client};
+use crate::support::{Client, Program, SHUTTING_DOWN, TIMEOUT, run_client};
 
 /// Both programs do the same.
 const PROGRAMS: [&str; 2] = [
@@ -20,6 +21,21 @@ const PROGRAMS: [&str; 2] = [
 
 fn start() -> Program {
     Program::start(env!("CARGO_BIN_EXE_http-server"), &[])
+}
+
+/// Accepts a client, which is expected to connect within a minute.
+fn accept(listener: &TcpListener) -> TcpStream {
+    listener.set_nonblocking(true).unwrap();
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        if let Ok((stream, _)) = listener.accept() {
+            stream.set_nonblocking(false).unwrap();
+            stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+            return stream;
+        }
+        assert!(Instant::now() < deadline, "no client has connected");
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]
@@ -60,7 +76,7 @@ fn the_server_serves_the_next_client_after_others_were_killed() {
         let silent_url = format!("http://{}/", silent.local_addr().unwrap());
         let url = format!("http://{}/", server.address);
         let client = Client::start(program, &[&silent_url, &url]);
-        let (mut stream, _) = silent.accept().unwrap();
+        let mut stream = accept(&silent);
         stream.read_exact(&mut [0]).unwrap();
         drop(client);
         assert_eq!(
@@ -77,7 +93,7 @@ fn a_server_that_disconnects_in_the_middle_of_a_response_is_an_error() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let server = thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
+            let mut stream = accept(&listener);
             let mut request = Vec::new();
             while !request.ends_with(b"\r\n\r\n") {
                 let mut byte = [0];
@@ -112,7 +128,7 @@ fn get_has_one_thread_and_reqwest_client_a_second_one() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let client = Client::start(program, &[&url]);
-        let (mut stream, _) = listener.accept().unwrap();
+        let mut stream = accept(&listener);
         stream.read_exact(&mut [0]).unwrap();
         assert_eq!(client.threads(), threads, "{program}");
     }

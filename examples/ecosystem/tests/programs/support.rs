@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Time limit of every wait.
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What every server prints on the first Ctrl-C.
 pub(crate) const SHUTTING_DOWN: &str =
@@ -20,6 +20,8 @@ pub(crate) const SHUTTING_DOWN: &str =
 pub(crate) struct Program {
     child: Child,
     pub(crate) address: SocketAddr,
+    /// Number of sockets before the first connection.
+    sockets_at_start: usize,
     stderr_lines: Arc<Mutex<Vec<String>>>,
     /// Reads stderr to its end.
     stderr: Option<JoinHandle<()>>,
@@ -51,21 +53,12 @@ impl Program {
         let address = line.trim_end().strip_prefix("listening on ");
         let address = address.unwrap_or_else(|| panic!("{line:?}; {stderr_lines:?}"));
         Program {
-            child,
             address: address.parse().unwrap(),
+            sockets_at_start: sockets(child.id()),
+            child,
             stderr_lines,
             stderr: Some(stderr),
         }
-    }
-
-    /// Returns the number of open sockets, including the listener.
-    fn sockets(&self) -> usize {
-        let folder = format!("/proc/{}/fd", self.child.id());
-        let links = std::fs::read_dir(folder).unwrap();
-        links
-            .filter_map(|link| std::fs::read_link(link.unwrap().path()).ok())
-            .filter(|target| target.to_string_lossy().starts_with("socket:"))
-            .count()
     }
 
     /// Returns the resident memory in bytes.
@@ -80,7 +73,7 @@ impl Program {
     /// Waits until the program has closed every connection, and asserts that no task has panicked.
     pub(crate) fn assert_all_closed(&self) {
         let deadline = Instant::now() + TIMEOUT;
-        while self.sockets() > 1 {
+        while sockets(self.child.id()) > self.sockets_at_start {
             assert!(Instant::now() < deadline, "connections are still open");
             thread::sleep(Duration::from_millis(5));
         }
@@ -132,6 +125,15 @@ impl Program {
         drop(clients);
         self.assert_all_closed();
     }
+}
+
+/// Returns the number of open sockets of a process, including its listener.
+fn sockets(id: u32) -> usize {
+    let links = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap();
+    links
+        .filter_map(|link| std::fs::read_link(link.unwrap().path()).ok())
+        .filter(|target| target.to_string_lossy().starts_with("socket:"))
+        .count()
 }
 
 impl Drop for Program {

@@ -10,7 +10,7 @@ use std::thread::{self, Thread};
 use wakeful::runtime::TryCurrentError;
 
 use super::RuntimeFlavor;
-use super::entered::{self, Id, Identity, Leave};
+use crate::entered::{self, Id, Identity, Leave};
 use crate::join_handle::JoinHandle;
 
 /// Handle to a runtime that works on any thread; cheap to clone.
@@ -28,7 +28,8 @@ impl Handle {
         Handle { inner, identity }
     }
 
-    /// Returns the handle of this thread's runtime.
+    /// Returns the handle of this thread's runtime; in a blocking closure, that of the runtime that started
+    /// it.
     ///
     /// # Panics
     ///
@@ -36,24 +37,25 @@ impl Handle {
     #[must_use]
     #[track_caller]
     pub fn current() -> Self {
-        // Panics with Wakeful's message.
-        let inner = wakeful::runtime::Handle::current();
-        Self::of_this_thread(inner)
+        match entered::origin().or_else(entered::blocking_for) {
+            Some((inner, identity)) => Handle { inner, identity },
+            // Panics with Wakeful's message.
+            None => Handle::new(wakeful::runtime::Handle::current(), Identity::new(None)),
+        }
     }
 
-    /// Returns the handle of this thread's runtime.
+    /// Returns the handle of this thread's runtime; in a blocking closure, that of the runtime that started
+    /// it.
     ///
     /// # Errors
     ///
     /// When there is no runtime on this thread.
     pub fn try_current() -> Result<Self, TryCurrentError> {
-        wakeful::runtime::Handle::try_current().map(Self::of_this_thread)
-    }
-
-    fn of_this_thread(inner: wakeful::runtime::Handle) -> Self {
-        // Without an entry the runtime was built with Wakeful's names.
-        let identity = entered::current().unwrap_or_else(|| Identity::new(None));
-        Handle { inner, identity }
+        match entered::origin().or_else(entered::blocking_for) {
+            Some((inner, identity)) => Ok(Handle { inner, identity }),
+            None => wakeful::runtime::Handle::try_current()
+                .map(|inner| Handle::new(inner, Identity::new(None))),
+        }
     }
 
     /// Returns whether the runtime is the current one of this thread.

@@ -8,16 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod builder;
-mod entered;
 mod handle;
 
+pub use crate::entered::Id;
 pub use builder::{Builder, LocalOptions};
-pub use entered::Id;
 pub use handle::Handle;
 pub use wakeful::runtime::{RuntimeMetrics, TryCurrentError, UnhandledPanic};
 
+use crate::entered::{self, Identity, Leave};
 use crate::join_handle::JoinHandle;
-use entered::{Identity, Leave};
 
 /// Kind of scheduler; a runtime of this package has always the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +104,7 @@ impl Runtime {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
-        let _entered = self.inner.enter();
+        let _entered = self.enter();
         crate::spawn::spawn_blocking(closure)
     }
 

@@ -8,6 +8,7 @@ use std::panic::resume_unwind;
 use std::rc::Rc;
 
 use super::local_set::{self, LocalSet};
+use crate::entered;
 use crate::join_handle::{AbortHandle, JoinHandle};
 use crate::runtime::Handle;
 
@@ -114,6 +115,8 @@ impl<T: 'static> JoinSet<T> {
         F: FnOnce() -> T + Send + 'static,
         T: Send,
     {
+        let origin = entered::origin();
+        let closure = move || entered::call_for(origin, closure);
         AbortHandle::local(self.0.spawn_blocking(closure))
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::join_handle::{JoinHandle, Later};
-use crate::runtime::{Handle, Runtime};
+use crate::runtime::Runtime;
 
 thread_local! {
     /// The set whose task, future or guard is active on this thread.
@@ -210,7 +210,7 @@ impl Shared {
         let slot = Rc::new(Slot(RefCell::new(Some(Box::pin(future)))));
         if self.dropped.get() {
             slot.drop_future();
-        } else if Handle::try_current().is_err() {
+        } else if wakeful::runtime::Handle::try_current().is_err() {
             let later = Later::new();
             let queued = Queued {
                 slot,
