@@ -407,8 +407,7 @@ impl Core {
     /// Returns whether a future waits for an event of the kernel: an operation whose waker is stored,
     /// or a task whose last recorded wait, in a `poll_*` function, was for a descriptor.
     pub(crate) fn waits_for_io(&self) -> bool {
-        let (_, operations) = self.reactor.waiting();
-        operations > 0 || self.executor.any_waits_for_io()
+        self.reactor.any_operation_waits() || self.executor.any_waits_for_io()
     }
 
     /// Ends the runtime in the order of docs/ARCHITECTURE.md: tasks, timers, sources, pool, and last the

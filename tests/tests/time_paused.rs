@@ -137,11 +137,16 @@ fn a_paused_clock_stops_again_for_a_later_wait_of_a_poll_function() {
     });
 }
 
-/// If each jump searched all tasks, this would take minutes.
+/// If each jump searched all tasks and all sources, this would take minutes.
 #[test]
 fn twenty_thousand_deadlines_cost_one_jump_and_one_poll_each() {
     const TASKS: u64 = 20_000;
     with_paused_clock(|start| async move {
+        let mut idle = Vec::new();
+        for _ in 0..100 {
+            let (here, there) = pair();
+            idle.push((AsyncFd::new(here).unwrap(), there));
+        }
         let sleepers: Vec<_> = (1..=TASKS)
             .map(|second| spawn(sleep(secs(second))))
             .collect();
