@@ -223,7 +223,7 @@ fn restore(mut depth: usize, mut previous: Previous) {
 ///
 /// When it is blocked already. The message names both call sites.
 #[track_caller]
-pub(crate) fn begin_block_on() -> BlockOnGuard {
+pub(crate) fn begin_block_on(id: RuntimeId) -> BlockOnGuard {
     if let Some(outer) = BLOCKING_ON.get() {
         panic!(
             "`block_on` inside `block_on`: this thread is already running the future given to \
@@ -231,6 +231,7 @@ pub(crate) fn begin_block_on() -> BlockOnGuard {
         );
     }
     BLOCKING_ON.set(Some(Location::caller()));
+    RuntimeId::set_looping(Some(id));
     BlockOnGuard(())
 }
 
@@ -244,6 +245,7 @@ pub(crate) struct BlockOnGuard(());
 impl Drop for BlockOnGuard {
     fn drop(&mut self) {
         BLOCKING_ON.set(None);
+        RuntimeId::set_looping(None);
     }
 }
 

@@ -412,8 +412,9 @@ impl Executor {
     /// the caller has to yield.
     #[inline]
     pub(crate) fn try_consume(&self) -> bool {
-        // Between polls no task can be starved.
-        coop::try_consume() || !self.is_polling()
+        // Between polls no task can be starved, unless another runtime polls, in a poll of which this one
+        // was entered.
+        coop::try_consume() || !self.is_polling() && !self.runtime.is_another_looping()
     }
 
     /// Records what the running task waits for.

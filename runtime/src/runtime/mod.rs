@@ -93,7 +93,7 @@ impl Runtime {
     /// - When other code has closed the epoll descriptor.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let _blocking_on = context::begin_block_on();
+        let _blocking_on = context::begin_block_on(self.core.id);
         let _entered = context::enter(&self.core);
         let mut future = pin!(future);
         let core = &*self.core;
