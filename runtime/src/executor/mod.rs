@@ -250,6 +250,10 @@ impl Executor {
                     let on_finish = self.tasks.finish(index, cell, outcome);
                     if on_finish != OnFinish::Nothing {
                         self.finish(index, on_finish);
+                        // Otherwise the next task would be taken for the one that has entered it.
+                        if !self.runtime.is_current() {
+                            return Tick::OtherRuntime;
+                        }
                     }
                 }
             }

@@ -124,6 +124,10 @@ impl Runtime {
             core.drain_inbox(self.event_interval);
             core.executor.requeue_deferred();
             core.executor.wake_due(self.event_interval);
+            // A waker or a destructor can have entered another runtime.
+            if !core.id.is_current() {
+                context::reinstate(&self.core);
+            }
             core.record_wakeup();
         }
     }
