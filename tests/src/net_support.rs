@@ -6,10 +6,10 @@
 use std::future::Future;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use crate::trace;
 use wakeful_net::{TcpListener, TcpStream, UnixListener};
 
 /// Time limit of a test, longer than any of them takes on a busy machine.
@@ -193,25 +193,8 @@ pub fn listen_unix() -> (UnixListener, String) {
 ///
 /// When the body panics.
 pub fn alone(name: &str, body: impl FnOnce()) {
-    const ALONE: &str = "WAKEFUL_TEST_ALONE";
-    if std::env::var_os(ALONE).is_some() {
-        return body();
-    }
-    let this = std::env::current_exe().expect("the path of the test program");
-    let run = Command::new(this)
-        .args([name, "--exact", "--include-ignored", "--nocapture"])
-        .env(ALONE, "1")
-        .output();
-    let output = run.expect("the test program starts again");
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(output.status.success(), "{out}\n{err}");
-    assert!(
-        out.contains("1 passed"),
-        "no test has the name {name}:\n{out}"
-    );
+    // The output is of no use here.
+    drop(trace::alone(name, body));
 }
 
 #[cfg(test)]

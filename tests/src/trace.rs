@@ -208,12 +208,24 @@ pub const fn ms(millis: u64) -> Duration {
 /// # Panics
 ///
 /// When the body panics.
-pub fn alone(test: &str, body: impl FnOnce()) -> Option<Output> {
+pub fn alone<F: FnOnce()>(test: &str, body: F) -> Option<Output> {
     const ALONE: &str = "WAKEFUL_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
         body();
         return None;
     }
+    // The closure's type tells the modules around the test, of which there is one more in the program
+    // that contains all files.
+    let closure = std::any::type_name::<F>();
+    let path = closure.split_once("::").map_or(closure, |(_, path)| path);
+    let path = path
+        .split_once("::{{closure}}")
+        .map_or(path, |(path, _)| path);
+    assert!(
+        path.ends_with(test),
+        "{test} is the name of another test than {path}"
+    );
+    let test = path;
     let output = Command::new(std::env::current_exe().expect("the path of the test program"))
         .args(["--exact", test, "--include-ignored"])
         .args(["--nocapture", "--test-threads=1"])
