@@ -223,7 +223,7 @@ fn restore(mut depth: usize, mut previous: Previous) {
 ///
 /// When it is blocked already. The message names both call sites.
 #[track_caller]
-pub(crate) fn begin_block_on() -> BlockOnGuard {
+pub(crate) fn begin_block_on(id: RuntimeId) -> BlockOnGuard {
     if let Some(outer) = BLOCKING_ON.get() {
         panic!(
             "`block_on` inside `block_on`: this thread is already running the future given to \
@@ -231,6 +231,7 @@ pub(crate) fn begin_block_on() -> BlockOnGuard {
         );
     }
     BLOCKING_ON.set(Some(Location::caller()));
+    RuntimeId::set_looping(Some(id));
     BlockOnGuard(())
 }
 
@@ -244,6 +245,7 @@ pub(crate) struct BlockOnGuard(());
 impl Drop for BlockOnGuard {
     fn drop(&mut self) {
         BLOCKING_ON.set(None);
+        RuntimeId::set_looping(None);
     }
 }
 
@@ -357,6 +359,11 @@ impl Core {
                     let waker = self.timers.remove(key);
                     self.executor.drop_user_value(waker, "the drop of a waker");
                 }
+                Message::WakeTimer(key) => {
+                    let waker = self.timers.remove(key);
+                    let cause = self.executor.wake_cause();
+                    self.executor.wake_all(waker.map(|waker| (waker, cause)));
+                }
                 Message::Run(run) => {
                     // The closure handles its own panics. Any other panic has no caller.
                     if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
@@ -402,8 +409,7 @@ impl Core {
     /// Returns whether a future waits for an event of the kernel: an operation whose waker is stored,
     /// or a task whose last recorded wait, in a `poll_*` function, was for a descriptor.
     pub(crate) fn waits_for_io(&self) -> bool {
-        let (_, operations) = self.reactor.waiting();
-        operations > 0 || self.executor.any_waits_for_io()
+        self.reactor.any_operation_waits() || self.executor.any_waits_for_io()
     }
 
     /// Ends the runtime in the order of docs/ARCHITECTURE.md: tasks, timers, sources, pool, and last the

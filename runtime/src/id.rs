@@ -52,6 +52,16 @@ impl RuntimeId {
         CURRENT.get() == Some(self)
     }
 
+    /// Sets the runtime whose `block_on` this thread runs.
+    pub(crate) fn set_looping(id: Option<RuntimeId>) {
+        LOOPING.set(id);
+    }
+
+    /// Returns whether this thread runs the `block_on` of another runtime.
+    pub(crate) fn is_another_looping(self) -> bool {
+        LOOPING.get().is_some_and(|id| id != self)
+    }
+
     /// Sets the runtime that is entered on this thread; see [`crate::context`].
     pub(crate) fn set_current(id: Option<RuntimeId>) {
         CURRENT.set(id);
@@ -61,6 +71,9 @@ impl RuntimeId {
 thread_local! {
     /// The id of the runtime that is entered on this thread, for a comparison that needs one load.
     static CURRENT: Cell<Option<RuntimeId>> = const { Cell::new(None) };
+
+    /// The id of the runtime whose `block_on` this thread runs.
+    static LOOPING: Cell<Option<RuntimeId>> = const { Cell::new(None) };
 }
 
 /// Identifies one task. No other task of this process has had the same id or will have it.

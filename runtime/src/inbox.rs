@@ -52,6 +52,8 @@ pub(crate) enum Message {
     RemoveWaiter(Key, WaiterId),
     /// Drop of a `Sleep` on another thread.
     RemoveTimer(Key),
+    /// New deadline of a `Sleep`, set on another thread: the task that waits for it arms it again.
+    WakeTimer(Key),
     /// Closure of `Handle::spawn`.
     Run(Box<dyn FnOnce() + Send>),
 }
@@ -286,6 +288,7 @@ impl std::fmt::Debug for Message {
                 f.debug_tuple("RemoveWaiter").field(key).field(id).finish()
             }
             Message::RemoveTimer(key) => f.debug_tuple("RemoveTimer").field(key).finish(),
+            Message::WakeTimer(key) => f.debug_tuple("WakeTimer").field(key).finish(),
             Message::Run(_) => f.write_str("Run"),
         }
     }

@@ -311,8 +311,16 @@ impl WaitFor {
     }
 
     fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.shared.lock().holds(self.condition) {
+        if self.holds_or_waits(cx) {
             return poll_proceed(cx);
+        }
+        Poll::Pending
+    }
+
+    /// Returns whether the condition holds. If not, stores the waker.
+    fn holds_or_waits(&mut self, cx: &Context<'_>) -> bool {
+        if self.shared.lock().holds(self.condition) {
+            return true;
         }
         // Cloned and dropped outside of the lock (I3). So the condition is checked again: another
         // thread can meet it in the meantime.
@@ -320,14 +328,14 @@ impl WaitFor {
         let mut state = self.shared.lock();
         if state.holds(self.condition) {
             drop(state);
-            return Poll::Ready(());
+            return true;
         }
         let waiters = state.waiters(self.condition);
         let replaced = waiters.store(&mut self.waiter, waker);
         drop(state);
         drop(replaced);
         set_wait(self.operation, self.location);
-        Poll::Pending
+        false
     }
 }
 
@@ -420,10 +428,12 @@ impl<F: Future> Future for RunUntilCancelled<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<F::Output>> {
         let this = self.project();
-        match this.cancelled.poll(cx) {
-            Poll::Ready(()) => Poll::Ready(None),
-            // Polled last, so that the task info shows the wait of the future.
-            Poll::Pending => this.future.poll(cx).map(Some),
+        if this.cancelled.get_mut().inner.holds_or_waits(cx) {
+            // Without budget the future is not polled either. Otherwise a loop around a future that is
+            // always ready would not end.
+            return poll_proceed(cx).map(|()| None);
         }
+        // Polled last, so that the task info shows the wait of the future.
+        this.future.poll(cx).map(Some)
     }
 }

@@ -5,11 +5,14 @@
 //! function of [`WaitList`] wakes, clones or drops a waker (I3): it returns them to the caller.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use crate::context;
 use crate::executor::cell::drop_ignoring_panic;
+use crate::id::WaiterId;
 use crate::task_info::WaitInfo;
 
 /// Wakers in the order of their first poll, each under a number of its own.
@@ -42,6 +45,13 @@ impl WaitList {
     pub(crate) fn take(&mut self) -> Vec<Waker> {
         std::mem::take(&mut self.wakers).into_values().collect()
     }
+}
+
+/// Returns the id of an operation that waits in a list of no runtime. None is given twice.
+pub(crate) fn next_operation() -> WaiterId {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let last = LAST.fetch_add(1, Ordering::Relaxed);
+    WaiterId::operation(NonZeroU64::MIN.saturating_add(last))
 }
 
 /// Wakes every waker, and resumes the first panic afterwards if one of them panicked.

@@ -11,10 +11,12 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::thread;
 
+use wakeful::runtime::Builder;
 use wakeful::signal::unix::{SignalKind, signal};
+use wakeful::task::spawn_blocking;
 use wakeful::time::{Instant, sleep};
 use wakeful::{metrics, spawn};
-use wakeful_net::{TcpListener, TcpStream, UdpSocket};
+use wakeful_net::{TcpListener, TcpStream, UdpSocket, lookup_host};
 use wakeful_tests::trace::{
     Trace, Wakes, alone, my_waker, paused, poll_once, poll_with, runtime, secs, settle,
 };
@@ -166,6 +168,27 @@ fn a_paused_clock_moves_after_a_receive_of_a_signal_was_dropped() {
             assert!(poll_once(&mut listener.recv()).await.is_pending());
             the_clock_moves().await;
         });
+    });
+}
+
+/// The only thread of the pool is busy, so the lookups are not begun.
+#[test]
+fn a_paused_clock_moves_after_lookups_that_were_dropped() {
+    let pool = Builder::new().max_blocking_threads(1);
+    let runtime = pool.start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let (release, released) = mpsc::channel::<()>();
+        spawn_blocking(move || released.recv().ok()).abort();
+        let mut lookup = lookup_host("localhost:80");
+        assert!(poll_once(&mut lookup).await.is_pending());
+        drop(lookup);
+        let mut connect = Box::pin(TcpStream::connect("localhost:80"));
+        assert!(poll_once(&mut connect).await.is_pending());
+        drop(connect);
+        settle().await;
+        assert_eq!(metrics().num_alive_tasks, 0, "no task waits for a lookup");
+        sleep(secs(3600)).await;
+        drop(release);
     });
 }
 

@@ -46,6 +46,37 @@ fn source() -> (AsyncFd<Counted>, UnixStream) {
     (AsyncFd::new(counted).unwrap(), there)
 }
 
+/// Both have one event, so their counts of events are equal.
+#[test]
+fn a_guard_whose_descriptor_was_exchanged_clears_no_readiness_of_the_other() {
+    runtime().block_on(async {
+        let (mut fd, mut there) = source();
+        let (mut other, mut other_there) = source();
+        for there in [&mut there, &mut other_there] {
+            there.write_all(b"x").unwrap();
+        }
+        drop(other.readable().await.unwrap());
+        let mut guard = fd.readable_mut().await.unwrap();
+        let blocked = guard.try_io(|fd| {
+            let blocked = Err::<(), _>(ErrorKind::WouldBlock.into());
+            std::mem::swap(fd, &mut other);
+            blocked
+        });
+        assert!(blocked.is_err());
+        guard.clear_ready();
+        assert!(
+            poll_once(&mut std::pin::pin!(fd.readable()))
+                .await
+                .is_ready()
+        );
+        assert!(
+            poll_once(&mut std::pin::pin!(other.readable()))
+                .await
+                .is_ready()
+        );
+    });
+}
+
 #[test]
 fn an_operation_with_mut_waits_and_is_tried_again_after_would_block() {
     runtime().block_on(async {

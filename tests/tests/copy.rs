@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::pin::Pin;
@@ -318,6 +318,92 @@ fn a_slow_reader_in_one_direction_does_not_block_the_other() {
         let error = proxy.await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BrokenPipe);
         flood.await.unwrap();
+    });
+}
+
+/// Reads zeros without end, never waits, and counts what is written to it.
+#[derive(Clone, Default)]
+struct Flood(Rc<Cell<usize>>);
+
+impl AsyncRead for Flood {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+}
+
+impl AsyncWrite for Flood {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.set(self.0.get() + buf.len());
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The end of a `duplex` to read from, and a writer that accepts all.
+struct Calm(DuplexStream);
+
+impl AsyncRead for Calm {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Calm {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[test]
+fn a_direction_that_never_waits_does_not_starve_the_other() {
+    block_on(async {
+        for flood_first in [true, false] {
+            let (end, other) = duplex(16);
+            end.write_all(b"answer").await.unwrap();
+            let flood = Flood::default();
+            let arrived = Rc::clone(&flood.0);
+            let (mut flood, mut calm) = (flood, Calm(other));
+            let copying = spawn(async move {
+                match flood_first {
+                    true => copy_bidirectional(&mut flood, &mut calm).await,
+                    false => copy_bidirectional(&mut calm, &mut flood).await,
+                }
+            });
+            settle().await;
+            assert_eq!(arrived.get(), 6, "flood first: {flood_first}");
+            copying.abort();
+        }
     });
 }
 

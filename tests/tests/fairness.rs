@@ -31,6 +31,33 @@ const IO_BUDGET: u64 = 128;
 /// Operations after which a test gives up, so that it fails without a budget instead of hanging.
 const OPERATIONS_AT_MOST: u64 = 10_000;
 
+/// A future that is polled while another runtime is entered, as an adapter for that runtime does.
+#[test]
+fn the_budget_holds_while_another_runtime_is_entered() {
+    let other = runtime();
+    runtime().block_on(async {
+        let ran = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&ran);
+        spawn(async move {
+            loop {
+                counted.set(counted.get() + 1);
+                yield_now().await;
+            }
+        });
+        let mut busy = Box::pin(async {
+            for _ in 0..10 * IO_BUDGET {
+                consume_budget().await;
+            }
+        });
+        poll_fn(|cx| {
+            let _entered = other.enter();
+            busy.as_mut().poll(cx)
+        })
+        .await;
+        assert!(ran.get() >= 9, "another task ran {} times", ran.get());
+    });
+}
+
 // --- polls between two turns ------------------------------------------------------------------------
 
 /// Spawns four tasks that wake themselves in every poll, and returns the count of their polls,

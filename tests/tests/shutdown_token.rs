@@ -6,7 +6,7 @@ use std::future::pending;
 use std::sync::Mutex;
 use std::thread;
 
-use wakeful::task::{TaskState, yield_now};
+use wakeful::task::{TaskState, consume_budget, yield_now};
 use wakeful::time::{Duration, Instant, sleep};
 use wakeful::{Shutdown, block_on, spawn};
 use wakeful_tests::trace::{
@@ -204,6 +204,22 @@ fn run_until_cancelled_does_not_poll_the_future_after_cancel() {
         shutdown.cancel();
         let unpolled = async { unreachable!("the future was polled") };
         assert_eq!(shutdown.run_until_cancelled(unpolled).await, None::<()>);
+    });
+}
+
+#[test]
+fn run_until_cancelled_does_not_poll_the_future_after_cancel_without_budget() {
+    block_on(async {
+        let task = spawn(async {
+            let shutdown = Shutdown::new();
+            for _ in 0..128 {
+                consume_budget().await;
+            }
+            shutdown.cancel();
+            let unpolled = async { unreachable!("the future was polled") };
+            shutdown.run_until_cancelled(unpolled).await
+        });
+        assert_eq!(task.await.unwrap(), None::<()>);
     });
 }
 

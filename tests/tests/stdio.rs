@@ -171,6 +171,25 @@ fn bytes_of_a_runtime_that_has_ended_are_written_by_the_next_one() {
 }
 
 #[test]
+fn stdin_can_be_formatted_while_a_thread_reads_after_a_read() {
+    let mut running = child("debug-while-reading")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = running.stdin.take().unwrap();
+    stdin.write_all(b"first").unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(running.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    drop(stdin);
+    let output = running.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(line, "Stdin { buffered: 0, waiting: 1 }\n");
+}
+
+#[test]
 fn a_read_that_was_dropped_leaves_no_waker() {
     let mut running = child("abandoned-reads")
         .stdin(Stdio::piped())
@@ -266,6 +285,13 @@ fn each_task_s_lines_stay_in_order_and_whole() {
         next[task] += 1;
     }
     assert_eq!(next, [3_000; 3]);
+}
+
+#[test]
+fn any_number_of_futures_of_one_task_can_write_and_all_are_woken() {
+    let output = run("many-writers", b"");
+    assert_eq!(output.stdout.len(), 100 * 2_000);
+    assert_eq!(text(&output.stderr), "0 of 100 wait\n");
 }
 
 #[test]

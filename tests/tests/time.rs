@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn, ready};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
@@ -321,6 +321,42 @@ fn reset_moves_the_deadline_of_a_task_that_waits() {
             assert_eq!(waiter.await.unwrap(), secs(second));
             assert_eq!(wakeful::metrics().timers_armed, 0);
         });
+    }
+}
+
+/// As above, where the runtime of the timer is not the current one.
+#[test]
+fn reset_outside_of_its_runtime_moves_the_deadline_of_a_task_that_waits() {
+    type Shared = Arc<Mutex<Pin<Box<Sleep>>>>;
+    fn reset(sleep: &Shared, deadline: Instant) {
+        sleep.lock().unwrap().as_mut().reset(deadline);
+    }
+    let on_a_thread = |sleep: Shared, deadline| {
+        thread::spawn(move || reset(&sleep, deadline))
+            .join()
+            .unwrap();
+    };
+    let in_another_runtime = |sleep: Shared, deadline| {
+        let other = runtime();
+        let _entered = other.enter();
+        reset(&sleep, deadline);
+    };
+    for reset in [on_a_thread as fn(_, _), in_another_runtime] {
+        for (first, second) in [(1000, 7), (7, 1000), (1000, 0)] {
+            with_paused_clock(|start| async move {
+                let shared: Shared = Arc::new(Mutex::new(Box::pin(sleep(secs(first)))));
+                let polled = Arc::clone(&shared);
+                let waiter = spawn(async move {
+                    poll_fn(|cx| polled.lock().unwrap().as_mut().poll(cx)).await;
+                    start.elapsed()
+                });
+                settle().await;
+                reset(shared, start + secs(second));
+                let waited = timeout(secs(2000), waiter).await;
+                assert_eq!(waited.expect("it is woken").unwrap(), secs(second));
+                assert_eq!(wakeful::metrics().timers_armed, 0);
+            });
+        }
     }
 }
 

@@ -6,7 +6,8 @@
     reason = "`block_on` returns futures and handles on purpose"
 )]
 
-use std::io::Write;
+use std::future::poll_fn;
+use std::io::{Read, Write};
 use std::sync::mpsc;
 use std::thread;
 
@@ -106,6 +107,58 @@ fn a_paused_clock_does_not_jump_while_a_task_waits_for_a_descriptor() {
         hour.await.unwrap();
         assert_eq!(start.elapsed(), secs(3600));
         peer.join().unwrap();
+    });
+}
+
+/// Both waits begin after the clock has jumped, when no task waited for a descriptor.
+#[test]
+fn a_paused_clock_stops_again_for_a_later_wait_of_a_poll_function() {
+    with_paused_clock(|start| async move {
+        let (here, there) = pair();
+        let fd = AsyncFd::new(here).unwrap();
+        let mut hours = 0;
+        for mut there in [there.try_clone().unwrap(), there] {
+            sleep(secs(3600)).await;
+            let hour = spawn(sleep(secs(3600)));
+            let peer = thread::spawn(move || {
+                thread::sleep(Duration::from_millis(5));
+                there.write_all(b"x").unwrap();
+            });
+            let mut guard = poll_fn(|cx| fd.poll_read_ready(cx)).await.unwrap();
+            let read = guard.try_io(|fd| fd.get_ref().read(&mut [0; 8]));
+            guard.short_transfer();
+            assert_eq!(read.unwrap().unwrap(), 1);
+            assert_eq!(start.elapsed(), secs((hours + 1) * 3600));
+            hour.await.unwrap();
+            peer.join().unwrap();
+            hours += 2;
+        }
+        assert_eq!(start.elapsed(), secs(hours * 3600));
+    });
+}
+
+/// If each jump searched all tasks and all sources, this would take minutes.
+#[test]
+fn twenty_thousand_deadlines_cost_one_jump_and_one_poll_each() {
+    const TASKS: u64 = 20_000;
+    with_paused_clock(|start| async move {
+        let mut idle = Vec::new();
+        for _ in 0..100 {
+            let (here, there) = pair();
+            idle.push((AsyncFd::new(here).unwrap(), there));
+        }
+        let sleepers: Vec<_> = (1..=TASKS)
+            .map(|second| spawn(sleep(secs(second))))
+            .collect();
+        settle().await;
+        let before = wakeful::metrics();
+        for sleeper in sleepers {
+            sleeper.await.unwrap();
+        }
+        let polls = wakeful::metrics().polls - before.polls;
+        assert_eq!(start.elapsed(), secs(TASKS));
+        // The sleepers and the root future, which joins each of them.
+        assert!(polls <= 2 * TASKS, "{polls} polls");
     });
 }
 

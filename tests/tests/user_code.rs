@@ -12,11 +12,12 @@ use std::task::{Poll, Waker};
 use std::thread;
 
 use wakeful::io::{AsyncFd, Interest};
-use wakeful::runtime::{Builder, Handle, Runtime};
+use wakeful::runtime::{Builder, EnterGuard, Handle, Runtime};
 use wakeful::spawn;
 use wakeful::task::{JoinHandle, yield_now};
+use wakeful::time::{Duration, sleep, timeout};
 use wakeful_tests::trace::{
-    Hooks, Trace, Wakes, on_drop, pair, panic_of, poll_once, poll_with, runtime, settle,
+    Hooks, Trace, Wakes, on_drop, pair, panic_of, poll_once, poll_with, runtime, settle, text_of,
 };
 
 /// Ends the root future in the poll in which it was woken, so that its row is still queued.
@@ -171,6 +172,59 @@ fn a_future_refused_for_want_of_a_runtime_can_run_one_in_its_drop() {
     });
     assert!(text.starts_with("spawn: no Wakeful runtime"), "{text}");
     assert_eq!(ran.get(), 7);
+}
+
+thread_local! {
+    /// The guard that `leave_entered` keeps.
+    static KEPT: RefCell<Option<EnterGuard<'static>>> = const { RefCell::new(None) };
+}
+
+fn leave_entered() {
+    let entered: &'static Runtime = Box::leak(Box::new(runtime()));
+    KEPT.set(Some(entered.enter()));
+}
+
+/// Asserts that tasks and timers work, although user code that ran between two polls has left another
+/// runtime entered.
+async fn nothing_is_harmed() {
+    for _ in 0..3 {
+        spawn(yield_now()).await.unwrap();
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert!(KEPT.take().is_some());
+}
+
+#[test]
+fn an_output_whose_drop_leaves_a_runtime_entered_harms_no_task() {
+    runtime().block_on(async {
+        drop(spawn(async { on_drop(leave_entered) }));
+        nothing_is_harmed().await;
+    });
+}
+
+#[test]
+fn a_waker_that_leaves_a_runtime_entered_harms_no_task() {
+    runtime().block_on(async {
+        let mut waiting = Box::pin(sleep(Duration::from_millis(1)));
+        let waker = Hooks::new().on_wake(leave_entered).waker();
+        assert!(poll_with(&mut waiting, &waker).is_pending());
+        nothing_is_harmed().await;
+    });
+}
+
+#[test]
+fn a_remote_closure_that_leaves_a_runtime_entered_panics_and_harms_no_task() {
+    runtime().block_on(async {
+        let task = Handle::current().spawn(|| {
+            leave_entered();
+            async {}
+        });
+        let ended = timeout(Duration::from_secs(10), task).await;
+        let error = ended.expect("the handle is woken").unwrap_err();
+        let text = text_of(error.into_panic().as_ref());
+        assert!(text.contains("another runtime was entered"), "{text}");
+        nothing_is_harmed().await;
+    });
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use wakeful::io::duplex;
+use wakeful::io::{AsyncRead, AsyncWrite, duplex};
 use wakeful::task::yield_now;
 use wakeful::{metrics, spawn};
 use wakeful_net::{TcpListener, UdpSocket};
@@ -138,6 +138,40 @@ fn any_number_of_tasks_can_write_to_a_duplex_and_one_read_wakes_each_once() {
             assert!(poll_with(&mut pin!(other.read(&mut buffer)), Waker::noop()).is_ready());
         };
         tasks_wait(1_100, wait, read).await;
+    });
+}
+
+/// Futures of a combinator, such as `FuturesUnordered`, which gives each a waker of its own.
+#[test]
+fn any_number_of_futures_of_one_task_can_use_a_duplex_and_all_are_woken() {
+    async fn all_are_woken<F: Future>(wait: impl Fn() -> F, event: impl FnOnce()) {
+        let mut waits: Vec<_> = (0..1_100)
+            .map(|_| (Box::pin(wait()), Wakes::new()))
+            .collect();
+        for (future, wakes) in &mut waits {
+            assert!(poll_with(future, &wakes.waker()).is_pending());
+        }
+        event();
+        for (future, wakes) in waits {
+            assert_eq!(wakes.count(), 1);
+            drop(future);
+            assert_eq!(wakes.alive(), 0);
+        }
+    }
+    runtime().block_on(async {
+        let (end, other) = duplex(16);
+        let read = || async { end.read(&mut [0; 8]).await.map(drop) };
+        let event = || {
+            let written = poll_with(&mut pin!(other.write(&[0; 16])), Waker::noop());
+            assert!(written.is_ready());
+        };
+        all_are_woken(read, event).await;
+        let write = || async { other.write(b"y").await.map(drop) };
+        let event = || {
+            let mut buffer = [0; 8];
+            assert!(poll_with(&mut pin!(end.read(&mut buffer)), Waker::noop()).is_ready());
+        };
+        all_are_woken(write, event).await;
     });
 }
 
@@ -326,9 +360,11 @@ fn a_duplex_keeps_at_most_16_external_wakers_per_direction() {
         for _ in 0..10_000 {
             let waker = wakes.waker();
             let waker = Hooks::new().on_wake(move || waker.wake_by_ref()).waker();
-            // Each future is dropped after one poll.
-            assert!(poll_with(&mut pin!(end.read(&mut [0; 8])), &waker).is_pending());
-            assert!(poll_with(&mut pin!(end.write(b"y")), &waker).is_pending());
+            let mut cx = Context::from_waker(&waker);
+            let mut end = &end;
+            let mut stream = Pin::new(&mut end);
+            assert!(stream.as_mut().poll_read(&mut cx, &mut [0; 8]).is_pending());
+            assert!(stream.poll_write(&mut cx, b"y").is_pending());
         }
         let kept = wakes.alive();
         assert!(

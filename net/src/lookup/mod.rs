@@ -59,7 +59,8 @@ impl<T: Resolve + ?Sized> ToSocketAddrs for T {}
 ///
 /// # Cancel safety
 ///
-/// Safe. A lookup that has started continues on its thread, and its result is discarded.
+/// Safe. A lookup that no thread has begun is left out. One that has begun continues on its thread, and
+/// its result is discarded.
 ///
 /// # Examples
 ///
@@ -140,6 +141,16 @@ impl LookupHost {
                 Poll::Ready(Err(with_context("look up", text, err)))
             }
             _ => panic!("`lookup_host` was polled after it had completed"),
+        }
+    }
+}
+
+/// A name that no thread has begun to look up is not looked up any more. One that is being looked up
+/// does not keep a paused clock from moving.
+impl Drop for LookupHost {
+    fn drop(&mut self) {
+        if let Query::Running { handle, .. } = &self.query {
+            handle.abort();
         }
     }
 }

@@ -67,6 +67,10 @@ pub(crate) struct Executor {
     /// The cause to record for wakes that happen now.
     wake_cause: Cell<WakeCause>,
     io_budget: u32,
+    /// Number of waits for a descriptor that tasks have recorded.
+    io_waits: Cell<u64>,
+    /// Value of `io_waits` at which all of these waits were over.
+    io_waits_over: Cell<u64>,
     /// External wakers of futures that yielded inside another executor's combinator.
     deferred_wakers: RefCell<Vec<Waker>>,
     /// External wakers whose event has come, oldest first.
@@ -119,6 +123,8 @@ impl Executor {
             running: Cell::new(NONE),
             wake_cause: Cell::new(WakeCause::Thread),
             io_budget,
+            io_waits: Cell::new(0),
+            io_waits_over: Cell::new(0),
             deferred_wakers: RefCell::new(Vec::new()),
             due_wakers: RefCell::new(VecDeque::new()),
             dropping_output: Cell::new(false),
@@ -244,6 +250,10 @@ impl Executor {
                     let on_finish = self.tasks.finish(index, cell, outcome);
                     if on_finish != OnFinish::Nothing {
                         self.finish(index, on_finish);
+                        // Otherwise the next task would be taken for the one that has entered it.
+                        if !self.runtime.is_current() {
+                            return Tick::OtherRuntime;
+                        }
                     }
                 }
             }
@@ -406,15 +416,20 @@ impl Executor {
     /// the caller has to yield.
     #[inline]
     pub(crate) fn try_consume(&self) -> bool {
-        // Between polls no task can be starved.
-        coop::try_consume() || !self.is_polling()
+        // Between polls no task can be starved, unless another runtime polls, in a poll of which this one
+        // was entered.
+        coop::try_consume() || !self.is_polling() && !self.runtime.is_another_looping()
     }
 
     /// Records what the running task waits for.
     #[inline]
     pub(crate) fn set_wait(&self, wait: impl FnOnce() -> WaitInfo) {
         if let Some(task) = self.tasks.task(self.running.get()) {
-            task.set_wait(wait());
+            let wait = wait();
+            if wait.fd >= 0 {
+                self.io_waits.set(self.io_waits.get() + 1);
+            }
+            task.set_wait(wait);
         }
     }
 
@@ -438,8 +453,18 @@ impl Executor {
     }
 
     /// Returns whether a task or the root future waits for a descriptor, as far as it was recorded.
+    /// Called when nothing is scheduled: a recorded wait ends with the next poll of its task.
     pub(crate) fn any_waits_for_io(&self) -> bool {
-        self.tasks.waits_for_io().next().is_some()
+        let recorded = self.io_waits.get();
+        // Otherwise each jump of a paused clock would search all tasks.
+        if self.io_waits_over.get() == recorded {
+            return false;
+        }
+        let any = self.tasks.waits_for_io().next().is_some();
+        if !any {
+            self.io_waits_over.set(recorded);
+        }
+        any
     }
 
     /// Returns the text of a recorded wait for a descriptor.

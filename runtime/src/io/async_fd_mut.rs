@@ -12,6 +12,7 @@ use std::panic::Location;
 use std::task::{Context, Poll, ready};
 
 use super::async_fd::{AsyncFd, TryIoError};
+use super::registration::SourceId;
 use super::{Interest, Ready};
 use crate::reactor::source::ReadyEvent;
 
@@ -121,11 +122,7 @@ impl<T: AsFd> AsyncFd<T> {
     ) -> io::Result<AsyncFdReadyMutGuard<'_, T>> {
         let readiness = self.ready(interest).operation(operation);
         let event = readiness.location(location).await?.event;
-        Ok(AsyncFdReadyMutGuard {
-            fd: self,
-            interest,
-            event,
-        })
+        Ok(AsyncFdReadyMutGuard::new(self, interest, event))
     }
 
     /// As [`poll_read_ready`](Self::poll_read_ready), with a guard that gives access to the value by
@@ -144,11 +141,11 @@ impl<T: AsFd> AsyncFd<T> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
         let event = ready!(self.poll_read_ready(cx))?.event;
-        Poll::Ready(Ok(AsyncFdReadyMutGuard {
-            fd: self,
-            interest: Interest::READABLE,
+        Poll::Ready(Ok(AsyncFdReadyMutGuard::new(
+            self,
+            Interest::READABLE,
             event,
-        }))
+        )))
     }
 
     /// As [`poll_write_ready`](Self::poll_write_ready), with a guard that gives access to the value
@@ -167,11 +164,11 @@ impl<T: AsFd> AsyncFd<T> {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<AsyncFdReadyMutGuard<'a, T>>> {
         let event = ready!(self.poll_write_ready(cx))?.event;
-        Poll::Ready(Ok(AsyncFdReadyMutGuard {
-            fd: self,
-            interest: Interest::WRITABLE,
+        Poll::Ready(Ok(AsyncFdReadyMutGuard::new(
+            self,
+            Interest::WRITABLE,
             event,
-        }))
+        )))
     }
 
     /// As [`try_io`](Self::try_io), for an operation that needs `&mut`.
@@ -193,11 +190,7 @@ impl<T: AsFd> AsyncFd<T> {
         let Some(event) = self.try_ready(interest).map(|guard| guard.event) else {
             return Err(io::ErrorKind::WouldBlock.into());
         };
-        let mut guard = AsyncFdReadyMutGuard {
-            fd: self,
-            interest,
-            event,
-        };
+        let mut guard = AsyncFdReadyMutGuard::new(self, interest, event);
         guard
             .try_io(|fd| operation(fd.get_mut()))
             .unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into()))
@@ -241,9 +234,21 @@ pub struct AsyncFdReadyMutGuard<'a, T: AsFd> {
     fd: &'a mut AsyncFd<T>,
     interest: Interest,
     event: ReadyEvent,
+    /// The source of `event`. The `AsyncFd` can be replaced through the guard.
+    source: SourceId,
 }
 
-impl<T: AsFd> AsyncFdReadyMutGuard<'_, T> {
+impl<'a, T: AsFd> AsyncFdReadyMutGuard<'a, T> {
+    fn new(fd: &'a mut AsyncFd<T>, interest: Interest, event: ReadyEvent) -> Self {
+        let source = fd.registration.source();
+        AsyncFdReadyMutGuard {
+            fd,
+            interest,
+            event,
+            source,
+        }
+    }
+
     /// Returns the readiness that ended the wait.
     #[must_use]
     pub fn ready(&self) -> Ready {
@@ -312,7 +317,10 @@ impl<T: AsFd> AsyncFdReadyMutGuard<'_, T> {
 
     fn clear(&mut self, ready: Ready) {
         self.event = self.event.difference(ready);
-        self.fd.registration.clear_shared(self.event, ready);
+        // The event says nothing about another source.
+        if self.fd.registration.source() == self.source {
+            self.fd.registration.clear_shared(self.event, ready);
+        }
     }
 }
 

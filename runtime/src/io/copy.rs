@@ -256,7 +256,8 @@ impl<R: ?Sized, W: ?Sized> fmt::Debug for Copy<'_, R, W> {
 ///
 /// When one stream ends, the other one is closed with `poll_close`, which shuts down its writing
 /// direction. The opposite direction stays open until it ends as well, so a half close is passed on.
-/// The directions are independent: a slow reader in one does not delay the other.
+/// The directions are independent: one with a slow reader does not delay the other, and neither does one
+/// that never has to wait.
 ///
 /// Memory and budget are those of [`copy()`], for each direction.
 ///
@@ -312,6 +313,7 @@ where
         b,
         a_to_b: Direction::default(),
         b_to_a: Direction::default(),
+        b_first: false,
     }
 }
 
@@ -322,6 +324,9 @@ pub struct CopyBidirectional<'a, A: ?Sized, B: ?Sized> {
     b: &'a mut B,
     a_to_b: Direction,
     b_to_a: Direction,
+    /// Whether `b_to_a` is polled first next time. The directions take turns, because one that never
+    /// waits uses up the budget of each poll.
+    b_first: bool,
 }
 
 /// One of the two directions.
@@ -363,8 +368,15 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<(u64, u64)>> {
         let this = &mut *self;
         // Every poll polls both, so that each has the current waker stored.
-        let a_to_b = this.a_to_b.poll(cx, this.a, this.b)?;
-        let b_to_a = this.b_to_a.poll(cx, this.b, this.a)?;
+        let (a_to_b, b_to_a);
+        if this.b_first {
+            b_to_a = this.b_to_a.poll(cx, this.b, this.a)?;
+            a_to_b = this.a_to_b.poll(cx, this.a, this.b)?;
+        } else {
+            a_to_b = this.a_to_b.poll(cx, this.a, this.b)?;
+            b_to_a = this.b_to_a.poll(cx, this.b, this.a)?;
+        }
+        this.b_first = !this.b_first;
         match (a_to_b, b_to_a) {
             (Poll::Ready(sent), Poll::Ready(received)) => Poll::Ready(Ok((sent, received))),
             _ => Poll::Pending,

@@ -22,10 +22,11 @@ use std::task::{Context, Poll, ready};
 
 use super::{AsyncRead, AsyncWrite};
 use crate::context;
+use crate::id::WaiterId;
 use crate::reactor::waiters::Waiters;
 use crate::sync::{Mutex, MutexGuard};
 use crate::task::{defer_current, poll_proceed};
-use crate::wait_list::{set_wait, wake_all};
+use crate::wait_list::{next_operation, set_wait, wake_all};
 
 /// Creates two streams that are connected to each other. Each direction buffers at most `max` bytes.
 ///
@@ -79,7 +80,7 @@ pub fn duplex(max: usize) -> (DuplexStream, DuplexStream) {
 /// One end of a [`duplex`].
 ///
 /// Has the methods of a socket, and implements [`AsyncRead`] and [`AsyncWrite`]. All of them take a
-/// shared reference, so one task can read while another writes. Several tasks can wait for the same
+/// shared reference, so one task can read while another writes. Any number of futures can wait for the same
 /// direction; all of them are woken.
 ///
 /// It belongs to no runtime and works on any thread, under any executor. Inside a Wakeful runtime
@@ -108,6 +109,25 @@ struct Queue {
     writers: Waiters,
 }
 
+/// A future that reads or writes, with its id once it waits. Dropping it removes its waker.
+struct Operation<'a> {
+    pipe: &'a Pipe,
+    side: Side,
+    id: Option<WaiterId>,
+}
+
+impl Drop for Operation<'_> {
+    fn drop(&mut self) {
+        let Some(id) = self.id else {
+            return;
+        };
+        let mut queue = self.pipe.lock();
+        let removed = (self.side)(&mut queue).remove(id);
+        drop(queue);
+        drop(removed);
+    }
+}
+
 /// Selects one of the two lists of waiters.
 type Side = fn(&mut Queue) -> &mut Waiters;
 const READERS: Side = |queue| &mut queue.readers;
@@ -125,10 +145,20 @@ impl Pipe {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits on `side` until `is_ready` holds, then runs `transfer` and wakes the `other` side.
+    fn operation(&self, side: Side) -> Operation<'_> {
+        Operation {
+            pipe: self,
+            side,
+            id: None,
+        }
+    }
+
+    /// Waits on `side` until `is_ready` holds, then runs `transfer` and wakes the `other` side. Without
+    /// an `operation`, the waiter is identified by its waker.
     fn poll(
         &self,
         cx: &Context<'_>,
+        operation: Option<&mut Operation<'_>>,
         wait: (&'static str, &'static Location<'static>),
         (side, other): (Side, Side),
         is_ready: impl Fn(&Queue) -> bool,
@@ -142,7 +172,11 @@ impl Pipe {
             let waker = cx.waker().clone();
             queue = self.lock();
             if !is_ready(&queue) {
-                let replaced = side(&mut queue).store(context::waiter_id(&waker), waker);
+                let id = match operation {
+                    Some(operation) => *operation.id.get_or_insert_with(next_operation),
+                    None => context::waiter_id(&waker),
+                };
+                let replaced = side(&mut queue).store(id, waker);
                 drop(queue);
                 drop(replaced);
                 set_wait(wait.0, wait.1);
@@ -165,6 +199,7 @@ impl Pipe {
     fn poll_read(
         &self,
         cx: &Context<'_>,
+        operation: Option<&mut Operation<'_>>,
         wait: (&'static str, &'static Location<'static>),
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -172,7 +207,7 @@ impl Pipe {
             return poll_proceed(cx).map(|()| Ok(0));
         }
         let is_ready = |queue: &Queue| !queue.bytes.is_empty() || queue.write_closed;
-        self.poll(cx, wait, (READERS, WRITERS), is_ready, |queue| {
+        self.poll(cx, operation, wait, (READERS, WRITERS), is_ready, |queue| {
             queue.read(bufs)
         })
     }
@@ -180,6 +215,7 @@ impl Pipe {
     fn poll_write(
         &self,
         cx: &Context<'_>,
+        operation: Option<&mut Operation<'_>>,
         wait: (&'static str, &'static Location<'static>),
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
@@ -187,7 +223,7 @@ impl Pipe {
             return poll_proceed(cx).map(|()| Ok(0));
         }
         let is_ready = |queue: &Queue| queue.is_broken() || queue.bytes.len() < self.max;
-        self.poll(cx, wait, (WRITERS, READERS), is_ready, |queue| {
+        self.poll(cx, operation, wait, (WRITERS, READERS), is_ready, |queue| {
             if queue.is_broken() {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }
@@ -258,7 +294,11 @@ impl DuplexStream {
         buf: &'a mut [u8],
     ) -> impl Future<Output = io::Result<usize>> + use<'a> {
         let wait = ("DuplexStream::read", Location::caller());
-        poll_fn(move |cx| self.input.poll_read(cx, wait, &mut [IoSliceMut::new(buf)]))
+        let mut operation = self.input.operation(READERS);
+        poll_fn(move |cx| {
+            self.input
+                .poll_read(cx, Some(&mut operation), wait, &mut [IoSliceMut::new(buf)])
+        })
     }
 
     /// Reads until `buf` is full; returns its length.
@@ -276,6 +316,7 @@ impl DuplexStream {
         buf: &'a mut [u8],
     ) -> impl Future<Output = io::Result<usize>> + use<'a> {
         let wait = ("DuplexStream::read_exact", Location::caller());
+        let mut operation = self.input.operation(READERS);
         let mut filled = 0;
         poll_fn(move |cx| {
             if buf.is_empty() {
@@ -283,7 +324,7 @@ impl DuplexStream {
             }
             while filled < buf.len() {
                 let rest = &mut [IoSliceMut::new(&mut buf[filled..])];
-                match ready!(self.input.poll_read(cx, wait, rest))? {
+                match ready!(self.input.poll_read(cx, Some(&mut operation), wait, rest))? {
                     0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
                     n => filled += n,
                 }
@@ -307,12 +348,13 @@ impl DuplexStream {
         to: &'a mut Vec<u8>,
     ) -> impl Future<Output = io::Result<usize>> + use<'a> {
         let wait = ("DuplexStream::read_to_end", Location::caller());
+        let mut operation = self.input.operation(READERS);
         let mut total = 0;
         poll_fn(move |cx| {
             loop {
                 let mut piece = [0; 256];
                 let bufs = &mut [IoSliceMut::new(&mut piece)];
-                match ready!(self.input.poll_read(cx, wait, bufs))? {
+                match ready!(self.input.poll_read(cx, Some(&mut operation), wait, bufs))? {
                     0 => return Poll::Ready(Ok(total)),
                     n => {
                         to.extend_from_slice(&piece[..n]);
@@ -335,7 +377,11 @@ impl DuplexStream {
     #[track_caller]
     pub fn write<'a>(&'a self, buf: &'a [u8]) -> impl Future<Output = io::Result<usize>> + use<'a> {
         let wait = ("DuplexStream::write", Location::caller());
-        poll_fn(move |cx| self.output.poll_write(cx, wait, &[IoSlice::new(buf)]))
+        let mut operation = self.output.operation(WRITERS);
+        poll_fn(move |cx| {
+            self.output
+                .poll_write(cx, Some(&mut operation), wait, &[IoSlice::new(buf)])
+        })
     }
 
     /// Writes all of `buf`.
@@ -354,6 +400,7 @@ impl DuplexStream {
         buf: &'a [u8],
     ) -> impl Future<Output = io::Result<()>> + use<'a> {
         let wait = ("DuplexStream::write_all", Location::caller());
+        let mut operation = self.output.operation(WRITERS);
         let mut written = 0;
         poll_fn(move |cx| {
             if buf.is_empty() {
@@ -361,7 +408,7 @@ impl DuplexStream {
             }
             while written < buf.len() {
                 let rest = &[IoSlice::new(&buf[written..])];
-                written += ready!(self.output.poll_write(cx, wait, rest))?;
+                written += ready!(self.output.poll_write(cx, Some(&mut operation), wait, rest))?;
             }
             Poll::Ready(Ok(()))
         })
@@ -421,7 +468,7 @@ impl AsyncRead for &DuplexStream {
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         let wait = ("DuplexStream::poll_read", Location::caller());
-        self.input.poll_read(cx, wait, bufs)
+        self.input.poll_read(cx, None, wait, bufs)
     }
 }
 
@@ -442,7 +489,7 @@ impl AsyncWrite for &DuplexStream {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let wait = ("DuplexStream::poll_write", Location::caller());
-        self.output.poll_write(cx, wait, bufs)
+        self.output.poll_write(cx, None, wait, bufs)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {

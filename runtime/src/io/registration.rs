@@ -41,6 +41,10 @@ fn explain_refusal(error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{REASON}: {error}"))
 }
 
+/// Identifies a source of any runtime; no other source has had the same id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SourceId(RuntimeId, Key);
+
 /// Identifies a source of a runtime and deregisters it when dropped.
 #[derive(Debug)]
 pub(super) struct Registration {
@@ -269,6 +273,10 @@ impl Registration {
     #[inline]
     pub(super) fn clear(&self, event: ReadyEvent, ready: Ready) {
         self.words.of(self.key).clear(event, ready);
+    }
+
+    pub(super) fn source(&self) -> SourceId {
+        SourceId(self.runtime, self.key)
     }
 
     /// As [`clear`](Self::clear), on any thread.

@@ -77,6 +77,10 @@ pub(crate) struct Reactor {
     events: RefCell<Events>,
     /// The number of the next operation that waits. 64 bits do not wrap within centuries.
     waiter_number: Cell<NonZeroU64>,
+    /// Number of wakers that were stored.
+    waits_begun: Cell<u64>,
+    /// Value of `waits_begun` at which no operation waited.
+    waits_over: Cell<u64>,
     /// Set when the runtime ends. From then on nothing is registered.
     closed: Cell<bool>,
     counters: Cell<Counters>,
@@ -89,6 +93,8 @@ impl Reactor {
             sources: Table::new(),
             events: RefCell::new(Events::with_capacity(max_io_events_per_tick)),
             waiter_number: Cell::new(NonZeroU64::MIN),
+            waits_begun: Cell::new(0),
+            waits_over: Cell::new(0),
             closed: Cell::new(false),
             counters: Cell::new(Counters::default()),
         }
@@ -174,6 +180,7 @@ impl Reactor {
             &source.readers
         };
         *replaced = waiters.store(id, waker);
+        self.count_wait();
         PollReady::Pending
     }
 
@@ -218,8 +225,14 @@ impl Reactor {
             reader.and_then(|waker| source.readers.store(id, waker)),
             writer.and_then(|waker| source.writers.store(id, waker)),
         ];
+        self.count_wait();
         drop(replaced);
         PollReady::Pending
+    }
+
+    #[inline]
+    fn count_wait(&self) {
+        self.waits_begun.set(self.waits_begun.get() + 1);
     }
 
     /// Removes an operation that stopped waiting, and drops its waker.
@@ -294,6 +307,20 @@ impl Reactor {
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let counts = self.occupied().map(Source::count_waiters);
         counts.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
+    }
+
+    /// Returns whether an operation waits.
+    pub(crate) fn any_operation_waits(&self) -> bool {
+        let begun = self.waits_begun.get();
+        // Otherwise each jump of a paused clock would search all sources.
+        if self.waits_over.get() == begun {
+            return false;
+        }
+        let any = self.occupied().any(|source| source.count_waiters().1 > 0);
+        if !any {
+            self.waits_over.set(begun);
+        }
+        any
     }
 
     /// Passes the descriptor and the waker of an operation that waits to `look`, which must not run user

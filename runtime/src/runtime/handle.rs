@@ -18,6 +18,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::thread;
 
 use pin_project_lite::pin_project;
 
@@ -136,7 +137,7 @@ where
         drop_ignoring_panic(closure);
         return;
     }
-    match catch_unwind(AssertUnwindSafe(closure)) {
+    match call(closure) {
         Ok(future) => {
             let task = spawn(RemoteTask {
                 future: Some(future),
@@ -151,6 +152,22 @@ where
             drop(sender.send(Err(panicked)));
         }
     }
+}
+
+/// Calls the closure, and treats a runtime that it leaves entered as a panic. Otherwise the task would be
+/// spawned there.
+fn call<F>(closure: impl FnOnce() -> F) -> thread::Result<F> {
+    let core = context::require("Handle::spawn");
+    let called = catch_unwind(AssertUnwindSafe(closure));
+    if core.id.is_current() {
+        return called;
+    }
+    context::reinstate(&core);
+    drop_ignoring_panic(called);
+    Err(Box::new(
+        "another runtime was entered at the end of the closure: do not keep a guard of \
+         `Runtime::enter`",
+    ))
 }
 
 impl fmt::Debug for Handle {

@@ -93,7 +93,7 @@ impl Runtime {
     /// - When other code has closed the epoll descriptor.
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
-        let _blocking_on = context::begin_block_on();
+        let _blocking_on = context::begin_block_on(self.core.id);
         let _entered = context::enter(&self.core);
         let mut future = pin!(future);
         let core = &*self.core;
@@ -124,6 +124,10 @@ impl Runtime {
             core.drain_inbox(self.event_interval);
             core.executor.requeue_deferred();
             core.executor.wake_due(self.event_interval);
+            // A waker or a destructor can have entered another runtime.
+            if !core.id.is_current() {
+                context::reinstate(&self.core);
+            }
             core.record_wakeup();
         }
     }

@@ -124,6 +124,8 @@ impl fmt::Debug for SignalKind {
 
 /// Creates a listener for a signal. The signal loses its default effect until the process ends. A
 /// handler that other code has installed before, such as the `ctrlc` crate, is still called.
+/// Code that installs a handler afterwards has to call the one that it replaces: otherwise no listener
+/// receives the signal any more, also not one that is created later.
 ///
 /// A daemon has to fork, and to close inherited descriptors, before the first call in the process: the
 /// handler writes to a descriptor that stays open until the process ends. If it were closed, the

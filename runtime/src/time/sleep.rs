@@ -195,7 +195,7 @@ impl Sleep {
     /// Moves the deadline, forward or back. A sleep that was ready waits again.
     ///
     /// A task that waits for the sleep now waits for the new deadline. If that has passed, the task is
-    /// woken at once. A sleep that no task waits for is armed when it is polled.
+    /// woken at once. A sleep that no task waits for is armed when it is polled. Works on any thread.
     ///
     /// # Examples
     ///
@@ -226,7 +226,7 @@ impl Sleep {
         match moved.flatten() {
             Some(Some(waker)) => waker.wake(),
             Some(None) => {}
-            None => context::send(runtime, Message::RemoveTimer(key)),
+            None => context::send(runtime, Message::WakeTimer(key)),
         }
     }
 

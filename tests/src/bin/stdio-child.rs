@@ -13,6 +13,7 @@ use wakeful::io::{stderr, stdin, stdout};
 use wakeful::runtime::{Builder, Runtime};
 use wakeful::task::yield_now;
 use wakeful_tests::net_support::run;
+use wakeful_tests::trace::{Wakes, poll_with};
 
 fn main() -> ExitCode {
     let name = std::env::args().nth(1).unwrap_or_default();
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
             rustix::io::ioctl_fionbio(io::stdin(), true).unwrap();
             run(canceled_read());
         }
+        "debug-while-reading" => run(debug_while_reading()),
         "abandoned-reads" => run(abandoned_reads()),
         "next-runtime" => next_runtime(),
         "unstarted-write" => unstarted_write(),
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         "broken-output" => run(broken_output()),
         "broken-flush" => run(broken_flush()),
         "order" => run(order()),
+        "many-writers" => run(many_writers()),
         "mixed" => run(mixed()),
         "errors" => run(async { stderr().write_all(b"to stderr\n").await.unwrap() }),
         "paused" => paused(),
@@ -59,6 +62,21 @@ async fn copy() {
         .unwrap();
     let line = format!("{copied} bytes\n");
     stderr().write_all(line.as_bytes()).await.unwrap();
+}
+
+/// Reads some bytes, starts another read, and formats `Stdin` until the thread has certainly begun.
+async fn debug_while_reading() {
+    assert_eq!(stdin().read(&mut [0; 8]).await.unwrap(), 5);
+    let mut buffer = [0; 8];
+    let mut next = Box::pin(async { stdin().read(&mut buffer).await });
+    assert!(future::poll_once(&mut next).await.is_none());
+    let mut text = String::new();
+    for _ in 0..10_000 {
+        text = format!("{:?}", stdin());
+        std::thread::yield_now();
+    }
+    println!("{text}");
+    assert_eq!(next.await.unwrap(), 0);
 }
 
 /// Answers each line at once, as a program on a terminal does.
@@ -198,6 +216,28 @@ async fn order() {
         done.unwrap();
     }
     stdout().flush().await.unwrap();
+}
+
+/// Writes that wait under one task, each with a waker of its own, as in `FuturesUnordered`. Those that
+/// are not woken are not polled again.
+async fn many_writers() {
+    let wait = |_| {
+        let write = Box::pin(async { stdout().write_all(&[b'x'; 2_000]).await });
+        (write, Wakes::new(), None)
+    };
+    let mut waits: Vec<_> = (0..100).map(wait).collect();
+    for _ in 0..100 {
+        for (write, wakes, polled) in &mut waits {
+            if *polled != Some(wakes.count()) {
+                *polled = Some(wakes.count());
+                drop(poll_with(write, &wakes.waker()));
+            }
+        }
+        stdout().flush().await.unwrap();
+    }
+    let waiting = waits.iter().filter(|(_, wakes, _)| wakes.alive() > 0);
+    let line = format!("{} of 100 wait\n", waiting.count());
+    stderr().write_all(line.as_bytes()).await.unwrap();
 }
 
 async fn mixed() {

@@ -14,7 +14,6 @@
 //! ```
 
 use std::io::{self, IoSliceMut, Read};
-use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::panic::Location;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -26,7 +25,7 @@ use crate::id::WaiterId;
 use crate::reactor::waiters::Waiters;
 use crate::sys;
 use crate::task::{defer_current, poll_proceed, submit_detached};
-use crate::wait_list::{set_wait, wake_all};
+use crate::wait_list::{next_operation, set_wait, wake_all};
 
 /// Upper limit of one read.
 const READ_AT_MOST: usize = 16 * 1024;
@@ -43,8 +42,6 @@ struct Input {
     /// Whether a [`ReadJob`] exists.
     reading: bool,
     waiters: Waiters,
-    /// Number of the last operation that has waited.
-    last_operation: u64,
 }
 
 /// The id of an operation that waits. Dropping it removes the operation's waker.
@@ -99,7 +96,7 @@ pub(super) fn poll_read(
         return Poll::Ready(taken.map_err(|error| with_operation("read standard input", &error)));
     }
     let id = match operation {
-        Some(Operation(id)) => *id.get_or_insert_with(|| input.next_operation()),
+        Some(Operation(id)) => *id.get_or_insert_with(next_operation),
         None => context::waiter_id(&waker),
     };
     let replaced = input.waiters.store(id, waker);
@@ -118,9 +115,10 @@ pub(super) fn poll_read(
 }
 
 impl Input {
-    fn next_operation(&mut self) -> WaiterId {
-        self.last_operation += 1;
-        WaiterId::operation(NonZeroU64::MIN.saturating_add(self.last_operation))
+    /// Takes out the buffer for the next read. All of its bytes were returned.
+    fn take_buffer(&mut self) -> Vec<u8> {
+        self.taken = 0;
+        std::mem::take(&mut self.bytes)
     }
 
     fn is_ready(&self) -> bool {
@@ -147,7 +145,7 @@ struct ReadJob {
 impl ReadJob {
     /// Reads, on a thread of the pool.
     fn run(mut self) {
-        let mut bytes = std::mem::take(&mut lock().bytes);
+        let mut bytes = lock().take_buffer();
         bytes.resize(READ_AT_MOST, 0);
         let result = read_some(&mut bytes);
         bytes.truncate(*result.as_ref().unwrap_or(&0));

@@ -24,10 +24,11 @@ use std::task::{Context, Poll};
 
 use super::{thread_not_started, with_operation};
 use crate::context;
+use crate::id::WaiterId;
 use crate::reactor::waiters::Waiters;
 use crate::sys;
 use crate::task::{defer_current, poll_proceed, submit_detached};
-use crate::wait_list::{set_wait, wake_all};
+use crate::wait_list::{next_operation, set_wait, wake_all};
 
 /// Upper limit of the bytes that were accepted and are not written yet.
 const QUEUE_AT_MOST: usize = 64 * 1024;
@@ -61,6 +62,24 @@ pub(super) struct Output {
     /// Writes all bytes, blocking.
     write: fn(&[u8]) -> Written,
     queue: LazyLock<Mutex<Queue>>,
+}
+
+/// A future that writes or flushes, with its id once it waits. Dropping it removes its waker.
+pub(super) struct Operation {
+    output: &'static Output,
+    id: Option<WaiterId>,
+}
+
+impl Drop for Operation {
+    fn drop(&mut self) {
+        let Some(id) = self.id else {
+            return;
+        };
+        let queue = self.output.lock();
+        let removed = queue.waiters.remove(id);
+        drop(queue);
+        drop(removed);
+    }
 }
 
 #[derive(Default)]
@@ -140,6 +159,13 @@ impl Output {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn operation(&'static self) -> Operation {
+        Operation {
+            output: self,
+            id: None,
+        }
+    }
+
     /// Returns the number of bytes that were accepted and are not written.
     pub(super) fn unwritten(&self) -> u64 {
         let queue = self.lock();
@@ -147,10 +173,11 @@ impl Output {
     }
 
     /// Accepts as many bytes as there is room for, and waits if there is none. Returns the numbers of
-    /// the accepted bytes.
+    /// the accepted bytes. Without an `operation`, a waiter is identified by its waker.
     pub(super) fn poll_accept(
         &'static self,
         cx: &mut Context<'_>,
+        operation: Option<&mut Operation>,
         wait: Wait,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<Range<u64>>> {
@@ -166,7 +193,7 @@ impl Output {
             return Poll::Ready(Err(with_operation(self.operation, &error)));
         }
         if queue.room() == 0 {
-            return self.wait(queue, waker, wait);
+            return self.wait(queue, operation, waker, wait);
         }
         if !context::try_consume() {
             drop(queue);
@@ -178,10 +205,12 @@ impl Output {
         Poll::Ready(self.ensure_writer(queue, wait).map(|()| accepted))
     }
 
-    /// Waits until the bytes `written` were written.
+    /// Waits until the bytes `written` were written. Without an `operation`, a waiter is identified by
+    /// its waker.
     pub(super) fn poll_written(
         &'static self,
         cx: &mut Context<'_>,
+        operation: Option<&mut Operation>,
         wait: Wait,
         written: &Range<u64>,
     ) -> Poll<io::Result<()>> {
@@ -189,7 +218,7 @@ impl Output {
         let waker = cx.waker().clone();
         let mut queue = self.lock();
         if queue.finished < written.end {
-            return self.wait(queue, waker, wait);
+            return self.wait(queue, operation, waker, wait);
         }
         if !context::try_consume() {
             drop(queue);
@@ -211,10 +240,15 @@ impl Output {
     fn wait<T>(
         &'static self,
         queue: MutexGuard<'_, Queue>,
+        operation: Option<&mut Operation>,
         waker: std::task::Waker,
         wait: Wait,
     ) -> Poll<io::Result<T>> {
-        let replaced = queue.waiters.store(context::waiter_id(&waker), waker);
+        let id = match operation {
+            Some(operation) => *operation.id.get_or_insert_with(next_operation),
+            None => context::waiter_id(&waker),
+        };
+        let replaced = queue.waiters.store(id, waker);
         set_wait(wait.0, wait.1);
         let started = self.ensure_writer(queue, wait);
         drop(replaced);

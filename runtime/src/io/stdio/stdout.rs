@@ -171,8 +171,9 @@ fn write<'a>(
     wait: Wait,
     buf: &'a [u8],
 ) -> impl Future<Output = io::Result<usize>> + use<'a> {
+    let mut operation = output.operation();
     poll_fn(move |cx| {
-        let accepted = output.poll_accept(cx, wait, &[IoSlice::new(buf)]);
+        let accepted = output.poll_accept(cx, Some(&mut operation), wait, &[IoSlice::new(buf)]);
         accepted.map_ok(|accepted| length(&accepted))
     })
 }
@@ -184,21 +185,24 @@ fn write_all<'a>(
 ) -> impl Future<Output = io::Result<()>> + use<'a> {
     let mut rest = buf;
     let mut accepted: Option<Range<u64>> = None;
+    let mut operation = output.operation();
     poll_fn(move |cx| {
         while !rest.is_empty() {
-            let piece = ready!(output.poll_accept(cx, wait, &[IoSlice::new(rest)]))?;
+            let piece =
+                ready!(output.poll_accept(cx, Some(&mut operation), wait, &[IoSlice::new(rest)]))?;
             rest = &rest[length(&piece)..];
             accepted.get_or_insert(piece.clone()).end = piece.end;
         }
-        output.poll_written(cx, wait, accepted.get_or_insert(0..0))
+        output.poll_written(cx, Some(&mut operation), wait, accepted.get_or_insert(0..0))
     })
 }
 
 fn flush(output: &'static Output, wait: Wait) -> impl Future<Output = io::Result<()>> {
     let mut unwritten = None;
+    let mut operation = output.operation();
     poll_fn(move |cx| {
         let unwritten = unwritten.get_or_insert_with(|| output.unwritten_range());
-        output.poll_written(cx, wait, unwritten)
+        output.poll_written(cx, Some(&mut operation), wait, unwritten)
     })
 }
 
@@ -242,14 +246,14 @@ impl AsyncWrite for Stdout {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let wait = ("Stdout::poll_write", Location::caller());
-        let accepted = STDOUT.poll_accept(cx, wait, bufs);
+        let accepted = STDOUT.poll_accept(cx, None, wait, bufs);
         accepted.map_ok(|accepted| length(&accepted))
     }
 
     #[track_caller]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wait = ("Stdout::poll_flush", Location::caller());
-        STDOUT.poll_written(cx, wait, &STDOUT.unwritten_range())
+        STDOUT.poll_written(cx, None, wait, &STDOUT.unwritten_range())
     }
 
     #[track_caller]
@@ -276,14 +280,14 @@ impl AsyncWrite for Stderr {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let wait = ("Stderr::poll_write", Location::caller());
-        let accepted = STDERR.poll_accept(cx, wait, bufs);
+        let accepted = STDERR.poll_accept(cx, None, wait, bufs);
         accepted.map_ok(|accepted| length(&accepted))
     }
 
     #[track_caller]
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wait = ("Stderr::poll_flush", Location::caller());
-        STDERR.poll_written(cx, wait, &STDERR.unwritten_range())
+        STDERR.poll_written(cx, None, wait, &STDERR.unwritten_range())
     }
 
     #[track_caller]
