@@ -12,6 +12,8 @@
 //! ```
 
 #![deny(unsafe_code)]
+// The page of the crate links to items of every feature. Without this, `cargo doc` of a program fails.
+#![cfg_attr(not(feature = "full"), allow(rustdoc::broken_intra_doc_links))]
 
 #[cfg(feature = "rt")]
 pub mod task;
