@@ -12,6 +12,13 @@
 //! ```
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(feature = "full"),
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "this page links to items of every feature, and `cargo doc` of a program must not fail"
+    )
+)]
 
 #[cfg(feature = "rt")]
 pub mod task;
