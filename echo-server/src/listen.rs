@@ -267,12 +267,7 @@ fn bind_tcp(
 fn bind_udp(bound: &mut BoundSockets, mut address: SocketAddr, only_v6: bool) -> io::Result<()> {
     let shared = bound.per_thread.len() > 1;
     for (thread, sockets) in bound.per_thread.iter_mut().enumerate() {
-        let family = match address {
-            SocketAddr::V4(_) => AddressFamily::INET,
-            SocketAddr::V6(_) => AddressFamily::INET6,
-        };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = socket_with(family, SocketType::DGRAM, flags, Some(ipproto::UDP))?;
+        let socket = udp_socket(address)?;
         if only_v6 {
             sockopt::set_ipv6_v6only(&socket, true)?;
         }
@@ -283,7 +278,6 @@ fn bind_udp(bound: &mut BoundSockets, mut address: SocketAddr, only_v6: bool) ->
         if shared && thread == 0 {
             sockopt::set_socket_reuseport(&socket, true)?;
         }
-        let socket = StdUdpSocket::from(socket);
         address = socket.local_addr()?;
         sockets.push(Socket {
             kind: Kind::Udp(socket),
@@ -291,6 +285,26 @@ fn bind_udp(bound: &mut BoundSockets, mut address: SocketAddr, only_v6: bool) ->
         });
     }
     Ok(())
+}
+
+/// Creates a datagram socket with its options. They are set before it is bound, because the kernel
+/// does not apply them to datagrams that have arrived.
+fn udp_socket(address: SocketAddr) -> io::Result<StdUdpSocket> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(family, SocketType::DGRAM, flags, Some(ipproto::UDP))?;
+    let socket = UdpSocket::from_std(socket.into())?;
+    // An answer has to come from the address that was asked, or the client can drop it.
+    if let Err(error) = socket.set_recv_local_addr(true) {
+        warn!(%address, %error, "answers can come from another local address");
+    }
+    if let Err(error) = socket.set_gro(true) {
+        debug!(%address, %error, "datagrams are received one at a time");
+    }
+    socket.into_std()
 }
 
 /// Listens on a Unix socket, from which all threads accept.
