@@ -47,8 +47,11 @@ fn new_socket(address: SocketAddr) -> io::Result<StdUdpSocket> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(family, SocketType::DGRAM, flags, Some(ipproto::UDP))?;
     let socket = UdpSocket::from_std(socket.into())?;
-    // An answer has to come from the address that was asked, or the client can drop it.
-    if let Err(error) = socket.set_recv_local_addr(true) {
+    // An answer has to come from the address that was asked, or the client can drop it. A socket of
+    // one address answers from it anyway.
+    if canonical(address).ip().is_unspecified()
+        && let Err(error) = socket.set_recv_local_addr(true)
+    {
         warn!(%address, %error, "answers can come from another local address");
     }
     if let Err(error) = socket.set_gro(true) {

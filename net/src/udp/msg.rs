@@ -18,7 +18,7 @@ use socket2::SockAddr;
 use wakeful::io::{Interest, Readiness};
 
 use super::UdpSocket;
-use crate::address::Address;
+use crate::address::{Address, unexpected};
 use crate::datagram::{poll_receive, try_receive};
 use crate::socket::Socket;
 use crate::sys::message;
@@ -159,7 +159,7 @@ impl UdpSocket {
     /// As [`try_recv`](Self::try_recv).
     #[track_caller]
     pub fn try_recv_msg(&self, buf: &mut [u8]) -> io::Result<RecvMeta> {
-        convert(try_receive(self.io(), |socket| receive(socket, buf)))
+        received(try_receive(self.io(), |socket| receive(socket, buf)))
     }
 
     /// As [`send_msg`](Self::send_msg), without waiting.
@@ -198,8 +198,8 @@ impl Future for RecvMsg<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let received = poll_receive(&mut this.readiness, cx, |socket| receive(socket, this.buf));
-        received.map(convert)
+        let meta = poll_receive(&mut this.readiness, cx, |socket| receive(socket, this.buf));
+        meta.map(received)
     }
 }
 
@@ -247,22 +247,20 @@ impl Outgoing<'_> {
     }
 }
 
-/// `None` in place of a datagram if the receiving direction was shut down.
-fn receive(socket: &Socket, buf: &mut [u8]) -> io::Result<Option<message::Received>> {
-    message::recv_msg(socket.as_fd(), buf).map(Some)
+/// `None` in place of a datagram if the receiving direction was shut down. Converted here, because the
+/// kernel's form of an address is long.
+fn receive(socket: &Socket, buf: &mut [u8]) -> io::Result<Option<RecvMeta>> {
+    let received = message::recv_msg(socket.as_fd(), buf)?;
+    Ok(Some(RecvMeta {
+        len: received.bytes,
+        stride: received.info.segment_size.unwrap_or(received.bytes),
+        peer: SocketAddr::from_kernel(Some(&received.peer))?,
+        local_ip: received.info.local_ip,
+        truncated: received.truncated,
+    }))
 }
 
-fn convert(received: io::Result<Option<message::Received>>) -> io::Result<RecvMeta> {
-    let received = received?;
-    let peer = SocketAddr::from_kernel(received.as_ref().map(|received| &received.peer))?;
-    let len = received.as_ref().map_or(0, |received| received.bytes);
-    let info = received.as_ref().map(|received| received.info);
-    let info = info.unwrap_or_default();
-    Ok(RecvMeta {
-        len,
-        stride: info.segment_size.unwrap_or(len),
-        peer,
-        local_ip: info.local_ip,
-        truncated: received.is_some_and(|received| received.truncated),
-    })
+/// Returns the error of a socket whose receiving direction was shut down in place of `None`.
+fn received(meta: io::Result<Option<RecvMeta>>) -> io::Result<RecvMeta> {
+    meta?.ok_or_else(|| unexpected("no sender, because receiving was shut down"))
 }
