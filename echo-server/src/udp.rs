@@ -40,7 +40,7 @@ use wakeful_net::udp::RecvMeta;
 
 use crate::listen::canonical;
 use crate::log::escaped;
-use crate::state::{State, UdpCounters, add, increment};
+use crate::state::{State, UdpCounters, add};
 
 /// Number of datagrams after which other tasks run. Those that arrive together are never divided.
 const BATCH: usize = 64;
@@ -137,52 +137,53 @@ impl UdpEcho {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Batch::Emptied,
                 Err(error) => return Batch::Failed(error),
             };
+            let mut count = 0;
             for message in meta.segments(buffer) {
                 trace!(peer = %meta.peer, message = %escaped(message), "received");
                 self.state.counters.count_message(message);
-                increment(&self.counters.received);
-                datagrams += 1;
+                count += 1;
             }
-            self.answer(buffer, &meta).await;
+            datagrams += count;
+            add(&self.counters.received, count as u64);
+            if self.is_own(meta.peer) {
+                let (peer, local_addr) = (meta.peer, &self.counters.local_addr);
+                debug!(%peer, %local_addr, "dropped a datagram from the server's own address");
+                continue;
+            }
+            let (bytes, size) = (&buffer[..meta.len], meta.stride.max(1));
+            let (peer, local_ip) = (meta.peer, meta.local_ip);
+            match self.socket.try_send_segments(bytes, size, peer, local_ip) {
+                Ok(_) => add(&self.counters.answered, count as u64),
+                Err(error) => self.answer_after(error, buffer, &meta).await,
+            }
         }
         Batch::Full
     }
 
-    /// Sends what was received back, as soon as the kernel takes it, unless this server would receive
-    /// it.
-    async fn answer(&self, buffer: &[u8], meta: &RecvMeta) {
-        let (peer, local_addr) = (meta.peer, &self.counters.local_addr);
-        if self.is_own(peer) {
-            debug!(%peer, %local_addr, "dropped a datagram from the server's own address");
-            return;
-        }
+    /// Answers what could not be sent at once: waits if the kernel had no room, and sends datagrams one
+    /// by one if it cannot send them together.
+    async fn answer_after(&self, mut error: io::Error, buffer: &[u8], meta: &RecvMeta) {
+        let (peer, local_ip, local_addr) = (meta.peer, meta.local_ip, &self.counters.local_addr);
         let count = meta.segments(buffer).len();
-        if count > 1 {
-            match self.send(&buffer[..meta.len], meta.stride, meta).await {
-                Ok(()) => return add(&self.counters.answered, count as u64),
-                // The kernel or the device cannot send them together, or one of them has no way.
-                Err(error) => debug!(%peer, %local_addr, %error, "sending datagrams one by one"),
+        if error.kind() == ErrorKind::WouldBlock {
+            let (bytes, size) = (&buffer[..meta.len], meta.stride.max(1));
+            match self.socket.send_segments(bytes, size, peer, local_ip).await {
+                Ok(_) => return add(&self.counters.answered, count as u64),
+                Err(later) => error = later,
             }
         }
+        // Not warnings, because a client that forges addresses could fill the log with them.
+        if count == 1 {
+            debug!(%peer, %local_addr, %error, "sending a datagram failed");
+            return;
+        }
+        debug!(%peer, %local_addr, %error, "sending datagrams one by one");
         for message in meta.segments(buffer) {
-            match self.send(message, message.len(), meta).await {
-                Ok(()) => increment(&self.counters.answered),
-                // Not a warning, because a client that forges addresses could fill the log with it.
+            match self.socket.send_msg(message, peer, local_ip).await {
+                Ok(_) => add(&self.counters.answered, 1),
                 Err(error) => debug!(%peer, %local_addr, %error, "sending a datagram failed"),
             }
         }
-    }
-
-    /// Sends datagrams of `size` bytes to the sender of `meta`, and waits if the kernel has no room.
-    async fn send(&self, bytes: &[u8], size: usize, meta: &RecvMeta) -> io::Result<()> {
-        let (size, peer, local_ip) = (size.max(1), meta.peer, meta.local_ip);
-        let sent = match self.socket.try_send_segments(bytes, size, peer, local_ip) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.socket.send_segments(bytes, size, peer, local_ip).await
-            }
-            sent => sent,
-        };
-        sent.map(drop)
     }
 
     /// Returns whether the server receives what is sent to `peer`. Nearly always this is one

@@ -450,10 +450,10 @@ fn no_error_stops_the_udp_echo() {
         ("recvmsg", "EHOSTUNREACH"),
         ("recvmsg", "ENOMEM"),
         ("recvmsg", "EAGAIN"),
-        ("sendmsg", "ECONNREFUSED"),
-        ("sendmsg", "EPERM"),
-        ("sendmsg", "ENOBUFS"),
-        ("sendmsg", "EINTR"),
+        ("sendto", "ECONNREFUSED"),
+        ("sendto", "EPERM"),
+        ("sendto", "ENOBUFS"),
+        ("sendto", "EINTR"),
     ] {
         let fault = format!("error={error}:when=2+3");
         let traced = Traced::start_with_fault(call, &fault, &["udp://127.0.0.1:0"]);
@@ -482,7 +482,7 @@ fn a_datagram_that_the_kernel_refuses_for_now_is_sent_later_and_none_is_skipped(
         return;
     }
     let fault = "error=EAGAIN:when=3";
-    let traced = Traced::start_with_fault("sendmsg", fault, &["udp://127.0.0.1:0"]);
+    let traced = Traced::start_with_fault("sendto", fault, &["udp://127.0.0.1:0"]);
     let client = udp_client(&traced);
     let mut back = [0; 64];
     for number in 0..2_u8 {
@@ -550,14 +550,14 @@ fn a_batch_that_cannot_be_sent_at_once_is_sent_one_by_one() {
     }
     // The device, the path, a firewall, no room.
     for error in ["EIO", "EMSGSIZE", "EINVAL", "EPERM", "ENOBUFS"] {
-        let fault = format!("error={error}:when=2");
-        let arguments = ["-v", "udp://127.0.0.1:0"];
-        let traced = Traced::start_with_fault("sendmsg", &fault, &arguments);
+        let fault = format!("inject=sendmsg:error={error}:when=2");
+        let options = ["-e", "trace=sendmsg,sendto", "-e", &fault];
+        let traced = Traced::start("one-by-one", &options, &["-v", "udp://127.0.0.1:0"]);
         exchange_batches(&traced, 3);
         assert_eq!(traced.server.log_lines("one by one").len(), 1, "{error}");
         let (calls, trace) = traced.end_with_trace();
         assert_eq!(faults(&trace), 1);
-        assert_eq!(calls["sendmsg"], 2 + 1 + 32, "{error}: {trace}");
+        assert_eq!((calls["sendmsg"], calls["sendto"]), (3, 32), "{trace}");
     }
 }
 
@@ -569,11 +569,11 @@ fn a_kernel_without_segments_gets_each_datagram_by_itself_and_none_is_skipped_fo
     for refusal in [None, Some("EAGAIN"), Some("EINTR")] {
         // The fourth question is that for UDP_SEGMENT, after those for the type of each socket.
         let mut options = vec!["-e", "inject=getsockopt:error=ENOPROTOOPT:when=4"];
-        let fault = refusal.map(|error| format!("inject=sendmsg:error={error}:when=40"));
+        let fault = refusal.map(|error| format!("inject=sendto:error={error}:when=40"));
         if let Some(fault) = &fault {
             options.extend(["-e", fault]);
         }
-        options.extend(["-e", "trace=getsockopt,sendmsg"]);
+        options.extend(["-e", "trace=getsockopt,sendto"]);
         let traced = Traced::start("none", &options, &["-v", "udp://127.0.0.1:0"]);
         exchange_batches(&traced, 3);
         let lines = traced.server.log_lines("needs Linux 4.18");
@@ -581,7 +581,7 @@ fn a_kernel_without_segments_gets_each_datagram_by_itself_and_none_is_skipped_fo
         let (calls, trace) = traced.end_with_trace();
         assert_eq!(faults(&trace), 1 + usize::from(refusal.is_some()));
         assert!(trace.contains("UDP_SEGMENT"), "{trace}");
-        assert_eq!(calls["sendmsg"], 96 + i64::from(refusal.is_some()));
+        assert_eq!(calls["sendto"], 96 + i64::from(refusal.is_some()));
     }
 }
 

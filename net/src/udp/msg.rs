@@ -59,7 +59,13 @@ impl RecvMeta {
     pub fn segments<'a>(&self, buf: &'a [u8]) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let buf = &buf[..self.len];
         let stride = self.stride.max(1);
-        let count = buf.len().div_ceil(stride).max(1);
+        // A single datagram needs no division.
+        let single = buf.len() <= stride;
+        let count = if single {
+            1
+        } else {
+            buf.len().div_ceil(stride)
+        };
         (0..count).map(move |n| &buf[n * stride..buf.len().min((n + 1) * stride)])
     }
 }
