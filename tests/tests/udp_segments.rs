@@ -5,10 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, UdpSocket as StdUdpSocket};
 use std::time::Duration;
 
 use futures_lite::future::{poll_once, zip};
+use socket2::SockRef;
 use wakeful::io::Interest;
 use wakeful_net::UdpSocket;
 use wakeful_tests::net_support::{pattern, run, settle};
@@ -378,5 +379,20 @@ fn a_connected_socket_sends_and_receives_batches_and_reports_a_refusal_once() {
         a.send_segments(&[1; 250], 100, b_address, None)
             .await
             .unwrap();
+    });
+}
+
+#[test]
+fn a_receive_after_shutdown_is_an_error_and_does_not_wait() {
+    run(async {
+        let ((a, a_address), (b, b_address)) = (receiver(V4).await, receiver(V4).await);
+        a.connect(b_address).await.unwrap();
+        SockRef::from(&a).shutdown(Shutdown::Read).unwrap();
+        let error = a.recv_msg(&mut [0; 64]).await.unwrap_err();
+        assert!(error.to_string().contains("shut down"), "{error}");
+        // The sending direction is open.
+        a.send_segments(b"aab", 2, b_address, None).await.unwrap();
+        let meta = b.recv_msg(&mut [0; 64]).await.unwrap();
+        assert_eq!((meta.len, meta.stride, meta.peer), (3, 2, a_address));
     });
 }
