@@ -1,7 +1,6 @@
 //! The system calls of the floor through libc, one function each.
 
 use std::io;
-use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
@@ -31,22 +30,33 @@ pub(crate) fn set_gro(socket: BorrowedFd<'_>) -> io::Result<()> {
 }
 
 pub(crate) fn recv(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
-    // SAFETY: integers and pointers, for which zero is valid.
-    let (mut message, mut control, mut sender) = unsafe {
-        let sender: libc::sockaddr_in = mem::zeroed();
-        let control: Control<libc::c_int> = mem::zeroed();
-        (mem::zeroed::<libc::msghdr>(), control, sender)
+    let mut sender = libc::sockaddr_in {
+        sin_family: 0,
+        sin_port: 0,
+        sin_addr: libc::in_addr { s_addr: 0 },
+        sin_zero: [0; 8],
+    };
+    let mut control = Control::<libc::c_int> {
+        header: libc::cmsghdr {
+            cmsg_len: 0,
+            cmsg_level: 0,
+            cmsg_type: 0,
+        },
+        data: 0,
     };
     let mut bytes = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
         iov_len: buffer.len(),
     };
-    message.msg_name = (&raw mut sender).cast();
-    message.msg_namelen = size_of_val(&sender) as u32;
-    message.msg_iov = &raw mut bytes;
-    message.msg_iovlen = 1;
-    message.msg_control = (&raw mut control).cast();
-    message.msg_controllen = size_of_val(&control);
+    let mut message = libc::msghdr {
+        msg_name: (&raw mut sender).cast(),
+        msg_namelen: size_of_val(&sender) as u32,
+        msg_iov: &raw mut bytes,
+        msg_iovlen: 1,
+        msg_control: (&raw mut control).cast(),
+        msg_controllen: size_of_val(&control),
+        msg_flags: 0,
+    };
     // SAFETY: `message` points to live memory and says how long it is.
     let length = length(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0) })?;
     let merged = message.msg_controllen > 0 && control.header.cmsg_type == libc::UDP_GRO;
