@@ -13,8 +13,9 @@
 //!   +<------------------------------------------------------------------------+
 //! ```
 //!
-//! Datagrams of one client and one size can arrive together (`UdpSocket::set_gro`). They are answered
-//! together, which costs the kernel little more than one (docs/TRIED.md, "datagrams in segments").
+//! Datagrams of one client and one size are answered together, which costs the kernel little more than
+//! one (docs/TRIED.md, "datagrams in segments"). Some arrive together (`UdpSocket::set_gro`). Others are
+//! received one after another; they are answered when a different one follows, or none.
 //!
 //! No error ends the loop. An error of sending concerns that datagram only. An error of receiving
 //! can concern an earlier datagram (an ICMP message, reported once) or the machine (no memory). A
@@ -48,6 +49,10 @@ const BATCH: usize = 64;
 /// Longest datagram over IP, and longest batch, so that none is truncated.
 const LONGEST: usize = 65_535;
 
+/// Most datagrams that are answered at once, and most bytes.
+const MAX_AT_ONCE: usize = 64;
+const MAX_BYTES_AT_ONCE: usize = 65_507;
+
 /// Pause after an error of receiving.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -58,6 +63,32 @@ struct UdpEcho {
     /// Addresses of all datagram sockets of the server.
     own: Rc<[SocketAddr]>,
     state: Rc<State>,
+}
+
+/// Datagrams of one client that are not answered yet: the first `meta.len` bytes of the buffer.
+#[derive(Debug)]
+struct Unanswered {
+    meta: RecvMeta,
+    count: usize,
+}
+
+impl Unanswered {
+    /// Adds the datagrams that were received next, if one send can answer all. All but the last must
+    /// have the same length.
+    fn extend(&mut self, next: &Unanswered) -> bool {
+        let (meta, more) = (&mut self.meta, &next.meta);
+        let same_client = meta.peer == more.peer && meta.local_ip == more.local_ip;
+        let last_is_whole = meta.len == self.count * meta.stride;
+        let same_size = more.stride == meta.stride || next.count == 1 && more.len < meta.stride;
+        let (len, count) = (meta.len + more.len, self.count + next.count);
+        let fits = len <= MAX_BYTES_AT_ONCE && count <= MAX_AT_ONCE;
+        // An empty datagram would not change the bytes, so it would be lost.
+        if !same_client || !last_is_whole || !same_size || !fits || more.len == 0 {
+            return false;
+        }
+        (meta.len, self.count) = (len, count);
+        true
+    }
 }
 
 /// Outcome of a batch.
@@ -97,7 +128,8 @@ pub(crate) async fn echo(
 impl UdpEcho {
     async fn run(&self) {
         let local_addr = &self.counters.local_addr;
-        let mut buffer = vec![0; LONGEST];
+        // Room for what is not answered yet, and for what is received next.
+        let mut buffer = vec![0; 2 * LONGEST];
         let mut shutdown = pin!(self.state.shutdown.cancelled());
         loop {
             // Not only waited for, because a socket that is always ready never waits.
@@ -130,34 +162,63 @@ impl UdpEcho {
 
     /// Answers what is there, until [`BATCH`] datagrams are answered.
     async fn echo_batch(&self, buffer: &mut [u8]) -> Batch {
-        let mut datagrams = 0;
-        while datagrams < BATCH {
-            let meta = match self.socket.try_recv_msg(buffer) {
-                Ok(meta) => meta,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Batch::Emptied,
-                Err(error) => return Batch::Failed(error),
-            };
-            let mut count = 0;
-            for message in meta.segments(buffer) {
-                trace!(peer = %meta.peer, message = %escaped(message), "received");
-                self.state.counters.count_message(message);
-                count += 1;
+        let (mut datagrams, mut unanswered) = (0, None::<Unanswered>);
+        let end = loop {
+            if datagrams >= BATCH {
+                break Batch::Full;
             }
-            datagrams += count;
-            add(&self.counters.received, count as u64);
+            // Behind those that are not answered yet.
+            let begin = unanswered.as_ref().map_or(0, |some| some.meta.len);
+            let meta = match self
+                .socket
+                .try_recv_msg(&mut buffer[begin..begin + LONGEST])
+            {
+                Ok(meta) => meta,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Batch::Emptied,
+                Err(error) => break Batch::Failed(error),
+            };
+            let next = self.count(meta, &buffer[begin..]);
+            datagrams += next.count;
             if self.is_own(meta.peer) {
                 let (peer, local_addr) = (meta.peer, &self.counters.local_addr);
                 debug!(%peer, %local_addr, "dropped a datagram from the server's own address");
                 continue;
             }
-            let (bytes, size) = (&buffer[..meta.len], meta.stride.max(1));
-            let (peer, local_ip) = (meta.peer, meta.local_ip);
-            match self.socket.try_send_segments(bytes, size, peer, local_ip) {
-                Ok(_) => add(&self.counters.answered, count as u64),
-                Err(error) => self.answer_after(error, buffer, &meta).await,
+            if unanswered.as_mut().is_some_and(|some| some.extend(&next)) {
+                continue;
             }
+            if let Some(before) = unanswered.replace(next) {
+                self.answer(before, buffer).await;
+                buffer.copy_within(begin..begin + meta.len, 0);
+            }
+        };
+        if let Some(last) = unanswered {
+            self.answer(last, buffer).await;
         }
-        Batch::Full
+        end
+    }
+
+    /// Counts and logs what was received.
+    fn count(&self, meta: RecvMeta, buffer: &[u8]) -> Unanswered {
+        let mut count = 0;
+        for message in meta.segments(buffer) {
+            trace!(peer = %meta.peer, message = %escaped(message), "received");
+            self.state.counters.count_message(message);
+            count += 1;
+        }
+        add(&self.counters.received, count as u64);
+        Unanswered { meta, count }
+    }
+
+    /// Sends datagrams at the begin of the buffer back, as soon as the kernel takes them.
+    async fn answer(&self, unanswered: Unanswered, buffer: &[u8]) {
+        let Unanswered { meta, count } = unanswered;
+        let (bytes, size) = (&buffer[..meta.len], meta.stride.max(1));
+        let (peer, local_ip) = (meta.peer, meta.local_ip);
+        match self.socket.try_send_segments(bytes, size, peer, local_ip) {
+            Ok(_) => add(&self.counters.answered, count as u64),
+            Err(error) => self.answer_after(error, buffer, &meta).await,
+        }
     }
 
     /// Answers what could not be sent at once: waits if the kernel had no room, and sends datagrams one

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use support::*;
 
 /// A server under strace.
@@ -541,6 +542,42 @@ fn a_batch_costs_one_recvmsg_and_one_sendmsg() {
     assert_eq!(calls["sendmsg"], 100);
     // After each batch one that finds none, unless the next batch has arrived.
     assert!((100..=200).contains(&calls["recvmsg"]), "{calls:?}");
+}
+
+#[test]
+fn datagrams_that_arrive_one_by_one_are_answered_together_if_one_client_sent_them_in_one_size() {
+    if !can_trace() {
+        return;
+    }
+    let options = ["-e", "trace=sendmsg,sendto", "-e", "signal=none"];
+    let traced = Traced::start("waiting", &options, &["-q", "udp://127.0.0.1:0"]);
+    let (one, other) = (udp_client(&traced), udp_client(&traced));
+    let mut back = [0; 128];
+    // The numbers of sends are 1, 2, 1, 1 and 1. Two empty datagrams cannot be sent together.
+    let runs: [(&UdpSocket, &[usize]); 5] = [
+        (&one, &[64; 30]),
+        (&other, &[0, 0]),
+        (&other, &[64, 64, 10]),
+        (&one, &[64, 64]),
+        (&one, &[65]),
+    ];
+    // A stopped server has all of them in its queue when it goes on.
+    traced.server.signal(Signal::STOP);
+    for (client, sizes) in runs {
+        for size in sizes {
+            client.send(&noise(*size, 7)).unwrap();
+        }
+    }
+    traced.server.signal(Signal::CONT);
+    for (client, sizes) in runs {
+        for size in sizes {
+            assert_eq!(client.recv(&mut back).unwrap(), *size);
+            assert_eq!(back[..*size], noise(*size, 7));
+        }
+    }
+    let (calls, trace) = traced.end_with_trace();
+    let sends = (calls["sendmsg"], calls["sendto"]);
+    assert_eq!(sends, (3, 3), "{trace}");
 }
 
 #[test]
