@@ -187,13 +187,18 @@ impl UdpEcho {
             if unanswered.as_mut().is_some_and(|some| some.extend(&next)) {
                 continue;
             }
-            if let Some(before) = unanswered.replace(next) {
-                self.answer(before, buffer).await;
+            if let Some(before) = &unanswered {
+                if let Err(error) = self.try_answer(before, buffer) {
+                    self.answer_after(error, buffer, &before.meta).await;
+                }
                 buffer.copy_within(begin..begin + meta.len, 0);
             }
+            unanswered = Some(next);
         };
-        if let Some(last) = unanswered {
-            self.answer(last, buffer).await;
+        if let Some(last) = &unanswered
+            && let Err(error) = self.try_answer(last, buffer)
+        {
+            self.answer_after(error, buffer, &last.meta).await;
         }
         end
     }
@@ -210,15 +215,15 @@ impl UdpEcho {
         Unanswered { meta, count }
     }
 
-    /// Sends datagrams at the begin of the buffer back, as soon as the kernel takes them.
-    async fn answer(&self, unanswered: Unanswered, buffer: &[u8]) {
+    /// Sends datagrams at the begin of the buffer back, if the kernel takes them now. Not a future,
+    /// because this is nearly always all there is to do.
+    fn try_answer(&self, unanswered: &Unanswered, buffer: &[u8]) -> io::Result<()> {
         let Unanswered { meta, count } = unanswered;
         let (bytes, size) = (&buffer[..meta.len], meta.stride.max(1));
-        let (peer, local_ip) = (meta.peer, meta.local_ip);
-        match self.socket.try_send_segments(bytes, size, peer, local_ip) {
-            Ok(_) => add(&self.counters.answered, count as u64),
-            Err(error) => self.answer_after(error, buffer, &meta).await,
-        }
+        self.socket
+            .try_send_segments(bytes, size, meta.peer, meta.local_ip)?;
+        add(&self.counters.answered, *count as u64);
+        Ok(())
     }
 
     /// Answers what could not be sent at once: waits if the kernel had no room, and sends datagrams one
