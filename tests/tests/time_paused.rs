@@ -364,8 +364,7 @@ fn with_auto_advance_despite_io_the_clock_jumps_although_a_task_waits_for_a_desc
 /// Takes a second of real time, which is what it tests.
 #[test]
 fn a_paused_clock_that_cannot_move_says_so_once() {
-    let test = "a_paused_clock_that_cannot_move_says_so_once";
-    let Some(output) = alone(test, || {
+    let Some(output) = alone(|| {
         let (here, mut there) = pair();
         let later = thread::spawn(move || {
             thread::sleep(std::time::Duration::from_millis(2500));
@@ -397,7 +396,7 @@ fn a_paused_clock_that_cannot_move_says_so_once() {
 /// The option for descriptors is not recommended for a closure, because it changes nothing there.
 #[test]
 fn a_paused_clock_that_waits_for_a_closure_says_so() {
-    let Some(output) = alone("a_paused_clock_that_waits_for_a_closure_says_so", || {
+    let Some(output) = alone(|| {
         let runtime = wakeful::runtime::Builder::new().start_paused(true);
         let runtime = runtime.auto_advance_despite_io(true).build().unwrap();
         runtime.block_on(async {
@@ -420,8 +419,7 @@ fn a_paused_clock_that_waits_for_a_closure_says_so() {
 /// Events that wake no task end the wait early, and a new one begins.
 #[test]
 fn a_paused_clock_is_not_reported_before_a_whole_second() {
-    let test = "a_paused_clock_is_not_reported_before_a_whole_second";
-    let Some(output) = alone(test, || {
+    let Some(output) = alone(|| {
         let (here, mut there) = pair();
         let (idle, mut stirring) = pair();
         let peer = thread::spawn(move || {
