@@ -409,7 +409,8 @@ impl Core {
     /// Returns whether a future waits for an event of the kernel: an operation whose waker is stored,
     /// or a task whose last recorded wait, in a `poll_*` function, was for a descriptor.
     pub(crate) fn waits_for_io(&self) -> bool {
-        self.reactor.any_operation_waits() || self.executor.any_waits_for_io()
+        let waits_begun = self.reactor.waits_begun();
+        self.reactor.any_operation_waits() || self.executor.any_waits_for_io(waits_begun)
     }
 
     /// Ends the runtime in the order of docs/ARCHITECTURE.md: tasks, timers, sources, pool, and last the

@@ -67,9 +67,7 @@ pub(crate) struct Executor {
     /// The cause to record for wakes that happen now.
     wake_cause: Cell<WakeCause>,
     io_budget: u32,
-    /// Number of waits for a descriptor that tasks have recorded.
-    io_waits: Cell<u64>,
-    /// Value of `io_waits` at which all of these waits were over.
+    /// The reactor's count of waits when no task waited for a descriptor.
     io_waits_over: Cell<u64>,
     /// External wakers of futures that yielded inside another executor's combinator.
     deferred_wakers: RefCell<Vec<Waker>>,
@@ -123,7 +121,6 @@ impl Executor {
             running: Cell::new(NONE),
             wake_cause: Cell::new(WakeCause::Thread),
             io_budget,
-            io_waits: Cell::new(0),
             io_waits_over: Cell::new(0),
             deferred_wakers: RefCell::new(Vec::new()),
             due_wakers: RefCell::new(VecDeque::new()),
@@ -425,11 +422,7 @@ impl Executor {
     #[inline]
     pub(crate) fn set_wait(&self, wait: impl FnOnce() -> WaitInfo) {
         if let Some(task) = self.tasks.task(self.running.get()) {
-            let wait = wait();
-            if wait.fd >= 0 {
-                self.io_waits.set(self.io_waits.get() + 1);
-            }
-            task.set_wait(wait);
+            task.set_wait(wait());
         }
     }
 
@@ -453,16 +446,16 @@ impl Executor {
     }
 
     /// Returns whether a task or the root future waits for a descriptor, as far as it was recorded.
-    /// Called when nothing is scheduled: a recorded wait ends with the next poll of its task.
-    pub(crate) fn any_waits_for_io(&self) -> bool {
-        let recorded = self.io_waits.get();
+    /// Called when nothing is scheduled: a recorded wait ends with the next poll of its task. The reactor
+    /// has counted `waits_begun`.
+    pub(crate) fn any_waits_for_io(&self, waits_begun: u64) -> bool {
         // Otherwise each jump of a paused clock would search all tasks.
-        if self.io_waits_over.get() == recorded {
+        if self.io_waits_over.get() == waits_begun {
             return false;
         }
         let any = self.tasks.waits_for_io().next().is_some();
         if !any {
-            self.io_waits_over.set(recorded);
+            self.io_waits_over.set(waits_begun);
         }
         any
     }

@@ -5,11 +5,10 @@
 //! enough if the descriptor is ready:
 //!
 //! ```text
-//!  poll_ready   loads the readiness word        ready: the operation is tried at once
-//!    |
-//!    v not ready, or no budget
-//!  poll_wait    checks again in the reactor     ready:     as above, or yields without budget
-//!                                               not ready: stores the waker, Pending
+//!  poll_ready   loads the readiness word        ready: the operation is tried at once, or the
+//!    |                                                 task yields, if its budget is used up
+//!    v not ready
+//!  poll_wait    stores the waker with the source, Pending
 //! ```
 
 use std::io;
@@ -165,13 +164,44 @@ impl Registration {
             self.wait_ended(wait);
             return Poll::Ready(Ok(event));
         }
-        self.poll_wait(wait, cx)
+        self.poll_wait(event, wait, cx)
     }
 
-    /// As [`poll_ready`](Self::poll_ready), through the reactor.
+    /// Completes [`poll_ready`](Self::poll_ready) on the wrong thread, between two polls or without
+    /// budget.
+    #[cold]
+    #[inline(never)]
+    fn poll_ready_slowly(
+        &self,
+        event: ReadyEvent,
+        wait: &mut IoWait,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        if !self.runtime.is_current() {
+            context::panic_if_wrong_thread(self.runtime, wait.operation, wait.location);
+            return Poll::Ready(Err(runtime_is_gone()));
+        }
+        if !context::try_consume() {
+            defer_current(cx);
+            return Poll::Pending;
+        }
+        self.wait_ended(wait);
+        Poll::Ready(Ok(event))
+    }
+
+    /// Completes [`poll_ready`](Self::poll_ready), which has found `event`. No user code has run since
+    /// then, and none runs until the waker is stored (I3).
     // Not inlined, so that the path without it stays short.
     #[inline(never)]
-    fn poll_wait(&self, wait: &mut IoWait, cx: &Context<'_>) -> Poll<io::Result<ReadyEvent>> {
+    fn poll_wait(
+        &self,
+        event: ReadyEvent,
+        wait: &mut IoWait,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        if !event.ready().is_empty() {
+            return self.poll_ready_slowly(event, wait, cx);
+        }
         let mut replaced = None;
         let polled = match context::clone_local(cx.waker()) {
             Some(waker) if !wait.interest.is_both() => context::with_current(|core| {
@@ -184,14 +214,7 @@ impl Registration {
         drop(replaced);
         match polled {
             Some(PollReady::Pending) => Poll::Pending,
-            Some(PollReady::Ready(event)) if context::try_consume() => {
-                self.wait_ended(wait);
-                Poll::Ready(Ok(event))
-            }
-            Some(PollReady::Ready(_)) => {
-                defer_current(cx);
-                Poll::Pending
-            }
+            Some(PollReady::Ready(event)) => self.poll_ready_slowly(event, wait, cx),
             Some(PollReady::Gone) => Poll::Ready(Err(runtime_is_gone())),
             None => {
                 context::panic_if_wrong_thread(self.runtime, wait.operation, wait.location);
@@ -200,7 +223,7 @@ impl Registration {
         }
     }
 
-    /// Polls with a waker of this crate for one direction. Runs no user code.
+    /// Waits with a waker of this crate for one direction. Runs no user code.
     #[inline]
     fn poll_local(
         &self,
@@ -212,7 +235,7 @@ impl Registration {
         let id = wait.id(core, &waker);
         let polled = core
             .reactor
-            .poll_ready(self.key, wait.interest, id, waker, replaced);
+            .store_waiter(self.key, wait.interest, id, waker, replaced);
         if let PollReady::Pending = polled {
             core.executor.set_wait(|| wait.info(core, self.fd));
         }

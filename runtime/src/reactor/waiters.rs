@@ -13,6 +13,7 @@ use std::mem::ManuallyDrop;
 use std::task::Waker;
 
 use crate::id::WaiterId;
+use crate::task_info::WakeCause;
 
 /// The limit of external wakers per direction, for the `poll_*` functions. The contract of `AsyncRead`
 /// requires the last one only. Without a limit, a combinator that makes a new waker for each poll
@@ -151,6 +152,16 @@ impl Stored {
             Stored::One(_, waker) => each(waker),
             Stored::Others(None) => {}
             Stored::Others(Some(more)) => more.for_each(&mut each),
+        }
+    }
+
+    /// Passes each waker and the cause of the wake to `wake`.
+    #[inline]
+    pub(super) fn wake(self, cause: WakeCause, wake: &mut impl FnMut(Waker, WakeCause)) {
+        match self {
+            Stored::One(_, waker) => wake(waker, cause),
+            Stored::Others(None) => {}
+            Stored::Others(Some(more)) => more.for_each(&mut move |waker| wake(waker, cause)),
         }
     }
 }
