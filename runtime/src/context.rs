@@ -257,16 +257,22 @@ pub(crate) static VTABLE: RawWakerVTable = RawWakerVTable::new(
     |_data| {},
 );
 
+/// Returns the data of a waker of this crate; `None` for any other.
+#[inline]
+pub(crate) fn local_data(waker: &Waker) -> Option<WakerData> {
+    WakerData::from_waker(waker, &VTABLE)
+}
+
 /// Clones a waker of this crate, without user code and without a call. Returns `None` for any other.
 #[inline]
 pub(crate) fn clone_local(waker: &Waker) -> Option<Waker> {
-    WakerData::from_waker(waker, &VTABLE).map(|data| data.to_waker(&VTABLE))
+    local_data(waker).map(|data| data.to_waker(&VTABLE))
 }
 
 /// Returns the id under which a `poll_*` function stores a waker.
 #[inline]
 pub(crate) fn waiter_id(waker: &Waker) -> WaiterId {
-    WakerData::from_waker(waker, &VTABLE).map_or(WaiterId::EXTERNAL, WaiterId::task)
+    local_data(waker).map_or(WaiterId::EXTERNAL, WaiterId::task)
 }
 
 /// Drops a waker. For this crate's wakers that does nothing and makes no call.
@@ -409,7 +415,8 @@ impl Core {
     /// Returns whether a future waits for an event of the kernel: an operation whose waker is stored,
     /// or a task whose last recorded wait, in a `poll_*` function, was for a descriptor.
     pub(crate) fn waits_for_io(&self) -> bool {
-        self.reactor.any_operation_waits() || self.executor.any_waits_for_io()
+        let waits_begun = self.reactor.waits_begun();
+        self.reactor.any_operation_waits() || self.executor.any_waits_for_io(waits_begun)
     }
 
     /// Ends the runtime in the order of docs/ARCHITECTURE.md: tasks, timers, sources, pool, and last the
