@@ -13,7 +13,7 @@ pub(crate) enum Checked {
         passed: usize,
         of: usize,
         /// The first case that failed.
-        failed: Option<(String, Report)>,
+        failed: Option<(String, Box<Report>)>,
     },
 }
 

@@ -15,13 +15,16 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// Looks in a row, with all threads asleep and no CPU time used, after which a case counts as stuck.
 const ASLEEP: u32 = 2_000;
 
+/// Looks at a case, at most. Two minutes or more: no check needs a hundredth of that.
+const LOOKS: u32 = 60_000;
+
 /// CPU time of a case, in ticks of 10 ms.
 const CPU_TICKS: u64 = 3_000;
 
 /// How a case ended.
 pub(crate) enum Ended {
     Passed,
-    Failed(Report),
+    Failed(Box<Report>),
 }
 
 /// Runs a case. `source` is the folder with the learner's files. With `show`, their output is printed.
@@ -46,9 +49,9 @@ pub(crate) fn case(out: &str, source: &str, number: usize, show: bool) -> Result
             Stopped::Asleep => "all threads are asleep forever".to_owned(),
             Stopped::Busy => "the check computes without an end".to_owned(),
         };
-        return Ok(Ended::Failed(Report::unexplained(&what)));
+        return Ok(Ended::Failed(Box::new(Report::unexplained(&what))));
     }
-    Ok(Ended::Failed(Report::parse(&text)))
+    Ok(Ended::Failed(Box::new(Report::parse(&text))))
 }
 
 /// Returns what a check lists: cases, and ids with their sections.
@@ -67,20 +70,21 @@ enum Stopped {
 fn wait(mut child: Child) -> Result<Stopped, Problem> {
     let failed = |error| format!("waiting for a check: {error}");
     let (mut looks, mut last) = (0, 0);
-    loop {
+    for all in 0.. {
         if let Some(status) = child.try_wait().map_err(failed)? {
             return Ok(Stopped::Ended(status));
         }
         let (asleep, ticks) = observe(child.id());
         looks = if asleep && ticks == last { looks + 1 } else { 0 };
         last = ticks;
-        if looks == ASLEEP || ticks > CPU_TICKS {
+        if looks == ASLEEP || ticks > CPU_TICKS || all == LOOKS {
             child.kill().map_err(failed)?;
             child.wait().map_err(failed)?;
             return Ok(if looks == ASLEEP { Stopped::Asleep } else { Stopped::Busy });
         }
         thread::sleep(PAUSE);
     }
+    Ok(Stopped::Busy)
 }
 
 /// Returns whether all threads of a process are asleep, and the CPU time that it has used.

@@ -9,7 +9,7 @@ pub(crate) struct Blank {
     pub(crate) file: String,
     /// Path of the function: `impl Wake for Unpark > fn wake_by_ref`.
     pub(crate) item: String,
-    /// What stands in the start instead of the body.
+    /// The lines of the start instead of the body.
     pub(crate) body: String,
 }
 

@@ -21,7 +21,10 @@ const fn stage(number: u32, name: &'static str, minutes: u32) -> Stage {
 
 /// All stages, in order.
 pub(crate) const STAGES: &[Stage] = &[
+    stage(0, "run", 10),
+    stage(1, "state", 25),
     stage(2, "block_on", 30),
+    stage(3, "event", 30),
     stage(4, "executor", 40),
     stage(7, "reactor", 50),
     Stage { base: Some(7), ..stage(8, "timers", 40) },

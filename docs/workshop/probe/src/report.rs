@@ -158,9 +158,14 @@ pub fn stage(stage: &'static Stage) -> ! {
 
 /// Notes a panic. One in the learner's file ends the case, on whatever thread it happens.
 fn on_panic(stage: &Stage, info: &PanicHookInfo<'_>) {
-    let text = match info.payload().downcast_ref::<Stuck>() {
-        Some(_) => return,
-        None => info.payload_as_str().unwrap_or("a panic without a message").to_owned(),
+    let payload = info.payload();
+    if payload.is::<Stuck>() {
+        return;
+    }
+    let text = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => (*text).to_owned(),
+        (None, Some(text)) => text.clone(),
+        (None, None) => "a panic without a message".to_owned(),
     };
     let at = info.location().map(ToString::to_string).unwrap_or_default();
     let source = std::env::var("WORKSHOP_SOURCE").unwrap_or_default();
@@ -173,8 +178,9 @@ fn on_panic(stage: &Stage, info: &PanicHookInfo<'_>) {
 }
 
 fn panic_failure(stage: &Stage, text: &str) -> Failure {
-    if text.starts_with("not yet implemented") {
-        return Failure { id: "todo", seen: text.to_owned(), ..Failure::default() };
+    if let Some(what) = text.strip_prefix("not yet implemented") {
+        let seen = what.trim_start_matches([':', ' ']).to_owned();
+        return Failure { id: "todo", seen, ..Failure::default() };
     }
     let known = stage.panics.iter().find(|(part, _)| text.contains(part));
     Failure {

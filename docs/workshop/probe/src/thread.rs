@@ -15,6 +15,17 @@ const SPINS: Duration = Duration::from_millis(100);
 pub struct Watched {
     id: Arc<AtomicU32>,
     done: Arc<AtomicBool>,
+    panicked: Arc<AtomicBool>,
+}
+
+/// Notes the end of a thread, also by a panic.
+struct Ended(Watched);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.panicked.store(thread::panicking(), Ordering::SeqCst);
+        self.0.done.store(true, Ordering::SeqCst);
+    }
 }
 
 impl Watched {
@@ -24,8 +35,8 @@ impl Watched {
         let inside = watched.clone();
         thread::spawn(move || {
             inside.id.store(this_thread(), Ordering::SeqCst);
+            let _ended = Ended(inside);
             f();
-            inside.done.store(true, Ordering::SeqCst);
         });
         let id = Arc::clone(&watched.id);
         until(move || id.load(Ordering::SeqCst) != 0);
@@ -71,7 +82,7 @@ pub fn until(mut condition: impl FnMut() -> bool) {
 pub fn has_slept(watched: &Watched) -> bool {
     let start = cpu(watched.id());
     let mut looks = 0;
-    while looks < 5 {
+    while looks < 5 && !watched.done.load(Ordering::SeqCst) {
         if cpu(watched.id()) > start + SPINS {
             return false;
         }
@@ -82,6 +93,10 @@ pub fn has_slept(watched: &Watched) -> bool {
 }
 
 /// Waits until a thread has ended. Returns true if it sleeps instead, when no other thread can wake it.
+///
+/// # Panics
+///
+/// If the thread has panicked.
 #[must_use]
 pub fn is_asleep_forever(watched: &Watched) -> bool {
     let mut looks = 0;
@@ -92,5 +107,6 @@ pub fn is_asleep_forever(watched: &Watched) -> bool {
         }
         pause();
     }
+    assert!(!watched.panicked.load(Ordering::SeqCst), "the thread panicked");
     false
 }

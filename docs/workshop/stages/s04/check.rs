@@ -110,8 +110,8 @@ fn tasks_run_in_order() -> Outcome {
     expect(trace.steps(), expected, &seen)
 }
 
-/// Looks why a task is not polled again. The wake of a fresh task tells the two causes apart: a
-/// future that was dropped at its first poll is gone.
+/// Looks why a task is not polled again. A future that was
+/// not put back is dropped after its first poll.
 fn never_polled_again(executor: &Executor) -> &'static str {
     let trace = Trace::new();
     let slot = Slot::new();
