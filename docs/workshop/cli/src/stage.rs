@@ -26,7 +26,9 @@ pub(crate) const STAGES: &[Stage] = &[
     stage(2, "block_on", 30),
     stage(3, "event", 30),
     stage(4, "executor", 40),
-    stage(7, "reactor", 50),
+    stage(5, "join", 30),
+    stage(6, "epoll", 45),
+    Stage { base: Some(5), ..stage(7, "reactor", 50) },
     Stage { base: Some(7), ..stage(8, "timers", 40) },
     Stage { base: Some(8), ..stage(9, "inbox", 35) },
 ];

@@ -36,7 +36,7 @@ static STAGE: Stage = Stage {
         Case { name: "a pending future is polled again", run: a_pending_future_is_polled_again },
         Case { name: "the number of polls is the future's", run: the_future_decides },
     ],
-    panics: &[("", "0.1")],
+    panics: &[("resumed after completion", "0.2"), ("", "0.1")],
 };
 
 fn main() {

