@@ -127,7 +127,7 @@ pub fn stuck() -> Option<Stuck> {
     with_world(|world| world.stuck.clone()).flatten()
 }
 
-/// Notes that something was polled or tried, so the loop does not turn without effect.
+/// Notes that something was polled, read or written, so the loop does not turn without effect.
 pub fn progress() {
     with_world(|world| world.turns = 0);
 }
@@ -155,7 +155,6 @@ fn end(stuck: Stuck) -> ! {
 
 /// Ends the run if a call on that descriptor could block.
 pub(crate) fn must_not_block(call: &'static str, fd: RawFd) {
-    progress();
     let checked = with_world(|_| ()).is_some() && !IN_STEP.get();
     if checked && sys::can_block(fd) {
         end(Stuck::MayBlock { call });

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 
 use crate::record::{limited, recorded};
-use crate::script::must_not_block;
+use crate::script::{must_not_block, progress};
 
 /// A listening socket.
 pub struct Listener(TcpListener);
@@ -47,6 +47,7 @@ impl Listener {
         must_not_block("accept", self.0.as_raw_fd());
         let number = |(stream, _): &(TcpStream, SocketAddr)| i64::from(stream.as_raw_fd());
         let (stream, peer) = recorded("accept", self.0.as_raw_fd(), || self.0.accept(), number)?;
+        progress();
         Ok((Stream(stream), peer))
     }
 }
@@ -85,7 +86,7 @@ impl Stream {
         must_not_block("read", self.0.as_raw_fd());
         let length = limited("read", buffer.len());
         let call = || (&self.0).read(&mut buffer[..length]);
-        recorded("read", self.0.as_raw_fd(), call, |n| *n as i64)
+        recorded("read", self.0.as_raw_fd(), call, |n| *n as i64).inspect(|_| progress())
     }
 
     /// Writes as much as there is room for.
@@ -97,7 +98,7 @@ impl Stream {
         must_not_block("write", self.0.as_raw_fd());
         let length = limited("write", bytes.len());
         let call = || (&self.0).write(&bytes[..length]);
-        recorded("write", self.0.as_raw_fd(), call, |n| *n as i64)
+        recorded("write", self.0.as_raw_fd(), call, |n| *n as i64).inspect(|_| progress())
     }
 }
 

@@ -1,6 +1,6 @@
 //! The check of stage 6: each case with both triggers.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream as Peer};
 use std::rc::Rc;
@@ -79,6 +79,10 @@ static STAGE: Stage = Stage {
         Case { name: "interrupted calls are made again", run: interrupted_calls_are_repeated },
         Case { name: "a reset ends the connection", run: a_reset_ends_the_connection },
         Case { name: "a slow reader uses bounded memory", run: a_slow_reader },
+        Case {
+            name: "after the end only the writes are waited for",
+            run: a_slow_reader_that_ended,
+        },
     ],
     panics: &[("Interrupted", "6.5")],
 };
@@ -231,6 +235,10 @@ fn a_reset_ends_the_connection() -> Outcome {
         }?;
         match result {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Ok(bytes) => {
+                let seen = format!("Ok({bytes})");
+                return fail("6.6", kernel::steps(), "Err(ConnectionReset)", seen);
+            }
             other => expect(kernel::steps(), "ConnectionReset", &describe(other))?,
         }
     }
@@ -270,9 +278,15 @@ fn a_slow_reader() -> Outcome {
         script = script.then_maybe("the peer closes its side", move || {
             end.shutdown(Shutdown::Write).unwrap();
         });
-        for _ in 0..40 {
+        for _ in 0..80 {
+            let peer = Rc::clone(&peer);
+            script = script.then_maybe("the peer reads a little", move || {
+                let _ = (&*peer).take(200_000).read_to_end(&mut Vec::new());
+            });
+        }
+        for _ in 0..10 {
             let (peer, received) = (Rc::clone(&peer), Rc::clone(&received));
-            script = script.then_maybe("the peer reads", move || read_all(&peer, &received));
+            script = script.then_maybe("the peer reads all", move || read_all(&peer, &received));
         }
         script.begin();
         let result = run(stream, trigger, "6.3")?;
@@ -284,6 +298,41 @@ fn a_slow_reader() -> Outcome {
         if result.is_err() {
             expect(Vec::new(), "the end", &describe(result))?;
         }
+    }
+    Ok(())
+}
+
+/// The peer writes pieces until the server cannot write any more, and then closes its side. So the server
+/// has room, and the end is behind the bytes.
+fn a_slow_reader_that_ended() -> Outcome {
+    for trigger in BOTH {
+        let (peer, stream) = pair();
+        let received = Received::default();
+        let mut script = Script::new();
+        let closed = Rc::new(Cell::new(false));
+        for _ in 0..1_000 {
+            let (peer, received) = (Rc::clone(&peer), Rc::clone(&received));
+            let closed = Rc::clone(&closed);
+            script =
+                script.then_maybe("the peer writes 16 KiB; or closes, then reads", move || {
+                    let is_full =
+                        |step: &String| step.starts_with("write") && step.ends_with("EAGAIN");
+                    if closed.get() {
+                        read_all(&peer, &received);
+                    } else if kernel::steps().iter().rev().take(20).any(is_full) {
+                        closed.set(true);
+                        peer.shutdown(Shutdown::Write).unwrap();
+                    } else {
+                        (&*peer).write_all(&[7; 16 * 1024]).unwrap();
+                    }
+                });
+        }
+        script.begin();
+        run(stream, trigger, "6.3")?.map_err(|error| Failure {
+            expected: "the end".to_owned(),
+            seen: error.to_string(),
+            ..Failure::default()
+        })?;
     }
     Ok(())
 }
