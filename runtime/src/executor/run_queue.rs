@@ -185,14 +185,6 @@ impl RunQueue {
         };
         self.ready.is_empty() && self.deferred.is_empty() && !shuffled()
     }
-
-    pub(super) fn clear(&self) {
-        self.ready.head.set(NONE);
-        self.deferred.head.set(NONE);
-        if let Some(shuffle) = &self.shuffle {
-            shuffle.borrow_mut().rows.clear();
-        }
-    }
 }
 
 /// Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
