@@ -348,7 +348,6 @@ impl Core {
     fn handle_messages(&self, messages: VecDeque<Message>) {
         self.messages
             .set(self.messages.get() + messages.len() as u64);
-        self.executor.set_wake_cause(WakeCause::Thread);
         for message in messages {
             match message {
                 Message::Wake(data) => {

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::thread;
 
-use wakeful::runtime::Builder;
+use wakeful::runtime::{Builder, Handle};
 use wakeful::signal::unix::{SignalKind, signal};
 use wakeful::task::spawn_blocking;
 use wakeful::time::{Instant, sleep};
@@ -226,7 +226,12 @@ fn a_paused_clock_stands_still_while_a_task_waits_for_a_descriptor() {
             }
         });
         settle().await;
+        let handle = Handle::current();
         let writer = thread::spawn(move || {
+            // The runtime parks between these tasks, and looks for waits each time.
+            for _ in 0..100 {
+                handle.spawn(|| async {}).wait().unwrap();
+            }
             there.write_all(b"x").unwrap();
             there
         });

@@ -264,6 +264,7 @@ fn a_wait_for_user_code_does_not_report_the_previous_wait() {
 #[test]
 fn a_wait_reports_its_duration() {
     paused().block_on(async {
+        advance(secs(5)).await;
         let task = spawn(sleep(secs(3600)));
         settle().await;
         let elapsed = |seconds| {

@@ -393,6 +393,30 @@ fn a_paused_clock_that_cannot_move_says_so_once() {
     assert!(text.contains("the next timer is due in 5s"), "{text}");
 }
 
+#[test]
+fn a_paused_clock_that_waits_in_a_poll_function_says_so() {
+    let test = "a_paused_clock_that_waits_in_a_poll_function_says_so";
+    let Some(output) = alone(test, || {
+        let (here, mut there) = pair();
+        let later = thread::spawn(move || {
+            thread::sleep(std::time::Duration::from_millis(1500));
+            there.write_all(b"x").unwrap();
+        });
+        paused().block_on(async {
+            let fd = AsyncFd::new(here).unwrap();
+            let reader = spawn(async move { poll_fn(|cx| fd.poll_read_ready(cx).map(drop)).await });
+            let limit = wakeful::time::timeout(secs(5), reader);
+            assert!(limit.await.is_ok(), "the clock does not jump");
+        });
+        later.join().unwrap();
+    }) else {
+        return;
+    };
+    let text = stderr(&output);
+    assert!(text.contains("task 1.0 waits for fd "), "{text}");
+    assert!(text.contains(", in AsyncFd::poll_read_ready at "), "{text}");
+}
+
 /// The option for descriptors is not recommended for a closure, because it changes nothing there.
 #[test]
 fn a_paused_clock_that_waits_for_a_closure_says_so() {

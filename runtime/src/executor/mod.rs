@@ -439,11 +439,6 @@ impl Executor {
         self.wake_cause.get()
     }
 
-    /// Sets the cause of the wakes that follow.
-    pub(crate) fn set_wake_cause(&self, cause: WakeCause) {
-        self.wake_cause.set(cause);
-    }
-
     pub(crate) fn counters(&self) -> &Counters {
         &self.tasks.counters
     }

@@ -406,11 +406,10 @@ impl TaskTable {
         }
     }
 
-    /// Refuses new tasks and empties the run queue.
+    /// Refuses new tasks. No task is polled any more.
     pub(super) fn close(&self) {
         self.closed.set(true);
-        self.queue.clear();
-        // A wake has no effect on a task that has the flag. I2 ends here: the queue is empty.
+        // A wake has no effect on a task that has the flag. I2 ends here: not all are in the queue.
         for (_, row) in self.rows.rows() {
             row.set(State::SCHEDULED);
         }
