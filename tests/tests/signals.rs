@@ -9,6 +9,7 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::mem::MaybeUninit;
 use std::os::unix::thread::JoinHandleExt;
+use std::pin::pin;
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,8 +19,8 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use wakeful::signal::ctrl_c;
 use wakeful::signal::unix::{SignalKind, signal};
+use wakeful::signal::{ctrl_c, shutdown_signal};
 use wakeful::spawn;
 use wakeful::time::sleep;
 use wakeful_tests::trace::{Trace, Wakes, alone, my_waker, poll_once, poll_with, runtime, settle};
@@ -232,6 +233,49 @@ fn ctrl_c_listens_from_its_call_on() {
             assert!(!again.is_finished());
             raise(Signal::INT);
             again.await.unwrap().unwrap();
+        });
+    });
+}
+
+#[test]
+fn a_shutdown_signal_is_sigint_or_sigterm_and_listens_from_its_call_on() {
+    let name = "a_shutdown_signal_is_sigint_or_sigterm_and_listens_from_its_call_on";
+    alone(name, || {
+        runtime().block_on(async {
+            for number in [Signal::INT, Signal::TERM] {
+                let mut first = pin!(shutdown_signal());
+                raise(number); // before the first poll
+                assert!(is_ready(&mut first).await, "{number:?}");
+
+                let mut second = pin!(shutdown_signal());
+                assert!(!is_ready(&mut second).await, "an earlier signal");
+                raise(number);
+                assert!(is_ready(&mut second).await, "{number:?} again");
+            }
+            let other = spawn(shutdown_signal());
+            let mut hangup = signal(SignalKind::hangup()).unwrap();
+            settle().await;
+            raise(Signal::HUP);
+            hangup.recv().await.unwrap();
+            assert!(!other.is_finished(), "SIGHUP was received");
+        });
+    });
+}
+
+#[test]
+fn the_wait_for_a_signal_has_the_line_of_the_call() {
+    alone("the_wait_for_a_signal_has_the_line_of_the_call", || {
+        runtime().block_on(async {
+            let line = line!() + 1;
+            spawn(ctrl_c());
+            spawn(shutdown_signal());
+            settle().await;
+            let lines = wakeful::task::dump().into_iter().map(|task| {
+                let location = task.waiting.unwrap().location;
+                (location.file(), location.line())
+            });
+            let expected = [(file!(), line), (file!(), line + 1)];
+            assert_eq!(lines.collect::<Vec<_>>(), expected);
         });
     });
 }

@@ -193,7 +193,7 @@ impl Runtime {
         RuntimeMetrics::of(&self.core)
     }
 
-    /// Returns every task as it is now.
+    /// Returns every task as it is now; the root future is not one.
     ///
     /// # Examples
     ///

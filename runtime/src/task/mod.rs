@@ -220,6 +220,9 @@ pub fn try_id() -> Option<Id> {
 
 /// Returns every task of this thread's runtime as it is now.
 ///
+/// The root future, which `block_on` or an attribute runs, is not a task. Code whose waits are to be listed
+/// has to be spawned.
+///
 /// # Panics
 ///
 /// When there is no runtime on this thread.
