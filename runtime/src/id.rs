@@ -46,6 +46,11 @@ impl RuntimeId {
         self.0.get() as u16
     }
 
+    /// Returns the serial number.
+    pub(crate) fn serial(self) -> u64 {
+        self.0.get() >> 16
+    }
+
     /// Returns whether this is the runtime that is entered on this thread.
     #[inline]
     pub(crate) fn is_current(self) -> bool {
@@ -153,6 +158,12 @@ impl WakerData {
     #[inline]
     pub(crate) fn runtime_index(self) -> u16 {
         (self.0 >> 32) as u16
+    }
+
+    /// Returns the part of the generation that a waker has.
+    #[inline]
+    pub(crate) fn generation(self) -> u16 {
+        (self.0 >> 48) as u16
     }
 
     /// Returns the row of the task.

@@ -31,7 +31,7 @@
 //! | descriptors and byte streams | [`io::AsyncFd`], [`io::copy`], [`io::duplex`], [`io::stdin`] |
 //! | the end of a program | [`Shutdown`], [`signal::ctrl_c`] |
 //! | other threads | [`runtime::Handle`] |
-//! | what the runtime does | [`metrics`](metrics()), [`task::dump`] |
+//! | what the runtime does | [`metrics`](metrics()), [`dump`](dump()) |
 //!
 //! Channels, locks, `select!`, TLS and HTTP are left to crates that run on any runtime: see
 //! [the guide](guide::companions).
@@ -74,6 +74,7 @@
 //!  timer       deadlines into wakes
 //!  executor    the run queue and the polls
 //!  context     what a runtime owns, and which runtime is this thread's
+//!  dump        public: what a runtime does at one moment
 //!  wait_list   wakers of operations without a descriptor
 //!  signal      public: Unix signals
 //!  task        public: spawn, JoinHandle, JoinSet
@@ -101,6 +102,7 @@ mod blocking;
 mod busy_poll;
 mod context;
 mod coop;
+pub mod dump;
 mod executor;
 // Not a part of the documentation tests: their code needs packages that this one does not depend on.
 #[cfg(all(doc, not(doctest)))]
@@ -130,6 +132,7 @@ pub mod time;
 mod timer;
 mod wait_list;
 
+pub use dump::dump;
 pub use runtime::{block_on, metrics};
 pub use shutdown::Shutdown;
 pub use task::spawn;

@@ -36,6 +36,7 @@ const ORDER: [(&str, &[&str]); 5] = [
             "timer",
             "executor",
             "context",
+            "dump",
             "wait_list",
             "task",
             "signal",

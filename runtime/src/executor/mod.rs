@@ -37,7 +37,7 @@ use std::task::{Context, Poll, RawWakerVTable, Waker};
 use crate::coop;
 use crate::id::{Id, RuntimeId, WakerData};
 use crate::table::{Key, NONE};
-use crate::task_info::{TaskInfo, WaitInfo, WakeCause};
+use crate::task_info::{WaitInfo, WaitKind, WakeCause};
 
 pub(crate) mod cell;
 mod external;
@@ -47,6 +47,7 @@ pub(crate) mod panics;
 pub(crate) mod poll_times;
 mod run_queue;
 mod task;
+pub(crate) mod task_rows;
 mod task_table;
 
 use cell::{BoxedCell, Outcome, drop_ignoring_panic};
@@ -225,7 +226,7 @@ impl Executor {
             else {
                 return Tick::Root;
             };
-            self.enter_poll(index, WakeCause::Task { row: index });
+            self.enter_poll(index, task.as_cause(index));
             let cell = polled.insert(cell);
             let poll = if aborted {
                 Poll::Ready(cell.as_mut().cancel(self.id(index)))
@@ -328,7 +329,10 @@ impl Executor {
             OnFinish::Nothing => {}
             OnFinish::WakeJoiner => {
                 let joiner = self.tasks.take_external_joiner(index);
-                let cause = WakeCause::Task { row: index };
+                let cause = WakeCause::Task {
+                    row: index,
+                    generation: id.key.generation() as u16,
+                };
                 self.wake_all(joiner.map(|joiner| (joiner, cause)));
             }
             OnFinish::Detach => {
@@ -426,7 +430,7 @@ impl Executor {
     pub(crate) fn set_wait(&self, wait: impl FnOnce() -> WaitInfo) {
         if let Some(task) = self.tasks.task(self.running.get()) {
             let wait = wait();
-            if wait.fd >= 0 {
+            if wait.on.is_descriptor() {
                 self.io_waits.set(self.io_waits.get() + 1);
             }
             task.set_wait(wait);
@@ -447,11 +451,6 @@ impl Executor {
         &self.tasks.counters
     }
 
-    /// Returns every task as it is now. Waits are measured until `now_ns`.
-    pub(crate) fn dump(&self, now_ns: u64) -> Vec<TaskInfo> {
-        self.tasks.dump(now_ns)
-    }
-
     /// Returns whether a task or the root future waits for a descriptor, as far as it was recorded.
     /// Called when nothing is scheduled: a recorded wait ends with the next poll of its task.
     pub(crate) fn any_waits_for_io(&self) -> bool {
@@ -470,7 +469,10 @@ impl Executor {
     /// Returns the text of a recorded wait for a descriptor.
     pub(crate) fn first_wait_for_io(&self) -> Option<String> {
         let (index, wait) = self.tasks.waits_for_io().next()?;
-        Some(self.tasks.describe_wait(index, wait.fd))
+        let WaitKind::Descriptor(fd) = wait.on.kind() else {
+            return None;
+        };
+        Some(self.tasks.describe_wait(index, fd))
     }
 
     /// Returns the text of the wait of a waker's task for a descriptor.

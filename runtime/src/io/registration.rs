@@ -27,7 +27,7 @@ use crate::reactor::source::{ReadyEvent, ReadyWords};
 use crate::reactor::{PollReady, runtime_is_gone};
 use crate::table::Key;
 use crate::task::defer_current;
-use crate::task_info::WaitInfo;
+use crate::task_info::{WaitInfo, WaitOn};
 
 /// Stands before the EPERM of epoll_ctl(2), which alone sounds like missing privileges.
 const REASON: &str = "epoll cannot watch a regular file, a directory or /dev/null; use \
@@ -116,7 +116,7 @@ impl IoWait {
             operation: self.operation,
             location: self.location,
             since_ns: core.timers.loop_now_ns(),
-            fd,
+            on: WaitOn::descriptor(fd),
         }
     }
 }

@@ -330,6 +330,15 @@ impl Reactor {
             .find_map(|source| source.first_operation(&look))
     }
 
+    /// Passes every source to `look`, which must not run user code.
+    pub(crate) fn for_each_source(&self, mut look: impl FnMut(Key, &Source)) {
+        for (index, row) in self.sources.rows() {
+            if row.is_occupied() {
+                look(Key::new(index, row.generation()), row);
+            }
+        }
+    }
+
     fn occupied(&self) -> impl Iterator<Item = &Source> {
         let rows = self.sources.rows().map(|(_, row)| &**row);
         rows.filter(|source| source.is_occupied())

@@ -135,6 +135,17 @@ impl Waiters {
         })
     }
 
+    /// Passes each waker to `each`, which must not run user code.
+    pub(crate) fn for_each(&self, each: &mut dyn FnMut(&Waker)) {
+        self.look(|stored| match stored {
+            Stored::One(_, waker) => each(waker),
+            Stored::Others(None) => {}
+            Stored::Others(Some(more)) => {
+                more.by_id.values().chain(&more.external).for_each(each);
+            }
+        });
+    }
+
     fn look<R>(&self, look: impl FnOnce(&Stored) -> R) -> R {
         let stored = self.take();
         let seen = look(&stored);

@@ -14,8 +14,9 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::context::{self, Core};
+use crate::dump::{self, Detail, Dump};
 use crate::executor::Tick;
-use crate::task::{JoinHandle, TaskInfo, spawn};
+use crate::task::{JoinHandle, spawn};
 use crate::timer::auto_advance::AutoAdvance;
 
 mod builder;
@@ -193,7 +194,7 @@ impl Runtime {
         RuntimeMetrics::of(&self.core)
     }
 
-    /// Returns every task as it is now.
+    /// Returns what the runtime does now; see [`mod@crate::dump`].
     ///
     /// # Examples
     ///
@@ -201,14 +202,14 @@ impl Runtime {
     /// let runtime = wakeful::runtime::Runtime::new()?;
     /// runtime.spawn(std::future::pending::<()>());
     /// runtime.block_on(wakeful::task::yield_now());
-    /// for task in runtime.dump() {
+    /// for task in runtime.dump().tasks {
     ///     println!("{} {:?} waits: {:?}", task.id, task.state, task.waiting);
     /// }
     /// # std::io::Result::Ok(())
     /// ```
     #[must_use]
-    pub fn dump(&self) -> Vec<TaskInfo> {
-        self.core.executor.dump(self.core.timers.clock.now_ns())
+    pub fn dump(&self) -> Dump {
+        dump::collect(&self.core, Detail::Limited)
     }
 }
 

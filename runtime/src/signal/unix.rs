@@ -18,7 +18,7 @@ use crate::ready::Interest;
 use crate::sys;
 use crate::table::Key;
 use crate::task::poll_proceed;
-use crate::task_info::WaitInfo;
+use crate::task_info::{WaitInfo, WaitOn};
 
 /// Number of a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -249,7 +249,7 @@ impl Signal {
                         operation: "Signal::recv",
                         location,
                         since_ns: core.timers.loop_now_ns(),
-                        fd: -1,
+                        on: WaitOn::signal(self.kind.0),
                     });
                     return Poll::Pending;
                 }

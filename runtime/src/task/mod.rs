@@ -19,7 +19,7 @@ mod spawn_blocking;
 
 pub use crate::executor::join_error::JoinError;
 pub use crate::id::Id;
-pub use crate::task_info::{TaskInfo, TaskState, Waiting, WakeCause};
+pub use crate::task_info::{TaskInfo, TaskState, WaitTarget, Waiting, WakeCause};
 pub use join_handle::{AbortHandle, JoinHandle};
 pub use join_set::JoinSet;
 pub use spawn_blocking::spawn_blocking;
@@ -218,7 +218,8 @@ pub fn try_id() -> Option<Id> {
     context::with_current(|core| core.executor.running()).flatten()
 }
 
-/// Returns every task of this thread's runtime as it is now.
+/// Returns every task of this thread's runtime as it is now. [`wakeful::dump`](crate::dump()) returns the
+/// root future, descriptors, timers and threads as well.
 ///
 /// # Panics
 ///
@@ -247,8 +248,7 @@ pub fn try_id() -> Option<Id> {
 #[must_use]
 #[track_caller]
 pub fn dump() -> Vec<TaskInfo> {
-    let core = context::require("task::dump");
-    core.executor.dump(core.timers.clock.now_ns())
+    crate::dump::tasks(&context::require("task::dump"))
 }
 
 /// Yields to tasks that are ready, and to I/O and timers that are due.

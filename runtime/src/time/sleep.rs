@@ -15,7 +15,7 @@ use crate::context::{self, Core};
 use crate::id::RuntimeId;
 use crate::inbox::Message;
 use crate::table::Key;
-use crate::task_info::WaitInfo;
+use crate::task_info::{WaitInfo, WaitOn};
 use crate::timer::PollTimer;
 
 /// Waits for the given time. [`Duration::MAX`] waits forever.
@@ -295,13 +295,21 @@ impl Sleep {
                 }
             }
         };
+        self.set_wait(core);
+        polled
+    }
+
+    /// Records in the running task's info that it waits for this timer.
+    #[inline]
+    fn set_wait(&self, core: &Core) {
         core.executor.set_wait(|| WaitInfo {
             operation: self.operation_name(),
             location: self.location,
             since_ns: core.timers.loop_now_ns(),
-            fd: -1,
+            on: self
+                .armed
+                .map_or(WaitOn::TIMER, |(_, key)| WaitOn::timer(key)),
         });
-        polled
     }
 
     /// Arms the timer with an external waker, or replaces the waker of an armed one.
@@ -327,6 +335,8 @@ impl Sleep {
                     self.panic_runtime_ended();
                 };
                 self.armed = Some((core.id, key));
+                // Again, because only now the timer is known.
+                self.set_wait(&core);
             }
         }
         Poll::Pending
