@@ -155,12 +155,14 @@ impl Text<'_> {
         match (longest.state, &longest.waiting) {
             (TaskState::Waiting, Some(waiting)) => {
                 write!(f, ", wait ")?;
-                if let Some(least) = &shortest.waiting
-                    && least.elapsed < waiting.elapsed
-                {
-                    write!(f, "{} to ", Short(least.elapsed))?;
+                let most = Short(waiting.elapsed).to_string();
+                let least = shortest
+                    .waiting
+                    .map(|least| Short(least.elapsed).to_string());
+                if let Some(least) = least.filter(|least| *least != most) {
+                    write!(f, "{least} to ")?;
                 }
-                write!(f, "{}", Short(waiting.elapsed))?;
+                write!(f, "{most}")?;
                 self.wait(f, waiting)?;
                 write!(f, "; longest: {}", self.name(longest.id))?;
                 write!(f, " ({})", self.target(waiting.on))?;
