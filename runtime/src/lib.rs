@@ -64,8 +64,10 @@
 //!  coop        the budget of one poll
 //!  busy_poll   spin or park
 //!  id          RuntimeId, Id, and the data of a Waker
+//!  waker_counts  clones of wakers, if they are counted
 //!  ready       Interest and Ready
 //!  task_info   what is recorded about each task
+//!  deadlock_watch  how deadlocks are looked for
 //!  oneshot     a result from one thread to another
 //!  inbox       messages from other threads
 //!  registry    which runtimes exist
@@ -102,6 +104,7 @@ mod blocking;
 mod busy_poll;
 mod context;
 mod coop;
+mod deadlock_watch;
 pub mod dump;
 mod executor;
 // Not a part of the documentation tests: their code needs packages that this one does not depend on.
@@ -131,6 +134,7 @@ mod task_info;
 pub mod time;
 mod timer;
 mod wait_list;
+mod waker_counts;
 
 pub use dump::dump;
 pub use runtime::{block_on, metrics};

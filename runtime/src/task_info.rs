@@ -233,6 +233,10 @@ pub struct TaskInfo {
     /// Everything in the runtime that can wake the task now, the target of `waiting` first. It is empty
     /// for a task that can only be woken by a waker that user code holds.
     pub waits_for: Vec<WaitTarget>,
+    /// The number of clones of the task's waker outside of the runtime's own tables; `None` unless
+    /// [`Builder::count_wakers`](crate::runtime::Builder::count_wakers) is on. It can be too high, when a
+    /// waker was leaked, and is never too low.
+    pub waker_clones: Option<usize>,
     /// The cause of the last wake.
     pub last_wake: WakeCause,
 }
@@ -270,14 +274,17 @@ pub enum WaitTarget {
     Descriptor(RawFd),
     /// A timer, and the time until it is due; `None` if it never is.
     Timer(Option<Duration>),
-    /// The end of a task; `None` if it has ended already.
-    Task(Option<Id>),
+    /// The end of a task.
+    Task(Id),
     /// A list of wakers in this process: of a `Shutdown`, a `JoinSet`, a `duplex` or a standard stream.
     List,
     /// A closure on a thread of the blocking pool.
     Closure,
     /// A signal, by its number; `None` if the number is not known.
     Signal(Option<i32>),
+    /// Something that cannot wake the task any more: a timer that was dropped or has fired, a task that has
+    /// ended, a descriptor for which it does not wait any more.
+    Gone,
 }
 
 impl fmt::Display for WaitTarget {
@@ -286,12 +293,12 @@ impl fmt::Display for WaitTarget {
             WaitTarget::Descriptor(fd) => write!(f, "fd {fd}"),
             WaitTarget::Timer(None) => write!(f, "timer that is never due"),
             WaitTarget::Timer(Some(due)) => write!(f, "timer due in {}", Short(*due)),
-            WaitTarget::Task(Some(id)) => write!(f, "task {id}"),
-            WaitTarget::Task(None) => write!(f, "a task that has ended"),
+            WaitTarget::Task(id) => write!(f, "task {id}"),
             WaitTarget::List => write!(f, "a list of wakers"),
             WaitTarget::Closure => write!(f, "a blocking closure"),
             WaitTarget::Signal(Some(number)) => write!(f, "signal {number}"),
             WaitTarget::Signal(None) => write!(f, "a signal"),
+            WaitTarget::Gone => write!(f, "gone"),
         }
     }
 }

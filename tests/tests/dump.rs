@@ -26,7 +26,9 @@ use wakeful_net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
 use wakeful_tests::net_support::{TempDir, tcp_pair};
 use wakeful_tests::schema::violations;
 use wakeful_tests::source::workspace;
-use wakeful_tests::trace::{Wakes, alone, my_waker, pair, paused, runtime, secs, settle};
+use wakeful_tests::trace::{
+    Wakes, alone, my_waker, pair, paused, poll_once, runtime, secs, settle,
+};
 
 /// Returns the JSON form of a dump, after comparing it with the schema.
 #[track_caller]
@@ -166,6 +168,7 @@ fn the_json_form_has_every_field_of_the_schema() {
                     "on": target,
                 },
                 "waits_for": [target],
+                "waker_clones": null,
                 "last_wake": { "cause": "spawn" },
             }])
         );
@@ -223,10 +226,7 @@ fn a_join_names_the_task_and_a_task_that_has_ended_is_not_confused_with_the_next
         let slow_id = slow.id();
         let joiner = spawn(slow);
         settle().await;
-        assert_eq!(
-            info(joiner.id()).waits_for,
-            [WaitTarget::Task(Some(slow_id))]
-        );
+        assert_eq!(info(joiner.id()).waits_for, [WaitTarget::Task(slow_id)]);
         let text = dump().to_string();
         assert!(
             text.contains(&format!("(task {slow_id} \"slow\")")),
@@ -333,7 +333,7 @@ fn the_root_has_a_wait_of_its_own() {
         ("JoinHandle", secs(7))
     );
     assert_eq!(waiting.location.line(), line);
-    assert_eq!(root.waits_for, [WaitTarget::Task(Some(id))]);
+    assert_eq!(root.waits_for, [WaitTarget::Task(id)]);
     assert_eq!(dump.loop_state, LoopState::Polling(id));
     json(&dump);
     // Each `block_on` has a root future of its own.
@@ -369,6 +369,40 @@ fn waits_for_a_list_a_closure_and_no_timer_are_named() {
         json(&dump);
         drop(release);
         closure.await.unwrap();
+    });
+}
+
+#[test]
+fn an_operation_that_was_dropped_after_it_was_recorded_is_gone() {
+    paused().block_on(async {
+        let (here, _there) = pair();
+        let fd = AsyncFd::new(here).unwrap();
+        let reads = spawn(async move {
+            drop(poll_once(&mut pin!(fd.readable())).await);
+            pending::<()>().await;
+        });
+        let sleeps = spawn(async {
+            drop(poll_once(&mut pin!(sleep(secs(5)))).await);
+            pending::<()>().await;
+        });
+        let other = spawn(pending::<()>());
+        let joins = spawn(async move {
+            let mut other = other;
+            drop(poll_once(&mut other).await);
+            drop(other);
+            pending::<()>().await;
+        });
+        settle().await;
+        for id in [reads.id(), sleeps.id()] {
+            let info = info(id);
+            assert_eq!(info.waiting.unwrap().on, WaitTarget::Gone);
+            assert!(info.waits_for.is_empty(), "{info}");
+        }
+        // The task exists, so its end could still be awaited elsewhere. // ok: elsewhere
+        assert!(info(joins.id()).waiting.is_some());
+        let text = dump().to_string();
+        assert!(text.contains(" (gone)"), "{text}");
+        json(&dump());
     });
 }
 

@@ -3,11 +3,15 @@
 //! Called by [`super::dump`] and by the runtime's other entries. Runs no user code (I3): wakers are
 //! looked at and neither cloned nor dropped.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::os::fd::RawFd;
+use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use super::{ClosureInfo, Detail, Dump, LoopState, SourceInfo, SourceKind, ThreadInfo, TimerInfo};
+use super::{
+    ClosureInfo, Detail, Dump, LoopState, SourceInfo, SourceKind, ThreadInfo, TimerInfo, verdicts,
+};
 use crate::context::Core;
 use crate::executor::task_rows::TaskRow;
 use crate::id::Id;
@@ -15,6 +19,7 @@ use crate::reactor::source::Source;
 use crate::sys::inspect;
 use crate::table::Key;
 use crate::task_info::{TaskInfo, WaitInfo, WaitKind, WaitTarget, Waiting};
+use crate::waker_counts;
 
 /// The number of descriptors about which the kernel is asked, and of threads that are listed.
 const LIMIT: usize = 1000;
@@ -29,7 +34,7 @@ pub(crate) fn collect(core: &Core, detail: Detail) -> Dump {
     let root = core.executor.root_row().map(|row| reader.root(row));
     let tasks = tasks.into_iter().map(|row| reader.task(row)).collect();
     let (queued, threads, idle_threads) = core.blocking.counts();
-    Dump {
+    let mut dump = Dump {
         format: 1,
         runtime: core.id.serial(),
         at: Duration::from_nanos(reader.now_ns),
@@ -44,9 +49,29 @@ pub(crate) fn collect(core: &Core, detail: Detail) -> Dump {
             threads,
             idle_threads,
         },
+        // After the clones of wakers: one that was woken and dropped in between is a message now.
         messages: core.remote.inbox().len(),
         threads: process_threads(),
+        verdicts: Vec::new(),
+    };
+    let idle = !core.executor.has_work() && !core.timers.has_expired();
+    let handles = Arc::strong_count(&core.remote).saturating_sub(OWN_REFERENCES);
+    dump.verdicts = verdicts::of(&dump, idle, handles);
+    dump
+}
+
+/// The references to the shared part of a runtime that are not a user's `Handle`: of the registry, the
+/// core, the reactor and the runtime.
+const OWN_REFERENCES: usize = 4;
+
+/// Returns the waiting tasks that nothing can wake. Empty unless the clones of wakers are counted.
+pub(crate) fn lost_wakers(core: &Core) -> Vec<TaskInfo> {
+    let mut lost = tasks(core);
+    lost.retain(verdicts::is_lost);
+    if core.remote.inbox().is_pending() {
+        lost.clear();
     }
+    lost
 }
 
 /// Returns every task of a runtime as it is now, without asking the kernel.
@@ -90,6 +115,8 @@ struct Reader<'a> {
     /// The source of the signals of the process.
     signals: Option<Key>,
     targets: HashMap<Id, Vec<WaitTarget>>,
+    /// The descriptors for which an operation with an external waker waits.
+    external: HashSet<RawFd>,
     /// The deadlines of the armed timers.
     deadlines: HashMap<u32, (Key, u64)>,
 }
@@ -102,6 +129,7 @@ impl<'a> Reader<'a> {
             now_ns: core.timers.clock.now_ns(),
             signals: signals.as_ref().map(|(key, _words)| *key),
             targets: HashMap::new(),
+            external: HashSet::new(),
             deadlines: HashMap::new(),
         }
     }
@@ -147,6 +175,9 @@ impl<'a> Reader<'a> {
             waiters[usize::from(writes)].push(self.add(waker, target));
         });
         let external = waiters.iter().flatten().filter(|id| id.is_none()).count();
+        if external > 0 {
+            self.external.insert(fd);
+        }
         let [readers, writers] = waiters.map(|ids| ids.into_iter().flatten().collect());
         SourceInfo {
             fd,
@@ -186,7 +217,7 @@ impl<'a> Reader<'a> {
     fn joins(&mut self, tasks: &[TaskRow]) {
         for task in tasks {
             if let Some(joiner) = task.joiner {
-                let target = WaitTarget::Task(Some(task.id));
+                let target = WaitTarget::Task(task.id);
                 self.targets.entry(joiner).or_default().push(target);
             }
         }
@@ -202,10 +233,11 @@ impl<'a> Reader<'a> {
 
     fn task(&mut self, row: TaskRow) -> TaskInfo {
         let mut waits_for = self.targets.remove(&row.id).unwrap_or_default();
-        let waiting = row.wait.map(|wait| self.waiting(wait));
+        let waiting = row.wait.map(|wait| self.waiting(wait, &waits_for));
         if let Some(waiting) = &waiting {
             put_first(&mut waits_for, waiting.on);
         }
+        let counted = self.core.executor.counts_wakers();
         TaskInfo {
             id: row.id,
             name: row.name,
@@ -214,23 +246,35 @@ impl<'a> Reader<'a> {
             polls: row.polls,
             waiting,
             waits_for,
+            waker_clones: counted.then(|| waker_counts::of(row.waker_data)),
             last_wake: row.last_wake,
         }
     }
 
-    fn waiting(&self, wait: WaitInfo) -> Waiting {
+    /// Returns a recorded wait. `found` is what the tables have about its task: the operation can have been
+    /// dropped after it was recorded.
+    fn waiting(&self, wait: WaitInfo, found: &[WaitTarget]) -> Waiting {
         let on = match wait.on.kind() {
-            WaitKind::Descriptor(fd) => WaitTarget::Descriptor(fd),
+            WaitKind::Descriptor(fd) => {
+                let target = WaitTarget::Descriptor(fd);
+                if found.contains(&target) || self.external.contains(&fd) {
+                    target
+                } else {
+                    WaitTarget::Gone
+                }
+            }
             WaitKind::List => WaitTarget::List,
             WaitKind::Closure => WaitTarget::Closure,
             WaitKind::Signal(number) => WaitTarget::Signal(Some(number)),
-            WaitKind::Task => WaitTarget::Task(self.core.executor.id_of_wait(wait.on)),
+            WaitKind::Task => {
+                let id = self.core.executor.id_of_wait(wait.on);
+                id.map_or(WaitTarget::Gone, WaitTarget::Task)
+            }
             WaitKind::Timer => {
                 let armed = self.deadlines.get(&wait.on.row());
                 match armed.filter(|(key, _)| wait.on.is_of(*key)) {
                     Some((_, deadline_ns)) => WaitTarget::Timer(self.until(*deadline_ns)),
-                    // It has fired.
-                    None => WaitTarget::Timer(Some(Duration::ZERO)),
+                    None => WaitTarget::Gone,
                 }
             }
         };
@@ -246,6 +290,9 @@ impl<'a> Reader<'a> {
 
 /// Puts the target of the recorded wait before what was found in the tables.
 fn put_first(targets: &mut Vec<WaitTarget>, on: WaitTarget) {
+    if on == WaitTarget::Gone {
+        return;
+    }
     let is_signal = matches!(on, WaitTarget::Signal(_));
     // The tables do not know the number of the signal.
     targets.retain(|target| *target != on && !(is_signal && *target == WaitTarget::Signal(None)));

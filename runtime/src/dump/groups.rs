@@ -35,7 +35,9 @@ fn key(task: &TaskInfo) -> impl Eq + std::hash::Hash + use<> {
             .collect(),
         _ => Vec::new(),
     };
-    (task.spawned_at, discriminant(&task.state), operation, kinds)
+    let held = task.waker_clones.is_some_and(|clones| clones > 0);
+    let state = discriminant(&task.state);
+    (task.spawned_at, state, operation, kinds, held)
 }
 
 pub(super) fn of(tasks: &[TaskInfo]) -> Vec<TaskGroup<'_>> {

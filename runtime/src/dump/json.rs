@@ -6,7 +6,8 @@ use std::fmt::{Display, Write};
 use std::panic::Location;
 use std::time::Duration;
 
-use super::{Dump, LoopState, SourceInfo, ThreadInfo, TimerInfo};
+use super::{Dump, LoopState, SourceInfo, ThreadInfo, TimerInfo, Verdict};
+use crate::id::Id;
 use crate::ready::Ready;
 use crate::task_info::{TaskInfo, TaskState, WaitTarget, Waiting, WakeCause};
 
@@ -36,6 +37,7 @@ pub(super) fn write(dump: &Dump) -> String {
         });
         json.field("messages", dump.messages);
         json.list("threads", &dump.threads, thread);
+        json.list("verdicts", &dump.verdicts, verdict);
     });
     json.text
 }
@@ -76,6 +78,10 @@ fn task(json: &mut Json, dump: &Dump, task: &TaskInfo) {
             None => json.raw("null"),
         }
         json.list("waits_for", &task.waits_for, |json, on| target(json, *on));
+        match task.waker_clones {
+            Some(clones) => json.field("waker_clones", clones),
+            None => json.field("waker_clones", "null"),
+        }
         json.key("last_wake");
         json.object(|json| cause(json, dump, task.last_wake));
     });
@@ -101,7 +107,7 @@ fn target(json: &mut Json, target: WaitTarget) {
         }
         WaitTarget::Task(id) => {
             json.string("kind", "task");
-            json.optional("id", id.map(|id| id.to_string()).as_deref());
+            json.string("id", &id.to_string());
         }
         WaitTarget::Signal(number) => {
             json.string("kind", "signal");
@@ -110,6 +116,7 @@ fn target(json: &mut Json, target: WaitTarget) {
                 None => json.field("number", "null"),
             }
         }
+        WaitTarget::Gone => json.string("kind", "gone"),
         WaitTarget::List => json.string("kind", "list"),
         WaitTarget::Closure => json.string("kind", "closure"),
     });
@@ -178,6 +185,37 @@ fn timer(json: &mut Json, timer: &TimerInfo) {
     json.object(|json| {
         json.optional_time("due_ns", timer.due);
         json.optional("task", timer.task.map(|id| id.to_string()).as_deref());
+    });
+}
+
+fn verdict(json: &mut Json, verdict: &Verdict) {
+    let ids = |json: &mut Json, ids: &[Id]| {
+        json.list("tasks", ids, |json, id| json.quoted(&id.to_string()));
+    };
+    json.object(|json| match verdict {
+        Verdict::Deadlock => json.string("verdict", "deadlock"),
+        Verdict::ProbableDeadlock {
+            threads,
+            wakers,
+            handles,
+        } => {
+            json.string("verdict", "probable_deadlock");
+            json.field("threads", threads);
+            match wakers {
+                Some(wakers) => json.field("wakers", wakers),
+                None => json.field("wakers", "null"),
+            }
+            json.field("handles", handles);
+        }
+        Verdict::OnlyFromOutside => json.string("verdict", "only_from_outside"),
+        Verdict::LostWaker(id) => {
+            json.string("verdict", "lost_waker");
+            ids(json, &[*id]);
+        }
+        Verdict::Cycle(cycle) => {
+            json.string("verdict", "cycle");
+            ids(json, cycle);
+        }
     });
 }
 

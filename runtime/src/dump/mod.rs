@@ -41,12 +41,15 @@ mod collect;
 mod groups;
 mod json;
 mod text;
+mod verdicts;
 
 pub use crate::id::Id;
 pub use crate::sys::inspect::SourceKind;
 pub use crate::task_info::{TaskState, WaitTarget, Waiting};
-pub(crate) use collect::{collect, tasks};
+pub(crate) use collect::{collect, lost_wakers, tasks};
 pub use groups::TaskGroup;
+pub(crate) use verdicts::Outcome;
+pub use verdicts::Verdict;
 
 /// A runtime at one moment. Displayed as text, where tasks that are alike are one line; `{:#}` has one
 /// line per task, source and timer.
@@ -76,6 +79,8 @@ pub struct Dump {
     pub messages: usize,
     /// The threads of the process. Empty if /proc is not mounted.
     pub threads: Vec<ThreadInfo>,
+    /// What follows about tasks that nothing will wake.
+    pub verdicts: Vec<Verdict>,
 }
 
 /// What the loop of a runtime does.

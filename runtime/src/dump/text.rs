@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::os::fd::RawFd;
 
-use super::{Dump, LoopState, SourceInfo, TaskGroup, TimerInfo};
+use super::{Dump, LoopState, SourceInfo, TaskGroup, TimerInfo, Verdict, verdicts};
 use crate::id::Id;
 use crate::task_info::{Short, TaskInfo, TaskState, WaitTarget, Waiting, WakeCause};
 
@@ -23,6 +23,7 @@ pub(super) fn write(dump: &Dump, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         sources: by_fd.collect(),
     };
     text.head(f)?;
+    text.verdicts(f)?;
     if let Some(root) = &dump.root {
         write!(f, "\nroot: block_on at {}", root.spawned_at)?;
         text.task_state(f, root)?;
@@ -140,6 +141,14 @@ impl Text<'_> {
                 write!(f, "{separator} {}", self.target(*on))?;
             }
         }
+        if task.state == TaskState::Waiting {
+            match task.waker_clones {
+                Some(0) if verdicts::is_lost(task) => write!(f, "; NOTHING CAN WAKE IT")?,
+                Some(0) | None => {}
+                Some(1) => write!(f, "; 1 clone of its waker exists")?,
+                Some(clones) => write!(f, "; {clones} clones of its waker exist")?,
+            }
+        }
         let polls = count(usize::try_from(task.polls).unwrap_or(usize::MAX), "poll");
         write!(f, "; {polls}, last woken by {}", self.cause(task.last_wake))
     }
@@ -189,7 +198,7 @@ impl Text<'_> {
     /// Returns what a wait is for, with the addresses of a socket and the name of a task.
     fn target(&self, target: WaitTarget) -> String {
         match target {
-            WaitTarget::Task(Some(id)) => self.name(id),
+            WaitTarget::Task(id) => self.name(id),
             WaitTarget::Descriptor(fd) => match self.sources.get(&fd) {
                 Some(source) => source_text(source),
                 None => target.to_string(),
@@ -230,6 +239,46 @@ impl Text<'_> {
             Some(id) => write!(f, "{}", self.name(id)),
             None => write!(f, "an external waker"),
         }
+    }
+
+    fn verdicts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for verdict in &self.dump.verdicts {
+            match verdict {
+                Verdict::Deadlock => write!(
+                    f,
+                    "\nDEADLOCK: no task can run, no descriptor, timer, closure or thread can wake one"
+                )?,
+                Verdict::ProbableDeadlock {
+                    threads,
+                    wakers,
+                    handles,
+                } => {
+                    write!(
+                        f,
+                        "\nPROBABLE DEADLOCK: only another thread can wake a task: "
+                    )?;
+                    write!(f, "{}", count(*threads, "other thread"))?;
+                    if let Some(wakers) = wakers {
+                        write!(f, ", {}", count(*wakers, "clone of a waker"))?;
+                    }
+                    write!(f, ", {}", count(*handles, "handle"))?;
+                }
+                Verdict::OnlyFromOutside => write!(
+                    f,
+                    "\nevery task waits for something from outside of the process"
+                )?,
+                Verdict::LostWaker(id) => write!(
+                    f,
+                    "\nLOST WAKER: {} waits, is registered nowhere, and no clone of its waker exists",
+                    self.name(*id)
+                )?,
+                Verdict::Cycle(ids) => {
+                    let names: Vec<String> = ids.iter().map(|id| self.name(*id)).collect();
+                    write!(f, "\nCYCLE: {} await one another", names.join(", "))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Writes how many operations wait with a waker that is not a task's.

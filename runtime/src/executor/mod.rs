@@ -35,7 +35,7 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use crate::coop;
-use crate::id::{Id, RuntimeId, WakerData};
+use crate::id::{Id, RuntimeId, VTables, WakerData};
 use crate::table::{Key, NONE};
 use crate::task_info::{WaitInfo, WaitKind, WakeCause};
 
@@ -61,8 +61,10 @@ use task_table::{Next, OnFinish, ROOT, Remaining, TaskTable, count};
 pub(crate) struct Executor {
     runtime: RuntimeId,
     tasks: TaskTable,
-    /// The function table of this crate's wakers; see [`WakerData::to_waker`].
-    vtable: &'static RawWakerVTable,
+    /// The function tables of this crate's wakers; see [`WakerData::to_waker`].
+    vtables: &'static VTables,
+    /// The one of the wakers with which tasks are polled.
+    poll_vtable: &'static RawWakerVTable,
     /// The row that is being polled; [`NONE`] between polls.
     running: Cell<u32>,
     /// The cause to record for wakes that happen now.
@@ -111,7 +113,8 @@ fn left_entered() -> ! {
 impl Executor {
     pub(crate) fn new(
         runtime: RuntimeId,
-        vtable: &'static RawWakerVTable,
+        vtables: &'static VTables,
+        count_wakers: bool,
         io_budget: u32,
         rng_seed: Option<u64>,
         panics: Panics,
@@ -120,7 +123,12 @@ impl Executor {
         Executor {
             runtime,
             tasks: TaskTable::new(runtime, rng_seed),
-            vtable,
+            vtables,
+            poll_vtable: if count_wakers {
+                &vtables.counted
+            } else {
+                &vtables.plain
+            },
             running: Cell::new(NONE),
             wake_cause: Cell::new(WakeCause::Thread),
             io_budget,
@@ -231,8 +239,8 @@ impl Executor {
             let poll = if aborted {
                 Poll::Ready(cell.as_mut().cancel(self.id(index)))
             } else {
-                // `ManuallyDrop` saves a call: dropping this runtime's waker does nothing.
-                let waker = ManuallyDrop::new(task.waker_data().to_waker(self.vtable));
+                // Not dropped: that would do nothing, or count the end of a clone.
+                let waker = ManuallyDrop::new(task.waker_data().to_waker(self.poll_vtable));
                 let mut cx = Context::from_waker(&waker);
                 match &self.poll_times {
                     None => cell.as_mut().poll(&mut cx),
@@ -477,7 +485,7 @@ impl Executor {
 
     /// Returns the text of the wait of a waker's task for a descriptor.
     pub(crate) fn describe_wait(&self, fd: RawFd, waker: &Waker) -> String {
-        match WakerData::from_waker(waker, self.vtable) {
+        match WakerData::of(waker, self.vtables) {
             Some(data) => self.tasks.describe_wait(data.row(), fd),
             None => format!("an external waker waits for fd {fd}"),
         }

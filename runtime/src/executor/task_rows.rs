@@ -3,6 +3,7 @@
 //! Called by [`crate::dump`], which adds what only the reactor and the timers know.
 
 use std::panic::Location;
+use std::task::RawWakerVTable;
 
 use super::Executor;
 use super::task::{State, Task};
@@ -20,6 +21,8 @@ pub(crate) struct TaskRow {
     pub(crate) polls: u64,
     pub(crate) wait: Option<WaitInfo>,
     pub(crate) last_wake: WakeCause,
+    /// What the wakers of the task contain.
+    pub(crate) waker_data: WakerData,
     /// The task or root future that awaits the `JoinHandle` with a waker of this runtime.
     pub(crate) joiner: Option<Id>,
 }
@@ -58,6 +61,7 @@ impl TaskTable {
             polls: row.polls.get(),
             wait: row.wait.get().filter(|_| state != TaskState::Finished),
             last_wake: row.last_wake.get(),
+            waker_data: row.waker_data(),
             joiner: self.id_of_waker(row.joiner.get()),
         }
     }
@@ -91,8 +95,18 @@ impl Executor {
 
     /// Returns the task or root future that a waker of this runtime wakes.
     pub(crate) fn id_of_waker(&self, waker: &std::task::Waker) -> Option<Id> {
-        let data = WakerData::from_waker(waker, self.vtable)?;
+        let data = WakerData::of(waker, self.vtables)?;
         self.tasks.id_of_waker(data)
+    }
+
+    /// Returns whether the clones of wakers are counted.
+    pub(crate) fn counts_wakers(&self) -> bool {
+        std::ptr::eq(self.poll_vtable, &self.vtables.counted)
+    }
+
+    /// Returns the function table of the wakers with which the root future and tasks are polled.
+    pub(crate) fn poll_vtable(&self) -> &'static RawWakerVTable {
+        self.poll_vtable
     }
 
     /// Returns the task that a recorded wait is for, unless it has ended.

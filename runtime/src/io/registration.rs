@@ -179,7 +179,8 @@ impl Registration {
                 owns.then(|| self.poll_local(core, wait, waker, &mut replaced))
             })
             .flatten(),
-            _ => self.poll_external(wait, cx.waker()),
+            Some(waker) => self.poll_external(wait, &waker),
+            None => self.poll_external(wait, cx.waker()),
         };
         drop(replaced);
         match polled {

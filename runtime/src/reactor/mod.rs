@@ -81,6 +81,8 @@ pub(crate) struct Reactor {
     waits_begun: Cell<u64>,
     /// Value of `waits_begun` at which no operation waited.
     waits_over: Cell<u64>,
+    /// A source that had a waiter when one was looked for.
+    waits_hint: Cell<u32>,
     /// Set when the runtime ends. From then on nothing is registered.
     closed: Cell<bool>,
     counters: Cell<Counters>,
@@ -95,6 +97,7 @@ impl Reactor {
             waiter_number: Cell::new(NonZeroU64::MIN),
             waits_begun: Cell::new(0),
             waits_over: Cell::new(0),
+            waits_hint: Cell::new(0),
             closed: Cell::new(false),
             counters: Cell::new(Counters::default()),
         }
@@ -321,6 +324,23 @@ impl Reactor {
             self.waits_over.set(begun);
         }
         any
+    }
+
+    /// Returns whether a waker is stored with a source. Looks first at the one that had one the last time.
+    #[inline]
+    pub(crate) fn any_waits(&self) -> bool {
+        let hint = self.sources.row(self.waits_hint.get());
+        hint.is_some_and(|source| source.has_waiter()) || self.find_wait()
+    }
+
+    #[cold]
+    fn find_wait(&self) -> bool {
+        let mut rows = self.sources.rows();
+        let found = rows.find(|(_, source)| source.has_waiter());
+        if let Some((index, _)) = found {
+            self.waits_hint.set(index);
+        }
+        found.is_some()
     }
 
     /// Passes the descriptor and the waker of an operation that waits to `look`, which must not run user

@@ -204,6 +204,12 @@ impl Source {
         Some(words.at(u32::from(self.position.get())))
     }
 
+    /// Returns whether an operation waits. A vacant source has none.
+    #[inline]
+    pub(super) fn has_waiter(&self) -> bool {
+        !self.readers.is_empty() || !self.writers.is_empty()
+    }
+
     /// Counts the waiters of both directions: all of them, and the operations among them.
     pub(super) fn count_waiters(&self) -> (usize, usize) {
         let (readers, writers) = (self.readers.count(), self.writers.count());

@@ -114,6 +114,11 @@ impl Waiters {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.look(|stored| matches!(stored, Stored::Others(None)))
+    }
+
     /// Counts the waiters: all of them, and the operations among them.
     pub(crate) fn count(&self) -> (usize, usize) {
         self.look(|stored| match stored {

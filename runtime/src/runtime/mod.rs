@@ -7,6 +7,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 use std::rc::Rc;
@@ -20,10 +21,12 @@ use crate::task::{JoinHandle, spawn};
 use crate::timer::auto_advance::AutoAdvance;
 
 mod builder;
+mod deadlock;
 mod handle;
 mod metrics;
 mod park;
 
+pub use crate::deadlock_watch::OnDeadlock;
 pub use crate::executor::panics::UnhandledPanic;
 pub use crate::executor::poll_times::SlowPoll;
 pub use builder::Builder;
@@ -223,7 +226,7 @@ impl Core {
         let data = self.executor.begin_root();
         RootGuard {
             core: self,
-            waker: data.to_waker(&context::VTABLE),
+            waker: ManuallyDrop::new(data.to_waker(self.executor.poll_vtable())),
         }
     }
 
@@ -231,7 +234,11 @@ impl Core {
     /// work.
     #[inline]
     fn turn(&self) {
-        let timeout = self.park_timeout();
+        self.report_lost_wakers();
+        let mut timeout = self.park_timeout();
+        if timeout.is_none() {
+            timeout = self.before_endless_wait();
+        }
         if timeout == Some(Duration::ZERO) && self.reactor.sources() == 0 {
             self.reactor.skip_turn();
             // Without timers the clock is not read: that would cost more than this turn.
@@ -292,7 +299,8 @@ impl fmt::Debug for Runtime {
 /// Keeps the root future's row occupied, and contains its waker.
 struct RootGuard<'a> {
     core: &'a Core,
-    waker: Waker,
+    /// Not dropped: that would do nothing, or count the end of a clone.
+    waker: ManuallyDrop<Waker>,
 }
 
 impl Drop for RootGuard<'_> {

@@ -229,7 +229,8 @@ impl Signal {
             return Poll::Ready(None);
         };
         loop {
-            let (interest, waker) = (Interest::READABLE, cx.waker());
+            let local = context::clone_local(cx.waker());
+            let (interest, waker) = (Interest::READABLE, local.as_ref().unwrap_or(cx.waker()));
             let reactor = &core.reactor;
             let polled = reactor.poll_ready_external(self.source, interest, self.waiter, waker);
             // After the waker was stored, because cloning it can run user code.

@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 
 use crate::context;
 use crate::executor::cell::{BoxedCell, TaskCell};
-use crate::id::WakerData;
 
 mod join_handle;
 pub mod join_set;
@@ -346,7 +345,7 @@ pub(crate) fn poll_proceed(cx: &Context<'_>) -> Poll<()> {
 /// Defers the task of `cx` until after the next turn.
 #[inline]
 pub(crate) fn defer_current(cx: &Context<'_>) {
-    let data = WakerData::from_waker(cx.waker(), &context::VTABLE);
+    let data = context::waker_data(cx.waker());
     if context::with_current(|core| core.executor.defer_current(data)) != Some(true) {
         defer_external(cx);
     }

@@ -316,7 +316,7 @@ impl Sleep {
     #[cold]
     #[inline(never)]
     fn arm(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let waker = cx.waker().clone();
+        let waker = context::clone_local(cx.waker()).unwrap_or_else(|| cx.waker().clone());
         let core = context::require("Sleep::poll");
         match self.armed {
             // The clone was user code, which can have entered another runtime.
