@@ -141,7 +141,7 @@ impl Handle {
     ///     let runtime = Handle::current();
     ///     let watch = spawn_blocking(move || runtime.dump().wait().unwrap().to_string());
     ///     let text = watch.await.unwrap();
-    ///     assert!(text.contains("waits on JoinHandle"), "{text}");
+    ///     assert!(text.contains("\"spawn_blocking\""), "{text}");
     /// });
     /// ```
     pub fn dump(&self) -> RemoteJoinHandle<Dump> {
