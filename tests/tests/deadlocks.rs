@@ -57,7 +57,7 @@ fn a_deadlock_ends_with_a_panic_that_names_the_tasks_and_their_lines() {
     let text = panic_of_child("pending");
     for part in [
         "a deadlock of the Wakeful runtime\nruntime 1 after ",
-        "between polls: 1 task, 0 sources, 0 timers, 1 thread\nDEADLOCK: no task can run, ",
+        "between polls: 1 task, 0 sources, 0 timers, 1 thread\nDEADLOCK: no task can run, and no ",
         "\nroot: block_on at tests/src/bin/deadlock-child.rs:",
         " on JoinHandle at tests/src/bin/deadlock-child.rs:",
         " (task 1.0 \"cache\"); 1 poll",
@@ -156,7 +156,7 @@ fn a_probable_deadlock_ends_with_the_number_of_threads_wakers_and_handles() {
     for part in [
         "probably a deadlock of the Wakeful runtime\n",
         "\nPROBABLE DEADLOCK: only another thread can wake a task: \
-         1 other thread, 0 clones of a waker, 1 handle\n",
+         1 other thread, 0 clones of wakers, 1 handle\n",
         "; NOTHING CAN WAKE IT; 1 poll",
     ] {
         assert!(text.contains(part), "{part:?}: {text}");
@@ -350,14 +350,34 @@ fn a_task_whose_waker_was_dropped_unwoken_is_lost() {
         let dump = dump();
         assert_eq!(of_tasks(&dump), [&Verdict::LostWaker(id)]);
         let text = dump.to_string();
-        let line = "\nLOST WAKER: task 1.0 \"forgotten\" waits, is registered nowhere, \
-                    and no clone of its waker exists\n";
+        let line = "\nLOST WAKER: registered nowhere, and no clone of the waker exists: \
+                    task 1.0 \"forgotten\"\n";
         assert!(text.contains(line), "{text}");
         assert!(text.contains("; NOTHING CAN WAKE IT; 1 poll"), "{text}");
         assert!(
             dump.to_json()
                 .contains("{\"verdict\":\"lost_waker\",\"tasks\":[\"1.0\"]}")
         );
+    });
+}
+
+#[test]
+fn the_text_about_lost_tasks_does_not_grow_with_their_number() {
+    counting().block_on(async {
+        for _ in 0..998 {
+            drop(spawn(pending::<()>()));
+        }
+        settle().await;
+        let dump = dump();
+        assert_eq!(of_tasks(&dump).len(), 998);
+        let text = dump.to_string();
+        assert!(text.contains(", task 10.0 and 988 more\n"), "{text}");
+        assert!(text.contains("\n998 tasks: "), "{text}");
+        assert!(
+            text.contains("; NOTHING CAN WAKE THEM; first: task 1.0"),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 4, "{text}");
     });
 }
 
@@ -427,10 +447,10 @@ fn tasks_that_await_one_another_are_a_cycle() {
         }
         let text = dump().to_string();
         assert!(
-            text.contains("\nCYCLE: task 1.0, task 2.0 await one another\n"),
+            text.contains("\nCYCLE: each awaits the next: task 1.0, task 2.0\n"),
             "{text}"
         );
-        assert!(text.contains("\nCYCLE: task 3.0, task 4.0, task 5.0 await one another\n"));
+        assert!(text.contains("\nCYCLE: each awaits the next: task 3.0, task 4.0, task 5.0\n"));
         let json = dump().to_json();
         assert!(json.contains("{\"verdict\":\"cycle\",\"tasks\":[\"1.0\",\"2.0\"]}"));
     });

@@ -50,6 +50,9 @@ pub(super) fn write(dump: &Dump, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
+/// The number of tasks that one line names.
+const NAMES: usize = 10;
+
 /// Returns a number with its unit: `1 task`, `2 tasks`.
 fn count(number: usize, unit: &str) -> String {
     match number {
@@ -186,6 +189,9 @@ impl Text<'_> {
                     TaskState::Scheduled => write!(f, ", are in the run queue")?,
                     TaskState::Finished => write!(f, ", have ended and were not joined")?,
                 }
+                if verdicts::is_lost(longest) {
+                    write!(f, "; NOTHING CAN WAKE THEM")?;
+                }
                 write!(f, "; first: {}", self.name(longest.id))?;
                 if let Some(on) = longest.waits_for.first() {
                     write!(f, " ({})", self.target(*on))?;
@@ -222,8 +228,7 @@ impl Text<'_> {
         write!(f, "\n{}: ready {:?}", source_text(source), source.ready)?;
         for (word, waiters) in [("read", &source.readers), ("write", &source.writers)] {
             if !waiters.is_empty() {
-                let names: Vec<String> = waiters.iter().map(|id| self.name(*id)).collect();
-                write!(f, "; to {word} waits {}", names.join(", "))?;
+                write!(f, "; to {word} waits {}", self.names(waiters))?;
             }
         }
         if source.external > 0 {
@@ -242,43 +247,52 @@ impl Text<'_> {
     }
 
     fn verdicts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lost = Vec::new();
         for verdict in &self.dump.verdicts {
             match verdict {
-                Verdict::Deadlock => write!(
-                    f,
-                    "\nDEADLOCK: no task can run, no descriptor, timer, closure or thread can wake one"
+                Verdict::Deadlock => f.write_str(
+                    "\nDEADLOCK: no task can run, and no descriptor, timer, closure or thread can \
+                     wake one",
                 )?,
                 Verdict::ProbableDeadlock {
                     threads,
                     wakers,
                     handles,
                 } => {
-                    write!(
-                        f,
-                        "\nPROBABLE DEADLOCK: only another thread can wake a task: "
-                    )?;
-                    write!(f, "{}", count(*threads, "other thread"))?;
-                    if let Some(wakers) = wakers {
-                        write!(f, ", {}", count(*wakers, "clone of a waker"))?;
+                    let head = "\nPROBABLE DEADLOCK: only another thread can wake a task: ";
+                    write!(f, "{head}{}", count(*threads, "other thread"))?;
+                    match wakers {
+                        Some(1) => f.write_str(", 1 clone of a waker")?,
+                        Some(wakers) => write!(f, ", {wakers} clones of wakers")?,
+                        None => {}
                     }
                     write!(f, ", {}", count(*handles, "handle"))?;
                 }
-                Verdict::OnlyFromOutside => write!(
-                    f,
-                    "\nevery task waits for something from outside of the process"
-                )?,
-                Verdict::LostWaker(id) => write!(
-                    f,
-                    "\nLOST WAKER: {} waits, is registered nowhere, and no clone of its waker exists",
-                    self.name(*id)
-                )?,
+                Verdict::OnlyFromOutside => {
+                    f.write_str("\nevery task waits for something from outside of the process")?;
+                }
+                Verdict::LostWaker(id) => lost.push(*id),
                 Verdict::Cycle(ids) => {
-                    let names: Vec<String> = ids.iter().map(|id| self.name(*id)).collect();
-                    write!(f, "\nCYCLE: {} await one another", names.join(", "))?;
+                    write!(f, "\nCYCLE: each awaits the next: {}", self.names(ids))?;
                 }
             }
         }
+        if !lost.is_empty() {
+            let head = "\nLOST WAKER: registered nowhere, and no clone of the waker exists: ";
+            write!(f, "{head}{}", self.names(&lost))?;
+        }
         Ok(())
+    }
+
+    /// Returns the first tasks, and the number of the others.
+    fn names(&self, ids: &[Id]) -> String {
+        let shown = ids.iter().take(NAMES);
+        let names: Vec<String> = shown.map(|id| self.name(*id)).collect();
+        let names = names.join(", ");
+        match ids.len().saturating_sub(NAMES) {
+            0 => names,
+            more => format!("{names} and {more} more"),
+        }
     }
 
     /// Writes how many operations wait with a waker that is not a task's.
