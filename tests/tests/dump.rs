@@ -453,6 +453,26 @@ fn an_operation_with_an_external_waker_is_counted_and_blamed_on_no_task() {
     });
 }
 
+#[test]
+fn a_waker_that_a_task_left_behind_is_no_wait() {
+    runtime().block_on(async {
+        let (here, _there) = pair();
+        let fd = Rc::new(AsyncFd::new(here).unwrap());
+        let polls = spawn({
+            let fd = Rc::clone(&fd);
+            poll_fn(move |cx| {
+                assert!(fd.poll_read_ready(cx).is_pending());
+                Poll::Ready(())
+            })
+        });
+        polls.await.unwrap();
+        let dump = dump();
+        let source = &dump.sources[0];
+        assert!(source.readers.is_empty());
+        assert_eq!(source.external, 0);
+    });
+}
+
 // --- sources ----------------------------------------------------------------------------------------
 
 #[test]

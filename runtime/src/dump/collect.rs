@@ -13,7 +13,7 @@ use super::{
     ClosureInfo, Detail, Dump, LoopState, SourceInfo, SourceKind, ThreadInfo, TimerInfo, verdicts,
 };
 use crate::context::Core;
-use crate::executor::task_rows::TaskRow;
+use crate::executor::task_rows::{TaskRow, WakeTarget};
 use crate::id::Id;
 use crate::reactor::source::Source;
 use crate::sys::inspect;
@@ -134,14 +134,16 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Returns the task that a waker wakes, after adding the target to what it waits for.
-    fn add(&mut self, waker: &Waker, target: WaitTarget) -> Option<Id> {
-        let id = self.core.executor.id_of_waker(waker)?;
-        let targets = self.targets.entry(id).or_default();
-        if !targets.contains(&target) {
-            targets.push(target);
+    /// Returns what a waker wakes, after adding the target to what that waits for.
+    fn add(&mut self, waker: &Waker, target: WaitTarget) -> WakeTarget {
+        let wakes = self.core.executor.target_of(waker);
+        if let WakeTarget::Task(id) = wakes {
+            let targets = self.targets.entry(id).or_default();
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
         }
-        Some(id)
+        wakes
     }
 
     fn sources(&mut self, detail: Detail) -> Vec<SourceInfo> {
@@ -170,15 +172,17 @@ impl<'a> Reader<'a> {
         } else {
             WaitTarget::Descriptor(fd)
         };
-        let mut waiters = [Vec::new(), Vec::new()];
-        source.for_each_waiter(|writes, waker| {
-            waiters[usize::from(writes)].push(self.add(waker, target));
+        let (mut readers, mut writers, mut external) = (Vec::new(), Vec::new(), 0);
+        source.for_each_waiter(|writes, waker| match self.add(waker, target) {
+            WakeTarget::Task(id) if writes => writers.push(id),
+            WakeTarget::Task(id) => readers.push(id),
+            WakeTarget::External => external += 1,
+            // Left by a `poll_*` function.
+            WakeTarget::Nothing => {}
         });
-        let external = waiters.iter().flatten().filter(|id| id.is_none()).count();
         if external > 0 {
             self.external.insert(fd);
         }
-        let [readers, writers] = waiters.map(|ids| ids.into_iter().flatten().collect());
         SourceInfo {
             fd,
             kind: None,
@@ -197,7 +201,10 @@ impl<'a> Reader<'a> {
         core.timers.for_each(|key, deadline_ns, waker| {
             self.deadlines.insert(key.index(), (key, deadline_ns));
             let due = self.until(deadline_ns);
-            let task = self.add(waker, WaitTarget::Timer(due));
+            let task = match self.add(waker, WaitTarget::Timer(due)) {
+                WakeTarget::Task(id) => Some(id),
+                WakeTarget::Nothing | WakeTarget::External => None,
+            };
             timers.push(TimerInfo { due, task });
         });
         core.timers.for_each_expired(|waker| {

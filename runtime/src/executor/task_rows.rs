@@ -3,7 +3,7 @@
 //! Called by [`crate::dump`], which adds what only the reactor and the timers know.
 
 use std::panic::Location;
-use std::task::RawWakerVTable;
+use std::task::{RawWakerVTable, Waker};
 
 use super::Executor;
 use super::task::{State, Task};
@@ -25,6 +25,17 @@ pub(crate) struct TaskRow {
     pub(crate) waker_data: WakerData,
     /// The task or root future that awaits the `JoinHandle` with a waker of this runtime.
     pub(crate) joiner: Option<Id>,
+}
+
+/// What a waker wakes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WakeTarget {
+    /// A task of this runtime, or the root future.
+    Task(Id),
+    /// A task that has ended: the waker is stale.
+    Nothing,
+    /// Something that this runtime does not know.
+    External,
 }
 
 impl TaskTable {
@@ -93,10 +104,15 @@ impl Executor {
         self.running.get() == ROOT
     }
 
-    /// Returns the task or root future that a waker of this runtime wakes.
-    pub(crate) fn id_of_waker(&self, waker: &std::task::Waker) -> Option<Id> {
-        let data = WakerData::of(waker, self.vtables)?;
-        self.tasks.id_of_waker(data)
+    /// Returns what a waker wakes.
+    pub(crate) fn target_of(&self, waker: &Waker) -> WakeTarget {
+        match WakerData::of(waker, self.vtables) {
+            Some(data) if data.runtime_index() == self.runtime.index() => {
+                let id = self.tasks.id_of_waker(data);
+                id.map_or(WakeTarget::Nothing, WakeTarget::Task)
+            }
+            _ => WakeTarget::External,
+        }
     }
 
     /// Returns whether the clones of wakers are counted.
