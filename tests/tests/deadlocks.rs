@@ -25,16 +25,26 @@ use wakeful_tests::trace::{my_waker, pair, secs, settle};
 // --- in a process with one thread -------------------------------------------------------------------
 
 fn start(name: &str) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_deadlock-child"));
-    command.arg(name).env("RUST_BACKTRACE", "0");
-    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().unwrap()
+    spawn_child(Command::new(env!("CARGO_BIN_EXE_deadlock-child")).arg(name))
+}
+
+/// As [`start`], for a child that gets no signal. It is killed after a minute, so a deadlock that is not
+/// found fails the test.
+fn start_limited(name: &str) -> Child {
+    let mut command = Command::new("timeout");
+    command.args(["60", env!("CARGO_BIN_EXE_deadlock-child"), name]);
+    spawn_child(&mut command)
+}
+
+fn spawn_child(command: &mut Command) -> Child {
+    let command = command.env("RUST_BACKTRACE", "0").stdout(Stdio::piped());
+    command.stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Returns what a child writes to stderr until it ends, and asserts that `block_on` panicked.
 #[track_caller]
 fn panic_of_child(name: &str) -> String {
-    let Output { status, stderr, .. } = start(name).wait_with_output().unwrap();
+    let Output { status, stderr, .. } = start_limited(name).wait_with_output().unwrap();
     let text = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(101), "{name}: {text}");
     text
@@ -90,7 +100,7 @@ fn a_deadlock_is_found_beside_what_cannot_end_it() {
 
 #[test]
 fn after_a_deadlock_the_next_block_on_runs() {
-    let Output { status, stdout, .. } = start("twice").wait_with_output().unwrap();
+    let Output { status, stdout, .. } = start_limited("twice").wait_with_output().unwrap();
     assert_eq!(status.code(), Some(101));
     let text = String::from_utf8(stdout).unwrap();
     assert_eq!(text, "first: a deadlock of the Wakeful runtime\n");
@@ -105,7 +115,7 @@ fn what_a_thread_a_timer_or_a_closure_will_end_is_no_deadlock() {
         "closure",
         "probable-and-woken",
     ] {
-        assert_ended(start(name), name);
+        assert_ended(start_limited(name), name);
     }
 }
 
@@ -308,7 +318,7 @@ fn wakers_are_not_counted_unless_that_is_wanted() {
         settle().await;
         let dump = dump();
         assert_eq!(dump.task(task.id()).unwrap().waker_clones, None);
-        assert_eq!(of_tasks(&dump), [&Verdict::Cycle(Vec::new()); 0]);
+        assert!(of_tasks(&dump).is_empty());
     });
 }
 
@@ -472,7 +482,8 @@ fn tasks_that_await_one_another_and_something_else_are_no_cycle() {
         let also = || {
             let stored = Rc::clone(&stored);
             async move {
-                stored.borrow_mut().push(my_waker().await);
+                let waker = my_waker().await;
+                stored.borrow_mut().push(waker);
                 pending::<()>().await;
             }
         };

@@ -4,9 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::cell::RefCell;
-use std::fmt::Write as _;
 use std::future::pending;
-use std::io::{Write as _, stdout};
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::thread;
@@ -49,12 +47,7 @@ fn main() {
         "probable-and-woken" => probable_and_woken(),
         other => panic!("{other:?} is not known"),
     }
-    write("ended");
-}
-
-fn write(line: &str) {
-    writeln!(stdout(), "{line}").unwrap();
-    stdout().flush().unwrap();
+    println!("ended");
 }
 
 fn with_policy(policy: OnDeadlock) -> Runtime {
@@ -116,9 +109,7 @@ fn twice(runtime: &Runtime) {
     let call = || runtime.block_on(stuck());
     let first = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).unwrap_err();
     let text = wakeful_tests::trace::text_of(&*first);
-    let mut line = String::new();
-    write!(line, "first: {}", text.lines().next().unwrap()).unwrap();
-    write(&line);
+    println!("first: {}", text.lines().next().unwrap());
     assert_eq!(
         runtime.block_on(async { spawn(async { 42 }).await.unwrap() }),
         42
@@ -145,7 +136,7 @@ async fn woken_by_a_thread() {
 
 async fn accept() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    write(&listener.local_addr().unwrap().to_string());
+    println!("{}", listener.local_addr().unwrap());
     listener.accept().await.unwrap();
 }
 
@@ -163,7 +154,7 @@ async fn wait_for_a_signal() {
     here.set_nonblocking(true).unwrap();
     let here = AsyncFd::new(here).unwrap();
     assert!(here.as_raw_fd() > 0);
-    write("ready");
+    println!("ready");
     received.await.unwrap().unwrap();
 }
 
