@@ -83,6 +83,8 @@ fn a_deadlock_is_found_beside_what_cannot_end_it() {
     for name in [
         "cycle",
         "idle-listener",
+        "canceled-accept",
+        "ended-read",
         "handle-in-a-task",
         "idle-pool",
         "never",
@@ -138,6 +140,23 @@ fn what_another_process_will_end_is_no_deadlock() {
     assert_ended(child, "signal");
 }
 
+/// Waits until a process sleeps and has begun to more than `before` times. Returns how many times it has.
+fn wait_until_asleep(child: &Child, before: u64) -> u64 {
+    let path = format!("/proc/{}/status", child.id());
+    loop {
+        let status = std::fs::read_to_string(&path).unwrap();
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.unwrap().trim().to_owned()
+        };
+        let sleeps = field("voluntary_ctxt_switches:").parse().unwrap();
+        if field("State:").starts_with('S') && sleeps > before {
+            return sleeps;
+        }
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn a_deadlock_is_reported_once_and_the_runtime_waits_if_that_is_wanted() {
     let mut child = start("report");
@@ -150,8 +169,10 @@ fn a_deadlock_is_reported_once_and_the_runtime_waits_if_that_is_wanted() {
         stderr.read_line(&mut line).unwrap();
     }
     // A signal ends the wait early, and nothing is reported again.
+    let sleeps = wait_until_asleep(&child, 0);
     kill_process(Pid::from_child(&child), Signal::STOP).unwrap();
     kill_process(Pid::from_child(&child), Signal::CONT).unwrap();
+    wait_until_asleep(&child, sleeps);
     assert!(child.try_wait().unwrap().is_none());
     child.kill().unwrap();
     child.wait().unwrap();

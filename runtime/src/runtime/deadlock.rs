@@ -1,7 +1,7 @@
 //! What the loop does before it waits without a limit: it looks whether anything can end the wait.
 //!
 //! Called before each turn that would block without a limit. A server that listens, or has a connection, is
-//! found to wait for a descriptor after one look, so the rest costs it nothing. Otherwise the verdict of a
+//! found to wait for a descriptor at once, so the rest costs it nothing. Otherwise the verdict of a
 //! dump decides: [`mod@crate::dump`].
 
 use std::io::Write;

@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::future::pending;
+use std::io::Write as _;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::thread;
@@ -17,7 +18,7 @@ use wakeful::spawn;
 use wakeful::task::{self, JoinHandle, spawn_blocking};
 use wakeful::time::sleep;
 use wakeful_net::TcpListener;
-use wakeful_tests::trace::{my_waker, settle};
+use wakeful_tests::trace::{my_waker, poll_once, settle};
 
 fn main() {
     let name = std::env::args().nth(1).unwrap_or_default();
@@ -30,6 +31,8 @@ fn main() {
         "idle-listener" => runtime.block_on(beside_an_idle_listener()),
         "handle-in-a-task" => runtime.block_on(with_a_handle_in_a_task()),
         "idle-pool" => runtime.block_on(beside_an_idle_pool()),
+        "canceled-accept" => runtime.block_on(with_a_canceled_accept()),
+        "ended-read" => runtime.block_on(after_a_read_under_a_timer()),
         "never" => runtime.block_on(async { sleep(Duration::MAX).await }),
         "paused" => paused().block_on(stuck()),
         "waker-in-a-task" => runtime.block_on(with_a_waker_in_a_task()),
@@ -78,6 +81,33 @@ async fn cycle() {
 
 async fn beside_an_idle_listener() {
     let _listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    stuck().await;
+}
+
+/// The accept is polled and dropped in the poll before the wait.
+async fn with_a_canceled_accept() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut accept = Box::pin(listener.accept());
+    assert!(poll_once(&mut accept).await.is_pending());
+    drop(accept);
+    stuck().await;
+}
+
+/// The last turn had a limit, because of a timer, and has taken out the only waiter.
+async fn after_a_read_under_a_timer() {
+    let (here, mut there) = std::os::unix::net::UnixStream::pair().unwrap();
+    here.set_nonblocking(true).unwrap();
+    let here = AsyncFd::new(here).unwrap();
+    let writes = spawn(async move {
+        sleep(Duration::from_millis(5)).await;
+        there.write_all(b"x").unwrap();
+        there
+    });
+    let mut timer = Box::pin(sleep(Duration::from_secs(3600)));
+    assert!(poll_once(&mut timer).await.is_pending());
+    drop(here.readable().await.unwrap());
+    let _there = writes.await.unwrap();
+    drop(timer);
     stuck().await;
 }
 
