@@ -319,7 +319,7 @@ fn the_root_has_a_wait_of_its_own() {
     });
     let id = task.id();
     let line = line!() + 1;
-    runtime.block_on(async { task.await }).unwrap();
+    runtime.block_on(async { task.await.unwrap() });
     let dump = seen.take().unwrap();
     let root = dump.root.as_ref().unwrap();
     assert_eq!(root.state, TaskState::Waiting);
