@@ -124,6 +124,12 @@ impl Pool {
         self.shared.lock().threads
     }
 
+    /// Returns the numbers of closures that have not started, of threads, and of idle threads.
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        let state = self.shared.lock();
+        (state.queue.len(), state.threads, state.idle)
+    }
+
     /// Counts a task that waits for a closure until the guard is dropped.
     pub(crate) fn track_pending(&self) -> PendingGuard {
         self.pending.set(self.pending.get() + 1);

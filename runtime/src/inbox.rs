@@ -180,6 +180,11 @@ impl<M> Inbox<M> {
         self.pending.load(Ordering::Relaxed)
     }
 
+    /// Returns the number of messages.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().messages.len()
+    }
+
     /// Takes the oldest messages, at most `limit` of them. The inbox stays pending if some are left.
     #[inline]
     pub(crate) fn drain(&self, limit: usize) -> VecDeque<M> {

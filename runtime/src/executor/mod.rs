@@ -35,9 +35,9 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use crate::coop;
-use crate::id::{Id, RuntimeId, WakerData};
+use crate::id::{Id, RuntimeId, VTables, WakerData};
 use crate::table::{Key, NONE};
-use crate::task_info::{TaskInfo, WaitInfo, WakeCause};
+use crate::task_info::{WaitInfo, WaitKind, WakeCause};
 
 pub(crate) mod cell;
 mod external;
@@ -47,6 +47,7 @@ pub(crate) mod panics;
 pub(crate) mod poll_times;
 mod run_queue;
 mod task;
+pub(crate) mod task_rows;
 mod task_table;
 
 use cell::{BoxedCell, Outcome, drop_ignoring_panic};
@@ -60,8 +61,10 @@ use task_table::{Next, OnFinish, ROOT, Remaining, TaskTable, count};
 pub(crate) struct Executor {
     runtime: RuntimeId,
     tasks: TaskTable,
-    /// The function table of this crate's wakers; see [`WakerData::to_waker`].
-    vtable: &'static RawWakerVTable,
+    /// The function tables of this crate's wakers; see [`WakerData::to_waker`].
+    vtables: &'static VTables,
+    /// The one of the wakers with which tasks are polled.
+    poll_vtable: &'static RawWakerVTable,
     /// The row that is being polled; [`NONE`] between polls.
     running: Cell<u32>,
     /// The number of polls that are left to this tick.
@@ -110,7 +113,8 @@ fn left_entered() -> ! {
 impl Executor {
     pub(crate) fn new(
         runtime: RuntimeId,
-        vtable: &'static RawWakerVTable,
+        vtables: &'static VTables,
+        count_wakers: bool,
         io_budget: u32,
         rng_seed: Option<u64>,
         panics: Panics,
@@ -119,7 +123,12 @@ impl Executor {
         Executor {
             runtime,
             tasks: TaskTable::new(runtime, rng_seed),
-            vtable,
+            vtables,
+            poll_vtable: if count_wakers {
+                &vtables.counted
+            } else {
+                &vtables.plain
+            },
             running: Cell::new(NONE),
             polls_left: Cell::new(0),
             wake_cause: Cell::new(WakeCause::Thread),
@@ -230,13 +239,13 @@ impl Executor {
             else {
                 return Tick::Root;
             };
-            self.enter_poll(index, WakeCause::Task { row: index });
+            self.enter_poll(index, task.as_cause(index));
             let cell = polled.insert(cell);
             let poll = if aborted {
                 Poll::Ready(cell.as_mut().cancel(self.id(index)))
             } else {
-                // `ManuallyDrop` saves a call: dropping this runtime's waker does nothing.
-                let waker = ManuallyDrop::new(task.waker_data().to_waker(self.vtable));
+                // Not dropped: that would do nothing, or count the end of a clone.
+                let waker = ManuallyDrop::new(task.waker_data().to_waker(self.poll_vtable));
                 let mut cx = Context::from_waker(&waker);
                 match &self.poll_times {
                     None => cell.as_mut().poll(&mut cx),
@@ -333,7 +342,10 @@ impl Executor {
             OnFinish::Nothing => {}
             OnFinish::WakeJoiner => {
                 let joiner = self.tasks.take_external_joiner(index);
-                let cause = WakeCause::Task { row: index };
+                let cause = WakeCause::Task {
+                    row: index,
+                    generation: id.key.generation() as u16,
+                };
                 self.wake_all(joiner.map(|joiner| (joiner, cause)));
             }
             OnFinish::Detach => {
@@ -443,11 +455,6 @@ impl Executor {
         &self.tasks.counters
     }
 
-    /// Returns every task as it is now. Waits are measured until `now_ns`.
-    pub(crate) fn dump(&self, now_ns: u64) -> Vec<TaskInfo> {
-        self.tasks.dump(now_ns)
-    }
-
     /// Returns whether a task or the root future waits for a descriptor, as far as it was recorded.
     /// Called when nothing is scheduled: a recorded wait ends with the next poll of its task. The reactor
     /// has counted `waits_begun`.
@@ -466,12 +473,15 @@ impl Executor {
     /// Returns the text of a recorded wait for a descriptor.
     pub(crate) fn first_wait_for_io(&self) -> Option<String> {
         let (index, wait) = self.tasks.waits_for_io().next()?;
-        Some(self.tasks.describe_wait(index, wait.fd))
+        let WaitKind::Descriptor(fd) = wait.on.kind() else {
+            return None;
+        };
+        Some(self.tasks.describe_wait(index, fd))
     }
 
     /// Returns the text of the wait of a waker's task for a descriptor.
     pub(crate) fn describe_wait(&self, fd: RawFd, waker: &Waker) -> String {
-        match WakerData::from_waker(waker, self.vtable) {
+        match WakerData::of(waker, self.vtables) {
             Some(data) => self.tasks.describe_wait(data.row(), fd),
             None => format!("an external waker waits for fd {fd}"),
         }

@@ -26,7 +26,7 @@ use crate::reactor::source::{ReadyEvent, ReadyWords};
 use crate::reactor::{PollReady, runtime_is_gone};
 use crate::table::Key;
 use crate::task::defer_current;
-use crate::task_info::WaitInfo;
+use crate::task_info::{WaitInfo, WaitOn};
 
 /// Stands before the EPERM of epoll_ctl(2), which alone sounds like missing privileges.
 const REASON: &str = "epoll cannot watch a regular file, a directory or /dev/null; use \
@@ -115,7 +115,7 @@ impl IoWait {
             operation: self.operation,
             location: self.location,
             since_ns: core.timers.loop_now_ns(),
-            fd,
+            on: WaitOn::descriptor(fd),
         }
     }
 }
@@ -211,7 +211,7 @@ impl Registration {
         };
         let id = wait.id(core, || WaiterId::task(data));
         core.executor.set_wait(|| wait.info(core, self.fd));
-        *replaced = waiters.store(id, data.to_waker(&context::VTABLE));
+        *replaced = waiters.store(id, data.to_waker(&context::VTABLES.plain));
         true
     }
 
@@ -243,7 +243,9 @@ impl Registration {
         let Some(core) = context::current_if(self.runtime) else {
             return self.gone(wait);
         };
-        let (reactor, waker) = (&core.reactor, cx.waker());
+        // A waker of this crate is stored without counting it.
+        let local = context::clone_local(cx.waker());
+        let (reactor, waker) = (&core.reactor, local.as_ref().unwrap_or(cx.waker()));
         let id = wait.id(&core, || context::waiter_id(waker));
         match reactor.poll_ready_external(self.key, wait.interest, id, waker) {
             PollReady::Ready(event) => self.poll_ready_slowly(event, wait, cx),

@@ -82,6 +82,11 @@ pub(crate) struct Reactor {
     waits_begun: Cell<u64>,
     /// Value of `waits_begun` at which no operation waited.
     waits_over: Cell<u64>,
+    /// Value of `waits_begun` after the last turn or removal of a waiter. A wait that began since then is
+    /// still stored.
+    waits_ended: Cell<u64>,
+    /// A source that had a waiter when one was looked for.
+    waits_hint: Cell<u32>,
     /// Set when the runtime ends. From then on nothing is registered.
     closed: Cell<bool>,
     counters: Cell<Counters>,
@@ -96,6 +101,8 @@ impl Reactor {
             waiter_number: Cell::new(NonZeroU64::MIN),
             waits_begun: Cell::new(0),
             waits_over: Cell::new(0),
+            waits_ended: Cell::new(0),
+            waits_hint: Cell::new(0),
             closed: Cell::new(false),
             counters: Cell::new(Counters::default()),
         }
@@ -141,6 +148,7 @@ impl Reactor {
             return Vec::new();
         };
         let wakers = source.take_wakers();
+        self.waits_can_have_ended();
         source.vacate();
         self.sources.release(key.index(), source);
         wakers
@@ -217,6 +225,12 @@ impl Reactor {
         PollReady::Pending
     }
 
+    /// Records that waiters can have been taken out.
+    #[inline]
+    fn waits_can_have_ended(&self) {
+        self.waits_ended.set(self.waits_begun.get());
+    }
+
     #[inline]
     fn count_wait(&self) {
         self.waits_begun.set(self.waits_begun.get() + 1);
@@ -226,6 +240,7 @@ impl Reactor {
     pub(crate) fn remove_waiter(&self, key: Key, id: WaiterId) {
         if let Some(source) = self.sources.find(key) {
             let removed = [source.readers.remove(id), source.writers.remove(id)];
+            self.waits_can_have_ended();
             drop(removed);
         }
     }
@@ -234,6 +249,7 @@ impl Reactor {
     /// wakers that wait for it to `wake`, which must not run user code.
     pub(crate) fn preset(&self, key: Key, ready: Ready, mut wake: impl FnMut(Waker, WakeCause)) {
         if let Some(source) = self.sources.find(key) {
+            self.waits_can_have_ended();
             source.set_ready(ready, &mut wake);
         }
     }
@@ -268,6 +284,7 @@ impl Reactor {
                 None => stale += 1,
             }
         }
+        self.waits_can_have_ended();
         let mut counters = self.counters.get();
         counters.turns += 1;
         counters.waits += 1;
@@ -315,11 +332,42 @@ impl Reactor {
         any
     }
 
+    /// Returns whether a waker is stored with a source. The first comparison answers for a loop whose tasks
+    /// have waited again since the last turn.
+    #[inline]
+    pub(crate) fn any_waits(&self) -> bool {
+        self.waits_ended.get() != self.waits_begun.get() || self.find_wait()
+    }
+
+    /// Looks first at the source that had a waiter the last time.
+    #[inline(never)]
+    fn find_wait(&self) -> bool {
+        let hint = self.sources.row(self.waits_hint.get());
+        if hint.is_some_and(|source| source.has_waiter()) {
+            return true;
+        }
+        let mut rows = self.sources.rows();
+        let found = rows.find(|(_, source)| source.has_waiter());
+        if let Some((index, _)) = found {
+            self.waits_hint.set(index);
+        }
+        found.is_some()
+    }
+
     /// Passes the descriptor and the waker of an operation that waits to `look`, which must not run user
     /// code.
     pub(crate) fn first_operation<R>(&self, look: impl Fn(RawFd, &Waker) -> R) -> Option<R> {
         self.occupied()
             .find_map(|source| source.first_operation(&look))
+    }
+
+    /// Passes every source to `look`, which must not run user code.
+    pub(crate) fn for_each_source(&self, mut look: impl FnMut(Key, &Source)) {
+        for (index, row) in self.sources.rows() {
+            if row.is_occupied() {
+                look(Key::new(index, row.generation()), row);
+            }
+        }
     }
 
     fn occupied(&self) -> impl Iterator<Item = &Source> {

@@ -175,6 +175,20 @@ impl Source {
         self.store(ReadyEvent(0));
     }
 
+    pub(crate) fn fd(&self) -> RawFd {
+        self.fd.get()
+    }
+
+    pub(crate) fn ready(&self) -> Ready {
+        self.load().ready()
+    }
+
+    /// Passes each waker to `look`, with whether its operation writes. `look` must not run user code.
+    pub(crate) fn for_each_waiter(&self, mut look: impl FnMut(bool, &Waker)) {
+        self.readers.for_each(&mut |waker| look(false, waker));
+        self.writers.for_each(&mut |waker| look(true, waker));
+    }
+
     pub(super) fn is_occupied(&self) -> bool {
         self.occupied.get()
     }
@@ -188,6 +202,12 @@ impl Source {
     fn word(&self) -> Option<&ReadyWord> {
         let words = self.words.get()?;
         Some(words.at(u32::from(self.position.get())))
+    }
+
+    /// Returns whether an operation waits. A vacant source has none.
+    #[inline]
+    pub(super) fn has_waiter(&self) -> bool {
+        !self.readers.is_empty() || !self.writers.is_empty()
     }
 
     /// Counts the waiters of both directions: all of them, and the operations among them.

@@ -116,6 +116,11 @@ impl Waiters {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.look(|stored| matches!(stored, Stored::Others(None)))
+    }
+
     /// Counts the waiters: all of them, and the operations among them.
     pub(crate) fn count(&self) -> (usize, usize) {
         self.look(|stored| match stored {
@@ -135,6 +140,17 @@ impl Waiters {
                 operations.next().map(|(_, waker)| look(waker))
             }
         })
+    }
+
+    /// Passes each waker to `each`, which must not run user code.
+    pub(crate) fn for_each(&self, each: &mut dyn FnMut(&Waker)) {
+        self.look(|stored| match stored {
+            Stored::One(_, waker) => each(waker),
+            Stored::Others(None) => {}
+            Stored::Others(Some(more)) => {
+                more.by_id.values().chain(&more.external).for_each(each);
+            }
+        });
     }
 
     fn look<R>(&self, look: impl FnOnce(&Stored) -> R) -> R {

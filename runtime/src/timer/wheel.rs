@@ -251,6 +251,19 @@ impl Wheel {
         }
     }
 
+    /// Passes each armed timer to `look`: its key, its deadline and its waker (I3: `look` runs no user
+    /// code).
+    pub(crate) fn for_each(&self, mut look: impl FnMut(Key, u64, &Waker)) {
+        for (index, timer) in self.timers.rows() {
+            let waker = timer.waker.take();
+            if let Some(waker) = &waker {
+                let key = Key::new(index, timer.generation());
+                look(key, timer.deadline.get(), waker);
+            }
+            timer.waker.set(waker);
+        }
+    }
+
     /// Returns when the loop should look again: the earliest deadline, or (rarely, see the file's
     /// header) a moment before it. Never later than the earliest deadline; in O(1).
     ///
