@@ -239,8 +239,7 @@ fn ctrl_c_listens_from_its_call_on() {
 
 #[test]
 fn a_shutdown_signal_is_sigint_or_sigterm_and_listens_from_its_call_on() {
-    let name = "a_shutdown_signal_is_sigint_or_sigterm_and_listens_from_its_call_on";
-    alone(name, || {
+    alone(|| {
         runtime().block_on(async {
             for number in [Signal::INT, Signal::TERM] {
                 let mut first = pin!(shutdown_signal());
@@ -264,7 +263,7 @@ fn a_shutdown_signal_is_sigint_or_sigterm_and_listens_from_its_call_on() {
 
 #[test]
 fn the_wait_for_a_signal_has_the_line_of_the_call() {
-    alone("the_wait_for_a_signal_has_the_line_of_the_call", || {
+    alone(|| {
         runtime().block_on(async {
             let line = line!() + 1;
             spawn(ctrl_c());

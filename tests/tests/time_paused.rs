@@ -395,8 +395,7 @@ fn a_paused_clock_that_cannot_move_says_so_once() {
 
 #[test]
 fn a_paused_clock_that_waits_in_a_poll_function_says_so() {
-    let test = "a_paused_clock_that_waits_in_a_poll_function_says_so";
-    let Some(output) = alone(test, || {
+    let Some(output) = alone(|| {
         let (here, mut there) = pair();
         let later = thread::spawn(move || {
             thread::sleep(std::time::Duration::from_millis(1500));
