@@ -29,7 +29,7 @@ use std::os::fd::AsFd;
 use std::sync::PoisonError;
 
 use crate::id::{RuntimeId, WaiterId, WakerData};
-use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+use crate::std_or_loom::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::sys::epoll::Epoll;
 use crate::sys::eventfd::EventFd;
 use crate::table::Key;
