@@ -12,6 +12,8 @@
 //! Between the look at a stale socket and its removal another server could bind the path. So each
 //! server holds a [`PathLock`] from before the look until it has removed its own file.
 
+mod udp;
+
 use std::fmt;
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
@@ -26,13 +28,14 @@ use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, sockopt};
+use rustix::net::sockopt;
 use tracing::{debug, info, warn};
 use wakeful::time::timeout;
 use wakeful_net::{
     SocketError, TcpListener, TcpSocket, UdpSocket, UnixListener, UnixStream, lookup_host,
 };
 
+pub(crate) use self::udp::udp_addresses;
 use crate::args::Address;
 
 /// Time limit of the connection that tests whether a server is running. Connecting
@@ -138,7 +141,7 @@ pub(crate) async fn bind(
             }),
             Address::Udp { .. } => bind_all(found, |one| {
                 let only_v6 = shares_port_with_ipv4(one, address, &resolved);
-                bind_udp(&mut bound, one, only_v6)
+                udp::bind(&mut bound, one, only_v6)
             }),
             Address::Unix(path) => bind_unix(&mut bound, path, backlog).await,
         };
@@ -263,36 +266,6 @@ fn bind_tcp(
     Ok(())
 }
 
-/// Binds datagram sockets. As with TCP, the first one binds alone and shares its port after that.
-fn bind_udp(bound: &mut BoundSockets, mut address: SocketAddr, only_v6: bool) -> io::Result<()> {
-    let shared = bound.per_thread.len() > 1;
-    for (thread, sockets) in bound.per_thread.iter_mut().enumerate() {
-        let family = match address {
-            SocketAddr::V4(_) => AddressFamily::INET,
-            SocketAddr::V6(_) => AddressFamily::INET6,
-        };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let socket = socket_with(family, SocketType::DGRAM, flags, Some(ipproto::UDP))?;
-        if only_v6 {
-            sockopt::set_ipv6_v6only(&socket, true)?;
-        }
-        if shared && thread > 0 {
-            sockopt::set_socket_reuseport(&socket, true)?;
-        }
-        rustix::net::bind(&socket, &address)?;
-        if shared && thread == 0 {
-            sockopt::set_socket_reuseport(&socket, true)?;
-        }
-        let socket = StdUdpSocket::from(socket);
-        address = socket.local_addr()?;
-        sockets.push(Socket {
-            kind: Kind::Udp(socket),
-            address: format!("udp://{address}"),
-        });
-    }
-    Ok(())
-}
-
 /// Listens on a Unix socket, from which all threads accept.
 async fn bind_unix(bound: &mut BoundSockets, path: &Path, backlog: u32) -> io::Result<()> {
     let lock = PathLock::acquire(path)?;
@@ -342,20 +315,6 @@ impl Socket {
         };
         Ok((registered, self.address))
     }
-}
-
-/// Returns the addresses of the datagram sockets among `sockets`. An IPv4 address is never in its
-/// IPv6 form, so that it can be compared.
-///
-/// # Errors
-///
-/// Returns an error if a socket does not report its address.
-pub(crate) fn udp_addresses(sockets: &[Socket]) -> io::Result<Vec<SocketAddr>> {
-    let udp = sockets.iter().filter_map(|socket| match &socket.kind {
-        Kind::Udp(socket) => Some(socket.local_addr().map(canonical)),
-        Kind::Tcp(_) | Kind::Unix(_) => None,
-    });
-    udp.collect()
 }
 
 /// Returns an address with `::ffff:127.0.0.1` written as `127.0.0.1`.

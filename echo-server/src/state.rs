@@ -82,7 +82,12 @@ impl Counters {
 
 /// Adds one to a counter.
 pub(crate) fn increment(counter: &Cell<u64>) {
-    counter.set(counter.get() + 1);
+    add(counter, 1);
+}
+
+/// Adds a number to a counter.
+pub(crate) fn add(counter: &Cell<u64>, number: u64) {
+    counter.set(counter.get() + number);
 }
 
 /// Counters of one datagram socket, for SIGUSR1.

@@ -4,7 +4,7 @@
 //! its sender, and nothing is remembered. So there is no limit on clients and no timeout.
 //!
 //! ```text
-//!   +--> wait for a datagram ----> receive, send back, at most BATCH times ---+
+//!   +--> wait for a datagram ----> receive, send back, about BATCH times -----+
 //!   |                                |                 |                      |
 //!   |                                none left         the kernel's buffer    |
 //!   +<-------------------------------+                 is full: wait, with    |
@@ -12,6 +12,9 @@
 //!   |                                                                         |
 //!   +<------------------------------------------------------------------------+
 //! ```
+//!
+//! Datagrams of one client and one size can arrive together (`UdpSocket::set_gro`). They are answered
+//! together, which costs the kernel little more than one (docs/TRIED.md, "datagrams in segments").
 //!
 //! No error ends the loop. An error of sending concerns that datagram only. An error of receiving
 //! can concern an earlier datagram (an ICMP message, reported once) or the machine (no memory). A
@@ -23,7 +26,7 @@
 
 use std::cell::Cell;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::net::{SocketAddr, UdpSocket as StdUdpSocket};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,12 +40,12 @@ use wakeful_net::udp::RecvMeta;
 
 use crate::listen::canonical;
 use crate::log::escaped;
-use crate::state::{State, UdpCounters, increment};
+use crate::state::{State, UdpCounters, add};
 
-/// Number of datagrams that are answered before other tasks run.
+/// Number of datagrams after which other tasks run. Those that arrive together are never divided.
 const BATCH: usize = 64;
 
-/// Longest datagram over IP, so that none is truncated.
+/// Longest datagram over IP, and longest batch, so that none is truncated.
 const LONGEST: usize = 65_535;
 
 /// Pause after an error of receiving.
@@ -75,10 +78,6 @@ pub(crate) async fn echo(
     own: Rc<[SocketAddr]>,
     state: Rc<State>,
 ) {
-    // An answer has to come from the address that was asked, or the client can drop it.
-    if let Err(error) = socket.set_recv_local_addr(true) {
-        warn!(%local_addr, %error, "answers can come from another local address");
-    }
     let counters = Rc::new(UdpCounters {
         local_addr,
         received: Cell::new(0),
@@ -129,47 +128,60 @@ impl UdpEcho {
         }
     }
 
-    /// Answers what is there, at most [`BATCH`] datagrams.
+    /// Answers what is there, until [`BATCH`] datagrams are answered.
     async fn echo_batch(&self, buffer: &mut [u8]) -> Batch {
-        for _ in 0..BATCH {
-            let RecvMeta {
-                len,
-                peer,
-                local_ip,
-                ..
-            } = match self.socket.try_recv_msg(buffer) {
-                Ok(datagram) => datagram,
+        let mut datagrams = 0;
+        while datagrams < BATCH {
+            let meta = match self.socket.try_recv_msg(buffer) {
+                Ok(meta) => meta,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Batch::Emptied,
                 Err(error) => return Batch::Failed(error),
             };
-            let message = &buffer[..len];
-            trace!(%peer, message = %escaped(message), "received");
-            self.state.counters.count_message(message);
-            increment(&self.counters.received);
-            self.answer(message, peer, local_ip).await;
+            let mut count = 0;
+            for message in meta.segments(buffer) {
+                trace!(peer = %meta.peer, message = %escaped(message), "received");
+                self.state.counters.count_message(message);
+                count += 1;
+            }
+            datagrams += count;
+            add(&self.counters.received, count as u64);
+            if self.is_own(meta.peer) {
+                let (peer, local_addr) = (meta.peer, &self.counters.local_addr);
+                debug!(%peer, %local_addr, "dropped a datagram from the server's own address");
+                continue;
+            }
+            let (bytes, size) = (&buffer[..meta.len], meta.stride.max(1));
+            let (peer, local_ip) = (meta.peer, meta.local_ip);
+            match self.socket.try_send_segments(bytes, size, peer, local_ip) {
+                Ok(_) => add(&self.counters.answered, count as u64),
+                Err(error) => self.answer_after(error, buffer, &meta).await,
+            }
         }
         Batch::Full
     }
 
-    /// Sends a datagram back, as soon as the kernel takes it, unless this server would receive it.
-    async fn answer(&self, message: &[u8], peer: SocketAddr, local_ip: Option<IpAddr>) {
-        if self.is_own(peer) {
-            let local_addr = &self.counters.local_addr;
-            debug!(%peer, %local_addr, "dropped a datagram from the server's own address");
+    /// Answers what could not be sent at once: waits if the kernel had no room, and sends datagrams one
+    /// by one if it cannot send them together.
+    async fn answer_after(&self, mut error: io::Error, buffer: &[u8], meta: &RecvMeta) {
+        let (peer, local_ip, local_addr) = (meta.peer, meta.local_ip, &self.counters.local_addr);
+        let count = meta.segments(buffer).len();
+        if error.kind() == ErrorKind::WouldBlock {
+            let (bytes, size) = (&buffer[..meta.len], meta.stride.max(1));
+            match self.socket.send_segments(bytes, size, peer, local_ip).await {
+                Ok(_) => return add(&self.counters.answered, count as u64),
+                Err(later) => error = later,
+            }
+        }
+        // Not warnings, because a client that forges addresses could fill the log with them.
+        if count == 1 {
+            debug!(%peer, %local_addr, %error, "sending a datagram failed");
             return;
         }
-        let sent = match self.socket.try_send_msg(message, peer, local_ip) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.socket.send_msg(message, peer, local_ip).await
-            }
-            sent => sent,
-        };
-        match sent {
-            Ok(_) => increment(&self.counters.answered),
-            // Not a warning, because a client that forges addresses could fill the log with it.
-            Err(error) => {
-                let local_addr = &self.counters.local_addr;
-                debug!(%peer, %local_addr, %error, "sending a datagram failed");
+        debug!(%peer, %local_addr, %error, "sending datagrams one by one");
+        for message in meta.segments(buffer) {
+            match self.socket.send_msg(message, peer, local_ip).await {
+                Ok(_) => add(&self.counters.answered, 1),
+                Err(error) => debug!(%peer, %local_addr, %error, "sending a datagram failed"),
             }
         }
     }

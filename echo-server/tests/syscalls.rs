@@ -10,7 +10,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Shutdown, UdpSocket};
+use std::net::{Shutdown, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -450,10 +450,10 @@ fn no_error_stops_the_udp_echo() {
         ("recvmsg", "EHOSTUNREACH"),
         ("recvmsg", "ENOMEM"),
         ("recvmsg", "EAGAIN"),
-        ("sendmsg", "ECONNREFUSED"),
-        ("sendmsg", "EPERM"),
-        ("sendmsg", "ENOBUFS"),
-        ("sendmsg", "EINTR"),
+        ("sendto", "ECONNREFUSED"),
+        ("sendto", "EPERM"),
+        ("sendto", "ENOBUFS"),
+        ("sendto", "EINTR"),
     ] {
         let fault = format!("error={error}:when=2+3");
         let traced = Traced::start_with_fault(call, &fault, &["udp://127.0.0.1:0"]);
@@ -482,7 +482,7 @@ fn a_datagram_that_the_kernel_refuses_for_now_is_sent_later_and_none_is_skipped(
         return;
     }
     let fault = "error=EAGAIN:when=3";
-    let traced = Traced::start_with_fault("sendmsg", fault, &["udp://127.0.0.1:0"]);
+    let traced = Traced::start_with_fault("sendto", fault, &["udp://127.0.0.1:0"]);
     let client = udp_client(&traced);
     let mut back = [0; 64];
     for number in 0..2_u8 {
@@ -498,4 +498,167 @@ fn a_datagram_that_the_kernel_refuses_for_now_is_sent_later_and_none_is_skipped(
         assert_eq!((client.recv(&mut back).unwrap(), back[0]), (1, number));
     }
     traced.end_after_faults(1);
+}
+
+// ---- datagrams in segments -----------------------------------------------------------------------
+
+/// Sends batches of 32 datagrams of 100 bytes to the server's second address, each batch with one
+/// call, and expects every datagram back before the next batch is sent.
+fn exchange_batches(traced: &Traced, batches: u64) {
+    let target: SocketAddr = traced.server.names[1]
+        .strip_prefix("udp://")
+        .and_then(|address| address.parse().ok())
+        .unwrap();
+    wakeful::block_on(async {
+        let socket = wakeful_net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        for number in 0..batches {
+            let bytes = noise(3200, number);
+            let sent = socket.send_segments(&bytes, 100, target, None).await;
+            assert_eq!(sent.unwrap(), 3200);
+            for expected in bytes.chunks(100) {
+                let mut back = [0; 128];
+                let received = wakeful::time::timeout(DEADLINE, socket.recv_from(&mut back)).await;
+                let (len, peer) = received.expect("an answer").unwrap();
+                assert_eq!((&back[..len], peer), (expected, target));
+            }
+        }
+    });
+}
+
+#[test]
+fn a_batch_costs_one_recvmsg_and_one_sendmsg() {
+    if !can_trace() {
+        return;
+    }
+    let calls = |batches| {
+        let arguments = ["-q", "udp://127.0.0.1:0"];
+        let traced = Traced::start("batches", &["-e", "trace=recvmsg,sendmsg"], &arguments);
+        exchange_batches(&traced, batches);
+        traced.end()
+    };
+    let calls = difference(calls(10), calls(110));
+    println!("100 batches: {calls:?}");
+    assert_eq!(calls["sendmsg"], 100);
+    // After each batch one that finds none, unless the next batch has arrived.
+    assert!((100..=200).contains(&calls["recvmsg"]), "{calls:?}");
+}
+
+#[test]
+fn a_batch_that_cannot_be_sent_at_once_is_sent_one_by_one() {
+    if !can_trace() {
+        return;
+    }
+    // The device, the path, a firewall, no room.
+    for error in ["EIO", "EMSGSIZE", "EINVAL", "EPERM", "ENOBUFS"] {
+        let fault = format!("inject=sendmsg:error={error}:when=2");
+        let options = ["-e", "trace=sendmsg,sendto", "-e", &fault];
+        let traced = Traced::start("one-by-one", &options, &["-v", "udp://127.0.0.1:0"]);
+        exchange_batches(&traced, 3);
+        assert_eq!(traced.server.log_lines("one by one").len(), 1, "{error}");
+        let (calls, trace) = traced.end_with_trace();
+        assert_eq!(faults(&trace), 1);
+        assert_eq!((calls["sendmsg"], calls["sendto"]), (3, 32), "{trace}");
+    }
+}
+
+#[test]
+fn a_kernel_without_segments_gets_each_datagram_by_itself_and_none_is_skipped_for_lack_of_room() {
+    if !can_trace() {
+        return;
+    }
+    for refusal in [None, Some("EAGAIN"), Some("EINTR")] {
+        // The fourth question is that for UDP_SEGMENT, after those for the type of each socket.
+        let mut options = vec!["-e", "inject=getsockopt:error=ENOPROTOOPT:when=4"];
+        let fault = refusal.map(|error| format!("inject=sendto:error={error}:when=40"));
+        if let Some(fault) = &fault {
+            options.extend(["-e", fault]);
+        }
+        options.extend(["-e", "trace=getsockopt,sendto"]);
+        let traced = Traced::start("none", &options, &["-v", "udp://127.0.0.1:0"]);
+        exchange_batches(&traced, 3);
+        let lines = traced.server.log_lines("needs Linux 4.18");
+        assert_eq!(lines.len(), 3, "{}", traced.server.log());
+        let (calls, trace) = traced.end_with_trace();
+        assert_eq!(faults(&trace), 1 + usize::from(refusal.is_some()));
+        assert!(trace.contains("UDP_SEGMENT"), "{trace}");
+        assert_eq!(calls["sendto"], 96 + i64::from(refusal.is_some()));
+    }
+}
+
+#[test]
+fn a_kernel_that_merges_no_datagrams_is_served_one_at_a_time() {
+    if !can_trace() {
+        return;
+    }
+    // After the option for the stream's address.
+    let fault = "error=ENOPROTOOPT:when=2";
+    let arguments = ["-v", "udp://127.0.0.1:0"];
+    let traced = Traced::start_with_fault("setsockopt", fault, &arguments);
+    exchange_batches(&traced, 3);
+    let lines = traced.server.log_lines("needs Linux 5.0");
+    assert_eq!(lines.len(), 1, "{}", traced.server.log());
+    let (_, trace) = traced.end_with_trace();
+    assert!(trace.contains("UDP_GRO") && faults(&trace) == 1, "{trace}");
+}
+
+#[test]
+fn an_interrupted_or_refused_batch_comes_back_whole_and_once() {
+    if !can_trace() {
+        return;
+    }
+    for (call, error, when) in [
+        ("sendmsg", "EINTR", "1+2"),
+        ("recvmsg", "EINTR", "1+3"),
+        ("sendmsg", "EAGAIN", "1+2"),
+    ] {
+        let fault = format!("error={error}:when={when}");
+        let traced = Traced::start_with_fault(call, &fault, &["udp://127.0.0.1:0"]);
+        let waiting = error == "EAGAIN";
+        // There was room all the time, so no event reports room, but that of the next datagram does.
+        if waiting {
+            assert_room_is_reported(&traced);
+        } else {
+            exchange_batches(&traced, 10);
+        }
+        traced.end_after_faults(if waiting { 1 } else { 5 });
+    }
+}
+
+/// Expects a batch back whose first send was refused, after another datagram has arrived.
+fn assert_room_is_reported(traced: &Traced) {
+    let (target, bytes) = (udp_client(traced).peer_addr().unwrap(), noise(3200, 1));
+    wakeful::block_on(async {
+        let socket = wakeful_net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let sent = socket.send_segments(&bytes, 100, target, None).await;
+        assert_eq!(sent.unwrap(), 3200);
+        wait_until("the refusal", || faults(&traced.trace()) == 1);
+        socket.send_to(b"next", target).await.unwrap();
+        for expected in bytes.chunks(100).chain([&b"next"[..]]) {
+            let mut back = [0; 128];
+            let received = wakeful::time::timeout(DEADLINE, socket.recv_from(&mut back)).await;
+            let (len, _) = received.expect("an answer").unwrap();
+            assert_eq!(&back[..len], expected);
+        }
+    });
+}
+
+#[test]
+fn a_datagram_socket_has_its_options_before_it_can_receive() {
+    if !can_trace() {
+        return;
+    }
+    let options = ["-e", "trace=setsockopt,bind"];
+    let arguments = ["udp://0.0.0.0:0", "--threads", "2"];
+    let (_, trace) = Traced::start("options", &options, &arguments).end_with_trace();
+    let calls: Vec<&str> = trace
+        .lines()
+        .filter_map(|line| {
+            ["IP_PKTINFO", "UDP_GRO", "bind("]
+                .into_iter()
+                .find(|call| line.contains(call))
+        })
+        .collect();
+    let udp = ["IP_PKTINFO", "UDP_GRO", "bind("];
+    // The stream's sockets first.
+    assert_eq!(calls, [&["bind("; 2][..], &udp, &udp].concat(), "{trace}");
 }

@@ -8,16 +8,19 @@
 //! - A result of -1 becomes an [`io::Error`] from errno ([`cvt`]).
 //! - No call raises `SIGPIPE`: each send passes `MSG_NOSIGNAL`.
 //!
+//! Datagrams with control data are in [`message`].
+//!
 //! `socket2` creates sockets and sets options, which needs no `unsafe` in this package.
 //!
 //! Sources: recv(2), send(2), accept(2), getsockname(2), unix(7).
 
+pub(crate) mod message;
+
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::{mem, ptr};
 
-use socket2::{SockAddr, SockAddrStorage, SockRef};
+use socket2::{SockAddr, SockRef};
 use wakeful::io::IoCount;
 
 /// Bytes that Linux moves in one call at most (`MAX_RW_COUNT`), however large the buffer is.
@@ -139,134 +142,6 @@ pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<IoCount> {
 pub(crate) fn send_to(fd: BorrowedFd<'_>, buf: &[u8], target: &SockAddr) -> io::Result<usize> {
     let socket = SockRef::from(&fd);
     retry_on_intr(|| socket.send_to_with_flags(buf, target, libc::MSG_NOSIGNAL))
-}
-
-/// A datagram of [`recv_msg`].
-pub(crate) struct Received {
-    pub(crate) bytes: usize,
-    pub(crate) peer: SockAddr,
-    pub(crate) local_ip: Option<IpAddr>,
-    pub(crate) truncated: bool,
-}
-
-/// Room for control data: one `in6_pktinfo`, and what other options of the socket add.
-const CONTROL_LEN: usize = 128;
-
-/// Receives one datagram with its sender and its local address. See recvmsg(2).
-pub(crate) fn recv_msg(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Received> {
-    let mut control = [0; CONTROL_LEN];
-    let mut storage = SockAddrStorage::zeroed();
-    let mut message = empty_message();
-    let mut bufs = [IoSliceMut::new(buf)];
-    message.msg_iov = bufs.as_mut_ptr().cast();
-    message.msg_iovlen = bufs.len() as _;
-    let bytes = retry_on_intr(|| {
-        message.msg_name = (&raw mut storage).cast();
-        message.msg_namelen = storage.size_of();
-        message.msg_control = control.as_mut_ptr().cast();
-        message.msg_controllen = CONTROL_LEN as _;
-        // SAFETY: `message` points at live buffers that are borrowed exclusively, and says how long
-        // they are; the kernel writes only into them and into `message`, and keeps no pointer.
-        cvt(unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut message, 0) })
-    })?;
-    // SAFETY: the kernel has written an address of this length.
-    let peer = unsafe { SockAddr::new(storage, message.msg_namelen) };
-    Ok(Received {
-        bytes,
-        peer,
-        local_ip: local_ip(&control[..CONTROL_LEN.min(message.msg_controllen as _)]),
-        truncated: message.msg_flags & libc::MSG_TRUNC != 0,
-    })
-}
-
-/// Sends one datagram to an address, from a local address if one is given. See sendmsg(2).
-pub(crate) fn send_msg(
-    fd: BorrowedFd<'_>,
-    buf: &[u8],
-    target: &SockAddr,
-    local_ip: Option<IpAddr>,
-) -> io::Result<usize> {
-    let control = local_ip.map(packet_info).unwrap_or_default();
-    let bufs = [IoSlice::new(buf)];
-    let mut message = empty_message();
-    message.msg_name = target.as_ptr().cast_mut().cast();
-    message.msg_namelen = target.len();
-    message.msg_iov = bufs.as_ptr().cast_mut().cast();
-    message.msg_iovlen = bufs.len() as _;
-    if !control.is_empty() {
-        message.msg_control = control.as_ptr().cast_mut().cast();
-        message.msg_controllen = control.len() as _;
-    }
-    retry_on_intr(|| {
-        // SAFETY: `message` points at live borrowed buffers and says how long they are; the kernel
-        // only reads them and keeps no pointer.
-        cvt(unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) })
-    })
-}
-
-/// Requests the local address of each datagram. See `IP_PKTINFO` in ip(7), `IPV6_RECVPKTINFO` in
-/// ipv6(7).
-pub(crate) fn set_recv_local_addr(fd: BorrowedFd<'_>, ipv4: bool, on: bool) -> io::Result<()> {
-    let (level, name) = if ipv4 {
-        (libc::IPPROTO_IP, libc::IP_PKTINFO)
-    } else {
-        (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
-    };
-    let value = libc::c_int::from(on);
-    let (from, len) = (ptr::from_ref(&value).cast(), mem::size_of_val(&value) as _);
-    // SAFETY: `from` points at an integer of `len` bytes; the kernel only reads it.
-    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, from, len) };
-    cvt(result as isize).map(drop)
-}
-
-/// Length of a `cmsghdr`, and the alignment of what follows it. See cmsg(3).
-const HEADER_LEN: usize = mem::size_of::<libc::cmsghdr>();
-const ALIGNMENT: usize = mem::size_of::<usize>();
-
-/// Returns the local address in control data, if it can be the source of an answer.
-///
-/// Layout of one message: total length without padding, level, type, data, padding.
-fn local_ip(mut control: &[u8]) -> Option<IpAddr> {
-    loop {
-        let (header, _) = control.split_at_checked(HEADER_LEN)?;
-        let len = usize::from_ne_bytes(header[..ALIGNMENT].try_into().ok()?);
-        let int = |at| Some(i32::from_ne_bytes(header.get(at..at + 4)?.try_into().ok()?));
-        let (level, kind) = (int(HEADER_LEN - 8)?, int(HEADER_LEN - 4)?);
-        let data = control.get(HEADER_LEN..len)?;
-        match (level, kind) {
-            // `in_pktinfo`: interface, local address, destination.
-            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                let local: [u8; 4] = data.get(4..8)?.try_into().ok()?;
-                return Some(Ipv4Addr::from(local).into());
-            }
-            // `in6_pktinfo`: destination, interface. A multicast group cannot be a source.
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                let local: [u8; 16] = data.get(..16)?.try_into().ok()?;
-                let local = Ipv6Addr::from(local);
-                return (!local.is_multicast()).then_some(local.into());
-            }
-            _ => control = control.get(len.next_multiple_of(ALIGNMENT)..)?,
-        }
-    }
-}
-
-/// Returns control data that sets the source of a datagram.
-fn packet_info(local_ip: IpAddr) -> Vec<u8> {
-    let (level, kind, data) = match local_ip {
-        IpAddr::V4(ip) => {
-            let data = [[0; 4], ip.octets(), [0; 4]].concat();
-            (libc::IPPROTO_IP, libc::IP_PKTINFO, data)
-        }
-        IpAddr::V6(ip) => {
-            let data = [&ip.octets()[..], &[0; 4]].concat();
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, data)
-        }
-    };
-    let len = HEADER_LEN + data.len();
-    let (len_bytes, level, kind) = (len.to_ne_bytes(), level.to_ne_bytes(), kind.to_ne_bytes());
-    let mut control = [&len_bytes[..], &level, &kind, &data].concat();
-    control.resize(len.next_multiple_of(ALIGNMENT), 0);
-    control
 }
 
 /// Sends from several buffers, one after another, without `SIGPIPE` (writev(2) would raise it).
@@ -395,7 +270,7 @@ pub(crate) fn peer_cred(fd: BorrowedFd<'_>) -> io::Result<libc::ucred> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
+    use std::net::{Ipv6Addr, SocketAddr};
 
     use super::*;
     use crate::address::Address;

@@ -278,7 +278,7 @@ pub(crate) static VTABLES: VTables = VTables {
 
 /// Returns the data of a waker of this crate; `None` for an external one.
 #[inline]
-pub(crate) fn waker_data(waker: &Waker) -> Option<WakerData> {
+pub(crate) fn local_data(waker: &Waker) -> Option<WakerData> {
     WakerData::of(waker, &VTABLES)
 }
 
@@ -286,13 +286,13 @@ pub(crate) fn waker_data(waker: &Waker) -> Option<WakerData> {
 /// counting. Returns `None` for any other.
 #[inline]
 pub(crate) fn clone_local(waker: &Waker) -> Option<Waker> {
-    waker_data(waker).map(|data| data.to_waker(&VTABLES.plain))
+    local_data(waker).map(|data| data.to_waker(&VTABLES.plain))
 }
 
 /// Returns the id under which a `poll_*` function stores a waker.
 #[inline]
 pub(crate) fn waiter_id(waker: &Waker) -> WaiterId {
-    waker_data(waker).map_or(WaiterId::EXTERNAL, WaiterId::task)
+    local_data(waker).map_or(WaiterId::EXTERNAL, WaiterId::task)
 }
 
 /// Drops a waker. For this crate's wakers that are not counted that does nothing and makes no call.
@@ -368,7 +368,6 @@ impl Core {
     fn handle_messages(&self, messages: VecDeque<Message>) {
         self.messages
             .set(self.messages.get() + messages.len() as u64);
-        self.executor.set_wake_cause(WakeCause::Thread);
         for message in messages {
             match message {
                 Message::Wake(data) => {
@@ -435,7 +434,8 @@ impl Core {
     /// Returns whether a future waits for an event of the kernel: an operation whose waker is stored,
     /// or a task whose last recorded wait, in a `poll_*` function, was for a descriptor.
     pub(crate) fn waits_for_io(&self) -> bool {
-        self.reactor.any_operation_waits() || self.executor.any_waits_for_io()
+        let waits_begun = self.reactor.waits_begun();
+        self.reactor.any_operation_waits() || self.executor.any_waits_for_io(waits_begun)
     }
 
     /// Ends the runtime in the order of docs/ARCHITECTURE.md: tasks, timers, sources, pool, and last the

@@ -29,7 +29,7 @@
 //! | tasks | [`spawn`], [`task::JoinSet`], [`task::spawn_blocking`], [`task::yield_now`] |
 //! | time | [`time::sleep`], [`time::timeout`], [`time::interval`], and a [clock that tests pause](time::pause) |
 //! | descriptors and byte streams | [`io::AsyncFd`], [`io::copy`], [`io::duplex`], [`io::stdin`] |
-//! | the end of a program | [`Shutdown`], [`signal::ctrl_c`] |
+//! | the end of a program | [`Shutdown`], [`signal::ctrl_c`], [`signal::shutdown_signal`] |
 //! | other threads | [`runtime::Handle`] |
 //! | what the runtime does | [`metrics`](metrics()), [`dump`](dump()) |
 //!

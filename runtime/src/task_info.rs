@@ -247,7 +247,8 @@ pub struct TaskInfo {
 pub struct Waiting {
     /// The operation: `TcpStream::read`.
     pub operation: &'static str,
-    /// The source location of the user's call.
+    /// The source location of the user's call. For an operation of a trait, such as `AsyncRead`, that of the
+    /// call in the library that reads: `BufReader`, [`io::copy`](crate::io::copy()).
     pub location: &'static Location<'static>,
     /// What the operation waits for.
     pub on: WaitTarget,

@@ -408,8 +408,7 @@ fn an_operation_that_was_dropped_after_it_was_recorded_is_gone() {
 
 #[test]
 fn a_wait_for_a_signal_has_its_number() {
-    let test = "a_wait_for_a_signal_has_its_number";
-    alone(test, || {
+    alone(|| {
         runtime().block_on(async {
             let mut listener = signal(SignalKind::user_defined1()).unwrap();
             let task = spawn(async move { listener.recv().await });

@@ -238,6 +238,14 @@ async fn transfers_of_datagrams() -> Vec<Operation> {
             let itself = udp.local_addr().unwrap();
             udp.send_msg(b"x", itself, None).await
         }),
+        operation!("UdpSocket::send_segments", [udp], async {
+            let itself = udp.local_addr().unwrap();
+            udp.send_segments(b"xy", 1, itself, None).await
+        }),
+        operation!("UdpSocket::send_segments, size 0", [udp], async {
+            let itself = udp.local_addr().unwrap();
+            udp.send_segments(b"x", 0, itself, None).await
+        }),
         operation!("UnixDatagram::send, closed", [unix], unix.send(b"x")),
         operation!("UnixDatagram::send_to, too long", [unix], async {
             unix.send_to(b"x", long_path()).await

@@ -332,6 +332,17 @@ fn wakers_yields_and_turns_allocate_nothing() {
 }
 
 #[test]
+fn a_task_that_waits_for_another_allocates_nothing() {
+    runtime().block_on(async {
+        let mut handle = spawn(pending::<()>());
+        let waker = my_waker().await;
+        let before = MADE.get();
+        assert!(poll_with(&mut handle, &waker).is_pending());
+        assert_eq!(MADE.get() - before, 0);
+    });
+}
+
+#[test]
 fn timers_and_timeouts_allocate_nothing_in_a_table_with_room() {
     paused().block_on(async {
         let round = async || {

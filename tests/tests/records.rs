@@ -235,19 +235,16 @@ fn a_poll_function_of_a_stream_or_listener_reports_operation_and_location() {
 
 #[test]
 fn waits_for_a_signal_and_for_a_task_report_operation_and_location() {
-    alone(
-        "waits_for_a_signal_and_for_a_task_report_operation_and_location",
-        || {
-            runtime().block_on(async {
-                let mut listener = signal(SignalKind::user_defined1()).unwrap();
-                let (waiting, _task) = waits_on(async move { listener.recv().await }).await;
-                assert_waits(waiting, "Signal::recv", line!() - 1, None);
-                let never = spawn(pending::<()>());
-                let (waiting, _task) = waits_on(async move { never.await.unwrap() }).await;
-                assert_waits(waiting, "JoinHandle", line!() - 1, None);
-            });
-        },
-    );
+    alone(|| {
+        runtime().block_on(async {
+            let mut listener = signal(SignalKind::user_defined1()).unwrap();
+            let (waiting, _task) = waits_on(async move { listener.recv().await }).await;
+            assert_waits(waiting, "Signal::recv", line!() - 1, None);
+            let never = spawn(pending::<()>());
+            let (waiting, _task) = waits_on(async move { never.await.unwrap() }).await;
+            assert_waits(waiting, "JoinHandle", line!() - 1, None);
+        });
+    });
 }
 
 #[test]
@@ -267,6 +264,7 @@ fn a_wait_for_user_code_does_not_report_the_previous_wait() {
 #[test]
 fn a_wait_reports_its_duration() {
     paused().block_on(async {
+        advance(secs(5)).await;
         let task = spawn(sleep(secs(3600)));
         settle().await;
         let elapsed = |seconds| {
@@ -759,8 +757,7 @@ fn a_slow_poll_is_reported_with_name_and_location() {
 
 #[test]
 fn a_slow_poll_hook_that_panics_affects_neither_the_task_nor_the_runtime() {
-    let test = "a_slow_poll_hook_that_panics_affects_neither_the_task_nor_the_runtime";
-    let output = alone(test, || {
+    let output = alone(|| {
         let runtime = Builder::new()
             .on_slow_poll(Duration::ZERO, |_| panic!("slow poll hook"))
             .build()

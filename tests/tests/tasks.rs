@@ -671,8 +671,7 @@ fn on_a_small_stack(f: impl FnOnce() + Send + 'static) {
 
 #[test]
 fn a_chain_of_wakes_does_not_recurse() {
-    let test = "a_chain_of_wakes_does_not_recurse";
-    alone(test, || {
+    alone(|| {
         on_a_small_stack(|| {
             runtime().block_on(async {
                 let mut next = spawn(async {});
@@ -691,8 +690,7 @@ fn a_chain_of_outputs_that_own_one_another_is_dropped_without_recursion() {
     /// Owns the handle of a task whose output owns the handle of a task, and so on.
     struct Link(#[expect(dead_code, reason = "only dropped")] Option<JoinHandle<Link>>);
 
-    let test = "a_chain_of_outputs_that_own_one_another_is_dropped_without_recursion";
-    alone(test, || {
+    alone(|| {
         on_a_small_stack(|| {
             let runtime = runtime();
             let chain = || {
@@ -725,8 +723,7 @@ fn a_chain_of_outputs_that_own_one_another_is_dropped_without_recursion() {
 
 #[test]
 fn a_chain_of_tasks_that_await_one_another_is_dropped_without_recursion() {
-    let test = "a_chain_of_tasks_that_await_one_another_is_dropped_without_recursion";
-    alone(test, || {
+    alone(|| {
         on_a_small_stack(|| {
             let runtime = runtime();
             runtime.block_on(async {

@@ -25,7 +25,7 @@ pub struct Plan {
     pub mode: Mode,
 }
 
-/// The three kinds of load.
+/// The kinds of load.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Mode {
     /// Messages over a fixed set of connections
@@ -34,6 +34,8 @@ pub enum Mode {
     Connections(Connections),
     /// Connections that are idle after one message each
     Idle(Idle),
+    /// Datagrams of a fixed set of clients
+    Udp(Udp),
 }
 
 /// Messages over a fixed set of connections.
@@ -92,6 +94,35 @@ pub struct Idle {
     /// Duration of the measurement of the idle server, in milliseconds
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub millis: u64,
+}
+
+/// Datagrams of a fixed set of clients.
+#[derive(Args, Clone, Debug)]
+pub struct Udp {
+    /// Number of clients
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub clients: u32,
+    /// Bytes per datagram
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_507))]
+    pub size: u32,
+    /// Number of datagrams in flight per client: the next window is sent when all have come back
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub window: u32,
+    /// Send a window with one call, and receive several datagrams with one call
+    #[arg(long)]
+    pub segments: bool,
+    /// Duration in milliseconds in which windows are sent, unless `--messages` is given
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub millis: u64,
+    /// Duration of the warm-up in milliseconds
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub warm_up: u64,
+    /// Number of datagrams, all of them measured, instead of a duration
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub messages: Option<u64>,
+    /// Measure once for every line on stdin, with the same clients
+    #[arg(long)]
+    pub on_request: bool,
 }
 
 /// Result of a measurement. A value that does not apply to the kind of load is 0.

@@ -10,6 +10,7 @@
 //! | `echo` | messages over a fixed set of connections |
 //! | `churn` | short connections with one message each |
 //! | `idle` | idle connections |
+//! | `udp` | datagrams |
 //! | `usage` | CPU time, memory and sleeps of the server |
 //! | `latencies` | round-trip times |
 
@@ -28,8 +29,12 @@ mod idle;
 mod latencies;
 mod open;
 mod pattern;
-#[expect(unsafe_code, reason = "the CPU clock of another process")]
+#[expect(
+    unsafe_code,
+    reason = "the CPU clock of another process, options of datagram sockets"
+)]
 mod sys;
+mod udp;
 mod usage;
 
 /// Time without any progress after which the server counts as hung.
@@ -54,6 +59,7 @@ fn run(plan: &Plan) -> io::Result<()> {
         Mode::Echo(echo) => echo::run(plan, echo, print),
         Mode::Connections(connections) => print(&churn::run(plan, connections)?),
         Mode::Idle(idle) => print(&idle::run(plan, idle)?),
+        Mode::Udp(udp) => udp::run(plan, udp, print),
     }
 }
 

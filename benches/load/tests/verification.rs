@@ -4,7 +4,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a test may panic")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -188,4 +188,55 @@ fn assert_fails(address: SocketAddr, arguments: &str, reason: &str) {
     assert!(!output.status.success(), "{arguments}: {output:?}");
     assert!(stderr.contains(reason), "{arguments}: {stderr}");
     assert!(output.stdout.is_empty(), "a failure reports no figures");
+}
+
+/// Starts a server that answers datagrams with what `change` makes of each, its number given.
+fn udp_server(change: fn(&mut Vec<u8>, usize)) -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback works");
+    let address = socket.local_addr().expect("loopback works");
+    thread::spawn(move || {
+        let mut buffer = vec![0; 65_536];
+        for number in 0.. {
+            let (length, peer) = socket.recv_from(&mut buffer).expect("loopback works");
+            let mut answer = buffer[..length].to_vec();
+            change(&mut answer, number);
+            // Fails when the load has ended because of an earlier answer.
+            socket.send_to(&answer, peer).ok();
+        }
+    });
+    address
+}
+
+#[test]
+fn datagrams_are_counted_one_by_one_and_in_segments() {
+    let address = udp_server(|_answer, _number| {});
+    for arguments in [
+        "udp --clients 3 --messages 300",
+        "udp --clients 2 --size 1200 --window 32 --messages 320",
+        "udp --clients 2 --size 1200 --window 32 --segments --messages 320",
+        "udp --clients 1 --window 32 --segments --messages 70",
+    ] {
+        let output = load(address, arguments);
+        assert!(output.status.success(), "{arguments}: {output:?}");
+        let report: Report = serde_json::from_slice(&output.stdout).unwrap();
+        let count = arguments.rsplit(' ').next().unwrap();
+        assert_eq!(report.count.to_string(), count, "{arguments}");
+    }
+    let arguments = "udp --clients 2 --window 8 --segments --messages 50";
+    let reports = three_reports(address, arguments);
+    assert!(reports.iter().all(|report| report.count == 50));
+}
+
+#[test]
+fn a_wrong_byte_or_size_of_a_datagram_is_an_error() {
+    for segments in ["", " --segments"] {
+        let arguments = format!("udp --clients 1 --window 4{segments} --messages 40");
+        let wrong = udp_server(|answer, number| answer[63] ^= u8::from(number == 20));
+        assert_fails(wrong, &arguments, "wrong bytes");
+        let short = udp_server(|answer, number| answer.truncate(64 - usize::from(number == 20)));
+        assert_fails(short, &arguments, "another size");
+    }
+    let address = udp_server(|_answer, _number| {});
+    let arguments = "udp --size 1200 --window 64 --segments --messages 64";
+    assert_fails(address, arguments, "at most 65507 bytes");
 }

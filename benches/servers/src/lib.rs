@@ -9,12 +9,15 @@
 //! - a read takes at most `--buffer BYTES`, by default 16 KiB. Every connection has its own buffer, as
 //!   is usual; only the raw epoll loop shares one buffer among all connections;
 //! - they run until a signal ends them.
+//!
+//! The servers of datagrams are named `server-udp-..`. They print `listening on udp://127.0.0.1:PORT`
+//! and send each datagram back to its sender.
 
 #![forbid(unsafe_code)]
 
 use std::error::Error;
 use std::io::{self, ErrorKind, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Socket, Type};
 
@@ -56,6 +59,22 @@ impl Start {
         stdout.flush()?;
         Ok(Start { listener, buffer })
     }
+}
+
+/// Room for any datagram, and for any number of them in one call.
+pub const LONGEST_DATAGRAM: usize = 65_535;
+
+/// Binds a datagram socket to a free port, and prints its address.
+///
+/// # Errors
+///
+/// Returns an error if no socket can be opened.
+pub fn bind_udp() -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "listening on udp://{}", socket.local_addr()?)?;
+    stdout.flush()?;
+    Ok(socket)
 }
 
 /// Logs the outcome of a connection, unless it is a usual one.

@@ -63,6 +63,25 @@ pub(crate) const SERVERS: [Contestant; 11] = [
     server("thread per connection", "server-threads"),
 ];
 
+/// The floor of datagrams: blocking calls, one datagram each.
+pub(crate) const RAW_LOOP: &str = "raw loop";
+
+/// The servers of datagrams.
+pub(crate) const UDP_SERVERS: [Contestant; 4] = [
+    server(RAW_LOOP, "server-udp-raw"),
+    Contestant {
+        name: "raw loop, segments",
+        program: Some("server-udp-raw"),
+        arguments: &["--segments"],
+    },
+    Contestant {
+        name: ECHO_SERVER.name,
+        program: None,
+        arguments: &["udp://127.0.0.1:0"],
+    },
+    server(TOKIO, "server-udp-tokio"),
+];
+
 /// A runtime in the micro-benchmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Runtime {
@@ -164,6 +183,8 @@ pub(crate) fn shape(name: &str) -> (Shape, bool) {
     match name {
         FLOOR => (Shape::Square, true),
         FLOOR_TWIN => (Shape::Square, false),
+        RAW_LOOP => (Shape::Square, true),
+        "raw loop, segments" => (Shape::Square, false),
         "wakeful minimal" | "echo-server, 2 threads" => (Shape::Circle, false),
         TOKIO => (Shape::Up, true),
         "tokio LocalSet" => (Shape::Up, false),
@@ -183,8 +204,8 @@ pub(crate) fn color(name: &str) -> RGBColor {
         "wakeful" | "wakeful echo-server" | "echo-server, 1 thread" => RGBColor(200, 30, 40),
         "wakeful minimal" | "echo-server, 2 threads" => RGBColor(240, 130, 120),
         "echo-server, busy poll" => RGBColor(250, 90, 160),
-        FLOOR => RGBColor(30, 30, 30),
-        FLOOR_TWIN => RGBColor(140, 140, 140),
+        FLOOR | RAW_LOOP => RGBColor(30, 30, 30),
+        FLOOR_TWIN | "raw loop, segments" => RGBColor(140, 140, 140),
         TOKIO => RGBColor(20, 80, 180),
         "tokio LocalSet" => RGBColor(70, 130, 215),
         "tokio LocalRuntime" => RGBColor(100, 170, 220),
@@ -205,7 +226,8 @@ mod tests {
     fn contestants_of_a_plot_differ_in_their_symbols() {
         let servers: Vec<&str> = SERVERS.iter().map(|one| one.name).collect();
         let runtimes: Vec<&str> = RUNTIMES.iter().map(|one| one.name).collect();
-        for names in [servers, runtimes] {
+        let udp: Vec<&str> = UDP_SERVERS.iter().map(|one| one.name).collect();
+        for names in [servers, runtimes, udp] {
             for (place, name) in names.iter().enumerate() {
                 let same = names[..place]
                     .iter()

@@ -5,7 +5,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::contestants::{FLOOR, TOKIO};
+use crate::contestants::{FLOOR, RAW_LOOP, TOKIO};
 
 /// A part of the suite. Each can run alone and has its own file of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
@@ -33,6 +33,8 @@ pub(crate) enum Part {
     Threads,
     /// One and two clients, where sleep and wake-up dominate
     Latency,
+    /// Datagrams, one by one and in segments
+    Udp,
 }
 
 /// How a metric is plotted.
@@ -188,6 +190,7 @@ impl Part {
             Part::Growth => "Echo, by number of connections",
             Part::Threads => "Several threads",
             Part::Latency => "One and two clients",
+            Part::Udp => "Datagrams",
         }
     }
 
@@ -246,6 +249,12 @@ impl Part {
                 P50,
                 P99,
                 metric("server-busy", "Utilization of the server's core", "").informs(),
+            ],
+            Part::Udp => vec![
+                RATE.compared(&[RAW_LOOP, TOKIO]).drawn(Plot::Bars),
+                metric("cpu", "Server CPU, user and kernel, per datagram", "µs")
+                    .compared(&[RAW_LOOP, TOKIO]),
+                P99,
             ],
         }
     }

@@ -114,14 +114,15 @@ fn signal(pid: u32, signal: Signal) -> io::Result<()> {
     Ok(kill_process(pid, signal)?)
 }
 
-/// Reads the first line: `listening on tcp://127.0.0.1:PORT`.
+/// Reads the first line: `listening on tcp://127.0.0.1:PORT`, or `udp://`.
 fn read_address(child: &mut Child) -> io::Result<SocketAddr> {
     let mut line = String::new();
     if let Some(stdout) = &mut child.stdout {
         BufReader::new(stdout).read_line(&mut line)?;
     }
-    line.trim_end()
-        .strip_prefix("listening on tcp://")
+    ["listening on tcp://", "listening on udp://"]
+        .iter()
+        .find_map(|prefix| line.trim_end().strip_prefix(prefix))
         .and_then(|address| address.parse().ok())
         .ok_or_else(|| io::Error::other(format!("first line of the server: '{}'", line.trim_end())))
 }

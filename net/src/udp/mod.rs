@@ -4,6 +4,7 @@ mod bind;
 mod msg;
 mod options;
 mod ready;
+mod segments;
 mod send_to;
 mod socket;
 

@@ -2,7 +2,8 @@
 //!
 //! A socket that is bound to a wildcard address has several local addresses. The kernel selects one by
 //! the route to the target, and a client that is connected to another one drops the answer. A server
-//! answers from the address that was asked by passing what `recv_msg` returns to `send_msg`.
+//! answers from the address that was asked by passing what `recv_msg` returns to `send_msg`. The same
+//! calls move several datagrams at once; see `segments`.
 //!
 //! Sources: ip(7) (`IP_PKTINFO`), ipv6(7) and RFC 3542 (`IPV6_PKTINFO`).
 
@@ -17,25 +18,56 @@ use socket2::SockAddr;
 use wakeful::io::{Interest, Readiness};
 
 use super::UdpSocket;
-use crate::address::Address;
+use crate::address::{Address, unexpected};
 use crate::datagram::{poll_receive, try_receive};
 use crate::socket::Socket;
-use crate::sys;
+use crate::sys::message;
 
-/// What [`UdpSocket::recv_msg`] returns about a datagram.
+/// What [`UdpSocket::recv_msg`] returns about a datagram, or about several that the kernel has merged
+/// ([`set_gro`](UdpSocket::set_gro)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecvMeta {
     /// Number of bytes in the buffer.
     pub len: usize,
+    /// Length of each datagram in the buffer, of which the last one can be shorter; `len` for a single
+    /// one. See [`segments`](Self::segments).
+    pub stride: usize,
     /// The sender.
     pub peer: SocketAddr,
     /// The address of this machine to which the datagram was sent. For a broadcast or an IPv4 multicast
     /// the address of the interface. `None` without
     /// [`set_recv_local_addr`](UdpSocket::set_recv_local_addr), and for an IPv6 multicast.
     pub local_ip: Option<IpAddr>,
-    /// Whether the datagram was longer than the buffer.
+    /// Whether the datagram was longer than the buffer, or all merged datagrams together. What did not
+    /// fit is lost: the end of the last datagram in the buffer, and the datagrams after it.
     pub truncated: bool,
+}
+
+impl RecvMeta {
+    /// Returns each datagram in the buffer that was passed to the receive, in the order of arrival.
+    ///
+    /// At least one: an empty datagram is one slice of no bytes.
+    ///
+    /// # Panics
+    ///
+    /// When `buf` is shorter than [`len`](Self::len).
+    ///
+    /// # Examples
+    ///
+    /// See [`UdpSocket::set_gro`].
+    pub fn segments<'a>(&self, buf: &'a [u8]) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
+        let buf = &buf[..self.len];
+        let stride = self.stride.max(1);
+        // A single datagram needs no division.
+        let single = buf.len() <= stride;
+        let count = if single {
+            1
+        } else {
+            buf.len().div_ceil(stride)
+        };
+        (0..count).map(move |n| &buf[n * stride..buf.len().min((n + 1) * stride)])
+    }
 }
 
 impl UdpSocket {
@@ -49,10 +81,11 @@ impl UdpSocket {
     /// As setsockopt(2): none in practice.
     pub fn set_recv_local_addr(&self, on: bool) -> io::Result<()> {
         let is_ipv4 = self.local_addr()?.is_ipv4();
-        sys::set_recv_local_addr(self.io().get_ref().as_fd(), is_ipv4, on)
+        message::set_recv_local_addr(self.io().get_ref().as_fd(), is_ipv4, on)
     }
 
-    /// Receives a datagram, its sender and its local address.
+    /// Receives a datagram, its sender and its local address; several datagrams after
+    /// [`set_gro`](Self::set_gro).
     ///
     /// # Errors
     ///
@@ -116,9 +149,12 @@ impl UdpSocket {
         let readiness = self.io().ready(Interest::WRITABLE);
         SendMsg {
             readiness: readiness.operation("UdpSocket::send_msg"),
-            buf,
-            target,
-            local_ip,
+            outgoing: Outgoing {
+                buf,
+                target,
+                local_ip,
+                segment_size: None,
+            },
         }
     }
 
@@ -129,7 +165,7 @@ impl UdpSocket {
     /// As [`try_recv`](Self::try_recv).
     #[track_caller]
     pub fn try_recv_msg(&self, buf: &mut [u8]) -> io::Result<RecvMeta> {
-        convert(try_receive(self.io(), |socket| receive(socket, buf)))
+        received(try_receive(self.io(), |socket| receive(socket, buf)))
     }
 
     /// As [`send_msg`](Self::send_msg), without waiting.
@@ -145,9 +181,13 @@ impl UdpSocket {
         target: SocketAddr,
         local_ip: Option<IpAddr>,
     ) -> io::Result<usize> {
-        self.io().try_io(Interest::WRITABLE, |socket| {
-            send(socket, buf, target, local_ip)
-        })
+        let outgoing = Outgoing {
+            buf,
+            target,
+            local_ip,
+            segment_size: None,
+        };
+        outgoing.try_send(self)
     }
 }
 
@@ -164,19 +204,17 @@ impl Future for RecvMsg<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let received = poll_receive(&mut this.readiness, cx, |socket| receive(socket, this.buf));
-        received.map(convert)
+        let meta = poll_receive(&mut this.readiness, cx, |socket| receive(socket, this.buf));
+        meta.map(received)
     }
 }
 
-/// The future of [`UdpSocket::send_msg`].
+/// The future of [`UdpSocket::send_msg`] and [`UdpSocket::send_segments`].
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled or awaited"]
 pub struct SendMsg<'a> {
-    readiness: Readiness<'a, Socket>,
-    buf: &'a [u8],
-    target: SocketAddr,
-    local_ip: Option<IpAddr>,
+    pub(super) readiness: Readiness<'a, Socket>,
+    pub(super) outgoing: Outgoing<'a>,
 }
 
 impl Future for SendMsg<'_> {
@@ -184,33 +222,51 @@ impl Future for SendMsg<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        let (buf, target, local_ip) = (this.buf, this.target, this.local_ip);
-        this.readiness
-            .poll_io(cx, |socket| send(socket, buf, target, local_ip))
+        let outgoing = this.outgoing;
+        this.readiness.poll_io(cx, |socket| outgoing.send(socket))
     }
 }
 
-fn send(
-    socket: &Socket,
-    buf: &[u8],
-    target: SocketAddr,
-    local_ip: Option<IpAddr>,
-) -> io::Result<usize> {
-    sys::send_msg(socket.as_fd(), buf, &SockAddr::from(target), local_ip)
+/// Arguments of a send.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outgoing<'a> {
+    pub(super) buf: &'a [u8],
+    pub(super) target: SocketAddr,
+    pub(super) local_ip: Option<IpAddr>,
+    pub(super) segment_size: Option<usize>,
 }
 
-/// `None` in place of a datagram if the receiving direction was shut down.
-fn receive(socket: &Socket, buf: &mut [u8]) -> io::Result<Option<sys::Received>> {
-    sys::recv_msg(socket.as_fd(), buf).map(Some)
+impl Outgoing<'_> {
+    fn send(self, socket: &Socket) -> io::Result<usize> {
+        let fd = socket.as_fd();
+        let segment_size = self.kernel_segment_size(fd)?;
+        let target = SockAddr::from(self.target);
+        let sent = message::send_msg(fd, self.buf, &target, self.local_ip, segment_size);
+        sent.map_err(|error| self.explain(segment_size, error))
+    }
+
+    #[track_caller]
+    pub(super) fn try_send(self, socket: &UdpSocket) -> io::Result<usize> {
+        socket
+            .io()
+            .try_io(Interest::WRITABLE, |socket| self.send(socket))
+    }
 }
 
-fn convert(received: io::Result<Option<sys::Received>>) -> io::Result<RecvMeta> {
-    let received = received?;
-    let peer = SocketAddr::from_kernel(received.as_ref().map(|received| &received.peer))?;
-    Ok(RecvMeta {
-        len: received.as_ref().map_or(0, |received| received.bytes),
-        peer,
-        local_ip: received.as_ref().and_then(|received| received.local_ip),
-        truncated: received.is_some_and(|received| received.truncated),
-    })
+/// `None` in place of a datagram if the receiving direction was shut down. Converted here, because the
+/// kernel's form of an address is long.
+fn receive(socket: &Socket, buf: &mut [u8]) -> io::Result<Option<RecvMeta>> {
+    let received = message::recv_msg(socket.as_fd(), buf)?;
+    Ok(Some(RecvMeta {
+        len: received.bytes,
+        stride: received.info.segment_size.unwrap_or(received.bytes),
+        peer: SocketAddr::from_kernel(Some(&received.peer))?,
+        local_ip: received.info.local_ip,
+        truncated: received.truncated,
+    }))
+}
+
+/// Returns the error of a socket whose receiving direction was shut down in place of `None`.
+fn received(meta: io::Result<Option<RecvMeta>>) -> io::Result<RecvMeta> {
+    meta?.ok_or_else(|| unexpected("no sender, because receiving was shut down"))
 }

@@ -21,8 +21,8 @@
 //! and wakes. A cell is *taken out* of its row to be polled or dropped, and no borrow is held. So user
 //! code can call everything again (I3).
 //!
-//! Keeps I1 (a cell never leaves this thread), I3, and its part of I8 (`tick` makes at most the given
-//! number of polls).
+//! Keeps I1 (a cell never leaves this thread), I3, and its part of I8 (a tick makes at most as
+//! many polls as `begin_tick` was given).
 //!
 //! Rejected: a pointer to the task in the waker, as most executors have it. It saves a lookup per wake,
 //! but needs a reference count, atomic instructions and unsafe code.
@@ -67,12 +67,12 @@ pub(crate) struct Executor {
     poll_vtable: &'static RawWakerVTable,
     /// The row that is being polled; [`NONE`] between polls.
     running: Cell<u32>,
+    /// The number of polls that are left to this tick.
+    polls_left: Cell<u32>,
     /// The cause to record for wakes that happen now.
     wake_cause: Cell<WakeCause>,
     io_budget: u32,
-    /// Number of waits for a descriptor that tasks have recorded.
-    io_waits: Cell<u64>,
-    /// Value of `io_waits` at which all of these waits were over.
+    /// The reactor's count of waits when no task waited for a descriptor.
     io_waits_over: Cell<u64>,
     /// External wakers of futures that yielded inside another executor's combinator.
     deferred_wakers: RefCell<Vec<Waker>>,
@@ -130,9 +130,9 @@ impl Executor {
                 &vtables.plain
             },
             running: Cell::new(NONE),
+            polls_left: Cell::new(0),
             wake_cause: Cell::new(WakeCause::Thread),
             io_budget,
-            io_waits: Cell::new(0),
             io_waits_over: Cell::new(0),
             deferred_wakers: RefCell::new(Vec::new()),
             due_wakers: RefCell::new(VecDeque::new()),
@@ -198,14 +198,19 @@ impl Executor {
         self.tasks.any_scheduled() || self.has_wakers()
     }
 
-    /// Polls tasks from the run queue, at most `polls_left` of them (I8), until the root future is
-    /// next.
+    /// Begins a tick of at most `polls` polls (I8).
     #[inline]
-    pub(crate) fn tick(&self, polls_left: &mut u32) -> Tick {
+    pub(crate) fn begin_tick(&self, polls: u32) {
+        self.polls_left.set(polls);
+    }
+
+    /// Polls tasks from the run queue, until the root future is next.
+    #[inline]
+    pub(crate) fn tick(&self) -> Tick {
         let mut polled = None;
         // `catch_unwind` is around the whole tick, because that is cheaper than around each poll.
         loop {
-            let polls = AssertUnwindSafe(|| self.poll_tasks(polls_left, &mut polled));
+            let polls = AssertUnwindSafe(|| self.poll_tasks(&mut polled));
             match catch_unwind(polls) {
                 Ok(tick) => return tick,
                 Err(payload) => self.fail(polled.take(), payload),
@@ -220,11 +225,11 @@ impl Executor {
     /// a panic.
     // Not inlined, because the loop around it would leave it no registers.
     #[inline(never)]
-    fn poll_tasks(&self, polls_left: &mut u32, polled: &mut Option<BoxedCell>) -> Tick {
-        while *polls_left > 0
+    fn poll_tasks(&self, polled: &mut Option<BoxedCell>) -> Tick {
+        while self.polls_left.get() > 0
             && let Some(next) = self.tasks.pop()
         {
-            *polls_left -= 1;
+            self.polls_left.set(self.polls_left.get() - 1);
             let Next::Task {
                 index,
                 task,
@@ -437,11 +442,7 @@ impl Executor {
     #[inline]
     pub(crate) fn set_wait(&self, wait: impl FnOnce() -> WaitInfo) {
         if let Some(task) = self.tasks.task(self.running.get()) {
-            let wait = wait();
-            if wait.on.is_descriptor() {
-                self.io_waits.set(self.io_waits.get() + 1);
-            }
-            task.set_wait(wait);
+            task.set_wait(wait());
         }
     }
 
@@ -450,26 +451,21 @@ impl Executor {
         self.wake_cause.get()
     }
 
-    /// Sets the cause of the wakes that follow.
-    pub(crate) fn set_wake_cause(&self, cause: WakeCause) {
-        self.wake_cause.set(cause);
-    }
-
     pub(crate) fn counters(&self) -> &Counters {
         &self.tasks.counters
     }
 
     /// Returns whether a task or the root future waits for a descriptor, as far as it was recorded.
-    /// Called when nothing is scheduled: a recorded wait ends with the next poll of its task.
-    pub(crate) fn any_waits_for_io(&self) -> bool {
-        let recorded = self.io_waits.get();
+    /// Called when nothing is scheduled: a recorded wait ends with the next poll of its task. The reactor
+    /// has counted `waits_begun`.
+    pub(crate) fn any_waits_for_io(&self, waits_begun: u64) -> bool {
         // Otherwise each jump of a paused clock would search all tasks.
-        if self.io_waits_over.get() == recorded {
+        if self.io_waits_over.get() == waits_begun {
             return false;
         }
         let any = self.tasks.waits_for_io().next().is_some();
         if !any {
-            self.io_waits_over.set(recorded);
+            self.io_waits_over.set(waits_begun);
         }
         any
     }

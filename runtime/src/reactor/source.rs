@@ -239,21 +239,21 @@ impl Source {
     /// Records an event, or readiness that the caller assumes, and passes the wakers that it concerns to
     /// `wake`, which must not run user code.
     #[inline]
-    pub(super) fn set_ready(&self, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
-        self.store(self.load().next().union(ready));
-        self.wake_waiters(ready, wake);
-    }
-
-    #[inline]
-    fn wake_waiters(&self, ready: Ready, mut wake: impl FnMut(Waker, WakeCause)) {
+    pub(super) fn set_ready(&self, ready: Ready, wake: &mut impl FnMut(Waker, WakeCause)) {
+        let Some(word) = self.word() else {
+            return;
+        };
+        let before = word.load();
+        word.store(before.next().union(ready));
         let fd = self.fd.get();
         let cause = WakeCause::Io { fd, ready };
         let (reads, writes) = ready.directions();
         if reads {
-            self.readers.take().for_each(|waker| wake(waker, cause));
+            self.readers.take().wake(cause, wake);
         }
-        if writes {
-            self.writers.take().for_each(|waker| wake(waker, cause));
+        // None waits while the source is writable. Most events repeat that it is.
+        if writes && !before.ready().directions().1 {
+            self.writers.take().wake(cause, wake);
         }
     }
 
@@ -295,9 +295,9 @@ mod tests {
         let source = source();
         let word = source.word().unwrap();
         for clear in [ReadyWord::clear, ReadyWord::clear_shared] {
-            source.set_ready(Ready::READABLE, |_, _| ());
+            source.set_ready(Ready::READABLE, &mut |_, _| ());
             let old = word.load();
-            source.set_ready(Ready::READABLE, |_, _| ());
+            source.set_ready(Ready::READABLE, &mut |_, _| ());
             clear(word, old, Ready::READABLE);
             assert_eq!(word.load().ready(), Ready::READABLE);
             clear(word, word.load(), Ready::READABLE);
@@ -335,7 +335,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Event(bits) => {
-                        source.set_ready(Ready::from_bits(bits), |_, _| ());
+                        source.set_ready(Ready::from_bits(bits), &mut |_, _| ());
                         model |= Ready::from_bits(bits);
                         since = true;
                     }

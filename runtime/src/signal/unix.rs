@@ -219,7 +219,7 @@ impl Signal {
         self.poll_at(cx, Location::caller())
     }
 
-    fn poll_at(
+    pub(super) fn poll_at(
         &mut self,
         cx: &mut Context<'_>,
         location: &'static Location<'static>,

@@ -220,6 +220,9 @@ pub fn try_id() -> Option<Id> {
 /// Returns every task of this thread's runtime as it is now. [`wakeful::dump`](crate::dump()) returns the
 /// root future, descriptors, timers and threads as well.
 ///
+/// The root future, which `block_on` or an attribute runs, is not a task. Code whose waits are to be listed
+/// has to be spawned.
+///
 /// # Panics
 ///
 /// When there is no runtime on this thread.
@@ -345,7 +348,7 @@ pub(crate) fn poll_proceed(cx: &Context<'_>) -> Poll<()> {
 /// Defers the task of `cx` until after the next turn.
 #[inline]
 pub(crate) fn defer_current(cx: &Context<'_>) {
-    let data = context::waker_data(cx.waker());
+    let data = context::local_data(cx.waker());
     if context::with_current(|core| core.executor.defer_current(data)) != Some(true) {
         defer_external(cx);
     }

@@ -16,6 +16,7 @@ mod executor;
 mod growth;
 mod memory;
 mod threads;
+mod udp;
 
 /// Measures a part.
 ///
@@ -52,6 +53,7 @@ fn run(part: Part, bench: &Bench, collected: &mut Collected) -> io::Result<()> {
         Part::Instructions => counted::instructions(bench, collected)?,
         Part::Growth => growth::measure(bench, collected),
         Part::Threads => threads::measure(bench, collected),
+        Part::Udp => udp::measure(bench, collected),
     }
     Ok(())
 }
