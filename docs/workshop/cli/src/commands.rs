@@ -20,7 +20,7 @@ const WATCH_PAUSE: Duration = Duration::from_millis(300);
 /// Returns the given stage, or the one that was started last.
 fn current(number: Option<u32>) -> Result<Stage, Problem> {
     let current = number.or_else(|| Progress::load().current());
-    Stage::find(current.ok_or("no stage is started; begin with: cargo workshop start 2")?)
+    Stage::find(current.ok_or("no stage is started; begin with: cargo workshop start 0")?)
 }
 
 /// Returns the learner's files.
