@@ -9,7 +9,7 @@ use std::thread;
 use crate::check::{Checked, lay_out, run_cases};
 use crate::layout::LAB;
 use crate::stage::{Files, STAGES, Stage};
-use crate::{End, Problem, compile, layout, page, run, wrong};
+use crate::{End, Problem, compile, draw, layout, page, run, wrong};
 
 /// Runs of a reference in each of the two rounds.
 const RUNS: usize = 5;
@@ -110,6 +110,7 @@ pub(crate) fn verify(numbers: &[u32], write: bool, quick: bool) -> Result<End, P
     tally.line("compiled: references, starts, others", jobs.len(), broken);
     if all_compiled {
         diagnoses(&stages, &mut tally)?;
+        pictures(&stages, write, &mut tally)?;
         round("idle", &jobs, if quick { 1 } else { RUNS }, &mut tally);
         if !quick {
             beside_spinners(|| round("beside a spinner per core", &jobs, RUNS, &mut tally));
@@ -225,6 +226,28 @@ fn diagnoses(stages: &[Stage], tally: &mut Tally) -> Result<(), Problem> {
     tally.zero("ids without their heading on the page", without);
     tally.zero("ids without their function", unknown);
     tally.zero("stages with fewer than 4 wrong solutions", few);
+    Ok(())
+}
+
+/// Draws the pictures again, and compares them and their lists on the pages.
+fn pictures(stages: &[Stage], write: bool, tally: &mut Tally) -> Result<(), Problem> {
+    let (mut count, mut problems) = (0, Vec::new());
+    for stage in stages {
+        let Some(picture) = draw::trace(&format!("{LAB}/{}-reference", stage.folder()))? else {
+            continue;
+        };
+        count += 1;
+        let (path, svg) = (stage.path("picture.svg"), draw::svg(&[("", &picture)]));
+        let page = page::with_picture(stage, &picture.markdown())?;
+        if write {
+            layout::write(&path, &svg)?;
+            layout::write(&stage.path("page.md"), &page)?;
+        }
+        if layout::read(&path).unwrap_or_default() != svg || stage.page()? != page {
+            problems.push(format!("{path} or its list: run `cargo workshop verify --write`"));
+        }
+    }
+    tally.line("pictures that are drawn again equal", count, problems);
     Ok(())
 }
 

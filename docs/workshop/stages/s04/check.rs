@@ -2,7 +2,9 @@
 
 use std::rc::Rc;
 
-use probe::{Case, Diagnosis, DropNote, Outcome, Scripted, Slot, Stage, Trace, expect, fail};
+use probe::{
+    Case, Diagnosis, DropNote, Outcome, Picture, Scripted, Slot, Stage, Trace, expect, fail,
+};
 use stage::Executor;
 
 static STAGE: Stage = Stage {
@@ -75,6 +77,7 @@ static STAGE: Stage = Stage {
         Case { name: "a wake after the end does nothing", run: a_late_wake_does_nothing },
     ],
     panics: &[("already borrowed", "4.8"), ("already mutably borrowed", "4.8")],
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -223,3 +226,37 @@ fn a_late_wake_does_nothing() -> Outcome {
     }
     expect(trace.steps(), "poll a", &trace.polls())
 }
+
+const PICTURE: Picture = Picture {
+    title: "Two tasks, one queue",
+    description: "Task a wakes itself in its first poll, so it is polled again, after task b. Task b waits \
+                  until it is woken from outside, and three wakes are one poll.",
+    lanes: &["executor", "task a", "task b"],
+    run: || {
+        let (trace, executor, slot) = (Trace::new(), Executor::new(), Slot::new());
+        trace.note("spawn a");
+        executor.spawn(Scripted::new("a", &trace).wakes_itself().ready());
+        trace.note("spawn b");
+        executor.spawn(Scripted::new("b", &trace).stores_waker(&slot).ready());
+        executor.run();
+        trace.note("run ends");
+        for _ in 0..3 {
+            trace.note("wake b");
+            slot.wake();
+        }
+        executor.run();
+        trace.note("run ends");
+        let mut lane = 0;
+        let place = |step: String| {
+            // `Pending` and `Ready` belong to the poll before.
+            lane = match &*step {
+                "poll a" => 1,
+                "poll b" => 2,
+                _ if step.starts_with(' ') => lane,
+                _ => 0,
+            };
+            (lane, step.replace("  a wakes itself", "wakes itself"))
+        };
+        trace.steps().into_iter().map(place).collect()
+    },
+};

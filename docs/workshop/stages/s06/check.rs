@@ -85,6 +85,7 @@ static STAGE: Stage = Stage {
         },
     ],
     panics: &[("Interrupted", "6.5")],
+    picture: None,
 };
 
 fn main() {
