@@ -9,7 +9,8 @@ use crate::layout::LAB;
 use crate::stage::Stage;
 use crate::{Problem, compile, layout};
 
-const LANE: usize = 150;
+/// Width of a letter.
+const LETTER: usize = 8;
 const ROW: usize = 24;
 const TOP: usize = 64;
 const LEFT: usize = 44;
@@ -41,8 +42,21 @@ impl Picture {
         picture
     }
 
+    /// Returns where each lane begins, and the width of all.
+    fn places(&self) -> (Vec<usize>, usize) {
+        let mut places = Vec::new();
+        let mut at = LEFT;
+        for (lane, name) in self.lanes.iter().enumerate() {
+            places.push(at);
+            let texts =
+                self.steps.iter().filter(|step| step.0 == lane).map(|step| step.1.trim().len());
+            at += LETTER * texts.chain([name.len()]).max().unwrap_or(0) + 48;
+        }
+        (places, at)
+    }
+
     fn width(&self) -> usize {
-        LEFT + LANE * self.lanes.len() + 24
+        self.places().1
     }
 
     /// The steps as a list, for readers who do not see the picture.
@@ -139,6 +153,7 @@ pub(crate) fn svg(runs: &[(&str, &Picture)]) -> String {
 }
 
 fn draw(out: &mut String, left: usize, heading: &str, picture: &Picture) {
+    let places = picture.places().0;
     let bottom = TOP + ROW * picture.steps.len();
     if !heading.is_empty() {
         let _ = writeln!(
@@ -149,13 +164,13 @@ fn draw(out: &mut String, left: usize, heading: &str, picture: &Picture) {
         );
     }
     for (number, name) in picture.lanes.iter().enumerate() {
-        let x = left + LEFT + LANE * number + 12;
+        let x = left + places[number] + 12;
         let _ =
             writeln!(out, "<text class=\"head\" x=\"{}\" y=\"44\">{}</text>", x - 6, escape(name));
         let _ = writeln!(out, "<path class=\"lane\" d=\"M{x} {} V{bottom}\"/>", TOP - 12);
     }
     for (number, (lane, text)) in picture.steps.iter().enumerate() {
-        let (x, y) = (left + LEFT + LANE * lane + 12, TOP + ROW * number + 8);
+        let (x, y) = (left + places[*lane] + 12, TOP + ROW * number + 8);
         let _ = writeln!(
             out,
             "<text class=\"number\" x=\"{}\" y=\"{}\">{}</text>",

@@ -12,7 +12,7 @@ use crate::stage::{Files, STAGES, Stage};
 use crate::{End, Problem, compile, draw, layout, page, run, wrong};
 
 /// Runs of a reference in each of the two rounds.
-const RUNS: usize = 5;
+const RUNS: usize = 3;
 
 /// What must come of a job.
 #[derive(Clone, PartialEq)]

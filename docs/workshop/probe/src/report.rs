@@ -266,9 +266,14 @@ pub fn kernel_lanes() -> Vec<(usize, String)> {
         Some((call, result)) => {
             let name = call.split(' ').next().unwrap_or_default();
             let result = if name == "accept" && result != "EAGAIN" { "a socket" } else { result };
-            (0, format!("{name} = {result}"))
+            // A success without a number says nothing more than the name.
+            match (name.starts_with("epoll_c"), result) {
+                (true, "0") => (0, name.to_owned()),
+                _ => (0, format!("{name} = {result}")),
+            }
         }
-        None => (usize::from(!is_call(&step)), step),
+        None if is_call(&step) => (0, step),
+        None => (1, step.trim_start_matches("the peer ").to_owned()),
     };
     kernel::steps().into_iter().map(lane).collect()
 }

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 
 use probe::{
-    Case, Diagnosis, DropNote, Outcome, Picture, Scripted, Slot, Stage, Trace, expect, fail,
+    Case, Diagnosis, DropNote, Outcome, Picture, Scripted, Slot, Stage, Trace, Watched, expect,
+    fail, is_asleep_forever,
 };
 use stage::Executor;
 
@@ -65,6 +66,13 @@ static STAGE: Stage = Stage {
             why: "a future can spawn or wake during its poll, and needs the table for that",
             section: "Take it out",
             function: "poll",
+        },
+        Diagnosis {
+            id: "4.9",
+            what: "the queue is locked while a task is polled",
+            why: "a task that wakes itself needs the lock: take the number in a statement of its own",
+            section: "Take it out",
+            function: "run",
         },
     ],
     cases: &[
@@ -164,11 +172,17 @@ fn no_poll_without_a_wake() -> Outcome {
 
 fn a_wake_during_the_poll_is_kept() -> Outcome {
     let trace = Trace::new();
-    let executor = Executor::new();
-    trace.note("spawn a");
-    executor.spawn(Scripted::new("a", &trace).wakes_itself().ready());
-    executor.run();
-    trace.note("run ends");
+    let inside = trace.clone();
+    let thread = Watched::spawn(move || {
+        let executor = Executor::new();
+        inside.note("spawn a");
+        executor.spawn(Scripted::new("a", &inside).wakes_itself().ready());
+        executor.run();
+        inside.note("run ends");
+    });
+    if is_asleep_forever(&thread) {
+        return fail("4.9", trace.steps(), "run ends", "asleep forever in the wake");
+    }
     if trace.poll_count() == 1 {
         return fail("4.4", trace.steps(), "poll a, poll a", trace.polls());
     }
