@@ -335,19 +335,16 @@ fn without_new_threads<T>(f: impl FnOnce() -> T) -> T {
 
 #[test]
 fn a_closure_waits_for_a_running_thread_if_none_can_start() {
-    alone(
-        "a_closure_waits_for_a_running_thread_if_none_can_start",
-        || {
-            runtime().block_on(async {
-                let none = without_new_threads(|| spawn_blocking(|| ()));
-                let error = none.await.unwrap_err().to_string();
-                assert!(error.contains("could not be started: "), "{error}");
-                let first = hold();
-                let second = without_new_threads(|| spawn_blocking(|| 7));
-                drop(first.release);
-                first.task.await.unwrap();
-                assert_eq!(second.await.unwrap(), 7);
-            });
-        },
-    );
+    alone(|| {
+        runtime().block_on(async {
+            let none = without_new_threads(|| spawn_blocking(|| ()));
+            let error = none.await.unwrap_err().to_string();
+            assert!(error.contains("could not be started: "), "{error}");
+            let first = hold();
+            let second = without_new_threads(|| spawn_blocking(|| 7));
+            drop(first.release);
+            first.task.await.unwrap();
+            assert_eq!(second.await.unwrap(), 7);
+        });
+    });
 }
