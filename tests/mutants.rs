@@ -31,6 +31,10 @@ mod busy_poll;
 mod combinations;
 #[path = "tests/copy.rs"]
 mod copy;
+#[path = "tests/deadlocks.rs"]
+mod deadlocks;
+#[path = "tests/dump.rs"]
+mod dump;
 #[path = "tests/duplex.rs"]
 mod duplex;
 #[path = "tests/fairness.rs"]

@@ -4,13 +4,13 @@
 //! Called by [`crate::program`] and [`crate::workers`]. Everything here is logged with the target
 //! [`REPORT`], which no level hides, because the user has asked for it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::panic::Location;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tracing::{field, info};
+use wakeful::dump::{Dump, TaskGroup};
 use wakeful::runtime::RuntimeMetrics;
-use wakeful::task::{self, TaskInfo, TaskState, Waiting};
+use wakeful::task::{TaskInfo, TaskState, Waiting};
 use wakeful::time::Instant;
 
 use crate::args::Detail;
@@ -121,14 +121,24 @@ pub(crate) fn report(served: &Served, detail: Detail) {
     }
     let connections = connections.iter();
     let connections: HashMap<_, _> = connections.map(|(task, peer)| (task.id(), peer)).collect();
-    let mut tasks = task::dump();
-    tasks.retain(|task| task.state != TaskState::Running); // the one that writes the report
+    let dump = wakeful::dump();
     let peer_of = |task: &TaskInfo| connections.get(&task.id).map(|peer| &**peer);
+    // The one that is running writes the report.
+    let is_other = |task: &&TaskInfo| task.state != TaskState::Running;
+    if let Some(root) = dump.root.as_ref().filter(is_other) {
+        report_task("root", root, &dump, None);
+    }
     match detail {
-        Detail::Full => tasks.iter().for_each(|one| report_task(one, peer_of(one))),
+        Detail::Full => {
+            for task in dump.tasks.iter().filter(is_other) {
+                report_task("task", task, &dump, peer_of(task));
+            }
+        }
         Detail::Grouped => {
-            for Group { count, oldest } in grouped(&tasks).values() {
-                report_group(*count, oldest, peer_of(oldest));
+            for group in dump.groups() {
+                if is_other(&group.longest) {
+                    report_group(&group, &dump, peer_of(group.longest));
+                }
             }
         }
     }
@@ -158,30 +168,6 @@ fn report_runtime(metrics: &RuntimeMetrics) {
     );
 }
 
-/// Tasks that wait on the same operation at the same place.
-struct Group<'a> {
-    count: usize,
-    /// The one that has waited for the longest time.
-    oldest: &'a TaskInfo,
-}
-
-/// Returns the tasks by what they wait on, or by their state.
-fn grouped(tasks: &[TaskInfo]) -> BTreeMap<(&str, Option<&Location<'_>>), Group<'_>> {
-    let mut groups = BTreeMap::new();
-    for task in tasks {
-        let place = wait_of(task).map(|wait| wait.location);
-        let group = groups.entry((waits_on(task), place)).or_insert(Group {
-            count: 0,
-            oldest: task,
-        });
-        group.count += 1;
-        if elapsed(task) > elapsed(group.oldest) {
-            group.oldest = task;
-        }
-    }
-    groups
-}
-
 /// Returns the wait of a task, if it waits for an operation that the runtime knows.
 fn wait_of(task: &TaskInfo) -> Option<Waiting> {
     task.waiting.filter(|_| task.state == TaskState::Waiting)
@@ -201,25 +187,40 @@ fn elapsed(task: &TaskInfo) -> Option<Duration> {
     wait_of(task).map(|wait| wait.elapsed)
 }
 
+/// Returns the own address of a connection, or of the socket for which the task waits.
+fn local_addr<'a>(
+    task: &TaskInfo,
+    dump: &'a Dump,
+    peer: Option<&'a Connection>,
+) -> Option<field::DisplayValue<&'a str>> {
+    let of_source = || {
+        let source = dump.source(wait_of(task)?.fd()?)?;
+        source.local.as_deref()
+    };
+    let local = peer.map(Connection::local_addr).or_else(of_source);
+    local.map(field::display)
+}
+
 /// Logs one group, with the task that has waited for the longest time as an example.
-fn report_group(count: usize, oldest: &TaskInfo, peer: Option<&Connection>) {
+fn report_group(group: &TaskGroup<'_>, dump: &Dump, peer: Option<&Connection>) {
+    let oldest = group.longest;
     info!(
         target: REPORT,
-        count,
+        count = group.tasks.len(),
         waits_on = %waits_on(oldest),
         at = wait_of(oldest).map(|wait| field::display(wait.location)),
         oldest = %oldest.id,
         oldest_ms = elapsed(oldest).map(millis),
         peer = peer.map(field::display),
-        local_addr = peer.map(|peer| field::display(peer.local_addr())),
+        local_addr = local_addr(oldest, dump, peer),
         received = peer.map(Connection::received),
         sent = peer.map(Connection::sent),
         "tasks"
     );
 }
 
-/// Logs one task.
-fn report_task(task: &TaskInfo, peer: Option<&Connection>) {
+/// Logs one task, or the root future.
+fn report_task(message: &str, task: &TaskInfo, dump: &Dump, peer: Option<&Connection>) {
     info!(
         target: REPORT,
         id = %task.id,
@@ -227,13 +228,13 @@ fn report_task(task: &TaskInfo, peer: Option<&Connection>) {
         polls = task.polls,
         waits_on = %waits_on(task),
         at = wait_of(task).map(|wait| field::display(wait.location)),
-        fd = wait_of(task).and_then(|wait| wait.fd),
+        fd = wait_of(task).and_then(|wait| wait.fd()),
         elapsed_ms = elapsed(task).map(millis),
         last_wake = %task.last_wake,
         peer = peer.map(field::display),
-        local_addr = peer.map(|peer| field::display(peer.local_addr())),
+        local_addr = local_addr(task, dump, peer),
         received = peer.map(Connection::received),
         sent = peer.map(Connection::sent),
-        "task"
+        "{message}"
     );
 }

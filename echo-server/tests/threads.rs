@@ -28,8 +28,9 @@ fn clients_are_distributed_over_the_threads_and_all_are_served() {
         "{}",
         server.log()
     );
-    // One line per client and one per accepting task.
-    wait_until("every task", || server.log_lines("waits_on=").len() == 63);
+    // One line per client, per accepting task, and per root future of the two further threads.
+    wait_until("every task", || server.log_lines("waits_on=").len() == 65);
+    assert_eq!(server.log_lines(" root id=").len(), 2, "{}", server.log());
     server.assert_ends_well();
     for client in &mut clients {
         assert_end(client);

@@ -29,6 +29,7 @@ pub struct DirectionReady<'a> {
 impl Future for DirectionReady<'_> {
     type Output = io::Result<()>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let readiness = Pin::new(&mut self.readiness);
         readiness.poll(cx).map_ok(|_guard| ())

@@ -390,8 +390,8 @@ impl<L: Listener, H, F, T> Serve<L, H, F, T> {
     /// permits, and closes the listener. Then it waits until the connections have ended, at most
     /// for the [shutdown timeout](Self::shutdown_timeout).
     ///
-    /// Any future is accepted, such as `wakeful::signal::ctrl_c()`. A handler does not notice the
-    /// shutdown by itself, so an idle connection takes the whole timeout. Use
+    /// Any future is accepted, such as `wakeful::signal::ctrl_c()` or `shutdown_signal()`. A handler does not notice
+    /// the shutdown by itself, so an idle connection takes the whole timeout. Use
     /// [`Shutdown::cancelled`] here and [`Shutdown::run_until_cancelled`] in the handler, around
     /// the wait for the next request, to end idle connections at once.
     ///

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::sync::{Condvar, Mutex, MutexGuard, thread};
+use crate::std_or_loom::{Condvar, Mutex, MutexGuard, thread};
 
 /// Time after which an idle thread ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
@@ -122,6 +122,12 @@ impl Pool {
     /// Returns the number of threads, idle ones included.
     pub(crate) fn threads(&self) -> usize {
         self.shared.lock().threads
+    }
+
+    /// Returns the numbers of closures that have not started, of threads, and of idle threads.
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        let state = self.shared.lock();
+        (state.queue.len(), state.threads, state.idle)
     }
 
     /// Counts a task that waits for a closure until the guard is dropped.

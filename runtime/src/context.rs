@@ -28,9 +28,10 @@ use std::task::{RawWaker, RawWakerVTable, Waker};
 
 use crate::blocking::Pool;
 use crate::busy_poll::BusyPoll;
+use crate::deadlock_watch::DeadlockWatch;
 use crate::executor::Executor;
 use crate::executor::cell::drop_ignoring_panic;
-use crate::id::{Id, RuntimeId, WaiterId, WakerData};
+use crate::id::{Id, RuntimeId, VTables, WaiterId, WakerData};
 use crate::inbox::{Message, Shared};
 use crate::reactor::Reactor;
 use crate::reactor::source::ReadyWords;
@@ -39,6 +40,7 @@ use crate::registry;
 use crate::table::Key;
 use crate::task_info::WakeCause;
 use crate::timer::Timers;
+use crate::waker_counts;
 
 /// Everything that one runtime owns.
 pub(crate) struct Core {
@@ -49,6 +51,7 @@ pub(crate) struct Core {
     pub(crate) timers: Timers,
     pub(crate) blocking: Pool,
     pub(crate) busy_poll: BusyPoll,
+    pub(crate) deadlocks: DeadlockWatch,
     /// The source of the process's signal eventfd; set by the first `signal`.
     pub(crate) signals: RefCell<Option<(Key, ReadyWords)>>,
     /// The number of messages taken from the inbox.
@@ -249,30 +252,53 @@ impl Drop for BlockOnGuard {
     }
 }
 
-/// The function table of this crate's wakers, whose data pointer contains a [`WakerData`].
-pub(crate) static VTABLE: RawWakerVTable = RawWakerVTable::new(
-    |data| RawWaker::new(data, &VTABLE),
-    |data| wake(WakerData::from_pointer(data)),
-    |data| wake(WakerData::from_pointer(data)),
-    |_data| {},
-);
+/// The function tables of this crate's wakers, whose data pointer contains a [`WakerData`].
+pub(crate) static VTABLES: VTables = VTables {
+    plain: RawWakerVTable::new(
+        |data| RawWaker::new(data, &VTABLES.plain),
+        |data| wake(WakerData::from_pointer(data)),
+        |data| wake(WakerData::from_pointer(data)),
+        |_data| {},
+    ),
+    counted: RawWakerVTable::new(
+        |data| {
+            waker_counts::add(WakerData::from_pointer(data));
+            RawWaker::new(data, &VTABLES.counted)
+        },
+        |data| {
+            let data = WakerData::from_pointer(data);
+            // First, so that a task without a waker has been woken or never will be.
+            wake(data);
+            waker_counts::remove(data);
+        },
+        |data| wake(WakerData::from_pointer(data)),
+        |data| waker_counts::remove(WakerData::from_pointer(data)),
+    ),
+};
 
-/// Clones a waker of this crate, without user code and without a call. Returns `None` for any other.
+/// Returns the data of a waker of this crate; `None` for an external one.
+#[inline]
+pub(crate) fn local_data(waker: &Waker) -> Option<WakerData> {
+    WakerData::of(waker, &VTABLES)
+}
+
+/// Clones a waker of this crate for the runtime's tables, without user code, without a call and without
+/// counting. Returns `None` for any other.
 #[inline]
 pub(crate) fn clone_local(waker: &Waker) -> Option<Waker> {
-    WakerData::from_waker(waker, &VTABLE).map(|data| data.to_waker(&VTABLE))
+    local_data(waker).map(|data| data.to_waker(&VTABLES.plain))
 }
 
 /// Returns the id under which a `poll_*` function stores a waker.
 #[inline]
 pub(crate) fn waiter_id(waker: &Waker) -> WaiterId {
-    WakerData::from_waker(waker, &VTABLE).map_or(WaiterId::EXTERNAL, WaiterId::task)
+    local_data(waker).map_or(WaiterId::EXTERNAL, WaiterId::task)
 }
 
-/// Drops a waker. For this crate's wakers that does nothing and makes no call.
+/// Drops a waker. For this crate's wakers that are not counted that does nothing and makes no call.
 #[inline]
 pub(crate) fn drop_waker(waker: Waker) {
-    if WakerData::from_waker(&waker, &VTABLE).is_some() {
+    if WakerData::from_waker(&waker, &VTABLES.plain).is_some() {
         let _nothing_to_drop = ManuallyDrop::new(waker);
     } else {
         drop_external_waker(waker);
@@ -342,7 +368,6 @@ impl Core {
     fn handle_messages(&self, messages: VecDeque<Message>) {
         self.messages
             .set(self.messages.get() + messages.len() as u64);
-        self.executor.set_wake_cause(WakeCause::Thread);
         for message in messages {
             match message {
                 Message::Wake(data) => {
@@ -409,7 +434,8 @@ impl Core {
     /// Returns whether a future waits for an event of the kernel: an operation whose waker is stored,
     /// or a task whose last recorded wait, in a `poll_*` function, was for a descriptor.
     pub(crate) fn waits_for_io(&self) -> bool {
-        self.reactor.any_operation_waits() || self.executor.any_waits_for_io()
+        let waits_begun = self.reactor.waits_begun();
+        self.reactor.any_operation_waits() || self.executor.any_waits_for_io(waits_begun)
     }
 
     /// Ends the runtime in the order of docs/ARCHITECTURE.md: tasks, timers, sources, pool, and last the

@@ -46,6 +46,11 @@ impl RuntimeId {
         self.0.get() as u16
     }
 
+    /// Returns the serial number.
+    pub(crate) fn serial(self) -> u64 {
+        self.0.get() >> 16
+    }
+
     /// Returns whether this is the runtime that is entered on this thread.
     #[inline]
     pub(crate) fn is_current(self) -> bool {
@@ -109,8 +114,15 @@ impl fmt::Debug for Id {
 // The bits of a `WakerData` are stored in a pointer.
 const _: () = assert!(size_of::<*const ()>() == size_of::<u64>());
 
+/// The function tables of this crate's wakers.
+pub(crate) struct VTables {
+    pub(crate) plain: RawWakerVTable,
+    /// The table of wakers whose clones are counted; see [`crate::waker_counts`].
+    pub(crate) counted: RawWakerVTable,
+}
+
 /// The data of one of this crate's wakers: which task of which runtime to poll.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct WakerData(u64);
 
 impl WakerData {
@@ -124,7 +136,7 @@ impl WakerData {
         WakerData(generation << 48 | runtime << 32 | u64::from(key.index()))
     }
 
-    /// Builds the waker. `vtable` is `context::VTABLE`, which is defined above this module because
+    /// Builds the waker. `vtable` is one of `context::VTABLES`, which is defined above this module because
     /// its functions look up the current runtime.
     #[inline]
     #[expect(
@@ -132,7 +144,7 @@ impl WakerData {
         reason = "the one line that builds a Waker from its function table"
     )]
     pub(crate) fn to_waker(self, vtable: &'static RawWakerVTable) -> Waker {
-        // SAFETY: `vtable` is `context::VTABLE`, the only one that callers pass. Its functions never
+        // SAFETY: `vtable` is one of `context::VTABLES`, the only ones that callers pass. Their functions never
         // follow the pointer. They only read its bits, which are a plain integer, so they are sound on
         // every thread, at any time, in any order and number.
         unsafe { Waker::new(ptr::without_provenance(self.0 as usize), vtable) }
@@ -144,6 +156,17 @@ impl WakerData {
         ptr::eq(waker.vtable(), vtable).then(|| Self::from_pointer(waker.data()))
     }
 
+    /// Returns the data of a waker of this crate, counted or not; `None` for an external waker.
+    #[inline]
+    pub(crate) fn of(waker: &Waker, vtables: &'static VTables) -> Option<Self> {
+        Self::from_waker(waker, &vtables.plain).or_else(|| Self::of_counted(waker, vtables))
+    }
+
+    #[cold]
+    fn of_counted(waker: &Waker, vtables: &'static VTables) -> Option<Self> {
+        Self::from_waker(waker, &vtables.counted)
+    }
+
     #[inline]
     pub(crate) fn from_pointer(data: *const ()) -> Self {
         WakerData(data.addr() as u64)
@@ -153,6 +176,12 @@ impl WakerData {
     #[inline]
     pub(crate) fn runtime_index(self) -> u16 {
         (self.0 >> 32) as u16
+    }
+
+    /// Returns the part of the generation that a waker has.
+    #[inline]
+    pub(crate) fn generation(self) -> u16 {
+        (self.0 >> 48) as u16
     }
 
     /// Returns the row of the task.

@@ -29,9 +29,9 @@
 //! | tasks | [`spawn`], [`task::JoinSet`], [`task::spawn_blocking`], [`task::yield_now`] |
 //! | time | [`time::sleep`], [`time::timeout`], [`time::interval`], and a [clock that tests pause](time::pause) |
 //! | descriptors and byte streams | [`io::AsyncFd`], [`io::copy`], [`io::duplex`], [`io::stdin`] |
-//! | the end of a program | [`Shutdown`], [`signal::ctrl_c`] |
+//! | the end of a program | [`Shutdown`], [`signal::ctrl_c`], [`signal::shutdown_signal`] |
 //! | other threads | [`runtime::Handle`] |
-//! | what the runtime does | [`metrics`](metrics()), [`task::dump`] |
+//! | what the runtime does | [`metrics`](metrics()), [`dump`](dump()) |
 //!
 //! Channels, locks, `select!`, TLS and HTTP are left to crates that run on any runtime: see
 //! [the guide](guide::companions).
@@ -59,13 +59,15 @@
 //!
 //! ```text
 //!  sys         system calls: epoll, eventfd, signals
-//!  sync        locks and atomics, or loom's
+//!  std_or_loom locks and atomics, or loom's
 //!  table       rows at stable addresses, found by index and generation
 //!  coop        the budget of one poll
 //!  busy_poll   spin or park
 //!  id          RuntimeId, Id, and the data of a Waker
+//!  waker_counts  clones of wakers, if they are counted
 //!  ready       Interest and Ready
 //!  task_info   what is recorded about each task
+//!  deadlock_watch  how deadlocks are looked for
 //!  oneshot     a result from one thread to another
 //!  inbox       messages from other threads
 //!  registry    which runtimes exist
@@ -74,6 +76,7 @@
 //!  timer       deadlines into wakes
 //!  executor    the run queue and the polls
 //!  context     what a runtime owns, and which runtime is this thread's
+//!  dump        public: what a runtime does at one moment
 //!  wait_list   wakers of operations without a descriptor
 //!  signal      public: Unix signals
 //!  task        public: spawn, JoinHandle, JoinSet
@@ -101,6 +104,8 @@ mod blocking;
 mod busy_poll;
 mod context;
 mod coop;
+mod deadlock_watch;
+pub mod dump;
 mod executor;
 // Not a part of the documentation tests: their code needs packages that this one does not depend on.
 #[cfg(all(doc, not(doctest)))]
@@ -117,7 +122,7 @@ mod registry;
 pub mod runtime;
 pub mod shutdown;
 pub mod signal;
-mod sync;
+mod std_or_loom;
 #[expect(
     unsafe_code,
     reason = "system calls; every block argues from the man page"
@@ -129,7 +134,9 @@ mod task_info;
 pub mod time;
 mod timer;
 mod wait_list;
+mod waker_counts;
 
+pub use dump::dump;
 pub use runtime::{block_on, metrics};
 pub use shutdown::Shutdown;
 pub use task::spawn;

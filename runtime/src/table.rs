@@ -152,15 +152,13 @@ impl<T: Default> Table<T> {
         let number = index as usize / CHUNK;
         let chunk = match self.near.get(number) {
             Some(chunk) => chunk.get()?,
-            // The end of a list, which is not worth a call.
-            None if index == NONE => return None,
             None => self.far_chunk(number)?,
         };
         Some(&chunk[index as usize % CHUNK])
     }
 
-    #[cold]
-    #[inline(never)]
+    // Not cold: a call that can be made needs registers saved, also where it is not made.
+    #[inline]
     fn far_chunk(&self, number: usize) -> Option<&[Row<T>; CHUNK]> {
         let (segment, chunk) = position_of(number);
         let chunk = self.far.get(segment)?.get()?.get(chunk)?.get()?;
@@ -255,6 +253,7 @@ impl<T: Default> Table<T> {
 
 /// Returns the segment of a far chunk, and its index in the segment. Chunk 64 is the first of
 /// segment 0, chunk 128 the first of segment 1.
+#[inline]
 fn position_of(number: usize) -> (usize, usize) {
     let log = number.ilog2();
     ((log - NEAR.ilog2()) as usize, number ^ 1 << log)

@@ -13,7 +13,7 @@ use std::task::Waker;
 use crate::context;
 use crate::executor::cell::drop_ignoring_panic;
 use crate::id::WaiterId;
-use crate::task_info::WaitInfo;
+use crate::task_info::{WaitInfo, WaitOn};
 
 /// Wakers in the order of their first poll, each under a number of its own.
 #[derive(Debug, Default)]
@@ -76,12 +76,21 @@ pub(crate) fn wake_all(wakers: impl IntoIterator<Item = Waker>) {
 
 /// Records in the running task's info what it is about to wait for.
 pub(crate) fn set_wait(operation: &'static str, location: &'static Location<'static>) {
+    set_wait_on(WaitOn::LIST, operation, location);
+}
+
+/// As [`set_wait`], for a wait that is on no list.
+pub(crate) fn set_wait_on(
+    on: WaitOn,
+    operation: &'static str,
+    location: &'static Location<'static>,
+) {
     context::with_current(|core| {
         core.executor.set_wait(|| WaitInfo {
             operation,
             location,
             since_ns: core.timers.loop_now_ns(),
-            fd: -1,
+            on,
         });
     });
 }

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use crate::trace;
 use wakeful_net::{TcpListener, TcpStream, UnixListener};
 
 /// Time limit of a test, longer than any of them takes on a busy machine.
@@ -182,19 +181,6 @@ pub fn listen_unix() -> (UnixListener, String) {
         UnixListener::bind(&name).expect("bind an abstract name"),
         name,
     )
-}
-
-/// Runs the body of a test in a process of its own. For tests that change or count state which all
-/// threads share (descriptor limits, signal handlers).
-///
-/// `name` is the name of the test that calls this, with its modules.
-///
-/// # Panics
-///
-/// When the body panics.
-pub fn alone(name: &str, body: impl FnOnce()) {
-    // The output is of no use here.
-    drop(trace::alone(name, body));
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
             let skipped = name.starts_with('.')
                 || name == "target"
                 || name.starts_with("target-")
+                || path.ends_with("docs/workshop/my")
                 || COPIES.iter().any(|copy| path.ends_with(copy));
             if path.is_dir() && !skipped {
                 folders.push(path);

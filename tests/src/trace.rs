@@ -202,30 +202,24 @@ pub const fn ms(millis: u64) -> Duration {
 /// Runs the body of a test in a process of its own. For tests of state that all threads share
 /// (descriptors, stderr, signal handlers), and for those whose failure would end the process.
 ///
-/// `test` is the name of the test that calls this. The child process runs the body and returns
-/// `None`; the parent process returns the child's output.
+/// To be called by the test itself: the name of the closure's type tells which test that is. The child
+/// process runs the body and returns `None`; the parent process returns the child's output.
 ///
 /// # Panics
 ///
 /// When the body panics.
-pub fn alone<F: FnOnce()>(test: &str, body: F) -> Option<Output> {
+pub fn alone<F: FnOnce()>(body: F) -> Option<Output> {
     const ALONE: &str = "WAKEFUL_TEST_ALONE";
     if std::env::var_os(ALONE).is_some() {
         body();
         return None;
     }
-    // The closure's type tells the modules around the test, of which there is one more in the program
-    // that contains all files.
+    // `program::modules::test::{{closure}}`
     let closure = std::any::type_name::<F>();
     let path = closure.split_once("::").map_or(closure, |(_, path)| path);
-    let path = path
+    let test = path
         .split_once("::{{closure}}")
         .map_or(path, |(path, _)| path);
-    assert!(
-        path.ends_with(test),
-        "{test} is the name of another test than {path}"
-    );
-    let test = path;
     let output = Command::new(std::env::current_exe().expect("the path of the test program"))
         .args(["--exact", test, "--include-ignored"])
         .args(["--nocapture", "--test-threads=1"])

@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::task::{Context, Poll};
 use std::thread;
 
-use wakeful::runtime::Builder;
+use wakeful::runtime::{Builder, Handle};
 use wakeful::signal::unix::{SignalKind, signal};
 use wakeful::task::spawn_blocking;
 use wakeful::time::{Instant, sleep};
@@ -65,8 +65,7 @@ fn a_wait_dropped_while_another_runtime_is_entered_is_removed_after_one_turn() {
 
 #[test]
 fn a_signal_dropped_on_another_thread_is_removed_after_one_turn() {
-    let test = "a_signal_dropped_on_another_thread_is_removed_after_one_turn";
-    alone(test, || {
+    alone(|| {
         runtime().block_on(async {
             let wakes = Wakes::new();
             let mut listener = signal(SignalKind::user_defined1()).unwrap();
@@ -146,6 +145,9 @@ fn a_paused_clock_moves_after_a_task_that_had_polled_is_finished() {
             let fd = Rc::clone(&fd);
             async move { poll_and_abandon(|cx| fd.poll_read_ready(cx)).await }
         });
+        settle().await;
+        assert!(task.is_finished());
+        the_clock_moves().await;
         task.await.unwrap();
         the_clock_moves().await;
         let aborted = spawn({
@@ -161,8 +163,7 @@ fn a_paused_clock_moves_after_a_task_that_had_polled_is_finished() {
 
 #[test]
 fn a_paused_clock_moves_after_a_receive_of_a_signal_was_dropped() {
-    let test = "a_paused_clock_moves_after_a_receive_of_a_signal_was_dropped";
-    alone(test, || {
+    alone(|| {
         paused().block_on(async {
             let mut listener = signal(SignalKind::user_defined1()).unwrap();
             assert!(poll_once(&mut listener.recv()).await.is_pending());
@@ -228,7 +229,12 @@ fn a_paused_clock_stands_still_while_a_task_waits_for_a_descriptor() {
             }
         });
         settle().await;
+        let handle = Handle::current();
         let writer = thread::spawn(move || {
+            // The runtime parks between these tasks, and looks for waits each time.
+            for _ in 0..100 {
+                handle.spawn(|| async {}).wait().unwrap();
+            }
             there.write_all(b"x").unwrap();
             there
         });

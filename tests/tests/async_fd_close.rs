@@ -170,8 +170,7 @@ fn the_row_is_freed_before_the_descriptor_closes() {
 #[test]
 fn an_event_of_a_closed_source_does_not_reach_the_next_occupant_of_its_row() {
     // Descriptor numbers are shared by the whole process.
-    let test = "an_event_of_a_closed_source_does_not_reach_the_next_occupant_of_its_row";
-    alone(test, || {
+    alone(|| {
         let runtime = runtime();
         runtime.block_on(async {
             let (here, mut there) = pair();
@@ -208,8 +207,7 @@ fn an_event_of_a_closed_source_does_not_reach_the_next_occupant_of_its_row() {
 #[test]
 fn a_descriptor_with_the_number_of_a_closed_one_gets_none_of_its_events() {
     // Descriptor numbers are shared by the whole process.
-    let test = "a_descriptor_with_the_number_of_a_closed_one_gets_none_of_its_events";
-    alone(test, || {
+    alone(|| {
         runtime().block_on(async {
             let (here, mut there) = pair();
             there.write_all(b"x").unwrap();
@@ -242,8 +240,7 @@ fn a_descriptor_with_the_number_of_a_closed_one_gets_none_of_its_events() {
 #[test]
 fn a_wait_that_moves_to_another_task_waits_for_its_own_event() {
     // Descriptor numbers are shared by the whole process.
-    let test = "a_wait_that_moves_to_another_task_waits_for_its_own_event";
-    alone(test, || {
+    alone(|| {
         runtime().block_on(async {
             let (here, mut there) = pair();
             there.write_all(b"x").unwrap();
@@ -419,8 +416,7 @@ fn an_old_event_does_not_complete_a_new_wait() {
 #[test]
 fn of_two_events_in_one_batch_the_second_does_not_reach_a_source_created_because_of_the_first() {
     // Descriptor numbers are shared by the whole process.
-    let test = "of_two_events_in_one_batch_the_second_does_not_reach_a_source_created_because_of_the_first";
-    alone(test, || {
+    alone(|| {
         let trace = Trace::new();
         runtime().block_on(async {
             let (first, mut first_there) = source();

@@ -201,7 +201,7 @@ fn an_event_is_dispatched_while_the_runtime_spins() {
 
 #[test]
 fn a_signal_is_received_while_the_runtime_spins() {
-    alone("a_signal_is_received_while_the_runtime_spins", || {
+    alone(|| {
         busy(ENDLESS).block_on(async {
             warm_up().await;
             let mut hangups = signal(SignalKind::hangup()).unwrap();

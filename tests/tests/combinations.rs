@@ -352,7 +352,10 @@ impl Stage {
         assert_eq!(self.polls.get(), expected_polls, "{self}");
         let metrics = runtime.metrics();
         assert_eq!(metrics.num_alive_tasks, 0, "{self}");
-        assert!(runtime.dump().is_empty(), "{self}: a row is still occupied");
+        assert!(
+            runtime.dump().tasks.is_empty(),
+            "{self}: a row is still occupied"
+        );
         // A joiner receives the panic. Otherwise it is counted as unhandled, once.
         let joined = matches!(action, Handle::Awaited | Handle::Aborted);
         let panicked = matches!(Outcome::promised(panics, in_time), Outcome::Panicked(_));

@@ -284,7 +284,7 @@ fn the_task_info_of_a_waiting_reader_has_operation_and_location() {
     let (a, b) = duplex(1);
     runtime.spawn(async move { a.read(&mut [0; 1]).await });
     runtime.block_on(settle());
-    let waiting = runtime.dump().pop().unwrap().waiting.unwrap();
+    let waiting = runtime.dump().tasks.pop().unwrap().waiting.unwrap();
     assert_eq!(waiting.operation, "DuplexStream::read");
     assert!(waiting.location.file().ends_with("duplex.rs"));
     drop(b);

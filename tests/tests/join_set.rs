@@ -336,7 +336,7 @@ fn the_task_info_of_a_joining_task_has_operation_and_location() {
         set.join_next().await.unwrap().unwrap();
     });
     runtime.block_on(settle());
-    let tasks = runtime.dump();
+    let tasks = runtime.dump().tasks;
     let info = tasks.iter().find(|info| info.id == joiner.id());
     let waiting = info.unwrap().waiting.as_ref().unwrap();
     assert_eq!(waiting.operation, "JoinSet::join_next");

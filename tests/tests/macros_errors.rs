@@ -64,9 +64,9 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "#[wakeful::main(paused = true)]\nasync fn main() {}",
         &[
             "1:17: error: the option `paused` does not exist; allowed are `auto_advance_despite_io`, \
-           `busy_poll`, `enable_metrics_poll_time_histogram`, `event_interval`, `io_budget`, \
-           `max_blocking_threads`, `max_io_events_per_tick`, `rng_seed`, `start_paused`, \
-           `unhandled_panic` and `crate`",
+           `busy_poll`, `count_wakers`, `deadlock_after`, `enable_metrics_poll_time_histogram`, \
+           `event_interval`, `io_budget`, `max_blocking_threads`, `max_io_events_per_tick`, \
+           `on_deadlock`, `rng_seed`, `start_paused`, `unhandled_panic` and `crate`",
         ],
     ),
     (
@@ -94,9 +94,10 @@ const CASES: &[(&str, &str, &[&str])] = &[
         "#[wakeful::main(\"current_thread\")]\nasync fn main() {}",
         &[
             "1:17: error: an option has the form `name = value`; allowed are \
-           `auto_advance_despite_io`, `busy_poll`, `enable_metrics_poll_time_histogram`, \
-           `event_interval`, `io_budget`, `max_blocking_threads`, `max_io_events_per_tick`, \
-           `rng_seed`, `start_paused`, `unhandled_panic` and `crate`",
+           `auto_advance_despite_io`, `busy_poll`, `count_wakers`, `deadlock_after`, \
+           `enable_metrics_poll_time_histogram`, `event_interval`, `io_budget`, \
+           `max_blocking_threads`, `max_io_events_per_tick`, `on_deadlock`, `rng_seed`, \
+           `start_paused`, `unhandled_panic` and `crate`",
         ],
     ),
     (

@@ -332,6 +332,17 @@ fn wakers_yields_and_turns_allocate_nothing() {
 }
 
 #[test]
+fn a_task_that_waits_for_another_allocates_nothing() {
+    runtime().block_on(async {
+        let mut handle = spawn(pending::<()>());
+        let waker = my_waker().await;
+        let before = MADE.get();
+        assert!(poll_with(&mut handle, &waker).is_pending());
+        assert_eq!(MADE.get() - before, 0);
+    });
+}
+
+#[test]
 fn timers_and_timeouts_allocate_nothing_in_a_table_with_room() {
     paused().block_on(async {
         let round = async || {
@@ -398,5 +409,21 @@ fn an_idle_task_needs_at_most_400_bytes_beyond_its_future() {
             each <= 400,
             "{each} bytes for a task whose future has no size"
         );
+    });
+}
+
+#[test]
+fn a_registered_descriptor_needs_at_most_400_bytes() {
+    const PAIRS: usize = 100;
+    runtime().block_on(async {
+        let pairs: Vec<_> = (0..PAIRS).map(|_| pair()).collect();
+        let mut fds = Vec::with_capacity(2 * PAIRS);
+        let bytes = BYTES.get();
+        for (here, there) in pairs {
+            fds.extend([here, there].map(|socket| AsyncFd::new(socket).unwrap()));
+        }
+        let each = (BYTES.get() - bytes) / fds.len() as i64;
+        // A row, in a table that can be twice as large as needed, and its part of the readiness words.
+        assert!(each <= 400, "{each} bytes");
     });
 }

@@ -143,8 +143,7 @@ fn an_event_while_a_replacing_waker_is_cloned_wakes_a_wait_for_a_descriptor() {
 
 #[test]
 fn a_signal_while_a_waker_is_cloned_wakes_its_receiver() {
-    let test = "a_signal_while_a_waker_is_cloned_wakes_its_receiver";
-    alone(test, || {
+    alone(|| {
         let runtime = Rc::new(runtime());
         let _entered = runtime.enter();
         let mut listener = signal(SignalKind::user_defined1()).unwrap();
@@ -218,8 +217,7 @@ async fn new_source_of_an_old_number(retire: impl FnOnce(UnixStream, &Waker)) {
 
 #[test]
 fn events_of_a_leaked_source_are_not_taken_for_those_of_a_new_one_with_its_number() {
-    let test = "events_of_a_leaked_source_are_not_taken_for_those_of_a_new_one_with_its_number";
-    alone(test, || {
+    alone(|| {
         run_in_task(|a, waker| {
             let old = AsyncFd::new(&a).unwrap();
             let mut cx = Context::from_waker(waker);
@@ -233,8 +231,7 @@ fn events_of_a_leaked_source_are_not_taken_for_those_of_a_new_one_with_its_numbe
 
 #[test]
 fn events_of_a_source_dropped_on_another_thread_are_not_taken_for_those_of_a_new_one() {
-    let test = "events_of_a_source_dropped_on_another_thread_are_not_taken_for_those_of_a_new_one";
-    alone(test, || {
+    alone(|| {
         run_in_task(|a, waker| {
             // Closing the descriptor does not deregister it, because it has been duplicated.
             let old = AsyncFd::new_exclusive(a).unwrap();

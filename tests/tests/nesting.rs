@@ -60,8 +60,7 @@ fn block_on_inside_block_on_panics_and_names_the_outer_one() {
 
 #[test]
 fn a_nested_block_on_is_located_where_the_user_wrote_it() {
-    let test = "a_nested_block_on_is_located_where_the_user_wrote_it";
-    let output = alone(test, || {
+    let output = alone(|| {
         wakeful::block_on(async {
             let inner = || {
                 eprintln!("the next line is {}:", line!() + 1);
@@ -780,8 +779,7 @@ fn leave_a_runtime_to_the_thread(trace: &Trace) {
 
 #[test]
 fn a_runtime_in_a_thread_local_is_dropped_with_its_tasks_at_the_end_of_the_thread() {
-    let test = "a_runtime_in_a_thread_local_is_dropped_with_its_tasks_at_the_end_of_the_thread";
-    alone(test, || {
+    alone(|| {
         // The order in which thread-locals are dropped depends on the order of their first use. Both
         // orders are tested.
         for test_first in [true, false] {
@@ -800,8 +798,7 @@ fn a_runtime_in_a_thread_local_is_dropped_with_its_tasks_at_the_end_of_the_threa
 
 #[test]
 fn objects_that_outlive_their_runtime_in_a_thread_local_can_be_used_and_dropped() {
-    let test = "objects_that_outlive_their_runtime_in_a_thread_local_can_be_used_and_dropped";
-    alone(test, || {
+    alone(|| {
         let trace = Trace::new();
         let result = trace.clone();
         on_a_thread_that_ends(move || {
@@ -835,8 +832,7 @@ fn objects_that_outlive_their_runtime_in_a_thread_local_can_be_used_and_dropped(
 
 #[test]
 fn a_runtime_can_be_built_and_run_in_the_drop_of_a_thread_local() {
-    let test = "a_runtime_can_be_built_and_run_in_the_drop_of_a_thread_local";
-    alone(test, || {
+    alone(|| {
         for test_first in [true, false] {
             let trace = Trace::new();
             let result = trace.clone();
@@ -870,8 +866,7 @@ fn a_runtime_can_be_built_and_run_in_the_drop_of_a_thread_local() {
 
 #[test]
 fn a_child_process_inherits_no_descriptor_of_the_runtime() {
-    let test = "a_child_process_inherits_no_descriptor_of_the_runtime";
-    alone(test, || {
+    alone(|| {
         runtime().block_on(async {
             // Everything that opens a descriptor: epoll and eventfd, the signals' eventfd, threads.
             let _signal = signal(SignalKind::user_defined1()).unwrap();

@@ -382,13 +382,10 @@ impl World {
 #[test]
 fn tasks_that_act_on_each_other_at_random_are_polled_exactly_when_woken() {
     // In a process of its own, because panics without a joiner are reported on stderr.
-    alone(
-        "tasks_that_act_on_each_other_at_random_are_polled_exactly_when_woken",
-        || {
-            for seed in 0..100 {
-                run(seed, false);
-                run(seed, true);
-            }
-        },
-    );
+    alone(|| {
+        for seed in 0..100 {
+            run(seed, false);
+            run(seed, true);
+        }
+    });
 }

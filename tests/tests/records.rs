@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use wakeful::io::{AsyncFd, AsyncRead as _, Interest, Ready};
-use wakeful::runtime::{Builder, Runtime, RuntimeMetrics};
+use wakeful::runtime::{Builder, Handle, Runtime, RuntimeMetrics};
 use wakeful::signal::unix::{SignalKind, signal};
 use wakeful::spawn;
 use wakeful::task::{
@@ -44,7 +44,7 @@ async fn waits_on<T: 'static>(
     let info = info(task.id());
     assert_eq!(info.state, TaskState::Waiting);
     let waiting = info.waiting;
-    let waiting = waiting.map(|waiting| (waiting.operation, waiting.location, waiting.fd));
+    let waiting = waiting.map(|waiting| (waiting.operation, waiting.location, waiting.fd()));
     (waiting, task)
 }
 
@@ -235,19 +235,16 @@ fn a_poll_function_of_a_stream_or_listener_reports_operation_and_location() {
 
 #[test]
 fn waits_for_a_signal_and_for_a_task_report_operation_and_location() {
-    alone(
-        "waits_for_a_signal_and_for_a_task_report_operation_and_location",
-        || {
-            runtime().block_on(async {
-                let mut listener = signal(SignalKind::user_defined1()).unwrap();
-                let (waiting, _task) = waits_on(async move { listener.recv().await }).await;
-                assert_waits(waiting, "Signal::recv", line!() - 1, None);
-                let never = spawn(pending::<()>());
-                let (waiting, _task) = waits_on(async move { never.await.unwrap() }).await;
-                assert_waits(waiting, "JoinHandle", line!() - 1, None);
-            });
-        },
-    );
+    alone(|| {
+        runtime().block_on(async {
+            let mut listener = signal(SignalKind::user_defined1()).unwrap();
+            let (waiting, _task) = waits_on(async move { listener.recv().await }).await;
+            assert_waits(waiting, "Signal::recv", line!() - 1, None);
+            let never = spawn(pending::<()>());
+            let (waiting, _task) = waits_on(async move { never.await.unwrap() }).await;
+            assert_waits(waiting, "JoinHandle", line!() - 1, None);
+        });
+    });
 }
 
 #[test]
@@ -267,6 +264,7 @@ fn a_wait_for_user_code_does_not_report_the_previous_wait() {
 #[test]
 fn a_wait_reports_its_duration() {
     paused().block_on(async {
+        advance(secs(5)).await;
         let task = spawn(sleep(secs(3600)));
         settle().await;
         let elapsed = |seconds| {
@@ -308,7 +306,7 @@ fn a_task_info_has_the_name_and_the_location_of_the_spawn() {
     });
     let outside = runtime.spawn(async {});
     let line = line!() - 1;
-    let tasks = runtime.dump();
+    let tasks = runtime.dump().tasks;
     let info = tasks.iter().find(|info| info.id == outside.id());
     assert_eq!(info.unwrap().spawned_at.line(), line);
     assert_eq!(tasks.len(), 3);
@@ -382,10 +380,14 @@ async fn sleeper() -> (Id, Waker) {
     (task.id(), waker)
 }
 
-/// Returns the row of a task, as a `WakeCause` has it.
-fn row_of(id: Id) -> u32 {
+/// Returns the cause of wakes by a task.
+fn by_task(id: Id) -> WakeCause {
     let shown = id.to_string();
-    shown.split_once('.').unwrap().0.parse().unwrap()
+    let (row, generation) = shown.split_once('.').unwrap();
+    WakeCause::Task {
+        row: row.parse().unwrap(),
+        generation: generation.parse().unwrap(),
+    }
 }
 
 #[test]
@@ -395,11 +397,11 @@ fn a_wake_in_the_drop_of_an_output_has_its_task_as_cause() {
         let (second, other) = sleeper().await;
         let dropped = spawn(async move { on_drop(move || waker.wake()) });
         let next = spawn(async move { other.wake() });
-        let rows = [row_of(dropped.id()), row_of(next.id())];
+        let expected = [by_task(dropped.id()), by_task(next.id())];
         drop(dropped);
         settle().await;
         let causes = [first, second].map(|id| info(id).last_wake);
-        assert_eq!(causes, rows.map(|row| WakeCause::Task { row }));
+        assert_eq!(causes, expected);
     });
 }
 
@@ -416,10 +418,10 @@ fn a_wake_after_an_external_waker_in_the_same_poll_has_the_task_as_cause() {
             fd.assume_ready(Ready::READABLE); // wakes the external waker, with another cause
             waker.wake();
         });
-        let row = row_of(task.id());
+        let by_task = by_task(task.id());
         task.await.unwrap();
         assert_eq!(wakes.count(), 1);
-        assert_eq!(info(id).last_wake, WakeCause::Task { row });
+        assert_eq!(info(id).last_wake, by_task);
     });
 }
 
@@ -437,9 +439,9 @@ fn a_task_info_has_the_cause_of_the_last_wake() {
             let waker = waker.clone();
             async move { waker.wake() }
         });
-        let row = row_of(other.id());
+        let by_task = by_task(other.id());
         other.await.unwrap();
-        assert_eq!(cause(id), WakeCause::Task { row });
+        assert_eq!(cause(id), by_task);
         settle().await;
         thread::spawn(move || waker.wake()).join().unwrap();
         settle().await;
@@ -483,11 +485,13 @@ fn a_task_info_has_the_cause_of_the_last_wake() {
 #[test]
 fn wake_causes_have_a_display_text() {
     let ready = Ready::READABLE;
+    let (row, generation) = (3, 1);
+    let task = WakeCause::Task { row, generation };
     for (cause, words) in [
         (WakeCause::Spawn, "spawned"),
         (WakeCause::Io { fd: 7, ready }, "fd 7 READABLE"),
         (WakeCause::Timer, "timer"),
-        (WakeCause::Task { row: 3 }, "task in row 3"),
+        (task, "task in row 3"),
         (WakeCause::Root, "root future"),
         (WakeCause::Thread, "another thread"),
         (WakeCause::Yield, "yielded"),
@@ -690,6 +694,21 @@ fn turns_and_epoll_waits_are_counted_separately() {
 }
 
 #[test]
+fn a_wake_of_another_thread_is_not_counted_as_an_event() {
+    runtime().block_on(async {
+        let since = Since::now();
+        let handle = Handle::current();
+        let waking = spawn_blocking(move || {
+            for _ in 0..100 {
+                handle.spawn(|| async {}).wait().unwrap();
+            }
+        });
+        waking.await.unwrap();
+        since.expect("events", |m| m.io_ready_count, 0);
+    });
+}
+
+#[test]
 fn poll_times_are_reported_only_if_they_are_measured() {
     let plain = runtime();
     plain.block_on(settle());
@@ -753,8 +772,7 @@ fn a_slow_poll_is_reported_with_name_and_location() {
 
 #[test]
 fn a_slow_poll_hook_that_panics_affects_neither_the_task_nor_the_runtime() {
-    let test = "a_slow_poll_hook_that_panics_affects_neither_the_task_nor_the_runtime";
-    let output = alone(test, || {
+    let output = alone(|| {
         let runtime = Builder::new()
             .on_slow_poll(Duration::ZERO, |_| panic!("slow poll hook"))
             .build()
@@ -791,7 +809,7 @@ fn metrics_and_dumps_are_available_inside_and_outside_of_block_on() {
         count.set(dump().len());
         assert_eq!(wakeful::metrics().num_alive_tasks, 1);
     });
-    assert_eq!(count.get(), runtime.dump().len());
+    assert_eq!(count.get(), runtime.dump().tasks.len());
     assert_eq!(runtime.metrics().num_alive_tasks, 1);
     let _entered = runtime.enter();
     assert_eq!(dump().len(), 1);
@@ -815,9 +833,9 @@ fn a_wake_by_closing_a_socket_has_the_task_that_closed_it_as_cause() {
             let fd = shared.take();
             drop(fd);
         });
-        let row = row_of(closer.id());
+        let by_task = by_task(closer.id());
         closer.await.unwrap();
-        assert_eq!(info(reader.id()).last_wake, WakeCause::Task { row });
+        assert_eq!(info(reader.id()).last_wake, by_task);
         reader.abort();
     });
 }

@@ -20,8 +20,8 @@ use wakeful::runtime::{Builder, Runtime};
 use wakeful::task::{JoinHandle, dump};
 use wakeful::time::{Instant, Sleep, sleep};
 use wakeful_net::{Connections, Listener, TcpListener, TcpStream, UnixStream, serve};
-use wakeful_tests::net_support::{alone, listen, listen_unix, run, settle};
-use wakeful_tests::trace::{Hooks, Wakes};
+use wakeful_tests::net_support::{listen, listen_unix, run, settle};
+use wakeful_tests::trace::{Hooks, Wakes, alone};
 
 async fn echo(stream: TcpStream) -> io::Result<()> {
     let mut buf = [0; 256];
@@ -322,8 +322,7 @@ fn task_info_of_server_and_connections_names_the_line_that_called_serve() {
 
 #[test]
 fn running_out_of_descriptors_pauses_accepting_only() {
-    let name = "running_out_of_descriptors_pauses_accepting_only";
-    alone(name, || {
+    alone(|| {
         run(async {
             let (listener, address) = server().await;
             let errors = Rc::new(RefCell::new(Vec::new()));
@@ -362,7 +361,7 @@ fn running_out_of_descriptors_pauses_accepting_only() {
 
 #[test]
 fn a_closed_connection_ends_the_pause() {
-    alone("a_closed_connection_ends_the_pause", || {
+    alone(|| {
         run(async {
             let (listener, address) = server().await;
             let server = wakeful::spawn(serve(listener, echo_all));

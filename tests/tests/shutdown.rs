@@ -318,8 +318,7 @@ fn registering_a_source_after_the_sources_are_dropped_is_an_error() {
 
 #[test]
 fn panicking_drops_at_shutdown_do_not_stop_the_other_drops() {
-    let test = "panicking_drops_at_shutdown_do_not_stop_the_other_drops";
-    let output = alone(test, || {
+    let output = alone(|| {
         let trace = Trace::new();
         let runtime = runtime();
         runtime.block_on(async {
@@ -348,8 +347,7 @@ fn panicking_drops_at_shutdown_do_not_stop_the_other_drops() {
 
 #[test]
 fn a_runtime_dropped_while_unwinding_survives_panicking_drops() {
-    let test = "a_runtime_dropped_while_unwinding_survives_panicking_drops";
-    alone(test, || {
+    alone(|| {
         let trace = Trace::new();
         let text = panic_of(|| {
             let runtime = runtime();
@@ -627,7 +625,7 @@ fn open_descriptors() -> usize {
 
 #[test]
 fn no_descriptor_is_left_after_any_kind_of_shutdown() {
-    alone("no_descriptor_is_left_after_any_kind_of_shutdown", || {
+    alone(|| {
         // Opens the process's signal descriptor, which is opened once and kept.
         wakeful::block_on(async { drop(signal(SignalKind::user_defined1())) });
         let before = open_descriptors();
@@ -672,29 +670,26 @@ fn no_descriptor_is_left_after_any_kind_of_shutdown() {
 
 #[test]
 fn a_failed_registration_leaves_no_descriptor_and_no_source() {
-    alone(
-        "a_failed_registration_leaves_no_descriptor_and_no_source",
-        || {
-            let runtime = runtime();
-            let _entered = runtime.enter();
-            let before = open_descriptors();
-            for _ in 0..10 {
-                let file = fs::File::open("/proc/self/status").unwrap();
-                assert!(open_descriptors() > before);
-                // The result depends on the kernel; in both cases nothing stays open.
-                drop(AsyncFd::new(file));
-                let file = fs::File::open("Cargo.toml").unwrap();
-                assert!(AsyncFd::new(file).is_err());
-            }
-            assert_eq!(open_descriptors(), before);
-            assert_eq!(runtime.metrics().sources, 0);
-        },
-    );
+    alone(|| {
+        let runtime = runtime();
+        let _entered = runtime.enter();
+        let before = open_descriptors();
+        for _ in 0..10 {
+            let file = fs::File::open("/proc/self/status").unwrap();
+            assert!(open_descriptors() > before);
+            // The result depends on the kernel; in both cases nothing stays open.
+            drop(AsyncFd::new(file));
+            let file = fs::File::open("Cargo.toml").unwrap();
+            assert!(AsyncFd::new(file).is_err());
+        }
+        assert_eq!(open_descriptors(), before);
+        assert_eq!(runtime.metrics().sources, 0);
+    });
 }
 
 #[test]
 fn a_descriptor_number_is_free_when_the_drop_returns() {
-    alone("a_descriptor_number_is_free_when_the_drop_returns", || {
+    alone(|| {
         runtime().block_on(async {
             let fd = AsyncFd::new(pair().0).unwrap();
             let number = fd.as_fd().as_raw_fd();

@@ -275,7 +275,7 @@ fn the_task_info_of_a_task_in_cancelled_has_operation_and_location() {
     let task = shutdown.clone();
     runtime.spawn(async move { task.cancelled().await });
     runtime.block_on(yield_now());
-    let info = runtime.dump().pop().unwrap();
+    let info = runtime.dump().tasks.pop().unwrap();
     assert_eq!(info.state, TaskState::Waiting);
     let waiting = info.waiting.unwrap();
     assert_eq!(waiting.operation, "Shutdown::cancelled");

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::io::ErrorKind;
 use std::mem::MaybeUninit;
 use std::os::unix::thread::JoinHandleExt;
+use std::pin::pin;
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -18,8 +19,8 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use wakeful::signal::ctrl_c;
 use wakeful::signal::unix::{SignalKind, signal};
+use wakeful::signal::{ctrl_c, shutdown_signal};
 use wakeful::spawn;
 use wakeful::time::sleep;
 use wakeful_tests::trace::{Trace, Wakes, alone, my_waker, poll_once, poll_with, runtime, settle};
@@ -36,7 +37,7 @@ async fn is_ready<F: Future + Unpin>(future: &mut F) -> bool {
 
 #[test]
 fn invalid_and_uncatchable_signal_numbers_are_refused() {
-    alone("invalid_and_uncatchable_signal_numbers_are_refused", || {
+    alone(|| {
         runtime().block_on(async {
             let fatal = [
                 Signal::KILL,
@@ -60,7 +61,7 @@ fn invalid_and_uncatchable_signal_numbers_are_refused() {
 
 #[test]
 fn every_signal_kind_has_its_number_and_is_received() {
-    alone("every_signal_kind_has_its_number_and_is_received", || {
+    alone(|| {
         runtime().block_on(async {
             for (kind, number) in [
                 (SignalKind::alarm(), Signal::ALARM),
@@ -90,8 +91,7 @@ fn every_signal_kind_has_its_number_and_is_received() {
 
 #[test]
 fn all_listeners_of_a_signal_receive_it_and_listeners_of_others_do_not() {
-    let test = "all_listeners_of_a_signal_receive_it_and_listeners_of_others_do_not";
-    alone(test, || {
+    alone(|| {
         let trace = Trace::new();
         runtime().block_on(async {
             for (name, kind) in [
@@ -124,21 +124,18 @@ fn all_listeners_of_a_signal_receive_it_and_listeners_of_others_do_not() {
 
 #[test]
 fn a_signal_is_received_by_listeners_created_before_it() {
-    alone(
-        "a_signal_is_received_by_listeners_created_before_it",
-        || {
-            runtime().block_on(async {
-                let mut before = signal(SignalKind::user_defined1()).unwrap();
-                raise(Signal::USR1);
-                let mut after = signal(SignalKind::user_defined1()).unwrap();
-                assert!(is_ready(&mut before.recv()).await, "before the first poll");
-                assert!(!is_ready(&mut before.recv()).await, "received twice");
-                assert!(!is_ready(&mut after.recv()).await);
-                raise(Signal::USR1);
-                assert!(is_ready(&mut after.recv()).await);
-            });
-        },
-    );
+    alone(|| {
+        runtime().block_on(async {
+            let mut before = signal(SignalKind::user_defined1()).unwrap();
+            raise(Signal::USR1);
+            let mut after = signal(SignalKind::user_defined1()).unwrap();
+            assert!(is_ready(&mut before.recv()).await, "before the first poll");
+            assert!(!is_ready(&mut before.recv()).await, "received twice");
+            assert!(!is_ready(&mut after.recv()).await);
+            raise(Signal::USR1);
+            assert!(is_ready(&mut after.recv()).await);
+        });
+    });
 }
 
 /// Raises a signal on this thread as soon as the process has a handler for it.
@@ -160,8 +157,7 @@ fn raise_when_caught(signal: Signal) {
 
 #[test]
 fn a_signal_that_arrives_while_its_first_listener_is_created_is_received() {
-    let test = "a_signal_that_arrives_while_its_first_listener_is_created_is_received";
-    alone(test, || {
+    alone(|| {
         let signals = [
             Signal::USR1,
             Signal::USR2,
@@ -189,7 +185,7 @@ fn a_signal_that_arrives_while_its_first_listener_is_created_is_received() {
 
 #[test]
 fn signals_that_arrive_before_a_receive_are_merged() {
-    alone("signals_that_arrive_before_a_receive_are_merged", || {
+    alone(|| {
         runtime().block_on(async {
             let mut listener = signal(SignalKind::user_defined1()).unwrap();
             for _ in 0..5 {
@@ -203,34 +199,31 @@ fn signals_that_arrive_before_a_receive_are_merged() {
 
 #[test]
 fn a_dropped_receive_loses_no_signal_and_leaves_no_waker() {
-    alone(
-        "a_dropped_receive_loses_no_signal_and_leaves_no_waker",
-        || {
-            runtime().block_on(async {
-                let wakes = Wakes::new();
-                let mut listener = signal(SignalKind::user_defined1()).unwrap();
-                let mut recv = listener.recv();
-                assert!(poll_with(&mut recv, &wakes.waker()).is_pending());
-                raise(Signal::USR1);
-                settle().await;
-                assert_eq!(wakes.count(), 1);
-                let waker = wakes.waker();
-                let mut cx = Context::from_waker(&waker);
-                drop(recv);
-                assert_eq!(listener.poll_recv(&mut cx), Poll::Ready(Some(())));
-                assert_eq!(listener.poll_recv(&mut cx), Poll::Pending);
-                drop(waker);
-                assert_eq!(wakes.alive(), 1);
-                drop(listener);
-                assert_eq!((wakes.alive(), wakeful::metrics().waiting), (0, 0));
-            });
-        },
-    );
+    alone(|| {
+        runtime().block_on(async {
+            let wakes = Wakes::new();
+            let mut listener = signal(SignalKind::user_defined1()).unwrap();
+            let mut recv = listener.recv();
+            assert!(poll_with(&mut recv, &wakes.waker()).is_pending());
+            raise(Signal::USR1);
+            settle().await;
+            assert_eq!(wakes.count(), 1);
+            let waker = wakes.waker();
+            let mut cx = Context::from_waker(&waker);
+            drop(recv);
+            assert_eq!(listener.poll_recv(&mut cx), Poll::Ready(Some(())));
+            assert_eq!(listener.poll_recv(&mut cx), Poll::Pending);
+            drop(waker);
+            assert_eq!(wakes.alive(), 1);
+            drop(listener);
+            assert_eq!((wakes.alive(), wakeful::metrics().waiting), (0, 0));
+        });
+    });
 }
 
 #[test]
 fn ctrl_c_listens_from_its_call_on() {
-    alone("ctrl_c_listens_from_its_call_on", || {
+    alone(|| {
         runtime().block_on(async {
             let pressed = ctrl_c();
             raise(Signal::INT);
@@ -245,29 +238,68 @@ fn ctrl_c_listens_from_its_call_on() {
 }
 
 #[test]
-fn the_default_action_is_not_restored_after_the_last_listener_is_dropped() {
-    alone(
-        "the_default_action_is_not_restored_after_the_last_listener_is_dropped",
-        || {
-            let runtime = runtime();
-            runtime.block_on(async { drop(signal(SignalKind::terminate()).unwrap()) });
-            raise(Signal::TERM);
-            drop(runtime);
-            raise(Signal::TERM);
-            // A new listener receives only later signals.
-            wakeful::block_on(async {
-                let mut listener = signal(SignalKind::terminate()).unwrap();
-                assert!(!is_ready(&mut listener.recv()).await);
-                raise(Signal::TERM);
-                listener.recv().await;
+fn a_shutdown_signal_is_sigint_or_sigterm_and_listens_from_its_call_on() {
+    alone(|| {
+        runtime().block_on(async {
+            for number in [Signal::INT, Signal::TERM] {
+                let mut first = pin!(shutdown_signal());
+                raise(number); // before the first poll
+                assert!(is_ready(&mut first).await, "{number:?}");
+
+                let mut second = pin!(shutdown_signal());
+                assert!(!is_ready(&mut second).await, "an earlier signal");
+                raise(number);
+                assert!(is_ready(&mut second).await, "{number:?} again");
+            }
+            let other = spawn(shutdown_signal());
+            let mut hangup = signal(SignalKind::hangup()).unwrap();
+            settle().await;
+            raise(Signal::HUP);
+            hangup.recv().await.unwrap();
+            assert!(!other.is_finished(), "SIGHUP was received");
+        });
+    });
+}
+
+#[test]
+fn the_wait_for_a_signal_has_the_line_of_the_call() {
+    alone(|| {
+        runtime().block_on(async {
+            let line = line!() + 1;
+            spawn(ctrl_c());
+            spawn(shutdown_signal());
+            settle().await;
+            let lines = wakeful::task::dump().into_iter().map(|task| {
+                let location = task.waiting.unwrap().location;
+                (location.file(), location.line())
             });
-        },
-    );
+            let expected = [(file!(), line), (file!(), line + 1)];
+            assert_eq!(lines.collect::<Vec<_>>(), expected);
+        });
+    });
+}
+
+#[test]
+fn the_default_action_is_not_restored_after_the_last_listener_is_dropped() {
+    alone(|| {
+        let runtime = runtime();
+        runtime.block_on(async { drop(signal(SignalKind::terminate()).unwrap()) });
+        raise(Signal::TERM);
+        drop(runtime);
+        raise(Signal::TERM);
+        // A new listener receives only later signals.
+        wakeful::block_on(async {
+            let mut listener = signal(SignalKind::terminate()).unwrap();
+            assert!(!is_ready(&mut listener.recv()).await);
+            raise(Signal::TERM);
+            listener.recv().await;
+        });
+    });
 }
 
 #[test]
 fn two_runtimes_on_two_threads_both_receive_a_signal() {
-    alone("two_runtimes_on_two_threads_both_receive_a_signal", || {
+    alone(|| {
         let (listens, ready) = mpsc::channel();
         let threads: Vec<_> = (0..2)
             .map(|_| {
@@ -297,72 +329,66 @@ fn two_runtimes_on_two_threads_both_receive_a_signal() {
 
 #[test]
 fn a_signal_that_interrupts_the_wait_fires_no_timer_early() {
-    alone(
-        "a_signal_that_interrupts_the_wait_fires_no_timer_early",
-        || {
-            let (install, installed) = mpsc::channel();
-            let sleeps = thread::spawn(move || {
-                runtime().block_on(async {
-                    // The listener is not polled, so the interruption is the only effect.
-                    let _caught = signal(SignalKind::user_defined1()).unwrap();
-                    install.send(()).unwrap();
-                    // Repeats the sleeps until some of them have been interrupted.
-                    let mut sleeps = 0;
-                    while wakeful::metrics().epoll_waits <= sleeps + 10 {
-                        assert!(sleeps < 1000, "the waits are not interrupted");
-                        let duration = Duration::from_millis([1, 5, 20][sleeps as usize % 3]);
-                        let start = std::time::Instant::now();
-                        sleep(duration).await;
-                        assert!(start.elapsed() >= duration);
-                        sleeps += 1;
-                    }
-                    let polls = wakeful::metrics().root_polls;
-                    assert_eq!(polls, sleeps + 1, "one poll per sleep, and the first");
-                });
+    alone(|| {
+        let (install, installed) = mpsc::channel();
+        let sleeps = thread::spawn(move || {
+            runtime().block_on(async {
+                // The listener is not polled, so the interruption is the only effect.
+                let _caught = signal(SignalKind::user_defined1()).unwrap();
+                install.send(()).unwrap();
+                // Repeats the sleeps until some of them have been interrupted.
+                let mut sleeps = 0;
+                while wakeful::metrics().epoll_waits <= sleeps + 10 {
+                    assert!(sleeps < 1000, "the waits are not interrupted");
+                    let duration = Duration::from_millis([1, 5, 20][sleeps as usize % 3]);
+                    let start = std::time::Instant::now();
+                    sleep(duration).await;
+                    assert!(start.elapsed() >= duration);
+                    sleeps += 1;
+                }
+                let polls = wakeful::metrics().root_polls;
+                assert_eq!(polls, sleeps + 1, "one poll per sleep, and the first");
             });
-            installed.recv().unwrap();
-            while !sleeps.is_finished() {
-                // SAFETY: the thread has not been joined, so its `pthread_t` is valid.
-                unsafe { libc::pthread_kill(sleeps.as_pthread_t(), libc::SIGUSR1) };
-                thread::sleep(Duration::from_micros(500));
-            }
-            sleeps.join().unwrap();
-        },
-    );
+        });
+        installed.recv().unwrap();
+        while !sleeps.is_finished() {
+            // SAFETY: the thread has not been joined, so its `pthread_t` is valid.
+            unsafe { libc::pthread_kill(sleeps.as_pthread_t(), libc::SIGUSR1) };
+            thread::sleep(Duration::from_micros(500));
+        }
+        sleeps.join().unwrap();
+    });
 }
 
 #[test]
 fn a_child_process_starts_with_an_empty_mask_and_default_handlers() {
-    alone(
-        "a_child_process_starts_with_an_empty_mask_and_default_handlers",
-        || {
-            runtime().block_on(async {
-                let _caught = signal(SignalKind::user_defined1()).unwrap();
-                let _interrupt = ctrl_c();
-                let status = Command::new("cat")
-                    .arg("/proc/self/status")
-                    .output()
-                    .unwrap();
-                let status = String::from_utf8(status.stdout).unwrap();
-                for name in ["SigBlk", "SigCgt"] {
-                    let line = status.lines().find(|line| line.starts_with(name));
-                    let mask = line.unwrap().split_whitespace().nth(1).unwrap();
-                    assert_eq!(u64::from_str_radix(mask, 16), Ok(0), "{name} {mask}");
-                }
-                // `exec` resets a caught signal; an ignored one would be inherited.
-                let status = Command::new("sh")
-                    .args(["-c", "kill -USR1 $$"])
-                    .status()
-                    .unwrap();
-                assert!(!status.success(), "the signal did not end the child");
-            });
-        },
-    );
+    alone(|| {
+        runtime().block_on(async {
+            let _caught = signal(SignalKind::user_defined1()).unwrap();
+            let _interrupt = ctrl_c();
+            let status = Command::new("cat")
+                .arg("/proc/self/status")
+                .output()
+                .unwrap();
+            let status = String::from_utf8(status.stdout).unwrap();
+            for name in ["SigBlk", "SigCgt"] {
+                let line = status.lines().find(|line| line.starts_with(name));
+                let mask = line.unwrap().split_whitespace().nth(1).unwrap();
+                assert_eq!(u64::from_str_radix(mask, 16), Ok(0), "{name} {mask}");
+            }
+            // `exec` resets a caught signal; an ignored one would be inherited.
+            let status = Command::new("sh")
+                .args(["-c", "kill -USR1 $$"])
+                .status()
+                .unwrap();
+            assert!(!status.success(), "the signal did not end the child");
+        });
+    });
 }
 
 #[test]
 fn a_listener_can_move_to_another_task() {
-    alone("a_listener_can_move_to_another_task", || {
+    alone(|| {
         runtime().block_on(async {
             let mut listener = signal(SignalKind::user_defined1()).unwrap();
             let waker = my_waker().await;
@@ -380,7 +406,7 @@ fn a_listener_can_move_to_another_task() {
 
 #[test]
 fn a_hundred_consecutive_signals_are_all_received() {
-    alone("a_hundred_consecutive_signals_are_all_received", || {
+    alone(|| {
         let runtime = Rc::new(runtime());
         let (again, wait) = mpsc::channel();
         let sender = thread::spawn(move || {
@@ -406,7 +432,7 @@ fn a_handler_installed_before_is_still_called() {
     extern "C" fn plain(_: libc::c_int) {
         PLAIN.fetch_add(1, Ordering::SeqCst);
     }
-    alone("a_handler_installed_before_is_still_called", || {
+    alone(|| {
         // With SA_SIGINFO, and the old kind of handler.
         let flag = Arc::new(AtomicBool::new(false));
         signal_hook::flag::register(libc::SIGUSR1, Arc::clone(&flag)).unwrap();
@@ -428,26 +454,23 @@ fn a_handler_installed_before_is_still_called() {
 
 #[test]
 fn a_listener_created_after_the_handler_was_taken_away_receives_signals() {
-    alone(
-        "a_listener_created_after_the_handler_was_taken_away_receives_signals",
-        || {
-            wakeful::block_on(async {
-                drop(signal(SignalKind::user_defined1()).unwrap());
-                for action in [libc::SIG_IGN, libc::SIG_DFL] {
-                    set_action(libc::SIGUSR1, action);
-                    let mut listener = signal(SignalKind::user_defined1()).unwrap();
-                    raise(Signal::USR1);
-                    assert!(is_ready(&mut listener.recv()).await);
-                }
-            });
-        },
-    );
+    alone(|| {
+        wakeful::block_on(async {
+            drop(signal(SignalKind::user_defined1()).unwrap());
+            for action in [libc::SIG_IGN, libc::SIG_DFL] {
+                set_action(libc::SIGUSR1, action);
+                let mut listener = signal(SignalKind::user_defined1()).unwrap();
+                raise(Signal::USR1);
+                assert!(is_ready(&mut listener.recv()).await);
+            }
+        });
+    });
 }
 
 /// Threads of other languages can have a small stack and an alternate one for signals.
 #[test]
 fn the_handler_runs_on_an_alternate_stack() {
-    alone("the_handler_runs_on_an_alternate_stack", || {
+    alone(|| {
         wakeful::block_on(async { drop(signal(SignalKind::user_defined1()).unwrap()) });
         let mut action = MaybeUninit::<libc::sigaction>::uninit();
         // SAFETY: the call fills `action`. A null pointer requests no change.
@@ -464,24 +487,21 @@ fn the_handler_runs_on_an_alternate_stack() {
 /// The kernel starts the handlers of all pending signals at once, unless one blocks the others.
 #[test]
 fn many_signals_at_once_do_not_overflow_an_alternate_stack() {
-    alone(
-        "many_signals_at_once_do_not_overflow_an_alternate_stack",
-        || {
-            wakeful::block_on(async {
-                let numbers = libc::SIGRTMIN()..=libc::SIGRTMAX();
-                let kinds = numbers.clone().map(SignalKind::from_raw);
-                let mut listeners: Vec<_> = kinds.map(|kind| signal(kind).unwrap()).collect();
-                set_blocked(libc::SIG_BLOCK);
-                for number in numbers {
-                    signal_hook::low_level::raise(number).unwrap();
-                }
-                set_blocked(libc::SIG_UNBLOCK);
-                for listener in &mut listeners {
-                    assert!(listener.recv().await.is_some());
-                }
-            });
-        },
-    );
+    alone(|| {
+        wakeful::block_on(async {
+            let numbers = libc::SIGRTMIN()..=libc::SIGRTMAX();
+            let kinds = numbers.clone().map(SignalKind::from_raw);
+            let mut listeners: Vec<_> = kinds.map(|kind| signal(kind).unwrap()).collect();
+            set_blocked(libc::SIG_BLOCK);
+            for number in numbers {
+                signal_hook::low_level::raise(number).unwrap();
+            }
+            set_blocked(libc::SIG_UNBLOCK);
+            for listener in &mut listeners {
+                assert!(listener.recv().await.is_some());
+            }
+        });
+    });
 }
 
 /// Blocks or unblocks all signals of this thread.

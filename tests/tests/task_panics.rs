@@ -89,35 +89,32 @@ fn a_join_error_without_a_panic_has_no_payload() {
 #[test]
 fn a_panic_without_a_joiner_is_counted_and_reported_once() {
     let here = file!();
-    let output = alone(
-        "a_panic_without_a_joiner_is_counted_and_reported_once",
-        || {
-            let runtime = runtime();
-            let task = task::Builder::new().name("worker");
-            runtime.block_on(async {
-                // The handle is dropped first.
-                drop(task.spawn(async { panic!("no joiner") }));
-                settle().await;
-                // The task ends first.
-                let late = spawn(async { panic!("too late") });
-                settle().await;
-                assert!(late.is_finished());
-                drop(late);
-                // This one is joined.
-                assert!(spawn(async { panic!("joined") }).await.is_err());
-            });
-            // The runtime is dropped first.
-            let rest = runtime.block_on(async {
-                let rest = task.spawn(async { panic!("left behind") });
-                settle().await;
-                rest
-            });
-            let metrics = runtime.metrics();
-            assert_eq!((metrics.panics, metrics.panics_unhandled), (4, 2));
-            drop(runtime);
-            drop(rest);
-        },
-    );
+    let output = alone(|| {
+        let runtime = runtime();
+        let task = task::Builder::new().name("worker");
+        runtime.block_on(async {
+            // The handle is dropped first.
+            drop(task.spawn(async { panic!("no joiner") }));
+            settle().await;
+            // The task ends first.
+            let late = spawn(async { panic!("too late") });
+            settle().await;
+            assert!(late.is_finished());
+            drop(late);
+            // This one is joined.
+            assert!(spawn(async { panic!("joined") }).await.is_err());
+        });
+        // The runtime is dropped first.
+        let rest = runtime.block_on(async {
+            let rest = task.spawn(async { panic!("left behind") });
+            settle().await;
+            rest
+        });
+        let metrics = runtime.metrics();
+        assert_eq!((metrics.panics, metrics.panics_unhandled), (4, 2));
+        drop(runtime);
+        drop(rest);
+    });
     let Some(output) = output else { return };
     let stderr = stderr(&output);
     let reports: Vec<&str> = stderr
@@ -293,5 +290,5 @@ fn an_output_whose_drop_panics_affects_no_other_task() {
     let metrics = runtime.metrics();
     assert_eq!((metrics.panics, metrics.panics_unhandled), (2, 2));
     assert_eq!(metrics.num_alive_tasks, 0);
-    assert!(runtime.dump().is_empty());
+    assert!(runtime.dump().tasks.is_empty());
 }

@@ -373,7 +373,7 @@ fn a_handle_dropped_in_any_state_detaches_the_task() {
         drop(joined.await.unwrap());
         trace.expect(&["joined ran", "joined's output dropped"]);
     });
-    assert!(runtime.dump().is_empty());
+    assert!(runtime.dump().tasks.is_empty());
 }
 
 #[test]
@@ -660,7 +660,7 @@ fn a_hundred_thousand_tasks_are_spawned_woken_and_joined() {
         spawned + metrics.root_polls - metrics.root_polls
     );
     assert_eq!(metrics.num_alive_tasks, 0);
-    assert!(runtime.dump().is_empty());
+    assert!(runtime.dump().tasks.is_empty());
 }
 
 /// Runs `f` on a thread whose stack is too small for a recursion over 100,000 steps.
@@ -671,8 +671,7 @@ fn on_a_small_stack(f: impl FnOnce() + Send + 'static) {
 
 #[test]
 fn a_chain_of_wakes_does_not_recurse() {
-    let test = "a_chain_of_wakes_does_not_recurse";
-    alone(test, || {
+    alone(|| {
         on_a_small_stack(|| {
             runtime().block_on(async {
                 let mut next = spawn(async {});
@@ -691,8 +690,7 @@ fn a_chain_of_outputs_that_own_one_another_is_dropped_without_recursion() {
     /// Owns the handle of a task whose output owns the handle of a task, and so on.
     struct Link(#[expect(dead_code, reason = "only dropped")] Option<JoinHandle<Link>>);
 
-    let test = "a_chain_of_outputs_that_own_one_another_is_dropped_without_recursion";
-    alone(test, || {
+    alone(|| {
         on_a_small_stack(|| {
             let runtime = runtime();
             let chain = || {
@@ -708,7 +706,7 @@ fn a_chain_of_outputs_that_own_one_another_is_dropped_without_recursion() {
                     yield_now().await;
                 }
                 drop(link);
-                assert_eq!(runtime.dump().len(), 0);
+                assert_eq!(runtime.dump().tasks.len(), 0);
             });
             // The same when the runtime is dropped first.
             let link = runtime.block_on(async { chain() });
@@ -725,8 +723,7 @@ fn a_chain_of_outputs_that_own_one_another_is_dropped_without_recursion() {
 
 #[test]
 fn a_chain_of_tasks_that_await_one_another_is_dropped_without_recursion() {
-    let test = "a_chain_of_tasks_that_await_one_another_is_dropped_without_recursion";
-    alone(test, || {
+    alone(|| {
         on_a_small_stack(|| {
             let runtime = runtime();
             runtime.block_on(async {

@@ -364,8 +364,7 @@ fn with_auto_advance_despite_io_the_clock_jumps_although_a_task_waits_for_a_desc
 /// Takes a second of real time, which is what it tests.
 #[test]
 fn a_paused_clock_that_cannot_move_says_so_once() {
-    let test = "a_paused_clock_that_cannot_move_says_so_once";
-    let Some(output) = alone(test, || {
+    let Some(output) = alone(|| {
         let (here, mut there) = pair();
         let later = thread::spawn(move || {
             thread::sleep(std::time::Duration::from_millis(2500));
@@ -394,10 +393,33 @@ fn a_paused_clock_that_cannot_move_says_so_once() {
     assert!(text.contains("the next timer is due in 5s"), "{text}");
 }
 
+#[test]
+fn a_paused_clock_that_waits_in_a_poll_function_says_so() {
+    let Some(output) = alone(|| {
+        let (here, mut there) = pair();
+        let later = thread::spawn(move || {
+            thread::sleep(std::time::Duration::from_millis(1500));
+            there.write_all(b"x").unwrap();
+        });
+        paused().block_on(async {
+            let fd = AsyncFd::new(here).unwrap();
+            let reader = spawn(async move { poll_fn(|cx| fd.poll_read_ready(cx).map(drop)).await });
+            let limit = wakeful::time::timeout(secs(5), reader);
+            assert!(limit.await.is_ok(), "the clock does not jump");
+        });
+        later.join().unwrap();
+    }) else {
+        return;
+    };
+    let text = stderr(&output);
+    assert!(text.contains("task 1.0 waits for fd "), "{text}");
+    assert!(text.contains(", in AsyncFd::poll_read_ready at "), "{text}");
+}
+
 /// The option for descriptors is not recommended for a closure, because it changes nothing there.
 #[test]
 fn a_paused_clock_that_waits_for_a_closure_says_so() {
-    let Some(output) = alone("a_paused_clock_that_waits_for_a_closure_says_so", || {
+    let Some(output) = alone(|| {
         let runtime = wakeful::runtime::Builder::new().start_paused(true);
         let runtime = runtime.auto_advance_despite_io(true).build().unwrap();
         runtime.block_on(async {
@@ -420,8 +442,7 @@ fn a_paused_clock_that_waits_for_a_closure_says_so() {
 /// Events that wake no task end the wait early, and a new one begins.
 #[test]
 fn a_paused_clock_is_not_reported_before_a_whole_second() {
-    let test = "a_paused_clock_is_not_reported_before_a_whole_second";
-    let Some(output) = alone(test, || {
+    let Some(output) = alone(|| {
         let (here, mut there) = pair();
         let (idle, mut stirring) = pair();
         let peer = thread::spawn(move || {

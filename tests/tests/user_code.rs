@@ -213,6 +213,19 @@ fn a_waker_that_leaves_a_runtime_entered_harms_no_task() {
 }
 
 #[test]
+fn a_waker_of_a_panicked_task_that_leaves_a_runtime_entered_harms_no_task() {
+    runtime().block_on(async {
+        let mut panicking = spawn(async { panic!("on purpose") });
+        let next = spawn(async {});
+        let waker = Hooks::new().on_wake(leave_entered).waker();
+        let polled: Poll<Result<(), _>> = poll_with(&mut panicking, &waker);
+        assert!(polled.is_pending());
+        next.await.unwrap();
+        nothing_is_harmed().await;
+    });
+}
+
+#[test]
 fn a_remote_closure_that_leaves_a_runtime_entered_panics_and_harms_no_task() {
     runtime().block_on(async {
         let task = Handle::current().spawn(|| {

@@ -85,7 +85,8 @@ const LIMIT: usize = 2;
 const ABOVE_LIMIT: &[(&str, usize)] = &[];
 
 /// Folders whose Rust files are read. The pages of the workspace count as one package, `docs`.
-const PACKAGES: [&str; 7] = [
+const PACKAGES: [&str; 8] = [
+    "docs/workshop",
     "runtime",
     "net",
     "echo-server",

@@ -28,6 +28,17 @@ impl Kind {
             Kind::Test => "wakeful::test",
         }
     }
+
+    /// Returns the calls of the builder that the options can replace.
+    fn defaults(self) -> &'static str {
+        match self {
+            Kind::Main => "",
+            // A test that waits for nothing fails, and says which task waits where.
+            Kind::Test => {
+                ".count_wakers(true).deadlock_after(::core::time::Duration::from_secs(10))"
+            }
+        }
+    }
 }
 
 pub(crate) struct Function {
@@ -77,7 +88,7 @@ impl Function {
             self.body.into(),
         ];
         let run = [
-            options.builder(),
+            options.builder(kind.defaults()),
             tokens(".build().expect(\"building the runtime\").block_on"),
             group(Delimiter::Parenthesis, call.clone()),
         ];

@@ -40,9 +40,9 @@ use options::Options;
 /// # Options
 ///
 /// Each option is the method of `wakeful::runtime::Builder` with the same name, and its value can be any
-/// expression: `auto_advance_despite_io`, `busy_poll`, `enable_metrics_poll_time_histogram`,
-/// `event_interval`, `io_budget`, `max_blocking_threads`, `max_io_events_per_tick`, `rng_seed`,
-/// `start_paused`, `unhandled_panic`. In addition, `crate = "..."` is the path of `wakeful` where it has
+/// expression: `auto_advance_despite_io`, `busy_poll`, `count_wakers`, `deadlock_after`,
+/// `enable_metrics_poll_time_histogram`, `event_interval`, `io_budget`, `max_blocking_threads`,
+/// `max_io_events_per_tick`, `on_deadlock`, `rng_seed`, `start_paused`, `unhandled_panic`. In addition, `crate = "..."` is the path of `wakeful` where it has
 /// another name.
 ///
 /// # Panics
@@ -92,9 +92,13 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Those of [`main`](macro@main). With `start_paused = true` the test starts with a paused clock:
 /// time passes only while every task waits for a timer.
 ///
+/// `count_wakers` is on, and `deadlock_after` is 10 seconds: a test in which no task can be woken fails after
+/// that time with a list of the tasks, and of the lines at which they wait. A test that waits longer for a
+/// thread of its own sets `deadlock_after` to another time.
+///
 /// # Panics
 ///
-/// The test panics when the runtime cannot be built.
+/// The test panics when the runtime cannot be built, and in a deadlock.
 ///
 /// # Examples
 ///

@@ -8,14 +8,17 @@ use proc_macro::{Delimiter, Group, Ident, Punct, Spacing, Span, TokenStream, Tok
 use crate::error::Error;
 
 /// Methods of `Builder` with one argument, in the order of the alphabet.
-const METHODS: [&str; 10] = [
+const METHODS: [&str; 13] = [
     "auto_advance_despite_io",
     "busy_poll",
+    "count_wakers",
+    "deadlock_after",
     "enable_metrics_poll_time_histogram",
     "event_interval",
     "io_budget",
     "max_blocking_threads",
     "max_io_events_per_tick",
+    "on_deadlock",
     "rng_seed",
     "start_paused",
     "unhandled_panic",
@@ -64,9 +67,11 @@ impl Options {
         })
     }
 
-    /// Returns the expression of the builder: `::wakeful::runtime::Builder::new().io_budget(32)`.
-    pub(crate) fn builder(&self) -> TokenStream {
-        let new: TokenStream = "::runtime::Builder::new()".parse().expect("valid tokens");
+    /// Returns the expression of the builder: `::wakeful::runtime::Builder::new().io_budget(32)`. `defaults`
+    /// are calls that come before those of the user.
+    pub(crate) fn builder(&self, defaults: &str) -> TokenStream {
+        let new = format!("::runtime::Builder::new(){defaults}");
+        let new: TokenStream = new.parse().expect("valid tokens");
         let mut builder: TokenStream = self.path.clone().into_iter().chain(new).collect();
         for (method, argument) in &self.calls {
             builder.extend([

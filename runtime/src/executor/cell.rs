@@ -58,7 +58,7 @@ pub(crate) trait AnyTask {
     /// cell.
     fn take_output(self: Pin<Box<Self>>, place: &mut dyn Any);
 
-    /// Returns the text of the panic that ended the task, if it has one.
+    /// Returns the text of the error that ended the task, if it has one.
     fn panic_text(&self) -> Option<String>;
 }
 
@@ -149,7 +149,7 @@ where
         match self {
             TaskCell::Finished {
                 output: Some(Err(error)),
-            } if error.is_panic() => Some(error.to_string()),
+            } => Some(error.to_string()),
             _ => None,
         }
     }

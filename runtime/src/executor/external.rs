@@ -65,7 +65,7 @@ impl Executor {
     /// Wakes a task of this runtime. Returns any other waker.
     #[inline]
     fn wake_own(&self, waker: Waker, cause: WakeCause) -> Option<Waker> {
-        match WakerData::from_waker(&waker, self.vtable) {
+        match WakerData::from_waker(&waker, &self.vtables.plain) {
             Some(data) if self.tasks.wake(data, cause) => {
                 let _dropping_it_does_nothing = ManuallyDrop::new(waker);
                 None

@@ -172,7 +172,7 @@ impl Executor {
     /// Returns the data of this runtime's waker; `None` for an external one.
     #[inline]
     fn own_data(&self, waker: &Waker) -> Option<WakerData> {
-        WakerData::from_waker(waker, self.vtable)
+        WakerData::of(waker, self.vtables)
             .filter(|data| data.runtime_index() == self.runtime.index())
     }
 

@@ -163,3 +163,23 @@ impl From<JoinError> for io::Error {
         io::Error::other(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::error::Error as _;
+
+    #[test]
+    fn an_error_of_starting_a_thread_is_the_source() {
+        let payload = NotStarted(io::Error::from(io::ErrorKind::WouldBlock));
+        let error = JoinError::panicked(None, Box::new(payload));
+        assert!(!error.is_panic() && !error.is_cancelled());
+        let source = error.source().map(ToString::to_string);
+        let source = source.expect("the error of the system");
+        assert_eq!(
+            error.to_string(),
+            format!("task could not be started: {source}")
+        );
+        assert!(JoinError::cancelled(None).source().is_none());
+    }
+}

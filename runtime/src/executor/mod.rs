@@ -21,8 +21,8 @@
 //! and wakes. A cell is *taken out* of its row to be polled or dropped, and no borrow is held. So user
 //! code can call everything again (I3).
 //!
-//! Keeps I1 (a cell never leaves this thread), I3, and its part of I8 (`tick` makes at most the given
-//! number of polls).
+//! Keeps I1 (a cell never leaves this thread), I3, and its part of I8 (a tick makes at most as
+//! many polls as `begin_tick` was given).
 //!
 //! Rejected: a pointer to the task in the waker, as most executors have it. It saves a lookup per wake,
 //! but needs a reference count, atomic instructions and unsafe code.
@@ -35,9 +35,9 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use crate::coop;
-use crate::id::{Id, RuntimeId, WakerData};
+use crate::id::{Id, RuntimeId, VTables, WakerData};
 use crate::table::{Key, NONE};
-use crate::task_info::{TaskInfo, WaitInfo, WakeCause};
+use crate::task_info::{WaitInfo, WaitKind, WakeCause};
 
 pub(crate) mod cell;
 mod external;
@@ -47,6 +47,7 @@ pub(crate) mod panics;
 pub(crate) mod poll_times;
 mod run_queue;
 mod task;
+pub(crate) mod task_rows;
 mod task_table;
 
 use cell::{BoxedCell, Outcome, drop_ignoring_panic};
@@ -60,16 +61,18 @@ use task_table::{Next, OnFinish, ROOT, Remaining, TaskTable, count};
 pub(crate) struct Executor {
     runtime: RuntimeId,
     tasks: TaskTable,
-    /// The function table of this crate's wakers; see [`WakerData::to_waker`].
-    vtable: &'static RawWakerVTable,
+    /// The function tables of this crate's wakers; see [`WakerData::to_waker`].
+    vtables: &'static VTables,
+    /// The one of the wakers with which tasks are polled.
+    poll_vtable: &'static RawWakerVTable,
     /// The row that is being polled; [`NONE`] between polls.
     running: Cell<u32>,
+    /// The number of polls that are left to this tick.
+    polls_left: Cell<u32>,
     /// The cause to record for wakes that happen now.
     wake_cause: Cell<WakeCause>,
     io_budget: u32,
-    /// Number of waits for a descriptor that tasks have recorded.
-    io_waits: Cell<u64>,
-    /// Value of `io_waits` at which all of these waits were over.
+    /// The reactor's count of waits when no task waited for a descriptor.
     io_waits_over: Cell<u64>,
     /// External wakers of futures that yielded inside another executor's combinator.
     deferred_wakers: RefCell<Vec<Waker>>,
@@ -110,7 +113,8 @@ fn left_entered() -> ! {
 impl Executor {
     pub(crate) fn new(
         runtime: RuntimeId,
-        vtable: &'static RawWakerVTable,
+        vtables: &'static VTables,
+        count_wakers: bool,
         io_budget: u32,
         rng_seed: Option<u64>,
         panics: Panics,
@@ -119,11 +123,16 @@ impl Executor {
         Executor {
             runtime,
             tasks: TaskTable::new(runtime, rng_seed),
-            vtable,
+            vtables,
+            poll_vtable: if count_wakers {
+                &vtables.counted
+            } else {
+                &vtables.plain
+            },
             running: Cell::new(NONE),
+            polls_left: Cell::new(0),
             wake_cause: Cell::new(WakeCause::Thread),
             io_budget,
-            io_waits: Cell::new(0),
             io_waits_over: Cell::new(0),
             deferred_wakers: RefCell::new(Vec::new()),
             due_wakers: RefCell::new(VecDeque::new()),
@@ -189,14 +198,19 @@ impl Executor {
         self.tasks.any_scheduled() || self.has_wakers()
     }
 
-    /// Polls tasks from the run queue, at most `polls_left` of them (I8), until the root future is
-    /// next.
+    /// Begins a tick of at most `polls` polls (I8).
     #[inline]
-    pub(crate) fn tick(&self, polls_left: &mut u32) -> Tick {
+    pub(crate) fn begin_tick(&self, polls: u32) {
+        self.polls_left.set(polls);
+    }
+
+    /// Polls tasks from the run queue, until the root future is next.
+    #[inline]
+    pub(crate) fn tick(&self) -> Tick {
         let mut polled = None;
         // `catch_unwind` is around the whole tick, because that is cheaper than around each poll.
         loop {
-            let polls = AssertUnwindSafe(|| self.poll_tasks(polls_left, &mut polled));
+            let polls = AssertUnwindSafe(|| self.poll_tasks(&mut polled));
             match catch_unwind(polls) {
                 Ok(tick) => return tick,
                 Err(payload) => self.fail(polled.take(), payload),
@@ -211,11 +225,11 @@ impl Executor {
     /// a panic.
     // Not inlined, because the loop around it would leave it no registers.
     #[inline(never)]
-    fn poll_tasks(&self, polls_left: &mut u32, polled: &mut Option<BoxedCell>) -> Tick {
-        while *polls_left > 0
+    fn poll_tasks(&self, polled: &mut Option<BoxedCell>) -> Tick {
+        while self.polls_left.get() > 0
             && let Some(next) = self.tasks.pop()
         {
-            *polls_left -= 1;
+            self.polls_left.set(self.polls_left.get() - 1);
             let Next::Task {
                 index,
                 task,
@@ -225,13 +239,13 @@ impl Executor {
             else {
                 return Tick::Root;
             };
-            self.enter_poll(index, WakeCause::Task { row: index });
+            self.enter_poll(index, task.as_cause(index));
             let cell = polled.insert(cell);
             let poll = if aborted {
                 Poll::Ready(cell.as_mut().cancel(self.id(index)))
             } else {
-                // `ManuallyDrop` saves a call: dropping this runtime's waker does nothing.
-                let waker = ManuallyDrop::new(task.waker_data().to_waker(self.vtable));
+                // Not dropped: that would do nothing, or count the end of a clone.
+                let waker = ManuallyDrop::new(task.waker_data().to_waker(self.poll_vtable));
                 let mut cx = Context::from_waker(&waker);
                 match &self.poll_times {
                     None => cell.as_mut().poll(&mut cx),
@@ -328,7 +342,10 @@ impl Executor {
             OnFinish::Nothing => {}
             OnFinish::WakeJoiner => {
                 let joiner = self.tasks.take_external_joiner(index);
-                let cause = WakeCause::Task { row: index };
+                let cause = WakeCause::Task {
+                    row: index,
+                    generation: id.key.generation() as u16,
+                };
                 self.wake_all(joiner.map(|joiner| (joiner, cause)));
             }
             OnFinish::Detach => {
@@ -425,11 +442,7 @@ impl Executor {
     #[inline]
     pub(crate) fn set_wait(&self, wait: impl FnOnce() -> WaitInfo) {
         if let Some(task) = self.tasks.task(self.running.get()) {
-            let wait = wait();
-            if wait.fd >= 0 {
-                self.io_waits.set(self.io_waits.get() + 1);
-            }
-            task.set_wait(wait);
+            task.set_wait(wait());
         }
     }
 
@@ -438,31 +451,21 @@ impl Executor {
         self.wake_cause.get()
     }
 
-    /// Sets the cause of the wakes that follow.
-    pub(crate) fn set_wake_cause(&self, cause: WakeCause) {
-        self.wake_cause.set(cause);
-    }
-
     pub(crate) fn counters(&self) -> &Counters {
         &self.tasks.counters
     }
 
-    /// Returns every task as it is now. Waits are measured until `now_ns`.
-    pub(crate) fn dump(&self, now_ns: u64) -> Vec<TaskInfo> {
-        self.tasks.dump(now_ns)
-    }
-
     /// Returns whether a task or the root future waits for a descriptor, as far as it was recorded.
-    /// Called when nothing is scheduled: a recorded wait ends with the next poll of its task.
-    pub(crate) fn any_waits_for_io(&self) -> bool {
-        let recorded = self.io_waits.get();
+    /// Called when nothing is scheduled: a recorded wait ends with the next poll of its task. The reactor
+    /// has counted `waits_begun`.
+    pub(crate) fn any_waits_for_io(&self, waits_begun: u64) -> bool {
         // Otherwise each jump of a paused clock would search all tasks.
-        if self.io_waits_over.get() == recorded {
+        if self.io_waits_over.get() == waits_begun {
             return false;
         }
         let any = self.tasks.waits_for_io().next().is_some();
         if !any {
-            self.io_waits_over.set(recorded);
+            self.io_waits_over.set(waits_begun);
         }
         any
     }
@@ -470,12 +473,15 @@ impl Executor {
     /// Returns the text of a recorded wait for a descriptor.
     pub(crate) fn first_wait_for_io(&self) -> Option<String> {
         let (index, wait) = self.tasks.waits_for_io().next()?;
-        Some(self.tasks.describe_wait(index, wait.fd))
+        let WaitKind::Descriptor(fd) = wait.on.kind() else {
+            return None;
+        };
+        Some(self.tasks.describe_wait(index, fd))
     }
 
     /// Returns the text of the wait of a waker's task for a descriptor.
     pub(crate) fn describe_wait(&self, fd: RawFd, waker: &Waker) -> String {
-        match WakerData::from_waker(waker, self.vtable) {
+        match WakerData::of(waker, self.vtables) {
             Some(data) => self.tasks.describe_wait(data.row(), fd),
             None => format!("an external waker waits for fd {fd}"),
         }

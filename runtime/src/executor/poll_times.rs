@@ -139,6 +139,7 @@ impl Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::rc::Rc;
 
     #[test]
     fn a_quantile_is_never_too_short_and_at_most_a_quarter_too_long() {
@@ -146,6 +147,7 @@ mod tests {
             1,
             2,
             3,
+            4,
             5,
             64,
             100,
@@ -160,6 +162,21 @@ mod tests {
             assert!(found >= u128::from(ns), "{ns}: {found}");
             assert!(found <= u128::from(ns) * 5 / 4 + 1, "{ns}: {found}");
         }
+    }
+
+    #[test]
+    fn a_poll_of_exactly_the_limit_is_not_slow() {
+        let reported = Rc::new(RefCell::new(Vec::new()));
+        let hook = {
+            let reported = Rc::clone(&reported);
+            move |slow: &SlowPoll| reported.borrow_mut().push(slow.took)
+        };
+        let limit = Duration::from_millis(1);
+        let times = PollTimes::new(Some((limit, Box::new(hook))));
+        let longer = limit + Duration::from_nanos(1);
+        times.record(limit, || (None, None));
+        times.record(longer, || (None, None));
+        assert_eq!(*reported.borrow(), [longer]);
     }
 
     #[test]

@@ -93,6 +93,15 @@ impl Task {
         self.waker_data.get()
     }
 
+    /// Returns the cause of wakes during a poll of this task, which is in the row `index`.
+    #[inline]
+    pub(super) fn as_cause(&self, index: u32) -> WakeCause {
+        WakeCause::Task {
+            row: index,
+            generation: self.waker_data().generation(),
+        }
+    }
+
     /// Puts the cell back after a poll that did not end the task.
     #[inline]
     pub(super) fn put_back(&self, cell: BoxedCell) {

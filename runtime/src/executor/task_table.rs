@@ -22,7 +22,6 @@ use std::collections::HashMap;
 use std::os::fd::RawFd;
 use std::panic::Location;
 use std::task::Waker;
-use std::time::Duration;
 
 use super::cell::{BoxedCell, Outcome};
 use super::panics::Unhandled;
@@ -30,7 +29,7 @@ use super::run_queue::RunQueue;
 use super::task::{State, Task};
 use crate::id::{Id, RuntimeId, WakerData};
 use crate::table::{Key, Row, Table};
-use crate::task_info::{TaskInfo, TaskState, WaitInfo, Waiting, WakeCause};
+use crate::task_info::{WaitInfo, WakeCause};
 
 /// The tasks of one runtime, and its run queue.
 pub(super) struct TaskTable {
@@ -71,6 +70,14 @@ impl Counters {
     /// Returns the number of polls, of tasks and of root futures.
     pub(crate) fn all_polls(&self) -> u64 {
         self.polls.get() + self.root_polls.get()
+    }
+
+    /// Counts a wake. There is a counter for each kind, but the compiler would add a panic to an index.
+    #[inline]
+    fn count_wake(&self, cause: WakeCause) {
+        if let Some(counter) = self.wakes.get(cause.kind()) {
+            count(counter);
+        }
     }
 }
 
@@ -162,6 +169,8 @@ impl TaskTable {
         let data = WakerData::new(self.runtime, Key::new(ROOT, generation));
         if let Some(root) = self.rows.row(ROOT) {
             root.waker_data.set(data);
+            root.polls.set(0);
+            root.last_wake.set(WakeCause::Spawn);
             root.state.set(State(State::SCHEDULED));
             self.queue.push_front(&self.rows, ROOT);
         }
@@ -229,7 +238,7 @@ impl TaskTable {
         row.set(State::SCHEDULED);
         row.last_wake.set(cause);
         self.queue.push(&self.rows, index);
-        count(&self.counters.wakes[cause.kind()]);
+        self.counters.count_wake(cause);
     }
 
     /// Schedules the task in a row, to be polled after the next turn.
@@ -241,7 +250,7 @@ impl TaskTable {
             row.set(State::SCHEDULED);
             row.last_wake.set(WakeCause::Yield);
             self.queue.push_deferred(&self.rows, index);
-            count(&self.counters.wakes[WakeCause::Yield.kind()]);
+            self.counters.count_wake(WakeCause::Yield);
         }
     }
 
@@ -341,7 +350,7 @@ impl TaskTable {
         }
         let joiner = row.joiner.replace(WakerData::NONE);
         if joiner != WakerData::NONE {
-            self.wake(joiner, WakeCause::Task { row: index });
+            self.wake(joiner, row.as_cause(index));
         } else if row.has(State::EXTERNAL_JOINER) {
             return OnFinish::WakeJoiner;
         }
@@ -355,7 +364,7 @@ impl TaskTable {
         }
     }
 
-    fn name(&self, key: Key) -> Option<String> {
+    pub(super) fn name(&self, key: Key) -> Option<String> {
         self.names.borrow().get(&key).map(ToString::to_string)
     }
 
@@ -370,7 +379,7 @@ impl TaskTable {
         row.set(State::ABORTED);
         if row.has(State::SCHEDULED) {
             row.last_wake.set(WakeCause::Abort);
-            count(&self.counters.wakes[WakeCause::Abort.kind()]);
+            self.counters.count_wake(WakeCause::Abort);
         } else {
             self.schedule(key.index(), row, WakeCause::Abort);
         }
@@ -383,8 +392,12 @@ impl TaskTable {
 
     /// Returns the id of the task in a row.
     pub(super) fn id(&self, index: u32) -> Option<Id> {
+        self.rows.key(index).map(|key| self.id_of(key))
+    }
+
+    pub(super) fn id_of(&self, key: Key) -> Id {
         let runtime = self.runtime;
-        self.rows.key(index).map(|key| Id { runtime, key })
+        Id { runtime, key }
     }
 
     /// Returns the name and the spawn location of the task in a row.
@@ -398,11 +411,10 @@ impl TaskTable {
         }
     }
 
-    /// Refuses new tasks and empties the run queue.
+    /// Refuses new tasks. No task is polled any more.
     pub(super) fn close(&self) {
         self.closed.set(true);
-        self.queue.clear();
-        // A wake has no effect on a task that has the flag. I2 ends here: the queue is empty.
+        // A wake has no effect on a task that has the flag. I2 ends here: not all are in the queue.
         for (_, row) in self.rows.rows() {
             row.set(State::SCHEDULED);
         }
@@ -430,48 +442,6 @@ impl TaskTable {
         rows.map(|(index, _)| index).filter(|index| *index != ROOT)
     }
 
-    /// Returns every task as it is now. Waits are measured until `now_ns`.
-    pub(super) fn dump(&self, now_ns: u64) -> Vec<TaskInfo> {
-        let tasks = self.rows.rows().filter(|(index, row)| {
-            // Only the row is left of a task that has ended without a handle.
-            let ended = row.has(State::FINISHED) && !row.has(State::JOINABLE);
-            *index != ROOT && !ended && !row.has(State::VACANT)
-        });
-        tasks
-            .map(|(index, row)| self.info(index, row, now_ns))
-            .collect()
-    }
-
-    fn info(&self, index: u32, row: &Row<Task>, now_ns: u64) -> TaskInfo {
-        let cell = row.cell.take();
-        let state = match &cell {
-            _ if row.has(State::FINISHED) => TaskState::Finished,
-            None => TaskState::Running,
-            _ if row.has(State::SCHEDULED) => TaskState::Scheduled,
-            _ => TaskState::Waiting,
-        };
-        row.cell.set(cell);
-        let wait = row.wait.get().filter(|_| state != TaskState::Finished);
-        let key = Key::new(index, row.generation());
-        TaskInfo {
-            id: Id {
-                runtime: self.runtime,
-                key,
-            },
-            name: self.name(key),
-            spawned_at: row.spawned_at.get(),
-            state,
-            polls: row.polls.get(),
-            waiting: wait.map(|wait| Waiting {
-                operation: wait.operation,
-                location: wait.location,
-                fd: (wait.fd >= 0).then_some(wait.fd),
-                elapsed: Duration::from_nanos(now_ns.saturating_sub(wait.since_ns)),
-            }),
-            last_wake: row.last_wake.get(),
-        }
-    }
-
     /// Returns the text of the wait of the task in a row for a descriptor. The last recorded wait can be
     /// another one of the same poll, such as that of a timeout.
     pub(super) fn describe_wait(&self, index: u32, fd: RawFd) -> String {
@@ -497,6 +467,6 @@ impl TaskTable {
             .rows()
             .filter(|(_, row)| !row.has(State::SCHEDULED | State::FINISHED | State::VACANT));
         let waits = waiting.filter_map(|(index, row)| Some((index, row.wait.get()?)));
-        waits.filter(|(_, wait)| wait.fd >= 0)
+        waits.filter(|(_, wait)| wait.on.is_descriptor())
     }
 }

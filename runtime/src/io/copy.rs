@@ -263,7 +263,8 @@ impl<R: ?Sized, W: ?Sized> fmt::Debug for Copy<'_, R, W> {
 ///
 /// There is no limit for the time without traffic. A `timeout` around the copy limits its whole length. For
 /// an idle limit, wrap one stream in a type whose `poll_read` and `poll_write` note the time, and race the
-/// copy with a `sleep_until` that looks at it.
+/// copy with a `sleep_until` that looks at it: [the guide](crate::guide::companions#copying-with-an-idle-limit)
+/// has the code.
 ///
 /// # Errors
 ///

@@ -5,11 +5,10 @@
 //! enough if the descriptor is ready:
 //!
 //! ```text
-//!  poll_ready   loads the readiness word        ready: the operation is tried at once
-//!    |
-//!    v not ready, or no budget
-//!  poll_wait    checks again in the reactor     ready:     as above, or yields without budget
-//!                                               not ready: stores the waker, Pending
+//!  poll_ready   loads the readiness word        ready: the operation is tried at once, or the
+//!    |                                                 task yields, if its budget is used up
+//!    v not ready
+//!  poll_wait    stores the waker with the source, Pending
 //! ```
 
 use std::io;
@@ -21,13 +20,13 @@ use std::task::{Context, Poll, Waker};
 use super::{Interest, Ready};
 use crate::context::{self, Core};
 use crate::coop;
-use crate::id::{RuntimeId, WaiterId};
+use crate::id::{RuntimeId, WaiterId, WakerData};
 use crate::inbox::Message;
 use crate::reactor::source::{ReadyEvent, ReadyWords};
 use crate::reactor::{PollReady, runtime_is_gone};
 use crate::table::Key;
 use crate::task::defer_current;
-use crate::task_info::WaitInfo;
+use crate::task_info::{WaitInfo, WaitOn};
 
 /// Stands before the EPERM of epoll_ctl(2), which alone sounds like missing privileges.
 const REASON: &str = "epoll cannot watch a regular file, a directory or /dev/null; use \
@@ -101,11 +100,11 @@ impl IoWait {
         self.maybe_stored
     }
 
-    /// Returns the id under which `waker` is stored.
+    /// Returns the id under which a waker is stored. `by_waker` returns the one that the waker has.
     #[inline]
-    fn id(&mut self, core: &Core, waker: &Waker) -> WaiterId {
+    fn id(&mut self, core: &Core, by_waker: impl FnOnce() -> WaiterId) -> WaiterId {
         if self.by_waker {
-            return context::waiter_id(waker);
+            return by_waker();
         }
         self.maybe_stored = true;
         *self.id.get_or_insert_with(|| core.reactor.next_waiter())
@@ -116,7 +115,7 @@ impl IoWait {
             operation: self.operation,
             location: self.location,
             since_ns: core.timers.loop_now_ns(),
-            fd,
+            on: WaitOn::descriptor(fd),
         }
     }
 }
@@ -165,71 +164,111 @@ impl Registration {
             self.wait_ended(wait);
             return Poll::Ready(Ok(event));
         }
-        self.poll_wait(wait, cx)
+        self.poll_wait(event, wait, cx)
     }
 
-    /// As [`poll_ready`](Self::poll_ready), through the reactor.
-    // Not inlined, so that the path without it stays short.
+    /// Completes [`poll_ready`](Self::poll_ready), which has found `event`. No user code has run since
+    /// then, and none runs until the waker is stored (I3).
+    // Not inlined, so that the path without it stays short. The rare cases are calls at the end, which need
+    // no register saved.
     #[inline(never)]
-    fn poll_wait(&self, wait: &mut IoWait, cx: &Context<'_>) -> Poll<io::Result<ReadyEvent>> {
-        let mut replaced = None;
-        let polled = match context::clone_local(cx.waker()) {
-            Some(waker) if !wait.interest.is_both() => context::with_current(|core| {
-                let owns = core.owns(self.runtime);
-                owns.then(|| self.poll_local(core, wait, waker, &mut replaced))
-            })
-            .flatten(),
-            _ => self.poll_external(wait, cx.waker()),
+    fn poll_wait(
+        &self,
+        event: ReadyEvent,
+        wait: &mut IoWait,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        if !event.ready().is_empty() {
+            return self.poll_ready_slowly(event, wait, cx);
+        }
+        let data = match context::local_data(cx.waker()) {
+            Some(data) if !wait.interest.is_both() => data,
+            _ => return self.poll_external(wait, cx),
         };
+        let mut replaced = None;
+        let is_stored = context::with_current(|core| {
+            core.owns(self.runtime) && self.store_local(core, wait, data, &mut replaced)
+        });
         drop(replaced);
-        match polled {
-            Some(PollReady::Pending) => Poll::Pending,
-            Some(PollReady::Ready(event)) if context::try_consume() => {
-                self.wait_ended(wait);
-                Poll::Ready(Ok(event))
-            }
-            Some(PollReady::Ready(_)) => {
-                defer_current(cx);
-                Poll::Pending
-            }
-            Some(PollReady::Gone) => Poll::Ready(Err(runtime_is_gone())),
-            None => {
-                context::panic_if_wrong_thread(self.runtime, wait.operation, wait.location);
-                Poll::Ready(Err(runtime_is_gone()))
-            }
+        match is_stored {
+            Some(true) => Poll::Pending,
+            _ => self.gone(wait),
         }
     }
 
-    /// Polls with a waker of this crate for one direction. Runs no user code.
+    /// Stores a waker of this crate for one direction. Returns `false` if the runtime is ending. Runs no
+    /// user code.
     #[inline]
-    fn poll_local(
+    fn store_local(
         &self,
         core: &Core,
         wait: &mut IoWait,
-        waker: Waker,
+        data: WakerData,
         replaced: &mut Option<Waker>,
-    ) -> PollReady {
-        let id = wait.id(core, &waker);
-        let polled = core
-            .reactor
-            .poll_ready(self.key, wait.interest, id, waker, replaced);
-        if let PollReady::Pending = polled {
-            core.executor.set_wait(|| wait.info(core, self.fd));
-        }
-        polled
+    ) -> bool {
+        let Some(waiters) = core.reactor.waiters(self.key, wait.interest) else {
+            return false;
+        };
+        let id = wait.id(core, || WaiterId::task(data));
+        core.executor.set_wait(|| wait.info(core, self.fd));
+        *replaced = waiters.store(id, data.to_waker(&context::VTABLES.plain));
+        true
     }
 
-    /// Polls with an external waker, or for both directions. Runs user code.
+    /// Completes [`poll_ready`](Self::poll_ready) on the wrong thread, between two polls or without
+    /// budget.
     #[cold]
-    fn poll_external(&self, wait: &mut IoWait, waker: &Waker) -> Option<PollReady> {
-        let core = context::current_if(self.runtime)?;
-        let id = wait.id(&core, waker);
-        let reactor = &core.reactor;
-        let polled = reactor.poll_ready_external(self.key, wait.interest, id, waker);
-        if let PollReady::Pending = polled {
-            core.executor.set_wait(|| wait.info(&core, self.fd));
+    #[inline(never)]
+    fn poll_ready_slowly(
+        &self,
+        event: ReadyEvent,
+        wait: &mut IoWait,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        if !self.runtime.is_current() {
+            return self.gone(wait);
         }
-        Some(polled)
+        if !context::try_consume() {
+            defer_current(cx);
+            return Poll::Pending;
+        }
+        self.wait_ended(wait);
+        Poll::Ready(Ok(event))
+    }
+
+    /// As [`poll_wait`](Self::poll_wait), with an external waker or for both directions. Runs user code.
+    #[cold]
+    #[inline(never)]
+    fn poll_external(&self, wait: &mut IoWait, cx: &Context<'_>) -> Poll<io::Result<ReadyEvent>> {
+        let Some(core) = context::current_if(self.runtime) else {
+            return self.gone(wait);
+        };
+        // A waker of this crate is stored without counting it.
+        let local = context::clone_local(cx.waker());
+        let (reactor, waker) = (&core.reactor, local.as_ref().unwrap_or(cx.waker()));
+        let id = wait.id(&core, || context::waiter_id(waker));
+        match reactor.poll_ready_external(self.key, wait.interest, id, waker) {
+            PollReady::Ready(event) => self.poll_ready_slowly(event, wait, cx),
+            PollReady::Gone => self.gone(wait),
+            PollReady::Pending => {
+                core.executor.set_wait(|| wait.info(&core, self.fd));
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Returns the error of an operation whose runtime has ended.
+    ///
+    /// # Panics
+    ///
+    /// When the runtime exists, but is not the one on this thread.
+    #[cold]
+    #[inline(never)]
+    fn gone(&self, wait: &IoWait) -> Poll<io::Result<ReadyEvent>> {
+        if !self.runtime.is_current() {
+            context::panic_if_wrong_thread(self.runtime, wait.operation, wait.location);
+        }
+        Poll::Ready(Err(runtime_is_gone()))
     }
 
     /// Ends a wait whose event has come.

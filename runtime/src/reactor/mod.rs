@@ -1,7 +1,7 @@
 //! The reactor: turns kernel events into wakes.
 //!
-//! Called by the loop in `Runtime::block_on` (`turn`) and by [`crate::io`] (`register`, `poll_ready`,
-//! `remove_waiter`, `deregister`). It knows descriptors and `std::task::Waker`, never tasks.
+//! Called by the loop in `Runtime::block_on` (`turn`) and by [`crate::io`] (`register`,
+//! `waiters`, `remove_waiter`, `deregister`). It knows descriptors and `std::task::Waker`, never tasks.
 //!
 //! Every descriptor is registered once, edge-triggered, for everything that it will be used for. From
 //! then on the kernel reports only *changes*, and each [`Source`] stores the resulting readiness:
@@ -19,8 +19,8 @@
 //! **No edge is lost.** An edge could be lost only between the operation that met EAGAIN and the moment
 //! at which its waker is stored. Both happen on this thread without a turn in between, unless a ready
 //! guard is held across an `.await`. For that case every source counts its events, and a clear is
-//! refused when the count has changed. [`poll_ready`](Reactor::poll_ready) checks the readiness and
-//! stores the waker without running user code in between.
+//! refused when the count has changed. No user code runs between the check of the readiness and
+//! the store among [`waiters`](Reactor::waiters).
 //!
 //! Keeps I3 (wakers are passed to the executor, which wakes them), I4 (the token of an event is
 //! index and generation; a stale one wakes nothing) and I6 (a waiter is stored in [`Waiters`] until
@@ -47,8 +47,9 @@ pub(crate) mod source;
 pub(crate) mod waiters;
 
 use source::{ReadyEvent, ReadyWords, Source};
+use waiters::Waiters;
 
-/// The result of [`Reactor::poll_ready`].
+/// The result of [`Reactor::poll_ready_external`].
 #[must_use]
 pub(crate) enum PollReady {
     /// The readiness that ends the wait; the waker is not stored.
@@ -77,10 +78,15 @@ pub(crate) struct Reactor {
     events: RefCell<Events>,
     /// The number of the next operation that waits. 64 bits do not wrap within centuries.
     waiter_number: Cell<NonZeroU64>,
-    /// Number of wakers that were stored.
+    /// Number of times that an operation began to wait.
     waits_begun: Cell<u64>,
     /// Value of `waits_begun` at which no operation waited.
     waits_over: Cell<u64>,
+    /// Value of `waits_begun` after the last turn or removal of a waiter. A wait that began since then is
+    /// still stored.
+    waits_ended: Cell<u64>,
+    /// A source that had a waiter when one was looked for.
+    waits_hint: Cell<u32>,
     /// Set when the runtime ends. From then on nothing is registered.
     closed: Cell<bool>,
     counters: Cell<Counters>,
@@ -95,6 +101,8 @@ impl Reactor {
             waiter_number: Cell::new(NonZeroU64::MIN),
             waits_begun: Cell::new(0),
             waits_over: Cell::new(0),
+            waits_ended: Cell::new(0),
+            waits_hint: Cell::new(0),
             closed: Cell::new(false),
             counters: Cell::new(Counters::default()),
         }
@@ -140,6 +148,7 @@ impl Reactor {
             return Vec::new();
         };
         let wakers = source.take_wakers();
+        self.waits_can_have_ended();
         source.vacate();
         self.sources.release(key.index(), source);
         wakers
@@ -153,35 +162,20 @@ impl Reactor {
         WaiterId::operation(number)
     }
 
-    /// Returns the readiness that ends a wait for `interest`, which is one direction. If there is
-    /// none, stores `waker`, a clone made by the caller, for the next event. `replaced` receives the
-    /// waker that is no longer stored.
+    /// Counts a wait and returns the waiters in the direction of `interest`, which is one. `None` if the
+    /// source was deregistered or the runtime is ending.
     ///
-    /// Runs no user code (I3), so no event can come between the check and the store (I6).
+    /// The caller has found the source not ready, and stores a waker. It runs no user code in between
+    /// (I3), so no event can come between the check and the store (I6).
     #[inline]
-    pub(crate) fn poll_ready(
-        &self,
-        key: Key,
-        interest: Interest,
-        id: WaiterId,
-        waker: Waker,
-        replaced: &mut Option<Waker>,
-    ) -> PollReady {
-        let Some(source) = self.sources.find(key) else {
-            return PollReady::Gone;
-        };
-        let event = source.load().filter(interest);
-        if !event.ready().is_empty() {
-            return PollReady::Ready(event);
-        }
-        let waiters = if interest.is_writable() {
+    pub(crate) fn waiters(&self, key: Key, interest: Interest) -> Option<&Waiters> {
+        let source = self.sources.find(key)?;
+        self.count_wait();
+        Some(if interest.is_writable() {
             &source.writers
         } else {
             &source.readers
-        };
-        *replaced = waiters.store(id, waker);
-        self.count_wait();
-        PollReady::Pending
+        })
     }
 
     /// Returns whether `waker` is stored already in every direction of `interest`, so that polling
@@ -193,8 +187,8 @@ impl Reactor {
         })
     }
 
-    /// As [`poll_ready`](Self::poll_ready), for any interest and any waker. Cloning and dropping
-    /// external wakers is user code: it runs before the check, or after the store.
+    /// Returns the readiness that ends a wait for `interest`. If there is none, stores `waker`. Cloning and
+    /// dropping an external waker is user code: it runs before the check, or after the store.
     #[cold]
     pub(crate) fn poll_ready_external(
         &self,
@@ -210,6 +204,7 @@ impl Reactor {
             return PollReady::Ready(event);
         }
         if self.is_stored(key, interest, id, waker) {
+            self.count_wait();
             return PollReady::Pending;
         }
         let reader = interest.reads().then(|| waker.clone());
@@ -230,6 +225,12 @@ impl Reactor {
         PollReady::Pending
     }
 
+    /// Records that waiters can have been taken out.
+    #[inline]
+    fn waits_can_have_ended(&self) {
+        self.waits_ended.set(self.waits_begun.get());
+    }
+
     #[inline]
     fn count_wait(&self) {
         self.waits_begun.set(self.waits_begun.get() + 1);
@@ -239,15 +240,17 @@ impl Reactor {
     pub(crate) fn remove_waiter(&self, key: Key, id: WaiterId) {
         if let Some(source) = self.sources.find(key) {
             let removed = [source.readers.remove(id), source.writers.remove(id)];
+            self.waits_can_have_ended();
             drop(removed);
         }
     }
 
     /// Presets readiness, so that the next operation is tried without waiting for an event. Passes the
     /// wakers that wait for it to `wake`, which must not run user code.
-    pub(crate) fn preset(&self, key: Key, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
+    pub(crate) fn preset(&self, key: Key, ready: Ready, mut wake: impl FnMut(Waker, WakeCause)) {
         if let Some(source) = self.sources.find(key) {
-            source.set_ready(ready, wake);
+            self.waits_can_have_ended();
+            source.set_ready(ready, &mut wake);
         }
     }
 
@@ -281,6 +284,7 @@ impl Reactor {
                 None => stale += 1,
             }
         }
+        self.waits_can_have_ended();
         let mut counters = self.counters.get();
         counters.turns += 1;
         counters.waits += 1;
@@ -303,10 +307,14 @@ impl Reactor {
         self.sources.len()
     }
 
-    /// Counts the waiters of all sources: all of them, and the operations among them.
-    pub(crate) fn waiting(&self) -> (usize, usize) {
-        let counts = self.occupied().map(Source::count_waiters);
-        counts.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
+    /// Counts the waiters of all sources.
+    pub(crate) fn waiting(&self) -> usize {
+        self.occupied().map(|source| source.count_waiters().0).sum()
+    }
+
+    /// Returns how often an operation began to wait.
+    pub(crate) fn waits_begun(&self) -> u64 {
+        self.waits_begun.get()
     }
 
     /// Returns whether an operation waits.
@@ -323,11 +331,42 @@ impl Reactor {
         any
     }
 
+    /// Returns whether a waker is stored with a source. The first comparison answers for a loop whose tasks
+    /// have waited again since the last turn.
+    #[inline]
+    pub(crate) fn any_waits(&self) -> bool {
+        self.waits_ended.get() != self.waits_begun.get() || self.find_wait()
+    }
+
+    /// Looks first at the source that had a waiter the last time.
+    #[inline(never)]
+    fn find_wait(&self) -> bool {
+        let hint = self.sources.row(self.waits_hint.get());
+        if hint.is_some_and(|source| source.has_waiter()) {
+            return true;
+        }
+        let mut rows = self.sources.rows();
+        let found = rows.find(|(_, source)| source.has_waiter());
+        if let Some((index, _)) = found {
+            self.waits_hint.set(index);
+        }
+        found.is_some()
+    }
+
     /// Passes the descriptor and the waker of an operation that waits to `look`, which must not run user
     /// code.
     pub(crate) fn first_operation<R>(&self, look: impl Fn(RawFd, &Waker) -> R) -> Option<R> {
         self.occupied()
             .find_map(|source| source.first_operation(&look))
+    }
+
+    /// Passes every source to `look`, which must not run user code.
+    pub(crate) fn for_each_source(&self, mut look: impl FnMut(Key, &Source)) {
+        for (index, row) in self.sources.rows() {
+            if row.is_occupied() {
+                look(Key::new(index, row.generation()), row);
+            }
+        }
     }
 
     fn occupied(&self) -> impl Iterator<Item = &Source> {

@@ -175,6 +175,20 @@ impl Source {
         self.store(ReadyEvent(0));
     }
 
+    pub(crate) fn fd(&self) -> RawFd {
+        self.fd.get()
+    }
+
+    pub(crate) fn ready(&self) -> Ready {
+        self.load().ready()
+    }
+
+    /// Passes each waker to `look`, with whether its operation writes. `look` must not run user code.
+    pub(crate) fn for_each_waiter(&self, mut look: impl FnMut(bool, &Waker)) {
+        self.readers.for_each(&mut |waker| look(false, waker));
+        self.writers.for_each(&mut |waker| look(true, waker));
+    }
+
     pub(super) fn is_occupied(&self) -> bool {
         self.occupied.get()
     }
@@ -188,6 +202,12 @@ impl Source {
     fn word(&self) -> Option<&ReadyWord> {
         let words = self.words.get()?;
         Some(words.at(u32::from(self.position.get())))
+    }
+
+    /// Returns whether an operation waits. A vacant source has none.
+    #[inline]
+    pub(super) fn has_waiter(&self) -> bool {
+        !self.readers.is_empty() || !self.writers.is_empty()
     }
 
     /// Counts the waiters of both directions: all of them, and the operations among them.
@@ -219,21 +239,21 @@ impl Source {
     /// Records an event, or readiness that the caller assumes, and passes the wakers that it concerns to
     /// `wake`, which must not run user code.
     #[inline]
-    pub(super) fn set_ready(&self, ready: Ready, wake: impl FnMut(Waker, WakeCause)) {
-        self.store(self.load().next().union(ready));
-        self.wake_waiters(ready, wake);
-    }
-
-    #[inline]
-    fn wake_waiters(&self, ready: Ready, mut wake: impl FnMut(Waker, WakeCause)) {
+    pub(super) fn set_ready(&self, ready: Ready, wake: &mut impl FnMut(Waker, WakeCause)) {
+        let Some(word) = self.word() else {
+            return;
+        };
+        let before = word.load();
+        word.store(before.next().union(ready));
         let fd = self.fd.get();
         let cause = WakeCause::Io { fd, ready };
         let (reads, writes) = ready.directions();
         if reads {
-            self.readers.take().for_each(|waker| wake(waker, cause));
+            self.readers.take().wake(cause, wake);
         }
-        if writes {
-            self.writers.take().for_each(|waker| wake(waker, cause));
+        // None waits while the source is writable. Most events repeat that it is.
+        if writes && !before.ready().directions().1 {
+            self.writers.take().wake(cause, wake);
         }
     }
 
@@ -275,9 +295,9 @@ mod tests {
         let source = source();
         let word = source.word().unwrap();
         for clear in [ReadyWord::clear, ReadyWord::clear_shared] {
-            source.set_ready(Ready::READABLE, |_, _| ());
+            source.set_ready(Ready::READABLE, &mut |_, _| ());
             let old = word.load();
-            source.set_ready(Ready::READABLE, |_, _| ());
+            source.set_ready(Ready::READABLE, &mut |_, _| ());
             clear(word, old, Ready::READABLE);
             assert_eq!(word.load().ready(), Ready::READABLE);
             clear(word, word.load(), Ready::READABLE);
@@ -315,7 +335,7 @@ mod tests {
             for step in steps {
                 match step {
                     Step::Event(bits) => {
-                        source.set_ready(Ready::from_bits(bits), |_, _| ());
+                        source.set_ready(Ready::from_bits(bits), &mut |_, _| ());
                         model |= Ready::from_bits(bits);
                         since = true;
                     }

@@ -13,6 +13,7 @@ use std::mem::ManuallyDrop;
 use std::task::Waker;
 
 use crate::id::WaiterId;
+use crate::task_info::WakeCause;
 
 /// The limit of external wakers per direction, for the `poll_*` functions. The contract of `AsyncRead`
 /// requires the last one only. Without a limit, a combinator that makes a new waker for each poll
@@ -59,18 +60,19 @@ impl Waiters {
     #[inline]
     #[must_use = "dropping a waker can run user code, so the caller chooses when"]
     pub(crate) fn store(&self, id: WaiterId, waker: Waker) -> Option<Waker> {
-        match self.take() {
-            Stored::Others(None) => {
-                self.put(Stored::One(id, waker));
-                None
-            }
-            stored => self.store_beside(stored, id, waker),
+        match self.0.replace(Stored::One(id, waker)) {
+            Stored::Others(None) => None,
+            before => self.store_beside(before),
         }
     }
 
+    /// Puts back what [`store`](Self::store) has replaced, beside the waiter that it has stored.
     #[cold]
-    fn store_beside(&self, stored: Stored, id: WaiterId, waker: Waker) -> Option<Waker> {
-        let mut more = match stored {
+    fn store_beside(&self, before: Stored) -> Option<Waker> {
+        let Stored::One(id, waker) = self.take() else {
+            unreachable!("`store` has stored one waiter");
+        };
+        let mut more = match before {
             // A lone waiter that polls again.
             Stored::One(first, replaced)
                 if first == id && (id != WaiterId::EXTERNAL || replaced.will_wake(&waker)) =>
@@ -114,6 +116,11 @@ impl Waiters {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.look(|stored| matches!(stored, Stored::Others(None)))
+    }
+
     /// Counts the waiters: all of them, and the operations among them.
     pub(crate) fn count(&self) -> (usize, usize) {
         self.look(|stored| match stored {
@@ -135,6 +142,17 @@ impl Waiters {
         })
     }
 
+    /// Passes each waker to `each`, which must not run user code.
+    pub(crate) fn for_each(&self, each: &mut dyn FnMut(&Waker)) {
+        self.look(|stored| match stored {
+            Stored::One(_, waker) => each(waker),
+            Stored::Others(None) => {}
+            Stored::Others(Some(more)) => {
+                more.by_id.values().chain(&more.external).for_each(each);
+            }
+        });
+    }
+
     fn look<R>(&self, look: impl FnOnce(&Stored) -> R) -> R {
         let stored = self.take();
         let seen = look(&stored);
@@ -151,6 +169,16 @@ impl Stored {
             Stored::One(_, waker) => each(waker),
             Stored::Others(None) => {}
             Stored::Others(Some(more)) => more.for_each(&mut each),
+        }
+    }
+
+    /// Passes each waker and the cause of the wake to `wake`.
+    #[inline]
+    pub(super) fn wake(self, cause: WakeCause, wake: &mut impl FnMut(Waker, WakeCause)) {
+        match self {
+            Stored::One(_, waker) => wake(waker, cause),
+            Stored::Others(None) => {}
+            Stored::Others(Some(more)) => more.for_each(&mut move |waker| wake(waker, cause)),
         }
     }
 }
@@ -214,6 +242,8 @@ mod tests {
     use std::task::Wake;
 
     use super::*;
+    use crate::id::{RuntimeId, WakerData};
+    use crate::table::Key;
 
     struct Named;
 
@@ -239,6 +269,32 @@ mod tests {
         assert_eq!(waiters.count(), (1, 1));
         assert!(matches!(waiters.take(), Stored::One(..)));
         assert_eq!(waiters.count(), (0, 0));
+    }
+
+    #[test]
+    fn a_poll_function_is_no_operation() {
+        // The smallest id that a poll function can have.
+        let data = WakerData::new(RuntimeId::new(1, 0), Key::new(0, 0));
+        let waiters = Waiters::default();
+        drop(waiters.store(WaiterId::task(data), waker()));
+        assert_eq!(waiters.count(), (1, 0));
+        assert!(waiters.first_operation(|_| ()).is_none());
+        drop(waiters.store(operation(1), waker()));
+        assert_eq!(waiters.count(), (2, 1));
+        assert!(waiters.first_operation(|_| ()).is_some());
+    }
+
+    #[test]
+    fn the_only_waiter_needs_no_allocation_after_several_were_removed() {
+        let waiters = Waiters::default();
+        for number in 1..3 {
+            drop(waiters.store(operation(number), waker()));
+        }
+        for number in 1..3 {
+            drop(waiters.remove(operation(number)));
+        }
+        drop(waiters.store(operation(3), waker()));
+        assert!(matches!(waiters.take(), Stored::One(..)));
     }
 
     #[test]

@@ -11,11 +11,13 @@ use super::{Runtime, SlowPoll, UnhandledPanic};
 use crate::blocking::Pool;
 use crate::busy_poll::BusyPoll;
 use crate::context::{self, Core};
+use crate::deadlock_watch::{DeadlockWatch, OnDeadlock};
 use crate::executor::Executor;
 use crate::executor::panics::Panics;
 use crate::executor::poll_times::{Hook, PollTimes};
 use crate::reactor::Reactor;
 use crate::registry;
+use crate::task::TaskInfo;
 use crate::timer::Timers;
 use crate::timer::auto_advance::AutoAdvance;
 use crate::timer::clock::Clock;
@@ -60,6 +62,8 @@ pub struct Builder {
     enable_metrics_poll_time_histogram: bool,
     on_slow_poll: Option<(Duration, Hook)>,
     busy_poll: Duration,
+    count_wakers: bool,
+    deadlocks: DeadlockWatch,
 }
 
 impl Builder {
@@ -78,6 +82,8 @@ impl Builder {
             enable_metrics_poll_time_histogram: false,
             on_slow_poll: None,
             busy_poll: Duration::ZERO,
+            count_wakers: false,
+            deadlocks: DeadlockWatch::default(),
         }
     }
 
@@ -217,6 +223,71 @@ impl Builder {
         self
     }
 
+    /// Sets whether the clones of wakers are counted. Off by default, and on in `#[wakeful::test]`.
+    ///
+    /// With the count a dump knows that nothing can wake a task, because no clone of its waker exists:
+    /// see [`Verdict::LostWaker`](crate::dump::Verdict::LostWaker). It costs a lock for each clone and drop of a waker by
+    /// other code than the runtime.
+    #[must_use]
+    pub fn count_wakers(mut self, count: bool) -> Self {
+        self.count_wakers = count;
+        self
+    }
+
+    /// Sets the reaction to a deadlock. The default is [`OnDeadlock::Panic`].
+    ///
+    /// A deadlock is certain when no task can run, none waits for a descriptor, a signal, a timer or a
+    /// closure, and the process has no other thread but idle ones of this runtime's blocking pool. The
+    /// runtime looks for it before it waits without a limit. A waker that a signal handler or another
+    /// process could wake is not known.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wakeful::runtime::Builder;
+    ///
+    /// let runtime = Builder::new().build()?;
+    /// runtime.block_on(async {
+    ///     // Panics: "a deadlock of the Wakeful runtime", with the line of this `await`.
+    ///     wakeful::spawn(std::future::pending::<()>()).await
+    /// });
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn on_deadlock(mut self, policy: OnDeadlock) -> Self {
+        self.deadlocks.policy = policy;
+        self
+    }
+
+    /// Treats a probable deadlock as one when it has lasted for `limit`. Off by default, and 10 seconds in
+    /// `#[wakeful::test]`.
+    ///
+    /// A deadlock is only probable while the process has other threads, because any of them can hold a
+    /// waker, a [`Handle`](super::Handle) or an [`AbortHandle`](crate::task::AbortHandle). A program whose tasks
+    /// wait for its own threads for that long is reported without need.
+    ///
+    /// # Units
+    ///
+    /// Real time, also with a paused clock.
+    #[must_use]
+    pub fn deadlock_after(mut self, limit: Duration) -> Self {
+        self.deadlocks.after = Some(limit);
+        self
+    }
+
+    /// Calls `hook` with each task that nothing can wake, once. Off by default. Turns on
+    /// [`count_wakers`](Self::count_wakers).
+    ///
+    /// Such a task waits, is registered nowhere, and no clone of its waker exists. A task that waits on
+    /// [`std::future::pending`] is one, too. The hook runs on the runtime's thread, between two polls. It
+    /// costs a search through all tasks before each turn that has nothing to poll.
+    #[must_use]
+    pub fn on_lost_waker(mut self, hook: impl Fn(&TaskInfo) + 'static) -> Self {
+        self.deadlocks.on_lost_waker = Some(Box::new(hook));
+        self.count_wakers = true;
+        self
+    }
+
     /// Builds the runtime. It stays on this thread.
     ///
     /// # Errors
@@ -234,7 +305,8 @@ impl Builder {
             id,
             executor: Executor::new(
                 id,
-                &context::VTABLE,
+                &context::VTABLES,
+                self.count_wakers,
                 self.io_budget,
                 self.rng_seed,
                 panics,
@@ -248,6 +320,7 @@ impl Builder {
             blocking: Pool::new(self.max_blocking_threads),
             remote,
             busy_poll: BusyPoll::new(self.busy_poll),
+            deadlocks: self.deadlocks,
             signals: Default::default(),
             messages: Default::default(),
         };
@@ -273,6 +346,9 @@ impl fmt::Debug for Builder {
             .field("unhandled_panic", &self.unhandled_panic)
             .field("max_blocking_threads", &self.max_blocking_threads)
             .field("busy_poll", &self.busy_poll)
+            .field("count_wakers", &self.count_wakers)
+            .field("on_deadlock", &self.deadlocks.policy)
+            .field("deadlock_after", &self.deadlocks.after)
             .finish_non_exhaustive()
     }
 }

@@ -23,10 +23,11 @@ use std::thread;
 use pin_project_lite::pin_project;
 
 use crate::context;
+use crate::dump::{Dump, dump};
 use crate::executor::cell::drop_ignoring_panic;
 use crate::inbox::{Message, Shared};
 use crate::oneshot::{Closed, Receiver, Sender, channel};
-use crate::sync::{Mutex, MutexGuard};
+use crate::std_or_loom::{Mutex, MutexGuard};
 use crate::task::{Id, JoinError, poll_proceed, spawn};
 
 /// Handle to a runtime that works on any thread; cheap to clone.
@@ -120,6 +121,35 @@ impl Handle {
             receiver: Some(receiver),
             abort,
         }
+    }
+}
+
+impl Handle {
+    /// Returns what the runtime does; see [`mod@crate::dump`].
+    ///
+    /// The runtime makes the dump between two polls, when its loop handles the messages of other threads.
+    /// So a poll that never ends is not shown, and without a `block_on` the dump waits for the next one.
+    /// The handle can be awaited on any thread, or [waited for](RemoteJoinHandle::wait); it returns an error
+    /// when the runtime has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use wakeful::{runtime::Handle, task::spawn_blocking};
+    ///
+    /// wakeful::block_on(async {
+    ///     let runtime = Handle::current();
+    ///     let watch = spawn_blocking(move || runtime.dump().wait().unwrap().to_string());
+    ///     let text = watch.await.unwrap();
+    ///     assert!(text.contains("\"spawn_blocking\""), "{text}");
+    /// });
+    /// ```
+    pub fn dump(&self) -> RemoteJoinHandle<Dump> {
+        self.spawn(|| {
+            // In the closure, so that the task that returns the dump is not in it.
+            let dump = dump();
+            async move { dump }
+        })
     }
 }
 

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::pin;
 use std::rc::Rc;
@@ -14,15 +15,18 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::context::{self, Core};
+use crate::dump::{self, Detail, Dump};
 use crate::executor::Tick;
-use crate::task::{JoinHandle, TaskInfo, spawn};
+use crate::task::{JoinHandle, spawn};
 use crate::timer::auto_advance::AutoAdvance;
 
 mod builder;
+mod deadlock;
 mod handle;
 mod metrics;
 mod park;
 
+pub use crate::deadlock_watch::OnDeadlock;
 pub use crate::executor::panics::UnhandledPanic;
 pub use crate::executor::poll_times::SlowPoll;
 pub use builder::Builder;
@@ -104,9 +108,9 @@ impl Runtime {
         core.timers.refresh();
         core.drain_inbox(self.event_interval);
         loop {
-            let mut polls_left = self.event_interval;
+            core.executor.begin_tick(self.event_interval);
             loop {
-                match core.executor.tick(&mut polls_left) {
+                match core.executor.tick() {
                     Tick::Done => break,
                     Tick::Root => {
                         let poll = || future.as_mut().poll(&mut cx);
@@ -193,7 +197,7 @@ impl Runtime {
         RuntimeMetrics::of(&self.core)
     }
 
-    /// Returns every task as it is now.
+    /// Returns what the runtime does now; see [`mod@crate::dump`].
     ///
     /// # Examples
     ///
@@ -201,14 +205,14 @@ impl Runtime {
     /// let runtime = wakeful::runtime::Runtime::new()?;
     /// runtime.spawn(std::future::pending::<()>());
     /// runtime.block_on(wakeful::task::yield_now());
-    /// for task in runtime.dump() {
+    /// for task in runtime.dump().tasks {
     ///     println!("{} {:?} waits: {:?}", task.id, task.state, task.waiting);
     /// }
     /// # std::io::Result::Ok(())
     /// ```
     #[must_use]
-    pub fn dump(&self) -> Vec<TaskInfo> {
-        self.core.executor.dump(self.core.timers.clock.now_ns())
+    pub fn dump(&self) -> Dump {
+        dump::collect(&self.core, Detail::Limited)
     }
 }
 
@@ -222,7 +226,7 @@ impl Core {
         let data = self.executor.begin_root();
         RootGuard {
             core: self,
-            waker: data.to_waker(&context::VTABLE),
+            waker: ManuallyDrop::new(data.to_waker(self.executor.poll_vtable())),
         }
     }
 
@@ -230,7 +234,11 @@ impl Core {
     /// work.
     #[inline]
     fn turn(&self) {
-        let timeout = self.park_timeout();
+        self.report_lost_wakers();
+        let mut timeout = self.park_timeout();
+        if timeout.is_none() {
+            timeout = self.before_endless_wait();
+        }
         if timeout == Some(Duration::ZERO) && self.reactor.sources() == 0 {
             self.reactor.skip_turn();
             // Without timers the clock is not read: that would cost more than this turn.
@@ -291,7 +299,8 @@ impl fmt::Debug for Runtime {
 /// Keeps the root future's row occupied, and contains its waker.
 struct RootGuard<'a> {
     core: &'a Core,
-    waker: Waker,
+    /// Not dropped: that would do nothing, or count the end of a clone.
+    waker: ManuallyDrop<Waker>,
 }
 
 impl Drop for RootGuard<'_> {

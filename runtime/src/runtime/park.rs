@@ -63,7 +63,11 @@ impl Core {
         if self.timers.clock.is_paused() {
             return self.jump_to_next_deadline();
         }
-        let deadline_ns = self.timers.next_deadline_ns()?;
+        // The end of the clock's range means "never" (I7).
+        let deadline_ns = self
+            .timers
+            .next_deadline_ns()
+            .filter(|ns| *ns != u64::MAX)?;
         let ns = deadline_ns.saturating_sub(self.timers.clock.now_ns());
         Some(Duration::from_nanos(ns))
     }

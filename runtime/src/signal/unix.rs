@@ -18,7 +18,7 @@ use crate::ready::Interest;
 use crate::sys;
 use crate::table::Key;
 use crate::task::poll_proceed;
-use crate::task_info::WaitInfo;
+use crate::task_info::{WaitInfo, WaitOn};
 
 /// Number of a signal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -219,7 +219,7 @@ impl Signal {
         self.poll_at(cx, Location::caller())
     }
 
-    fn poll_at(
+    pub(super) fn poll_at(
         &mut self,
         cx: &mut Context<'_>,
         location: &'static Location<'static>,
@@ -229,7 +229,8 @@ impl Signal {
             return Poll::Ready(None);
         };
         loop {
-            let (interest, waker) = (Interest::READABLE, cx.waker());
+            let local = context::clone_local(cx.waker());
+            let (interest, waker) = (Interest::READABLE, local.as_ref().unwrap_or(cx.waker()));
             let reactor = &core.reactor;
             let polled = reactor.poll_ready_external(self.source, interest, self.waiter, waker);
             // After the waker was stored, because cloning it can run user code.
@@ -249,7 +250,7 @@ impl Signal {
                         operation: "Signal::recv",
                         location,
                         since_ns: core.timers.loop_now_ns(),
-                        fd: -1,
+                        on: WaitOn::signal(self.kind.0),
                     });
                     return Poll::Pending;
                 }

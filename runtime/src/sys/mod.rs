@@ -1,5 +1,5 @@
-//! The only module with system calls: epoll, eventfd, signals, standard streams, and their common
-//! parts.
+//! The only module with system calls: epoll, eventfd, signals, standard streams, questions about
+//! descriptors and threads, and their common parts.
 //!
 //! The `unsafe` code of this crate is in this module and in the line of `id.rs` that builds a
 //! `Waker`. The crate root denies it everywhere else. Each wrapper is one system call with Rust
@@ -11,6 +11,7 @@ use std::io;
 
 pub(crate) mod epoll;
 pub(crate) mod eventfd;
+pub(crate) mod inspect;
 pub(crate) mod signal;
 pub(crate) mod stdio;
 

@@ -16,7 +16,7 @@ use super::{Id, JoinError};
 use crate::context;
 use crate::executor::join::{PollJoin, output_of};
 use crate::inbox::Message;
-use crate::task_info::WaitInfo;
+use crate::task_info::{WaitInfo, WaitOn};
 
 /// A future of the output of a task.
 ///
@@ -169,7 +169,7 @@ impl<T: 'static> Future for JoinHandle<T> {
                     operation: "JoinHandle",
                     location,
                     since_ns: core.timers.loop_now_ns(),
-                    fd: -1,
+                    on: WaitOn::task(id.key),
                 })
             })
         });

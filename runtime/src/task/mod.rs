@@ -11,7 +11,6 @@ use std::task::{Context, Poll};
 
 use crate::context;
 use crate::executor::cell::{BoxedCell, TaskCell};
-use crate::id::WakerData;
 
 mod join_handle;
 pub mod join_set;
@@ -19,7 +18,7 @@ mod spawn_blocking;
 
 pub use crate::executor::join_error::JoinError;
 pub use crate::id::Id;
-pub use crate::task_info::{TaskInfo, TaskState, Waiting, WakeCause};
+pub use crate::task_info::{TaskInfo, TaskState, WaitTarget, Waiting, WakeCause};
 pub use join_handle::{AbortHandle, JoinHandle};
 pub use join_set::JoinSet;
 pub use spawn_blocking::spawn_blocking;
@@ -218,7 +217,11 @@ pub fn try_id() -> Option<Id> {
     context::with_current(|core| core.executor.running()).flatten()
 }
 
-/// Returns every task of this thread's runtime as it is now.
+/// Returns every task of this thread's runtime as it is now. [`wakeful::dump`](crate::dump()) returns the
+/// root future, descriptors, timers and threads as well.
+///
+/// The root future, which `block_on` or an attribute runs, is not a task. Code whose waits are to be listed
+/// has to be spawned.
 ///
 /// # Panics
 ///
@@ -247,8 +250,7 @@ pub fn try_id() -> Option<Id> {
 #[must_use]
 #[track_caller]
 pub fn dump() -> Vec<TaskInfo> {
-    let core = context::require("task::dump");
-    core.executor.dump(core.timers.clock.now_ns())
+    crate::dump::tasks(&context::require("task::dump"))
 }
 
 /// Yields to tasks that are ready, and to I/O and timers that are due.
@@ -346,7 +348,7 @@ pub(crate) fn poll_proceed(cx: &Context<'_>) -> Poll<()> {
 /// Defers the task of `cx` until after the next turn.
 #[inline]
 pub(crate) fn defer_current(cx: &Context<'_>) {
-    let data = WakerData::from_waker(cx.waker(), &context::VTABLE);
+    let data = context::local_data(cx.waker());
     if context::with_current(|core| core.executor.defer_current(data)) != Some(true) {
         defer_external(cx);
     }

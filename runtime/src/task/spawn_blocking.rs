@@ -3,15 +3,18 @@
 //! The closure goes to the pool ([`crate::blocking`]), and a task of the runtime waits for its
 //! result. They share a [`oneshot`](crate::oneshot) channel and nothing else.
 
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
+use std::pin::Pin;
 
 use super::{JoinHandle, spawn_named};
 use crate::context::{self, Core};
 use crate::executor::cell::drop_ignoring_panic;
 use crate::executor::join_error::NotStarted;
-use crate::oneshot::{Closed, channel};
+use crate::oneshot::{Closed, Receiver, channel};
+use crate::task_info::WaitOn;
+use crate::wait_list::set_wait_on;
 
 /// Runs a blocking closure on a thread of the pool and returns a handle to await its result.
 ///
@@ -58,7 +61,7 @@ where
 #[track_caller]
 pub(super) fn run_on_pool<F, R>(
     closure: F,
-    operation: &str,
+    operation: &'static str,
 ) -> impl Future<Output = R> + 'static + use<F, R>
 where
     F: FnOnce() -> R + Send + 'static,
@@ -75,18 +78,35 @@ where
         }
     }));
     let pending_guard = core.blocking.track_pending();
+    let location = Location::caller();
     async move {
         let _pending_guard = pending_guard;
         if let Err(error) = submitted {
             resume_unwind(Box::new(NotStarted(error)));
         }
-        match receiver.await {
+        match receive(receiver, operation, location).await {
             Ok(Ok(value)) => value,
             Ok(Err(payload)) => resume_unwind(payload),
             // Only a runtime that is ending drops a closure; it drops this future as well.
             Err(Closed) => pending().await,
         }
     }
+}
+
+/// Receives the result of a closure, and records meanwhile that the task waits for it.
+async fn receive<T>(
+    mut receiver: Receiver<T>,
+    operation: &'static str,
+    location: &'static Location<'static>,
+) -> Result<T, Closed> {
+    poll_fn(|cx| {
+        let polled = Pin::new(&mut receiver).poll(cx);
+        if polled.is_pending() {
+            set_wait_on(WaitOn::CLOSURE, operation, location);
+        }
+        polled
+    })
+    .await
 }
 
 /// Submits a closure to the pool that stores its result itself. A task named `name` waits for it, so
@@ -113,7 +133,7 @@ pub(crate) fn submit_detached(
     let finished = async move {
         let _pending_guard = pending_guard;
         // `Closed`: the runtime is ending, and has dropped the closure.
-        receiver.await.ok();
+        receive(receiver, "spawn_blocking", location).await.ok();
     };
     spawn_named(finished, Some(name), location);
     Ok(())

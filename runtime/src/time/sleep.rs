@@ -15,7 +15,7 @@ use crate::context::{self, Core};
 use crate::id::RuntimeId;
 use crate::inbox::Message;
 use crate::table::Key;
-use crate::task_info::WaitInfo;
+use crate::task_info::{WaitInfo, WaitOn};
 use crate::timer::PollTimer;
 
 /// Waits for the given time. [`Duration::MAX`] waits forever.
@@ -295,20 +295,28 @@ impl Sleep {
                 }
             }
         };
+        self.set_wait(core);
+        polled
+    }
+
+    /// Records in the running task's info that it waits for this timer.
+    #[inline]
+    fn set_wait(&self, core: &Core) {
         core.executor.set_wait(|| WaitInfo {
             operation: self.operation_name(),
             location: self.location,
             since_ns: core.timers.loop_now_ns(),
-            fd: -1,
+            on: self
+                .armed
+                .map_or(WaitOn::TIMER, |(_, key)| WaitOn::timer(key)),
         });
-        polled
     }
 
     /// Arms the timer with an external waker, or replaces the waker of an armed one.
     #[cold]
     #[inline(never)]
     fn arm(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let waker = cx.waker().clone();
+        let waker = context::clone_local(cx.waker()).unwrap_or_else(|| cx.waker().clone());
         let core = context::require("Sleep::poll");
         match self.armed {
             // The clone was user code, which can have entered another runtime.
@@ -327,6 +335,8 @@ impl Sleep {
                     self.panic_runtime_ended();
                 };
                 self.armed = Some((core.id, key));
+                // Again, because only now the timer is known.
+                self.set_wait(&core);
             }
         }
         Poll::Pending

@@ -178,6 +178,18 @@ impl Timers {
         self.expired_until.get()
     }
 
+    /// Passes each armed timer to `look`: its key, its deadline and its waker. `look` must not run user
+    /// code.
+    pub(crate) fn for_each(&self, look: impl FnMut(Key, u64, &Waker)) {
+        self.wheel.for_each(look);
+    }
+
+    /// Passes the waker of each timer that has expired and was not woken yet to `look`, which must not
+    /// run user code.
+    pub(crate) fn for_each_expired(&self, look: impl FnMut(&Waker)) {
+        self.expired.borrow().iter().for_each(look);
+    }
+
     pub(crate) fn armed(&self) -> usize {
         self.wheel.len()
     }

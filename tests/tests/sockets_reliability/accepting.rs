@@ -8,7 +8,8 @@ use std::time::Duration;
 use futures_lite::future;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use wakeful_net::{AcceptErrorKind, TcpStream, classify_accept_error};
-use wakeful_tests::net_support::{alone, listen, run, settle};
+use wakeful_tests::net_support::{listen, run, settle};
+use wakeful_tests::trace::alone;
 
 /// Lowers the limit so that `spare` more descriptors can be opened, or fewer if some of these
 /// numbers are in use.
@@ -33,59 +34,53 @@ fn set_limit(current: u64) {
 
 #[test]
 fn after_emfile_the_waiting_connection_is_accepted_without_a_new_one() {
-    alone(
-        "accepting::after_emfile_the_waiting_connection_is_accepted_without_a_new_one",
-        || {
-            run(async {
-                let listener = listen().await;
-                let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-                leave_descriptors(0);
-                for _ in 0..3 {
-                    let err = listener.accept().await.unwrap_err();
-                    assert_eq!(err.raw_os_error(), Some(24), "EMFILE: {err}");
-                    assert_eq!(classify_accept_error(&err), AcceptErrorKind::Backoff);
-                    wakeful::time::sleep(Duration::from_millis(1)).await;
-                }
-                leave_descriptors(8);
-                settle().await;
-                // No edge follows, because the connection was already queued. Without the stored
-                // readiness this accept would wait forever.
-                let accepted = future::poll_once(listener.accept()).await;
-                let (_stream, peer) = accepted.expect("the readiness was kept").unwrap();
-                assert_eq!(peer, client.local_addr().unwrap());
-            });
-        },
-    );
+    alone(|| {
+        run(async {
+            let listener = listen().await;
+            let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            leave_descriptors(0);
+            for _ in 0..3 {
+                let err = listener.accept().await.unwrap_err();
+                assert_eq!(err.raw_os_error(), Some(24), "EMFILE: {err}");
+                assert_eq!(classify_accept_error(&err), AcceptErrorKind::Backoff);
+                wakeful::time::sleep(Duration::from_millis(1)).await;
+            }
+            leave_descriptors(8);
+            settle().await;
+            // No edge follows, because the connection was already queued. Without the stored
+            // readiness this accept would wait forever.
+            let accepted = future::poll_once(listener.accept()).await;
+            let (_stream, peer) = accepted.expect("the readiness was kept").unwrap();
+            assert_eq!(peer, client.local_addr().unwrap());
+        });
+    });
 }
 
 #[test]
 fn connecting_and_binding_without_descriptors_report_emfile() {
-    alone(
-        "accepting::connecting_and_binding_without_descriptors_report_emfile",
-        || {
-            run(async {
-                let listener = listen().await;
-                let address = listener.local_addr().unwrap();
-                leave_descriptors(0);
-                let err = TcpStream::connect(address).await.unwrap_err();
-                let text = err.to_string();
-                assert!(
-                    text.starts_with(&format!("connect {address}: Too many open files")),
-                    "{text}"
-                );
-                let err = wakeful_net::TcpListener::bind("127.0.0.1:0")
-                    .await
-                    .unwrap_err();
-                assert!(
-                    err.to_string()
-                        .starts_with("bind 127.0.0.1:0: Too many open files"),
-                    "{err}"
-                );
-                leave_descriptors(8);
-                TcpStream::connect(address).await.unwrap();
-            });
-        },
-    );
+    alone(|| {
+        run(async {
+            let listener = listen().await;
+            let address = listener.local_addr().unwrap();
+            leave_descriptors(0);
+            let err = TcpStream::connect(address).await.unwrap_err();
+            let text = err.to_string();
+            assert!(
+                text.starts_with(&format!("connect {address}: Too many open files")),
+                "{text}"
+            );
+            let err = wakeful_net::TcpListener::bind("127.0.0.1:0")
+                .await
+                .unwrap_err();
+            assert!(
+                err.to_string()
+                    .starts_with("bind 127.0.0.1:0: Too many open files"),
+                "{err}"
+            );
+            leave_descriptors(8);
+            TcpStream::connect(address).await.unwrap();
+        });
+    });
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::os::fd::AsFd;
 
 use wakeful_net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixSocket, UnixStream};
 use wakeful_tests::net_support::{
-    CLOEXEC, NONBLOCK, abstract_name, alone, flags, listen, run, settle, tcp_pair,
+    CLOEXEC, NONBLOCK, abstract_name, flags, listen, run, settle, tcp_pair,
 };
+use wakeful_tests::trace::alone;
 
 fn open_descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -127,37 +128,34 @@ fn a_reused_descriptor_number_inherits_no_readiness() {
 
 #[test]
 fn closed_connections_leave_no_descriptor_and_no_registration() {
-    alone(
-        "descriptors::closed_connections_leave_no_descriptor_and_no_registration",
-        || {
-            run(async {
-                let listener = listen().await;
-                let address = listener.local_addr().unwrap();
-                let (fds, sources) = (open_descriptors(), wakeful::metrics().sources);
-                for round in 0..200 {
-                    let client = TcpStream::connect(address).await.unwrap();
-                    let (server, _) = listener.accept().await.unwrap();
-                    match round % 4 {
-                        // A FIN from either side, a reset, and bytes that are never read.
-                        0 => drop(client),
-                        1 => drop(server),
-                        2 => client.set_zero_linger().unwrap(),
-                        _ => server.write_all(b"unread").await.unwrap(),
-                    }
+    alone(|| {
+        run(async {
+            let listener = listen().await;
+            let address = listener.local_addr().unwrap();
+            let (fds, sources) = (open_descriptors(), wakeful::metrics().sources);
+            for round in 0..200 {
+                let client = TcpStream::connect(address).await.unwrap();
+                let (server, _) = listener.accept().await.unwrap();
+                match round % 4 {
+                    // A FIN from either side, a reset, and bytes that are never read.
+                    0 => drop(client),
+                    1 => drop(server),
+                    2 => client.set_zero_linger().unwrap(),
+                    _ => server.write_all(b"unread").await.unwrap(),
                 }
-                settle().await;
-                assert_eq!(
-                    (open_descriptors(), wakeful::metrics().sources),
-                    (fds, sources)
-                );
-            });
-        },
-    );
+            }
+            settle().await;
+            assert_eq!(
+                (open_descriptors(), wakeful::metrics().sources),
+                (fds, sources)
+            );
+        });
+    });
 }
 
 #[test]
 fn a_child_process_inherits_no_socket() {
-    alone("descriptors::a_child_process_inherits_no_socket", || {
+    alone(|| {
         let inherited = || {
             let output = std::process::Command::new("ls")
                 .arg("/proc/self/fd")

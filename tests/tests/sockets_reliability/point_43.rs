@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use wakeful_net::{TcpStream, UnixStream};
-use wakeful_tests::net_support::{alone, run, settle, tcp_and_std, tcp_pair};
+use wakeful_tests::net_support::{run, settle, tcp_and_std, tcp_pair};
+use wakeful_tests::trace::alone;
 
 /// Drops the peer so that it sends a reset.
 fn reset(peer: std::net::TcpStream) {
@@ -104,7 +105,7 @@ async fn call_every_write(tcp: &TcpStream, unix: &UnixStream) {
 
 #[test]
 fn no_write_ever_raises_sigpipe() {
-    alone("point_43::no_write_ever_raises_sigpipe", || {
+    alone(|| {
         let raised = Arc::new(AtomicBool::new(false));
         let sigpipe = signal_hook::consts::SIGPIPE;
         signal_hook::flag::register(sigpipe, Arc::clone(&raised)).unwrap();

@@ -1,0 +1,92 @@
+//! Compiles with `rustc`, without cargo: a stage takes less than a second.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+use crate::Problem;
+use crate::layout::{self, LAB};
+
+/// The result of a compilation that could be started.
+pub(crate) struct Compiled {
+    pub(crate) success: bool,
+    /// The compiler's messages, if they were not printed.
+    pub(crate) messages: String,
+}
+
+fn rustc() -> Command {
+    let program = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(program);
+    command.current_dir(layout::root()).args(["--edition", "2024", "-Cdebuginfo=0"]);
+    command.args(["-L", LAB]).stdin(Stdio::null());
+    command
+}
+
+/// Runs the compiler. With `show`, it prints its messages itself.
+fn run(mut command: Command, show: bool) -> Result<Compiled, Problem> {
+    let failed = |error| format!("starting rustc: {error}");
+    if show {
+        let status = command.status().map_err(failed)?;
+        return Ok(Compiled { success: status.success(), messages: String::new() });
+    }
+    let output = command.output().map_err(failed)?;
+    let messages = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok(Compiled { success: output.status.success(), messages })
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).and_then(|data| data.modified()).ok()
+}
+
+/// Whether a file is newer than all sources of a folder, and than this program.
+fn is_fresh(output: &str, folder: &str) -> bool {
+    let Some(built) = modified(&layout::path(output)) else { return false };
+    let mut sources: Vec<_> =
+        layout::names(folder).iter().map(|name| layout::path(folder).join(name)).collect();
+    sources.extend(std::env::current_exe());
+    sources.iter().all(|path| modified(path).is_some_and(|changed| changed < built))
+}
+
+/// Compiles `kernel` and `probe`, if they have changed.
+pub(crate) fn prepare() -> Result<(), Problem> {
+    fs::create_dir_all(layout::path(LAB)).map_err(|error| format!("creating {LAB}: {error}"))?;
+    let mut fresh = true;
+    for name in ["kernel", "probe"] {
+        let (output, folder) = (format!("{LAB}/lib{name}.rlib"), format!("{name}/src"));
+        fresh &= is_fresh(&output, &folder);
+        if fresh {
+            continue;
+        }
+        let mut command = rustc();
+        command.args(["--crate-type", "rlib", "--crate-name", name, "-o", &output]);
+        command.arg(format!("{folder}/lib.rs"));
+        if name == "probe" {
+            command.arg(format!("--extern=kernel={LAB}/libkernel.rlib"));
+        }
+        if !run(command, true)?.success {
+            return Err(format!("{name} does not compile"));
+        }
+    }
+    Ok(())
+}
+
+/// Compiles the files of a stage in `source` and links them with its check, in `out`.
+pub(crate) fn stage(source: &str, check: &str, out: &str, show: bool) -> Result<Compiled, Problem> {
+    fs::create_dir_all(layout::path(out)).map_err(|error| format!("creating {out}: {error}"))?;
+    let kernel = format!("--extern=kernel={LAB}/libkernel.rlib");
+    let library = format!("{out}/libstage.rlib");
+    let mut command = rustc();
+    command.args(["--crate-type", "rlib", "--crate-name", "stage", "-Awarnings", "-Funsafe_code"]);
+    command.args([&kernel, "-o", &library, &format!("{source}/lib.rs")]);
+    let compiled = run(command, show)?;
+    if !compiled.success {
+        return Ok(compiled);
+    }
+    let mut command = rustc();
+    command.args(["--crate-name", "check", "-Awarnings", &kernel]);
+    command.arg(format!("--extern=probe={LAB}/libprobe.rlib"));
+    command.arg(format!("--extern=stage={library}"));
+    command.args(["-o", &format!("{out}/check"), check]);
+    run(command, show)
+}

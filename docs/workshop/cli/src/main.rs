@@ -1,0 +1,121 @@
+//! `cargo workshop`: lays out stages, checks answers, and verifies the workshop itself.
+//!
+//! Needs nothing but std and `rustc`.
+
+mod check;
+mod commands;
+mod compile;
+mod diff;
+mod draw;
+mod layout;
+mod page;
+mod progress;
+mod report;
+mod run;
+mod source;
+mod stage;
+mod terminal;
+mod verify;
+mod wrong;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo workshop [COMMAND] [--plain]
+
+  (nothing)             where you are, and the next command
+  start N [--mine]      lays out stage N in docs/workshop/my; --mine keeps your own files
+  check [N]             checks your answer
+  watch [N]             checks it whenever a file changes
+  hint [N]              the next of three hints: a question, the place, the shape
+  solution [N]          the difference to the reference, once you are green (--give-up: before)
+  reset [N]             lays out the stage again and keeps your old files
+  status [--minutes]    all stages
+  draw [N]              your run beside the reference's, as a picture
+  read N                the page of a stage
+  quiz N                questions with answers
+  doctor                what this machine lacks
+  verify [N..]          tests the workshop: references, wrong solutions, pages
+
+Exit status: 0 green, 1 red, 2 the command could not be carried out.";
+
+/// The end of a command.
+pub(crate) enum End {
+    Green,
+    Red,
+}
+
+/// Why a command could not be carried out.
+pub(crate) type Problem = String;
+
+fn main() -> ExitCode {
+    let (flags, words): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
+    if flags.iter().any(|flag| flag == "--help" || flag == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    match run(&words, &flags) {
+        Ok(End::Green) => ExitCode::SUCCESS,
+        Ok(End::Red) => ExitCode::from(1),
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// The flags that a command admits, besides `--plain`.
+fn admitted(command: &str) -> &'static [&'static str] {
+    match command {
+        "start" => &["--mine"],
+        "solution" => &["--give-up"],
+        "status" => &["--minutes"],
+        "verify" => &["--write", "--quick"],
+        _ => &[],
+    }
+}
+
+fn run(words: &[String], flags: &[String]) -> Result<End, Problem> {
+    let command = words.first().map_or("", String::as_str);
+    let unknown =
+        flags.iter().find(|flag| *flag != "--plain" && !admitted(command).contains(&flag.as_str()));
+    if let Some(flag) = unknown {
+        return Err(format!("unknown option `{flag}`\n\n{USAGE}"));
+    }
+    let has = |name: &str| flags.iter().any(|flag| flag == name);
+    let style = terminal::Style::new(has("--plain"));
+    let numbers = numbers(&words[words.len().min(1)..])?;
+    let one = match numbers[..] {
+        [] => None,
+        [number] => Some(number),
+        _ if command == "verify" => None,
+        _ => return Err(format!("`{command}` takes one stage")),
+    };
+    let required = || one.ok_or_else(|| format!("`{command}` needs the number of a stage"));
+    match command {
+        "" => commands::next(&style),
+        "start" => commands::start(required()?, has("--mine")),
+        "check" => commands::check(one, &style),
+        "watch" => commands::watch(one, &style),
+        "hint" => commands::hint(one),
+        "solution" => commands::solution(one, has("--give-up"), &style),
+        "reset" => commands::reset(one),
+        "status" => commands::status(has("--minutes"), &style),
+        "draw" => commands::draw(one),
+        "read" => commands::read(required()?),
+        "quiz" => commands::quiz(required()?, &style),
+        "doctor" => commands::doctor(),
+        "verify" => verify::verify(&numbers, has("--write"), has("--quick")),
+        other => Err(format!("unknown command `{other}`\n\n{USAGE}")),
+    }
+}
+
+fn numbers(words: &[String]) -> Result<Vec<u32>, Problem> {
+    let parse = |word: &String| {
+        word.trim_start_matches('s')
+            .parse()
+            .map_err(|_| format!("`{word}` is not the number of a stage"))
+    };
+    words.iter().map(parse).collect()
+}

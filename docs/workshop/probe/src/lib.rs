@@ -1,0 +1,17 @@
+//! What the checks share: traces, futures and wakers that record what is done to them, the state of
+//! threads, and the report of a check.
+
+mod future;
+mod report;
+mod thread;
+mod trace;
+mod waker;
+
+pub use future::{DropNote, Scripted, poll_once, yield_once};
+pub use report::{
+    Case, Diagnosis, Failure, Outcome, Picture, Stage, expect, fail, kernel_lanes, run_scripted,
+    stage,
+};
+pub use thread::{Watched, has_slept, is_asleep_forever, until};
+pub use trace::Trace;
+pub use waker::{Slot, WakeCount, on_wake};

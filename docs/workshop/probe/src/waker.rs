@@ -1,0 +1,80 @@
+//! Wakers that record.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Wake, Waker};
+
+/// Counts wakes.
+#[derive(Default)]
+pub struct WakeCount(AtomicUsize);
+
+impl Wake for WakeCount {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+impl WakeCount {
+    /// Returns a counter and its waker.
+    #[must_use]
+    pub fn new() -> (Arc<WakeCount>, Waker) {
+        let count = Arc::new(WakeCount::default());
+        (Arc::clone(&count), count.into())
+    }
+
+    /// Returns the number of wakes.
+    #[must_use]
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+/// A place for a waker.
+#[derive(Clone, Default)]
+pub struct Slot(Arc<Mutex<Option<Waker>>>);
+
+impl Slot {
+    /// Returns an empty place.
+    #[must_use]
+    pub fn new() -> Slot {
+        Slot::default()
+    }
+
+    /// Stores a clone of a waker.
+    pub fn set(&self, waker: &Waker) {
+        let old = self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(waker.clone());
+        drop(old);
+    }
+
+    /// Returns a clone of the waker.
+    #[must_use]
+    pub fn get(&self) -> Option<Waker> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Wakes, if there is a waker.
+    pub fn wake(&self) {
+        if let Some(waker) = self.get() {
+            waker.wake();
+        }
+    }
+}
+
+/// Returns a waker that runs a function of its own thread, once.
+#[must_use]
+pub fn on_wake(f: impl FnOnce() + 'static) -> Waker {
+    thread_local! {
+        static ACTION: std::cell::RefCell<Option<Box<dyn FnOnce()>>> =
+            const { std::cell::RefCell::new(None) };
+    }
+    struct OnWake;
+    impl Wake for OnWake {
+        fn wake(self: Arc<Self>) {
+            if let Some(action) = ACTION.take() {
+                action();
+            }
+        }
+    }
+    ACTION.set(Some(Box::new(f)));
+    Arc::new(OnWake).into()
+}

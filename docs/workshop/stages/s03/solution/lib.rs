@@ -1,0 +1,63 @@
+//! An event that happens once: one thread sets it, a task waits for it.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+
+use kernel::model::Shared;
+
+/// An event that happens once.
+#[derive(Default)]
+pub struct Event {
+    state: Shared<State>,
+}
+
+#[derive(Default)]
+struct State {
+    set: bool,
+    /// The waker of the task that waits.
+    waker: Option<Waker>,
+}
+
+impl Event {
+    /// Returns an event that has not happened.
+    pub fn new() -> Event {
+        Event::default()
+    }
+
+    /// Lets the event happen, and wakes the task that waits. Called on any thread.
+    pub fn set(&self) {
+        let waker = self.state.with("set", |state| {
+            state.set = true;
+            state.waker.take()
+        });
+        // After the lock: a waker can run any code, also `wait` and `set`.
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Waits until the event has happened.
+    pub fn wait(&self) -> Wait<'_> {
+        Wait { event: self }
+    }
+}
+
+/// A future that is ready when the event has happened.
+pub struct Wait<'e> {
+    event: &'e Event,
+}
+
+impl Future for Wait<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        // One step: `set` comes before it and is seen, or after it and finds the waker.
+        let (polled, old) = self.event.state.with("check and store", |state| match state.set {
+            true => (Poll::Ready(()), None),
+            false => (Poll::Pending, state.waker.replace(waker)),
+        });
+        drop(old);
+        polled
+    }
+}

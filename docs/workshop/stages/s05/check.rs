@@ -1,0 +1,285 @@
+//! The check of stage 5: each end of a task, joined before it, after it and never.
+
+use std::cell::RefCell;
+use std::future::{pending, poll_fn};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use probe::{
+    Case, Diagnosis, DropNote, Failure, Outcome, Stage, Trace, WakeCount, expect, fail, on_wake,
+    yield_once,
+};
+use stage::{Executor, JoinError, JoinHandle};
+
+static STAGE: Stage = Stage {
+    number: 5,
+    diagnoses: &[
+        Diagnosis {
+            id: "5.1",
+            what: "the joiner is not woken",
+            why: "the end of the task has to wake the task that awaits the handle",
+            section: "Output and joiner",
+            function: "finish",
+        },
+        Diagnosis {
+            id: "5.2",
+            what: "the output of a task that ended before the join is lost",
+            why: "the output has to wait in the shared place until the handle is polled",
+            section: "Output and joiner",
+            function: "poll",
+        },
+        Diagnosis {
+            id: "5.3",
+            what: "the panic of one task ends the executor",
+            why: "a panic has to be caught around the poll, and become the end of this task only",
+            section: "A panic ends one task",
+            function: "poll_task",
+        },
+        Diagnosis {
+            id: "5.4",
+            what: "a task was polled after its abort",
+            why: "the poll has to look for the abort before it polls the future",
+            section: "An abort is a request",
+            function: "poll_task",
+        },
+        Diagnosis {
+            id: "5.5",
+            what: "an aborted task keeps its future",
+            why: "the task waits for something else, so `abort` has to let it be polled",
+            section: "An abort is a request",
+            function: "abort",
+        },
+        Diagnosis {
+            id: "5.6",
+            what: "an abort after the end replaces the output",
+            why: "the task has ended: its output is there and stays",
+            section: "An abort is a request",
+            function: "abort",
+        },
+        Diagnosis {
+            id: "5.7",
+            what: "the shared place is borrowed while the joiner is woken",
+            why: "a waker can run any code, and one that polls the handle needs the shared place",
+            section: "Output and joiner",
+            function: "finish",
+        },
+        Diagnosis {
+            id: "5.8",
+            what: "the first waker was kept, and the task that joins now is not woken",
+            why: "the handle has moved to another task, and only its newest waker wakes that task",
+            section: "Output and joiner",
+            function: "poll",
+        },
+    ],
+    cases: &[
+        Case { name: "a joiner that waits gets the output", run: joined_before_the_end },
+        Case { name: "a joiner that comes later gets the output", run: joined_after_the_end },
+        Case { name: "a panic ends one task", run: a_panic_ends_one_task },
+        Case { name: "an aborted task is not polled again", run: an_aborted_task_is_not_polled },
+        Case { name: "an aborted task that waits is dropped", run: an_aborted_task_is_dropped },
+        Case { name: "an abort after the end changes nothing", run: a_late_abort_changes_nothing },
+        Case { name: "a task without a handle runs to its end", run: a_detached_task_runs },
+        Case { name: "the newest joiner is woken", run: the_newest_joiner_is_woken },
+        Case { name: "a waker can poll the handle", run: a_waker_can_poll_the_handle },
+    ],
+    panics: &[
+        ("already borrowed", "5.7"),
+        ("already mutably borrowed", "5.7"),
+        ("a task of the check panics", "5.3"),
+    ],
+    picture: None,
+};
+
+fn main() {
+    probe::stage(&STAGE)
+}
+
+/// Describes what a handle returned.
+fn text(result: Result<u32, JoinError>) -> String {
+    match result {
+        Ok(output) => format!("Ok({output})"),
+        Err(JoinError::Aborted) => "Aborted".to_owned(),
+        Err(JoinError::Panicked(_)) => "Panicked".to_owned(),
+    }
+}
+
+/// Polls a handle from outside of any task.
+fn poll(handle: &mut JoinHandle<u32>) -> Poll<String> {
+    let (_count, waker) = WakeCount::new();
+    Pin::new(handle).poll(&mut Context::from_waker(&waker)).map(text)
+}
+
+/// Spawns a task that awaits a handle and writes down what it gets.
+fn spawn_joiner(executor: &Executor, trace: &Trace, handle: JoinHandle<u32>) {
+    let trace = trace.clone();
+    drop(executor.spawn(async move {
+        trace.note("the joiner waits");
+        let result = handle.await;
+        trace.note(format!("joined {}", text(result)));
+    }));
+}
+
+fn joined_before_the_end() -> Outcome {
+    let (trace, executor) = (Trace::new(), Executor::new());
+    let inside = trace.clone();
+    let handle = executor.spawn(async move {
+        yield_once().await;
+        inside.note("the task ends");
+        7
+    });
+    spawn_joiner(&executor, &trace, handle);
+    executor.run();
+    if trace.only("joined").is_empty() {
+        return fail("5.1", trace.steps(), "joined Ok(7)", "the joiner is asleep forever");
+    }
+    expect(trace.steps(), "joined Ok(7)", &trace.only("joined"))
+}
+
+fn joined_after_the_end() -> Outcome {
+    let (trace, executor) = (Trace::new(), Executor::new());
+    let mut handle = executor.spawn(async { 7 });
+    executor.run();
+    trace.note("the task has ended");
+    let seen = match poll(&mut handle) {
+        Poll::Ready(seen) => seen,
+        Poll::Pending => return fail("5.2", trace.steps(), "Ok(7)", "Pending"),
+    };
+    expect(trace.steps(), "Ok(7)", &seen)
+}
+
+fn a_panic_ends_one_task() -> Outcome {
+    let (trace, executor) = (Trace::new(), Executor::new());
+    let note = DropNote::new(&trace, "the future is dropped");
+    let handle = executor.spawn(async move {
+        let _note = note;
+        yield_once().await;
+        panic!("a task of the check panics")
+    });
+    spawn_joiner(&executor, &trace, handle);
+    let other = trace.clone();
+    drop(executor.spawn(async move {
+        yield_once().await;
+        yield_once().await;
+        other.note("another task ends");
+    }));
+    executor.run();
+    let seen = trace.steps()[1..].join(", ");
+    let expected = "the future is dropped, joined Panicked, another task ends";
+    expect(trace.steps(), expected, &seen)
+}
+
+fn an_aborted_task_is_not_polled() -> Outcome {
+    let (trace, executor) = (Trace::new(), Executor::new());
+    let inside = trace.clone();
+    let mut handle = executor.spawn(poll_fn(move |cx| {
+        inside.note("poll the task");
+        // Scheduled at any time, so also when it is aborted.
+        cx.waker().wake_by_ref();
+        if inside.poll_count() > 8 { Poll::Ready(7) } else { Poll::Pending }
+    }));
+    handle.abort();
+    trace.note("abort");
+    // The joiner takes the output before the task is polled, if it is there already.
+    let early = poll(&mut handle);
+    executor.run();
+    if trace.poll_count() > 0 {
+        return fail("5.4", trace.steps(), "no poll after the abort", trace.polls());
+    }
+    let seen = match early {
+        Poll::Ready(seen) => seen,
+        Poll::Pending => match poll(&mut handle) {
+            Poll::Ready(seen) => seen,
+            Poll::Pending => "Pending".to_owned(),
+        },
+    };
+    expect(trace.steps(), "Aborted", &seen)
+}
+
+fn an_aborted_task_is_dropped() -> Outcome {
+    let (trace, executor) = (Trace::new(), Executor::new());
+    let note = DropNote::new(&trace, "the future is dropped");
+    let mut handle = executor.spawn(async move {
+        let _note = note;
+        pending::<u32>().await
+    });
+    executor.run();
+    handle.abort();
+    trace.note("abort");
+    executor.run();
+    trace.note("run ends");
+    if !trace.steps().contains(&"the future is dropped".to_owned()) {
+        return fail("5.5", trace.steps(), "the future is dropped", trace.steps().join(", "));
+    }
+    match poll(&mut handle) {
+        Poll::Ready(seen) => expect(trace.steps(), "Aborted", &seen),
+        Poll::Pending => expect(trace.steps(), "Aborted", "Pending"),
+    }
+}
+
+fn a_late_abort_changes_nothing() -> Outcome {
+    let (trace, executor) = (Trace::new(), Executor::new());
+    let mut handle = executor.spawn(async { 7 });
+    executor.run();
+    handle.abort();
+    executor.run();
+    trace.note("the task ends");
+    trace.note("abort");
+    match poll(&mut handle) {
+        Poll::Ready(seen) if seen == "Ok(7)" => Ok(()),
+        Poll::Ready(seen) => fail("5.6", trace.steps(), "Ok(7)", seen),
+        Poll::Pending => fail("5.6", trace.steps(), "Ok(7)", "Pending"),
+    }
+}
+
+fn a_detached_task_runs() -> Outcome {
+    let (trace, executor) = (Trace::new(), Executor::new());
+    let inside = trace.clone();
+    drop(executor.spawn(async move {
+        yield_once().await;
+        inside.note("the task ends");
+    }));
+    let left = executor.run();
+    let seen = format!("{}, {left} left", trace.steps().join(", "));
+    expect(trace.steps(), "the task ends, 0 left", &seen)
+}
+
+fn the_newest_joiner_is_woken() -> Outcome {
+    let executor = Executor::new();
+    let mut handle = executor.spawn(async {
+        yield_once().await;
+        7
+    });
+    let ((a, waker_a), (b, waker_b)) = (WakeCount::new(), WakeCount::new());
+    for waker in [&waker_a, &waker_b] {
+        let polled = Pin::new(&mut handle).poll(&mut Context::from_waker(waker));
+        assert!(polled.is_pending());
+    }
+    executor.run();
+    let seen = format!("A woken {} times, B woken {} times", a.get(), b.get());
+    if b.get() == 1 {
+        return Ok(());
+    }
+    let steps = ["A polls the handle", "B polls the handle", "the task ends"];
+    fail("5.8", steps.map(str::to_owned).into(), "B woken 1 times", seen)
+}
+
+fn a_waker_can_poll_the_handle() -> Outcome {
+    let (trace, executor) = (Trace::new(), Executor::new());
+    let handle = executor.spawn(async {
+        yield_once().await;
+        7
+    });
+    let handle = Rc::new(RefCell::new(handle));
+    let (inside, notes) = (Rc::clone(&handle), trace.clone());
+    let waker = on_wake(move || {
+        if let Poll::Ready(seen) = poll(&mut inside.borrow_mut()) {
+            notes.note(seen);
+        }
+    });
+    let polled = Pin::new(&mut *handle.borrow_mut()).poll(&mut Context::from_waker(&waker));
+    assert!(polled.is_pending());
+    executor.run();
+    let result: Result<(), Failure> = expect(trace.steps(), "Ok(7)", &trace.steps().join(", "));
+    result
+}

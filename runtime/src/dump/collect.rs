@@ -1,0 +1,307 @@
+//! Reads the tables of a runtime and asks the kernel.
+//!
+//! Called by [`super::dump`] and by the runtime's other entries. Runs no user code (I3): wakers are
+//! looked at and neither cloned nor dropped.
+
+use std::collections::{HashMap, HashSet};
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use super::{
+    ClosureInfo, Detail, Dump, LoopState, SourceInfo, SourceKind, ThreadInfo, TimerInfo, verdicts,
+};
+use crate::context::Core;
+use crate::executor::task_rows::{TaskRow, WakeTarget};
+use crate::id::Id;
+use crate::reactor::source::Source;
+use crate::sys::inspect;
+use crate::table::Key;
+use crate::task_info::{TaskInfo, WaitInfo, WaitKind, WaitTarget, Waiting};
+use crate::waker_counts;
+
+/// The number of descriptors about which the kernel is asked, and of threads that are listed.
+const LIMIT: usize = 1000;
+
+/// Returns what a runtime does now. Called on its thread.
+pub(crate) fn collect(core: &Core, detail: Detail) -> Dump {
+    let mut reader = Reader::new(core);
+    let sources = reader.sources(detail);
+    let timers = reader.timers();
+    let tasks: Vec<TaskRow> = core.executor.task_rows().collect();
+    reader.joins(&tasks);
+    let root = core.executor.root_row().map(|row| reader.root(row));
+    let tasks = tasks.into_iter().map(|row| reader.task(row)).collect();
+    let (queued, threads, idle_threads) = core.blocking.counts();
+    let mut dump = Dump {
+        format: 1,
+        runtime: core.id.serial(),
+        at: Duration::from_nanos(reader.now_ns),
+        loop_state: loop_state(core),
+        root,
+        tasks,
+        sources,
+        timers,
+        closures: ClosureInfo {
+            waiting: core.blocking.pending(),
+            queued,
+            threads,
+            idle_threads,
+        },
+        // After the clones of wakers: one that was woken and dropped in between is a message now.
+        messages: core.remote.inbox().len(),
+        threads: process_threads(),
+        verdicts: Vec::new(),
+    };
+    let idle = !core.executor.has_work() && !core.timers.has_expired();
+    let handles = Arc::strong_count(&core.remote).saturating_sub(OWN_REFERENCES);
+    dump.verdicts = verdicts::of(&dump, idle, handles);
+    dump
+}
+
+/// The references to the shared part of a runtime that are not a user's `Handle`: of the registry, the
+/// core, the reactor and the runtime.
+const OWN_REFERENCES: usize = 4;
+
+/// Returns the waiting tasks that nothing can wake. Empty unless the clones of wakers are counted.
+pub(crate) fn lost_wakers(core: &Core) -> Vec<TaskInfo> {
+    let mut lost = tasks(core);
+    lost.retain(verdicts::is_lost);
+    if core.remote.inbox().is_pending() {
+        lost.clear();
+    }
+    lost
+}
+
+/// Returns every task of a runtime as it is now, without asking the kernel.
+pub(crate) fn tasks(core: &Core) -> Vec<TaskInfo> {
+    let mut reader = Reader::new(core);
+    core.reactor
+        .for_each_source(|key, source| drop(reader.waiters(key, source)));
+    reader.timers();
+    let tasks: Vec<TaskRow> = core.executor.task_rows().collect();
+    reader.joins(&tasks);
+    tasks.into_iter().map(|row| reader.task(row)).collect()
+}
+
+fn loop_state(core: &Core) -> LoopState {
+    if let Some(id) = core.executor.running() {
+        LoopState::Polling(id)
+    } else if core.executor.is_polling_root() {
+        LoopState::PollingRoot
+    } else if core.executor.root_row().is_some() {
+        LoopState::BetweenPolls
+    } else {
+        LoopState::Stopped
+    }
+}
+
+fn process_threads() -> Vec<ThreadInfo> {
+    let current = inspect::current_thread();
+    let threads = inspect::threads(LIMIT).into_iter();
+    let info = |(id, name)| ThreadInfo {
+        id,
+        name,
+        is_current: current == Some(id),
+    };
+    threads.map(info).collect()
+}
+
+/// Collects what can wake each task, from the tables of its runtime.
+struct Reader<'a> {
+    core: &'a Core,
+    now_ns: u64,
+    /// The source of the signals of the process.
+    signals: Option<Key>,
+    targets: HashMap<Id, Vec<WaitTarget>>,
+    /// The descriptors for which an operation with an external waker waits.
+    external: HashSet<RawFd>,
+    /// The deadlines of the armed timers.
+    deadlines: HashMap<u32, (Key, u64)>,
+}
+
+impl<'a> Reader<'a> {
+    fn new(core: &'a Core) -> Self {
+        let signals = core.signals.borrow();
+        Reader {
+            core,
+            now_ns: core.timers.clock.now_ns(),
+            signals: signals.as_ref().map(|(key, _words)| *key),
+            targets: HashMap::new(),
+            external: HashSet::new(),
+            deadlines: HashMap::new(),
+        }
+    }
+
+    /// Returns what a waker wakes, after adding the target to what that waits for.
+    fn add(&mut self, waker: &Waker, target: WaitTarget) -> WakeTarget {
+        let wakes = self.core.executor.target_of(waker);
+        if let WakeTarget::Task(id) = wakes {
+            let targets = self.targets.entry(id).or_default();
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+        wakes
+    }
+
+    fn sources(&mut self, detail: Detail) -> Vec<SourceInfo> {
+        let core = self.core;
+        let mut sources = Vec::with_capacity(core.reactor.sources());
+        core.reactor.for_each_source(|key, source| {
+            let mut info = self.waiters(key, source);
+            if self.signals == Some(key) {
+                info.kind = Some(SourceKind::Signals);
+            } else if (detail == Detail::All || sources.len() < LIMIT)
+                && let Some(asked) = inspect::descriptor(info.fd)
+            {
+                info.kind = Some(asked.kind);
+                (info.local, info.peer) = (asked.local, asked.peer);
+            }
+            sources.push(info);
+        });
+        sources
+    }
+
+    /// Returns what the reactor knows about a source, after adding it to what its waiters wait for.
+    fn waiters(&mut self, key: Key, source: &Source) -> SourceInfo {
+        let fd = source.fd();
+        let target = if self.signals == Some(key) {
+            WaitTarget::Signal(None)
+        } else {
+            WaitTarget::Descriptor(fd)
+        };
+        let (mut readers, mut writers, mut external) = (Vec::new(), Vec::new(), 0);
+        source.for_each_waiter(|writes, waker| match self.add(waker, target) {
+            WakeTarget::Task(id) if writes => writers.push(id),
+            WakeTarget::Task(id) => readers.push(id),
+            WakeTarget::External => external += 1,
+            // Left by a `poll_*` function.
+            WakeTarget::Nothing => {}
+        });
+        if external > 0 {
+            self.external.insert(fd);
+        }
+        SourceInfo {
+            fd,
+            kind: None,
+            local: None,
+            peer: None,
+            ready: source.ready(),
+            readers,
+            writers,
+            external,
+        }
+    }
+
+    fn timers(&mut self) -> Vec<TimerInfo> {
+        let core = self.core;
+        let mut timers = Vec::with_capacity(core.timers.armed());
+        core.timers.for_each(|key, deadline_ns, waker| {
+            self.deadlines.insert(key.index(), (key, deadline_ns));
+            let due = self.until(deadline_ns);
+            let task = match self.add(waker, WaitTarget::Timer(due)) {
+                WakeTarget::Task(id) => Some(id),
+                WakeTarget::Nothing | WakeTarget::External => None,
+            };
+            timers.push(TimerInfo { due, task });
+        });
+        core.timers.for_each_expired(|waker| {
+            self.add(waker, WaitTarget::Timer(Some(Duration::ZERO)));
+        });
+        timers.sort_by_key(|timer| timer.due.unwrap_or(Duration::MAX));
+        timers
+    }
+
+    /// Returns the time until a deadline. The end of the clock's range means "never" (I7).
+    fn until(&self, deadline_ns: u64) -> Option<Duration> {
+        let left = || Duration::from_nanos(deadline_ns.saturating_sub(self.now_ns));
+        (deadline_ns != u64::MAX).then(left)
+    }
+
+    /// Adds each task to what its joiner waits for.
+    fn joins(&mut self, tasks: &[TaskRow]) {
+        for task in tasks {
+            if let Some(joiner) = task.joiner {
+                let target = WaitTarget::Task(task.id);
+                self.targets.entry(joiner).or_default().push(target);
+            }
+        }
+    }
+
+    fn root(&mut self, row: TaskRow) -> TaskInfo {
+        let mut root = self.task(row);
+        if let Some(location) = crate::context::blocking_on() {
+            root.spawned_at = location;
+        }
+        root
+    }
+
+    fn task(&mut self, row: TaskRow) -> TaskInfo {
+        let mut waits_for = self.targets.remove(&row.id).unwrap_or_default();
+        let waiting = row.wait.map(|wait| self.waiting(wait, &waits_for));
+        if let Some(waiting) = &waiting {
+            put_first(&mut waits_for, waiting.on);
+        }
+        let counted = self.core.executor.counts_wakers();
+        TaskInfo {
+            id: row.id,
+            name: row.name,
+            spawned_at: row.spawned_at,
+            state: row.state,
+            polls: row.polls,
+            waiting,
+            waits_for,
+            waker_clones: counted.then(|| waker_counts::of(row.waker_data)),
+            last_wake: row.last_wake,
+        }
+    }
+
+    /// Returns a recorded wait. `found` is what the tables have about its task: the operation can have been
+    /// dropped after it was recorded.
+    fn waiting(&self, wait: WaitInfo, found: &[WaitTarget]) -> Waiting {
+        let on = match wait.on.kind() {
+            WaitKind::Descriptor(fd) => {
+                let target = WaitTarget::Descriptor(fd);
+                if found.contains(&target) || self.external.contains(&fd) {
+                    target
+                } else {
+                    WaitTarget::Gone
+                }
+            }
+            WaitKind::List => WaitTarget::List,
+            WaitKind::Closure => WaitTarget::Closure,
+            WaitKind::Signal(number) => WaitTarget::Signal(Some(number)),
+            WaitKind::Task => {
+                let id = self.core.executor.id_of_wait(wait.on);
+                id.map_or(WaitTarget::Gone, WaitTarget::Task)
+            }
+            WaitKind::Timer => {
+                let armed = self.deadlines.get(&wait.on.row());
+                match armed.filter(|(key, _)| wait.on.is_of(*key)) {
+                    Some((_, deadline_ns)) => WaitTarget::Timer(self.until(*deadline_ns)),
+                    None => WaitTarget::Gone,
+                }
+            }
+        };
+        let elapsed = self.now_ns.saturating_sub(wait.since_ns);
+        Waiting {
+            operation: wait.operation,
+            location: wait.location,
+            on,
+            elapsed: Duration::from_nanos(elapsed),
+        }
+    }
+}
+
+/// Puts the target of the recorded wait before what was found in the tables.
+fn put_first(targets: &mut Vec<WaitTarget>, on: WaitTarget) {
+    if on == WaitTarget::Gone {
+        return;
+    }
+    let is_signal = matches!(on, WaitTarget::Signal(_));
+    // The tables do not know the number of the signal.
+    targets.retain(|target| *target != on && !(is_signal && *target == WaitTarget::Signal(None)));
+    targets.insert(0, on);
+}

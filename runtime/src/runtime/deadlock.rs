@@ -1,0 +1,117 @@
+//! What the loop does before it waits without a limit: it looks whether anything can end the wait.
+//!
+//! Called before each turn that would block without a limit. A server that listens, or has a connection, is
+//! found to wait for a descriptor at once, so the rest costs it nothing. Otherwise the verdict of a
+//! dump decides: [`mod@crate::dump`].
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use crate::context::Core;
+use crate::deadlock_watch::{Found, LostWakerHook, OnDeadlock};
+use crate::dump::{self, Detail, Dump, Outcome};
+
+/// The pause between two looks while a thread of the pool is on its way to be idle, and the number of looks.
+const LOOK_AGAIN: (Duration, u32) = (Duration::from_millis(20), 50);
+
+impl Core {
+    /// Returns the limit of a turn that is about to block without one: usually none.
+    #[inline]
+    pub(super) fn before_endless_wait(&self) -> Option<Duration> {
+        if self.deadlocks.policy == OnDeadlock::Ignore || self.reactor.any_waits() {
+            return None;
+        }
+        self.check_deadlock()
+    }
+
+    #[cold]
+    fn check_deadlock(&self) -> Option<Duration> {
+        let polls = self.executor.counters().all_polls();
+        let same = self
+            .deadlocks
+            .found
+            .get()
+            .filter(|found| found.polls == polls);
+        let mut found = same.unwrap_or_else(|| Found {
+            polls,
+            since: Instant::now(),
+            looks: 0,
+            reported: false,
+        });
+        found.looks += 1;
+        self.deadlocks.found.set(Some(found));
+        if found.reported || self.blocking.pending() > 0 {
+            return None;
+        }
+        let dump = dump::collect(self, Detail::Limited);
+        match dump.outcome() {
+            Outcome::Fine => None,
+            Outcome::Deadlock => {
+                self.act_on_deadlock(found, "a deadlock", &dump);
+                None
+            }
+            Outcome::Probable => {
+                let left = self
+                    .deadlocks
+                    .after
+                    .map(|after| after.saturating_sub(found.since.elapsed()));
+                if left == Some(Duration::ZERO) {
+                    self.act_on_deadlock(found, "probably a deadlock", &dump);
+                    return None;
+                }
+                let pool_is_busy = dump.closures.threads > dump.closures.idle_threads;
+                if pool_is_busy && found.looks < LOOK_AGAIN.1 {
+                    return Some(left.map_or(LOOK_AGAIN.0, |left| left.min(LOOK_AGAIN.0)));
+                }
+                left
+            }
+        }
+    }
+
+    fn act_on_deadlock(&self, found: Found, what: &str, dump: &Dump) {
+        let report = format!("{what} of the Wakeful runtime\n{dump}");
+        match self.deadlocks.policy {
+            OnDeadlock::Panic => {
+                // The turn that would do it does not come.
+                self.remote.inbox().set_awake();
+                self.deadlocks.found.set(None);
+                panic!("{report}");
+            }
+            OnDeadlock::Report => {
+                let reported = Found {
+                    reported: true,
+                    ..found
+                };
+                self.deadlocks.found.set(Some(reported));
+                // A failure to write is ignored, because there is no other place for the report.
+                writeln!(std::io::stderr(), "wakeful: {report}").ok();
+            }
+            OnDeadlock::Ignore => {}
+        }
+    }
+
+    /// Calls the hook for lost wakers, before a turn.
+    #[inline]
+    pub(super) fn report_lost_wakers(&self) {
+        if let Some(hook) = &self.deadlocks.on_lost_waker
+            && !self.executor.has_work()
+        {
+            self.find_lost_wakers(hook);
+        }
+    }
+
+    #[cold]
+    fn find_lost_wakers(&self, hook: &LostWakerHook) {
+        let polls = self.executor.counters().all_polls();
+        // Without a poll nothing has begun to wait. The drop of a waker in between is found after the next.
+        if self.deadlocks.lost_after.replace(Some(polls)) == Some(polls) {
+            return;
+        }
+        for task in dump::lost_wakers(self) {
+            if self.deadlocks.lost.borrow_mut().insert(task.id) {
+                self.executor
+                    .catch_panic("the hook for lost wakers", || hook(&task));
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The child process of the tests of deadlocks (`tests/deadlocks.rs`), which has one thread. The argument
+//! is the name of what it does.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::cell::RefCell;
+use std::future::pending;
+use std::io::Write as _;
+use std::os::fd::AsRawFd;
+use std::rc::Rc;
+use std::thread;
+use std::time::Duration;
+
+use wakeful::io::AsyncFd;
+use wakeful::runtime::{Builder, Handle, OnDeadlock, Runtime};
+use wakeful::signal::unix::{SignalKind, signal};
+use wakeful::spawn;
+use wakeful::task::{self, JoinHandle, spawn_blocking};
+use wakeful::time::sleep;
+use wakeful_net::TcpListener;
+use wakeful_tests::trace::{my_waker, poll_once, settle};
+
+fn main() {
+    let name = std::env::args().nth(1).unwrap_or_default();
+    let runtime = Runtime::new().unwrap();
+    let paused = || Builder::new().start_paused(true).build().unwrap();
+    match &*name {
+        // Deadlocks.
+        "pending" => runtime.block_on(stuck()),
+        "cycle" => runtime.block_on(cycle()),
+        "idle-listener" => runtime.block_on(beside_an_idle_listener()),
+        "handle-in-a-task" => runtime.block_on(with_a_handle_in_a_task()),
+        "idle-pool" => runtime.block_on(beside_an_idle_pool()),
+        "canceled-accept" => runtime.block_on(with_a_canceled_accept()),
+        "ended-read" => runtime.block_on(after_a_read_under_a_timer()),
+        "never" => runtime.block_on(async { sleep(Duration::MAX).await }),
+        "paused" => paused().block_on(stuck()),
+        "waker-in-a-task" => runtime.block_on(with_a_waker_in_a_task()),
+        "twice" => twice(&runtime),
+        // None.
+        "thread" => runtime.block_on(woken_by_a_thread()),
+        "timer" => runtime.block_on(async { sleep(Duration::from_millis(20)).await }),
+        "paused-timer" => paused().block_on(async { sleep(Duration::from_secs(1 << 30)).await }),
+        "accept" => runtime.block_on(accept()),
+        "closure" => runtime.block_on(closure()),
+        "signal" => runtime.block_on(wait_for_a_signal()),
+        // Policies.
+        "report" => with_policy(OnDeadlock::Report).block_on(stuck()),
+        "probable" => probable(),
+        "probable-and-woken" => probable_and_woken(),
+        other => panic!("{other:?} is not known"),
+    }
+    println!("ended");
+}
+
+fn with_policy(policy: OnDeadlock) -> Runtime {
+    let builder = Builder::new().on_deadlock(policy).count_wakers(true);
+    builder
+        .deadlock_after(Duration::from_millis(30))
+        .build()
+        .unwrap()
+}
+
+async fn stuck() {
+    let named = task::Builder::new().name("cache");
+    named.spawn(pending::<()>()).unwrap().await.unwrap();
+}
+
+async fn cycle() {
+    let other: Rc<RefCell<Option<JoinHandle<()>>>> = Rc::default();
+    let first = spawn({
+        let other = Rc::clone(&other);
+        async move {
+            let other = other.take().unwrap();
+            other.await.unwrap();
+        }
+    });
+    *other.borrow_mut() = Some(spawn(async move { first.await.unwrap() }));
+    pending::<()>().await;
+}
+
+async fn beside_an_idle_listener() {
+    let _listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    stuck().await;
+}
+
+/// The accept is polled and dropped in the poll before the wait.
+async fn with_a_canceled_accept() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut accept = Box::pin(listener.accept());
+    assert!(poll_once(&mut accept).await.is_pending());
+    drop(accept);
+    stuck().await;
+}
+
+/// The last turn had a limit, because of a timer, and has taken out the only waiter.
+async fn after_a_read_under_a_timer() {
+    let (here, mut there) = std::os::unix::net::UnixStream::pair().unwrap();
+    here.set_nonblocking(true).unwrap();
+    let here = AsyncFd::new(here).unwrap();
+    let writes = spawn(async move {
+        sleep(Duration::from_millis(5)).await;
+        there.write_all(b"x").unwrap();
+        there
+    });
+    let mut timer = Box::pin(sleep(Duration::from_secs(3600)));
+    assert!(poll_once(&mut timer).await.is_pending());
+    drop(here.readable().await.unwrap());
+    let _there = writes.await.unwrap();
+    drop(timer);
+    stuck().await;
+}
+
+async fn with_a_handle_in_a_task() {
+    let handle = Handle::current();
+    let _keeps = spawn(async move {
+        let _handle = handle;
+        pending::<()>().await;
+    });
+    stuck().await;
+}
+
+async fn beside_an_idle_pool() {
+    spawn_blocking(|| ()).await.unwrap();
+    stuck().await;
+}
+
+async fn with_a_waker_in_a_task() {
+    let waker = my_waker().await;
+    let _keeps = spawn(async move {
+        let _waker = waker;
+        pending::<()>().await;
+    });
+    pending::<()>().await;
+}
+
+/// After the panic of one `block_on` the next one works.
+fn twice(runtime: &Runtime) {
+    let call = || runtime.block_on(stuck());
+    let first = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).unwrap_err();
+    let text = wakeful_tests::trace::text_of(&*first);
+    println!("first: {}", text.lines().next().unwrap());
+    assert_eq!(
+        runtime.block_on(async { spawn(async { 42 }).await.unwrap() }),
+        42
+    );
+    call();
+}
+
+async fn woken_by_a_thread() {
+    let waker = my_waker().await;
+    let thread = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(50));
+        waker.wake();
+    });
+    let mut polled = false;
+    std::future::poll_fn(|_| {
+        if std::mem::replace(&mut polled, true) {
+            return std::task::Poll::Ready(());
+        }
+        std::task::Poll::Pending
+    })
+    .await;
+    thread.join().unwrap();
+}
+
+async fn accept() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("{}", listener.local_addr().unwrap());
+    listener.accept().await.unwrap();
+}
+
+async fn closure() {
+    let sleeps = || thread::sleep(Duration::from_millis(50));
+    spawn_blocking(sleeps).await.unwrap();
+}
+
+async fn wait_for_a_signal() {
+    let mut listener = signal(SignalKind::user_defined1()).unwrap();
+    let received = spawn(async move { listener.recv().await });
+    settle().await;
+    // A source without a waiter is no reason to wait.
+    let (here, _there) = std::os::unix::net::UnixStream::pair().unwrap();
+    here.set_nonblocking(true).unwrap();
+    let here = AsyncFd::new(here).unwrap();
+    assert!(here.as_raw_fd() > 0);
+    println!("ready");
+    received.await.unwrap().unwrap();
+}
+
+fn probable() {
+    let (send, received) = std::sync::mpsc::channel::<()>();
+    thread::Builder::new()
+        .name("other".to_owned())
+        .spawn(move || received.recv().is_err())
+        .unwrap();
+    let runtime = with_policy(OnDeadlock::Panic);
+    let _handle = runtime.handle().clone();
+    runtime.block_on(stuck());
+    drop(send);
+}
+
+/// The thread wakes the task before the limit, several times.
+fn probable_and_woken() {
+    let runtime = Builder::new()
+        .deadlock_after(Duration::from_secs(20))
+        .build()
+        .unwrap();
+    for _ in 0..3 {
+        runtime.block_on(woken_by_a_thread());
+    }
+}
