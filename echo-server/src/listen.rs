@@ -2,7 +2,7 @@
 //!
 //! [`bind`] is called by [`crate::program`] at start-up. It turns every [`Address`] into sockets
 //! that belong to no runtime yet, so that they can be sent to any thread. [`Socket::register`] is
-//! called by [`crate::server`] on the thread that serves it.
+//! called by [`crate::server`] on the thread that serves it. [`udp`] opens datagram sockets.
 //!
 //! A socket file outlives its server, so the next start finds a stale one. The file at the path can
 //! also be a user's file, or the socket of a running server. So only a socket without a listener is

@@ -161,7 +161,7 @@ impl UdpEcho {
     }
 
     /// Answers what could not be sent at once: waits if the kernel had no room, and sends datagrams one
-    /// by one if it cannot send them together.
+    /// by one if it cannot send them together, or if they are more than one call takes.
     async fn answer_after(&self, mut error: io::Error, buffer: &[u8], meta: &RecvMeta) {
         let (peer, local_ip, local_addr) = (meta.peer, meta.local_ip, &self.counters.local_addr);
         let count = meta.segments(buffer).len();

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use crate::sync::{Condvar, Mutex, MutexGuard, thread};
+use crate::std_or_loom::{Condvar, Mutex, MutexGuard, thread};
 
 /// Time after which an idle thread ends.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);

@@ -29,7 +29,7 @@ use std::os::fd::AsFd;
 use std::sync::PoisonError;
 
 use crate::id::{RuntimeId, WaiterId, WakerData};
-use crate::sync::{AtomicBool, Mutex, MutexGuard, Ordering};
+use crate::std_or_loom::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::sys::epoll::Epoll;
 use crate::sys::eventfd::EventFd;
 use crate::table::Key;
@@ -302,3 +302,21 @@ impl std::fmt::Debug for Message {
 #[cfg(test)]
 #[cfg(loom)]
 mod loom_models;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_long_queue_is_searched_each_time_its_length_has_doubled() {
+        let (inbox, searches) = (Inbox::new(), Cell::new(0));
+        for message in 0..16 * REDUCE_FROM {
+            let reduce = |_: &mut VecDeque<usize>| searches.set(searches.get() + 1);
+            let outcome = inbox.push(message, |_, _| false, reduce);
+            assert!(matches!(outcome, PushOutcome::Queued));
+        }
+        assert_eq!(searches.get(), 5);
+    }
+}

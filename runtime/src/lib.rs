@@ -59,7 +59,7 @@
 //!
 //! ```text
 //!  sys         system calls: epoll, eventfd, signals
-//!  sync        locks and atomics, or loom's
+//!  std_or_loom locks and atomics, or loom's
 //!  table       rows at stable addresses, found by index and generation
 //!  coop        the budget of one poll
 //!  busy_poll   spin or park
@@ -122,7 +122,7 @@ mod registry;
 pub mod runtime;
 pub mod shutdown;
 pub mod signal;
-mod sync;
+mod std_or_loom;
 #[expect(
     unsafe_code,
     reason = "system calls; every block argues from the man page"

@@ -27,7 +27,7 @@ use std::task::{Context, Poll, Waker};
 
 use waker_fn::waker_fn;
 
-use crate::sync::{Mutex, MutexGuard, thread};
+use crate::std_or_loom::{Mutex, MutexGuard, thread};
 
 /// Sends the value. Dropping it without [`send`](Self::send) closes the channel.
 pub(crate) struct Sender<T> {

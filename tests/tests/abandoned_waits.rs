@@ -145,6 +145,9 @@ fn a_paused_clock_moves_after_a_task_that_had_polled_is_finished() {
             let fd = Rc::clone(&fd);
             async move { poll_and_abandon(|cx| fd.poll_read_ready(cx)).await }
         });
+        settle().await;
+        assert!(task.is_finished());
+        the_clock_moves().await;
         task.await.unwrap();
         the_clock_moves().await;
         let aborted = spawn({

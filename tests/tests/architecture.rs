@@ -21,7 +21,7 @@ const ORDER: [(&str, &[&str]); 5] = [
         "runtime/src",
         &[
             "sys",
-            "sync",
+            "std_or_loom",
             "table",
             "coop",
             "busy_poll",
@@ -306,13 +306,33 @@ fn the_reactor_and_the_timers_know_wakers_and_no_tasks() {
 
 #[test]
 fn system_calls_locks_and_tables_import_nothing_of_the_crate() {
-    let bottom = ["sys", "sync", "table", "coop"];
+    let bottom = ["sys", "std_or_loom", "table", "coop"];
     for (module, used) in imports(&workspace().join("runtime/src")) {
         if bottom.contains(&entry(&module)) {
             for used in used {
                 assert!(
                     bottom.contains(&entry(&used)),
                     "`{module}` imports `{used}`"
+                );
+            }
+        }
+    }
+}
+
+/// The compiler calls such a module private, and a user of tokio concludes that it has to be enabled.
+#[test]
+fn no_private_module_has_the_name_of_a_module_of_tokio() {
+    let tokios = [
+        "fs", "io", "net", "process", "runtime", "signal", "stream", "sync", "task", "time",
+    ];
+    for library in ["runtime", "net"] {
+        let source = Source::read(&workspace().join(library).join("src/lib.rs"));
+        for line in source.code.lines() {
+            if let Some(module) = line.strip_prefix("mod ") {
+                let module = module.trim_end_matches(';');
+                assert!(
+                    !tokios.contains(&module),
+                    "{library} has a private `{module}`"
                 );
             }
         }

@@ -48,6 +48,11 @@ fn a_hang_up_wakes_both_directions() {
         let (mut readable, mut writable) = (fd.readable(), fd.writable());
         assert!(poll_with(&mut readable, &reader.waker()).is_pending());
         assert!(poll_with(&mut writable, &writer.waker()).is_pending());
+        assert_eq!(wakeful::metrics().waiting, 2);
+        drop(readable);
+        assert_eq!(wakeful::metrics().waiting, 1);
+        let mut readable = fd.readable();
+        assert!(poll_with(&mut readable, &reader.waker()).is_pending());
         drop(there);
         settle().await;
         assert_eq!((reader.count(), writer.count()), (1, 1));

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 
+use rustix::process::{Resource, Rlimit, setrlimit};
 use wakeful::runtime::{Builder, Runtime};
 use wakeful::spawn;
 use wakeful::task::{JoinHandle, spawn_blocking, yield_now};
-use wakeful_tests::trace::{Trace, on_drop, runtime, settle, text_of};
+use wakeful_tests::trace::{Trace, alone, on_drop, runtime, settle, text_of};
 
 /// Builds a runtime with at most `threads` blocking threads.
 fn with_threads(threads: usize) -> Runtime {
@@ -315,5 +316,35 @@ fn a_closure_can_run_a_runtime_of_its_own_and_spawn_on_it() {
             })
         });
         assert_eq!(inner.await.unwrap(), 2);
+    });
+}
+
+/// Runs `f` while no thread can start, because there is no memory for its stack.
+fn without_new_threads<T>(f: impl FnOnce() -> T) -> T {
+    let set = |current| {
+        let maximum = None;
+        setrlimit(Resource::As, Rlimit { current, maximum }).unwrap();
+    };
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    let pages: u64 = pages.split(' ').next().unwrap().parse().unwrap();
+    set(Some(pages * 4096 + 1024 * 1024));
+    let result = f();
+    set(None);
+    result
+}
+
+#[test]
+fn a_closure_waits_for_a_running_thread_if_none_can_start() {
+    alone(|| {
+        runtime().block_on(async {
+            let none = without_new_threads(|| spawn_blocking(|| ()));
+            let error = none.await.unwrap_err().to_string();
+            assert!(error.contains("could not be started: "), "{error}");
+            let first = hold();
+            let second = without_new_threads(|| spawn_blocking(|| 7));
+            drop(first.release);
+            first.task.await.unwrap();
+            assert_eq!(second.await.unwrap(), 7);
+        });
     });
 }

@@ -411,3 +411,19 @@ fn an_idle_task_needs_at_most_400_bytes_beyond_its_future() {
         );
     });
 }
+
+#[test]
+fn a_registered_descriptor_needs_at_most_400_bytes() {
+    const PAIRS: usize = 100;
+    runtime().block_on(async {
+        let pairs: Vec<_> = (0..PAIRS).map(|_| pair()).collect();
+        let mut fds = Vec::with_capacity(2 * PAIRS);
+        let bytes = BYTES.get();
+        for (here, there) in pairs {
+            fds.extend([here, there].map(|socket| AsyncFd::new(socket).unwrap()));
+        }
+        let each = (BYTES.get() - bytes) / fds.len() as i64;
+        // A row, in a table that can be twice as large as needed, and its part of the readiness words.
+        assert!(each <= 400, "{each} bytes");
+    });
+}

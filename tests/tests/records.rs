@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use wakeful::io::{AsyncFd, AsyncRead as _, Interest, Ready};
-use wakeful::runtime::{Builder, Runtime, RuntimeMetrics};
+use wakeful::runtime::{Builder, Handle, Runtime, RuntimeMetrics};
 use wakeful::signal::unix::{SignalKind, signal};
 use wakeful::spawn;
 use wakeful::task::{
@@ -690,6 +690,21 @@ fn turns_and_epoll_waits_are_counted_separately() {
         since.expect("turns", |m| m.turns, 8);
         since.expect("one per turn", |m| m.epoll_waits, 4);
         drop(fd);
+    });
+}
+
+#[test]
+fn a_wake_of_another_thread_is_not_counted_as_an_event() {
+    runtime().block_on(async {
+        let since = Since::now();
+        let handle = Handle::current();
+        let waking = spawn_blocking(move || {
+            for _ in 0..100 {
+                handle.spawn(|| async {}).wait().unwrap();
+            }
+        });
+        waking.await.unwrap();
+        since.expect("events", |m| m.io_ready_count, 0);
     });
 }
 

@@ -142,6 +142,17 @@ const IDLE_RATIO: Metric = metric(
     "Server CPU per message with idle connections, as a ratio to without",
     "",
 );
+
+/// Returns the metrics of the servers of datagrams.
+fn datagrams() -> Vec<Metric> {
+    let references = &[RAW_LOOP, TOKIO];
+    vec![
+        RATE.compared(references).drawn(Plot::Bars),
+        metric("cpu", "Server CPU, user and kernel, per datagram", "µs").compared(references),
+        P99,
+    ]
+}
+
 const FEW_RUNS_NOTE: [&str; 1] = [
     "A percentile needs a whole run, and there are few: differences that are smaller than the whiskers are noise.",
 ];
@@ -250,12 +261,7 @@ impl Part {
                 P99,
                 metric("server-busy", "Utilization of the server's core", "").informs(),
             ],
-            Part::Udp => vec![
-                RATE.compared(&[RAW_LOOP, TOKIO]).drawn(Plot::Bars),
-                metric("cpu", "Server CPU, user and kernel, per datagram", "µs")
-                    .compared(&[RAW_LOOP, TOKIO]),
-                P99,
-            ],
+            Part::Udp => datagrams(),
         }
     }
 }

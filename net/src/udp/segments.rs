@@ -44,7 +44,8 @@ impl UdpSocket {
     /// Sets whether the kernel passes several datagrams to one receive (`UDP_GRO`); off by default.
     ///
     /// It merges datagrams of one sender that arrive together and have the same length; only the last
-    /// one can be shorter. [`recv_msg`](Self::recv_msg) returns their length as
+    /// one can be shorter. There can be 128 of them since Linux 6.9, more than
+    /// [`send_segments`](Self::send_segments) takes. [`recv_msg`](Self::recv_msg) returns their length as
     /// [`stride`](super::RecvMeta::stride). Give it a buffer of 65,535 bytes: of datagrams that do not
     /// fit the rest is lost, as [`truncated`](super::RecvMeta::truncated) reports. The other receive
     /// methods return merged datagrams as one, without their length, so do not use them with this

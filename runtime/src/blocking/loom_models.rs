@@ -11,7 +11,7 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
 use super::Pool;
-use crate::sync::model;
+use crate::std_or_loom::model;
 
 /// Counts closures that ran and closures that were dropped, run or not.
 struct Counts {

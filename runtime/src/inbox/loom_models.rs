@@ -11,7 +11,7 @@ use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
 use super::*;
-use crate::sync::model;
+use crate::std_or_loom::model;
 
 /// The edge-triggered eventfd, registered with epoll. A write is reported to the current wait, or to
 /// the next one. Several writes before a wait are reported once.

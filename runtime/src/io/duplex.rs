@@ -24,7 +24,7 @@ use super::{AsyncRead, AsyncWrite};
 use crate::context;
 use crate::id::WaiterId;
 use crate::reactor::waiters::Waiters;
-use crate::sync::{Mutex, MutexGuard};
+use crate::std_or_loom::{Mutex, MutexGuard};
 use crate::task::{defer_current, poll_proceed};
 use crate::wait_list::{next_operation, set_wait, wake_all};
 

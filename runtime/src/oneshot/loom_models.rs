@@ -8,7 +8,7 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 
 use super::{Closed, Receiver, Sender, channel};
-use crate::sync::model;
+use crate::std_or_loom::model;
 
 /// Sends from another thread. Drops the value when the receiver is gone.
 fn send<T: Send + 'static>(sender: Sender<T>, value: T) -> thread::JoinHandle<()> {

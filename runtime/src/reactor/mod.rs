@@ -307,10 +307,9 @@ impl Reactor {
         self.sources.len()
     }
 
-    /// Counts the waiters of all sources: all of them, and the operations among them.
-    pub(crate) fn waiting(&self) -> (usize, usize) {
-        let counts = self.occupied().map(Source::count_waiters);
-        counts.fold((0, 0), |sum, count| (sum.0 + count.0, sum.1 + count.1))
+    /// Counts the waiters of all sources.
+    pub(crate) fn waiting(&self) -> usize {
+        self.occupied().map(|source| source.count_waiters().0).sum()
     }
 
     /// Returns how often an operation began to wait.

@@ -242,6 +242,8 @@ mod tests {
     use std::task::Wake;
 
     use super::*;
+    use crate::id::{RuntimeId, WakerData};
+    use crate::table::Key;
 
     struct Named;
 
@@ -267,6 +269,32 @@ mod tests {
         assert_eq!(waiters.count(), (1, 1));
         assert!(matches!(waiters.take(), Stored::One(..)));
         assert_eq!(waiters.count(), (0, 0));
+    }
+
+    #[test]
+    fn a_poll_function_is_no_operation() {
+        // The smallest id that a poll function can have.
+        let data = WakerData::new(RuntimeId::new(1, 0), Key::new(0, 0));
+        let waiters = Waiters::default();
+        drop(waiters.store(WaiterId::task(data), waker()));
+        assert_eq!(waiters.count(), (1, 0));
+        assert!(waiters.first_operation(|_| ()).is_none());
+        drop(waiters.store(operation(1), waker()));
+        assert_eq!(waiters.count(), (2, 1));
+        assert!(waiters.first_operation(|_| ()).is_some());
+    }
+
+    #[test]
+    fn the_only_waiter_needs_no_allocation_after_several_were_removed() {
+        let waiters = Waiters::default();
+        for number in 1..3 {
+            drop(waiters.store(operation(number), waker()));
+        }
+        for number in 1..3 {
+            drop(waiters.remove(operation(number)));
+        }
+        drop(waiters.store(operation(3), waker()));
+        assert!(matches!(waiters.take(), Stored::One(..)));
     }
 
     #[test]

@@ -27,7 +27,7 @@ use crate::dump::{Dump, dump};
 use crate::executor::cell::drop_ignoring_panic;
 use crate::inbox::{Message, Shared};
 use crate::oneshot::{Closed, Receiver, Sender, channel};
-use crate::sync::{Mutex, MutexGuard};
+use crate::std_or_loom::{Mutex, MutexGuard};
 use crate::task::{Id, JoinError, poll_proceed, spawn};
 
 /// Handle to a runtime that works on any thread; cheap to clone.

@@ -138,7 +138,7 @@ impl RuntimeMetrics {
             io_ready_count: reactor.events,
             events_stale: reactor.events_stale,
             sources: core.reactor.sources() as u64,
-            waiting: core.reactor.waiting().0 as u64,
+            waiting: core.reactor.waiting() as u64,
             timers_armed: core.timers.armed() as u64,
             timers_fired: core.timers.fired(),
             remote_messages: core.messages.get(),

@@ -32,7 +32,7 @@ use pin_project_lite::pin_project;
 use super::spawn_blocking::run_on_pool;
 use super::{AbortHandle, Id, JoinError, JoinHandle, defer_current, poll_proceed, spawn_named};
 use crate::context;
-use crate::sync::{Mutex, MutexGuard};
+use crate::std_or_loom::{Mutex, MutexGuard};
 use crate::wait_list::{set_wait, wake_all};
 
 /// Set of tasks with one output type; returns their outputs in the order in which they finish.

@@ -166,6 +166,16 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_runs_again_counts_only_the_time_since() {
+        let mut clock = Clock::new(false);
+        clock.base -= Duration::from_secs(3_600);
+        assert!(clock.pause());
+        assert!(clock.resume());
+        let hours = Duration::from_nanos(clock.now_ns()).as_secs() / 3_600;
+        assert_eq!(hours, 1);
+    }
+
+    #[test]
     fn instants_and_numbers_convert_both_ways_and_saturate() {
         let clock = Clock::new(true);
         let later = clock.instant_at(0) + Duration::from_nanos(1_234_567_890);

@@ -46,8 +46,8 @@
 //! unless that very timer was canceled while the slot contained more than [`EXACT_UP_TO`] others.
 //! Then it is too early, because finding the second earliest would mean walking the list on every
 //! cancel. `next_deadline` returns the floor of the first slot: in O(1), never later than the first
-//! timer, and in the rare case too early. The loop then wakes once without a timer that is due, which
-//! makes the floor of the first slot exact again. A cascade alone needs no wake-up: a single timer
+//! timer, and in the rare case too early. The loop then wakes once without a timer that is due, and the
+//! slot is opened: its timers are linked again, with exact floors. A cascade alone needs no wake-up: a single timer
 //! fifty days away costs exactly one. [`Wheel::earliest`] is always exact, and can walk the first
 //! slot's list; it is for the paused clock.
 //!
@@ -286,8 +286,6 @@ impl Wheel {
         let now = now.max(before);
         let top = level_of(before, now);
         self.now.set(now);
-        let already_out = out.len();
-        let mut reached = false;
         let mut batch = self.batch.take();
         for level in 0..=top {
             let last = if level < top {
@@ -302,26 +300,13 @@ impl Wheel {
                 passed &= passed - 1;
                 // Only in the tick of `now` can a slot have nothing due. It is then left as it is; on
                 // a higher level W1 demands that the slot be opened all the same.
-                let due = self.slots[index].get().floor <= now;
-                if level > 0 || due {
-                    reached |= due;
+                if level > 0 || self.slots[index].get().floor <= now {
                     self.open(index, &mut batch, out);
                 }
             }
         }
         if batch.capacity() <= BATCH_KEPT {
             self.batch.set(batch);
-        }
-        if reached && out.len() == already_out {
-            self.make_exact();
-        }
-    }
-
-    /// Makes the floor of the first slot exact, because the one before was too early.
-    #[cold]
-    fn make_exact(&self) {
-        if let Some(index) = self.first() {
-            self.recompute_floor(index);
         }
     }
 

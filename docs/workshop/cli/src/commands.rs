@@ -12,7 +12,7 @@ use crate::progress::{self, Progress};
 use crate::report::headline;
 use crate::stage::{Files, STAGES, Stage, read_files};
 use crate::terminal::Style;
-use crate::{End, Problem, compile, diff, layout, page};
+use crate::{End, Problem, compile, diff, draw, layout, page};
 
 /// Between two looks at the files in `watch`.
 const WATCH_PAUSE: Duration = Duration::from_millis(300);
@@ -20,7 +20,7 @@ const WATCH_PAUSE: Duration = Duration::from_millis(300);
 /// Returns the given stage, or the one that was started last.
 fn current(number: Option<u32>) -> Result<Stage, Problem> {
     let current = number.or_else(|| Progress::load().current());
-    Stage::find(current.ok_or("no stage is started; begin with: cargo workshop start 2")?)
+    Stage::find(current.ok_or("no stage is started; begin with: cargo workshop start 0")?)
 }
 
 /// Returns the learner's files.
@@ -263,6 +263,28 @@ pub(crate) fn status(minutes: bool, style: &Style) -> Result<End, Problem> {
         }
         println!("{line}");
     }
+    Ok(End::Green)
+}
+
+/// Draws the learner's run beside that of the reference.
+pub(crate) fn draw(number: Option<u32>) -> Result<End, Problem> {
+    let stage = current(number)?;
+    mine(&stage)?;
+    compile::prepare()?;
+    let out = format!("{}/my-{}", layout::LAB, stage.folder());
+    if !compile::stage(&stage.mine(), &stage.path("check.rs"), &out, true)?.success {
+        println!("stage {}  {}  does not compile", stage.number, stage.name);
+        return Ok(End::Red);
+    }
+    let reference = draw::reference(&stage)?;
+    let reference = reference.ok_or(format!("stage {} has no picture", stage.number))?;
+    let Some(own) = draw::trace(&out)? else {
+        println!("your run ended before there was a picture: cargo workshop check");
+        return Ok(End::Red);
+    };
+    let path = format!("{}/picture.svg", stage.mine());
+    layout::write(&path, &draw::svg(&[("yours", &own), ("reference", &reference)]))?;
+    println!("docs/workshop/{path}");
     Ok(End::Green)
 }
 

@@ -6,6 +6,7 @@ mod check;
 mod commands;
 mod compile;
 mod diff;
+mod draw;
 mod layout;
 mod page;
 mod progress;
@@ -30,6 +31,7 @@ usage: cargo workshop [COMMAND] [--plain]
   solution [N]          the difference to the reference, once you are green (--give-up: before)
   reset [N]             lays out the stage again and keeps your old files
   status [--minutes]    all stages
+  draw [N]              your run beside the reference's, as a picture
   read N                the page of a stage
   quiz N                questions with answers
   doctor                what this machine lacks
@@ -100,6 +102,7 @@ fn run(words: &[String], flags: &[String]) -> Result<End, Problem> {
         "solution" => commands::solution(one, has("--give-up"), &style),
         "reset" => commands::reset(one),
         "status" => commands::status(has("--minutes"), &style),
+        "draw" => commands::draw(one),
         "read" => commands::read(required()?),
         "quiz" => commands::quiz(required()?, &style),
         "doctor" => commands::doctor(),

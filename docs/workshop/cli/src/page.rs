@@ -199,6 +199,17 @@ pub(crate) fn with_code(stage: &Stage) -> Result<(String, usize), Problem> {
     Ok((out, count))
 }
 
+/// Replaces what is between the two marks of the picture.
+pub(crate) fn with_picture(stage: &Stage, markdown: &str) -> Result<String, Problem> {
+    const MARKS: (&str, &str) = ("<!-- picture -->\n", "<!-- end of the picture -->\n");
+    let text = stage.page()?;
+    let parts = text.split_once(MARKS.0);
+    let parts = parts.and_then(|(before, rest)| Some((before, rest.split_once(MARKS.1)?.1)));
+    let (before, after) =
+        parts.ok_or(format!("{}: has no place for its picture", stage.path("page.md")))?;
+    Ok(format!("{before}{}{markdown}{}{after}", MARKS.0, MARKS.1))
+}
+
 /// Returns a file of `start/` or `solution/`, also of the stages that this one continues.
 fn stage_file(stage: &Stage, path: &str) -> Result<String, Problem> {
     let (folder, file) = path.split_once('/').unwrap_or(("solution", path));

@@ -1,14 +1,15 @@
-//! The wrong solutions: changes of the reference, each with the id that it must get.
+//! Other solutions: changes of the reference. Wrong ones name the id that they must get. Right ones must be
+//! green, so that a check accepts more than the reference.
 
 use crate::stage::{Files, Stage};
 use crate::{Problem, layout};
 
-/// A wrong solution.
+/// A wrong solution, or a right one.
 pub(crate) struct Wrong {
     pub(crate) name: String,
-    /// The id of the first failure.
+    /// The id of the first failure; `green` for a right one.
     pub(crate) id: String,
-    /// Why somebody writes this. // ok: somebody
+    /// Why a learner writes this.
     pub(crate) why: String,
     changes: Vec<Change>,
 }
@@ -22,13 +23,22 @@ struct Change {
 
 /// Reads the wrong solutions of a stage.
 pub(crate) fn all(stage: &Stage) -> Result<Vec<Wrong>, Problem> {
-    let names = layout::names(&stage.path("wrong"));
-    names.into_iter().map(|name| parse(stage, &name)).collect()
+    read(stage, "wrong")
+}
+
+/// Reads the right solutions beside the reference.
+pub(crate) fn right(stage: &Stage) -> Result<Vec<Wrong>, Problem> {
+    read(stage, "right")
+}
+
+fn read(stage: &Stage, folder: &str) -> Result<Vec<Wrong>, Problem> {
+    let names = layout::names(&stage.path(folder));
+    names.into_iter().map(|name| parse(stage, folder, &name)).collect()
 }
 
 /// Parses `id: ..`, `why: ..`, then changes: `--- FILE`, lines to find, `+++`, lines instead.
-fn parse(stage: &Stage, name: &str) -> Result<Wrong, Problem> {
-    let path = stage.path(&format!("wrong/{name}"));
+fn parse(stage: &Stage, folder: &str, name: &str) -> Result<Wrong, Problem> {
+    let path = stage.path(&format!("{folder}/{name}"));
     let text = layout::read(&path)?;
     let mut wrong =
         Wrong { name: name.to_owned(), id: String::new(), why: String::new(), changes: Vec::new() };
@@ -77,6 +87,7 @@ impl Wrong {
     }
 
     fn place(&self, stage: &Stage) -> String {
-        stage.path(&format!("wrong/{}", self.name))
+        let folder = if self.id == "green" { "right" } else { "wrong" };
+        stage.path(&format!("{folder}/{}", self.name))
     }
 }

@@ -35,6 +35,8 @@ static CHANGED: Condvar = Condvar::new();
 thread_local! {
     /// The number of a thread of the model.
     static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+    /// The thread holds a lock: what it does belongs to the same step.
+    static LOCKED: Cell<bool> = const { Cell::new(false) };
 }
 
 fn gate() -> MutexGuard<'static, Option<Gate>> {
@@ -80,12 +82,21 @@ impl<T> Shared<T> {
     /// Runs `f` under the lock. All of it is one step, which reports call by `name`.
     pub fn with<R>(&self, name: &'static str, f: impl FnOnce(&mut T) -> R) -> R {
         step(At::BeforeStep, name, |_| ());
-        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let outer = LOCKED.replace(true);
+        let result = f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        LOCKED.set(outer);
+        result
     }
 }
 
 /// Signals the sleeper of a model. Returns false outside a model.
 pub(crate) fn signal() -> bool {
+    if NUMBER.get().is_some() && LOCKED.get() {
+        if let Some(gate) = gate().as_mut() {
+            gate.signaled = true;
+        }
+        return true;
+    }
     step(At::BeforeStep, "signals", |gate| gate.signaled = true)
 }
 

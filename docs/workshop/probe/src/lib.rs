@@ -8,7 +8,10 @@ mod trace;
 mod waker;
 
 pub use future::{DropNote, Scripted, poll_once, yield_once};
-pub use report::{Case, Diagnosis, Failure, Outcome, Stage, expect, fail, run_scripted, stage};
+pub use report::{
+    Case, Diagnosis, Failure, Outcome, Picture, Stage, expect, fail, kernel_lanes, run_scripted,
+    stage,
+};
 pub use thread::{Watched, has_slept, is_asleep_forever, until};
 pub use trace::Trace;
 pub use waker::{Slot, WakeCount, on_wake};

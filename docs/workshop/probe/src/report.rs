@@ -43,6 +43,21 @@ pub struct Stage {
     pub cases: &'static [Case],
     /// Parts of the text of a panic, and the id that they mean.
     pub panics: &'static [(&'static str, &'static str)],
+    /// A run that is drawn.
+    pub picture: Option<Picture>,
+}
+
+/// A run that is drawn.
+#[derive(Clone, Copy)]
+pub struct Picture {
+    /// What the picture shows.
+    pub title: &'static str,
+    /// The same in a sentence, for readers who do not see it.
+    pub description: &'static str,
+    /// The lanes, from left to right.
+    pub lanes: &'static [&'static str],
+    /// Runs it. Returns the steps, each with its lane.
+    pub run: fn() -> Vec<(usize, String)>,
 }
 
 /// What a case saw instead of what must hold.
@@ -137,6 +152,10 @@ pub fn stage(stage: &'static Stage) -> ! {
         write(&list(stage));
         process::exit(0);
     }
+    if argument == "draw" {
+        print!("{}", stage.picture.map(draw).unwrap_or_default());
+        process::exit(0);
+    }
     let Some(case) = argument.parse().ok().and_then(|n: usize| stage.cases.get(n)) else {
         eprintln!("usage: check NUMBER|list (cases: {})", stage.cases.len());
         process::exit(2);
@@ -224,6 +243,39 @@ fn finish(stage: &Stage, failure: &Failure, at: &str) -> ! {
     }
     write(&report);
     process::exit(1);
+}
+
+fn draw(picture: Picture) -> String {
+    let steps = (picture.run)();
+    let mut text = format!("title\t{}\ndescription\t{}\n", picture.title, picture.description);
+    for lane in picture.lanes {
+        let _ = writeln!(text, "lane\t{lane}");
+    }
+    for (lane, step) in steps {
+        let _ = writeln!(text, "step\t{lane}\t{step}");
+    }
+    text
+}
+
+/// Sorts the steps of the kernel into two lanes: the runtime's calls, and the peers. Leaves out numbers of
+/// descriptors, which differ from run to run.
+#[must_use]
+pub fn kernel_lanes() -> Vec<(usize, String)> {
+    let is_call = |step: &str| ["blocks", "clock"].iter().any(|word| step.starts_with(word));
+    let lane = |step: String| match step.split_once(" = ") {
+        Some((call, result)) => {
+            let name = call.split(' ').next().unwrap_or_default();
+            let result = if name == "accept" && result != "EAGAIN" { "a socket" } else { result };
+            // A success without a number says nothing more than the name.
+            match (name.starts_with("epoll_c"), result) {
+                (true, "0") => (0, name.to_owned()),
+                _ => (0, format!("{name} = {result}")),
+            }
+        }
+        None if is_call(&step) => (0, step),
+        None => (1, step.trim_start_matches("the peer ").to_owned()),
+    };
+    kernel::steps().into_iter().map(lane).collect()
 }
 
 fn list(stage: &Stage) -> String {

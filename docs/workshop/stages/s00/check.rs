@@ -37,6 +37,7 @@ static STAGE: Stage = Stage {
         Case { name: "the number of polls is the future's", run: the_future_decides },
     ],
     panics: &[("resumed after completion", "0.2"), ("", "0.1")],
+    picture: None,
 };
 
 fn main() {

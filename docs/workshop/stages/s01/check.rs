@@ -73,6 +73,7 @@ static STAGE: Stage = Stage {
         Case { name: "no memory before the bytes", run: no_memory_before_the_bytes },
     ],
     panics: &[("read after the end", "1.6")],
+    picture: None,
 };
 
 fn main() {

@@ -73,6 +73,7 @@ static STAGE: Stage = Stage {
         Case { name: "an unpark that is no wake polls nothing", run: an_unpark_polls_nothing },
     ],
     panics: &[],
+    picture: None,
 };
 
 fn main() {

@@ -67,6 +67,7 @@ static STAGE: Stage = Stage {
         Case { name: "no order of the steps loses the wake", run: no_order_loses_the_wake },
     ],
     panics: &[],
+    picture: None,
 };
 
 fn main() {

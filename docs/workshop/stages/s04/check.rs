@@ -2,7 +2,10 @@
 
 use std::rc::Rc;
 
-use probe::{Case, Diagnosis, DropNote, Outcome, Scripted, Slot, Stage, Trace, expect, fail};
+use probe::{
+    Case, Diagnosis, DropNote, Outcome, Picture, Scripted, Slot, Stage, Trace, Watched, expect,
+    fail, is_asleep_forever,
+};
 use stage::Executor;
 
 static STAGE: Stage = Stage {
@@ -64,6 +67,13 @@ static STAGE: Stage = Stage {
             section: "Take it out",
             function: "poll",
         },
+        Diagnosis {
+            id: "4.9",
+            what: "the queue is locked while a task is polled",
+            why: "a task that wakes itself needs the lock: take the number in a statement of its own",
+            section: "Take it out",
+            function: "run",
+        },
     ],
     cases: &[
         Case { name: "tasks run in the order of their wakes", run: tasks_run_in_order },
@@ -75,6 +85,7 @@ static STAGE: Stage = Stage {
         Case { name: "a wake after the end does nothing", run: a_late_wake_does_nothing },
     ],
     panics: &[("already borrowed", "4.8"), ("already mutably borrowed", "4.8")],
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -161,11 +172,17 @@ fn no_poll_without_a_wake() -> Outcome {
 
 fn a_wake_during_the_poll_is_kept() -> Outcome {
     let trace = Trace::new();
-    let executor = Executor::new();
-    trace.note("spawn a");
-    executor.spawn(Scripted::new("a", &trace).wakes_itself().ready());
-    executor.run();
-    trace.note("run ends");
+    let inside = trace.clone();
+    let thread = Watched::spawn(move || {
+        let executor = Executor::new();
+        inside.note("spawn a");
+        executor.spawn(Scripted::new("a", &inside).wakes_itself().ready());
+        executor.run();
+        inside.note("run ends");
+    });
+    if is_asleep_forever(&thread) {
+        return fail("4.9", trace.steps(), "run ends", "asleep forever in the wake");
+    }
     if trace.poll_count() == 1 {
         return fail("4.4", trace.steps(), "poll a, poll a", trace.polls());
     }
@@ -223,3 +240,37 @@ fn a_late_wake_does_nothing() -> Outcome {
     }
     expect(trace.steps(), "poll a", &trace.polls())
 }
+
+const PICTURE: Picture = Picture {
+    title: "Two tasks, one queue",
+    description: "Task a wakes itself in its first poll, so it is polled again, after task b. Task b waits \
+                  until it is woken from outside, and three wakes are one poll.",
+    lanes: &["executor", "task a", "task b"],
+    run: || {
+        let (trace, executor, slot) = (Trace::new(), Executor::new(), Slot::new());
+        trace.note("spawn a");
+        executor.spawn(Scripted::new("a", &trace).wakes_itself().ready());
+        trace.note("spawn b");
+        executor.spawn(Scripted::new("b", &trace).stores_waker(&slot).ready());
+        executor.run();
+        trace.note("run ends");
+        for _ in 0..3 {
+            trace.note("wake b");
+            slot.wake();
+        }
+        executor.run();
+        trace.note("run ends");
+        let mut lane = 0;
+        let place = |step: String| {
+            // `Pending` and `Ready` belong to the poll before.
+            lane = match &*step {
+                "poll a" => 1,
+                "poll b" => 2,
+                _ if step.starts_with(' ') => lane,
+                _ => 0,
+            };
+            (lane, step.replace("  a wakes itself", "wakes itself"))
+        };
+        trace.steps().into_iter().map(place).collect()
+    },
+};

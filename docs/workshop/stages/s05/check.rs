@@ -88,6 +88,7 @@ static STAGE: Stage = Stage {
         ("already mutably borrowed", "5.7"),
         ("a task of the check panics", "5.3"),
     ],
+    picture: None,
 };
 
 fn main() {

@@ -71,6 +71,13 @@ static STAGE: Stage = Stage {
             section: "Interest",
             function: "read",
         },
+        Diagnosis {
+            id: "6.9",
+            what: "the rest of the bytes is never written",
+            why: "the write has to wait for room, and OUT is not in the interest",
+            section: "Interest",
+            function: "interest",
+        },
     ],
     cases: &[
         Case { name: "100,000 bytes come back", run: many_bytes_come_back },
@@ -85,6 +92,7 @@ static STAGE: Stage = Stage {
         },
     ],
     panics: &[("Interrupted", "6.5")],
+    picture: None,
 };
 
 fn main() {
@@ -260,6 +268,20 @@ fn most_kept() -> i64 {
     most
 }
 
+/// Runs with a peer that fills the buffers, so that an end in sleep is that of a write.
+fn run_slow(stream: kernel::Stream, trigger: Trigger) -> Result<std::io::Result<usize>, Failure> {
+    run(stream, trigger, "6.3").map_err(|mut failure| {
+        let mut writes = failure.steps.iter().rev().filter(|step| step.starts_with("write"));
+        let waits_for_room = writes.next().is_some_and(|step| step.ends_with("EAGAIN"));
+        if failure.id == "6.1" && waits_for_room {
+            failure.id = "6.9";
+        }
+        let last = failure.steps.len().saturating_sub(12);
+        failure.steps.drain(..last);
+        failure
+    })
+}
+
 fn a_slow_reader() -> Outcome {
     for trigger in BOTH {
         let (peer, stream) = pair();
@@ -289,7 +311,7 @@ fn a_slow_reader() -> Outcome {
             script = script.then_maybe("the peer reads all", move || read_all(&peer, &received));
         }
         script.begin();
-        let result = run(stream, trigger, "6.3")?;
+        let result = run_slow(stream, trigger)?;
         let most = most_kept();
         if most > 2 * ROOM as i64 {
             let seen = format!("{most} bytes kept for the peer ({trigger:?})");
@@ -328,7 +350,7 @@ fn a_slow_reader_that_ended() -> Outcome {
                 });
         }
         script.begin();
-        run(stream, trigger, "6.3")?.map_err(|error| Failure {
+        run_slow(stream, trigger)?.map_err(|error| Failure {
             expected: "the end".to_owned(),
             seen: error.to_string(),
             ..Failure::default()

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use kernel::Script;
 use probe::{
-    Case, Diagnosis, Failure, Outcome, Slot, Stage, WakeCount, expect, fail, on_wake, poll_once,
-    run_scripted,
+    Case, Diagnosis, Failure, Outcome, Picture, Slot, Stage, WakeCount, expect, fail, on_wake,
+    poll_once, run_scripted,
 };
 use stage::{TcpListener, TcpStream, block_on, spawn};
 
@@ -102,6 +102,7 @@ static STAGE: Stage = Stage {
         Case { name: "interrupted calls are made again", run: interrupted_calls_are_repeated },
     ],
     panics: &[("Interrupted", "7.9"), ("WouldBlock", "7.3")],
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -335,3 +336,14 @@ fn interrupted_calls_are_repeated() -> Outcome {
     let read = run(|| block_on(read), "7.1")?;
     expect(kernel::steps(), "1 byte", &format!("{read} byte"))
 }
+
+const PICTURE: Picture = Picture {
+    title: "An echo, call by call",
+    description: "Each operation is tried first. After EAGAIN the loop blocks until the peer has acted, and \
+                  the task tries again. The socket is registered once.",
+    lanes: &["runtime", "peer"],
+    run: || {
+        let _ = an_echo_sleeps_once_per_event();
+        probe::kernel_lanes()
+    },
+};

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use kernel::Script;
 use probe::{
-    Case, Diagnosis, Failure, Outcome, Stage, Trace, WakeCount, expect, fail, on_wake, poll_once,
-    run_scripted, yield_once,
+    Case, Diagnosis, Failure, Outcome, Picture, Stage, Trace, WakeCount, expect, fail, on_wake,
+    poll_once, run_scripted, yield_once,
 };
 use stage::{Elapsed, TcpStream, block_on, sleep, spawn, timeout};
 
@@ -100,6 +100,7 @@ static STAGE: Stage = Stage {
         Case { name: "timeout drops a future that is late", run: timeout_drops_a_late_future },
     ],
     panics: &[("already borrowed", "8.9"), ("already mutably borrowed", "8.9")],
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -280,3 +281,35 @@ fn timeout_drops_a_late_future() -> Outcome {
     run(|| block_on(late), "8.1")?;
     expect(trace.steps(), "dropped, elapsed", &trace.steps().join(", "))
 }
+
+const PICTURE: Picture = Picture {
+    title: "Three sleeps, one after the other",
+    description: "Three tasks sleep 30, 10 and 20 ms. The loop blocks until the first deadline each time, \
+                  and the tasks end in the order of their deadlines.",
+    lanes: &["loop", "tasks"],
+    run: || {
+        Script::new().begin();
+        let steps: Rc<std::cell::RefCell<Vec<(usize, String)>>> = Rc::default();
+        let (inside, seen) = (Rc::clone(&steps), Rc::new(Cell::new(0)));
+        block_on(async move {
+            let mut handles = Vec::new();
+            for time in [30, 10, 20] {
+                let (steps, seen) = (Rc::clone(&inside), Rc::clone(&seen));
+                handles.push(spawn(async move {
+                    steps.borrow_mut().push((1, format!("sleeps {time} ms")));
+                    sleep(ms(time)).await;
+                    let calls = probe::kernel_lanes();
+                    let new =
+                        calls[seen.get()..].iter().filter(|(_, step)| step.starts_with("blocks"));
+                    steps.borrow_mut().extend(new.cloned());
+                    seen.set(calls.len());
+                    steps.borrow_mut().push((1, format!("ends after {time} ms")));
+                }));
+            }
+            for handle in handles {
+                handle.await.unwrap();
+            }
+        });
+        steps.take()
+    },
+};

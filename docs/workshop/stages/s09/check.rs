@@ -70,6 +70,7 @@ static STAGE: Stage = Stage {
         Case { name: "no order of the steps loses a wake", run: no_order_loses_a_wake },
     ],
     panics: &[],
+    picture: None,
 };
 
 fn main() {

@@ -6,7 +6,7 @@ use loom::thread;
 
 use super::AbortRequest;
 use crate::id::RuntimeId;
-use crate::sync::model;
+use crate::std_or_loom::model;
 use crate::table::Key;
 use crate::task::Id;
 

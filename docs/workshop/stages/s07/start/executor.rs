@@ -1,8 +1,6 @@
 //! Tasks, as in stages 4 and 5: a number, a future, a waker, and a handle for the output.
 
-use std::any::Any;
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
 use crate::inbox::Inbox;
+use crate::join::{Join, JoinHandle, run_to_end};
 
 /// The number of the future that was passed to `block_on`.
 pub(crate) const ROOT: usize = usize::MAX;
@@ -66,19 +65,20 @@ impl Executor {
     }
 
     pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        let join = Rc::new(RefCell::new(Join { output: None, joiner: None, aborted: false }));
+        let join = Join::new();
         let future = run_to_end(future, Rc::clone(&join));
         let mut tasks = self.tasks.borrow_mut();
         let number = tasks.iter().position(Option::is_none).unwrap_or(tasks.len());
         let waker = TaskWaker::new(number, &self.inbox);
         waker.schedule();
-        let task = Task { future: Some(Box::pin(future)), waker: Arc::clone(&waker) };
+        let handle = JoinHandle::new(join, Waker::from(Arc::clone(&waker)));
+        let task = Task { future: Some(Box::pin(future)), waker };
         if number == tasks.len() {
             tasks.push(Some(task));
         } else {
             tasks[number] = Some(task);
         }
-        JoinHandle { join, waker }
+        handle
     }
 
     /// Polls one task. Nothing is borrowed during the poll.
@@ -111,74 +111,5 @@ impl Executor {
                 return;
             }
         }
-    }
-}
-
-/// Why a task has no output.
-#[derive(Debug)]
-pub enum JoinError {
-    Aborted,
-    Panicked(Box<dyn Any + Send>),
-}
-
-/// What a task and its handle share.
-struct Join<T> {
-    output: Option<Result<T, JoinError>>,
-    joiner: Option<Waker>,
-    /// `abort` was called. The output says what came of it, and can be taken, so this is a field.
-    aborted: bool,
-}
-
-/// Polls a future until it is ready, panics or is aborted, and stores the outcome.
-async fn run_to_end<F: Future>(future: F, join: Rc<RefCell<Join<F::Output>>>) {
-    let mut future = Box::pin(future);
-    let output = std::future::poll_fn(|cx| {
-        if join.borrow().aborted {
-            return Poll::Ready(Err(JoinError::Aborted));
-        }
-        match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-            Ok(polled) => polled.map(Ok),
-            Err(panic) => Poll::Ready(Err(JoinError::Panicked(panic))),
-        }
-    })
-    .await;
-    // The future is dropped before the joiner runs.
-    drop(future);
-    let mut join = join.borrow_mut();
-    join.output = Some(output);
-    let joiner = join.joiner.take();
-    drop(join);
-    if let Some(joiner) = joiner {
-        joiner.wake();
-    }
-}
-
-/// Awaits the output of a task.
-pub struct JoinHandle<T> {
-    join: Rc<RefCell<Join<T>>>,
-    waker: Arc<TaskWaker>,
-}
-
-impl<T> JoinHandle<T> {
-    /// Ends the task at its next poll.
-    pub fn abort(&self) {
-        self.join.borrow_mut().aborted = true;
-        self.waker.schedule();
-    }
-}
-
-impl<T> Future for JoinHandle<T> {
-    type Output = Result<T, JoinError>;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let waker = cx.waker().clone();
-        let mut join = self.join.borrow_mut();
-        if let Some(output) = join.output.take() {
-            return Poll::Ready(output);
-        }
-        let old = join.joiner.replace(waker);
-        drop(join);
-        drop(old);
-        Poll::Pending
     }
 }

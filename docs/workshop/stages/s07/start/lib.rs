@@ -2,6 +2,7 @@
 
 mod executor;
 mod inbox;
+mod join;
 mod net;
 mod reactor;
 
@@ -11,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-pub use executor::{JoinError, JoinHandle};
+pub use join::{JoinError, JoinHandle};
 pub use net::{TcpListener, TcpStream};
 
 use executor::{Executor, ROOT, TaskWaker};

@@ -2,6 +2,7 @@
 
 mod executor;
 mod inbox;
+mod join;
 mod net;
 mod reactor;
 mod time;
@@ -12,7 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-pub use executor::{JoinError, JoinHandle};
+pub use join::{JoinError, JoinHandle};
 pub use net::{TcpListener, TcpStream};
 pub use time::{Elapsed, Sleep, sleep, timeout};
 
