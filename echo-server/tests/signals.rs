@@ -348,13 +348,10 @@ fn sigusr1_groups_tasks_by_what_they_wait_on() {
         assert_echo(client, b"1");
     }
     server.signal(Signal::USR1);
-    server.wait_for_log("count=100");
+    // Those that serve, then those that accept.
+    server.wait_for_log("waits_on=TcpListener::poll_accept");
     let lines = server.log_lines("waits_on=");
-    assert_eq!(
-        lines.len(),
-        2,
-        "those that accept, those that serve: {lines:?}"
-    );
+    assert_eq!(lines.len(), 2, "{lines:?}");
     let line = &server.log_lines("count=100")[0];
     let peer = format!("peer={}", first.local_addr().unwrap());
     for text in ["echo.rs:", "oldest_ms=", &peer, "received=5 sent=5"] {

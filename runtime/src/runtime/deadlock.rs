@@ -18,7 +18,7 @@ impl Core {
     /// Returns the limit of a turn that is about to block without one: usually none.
     #[inline]
     pub(super) fn before_endless_wait(&self) -> Option<Duration> {
-        if self.deadlocks.policy == OnDeadlock::Ignore || self.reactor.any_waits() {
+        if self.reactor.any_waits() {
             return None;
         }
         self.check_deadlock()
@@ -26,6 +26,9 @@ impl Core {
 
     #[cold]
     fn check_deadlock(&self) -> Option<Duration> {
+        if self.deadlocks.policy == OnDeadlock::Ignore {
+            return None;
+        }
         let polls = self.executor.counters().all_polls();
         let same = self
             .deadlocks
