@@ -21,8 +21,8 @@
 //! and wakes. A cell is *taken out* of its row to be polled or dropped, and no borrow is held. So user
 //! code can call everything again (I3).
 //!
-//! Keeps I1 (a cell never leaves this thread), I3, and its part of I8 (`tick` makes at most the given
-//! number of polls).
+//! Keeps I1 (a cell never leaves this thread), I3, and its part of I8 (a tick makes at most as
+//! many polls as `begin_tick` was given).
 //!
 //! Rejected: a pointer to the task in the waker, as most executors have it. It saves a lookup per wake,
 //! but needs a reference count, atomic instructions and unsafe code.
@@ -64,6 +64,8 @@ pub(crate) struct Executor {
     vtable: &'static RawWakerVTable,
     /// The row that is being polled; [`NONE`] between polls.
     running: Cell<u32>,
+    /// The number of polls that are left to this tick.
+    polls_left: Cell<u32>,
     /// The cause to record for wakes that happen now.
     wake_cause: Cell<WakeCause>,
     io_budget: u32,
@@ -119,6 +121,7 @@ impl Executor {
             tasks: TaskTable::new(runtime, rng_seed),
             vtable,
             running: Cell::new(NONE),
+            polls_left: Cell::new(0),
             wake_cause: Cell::new(WakeCause::Thread),
             io_budget,
             io_waits_over: Cell::new(0),
@@ -186,14 +189,19 @@ impl Executor {
         self.tasks.any_scheduled() || self.has_wakers()
     }
 
-    /// Polls tasks from the run queue, at most `polls_left` of them (I8), until the root future is
-    /// next.
+    /// Begins a tick of at most `polls` polls (I8).
     #[inline]
-    pub(crate) fn tick(&self, polls_left: &mut u32) -> Tick {
+    pub(crate) fn begin_tick(&self, polls: u32) {
+        self.polls_left.set(polls);
+    }
+
+    /// Polls tasks from the run queue, until the root future is next.
+    #[inline]
+    pub(crate) fn tick(&self) -> Tick {
         let mut polled = None;
         // `catch_unwind` is around the whole tick, because that is cheaper than around each poll.
         loop {
-            let polls = AssertUnwindSafe(|| self.poll_tasks(polls_left, &mut polled));
+            let polls = AssertUnwindSafe(|| self.poll_tasks(&mut polled));
             match catch_unwind(polls) {
                 Ok(tick) => return tick,
                 Err(payload) => self.fail(polled.take(), payload),
@@ -208,11 +216,11 @@ impl Executor {
     /// a panic.
     // Not inlined, because the loop around it would leave it no registers.
     #[inline(never)]
-    fn poll_tasks(&self, polls_left: &mut u32, polled: &mut Option<BoxedCell>) -> Tick {
-        while *polls_left > 0
+    fn poll_tasks(&self, polled: &mut Option<BoxedCell>) -> Tick {
+        while self.polls_left.get() > 0
             && let Some(next) = self.tasks.pop()
         {
-            *polls_left -= 1;
+            self.polls_left.set(self.polls_left.get() - 1);
             let Next::Task {
                 index,
                 task,

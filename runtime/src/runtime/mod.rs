@@ -104,9 +104,9 @@ impl Runtime {
         core.timers.refresh();
         core.drain_inbox(self.event_interval);
         loop {
-            let mut polls_left = self.event_interval;
+            core.executor.begin_tick(self.event_interval);
             loop {
-                match core.executor.tick(&mut polls_left) {
+                match core.executor.tick() {
                     Tick::Done => break,
                     Tick::Root => {
                         let poll = || future.as_mut().poll(&mut cx);
