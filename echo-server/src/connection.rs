@@ -110,14 +110,18 @@ impl Connection {
         on_stream!(&self.stream, socket => socket.readable())
     }
 
-    /// Waits until the peer takes bytes again.
+    /// Waits until the peer takes bytes again, and sends as much as it takes then.
+    /// [`count_sent`](Self::count_sent) has to be called with the result.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses nothing.
+    /// A future that is dropped before it completes has sent nothing.
     #[track_caller]
-    pub(crate) fn writable(&self) -> impl Future<Output = io::Result<()>> + Unpin {
-        on_stream!(&self.stream, socket => socket.writable())
+    pub(crate) fn write<'a>(
+        &'a self,
+        bytes: &'a [u8],
+    ) -> impl Future<Output = io::Result<usize>> + Unpin {
+        on_stream!(&self.stream, socket => socket.write(bytes))
     }
 
     /// Reads what is there. Returns `None` if that is nothing, and 0 at the end of input.
@@ -146,7 +150,8 @@ impl Connection {
         self.count_sent(sent.map_err(io::Error::from))
     }
 
-    fn count_sent(&self, sent: io::Result<usize>) -> Result<usize, ConnectionError> {
+    /// Counts the bytes of a result of sending.
+    pub(crate) fn count_sent(&self, sent: io::Result<usize>) -> Result<usize, ConnectionError> {
         match sent {
             Ok(length) => {
                 self.sent.set(self.sent.get() + length as u64);

@@ -63,14 +63,15 @@ pub(crate) async fn echo(peer: &Connection) -> Result<(), ConnectionError> {
 async fn write_remaining(unsent: Vec<u8>, peer: &Connection) -> Result<(), ConnectionError> {
     let mut rest = unsent.as_slice();
     while !rest.is_empty() {
-        let sent = match peer.state().timeouts.write(peer.writable()).await {
-            Ok(()) => peer.try_write(rest)?,
-            // The kernel reports room only when a good part of its buffer is free. A peer that
-            // takes little at a time causes no such event, so the kernel is asked once more.
-            Err(error) => match peer.send_now(rest)? {
+        let sent = match peer.state().timeouts.write(peer.write(rest)).await {
+            // A timeout, which is no error of the kernel. The kernel reports room only when a good
+            // part of its buffer is free. A peer that takes little at a time causes no such event,
+            // so the kernel is asked once more.
+            Err(error) if error.raw_os_error().is_none() => match peer.send_now(rest)? {
                 0 => return Err(error.into()),
                 sent => sent,
             },
+            sent => peer.count_sent(sent)?,
         };
         rest = &rest[sent..];
     }
@@ -125,7 +126,7 @@ mod tests {
                 state,
             });
             let peer = Rc::new(Connection::new(stream, Peer::Unix(None), accepted_by));
-            peer.writable().await.expect("it is open");
+            peer.write(&[7; 1000]).await.expect("it is open");
 
             // Full of small pieces, each of which leaves room when it is taken. A few of them are
             // far from what the kernel reports.

@@ -25,18 +25,18 @@ impl Timeouts {
     }
 
     /// Limits a wait for input to the idle timeout.
-    pub(crate) fn idle<'a, F>(&self, wait: F) -> WithTimeout<'a, F>
+    pub(crate) fn idle<'a, F, T>(&self, wait: F) -> WithTimeout<'a, F, T>
     where
-        F: Future<Output = io::Result<()>> + 'a,
+        F: Future<Output = io::Result<T>> + 'a,
     {
         WithTimeout::new(wait, self.idle, "idle timeout: the peer sent nothing")
     }
 
     /// Limits a wait for room to the shorter of the two timeouts. Nothing is read from a peer
     /// while the server waits for room, so such a peer is idle as well.
-    pub(crate) fn write<'a, F>(&self, wait: F) -> WithTimeout<'a, F>
+    pub(crate) fn write<'a, F, T>(&self, wait: F) -> WithTimeout<'a, F, T>
     where
-        F: Future<Output = io::Result<()>> + 'a,
+        F: Future<Output = io::Result<T>> + 'a,
     {
         match (self.idle, self.write) {
             (Some(idle), write) if write.is_none_or(|write| idle < write) => {
@@ -49,14 +49,14 @@ impl Timeouts {
 
 /// The future of [`Timeouts::idle`] and [`Timeouts::write`].
 #[must_use = "futures do nothing unless awaited"]
-pub(crate) enum WithTimeout<'a, F> {
+pub(crate) enum WithTimeout<'a, F, T> {
     /// A wait without a limit.
     Unlimited(F),
     /// Boxed, so that connections without a limit do not store the space of a timer.
-    Limited(Pin<Box<dyn Future<Output = io::Result<()>> + 'a>>),
+    Limited(Pin<Box<dyn Future<Output = io::Result<T>> + 'a>>),
 }
 
-impl<'a, F: Future<Output = io::Result<()>> + 'a> WithTimeout<'a, F> {
+impl<'a, F: Future<Output = io::Result<T>> + 'a, T> WithTimeout<'a, F, T> {
     fn new(wait: F, limit: Option<Duration>, message: &'static str) -> Self {
         let Some(limit) = limit else {
             return WithTimeout::Unlimited(wait);
@@ -68,10 +68,10 @@ impl<'a, F: Future<Output = io::Result<()>> + 'a> WithTimeout<'a, F> {
     }
 }
 
-impl<F: Future<Output = io::Result<()>> + Unpin> Future for WithTimeout<'_, F> {
-    type Output = io::Result<()>;
+impl<F: Future<Output = io::Result<T>> + Unpin, T> Future for WithTimeout<'_, F, T> {
+    type Output = io::Result<T>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
         match self.get_mut() {
             WithTimeout::Unlimited(wait) => Pin::new(wait).poll(cx),
             WithTimeout::Limited(wait) => wait.as_mut().poll(cx),

@@ -220,14 +220,19 @@ impl Source {
     /// `wake`, which must not run user code.
     #[inline]
     pub(super) fn set_ready(&self, ready: Ready, wake: &mut impl FnMut(Waker, WakeCause)) {
-        self.store(self.load().next().union(ready));
+        let Some(word) = self.word() else {
+            return;
+        };
+        let before = word.load();
+        word.store(before.next().union(ready));
         let fd = self.fd.get();
         let cause = WakeCause::Io { fd, ready };
         let (reads, writes) = ready.directions();
         if reads {
             self.readers.take().wake(cause, wake);
         }
-        if writes {
+        // None waits while the source is writable. Most events repeat that it is.
+        if writes && !before.ready().directions().1 {
             self.writers.take().wake(cause, wake);
         }
     }

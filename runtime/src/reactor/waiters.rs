@@ -60,18 +60,19 @@ impl Waiters {
     #[inline]
     #[must_use = "dropping a waker can run user code, so the caller chooses when"]
     pub(crate) fn store(&self, id: WaiterId, waker: Waker) -> Option<Waker> {
-        match self.take() {
-            Stored::Others(None) => {
-                self.put(Stored::One(id, waker));
-                None
-            }
-            stored => self.store_beside(stored, id, waker),
+        match self.0.replace(Stored::One(id, waker)) {
+            Stored::Others(None) => None,
+            before => self.store_beside(before),
         }
     }
 
+    /// Puts back what [`store`](Self::store) has replaced, beside the waiter that it has stored.
     #[cold]
-    fn store_beside(&self, stored: Stored, id: WaiterId, waker: Waker) -> Option<Waker> {
-        let mut more = match stored {
+    fn store_beside(&self, before: Stored) -> Option<Waker> {
+        let Stored::One(id, waker) = self.take() else {
+            unreachable!("`store` has stored one waiter");
+        };
+        let mut more = match before {
             // A lone waiter that polls again.
             Stored::One(first, replaced)
                 if first == id && (id != WaiterId::EXTERNAL || replaced.will_wake(&waker)) =>
