@@ -31,10 +31,10 @@ use crate::log::escaped;
 /// Returns the error that ended the connection. The server and its other connections go on.
 pub(crate) async fn echo(peer: &Connection) -> Result<(), ConnectionError> {
     // One wait for all messages: it can be awaited again after it was ready.
-    let mut readable = peer.readable();
+    let mut readable = peer.state().timeouts.idle(peer.readable());
     loop {
         // Wait until there is something to read. An idle connection waits here.
-        peer.state().timeouts.idle(&mut readable).await?;
+        (&mut readable).await?;
 
         // Read it and send it back at once. A socket nearly always takes the answer at once, and
         // then this is all: one recv(2), one send(2), nothing copied, nothing kept.

@@ -167,6 +167,54 @@ impl Registration {
         self.poll_wait(event, wait, cx)
     }
 
+    /// Completes [`poll_ready`](Self::poll_ready), which has found `event`. No user code has run since
+    /// then, and none runs until the waker is stored (I3).
+    // Not inlined, so that the path without it stays short. The rare cases are calls at the end, which need
+    // no register saved.
+    #[inline(never)]
+    fn poll_wait(
+        &self,
+        event: ReadyEvent,
+        wait: &mut IoWait,
+        cx: &Context<'_>,
+    ) -> Poll<io::Result<ReadyEvent>> {
+        if !event.ready().is_empty() {
+            return self.poll_ready_slowly(event, wait, cx);
+        }
+        let waker = match context::clone_local(cx.waker()) {
+            Some(waker) if !wait.interest.is_both() => waker,
+            _ => return self.poll_external(wait, cx),
+        };
+        let mut replaced = None;
+        let is_stored = context::with_current(|core| {
+            core.owns(self.runtime) && self.store_local(core, wait, waker, &mut replaced)
+        });
+        drop(replaced);
+        match is_stored {
+            Some(true) => Poll::Pending,
+            _ => self.gone(wait),
+        }
+    }
+
+    /// Stores a waker of this crate for one direction. Returns `false` if the runtime is ending. Runs no
+    /// user code.
+    #[inline]
+    fn store_local(
+        &self,
+        core: &Core,
+        wait: &mut IoWait,
+        waker: Waker,
+        replaced: &mut Option<Waker>,
+    ) -> bool {
+        let Some(waiters) = core.reactor.waiters(self.key, wait.interest) else {
+            return false;
+        };
+        let id = wait.id(core, &waker);
+        core.executor.set_wait(|| wait.info(core, self.fd));
+        *replaced = waiters.store(id, waker);
+        true
+    }
+
     /// Completes [`poll_ready`](Self::poll_ready) on the wrong thread, between two polls or without
     /// budget.
     #[cold]
@@ -178,8 +226,7 @@ impl Registration {
         cx: &Context<'_>,
     ) -> Poll<io::Result<ReadyEvent>> {
         if !self.runtime.is_current() {
-            context::panic_if_wrong_thread(self.runtime, wait.operation, wait.location);
-            return Poll::Ready(Err(runtime_is_gone()));
+            return self.gone(wait);
         }
         if !context::try_consume() {
             defer_current(cx);
@@ -189,70 +236,37 @@ impl Registration {
         Poll::Ready(Ok(event))
     }
 
-    /// Completes [`poll_ready`](Self::poll_ready), which has found `event`. No user code has run since
-    /// then, and none runs until the waker is stored (I3).
-    // Not inlined, so that the path without it stays short.
+    /// As [`poll_wait`](Self::poll_wait), with an external waker or for both directions. Runs user code.
+    #[cold]
     #[inline(never)]
-    fn poll_wait(
-        &self,
-        event: ReadyEvent,
-        wait: &mut IoWait,
-        cx: &Context<'_>,
-    ) -> Poll<io::Result<ReadyEvent>> {
-        if !event.ready().is_empty() {
-            return self.poll_ready_slowly(event, wait, cx);
-        }
-        let mut replaced = None;
-        let polled = match context::clone_local(cx.waker()) {
-            Some(waker) if !wait.interest.is_both() => context::with_current(|core| {
-                let owns = core.owns(self.runtime);
-                owns.then(|| self.poll_local(core, wait, waker, &mut replaced))
-            })
-            .flatten(),
-            _ => self.poll_external(wait, cx.waker()),
+    fn poll_external(&self, wait: &mut IoWait, cx: &Context<'_>) -> Poll<io::Result<ReadyEvent>> {
+        let Some(core) = context::current_if(self.runtime) else {
+            return self.gone(wait);
         };
-        drop(replaced);
-        match polled {
-            Some(PollReady::Pending) => Poll::Pending,
-            Some(PollReady::Ready(event)) => self.poll_ready_slowly(event, wait, cx),
-            Some(PollReady::Gone) => Poll::Ready(Err(runtime_is_gone())),
-            None => {
-                context::panic_if_wrong_thread(self.runtime, wait.operation, wait.location);
-                Poll::Ready(Err(runtime_is_gone()))
+        let (id, waker) = (wait.id(&core, cx.waker()), cx.waker());
+        let reactor = &core.reactor;
+        match reactor.poll_ready_external(self.key, wait.interest, id, waker) {
+            PollReady::Ready(event) => self.poll_ready_slowly(event, wait, cx),
+            PollReady::Gone => self.gone(wait),
+            PollReady::Pending => {
+                core.executor.set_wait(|| wait.info(&core, self.fd));
+                Poll::Pending
             }
         }
     }
 
-    /// Waits with a waker of this crate for one direction. Runs no user code.
-    #[inline]
-    fn poll_local(
-        &self,
-        core: &Core,
-        wait: &mut IoWait,
-        waker: Waker,
-        replaced: &mut Option<Waker>,
-    ) -> PollReady {
-        let id = wait.id(core, &waker);
-        let polled = core
-            .reactor
-            .store_waiter(self.key, wait.interest, id, waker, replaced);
-        if let PollReady::Pending = polled {
-            core.executor.set_wait(|| wait.info(core, self.fd));
-        }
-        polled
-    }
-
-    /// Polls with an external waker, or for both directions. Runs user code.
+    /// Returns the error of an operation whose runtime has ended.
+    ///
+    /// # Panics
+    ///
+    /// When the runtime exists, but is not the one on this thread.
     #[cold]
-    fn poll_external(&self, wait: &mut IoWait, waker: &Waker) -> Option<PollReady> {
-        let core = context::current_if(self.runtime)?;
-        let id = wait.id(&core, waker);
-        let reactor = &core.reactor;
-        let polled = reactor.poll_ready_external(self.key, wait.interest, id, waker);
-        if let PollReady::Pending = polled {
-            core.executor.set_wait(|| wait.info(&core, self.fd));
+    #[inline(never)]
+    fn gone(&self, wait: &IoWait) -> Poll<io::Result<ReadyEvent>> {
+        if !self.runtime.is_current() {
+            context::panic_if_wrong_thread(self.runtime, wait.operation, wait.location);
         }
-        Some(polled)
+        Poll::Ready(Err(runtime_is_gone()))
     }
 
     /// Ends a wait whose event has come.

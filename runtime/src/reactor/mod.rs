@@ -1,7 +1,7 @@
 //! The reactor: turns kernel events into wakes.
 //!
 //! Called by the loop in `Runtime::block_on` (`turn`) and by [`crate::io`] (`register`,
-//! `store_waiter`, `remove_waiter`, `deregister`). It knows descriptors and `std::task::Waker`, never tasks.
+//! `waiters`, `remove_waiter`, `deregister`). It knows descriptors and `std::task::Waker`, never tasks.
 //!
 //! Every descriptor is registered once, edge-triggered, for everything that it will be used for. From
 //! then on the kernel reports only *changes*, and each [`Source`] stores the resulting readiness:
@@ -20,7 +20,7 @@
 //! at which its waker is stored. Both happen on this thread without a turn in between, unless a ready
 //! guard is held across an `.await`. For that case every source counts its events, and a clear is
 //! refused when the count has changed. No user code runs between the check of the readiness and
-//! [`store_waiter`](Reactor::store_waiter).
+//! the store among [`waiters`](Reactor::waiters).
 //!
 //! Keeps I3 (wakers are passed to the executor, which wakes them), I4 (the token of an event is
 //! index and generation; a stale one wakes nothing) and I6 (a waiter is stored in [`Waiters`] until
@@ -47,8 +47,9 @@ pub(crate) mod source;
 pub(crate) mod waiters;
 
 use source::{ReadyEvent, ReadyWords, Source};
+use waiters::Waiters;
 
-/// The result of an operation that waits for a source.
+/// The result of [`Reactor::poll_ready_external`].
 #[must_use]
 pub(crate) enum PollReady {
     /// The readiness that ends the wait; the waker is not stored.
@@ -153,31 +154,20 @@ impl Reactor {
         WaiterId::operation(number)
     }
 
-    /// Stores `waker`, a clone made by the caller, for the next event in the direction of `interest`,
-    /// which is one. `replaced` receives the waker that is no longer stored.
+    /// Counts a wait and returns the waiters in the direction of `interest`, which is one. `None` if the
+    /// source was deregistered or the runtime is ending.
     ///
-    /// The caller has found the source not ready. Neither it nor this function runs user code in
-    /// between (I3), so no event can come between the check and the store (I6).
+    /// The caller has found the source not ready, and stores a waker. It runs no user code in between
+    /// (I3), so no event can come between the check and the store (I6).
     #[inline]
-    pub(crate) fn store_waiter(
-        &self,
-        key: Key,
-        interest: Interest,
-        id: WaiterId,
-        waker: Waker,
-        replaced: &mut Option<Waker>,
-    ) -> PollReady {
-        let Some(source) = self.sources.find(key) else {
-            return PollReady::Gone;
-        };
-        let waiters = if interest.is_writable() {
+    pub(crate) fn waiters(&self, key: Key, interest: Interest) -> Option<&Waiters> {
+        let source = self.sources.find(key)?;
+        self.count_wait();
+        Some(if interest.is_writable() {
             &source.writers
         } else {
             &source.readers
-        };
-        *replaced = waiters.store(id, waker);
-        self.count_wait();
-        PollReady::Pending
+        })
     }
 
     /// Returns whether `waker` is stored already in every direction of `interest`, so that polling
@@ -189,9 +179,8 @@ impl Reactor {
         })
     }
 
-    /// Returns the readiness that ends a wait for `interest`. If there is none, stores `waker`, as
-    /// [`store_waiter`](Self::store_waiter) does. Cloning and dropping an external waker is user code: it
-    /// runs before the check, or after the store.
+    /// Returns the readiness that ends a wait for `interest`. If there is none, stores `waker`. Cloning and
+    /// dropping an external waker is user code: it runs before the check, or after the store.
     #[cold]
     pub(crate) fn poll_ready_external(
         &self,
