@@ -257,16 +257,22 @@ pub(crate) static VTABLE: RawWakerVTable = RawWakerVTable::new(
     |_data| {},
 );
 
+/// Returns the data of a waker of this crate; `None` for any other.
+#[inline]
+pub(crate) fn local_data(waker: &Waker) -> Option<WakerData> {
+    WakerData::from_waker(waker, &VTABLE)
+}
+
 /// Clones a waker of this crate, without user code and without a call. Returns `None` for any other.
 #[inline]
 pub(crate) fn clone_local(waker: &Waker) -> Option<Waker> {
-    WakerData::from_waker(waker, &VTABLE).map(|data| data.to_waker(&VTABLE))
+    local_data(waker).map(|data| data.to_waker(&VTABLE))
 }
 
 /// Returns the id under which a `poll_*` function stores a waker.
 #[inline]
 pub(crate) fn waiter_id(waker: &Waker) -> WaiterId {
-    WakerData::from_waker(waker, &VTABLE).map_or(WaiterId::EXTERNAL, WaiterId::task)
+    local_data(waker).map_or(WaiterId::EXTERNAL, WaiterId::task)
 }
 
 /// Drops a waker. For this crate's wakers that does nothing and makes no call.

@@ -72,6 +72,14 @@ impl Counters {
     pub(crate) fn all_polls(&self) -> u64 {
         self.polls.get() + self.root_polls.get()
     }
+
+    /// Counts a wake. There is a counter for each kind, but the compiler would add a panic to an index.
+    #[inline]
+    fn count_wake(&self, cause: WakeCause) {
+        if let Some(counter) = self.wakes.get(cause.kind()) {
+            count(counter);
+        }
+    }
 }
 
 /// Adds one.
@@ -229,7 +237,7 @@ impl TaskTable {
         row.set(State::SCHEDULED);
         row.last_wake.set(cause);
         self.queue.push(&self.rows, index);
-        count(&self.counters.wakes[cause.kind()]);
+        self.counters.count_wake(cause);
     }
 
     /// Schedules the task in a row, to be polled after the next turn.
@@ -241,7 +249,7 @@ impl TaskTable {
             row.set(State::SCHEDULED);
             row.last_wake.set(WakeCause::Yield);
             self.queue.push_deferred(&self.rows, index);
-            count(&self.counters.wakes[WakeCause::Yield.kind()]);
+            self.counters.count_wake(WakeCause::Yield);
         }
     }
 
@@ -370,7 +378,7 @@ impl TaskTable {
         row.set(State::ABORTED);
         if row.has(State::SCHEDULED) {
             row.last_wake.set(WakeCause::Abort);
-            count(&self.counters.wakes[WakeCause::Abort.kind()]);
+            self.counters.count_wake(WakeCause::Abort);
         } else {
             self.schedule(key.index(), row, WakeCause::Abort);
         }

@@ -20,7 +20,7 @@ use std::task::{Context, Poll, Waker};
 use super::{Interest, Ready};
 use crate::context::{self, Core};
 use crate::coop;
-use crate::id::{RuntimeId, WaiterId};
+use crate::id::{RuntimeId, WaiterId, WakerData};
 use crate::inbox::Message;
 use crate::reactor::source::{ReadyEvent, ReadyWords};
 use crate::reactor::{PollReady, runtime_is_gone};
@@ -100,11 +100,11 @@ impl IoWait {
         self.maybe_stored
     }
 
-    /// Returns the id under which `waker` is stored.
+    /// Returns the id under which a waker is stored. `by_waker` returns the one that the waker has.
     #[inline]
-    fn id(&mut self, core: &Core, waker: &Waker) -> WaiterId {
+    fn id(&mut self, core: &Core, by_waker: impl FnOnce() -> WaiterId) -> WaiterId {
         if self.by_waker {
-            return context::waiter_id(waker);
+            return by_waker();
         }
         self.maybe_stored = true;
         *self.id.get_or_insert_with(|| core.reactor.next_waiter())
@@ -181,13 +181,13 @@ impl Registration {
         if !event.ready().is_empty() {
             return self.poll_ready_slowly(event, wait, cx);
         }
-        let waker = match context::clone_local(cx.waker()) {
-            Some(waker) if !wait.interest.is_both() => waker,
+        let data = match context::local_data(cx.waker()) {
+            Some(data) if !wait.interest.is_both() => data,
             _ => return self.poll_external(wait, cx),
         };
         let mut replaced = None;
         let is_stored = context::with_current(|core| {
-            core.owns(self.runtime) && self.store_local(core, wait, waker, &mut replaced)
+            core.owns(self.runtime) && self.store_local(core, wait, data, &mut replaced)
         });
         drop(replaced);
         match is_stored {
@@ -203,15 +203,15 @@ impl Registration {
         &self,
         core: &Core,
         wait: &mut IoWait,
-        waker: Waker,
+        data: WakerData,
         replaced: &mut Option<Waker>,
     ) -> bool {
         let Some(waiters) = core.reactor.waiters(self.key, wait.interest) else {
             return false;
         };
-        let id = wait.id(core, &waker);
+        let id = wait.id(core, || WaiterId::task(data));
         core.executor.set_wait(|| wait.info(core, self.fd));
-        *replaced = waiters.store(id, waker);
+        *replaced = waiters.store(id, data.to_waker(&context::VTABLE));
         true
     }
 
@@ -243,8 +243,8 @@ impl Registration {
         let Some(core) = context::current_if(self.runtime) else {
             return self.gone(wait);
         };
-        let (id, waker) = (wait.id(&core, cx.waker()), cx.waker());
-        let reactor = &core.reactor;
+        let (reactor, waker) = (&core.reactor, cx.waker());
+        let id = wait.id(&core, || context::waiter_id(waker));
         match reactor.poll_ready_external(self.key, wait.interest, id, waker) {
             PollReady::Ready(event) => self.poll_ready_slowly(event, wait, cx),
             PollReady::Gone => self.gone(wait),
