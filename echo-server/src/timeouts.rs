@@ -93,7 +93,9 @@ impl<F: Future<Output = io::Result<T>> + Unpin, T> Limited<F> {
             return Poll::Ready(outcome);
         }
         let limit = self.limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep(limit).operation("timeout")));
         ready!(timer.as_mut().poll(cx));
         self.timer = None;
         Poll::Ready(Err(io::Error::new(ErrorKind::TimedOut, self.message)))
