@@ -672,7 +672,7 @@ impl Backoff {
         self.next_delay = (self.next_delay * 2).min(LONGEST_PAUSE);
         let now = Instant::now();
         let last = self.last_error.replace(now);
-        last.is_none_or(|last| now.duration_since(last) > NEW_INCIDENT_AFTER)
+        last.is_none_or(|last| now.duration_since(last) >= NEW_INCIDENT_AFTER)
     }
 
     /// Returns to the shortest pause, because a connection was accepted.

@@ -235,5 +235,8 @@ mod tests {
         assert_eq!(pool.threads(), 2);
         drop((first, second));
         drop(pool.shut_down());
+        while pool.threads() > 0 {
+            thread::yield_now();
+        }
     }
 }

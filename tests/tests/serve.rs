@@ -599,6 +599,7 @@ fn connections_can_be_listed_aborted_and_observed() {
         settle().await;
         let open: Vec<_> = connections.iter().collect();
         assert_eq!((open.len(), connections.len()), (2, 2));
+        assert_eq!((connections.is_empty(), connections.limit()), (false, None));
 
         let [(first, aborted_peer), (second, panicked_peer)] = &open[..] else {
             unreachable!("two were counted")
@@ -749,4 +750,76 @@ fn a_connection_that_closes_while_the_waker_is_cloned_is_noticed() {
         assert!(server.as_mut().poll(cx).is_pending());
         Poll::Ready(())
     }));
+}
+
+#[test]
+fn a_closed_connection_ends_the_pause_at_once() {
+    paused().block_on(async {
+        let script = Script::new([Step::Accept, Step::Fail(libc::EMFILE), Step::Accept]);
+        let (times, close) = (Rc::clone(&script.times), Shutdown::new());
+        let in_handler = close.clone();
+        let server = wakeful::spawn(serve(script, async move |(), ()| {
+            in_handler.cancelled().await;
+        }));
+        settle().await;
+        assert_eq!(times.borrow().len(), 2);
+        close.cancel();
+        settle().await;
+        assert_eq!(*times.borrow(), [Duration::ZERO; 3]);
+        server.abort();
+    });
+}
+
+#[test]
+fn the_last_waker_of_a_server_is_woken_when_a_connection_closes() {
+    paused().block_on(async {
+        let close = Shutdown::new();
+        let in_handler = close.clone();
+        let script = Script::new([Step::Accept, Step::Accept]);
+        let server = serve(script, async move |(), ()| in_handler.cancelled().await);
+        let mut server = pin!(server.max_connections(1));
+        let (first, last) = (Wakes::new(), Wakes::new());
+        for wakes in [&first, &last] {
+            let waker = wakes.waker();
+            let polled = server.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        close.cancel();
+        settle().await;
+        assert_eq!((first.count(), last.count()), (0, 1));
+    });
+}
+
+/// A listener with a client in each round.
+struct Endless {
+    accepted: Cell<usize>,
+    is_next: Cell<bool>,
+}
+
+impl Listener for Endless {
+    type Stream = ();
+    type Address = ();
+
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<((), ())>> {
+        if self.is_next.replace(!self.is_next.get()) {
+            self.accepted.set(self.accepted.get() + 1);
+            assert!(self.accepted.get() < 1_000, "the server accepts on");
+            Poll::Ready(Ok(((), ())))
+        } else {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    }
+}
+
+#[test]
+fn a_shutdown_ends_although_clients_keep_connecting() {
+    run(async {
+        let listener = Endless {
+            accepted: Cell::new(0),
+            is_next: Cell::new(true),
+        };
+        let server = serve(listener, async |(), ()| {}).with_graceful_shutdown(ready(()));
+        assert_eq!(server.await.unwrap(), 0);
+    });
 }

@@ -582,6 +582,28 @@ fn dropping_borrowed_halves_sends_no_eof() {
 }
 
 #[test]
+fn halves_transfer_without_waiting() {
+    run(async {
+        let (server, client) = tcp_pair().await;
+        let (reader, writer) = server.into_split();
+        assert_eq!(writer.try_write(b"abc").unwrap(), 3);
+        let parts = [IoSlice::new(b"d"), IoSlice::new(b"efg")];
+        assert_eq!(writer.try_write_vectored(&parts).unwrap(), 4);
+        let mut sent = [0; 7];
+        client.read_exact(&mut sent).await.unwrap();
+        assert_eq!(&sent, b"abcdefg");
+        client.write_all(b"hijklmn").await.unwrap();
+        reader.readable().await.unwrap();
+        let mut first = [0; 3];
+        assert_eq!(reader.try_read(&mut first).unwrap(), 3);
+        let (mut one, mut others) = ([0; 1], [0; 3]);
+        let mut parts = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut others)];
+        assert_eq!(reader.try_read_vectored(&mut parts).unwrap(), 4);
+        assert_eq!((&first, &one, &others), (b"hij", b"k", b"lmn"));
+    });
+}
+
+#[test]
 fn owned_halves_work_in_two_tasks_and_reunite() {
     run(async {
         let (server, client) = tcp_pair().await;

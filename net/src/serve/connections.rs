@@ -346,3 +346,17 @@ impl<T> Drop for ConnectionGuard<T> {
         self.table.connections.closed(entry);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_of_servers_that_have_ended_are_removed() {
+        let connections = Connections::<()>::new();
+        for _ in 0..10 {
+            drop(connections.table());
+        }
+        assert_eq!(connections.shared.tables.borrow().len(), 1);
+    }
+}

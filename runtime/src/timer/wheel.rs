@@ -762,6 +762,15 @@ mod tests {
     }
 
     #[test]
+    fn timers_with_different_digits_are_in_different_slots() {
+        let (trace, wheel) = (Trace::default(), Wheel::new());
+        for digit in 1..SLOTS as u64 {
+            wheel.insert(digit << (TICK_BITS + SLOT_BITS), trace.waker(digit));
+        }
+        assert_eq!(wheel.occupied[1].get(), !1);
+    }
+
+    #[test]
     fn timers_expire_by_deadline_then_by_creation() {
         let (trace, wheel) = (Trace::default(), Wheel::new());
         let second = 1_000_000_000;
