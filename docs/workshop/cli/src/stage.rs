@@ -33,6 +33,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage { base: Some(8), ..stage(9, "inbox", 35) },
     stage(10, "cancel", 30),
     stage(13, "table", 40),
+    Stage { base: Some(9), ..stage(14, "readiness", 35) },
 ];
 
 /// Files by name.
