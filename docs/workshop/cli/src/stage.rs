@@ -34,6 +34,7 @@ pub(crate) const STAGES: &[Stage] = &[
     stage(10, "cancel", 30),
     stage(13, "table", 40),
     Stage { base: Some(9), ..stage(14, "readiness", 35) },
+    Stage { base: Some(14), ..stage(15, "fairness", 30) },
 ];
 
 /// Files by name.
