@@ -37,7 +37,7 @@ pub(crate) fn next(style: &Style) -> Result<End, Problem> {
     let progress = Progress::load();
     let Some(number) = progress.current() else {
         println!("Build a pocket runtime, stage by stage; then read the real one.");
-        println!("The pages are in docs/workshop/stages; a stage takes 30 to 50 minutes.\n");
+        println!("The pages are in docs/workshop/stages; a stage takes 10 to 50 minutes.\n");
         println!("next:  cargo workshop start {}", STAGES[0].number);
         return Ok(End::Green);
     };
