@@ -37,7 +37,7 @@ pub(crate) fn next(style: &Style) -> Result<End, Problem> {
     let progress = Progress::load();
     let Some(number) = progress.current() else {
         println!("Build a pocket runtime, stage by stage; then read the real one.");
-        println!("The pages are in docs/workshop/stages; a stage takes 30 to 50 minutes.\n");
+        println!("The pages are in docs/workshop/stages; a stage takes 10 to 50 minutes.\n");
         println!("next:  cargo workshop start {}", STAGES[0].number);
         return Ok(End::Green);
     };
@@ -102,10 +102,17 @@ fn names(files: &Files) -> String {
 /// Writes the learner's files, with manifests for editors.
 fn lay_out_mine(stage: &Stage, files: &Files) -> Result<(), Problem> {
     lay_out(files, &stage.mine())?;
+    // The stages with sockets are one crate, and have a program to run.
+    let has_sockets = files.contains_key("net.rs");
+    let library = if has_sockets { "pocket".to_owned() } else { stage.folder() };
+    if has_sockets {
+        let path = format!("{}/examples/echo.rs", stage.mine());
+        layout::write(&path, &layout::read("stages/echo.rs")?)?;
+    }
     let manifest = format!(
-        "# For editors only: `cargo workshop check` calls rustc itself.\n[package]\nname = \"{}\"\n\
-         edition = \"2024\"\n\n[lib]\npath = \"lib.rs\"\n\n[dependencies]\n\
-         kernel = {{ path = \"../../kernel\" }}\n",
+        "# For editors and examples: `cargo workshop check` calls rustc itself.\n[package]\n\
+         name = \"{}\"\nedition = \"2024\"\n\n[lib]\nname = \"{library}\"\npath = \"lib.rs\"\n\n\
+         [dependencies]\nkernel = {{ path = \"../../kernel\" }}\n",
         stage.folder()
     );
     layout::write(&format!("{}/Cargo.toml", stage.mine()), &manifest)?;

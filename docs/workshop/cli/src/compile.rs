@@ -90,3 +90,11 @@ pub(crate) fn stage(source: &str, check: &str, out: &str, show: bool) -> Result<
     command.args(["-o", &format!("{out}/check"), check]);
     run(command, show)
 }
+
+/// Compiles the echo server with a stage that is compiled in `out`.
+pub(crate) fn echo(out: &str) -> Result<Compiled, Problem> {
+    let mut command = rustc();
+    command.args(["--crate-name", "echo", &format!("--extern=pocket={out}/libstage.rlib")]);
+    command.args(["-o", &format!("{out}/echo"), "stages/echo.rs"]);
+    run(command, false)
+}

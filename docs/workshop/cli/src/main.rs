@@ -49,6 +49,7 @@ pub(crate) enum End {
 pub(crate) type Problem = String;
 
 fn main() -> ExitCode {
+    end_with_the_reader();
     let (flags, words): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
     if flags.iter().any(|flag| flag == "--help" || flag == "-h") {
@@ -63,6 +64,18 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Ends the program without a message when the reader of its output has gone, as `head` does.
+fn end_with_the_reader() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| {
+        let text = info.payload().downcast_ref::<String>();
+        if text.is_some_and(|text| text.starts_with("failed printing to stdout")) {
+            std::process::exit(0);
+        }
+        default(info);
+    }));
 }
 
 /// The flags that a command admits, besides `--plain`.

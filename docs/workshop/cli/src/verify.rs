@@ -111,6 +111,7 @@ pub(crate) fn verify(numbers: &[u32], write: bool, quick: bool) -> Result<End, P
     if all_compiled {
         diagnoses(&stages, &mut tally)?;
         pictures(&stages, write, &mut tally)?;
+        echo_servers(&stages, &mut tally)?;
         round("idle", &jobs, if quick { 1 } else { RUNS }, &mut tally);
         if !quick {
             beside_spinners(|| round("beside a spinner per core", &jobs, RUNS, &mut tally));
@@ -226,6 +227,22 @@ fn diagnoses(stages: &[Stage], tally: &mut Tally) -> Result<(), Problem> {
     tally.zero("ids without their heading on the page", without);
     tally.zero("ids without their function", unknown);
     tally.zero("stages with fewer than 4 wrong solutions", few);
+    Ok(())
+}
+
+/// Compiles the echo server with each reference that has sockets.
+fn echo_servers(stages: &[Stage], tally: &mut Tally) -> Result<(), Problem> {
+    let (mut count, mut problems) = (0, Vec::new());
+    for stage in stages {
+        if stage.solution()?.contains_key("net.rs") {
+            count += 1;
+            let compiled = compile::echo(&format!("{LAB}/{}-reference", stage.folder()))?;
+            if !compiled.success {
+                problems.push(format!("stage {}: echo.rs\n{}", stage.number, compiled.messages));
+            }
+        }
+    }
+    tally.line("echo servers that compile", count, problems);
     Ok(())
 }
 

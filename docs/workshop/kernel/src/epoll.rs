@@ -53,6 +53,21 @@ impl Event {
     }
 }
 
+impl Event {
+    /// Whether no further event will report a change of the reading side: the peer has closed it, or it has
+    /// failed.
+    #[must_use]
+    pub fn is_read_end(&self) -> bool {
+        self.flags & (RDHUP | HUP | ERR) != 0
+    }
+
+    /// The same for the writing side.
+    #[must_use]
+    pub fn is_write_end(&self) -> bool {
+        self.flags & (HUP | ERR) != 0
+    }
+}
+
 /// An epoll instance.
 pub struct Epoll(OwnedFd);
 

@@ -36,6 +36,14 @@ struct World {
     stuck: Option<Stuck>,
 }
 
+impl World {
+    /// Counts a call; returns how many there were since the last progress.
+    fn attempt(&mut self) -> u32 {
+        self.turns += 1;
+        self.turns
+    }
+}
+
 /// Whether any thread performs a script. Calls of other threads are recorded as well.
 static CHECKING: AtomicBool = AtomicBool::new(false);
 
@@ -155,6 +163,10 @@ fn end(stuck: Stuck) -> ! {
 
 /// Ends the run if a call on that descriptor could block.
 pub(crate) fn must_not_block(call: &'static str, fd: RawFd) {
+    // A loop around a call that would block never comes to `wait`.
+    if with_world(World::attempt).is_some_and(|turns| turns > TURNS_WITHOUT_PROGRESS) {
+        end(Stuck::NeverSleeps);
+    }
     let checked = with_world(|_| ()).is_some() && !IN_STEP.get();
     if checked && sys::can_block(fd) {
         end(Stuck::MayBlock { call });
@@ -166,12 +178,7 @@ pub(crate) fn wait(
     timeout_ms: i32,
     mut look: impl FnMut(i32) -> std::io::Result<i32>,
 ) -> std::io::Result<i32> {
-    let Some(turns) = with_world(|world| {
-        world.turns += 1;
-        world.turns
-    }) else {
-        return look(timeout_ms);
-    };
+    let Some(turns) = with_world(World::attempt) else { return look(timeout_ms) };
     if turns > TURNS_WITHOUT_PROGRESS {
         end(Stuck::NeverSleeps);
     }
