@@ -87,9 +87,17 @@ static STAGE: Stage = Stage {
             section: "Arm and expire",
             function: "poll",
         },
+        Diagnosis {
+            id: "8.11",
+            what: "a deadline that is now does not count as passed",
+            why: "a time that equals the deadline has reached it: one comparison is strict and must not be",
+            section: "Arm and expire",
+            function: "expire",
+        },
     ],
     cases: &[
         Case { name: "a sleep is one wait, and never early", run: a_sleep_is_one_wait },
+        Case { name: "a deadline that is now has passed", run: a_deadline_that_is_now },
         Case { name: "a poll before the deadline is pending", run: a_poll_is_no_proof },
         Case { name: "sleeps end in the order of their deadlines", run: sleeps_end_in_order },
         Case { name: "equal deadlines are two timers", run: equal_deadlines_are_two_timers },
@@ -158,6 +166,12 @@ fn a_poll_is_no_proof() -> Outcome {
         return fail("8.3", kernel::steps(), "5ms passed", format!("{passed:?} passed"));
     }
     expect(kernel::steps(), "5ms passed", &format!("{passed:?} passed"))
+}
+
+fn a_deadline_that_is_now() -> Outcome {
+    Script::new().begin();
+    // The wait ends exactly at the deadline.
+    run_scripted(|| block_on(sleep(ms(5))), "8.1", "8.11", "")
 }
 
 fn sleeps_end_in_order() -> Outcome {
