@@ -87,6 +87,24 @@ fn a_surviving_duplicate_causes_no_wake_and_can_be_registered_again() {
 }
 
 #[test]
+fn a_duplicate_of_a_socket_that_connects_causes_no_wake() {
+    run(async {
+        let listener = listen().await;
+        let socket = TcpSocket::new_v4().unwrap();
+        let duplicate = socket.as_fd().try_clone_to_owned().unwrap();
+        let address = listener.local_addr().unwrap();
+        let stream = socket.connect(address).await.unwrap();
+        let (peer, _address) = listener.accept().await.unwrap();
+        drop(stream);
+        let before = wakeful::metrics().events_stale;
+        peer.write_all(b"abc").await.unwrap();
+        settle().await;
+        assert_eq!(wakeful::metrics().events_stale, before);
+        drop(duplicate);
+    });
+}
+
+#[test]
 fn dropping_one_of_two_clones_removes_its_registration() {
     run(async {
         let (stream, peer) = UnixStream::pair().unwrap();
