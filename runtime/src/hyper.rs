@@ -163,7 +163,10 @@ pub fn poll_read<T: AsyncRead + ?Sized>(
     let length = buf.remaining().min(SCRATCH_SIZE);
     let polled = stream.poll_read(cx, &mut scratch[..length]);
     if let Poll::Ready(Ok(read)) = polled {
-        buf.put_slice(&scratch[..length][..read]);
+        let read = &mut scratch[..length][..read];
+        buf.put_slice(read);
+        // A faulty stream can claim more bytes than it wrote, and must not pass on those of another one.
+        read.fill(0);
     }
     SCRATCH.try_with(|place| place.set(scratch)).ok();
     ready!(polled)?;

@@ -225,6 +225,29 @@ fn a_reader_can_copy_inside_its_own_read() {
 }
 
 #[test]
+fn a_reader_that_claims_bytes_it_did_not_write_gets_none_of_another_stream() {
+    /// A faulty reader.
+    struct Claims(usize);
+
+    impl AsyncRead for Claims {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            _buf: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(std::mem::take(&mut self.0)))
+        }
+    }
+
+    block_on(async {
+        copy(&mut &[7; 1_000][..], &mut sink()).await.unwrap();
+        let mut received = Vec::new();
+        copy(&mut Claims(1_000), &mut received).await.unwrap();
+        assert_eq!(received, [0; 1_000]);
+    });
+}
+
+#[test]
 fn a_copy_that_never_waits_lets_other_tasks_run() {
     struct Endless;
     impl AsyncRead for Endless {

@@ -110,6 +110,48 @@ fn vectored_transfers_use_several_buffers_at_once() {
 }
 
 #[test]
+fn empty_buffers_in_front_hide_no_others() {
+    /// More than one system call takes.
+    const EMPTY: usize = 1_024;
+
+    run(async {
+        let (mut reader, mut writer) = pipe();
+        let mut parts = vec![IoSlice::new(b""); EMPTY];
+        parts.push(IoSlice::new(b"body"));
+        let sent = poll_fn(|cx| Pin::new(&mut writer).poll_write_vectored(cx, &parts)).await;
+        assert_eq!(sent.unwrap(), 4);
+        let mut body = [0; 4];
+        let mut bufs: Vec<_> = (0..EMPTY).map(|_| IoSliceMut::new(&mut [])).collect();
+        bufs.push(IoSliceMut::new(&mut body));
+        let received = poll_fn(|cx| Pin::new(&mut reader).poll_read_vectored(cx, &mut bufs)).await;
+        assert_eq!(received.unwrap(), 4);
+        assert_eq!(&body, b"body");
+    });
+}
+
+#[test]
+fn empty_buffers_take_operations_off_the_budget() {
+    run(async {
+        let (mut reader, mut writer) = pipe();
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut done = 0;
+        loop {
+            let polls = [
+                Pin::new(&mut reader).poll_read(&mut cx, &mut []),
+                Pin::new(&mut reader).poll_read_vectored(&mut cx, &mut []),
+                Pin::new(&mut writer).poll_write(&mut cx, &[]),
+                Pin::new(&mut writer).poll_write_vectored(&mut cx, &[]),
+            ];
+            if polls.iter().all(Poll::is_pending) {
+                break;
+            }
+            done += 4;
+            assert!(done < 10_000, "the budget is never used up");
+        }
+    });
+}
+
+#[test]
 fn empty_buffers_move_nothing_and_do_not_wait() {
     run(async {
         let (reader, writer) = pipe();

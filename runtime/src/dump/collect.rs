@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
         let wakes = self.core.executor.target_of(waker);
         if let WakeTarget::Task(id) = wakes {
             let targets = self.targets.entry(id).or_default();
-            if !targets.contains(&target) {
+            if !contains(targets, target) {
                 targets.push(target);
             }
         }
@@ -264,7 +264,7 @@ impl<'a> Reader<'a> {
         let on = match wait.on.kind() {
             WaitKind::Descriptor(fd) => {
                 let target = WaitTarget::Descriptor(fd);
-                if found.contains(&target) || self.external.contains(&fd) {
+                if contains(found, target) || self.external.contains(&fd) {
                     target
                 } else {
                     WaitTarget::Gone
@@ -297,11 +297,32 @@ impl<'a> Reader<'a> {
 
 /// Puts the target of the recorded wait before what was found in the tables.
 fn put_first(targets: &mut Vec<WaitTarget>, on: WaitTarget) {
-    if on == WaitTarget::Gone {
+    if matches!(on, WaitTarget::Gone) {
         return;
     }
-    let is_signal = matches!(on, WaitTarget::Signal(_));
-    // The tables do not know the number of the signal.
-    targets.retain(|target| *target != on && !(is_signal && *target == WaitTarget::Signal(None)));
+    targets.retain(|target| identity(*target) != identity(on));
     targets.insert(0, on);
+}
+
+fn contains(targets: &[WaitTarget], target: WaitTarget) -> bool {
+    let target = identity(target);
+    targets.iter().any(|found| identity(*found) == target)
+}
+
+/// Returns what two targets in one dump have in common if they are the same. The tables do not know the
+/// number of a signal.
+// Not `==`, and not inlined: the compiler would compare the bytes of both before it knows which variant has them,
+// and memcheck reports that as a use of uninitialized bytes.
+#[inline(never)]
+fn identity(target: WaitTarget) -> (u8, u64, u32) {
+    match target {
+        WaitTarget::Descriptor(fd) => (0, 0, fd.cast_unsigned()),
+        WaitTarget::Timer(None) => (1, 0, 0),
+        WaitTarget::Timer(Some(due)) => (2, due.as_secs(), due.subsec_nanos()),
+        WaitTarget::Task(id) => (3, id.key.to_bits(), 0),
+        WaitTarget::List => (4, 0, 0),
+        WaitTarget::Closure => (5, 0, 0),
+        WaitTarget::Signal(_) => (6, 0, 0),
+        WaitTarget::Gone => (7, 0, 0),
+    }
 }

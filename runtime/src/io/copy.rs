@@ -36,20 +36,29 @@ thread_local! {
     static BUFFER: Cell<Option<Box<[u8]>>> = const { Cell::new(None) };
 }
 
-/// The thread's buffer, borrowed; dropping this gives it back.
-struct ScratchBuffer(Box<[u8]>);
+/// The thread's buffer, borrowed; dropping this gives it back. Its bytes are zero whenever it is taken: a faulty
+/// reader can claim more bytes than it wrote, and must not pass on those of another stream.
+struct ScratchBuffer {
+    bytes: Box<[u8]>,
+    /// The number of bytes that may have been written.
+    used: usize,
+}
 
 impl ScratchBuffer {
     fn take() -> Self {
         // A thread that is ending has destroyed its thread-local.
         let buffer = BUFFER.try_with(Cell::take).ok().flatten();
-        ScratchBuffer(buffer.unwrap_or_else(|| vec![0; BUFFER_SIZE].into_boxed_slice()))
+        ScratchBuffer {
+            bytes: buffer.unwrap_or_else(|| vec![0; BUFFER_SIZE].into_boxed_slice()),
+            used: 0,
+        }
     }
 }
 
 impl Drop for ScratchBuffer {
     fn drop(&mut self) {
-        let buffer = std::mem::take(&mut self.0);
+        let mut buffer = std::mem::take(&mut self.bytes);
+        buffer[..self.used].fill(0);
         BUFFER.try_with(|place| place.set(Some(buffer))).ok();
     }
 }
@@ -90,7 +99,7 @@ impl CopyBuffer {
                 return Poll::Ready(Ok(self.copied));
             }
             let mut scratch = ScratchBuffer::take();
-            match Pin::new(&mut *reader).poll_read(cx, &mut scratch.0) {
+            match Pin::new(&mut *reader).poll_read(cx, &mut scratch.bytes) {
                 Poll::Ready(read) => match read? {
                     0 => {
                         self.read_done = true;
@@ -100,7 +109,8 @@ impl CopyBuffer {
                         }
                     }
                     n => {
-                        self.write(cx, writer, &scratch.0[..n])?;
+                        scratch.used = n;
+                        self.write(cx, writer, &scratch.bytes[..n])?;
                         ready!(poll_proceed(cx));
                     }
                 },

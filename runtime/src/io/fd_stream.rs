@@ -18,6 +18,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::{AsyncFd, AsyncRead, AsyncWrite, Interest};
+use crate::task::poll_proceed;
 
 /// Reads the value whenever the descriptor is readable. The value must be in non-blocking mode.
 impl<T: AsFd> AsyncRead for AsyncFd<T>
@@ -52,7 +53,7 @@ where
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         if buf.is_empty() {
-            return Poll::Ready(Ok(0));
+            return poll_proceed(cx).map(|()| Ok(0));
         }
         poll_operation(&self, cx, Interest::READABLE, |mut value| value.read(buf))
     }
@@ -62,11 +63,12 @@ where
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        if bufs.iter().all(|buf| buf.is_empty()) {
-            return Poll::Ready(Ok(0));
-        }
+        // A system call takes 1,024 buffers. With as many empty ones in front, nothing would be read.
+        let Some(first) = bufs.iter().position(|buf| !buf.is_empty()) else {
+            return poll_proceed(cx).map(|()| Ok(0));
+        };
         poll_operation(&self, cx, Interest::READABLE, |mut value| {
-            value.read_vectored(bufs)
+            value.read_vectored(&mut bufs[first..])
         })
     }
 }
@@ -115,7 +117,7 @@ where
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         if buf.is_empty() {
-            return Poll::Ready(Ok(0));
+            return poll_proceed(cx).map(|()| Ok(0));
         }
         poll_operation(&self, cx, Interest::WRITABLE, |mut value| value.write(buf))
     }
@@ -125,11 +127,11 @@ where
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if bufs.iter().all(|buf| buf.is_empty()) {
-            return Poll::Ready(Ok(0));
-        }
+        let Some(first) = bufs.iter().position(|buf| !buf.is_empty()) else {
+            return poll_proceed(cx).map(|()| Ok(0));
+        };
         poll_operation(&self, cx, Interest::WRITABLE, |mut value| {
-            value.write_vectored(bufs)
+            value.write_vectored(&bufs[first..])
         })
     }
 
