@@ -26,6 +26,8 @@ const LIMIT: usize = 1000;
 
 /// Returns what a runtime does now. Called on its thread.
 pub(crate) fn collect(core: &Core, detail: Detail) -> Dump {
+    // First: what a thread did before it ended is in the tables and messages that are read after it.
+    let other_threads = other_threads(core);
     let mut reader = Reader::new(core);
     let sources = reader.sources(detail);
     let timers = reader.timers();
@@ -56,8 +58,24 @@ pub(crate) fn collect(core: &Core, detail: Detail) -> Dump {
     };
     let idle = !core.executor.has_work() && !core.timers.has_expired();
     let handles = Arc::strong_count(&core.remote).saturating_sub(OWN_REFERENCES);
-    dump.verdicts = verdicts::of(&dump, idle, handles);
+    let around = verdicts::Around {
+        idle,
+        handles,
+        other_threads,
+    };
+    dump.verdicts = verdicts::of(&dump, around);
     dump
+}
+
+/// Returns the number of threads of this process that can wake a task: not this one, nor idle ones of this
+/// runtime's blocking pool. `None` if it is not known.
+pub(crate) fn other_threads(core: &Core) -> Option<usize> {
+    let idle_threads = || core.blocking.counts().2;
+    let before = idle_threads();
+    let count = inspect::thread_count()?;
+    // One that was busy before can have started another thread, and one that is busy now has work.
+    let idle = before.min(idle_threads());
+    count.checked_sub(1 + idle)
 }
 
 /// The references to the shared part of a runtime that are not a user's `Handle`: of the registry, the

@@ -14,13 +14,13 @@ use crate::task_info::{TaskInfo, TaskState, WaitTarget};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// Certain: no task can run, none waits for a descriptor, a due timer or a closure, and no other thread
-    /// exists that could wake one.
+    /// Certain: no task can run, none waits for a descriptor, a timer or a closure, and no other thread
+    /// exists that could wake one. A waker in a thread-local of an idle thread of the pool is not known.
     Deadlock,
     /// As [`Deadlock`](Self::Deadlock), but other threads exist. Any of them can have a waker, a `Handle`
     /// or an `AbortHandle`.
     ProbableDeadlock {
-        /// The number of other threads, without idle ones of the blocking pool.
+        /// The number of other threads, without idle ones of the blocking pool; 0 if it is not known.
         threads: usize,
         /// The number of clones of wakers, if they are counted.
         wakers: Option<usize>,
@@ -68,13 +68,22 @@ pub(super) fn is_lost(task: &TaskInfo) -> bool {
     task.state == TaskState::Waiting && task.waits_for.is_empty() && task.waker_clones == Some(0)
 }
 
-/// Returns the conclusions. `idle`: no external waker has to be woken, and no timer has fired just now.
-/// `handles` is the number of `Handle`s.
-pub(super) fn of(dump: &Dump, idle: bool, handles: usize) -> Vec<Verdict> {
+/// What the conclusions need that is not in a dump.
+pub(super) struct Around {
+    /// Whether no external waker has to be woken, and no timer has fired just now.
+    pub(super) idle: bool,
+    /// The number of `Handle`s.
+    pub(super) handles: usize,
+    /// The number of other threads, without idle ones of the blocking pool; `None` if it is not known.
+    pub(super) other_threads: Option<usize>,
+}
+
+/// Returns the conclusions.
+pub(super) fn of(dump: &Dump, around: Around) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
-    verdicts.extend(of_loop(dump, idle, handles));
+    verdicts.extend(of_loop(dump, &around));
     // A waker that was woken and dropped can be a message.
-    if idle && dump.messages == 0 {
+    if around.idle && dump.messages == 0 {
         let lost = dump.all_tasks().filter(|task| is_lost(task));
         verdicts.extend(lost.map(|task| Verdict::LostWaker(task.id)));
         verdicts.extend(cycles(dump));
@@ -83,17 +92,17 @@ pub(super) fn of(dump: &Dump, idle: bool, handles: usize) -> Vec<Verdict> {
 }
 
 /// Returns the conclusion about all tasks together.
-fn of_loop(dump: &Dump, idle: bool, handles: usize) -> Option<Verdict> {
+fn of_loop(dump: &Dump, around: &Around) -> Option<Verdict> {
     let can_run = |task: &TaskInfo| matches!(task.state, TaskState::Running | TaskState::Scheduled);
     let waits = |source: &SourceInfo| {
         !source.readers.is_empty() || !source.writers.is_empty() || source.external > 0
     };
-    let will_go_on = !idle
+    let will_go_on = !around.idle
         || dump.loop_state != LoopState::BetweenPolls
         || dump.messages > 0
         || dump.closures.waiting > 0
         || dump.closures.queued > 0
-        || dump.timers.iter().any(|timer| timer.due.is_some())
+        || !dump.timers.is_empty()
         || dump.all_tasks().any(can_run);
     if will_go_on {
         return None;
@@ -101,13 +110,12 @@ fn of_loop(dump: &Dump, idle: bool, handles: usize) -> Option<Verdict> {
     if dump.sources.iter().any(waits) {
         return Some(Verdict::OnlyFromOutside);
     }
-    let known = dump.threads.len();
-    match known.saturating_sub(1 + dump.closures.idle_threads) {
-        0 if known > 0 => Some(Verdict::Deadlock),
+    match around.other_threads {
+        Some(0) => Some(Verdict::Deadlock),
         threads => Some(Verdict::ProbableDeadlock {
-            threads,
+            threads: threads.unwrap_or_default(),
             wakers: dump.all_tasks().map(|task| task.waker_clones).sum(),
-            handles,
+            handles: around.handles,
         }),
     }
 }

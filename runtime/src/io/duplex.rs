@@ -496,9 +496,11 @@ impl AsyncWrite for &DuplexStream {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_close(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.output.close_write();
-        Poll::Ready(Ok(()))
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        poll_proceed(cx).map(|()| {
+            self.output.close_write();
+            Ok(())
+        })
     }
 }
 

@@ -11,8 +11,12 @@ use crate::context::Core;
 use crate::deadlock_watch::{Found, LostWakerHook, OnDeadlock};
 use crate::dump::{self, Detail, Dump, Outcome};
 
-/// The pause between two looks while a thread of the pool is on its way to be idle, and the number of looks.
-const LOOK_AGAIN: (Duration, u32) = (Duration::from_millis(20), 50);
+/// The pause before the first look, and between two looks while a thread of the pool is on its way to be idle.
+/// A program that other threads wake often is not looked at.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The number of looks for which a busy thread of the pool is waited.
+const MAX_LOOKS: u32 = 50;
 
 impl Core {
     /// Returns the limit of a turn that is about to block without one: usually none.
@@ -46,6 +50,9 @@ impl Core {
         if found.reported || self.blocking.pending() > 0 {
             return None;
         }
+        if found.looks == 1 {
+            return Some(PAUSE);
+        }
         let dump = dump::collect(self, Detail::Limited);
         match dump.outcome() {
             Outcome::Fine => None,
@@ -63,8 +70,8 @@ impl Core {
                     return None;
                 }
                 let pool_is_busy = dump.closures.threads > dump.closures.idle_threads;
-                if pool_is_busy && found.looks < LOOK_AGAIN.1 {
-                    return Some(left.map_or(LOOK_AGAIN.0, |left| left.min(LOOK_AGAIN.0)));
+                if pool_is_busy && found.looks < MAX_LOOKS {
+                    return Some(left.map_or(PAUSE, |left| left.min(PAUSE)));
                 }
                 left
             }

@@ -171,6 +171,20 @@ pub(crate) fn current_thread() -> Option<i32> {
     link.file_name()?.to_str()?.parse().ok()
 }
 
+/// Returns the number of threads of this process; `None` without /proc.
+///
+/// The kernel counts them at one moment. A walk through /proc/self/task can miss one while another ends.
+pub(crate) fn thread_count() -> Option<usize> {
+    const NUM_THREADS: usize = 20;
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The second field is a name in parentheses, which can contain anything.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_ascii_whitespace()
+        .nth(NUM_THREADS - 3)?
+        .parse()
+        .ok()
+}
+
 /// Returns the number and the name of each thread of this process, at most `limit` of them; nothing
 /// without /proc.
 pub(crate) fn threads(limit: usize) -> Vec<(i32, String)> {

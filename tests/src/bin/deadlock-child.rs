@@ -8,6 +8,7 @@ use std::future::pending;
 use std::io::Write as _;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::Duration;
 
@@ -33,12 +34,13 @@ fn main() {
         "idle-pool" => runtime.block_on(beside_an_idle_pool()),
         "canceled-accept" => runtime.block_on(with_a_canceled_accept()),
         "ended-read" => runtime.block_on(after_a_read_under_a_timer()),
-        "never" => runtime.block_on(async { sleep(Duration::MAX).await }),
         "paused" => paused().block_on(stuck()),
         "waker-in-a-task" => runtime.block_on(with_a_waker_in_a_task()),
         "twice" => twice(&runtime),
         // None.
         "thread" => runtime.block_on(woken_by_a_thread()),
+        "threads-that-end" => runtime.block_on(woken_by_threads_that_end()),
+        "many-idle-threads" => many_idle_threads(),
         "timer" => runtime.block_on(async { sleep(Duration::from_millis(20)).await }),
         "paused-timer" => paused().block_on(async { sleep(Duration::from_secs(1 << 30)).await }),
         "accept" => runtime.block_on(accept()),
@@ -153,15 +155,49 @@ async fn woken_by_a_thread() {
         thread::sleep(Duration::from_millis(50));
         waker.wake();
     });
+    pending_once().await;
+    thread.join().unwrap();
+}
+
+/// Each wake is the last thing that a thread does.
+async fn woken_by_threads_that_end() {
+    for n in 0..300 {
+        let waker = my_waker().await;
+        let thread = thread::spawn(move || {
+            thread::sleep(Duration::from_micros(n * 97 % 500));
+            waker.wake();
+        });
+        pending_once().await;
+        drop(thread);
+    }
+}
+
+async fn pending_once() {
     let mut polled = false;
-    std::future::poll_fn(|_| {
-        if std::mem::replace(&mut polled, true) {
-            return std::task::Poll::Ready(());
-        }
-        std::task::Poll::Pending
+    std::future::poll_fn(|_| match std::mem::replace(&mut polled, true) {
+        true => std::task::Poll::Ready(()),
+        false => std::task::Poll::Pending,
     })
     .await;
-    thread.join().unwrap();
+}
+
+/// More threads of the pool than a dump lists.
+fn many_idle_threads() {
+    const THREADS: usize = 1_010;
+    let builder = Builder::new().max_blocking_threads(THREADS);
+    builder.build().unwrap().block_on(async {
+        let all_run = Arc::new(Barrier::new(THREADS));
+        let closures: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let all_run = Arc::clone(&all_run);
+                spawn_blocking(move || drop(all_run.wait()))
+            })
+            .collect();
+        for closure in closures {
+            closure.await.unwrap();
+        }
+        woken_by_a_thread().await;
+    });
 }
 
 async fn accept() {
