@@ -32,7 +32,7 @@ pub enum Verdict {
     /// Certain: the task is registered nowhere, and no clone of its waker exists. A waker that was copied by
     /// `unsafe` code is not known. It is lawful for a task that is to wait forever.
     LostWaker(Id),
-    /// Certain: the tasks await one another, and nothing else can wake them.
+    /// The tasks await one another, and no waker can wake them. Certain, unless an `AbortHandle` ends one.
     Cycle(Vec<Id>),
 }
 

@@ -238,8 +238,8 @@ impl Builder {
     ///
     /// A deadlock is certain when no task can run, none waits for a descriptor, a signal, a timer or a
     /// closure, and the process has no other thread but idle ones of this runtime's blocking pool. The
-    /// runtime looks for it before it waits without a limit. A waker that a signal handler or another
-    /// process could wake is not known.
+    /// runtime looks for it when it has waited for 20 ms and would wait without a limit. A waker that a signal
+    /// handler, another process or a thread-local of an idle thread could wake is not known.
     ///
     /// # Examples
     ///
