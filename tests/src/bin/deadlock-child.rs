@@ -190,7 +190,7 @@ fn many_idle_threads() {
         let closures: Vec<_> = (0..THREADS)
             .map(|_| {
                 let all_run = Arc::clone(&all_run);
-                spawn_blocking(move || drop(all_run.wait()))
+                spawn_blocking(move || all_run.wait())
             })
             .collect();
         for closure in closures {
