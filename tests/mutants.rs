@@ -91,6 +91,8 @@ mod time;
 mod time_paused;
 #[path = "tests/udp.rs"]
 mod udp;
+#[path = "tests/udp_segments.rs"]
+mod udp_segments;
 #[path = "tests/unix.rs"]
 mod unix;
 #[path = "tests/unix_datagram.rs"]
