@@ -42,7 +42,7 @@ impl Timeouts {
 }
 
 /// The future of [`Timeouts::idle`] and [`Timeouts::write`]. If its wait can be awaited again after it
-/// was ready, it can, and the timeout begins anew.
+/// was ready, it can, and the timeout starts again.
 #[must_use = "futures do nothing unless awaited"]
 pub(crate) enum WithTimeout<F> {
     /// A wait without a limit.

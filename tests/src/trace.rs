@@ -202,7 +202,7 @@ pub const fn ms(millis: u64) -> Duration {
 /// Runs the body of a test in a process of its own. For tests of state that all threads share
 /// (descriptors, stderr, signal handlers), and for those whose failure would end the process.
 ///
-/// To be called by the test itself: the name of the closure's type tells which test that is. The child
+/// To be called by the test itself: the closure's type has the name of the test. The child
 /// process runs the body and returns `None`; the parent process returns the child's output.
 ///
 /// # Panics

@@ -6,7 +6,7 @@
 //! ```text
 //! send_segments(buf, 100):   |  100  |  100  |  100  | 20 |   one sendmsg(2), UDP_SEGMENT (GSO)
 //!                                |       |       |     |
-//!                              four datagrams on the network, whoever receives them
+//!                              four datagrams on the network, for any receiver
 //!                                |       |       |     |
 //! recv_msg(buf):             |  100  |  100  |  100  | 20 |   one recvmsg(2), UDP_GRO
 //! ```

@@ -69,7 +69,7 @@ pub(crate) fn collect(core: &Core, detail: Detail) -> Dump {
 
 /// Returns the number of threads of this process that can wake a task: not this one, nor idle ones of this
 /// runtime's blocking pool. `None` if it is not known.
-pub(crate) fn other_threads(core: &Core) -> Option<usize> {
+fn other_threads(core: &Core) -> Option<usize> {
     let idle_threads = || core.blocking.counts().2;
     let before = idle_threads();
     let count = inspect::thread_count()?;

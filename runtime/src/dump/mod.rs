@@ -77,7 +77,7 @@ pub struct Dump {
     pub closures: ClosureInfo,
     /// The number of messages of other threads that were not handled yet.
     pub messages: usize,
-    /// The threads of the process. Empty if /proc is not mounted.
+    /// The threads of the process, the first 1,000 of them. Empty if /proc is not mounted.
     pub threads: Vec<ThreadInfo>,
     /// What follows about tasks that nothing will wake.
     pub verdicts: Vec<Verdict>,

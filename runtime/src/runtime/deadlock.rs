@@ -1,8 +1,8 @@
 //! What the loop does before it waits without a limit: it looks whether anything can end the wait.
 //!
 //! Called before each turn that would block without a limit. A server that listens, or has a connection, is
-//! found to wait for a descriptor at once, so the rest costs it nothing. Otherwise the verdict of a
-//! dump decides: [`mod@crate::dump`].
+//! found to wait for a descriptor at once, so the rest costs it nothing. Otherwise, after a pause without a
+//! poll, the verdict of a dump decides: [`mod@crate::dump`].
 
 use std::io::Write;
 use std::time::{Duration, Instant};
