@@ -69,6 +69,7 @@ const ORDER: [(&str, &[&str]); 5] = [
             "tcp",
             "udp",
             "unix",
+            "io",
             "traits",
             "serve",
         ],
