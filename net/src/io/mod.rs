@@ -80,7 +80,10 @@ use direction::{Direction, Ends};
 /// # .unwrap();
 /// ```
 #[track_caller]
-pub fn copy_bidirectional<'a, A: Split, B: Split>(a: &'a A, b: &'a B) -> CopyBidirectional<'a, A, B> {
+pub fn copy_bidirectional<'a, A: Split, B: Split>(
+    a: &'a A,
+    b: &'a B,
+) -> CopyBidirectional<'a, A, B> {
     CopyBidirectional {
         a,
         b,

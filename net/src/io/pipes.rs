@@ -74,7 +74,11 @@ impl Pipes {
 
     /// Keeps an empty pipe for the next use.
     pub(super) fn give_back(&self, lent: LentPipe) {
-        debug_assert_eq!(lent.pipe.len(), 0, "bytes of one connection would reach another");
+        debug_assert_eq!(
+            lent.pipe.len(),
+            0,
+            "bytes of one connection would reach another"
+        );
         let mut idle = self.lock();
         if idle.len() < MAX_IDLE {
             idle.push(lent);

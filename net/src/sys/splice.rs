@@ -88,7 +88,10 @@ impl Pipe {
 }
 
 fn splice(from: RawFd, to: RawFd, len: usize) -> io::Result<usize> {
-    let (none, flags) = (ptr::null_mut(), libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK);
+    let (none, flags) = (
+        ptr::null_mut(),
+        libc::SPLICE_F_MOVE | libc::SPLICE_F_NONBLOCK,
+    );
     // SAFETY: without offsets the call gets no memory of this process.
     cvt(unsafe { libc::splice(from, none, to, none, len, flags) })
 }
