@@ -3,7 +3,7 @@
 //! Called by `super::copy_bidirectional`; calls `Readiness::poll_transfer` and `super::pipes`.
 //!
 //! ```text
-//!               a read filled the buffer
+//!           two reads in a row filled the buffer
 //!     buffer  ----------------------------->  pipe
 //!   recv, send                             splice, splice
 //!             <-----------------------------
@@ -11,7 +11,7 @@
 //! ```
 //!
 //! So small pieces cost what they cost with `wakeful::io::copy_bidirectional`, and many bytes are not
-//! copied to user space and back ([docs/TRIED.md]).
+//! copied to user space and back ([TRIED.md](../../../docs/TRIED.md)).
 //!
 //! What a direction reads, it writes before it reads again, from `pending` or from its pipe. It has one
 //! of the two at most.
@@ -19,8 +19,6 @@
 //! A splice that finds nothing does not end a wait, and neither does one that returns the end of the
 //! stream: a receive has to confirm it. TCP has more after urgent data, although splice(2) returns
 //! `EAGAIN` before it.
-//!
-//! [docs/TRIED.md]: https://docs.rs/wakeful
 
 use std::cell::Cell;
 use std::io;
@@ -117,6 +115,8 @@ pub(super) struct Direction {
     lent: Option<LentPipe>,
     /// The pipes of the thread, after the first use.
     pipes: Option<Arc<Pipes>>,
+    /// Whether the last receive filled the buffer.
+    was_full: bool,
     /// Number of operations that a large splice still takes off the budget.
     owed: usize,
     /// Number of bytes sent in total.
@@ -177,7 +177,10 @@ impl Direction {
         }
         if self.mode != Mode::BufferOnly {
             let is_full = received == BUFFER_SIZE;
-            self.mode = if is_full { Mode::Pipe } else { Mode::Buffer };
+            // A receive that confirms an empty socket leaves the mode if it finds as much again.
+            let is_bulk = is_full && (self.was_full || self.mode == Mode::Pipe);
+            self.mode = if is_bulk { Mode::Pipe } else { Mode::Buffer };
+            self.was_full = is_full;
         }
         let mut bytes = &scratch.0[..received];
         while !bytes.is_empty() {
@@ -243,7 +246,7 @@ impl Direction {
         };
         let moved = ready!(ends.reader().poll_transfer(cx, fill))?;
         if 0 < moved && moved < BULK {
-            self.mode = Mode::Buffer;
+            (self.mode, self.was_full) = (Mode::Buffer, false);
         }
         // One operation per buffer's worth of bytes; one of them is charged already.
         self.owed = (moved / BUFFER_SIZE).saturating_sub(1);
