@@ -52,7 +52,12 @@ pub(crate) fn run(
             received: 0,
             wants_write: false,
         };
-        epoll::add(&epoll, &flow.source, source_token(number), EventFlags::empty())?;
+        epoll::add(
+            &epoll,
+            &flow.source,
+            source_token(number),
+            EventFlags::empty(),
+        )?;
         epoll::add(&epoll, &flow.sink, sink_token(number), EventFlags::IN)?;
         flows.push(flow);
     }
@@ -210,7 +215,12 @@ impl Load {
             flow.wants_write = wants_write;
             let mut interest = EventFlags::empty();
             interest.set(EventFlags::OUT, wants_write);
-            epoll::modify(&self.epoll, &flow.source, source_token(flow.number), interest)?;
+            epoll::modify(
+                &self.epoll,
+                &flow.source,
+                source_token(flow.number),
+                interest,
+            )?;
         }
         Ok(())
     }

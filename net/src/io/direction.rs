@@ -41,7 +41,7 @@ const BUFFER_SIZE: usize = 16 * 1024;
 const BULK: usize = BUFFER_SIZE;
 
 /// Upper limit of one splice, and of the bytes in a pipe.
-const PIPE_LIMIT: usize = 128 * 1024;
+const PIPE_LIMIT: usize = 64 * 1024;
 
 thread_local! {
     /// The thread's buffer while no direction uses it.

@@ -27,7 +27,7 @@ use direction::{Direction, Ends};
 /// slow reader does not delay the other, and neither does one that never has to wait.
 ///
 /// A relay that waits for its readers holds no buffer. For a slow writer it holds at most 16 KiB, or a
-/// pipe with at most 128 KiB, which the kernel's buffers of the reader have held before. The relays of a
+/// pipe with at most 64 KiB, which the kernel's buffers of the reader have held before. The relays of a
 /// thread share their pipes. They have at most 64 open at once (two descriptors each), of which 8 are kept
 /// until the last relay ends. Without another pipe, and where the system or a socket does not support
 /// splice(2), bytes are copied.

@@ -81,7 +81,12 @@ impl Pair {
 fn main() -> Result<(), Box<dyn Error>> {
     let listener = Start::listen()?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
+    epoll::add(
+        &epoll,
+        &listener,
+        EventData::new_u64(LISTENER),
+        EventFlags::IN,
+    )?;
     let (mut pairs, mut waiting) = (Vec::new(), None);
     let mut events = vec![MaybeUninit::<epoll::Event>::uninit(); 1024];
     loop {

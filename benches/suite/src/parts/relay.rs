@@ -45,7 +45,11 @@ pub(crate) fn measure(bench: &Bench, collected: &mut Collected) {
 impl Cell {
     fn load(self) -> String {
         let Cell { size, window } = self;
-        let millis = if u64::from(size) * u64::from(window) < 1 << 20 { 10 } else { 30 };
+        let millis = if u64::from(size) * u64::from(window) < 1 << 20 {
+            10
+        } else {
+            30
+        };
         format!("relay --size {size} --window {window} --millis {millis} --warm-up 3")
     }
 
