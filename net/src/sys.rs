@@ -15,6 +15,7 @@
 //! Sources: recv(2), send(2), accept(2), getsockname(2), unix(7).
 
 pub(crate) mod message;
+pub(crate) mod poll;
 pub(crate) mod splice;
 
 use std::io::{self, IoSlice, IoSliceMut};
