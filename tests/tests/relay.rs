@@ -33,6 +33,9 @@ const MUCH: usize = 2 << 20;
 /// Enough to change over to a pipe, and less than the buffers of two Unix streams hold.
 const SOME: usize = 150_000;
 
+/// More than the splices that [`MUCH`] takes.
+const SMALL_PIECES: usize = 1_000;
+
 /// Returns the number of pipes that this process has open.
 fn open_pipes() -> usize {
     let entries = std::fs::read_dir("/proc/self/fd").unwrap();
@@ -423,36 +426,41 @@ fn a_large_splice_takes_more_than_one_operation_off_the_budget() {
     });
 }
 
-/// Repeats a test under strace, with a fault in some calls of the relay. Prints a message where strace is
-/// missing or may not trace.
-fn with_fault(test: &str, inject: &str) {
+/// Repeats a test under strace and returns the calls. Prints a message where strace is missing or may not
+/// trace.
+fn traced(test: &str, options: &[&str]) -> Option<String> {
     let directory = TempDir::new();
     let log = directory.join("trace");
-    let program = std::env::current_exe().unwrap();
-    let call = inject.split(':').next().unwrap();
     let output = Command::new("strace")
-        .args(["-f", "-q", "-e", &format!("trace={call}")])
-        .args(["-e", &format!("inject={inject}"), "-o"])
+        .args(["-f", "-q", "-o"])
         .arg(&log)
-        .arg(program)
+        .args(options)
+        .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--include-ignored", "--test-threads=1"])
         .output();
     let Ok(output) = output else {
         eprintln!("SKIPPED: strace is missing");
-        return;
+        return None;
     };
     let trace = std::fs::read_to_string(&log).unwrap_or_default();
     let text = String::from_utf8_lossy(&output.stderr);
     if text.contains("ptrace") {
         eprintln!("SKIPPED: {text}");
-        return;
+        return None;
     }
     let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{inject}: {text}"
-    );
-    assert!(trace.contains("(INJECTED)"), "{inject}: no fault: {trace}");
+    let passed = output.status.success() && text.contains("1 passed");
+    assert!(passed, "{options:?}: {text}");
+    Some(trace)
+}
+
+/// Repeats a test under strace, with a fault in some calls of the relay.
+fn with_fault(test: &str, inject: &str) {
+    let call = inject.split(':').next().unwrap();
+    let (trace, fault) = (format!("trace={call}"), format!("inject={inject}"));
+    if let Some(trace) = traced(test, &["-e", &trace, "-e", &fault]) {
+        assert!(trace.contains("(INJECTED)"), "{inject}: no fault: {trace}");
+    }
 }
 
 /// Returns the path of a test in this program.
@@ -503,4 +511,34 @@ fn other_errors_of_splice_end_the_relay() {
     let test = path_of(a_relay_that_fails);
     with_fault(&test, "splice:error=EIO:when=1");
     with_fault(&test, "splice:error=EIO:when=2");
+}
+
+#[test]
+fn many_small_pieces_after_bulk_arrive() {
+    run(async {
+        let ((client, outside), (inside, server)) = (tcp_pair().await, tcp_pair().await);
+        let relay = spawn(async move { copy_bidirectional(&outside, &inside).await });
+        let bytes = pattern(MUCH, 15);
+        let (sent, received) = both(client.write_all(&bytes), take(&server, MUCH)).await;
+        sent.unwrap();
+        assert!(received == bytes);
+        for _ in 0..SMALL_PIECES {
+            client.write_all(b"piece").await.unwrap();
+            assert_eq!(take(&server, 5).await, b"piece");
+        }
+        drop((client, server));
+        relay.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn small_pieces_after_bulk_are_not_spliced() {
+    let test = path_of(many_small_pieces_after_bulk_arrive);
+    if let Some(trace) = traced(&test, &["-e", "trace=splice"]) {
+        let splices = trace
+            .lines()
+            .filter(|line| line.contains("splice("))
+            .count();
+        assert!((2..SMALL_PIECES).contains(&splices), "{splices} splices");
+    }
 }
