@@ -263,7 +263,7 @@ fn after_all_kinds_of_clients_at_once_the_counters_are_exact_and_nothing_is_left
     let shortages = server.log_lines("accept failed").len();
     assert!(shortages > 0, "descriptors were never short");
     println!("{} s, {:#?}", duration.as_secs(), soak.totals);
-    println!("{last:#?}, logged shortages of descriptors: {shortages}");
+    println!("{last:#?}, logged shortages: {shortages}");
     let (open, memory) = (descriptors(pid), resident(pid));
     println!(
         "descriptors {} then {open}, resident KiB {} then {}",
