@@ -19,7 +19,7 @@ use direction::{Direction, Ends};
 /// bytes in each direction.
 ///
 /// This is [`wakeful::io::copy_bidirectional`] for two streams of this package, TCP or Unix. Many bytes at
-/// once are moved from socket to socket inside the kernel (splice(2)), for less than half of the CPU time.
+/// once are moved from socket to socket inside the kernel (splice(2)), for about half of the CPU time.
 /// Small pieces cost the same. For other streams, such as TLS, use that function.
 ///
 /// When one stream ends, the writing direction of the other one is shut down. The opposite direction stays
