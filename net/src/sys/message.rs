@@ -21,7 +21,8 @@ use std::{mem, ptr};
 
 use socket2::{SockAddr, SockAddrStorage};
 
-use super::{cvt, empty_message, retry_on_intr, send_to};
+use super::transfer::{empty_message, send_to};
+use super::{cvt, retry_on_intr, retrying};
 
 /// A datagram of [`recv_msg`], or several of them.
 pub(crate) struct Received {
@@ -101,10 +102,11 @@ pub(crate) fn send_msg(
         message.msg_control = control.bytes.as_ptr().cast_mut().cast();
         message.msg_controllen = control.len as _;
     }
-    retry_on_intr(|| {
+    let (fd, from) = (fd.as_raw_fd(), &raw const message);
+    retrying(move || {
         // SAFETY: `message` points at live borrowed buffers and says how long they are; the kernel
         // only reads them and keeps no pointer.
-        cvt(unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) })
+        unsafe { libc::sendmsg(fd, from, libc::MSG_NOSIGNAL) }
     })
 }
 
