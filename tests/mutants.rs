@@ -49,12 +49,16 @@ mod floods;
 mod io_traits;
 #[path = "tests/join_set.rs"]
 mod join_set;
+#[path = "tests/kernel.rs"]
+mod kernel;
 #[path = "tests/macros.rs"]
 mod macros;
 #[path = "tests/missed_events.rs"]
 mod missed_events;
 #[path = "tests/nesting.rs"]
 mod nesting;
+#[path = "tests/orders.rs"]
+mod orders;
 #[path = "tests/random_tasks.rs"]
 mod random_tasks;
 #[path = "tests/random_timers.rs"]

@@ -58,6 +58,8 @@
 //! each imports only from those above it in this list. `tests/tests/architecture.rs` checks that.
 //!
 //! ```text
+//!  hooks       the byte that says whether anything watches
+//!  kernel      public: what answers system calls
 //!  sys         system calls: epoll, eventfd, signals
 //!  std_or_loom locks and atomics, or loom's
 //!  table       rows at stable addresses, found by index and generation
@@ -110,11 +112,13 @@ mod executor;
 // Not a part of the documentation tests: their code needs packages that this one does not depend on.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
+mod hooks;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod id;
 mod inbox;
 pub mod io;
+pub mod kernel;
 mod oneshot;
 mod reactor;
 mod ready;

@@ -20,7 +20,9 @@ use std::sync::OnceLock;
 use std::{mem, ptr};
 
 use socket2::{SockAddr, SockAddrStorage};
+use wakeful::kernel::{self, Verdict};
 
+use super::ask::{self, ask};
 use super::transfer::{empty_message, send_to};
 use super::{cvt, retry_on_intr, retrying};
 
@@ -48,6 +50,17 @@ const CONTROL_LEN: usize = 512;
 /// Receives one datagram, or one batch of merged datagrams, with its sender and its control data.
 /// See recvmsg(2).
 pub(crate) fn recv_msg(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Received> {
+    if kernel::any()
+        && let Verdict::Is(result) = ask(|kernel| kernel.recv_from(fd, buf, false))
+    {
+        let (bytes, peer) = result?;
+        return Ok(Received {
+            bytes: bytes.min(buf.len()),
+            peer: ask::to_native(peer)?,
+            info: Info::default(),
+            truncated: false,
+        });
+    }
     let mut control = [0; CONTROL_LEN];
     let mut storage = SockAddrStorage::zeroed();
     let mut message = empty_message();
@@ -84,6 +97,12 @@ pub(crate) fn send_msg(
 ) -> io::Result<usize> {
     if local_ip.is_none() && segment_size.is_none() {
         return send_to(fd, buf, target);
+    }
+    if kernel::any()
+        && let Verdict::Is(result) =
+            ask(|kernel| ask::with_address(target, |target| kernel.send_to(fd, buf, target)))
+    {
+        return Ok(result?.min(buf.len()));
     }
     let mut control = Control::default();
     if let Some(local_ip) = local_ip {

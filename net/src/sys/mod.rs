@@ -7,6 +7,7 @@
 //!   endpoint     the two ends: bind, listen, connect, shut down, addresses, errors, credentials
 //!   transfer     bytes and datagrams: receive and send
 //!   message      datagrams with control data
+//!   ask          what an installed kernel says about a call: wakeful::kernel
 //! ```
 //!
 //! This module keeps three rules:
@@ -18,6 +19,7 @@
 //!
 //! `socket2` makes the calls that need no `unsafe` in this package.
 
+mod ask;
 mod descriptor;
 mod endpoint;
 pub(crate) mod message;
@@ -128,8 +130,10 @@ mod tests {
         let calls = Cell::new(0);
         let call = || {
             let errno = results[calls.replace(calls.get() + 1)];
+            // SAFETY: the call returns the address of `errno` of this thread.
+            let location = unsafe { libc::__errno_location() };
             // SAFETY: `errno` is thread-local memory that is always valid.
-            unsafe { *libc::__errno_location() = errno };
+            unsafe { *location = errno };
             if errno == 0 { 7 } else { -1 }
         };
         assert_eq!(retrying(call).unwrap(), 7);

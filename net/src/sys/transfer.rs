@@ -10,7 +10,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use socket2::{SockAddr, SockRef};
 use wakeful::io::IoCount;
+use wakeful::kernel::{self, Verdict};
 
+use super::ask::{self, ask};
 use super::{retry_on_intr, retrying, with_address};
 
 /// Bytes that Linux moves in one call at most (`MAX_RW_COUNT`), however large the buffer is.
@@ -22,14 +24,22 @@ const MAX_SLICES: usize = 1024;
 /// Receives into one buffer. See recv(2).
 #[inline]
 pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<IoCount> {
+    if kernel::any() {
+        return ask_recv(fd, buf, 0);
+    }
     recv_with(fd, buf, 0)
 }
 
 /// Copies received bytes and leaves them in the kernel's buffer.
 #[inline]
 pub(crate) fn peek(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<IoCount> {
+    let peeked = if kernel::any() {
+        ask_recv(fd, buf, libc::MSG_PEEK)
+    } else {
+        recv_with(fd, buf, libc::MSG_PEEK)
+    };
     // The bytes are still there, so the source stays readable after a short peek.
-    recv_with(fd, buf, libc::MSG_PEEK).map(|count| IoCount::unknown(count.transferred()))
+    peeked.map(|count| IoCount::unknown(count.transferred()))
 }
 
 #[inline]
@@ -42,6 +52,22 @@ fn recv_with(fd: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Resu
         unsafe { libc::recv(fd, to, requested, flags) }
     })?;
     Ok(IoCount::new(bytes, requested))
+}
+
+#[cold]
+#[inline(never)]
+fn ask_recv(fd: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Result<IoCount> {
+    let (len, peek) = (buf.len(), flags & libc::MSG_PEEK != 0);
+    match ask(|kernel| kernel.recv(fd, &mut [IoSliceMut::new(buf)], peek)) {
+        Verdict::Is(result) => Ok(IoCount::new(result?.min(len), len)),
+        Verdict::Short(limit) => recv_with(fd, &mut buf[..shortened(len, limit)], flags),
+        Verdict::Real => recv_with(fd, buf, flags),
+    }
+}
+
+/// Returns the length of a transfer that a kernel has limited.
+fn shortened(len: usize, limit: usize) -> usize {
+    len.min(limit.max(1))
 }
 
 /// Receives into several buffers, one after another. See recvmsg(2).
@@ -57,6 +83,32 @@ pub(crate) fn recv_vectored(
 ) -> io::Result<IoCount> {
     let at_once = transferred_at_once(bufs);
     let bufs = &mut bufs[at_once];
+    if kernel::any() {
+        return ask_recv_vectored(fd, bufs);
+    }
+    recv_message(fd, bufs)
+}
+
+#[cold]
+#[inline(never)]
+fn ask_recv_vectored(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<IoCount> {
+    let requested = total(bufs);
+    match ask(|kernel| kernel.recv(fd, bufs, false)) {
+        Verdict::Is(result) => Ok(IoCount::new(result?.min(requested), requested)),
+        Verdict::Short(limit) => {
+            // The first buffer is not empty, unless all are.
+            let Some(first) = bufs.first_mut() else {
+                return recv_message(fd, bufs);
+            };
+            let len = shortened(first.len(), limit);
+            recv_message(fd, &mut [IoSliceMut::new(&mut first[..len])])
+        }
+        Verdict::Real => recv_message(fd, bufs),
+    }
+}
+
+#[inline]
+fn recv_message(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>]) -> io::Result<IoCount> {
     let requested = total(bufs);
     let mut message = empty_message();
     // `IoSliceMut` is guaranteed to have the layout of `iovec` on Unix.
@@ -86,7 +138,17 @@ pub(crate) fn recv_from(
     buf: &mut [u8],
     peek: bool,
 ) -> io::Result<(usize, SockAddr)> {
-    let requested = buf.len().min(MAX_TRANSFER);
+    let mut requested = buf.len().min(MAX_TRANSFER);
+    if kernel::any() {
+        match ask(|kernel| kernel.recv_from(fd, buf, peek)) {
+            Verdict::Is(result) => {
+                let (bytes, peer) = result?;
+                return Ok((bytes.min(requested), ask::to_native(peer)?));
+            }
+            Verdict::Short(limit) => requested = shortened(requested, limit),
+            Verdict::Real => {}
+        }
+    }
     let flags = if peek { libc::MSG_PEEK } else { 0 };
     let (fd, buf) = (fd.as_raw_fd(), buf.as_mut_ptr().cast());
     let call = |address: *mut _, len: *mut _| {
@@ -102,6 +164,25 @@ pub(crate) fn recv_from(
 /// Sends from one buffer, without `SIGPIPE`. See send(2).
 #[inline]
 pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<IoCount> {
+    if kernel::any() {
+        return ask_send(fd, buf);
+    }
+    send_bytes(fd, buf)
+}
+
+#[cold]
+#[inline(never)]
+fn ask_send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<IoCount> {
+    let len = buf.len();
+    match ask(|kernel| kernel.send(fd, &[IoSlice::new(buf)])) {
+        Verdict::Is(result) => Ok(IoCount::new(result?.min(len), len)),
+        Verdict::Short(limit) => send_bytes(fd, &buf[..shortened(len, limit)]),
+        Verdict::Real => send_bytes(fd, buf),
+    }
+}
+
+#[inline]
+fn send_bytes(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<IoCount> {
     let requested = buf.len().min(MAX_TRANSFER);
     let (fd, bytes, flags) = (fd.as_raw_fd(), buf.as_ptr().cast(), libc::MSG_NOSIGNAL);
     let sent = retrying(move || {
@@ -115,6 +196,14 @@ pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<IoCount> {
 /// Sends one datagram to an address, without `SIGPIPE`. See sendto(2).
 #[inline]
 pub(crate) fn send_to(fd: BorrowedFd<'_>, buf: &[u8], target: &SockAddr) -> io::Result<usize> {
+    let mut buf = buf;
+    if kernel::any() {
+        match ask(|kernel| ask::with_address(target, |target| kernel.send_to(fd, buf, target))) {
+            Verdict::Is(result) => return Ok(result?.min(buf.len())),
+            Verdict::Short(limit) => buf = &buf[..shortened(buf.len(), limit)],
+            Verdict::Real => {}
+        }
+    }
     let socket = SockRef::from(&fd);
     retry_on_intr(|| socket.send_to_with_flags(buf, target, libc::MSG_NOSIGNAL))
 }
@@ -123,6 +212,31 @@ pub(crate) fn send_to(fd: BorrowedFd<'_>, buf: &[u8], target: &SockAddr) -> io::
 #[inline]
 pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<IoCount> {
     let bufs = &bufs[transferred_at_once(bufs)];
+    if kernel::any() {
+        return ask_send_vectored(fd, bufs);
+    }
+    send_message(fd, bufs)
+}
+
+#[cold]
+#[inline(never)]
+fn ask_send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<IoCount> {
+    let requested = total(bufs);
+    match ask(|kernel| kernel.send(fd, bufs)) {
+        Verdict::Is(result) => Ok(IoCount::new(result?.min(requested), requested)),
+        Verdict::Short(limit) => {
+            let Some(first) = bufs.first() else {
+                return send_message(fd, bufs);
+            };
+            let len = shortened(first.len(), limit);
+            send_message(fd, &[IoSlice::new(&first[..len])])
+        }
+        Verdict::Real => send_message(fd, bufs),
+    }
+}
+
+#[inline]
+fn send_message(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<IoCount> {
     let mut message = empty_message();
     // `IoSlice` is guaranteed to have the layout of `iovec` on Unix; sendmsg(2) only reads it.
     message.msg_iov = bufs.as_ptr().cast_mut().cast();
