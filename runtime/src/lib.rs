@@ -60,6 +60,7 @@
 //! ```text
 //!  hooks       the byte that says whether anything watches
 //!  kernel      public: what answers system calls
+//!  random      random numbers that a seed repeats
 //!  sys         system calls: epoll, eventfd, signals
 //!  std_or_loom locks and atomics, or loom's
 //!  table       rows at stable addresses, found by index and generation
@@ -85,6 +86,7 @@
 //!  time        public: sleep, timeout, interval
 //!  io          public: AsyncFd, copy, duplex
 //!  shutdown    public: graceful shutdown
+//!  seeds       public: a test with many seeds
 //!  hyper       public: adapters for hyper
 //!  runtime     public: Runtime, Builder, Handle; the loop
 //! ```
@@ -120,10 +122,12 @@ mod inbox;
 pub mod io;
 pub mod kernel;
 mod oneshot;
+mod random;
 mod reactor;
 mod ready;
 mod registry;
 pub mod runtime;
+pub mod seeds;
 pub mod shutdown;
 pub mod signal;
 mod std_or_loom;

@@ -22,6 +22,7 @@ const ORDER: [(&str, &[&str]); 5] = [
         &[
             "hooks",
             "kernel",
+            "random",
             "sys",
             "std_or_loom",
             "table",
@@ -47,6 +48,7 @@ const ORDER: [(&str, &[&str]); 5] = [
             "time",
             "io",
             "shutdown",
+            "seeds",
             "hyper",
             "runtime",
             "guide",

@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::SocketAddr as UnixAddr;
 use std::path::Path;
 
 use socket2::SockAddr;
@@ -60,8 +61,15 @@ pub(super) fn with_address<T>(
 }
 
 fn from_native(address: &SockAddr) -> Option<Address> {
-    let ip = address.as_socket().map(Address::Ip);
-    ip.or_else(|| address.as_unix().map(Address::Unix))
+    if let Some(ip) = address.as_socket() {
+        return Some(Address::Ip(ip));
+    }
+    let unix = if address.is_unnamed() {
+        UnixAddr::from_pathname("").ok()
+    } else {
+        address.as_unix()
+    };
+    unix.map(Address::Unix)
 }
 
 /// Converts an address that a kernel has answered with.
@@ -89,8 +97,6 @@ pub(super) fn to_native(address: Address) -> io::Result<SockAddr> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::SocketAddr as UnixAddr;
-
     use super::*;
 
     #[test]
