@@ -554,6 +554,37 @@ fn waiting_for_sockets_only_is_not_a_deadlock_and_for_nothing_is_probably_one() 
     }
 }
 
+// --- the costs --------------------------------------------------------------------------------------
+
+/// Returns the instructions that a child executes, counted by callgrind.
+fn instructions(name: &str, size: usize) -> u64 {
+    let mut command = Command::new("valgrind");
+    let file = std::env::temp_dir().join(format!("callgrind-{}-{name}-{size}", std::process::id()));
+    let out = format!("--callgrind-out-file={}", file.display());
+    command.args([
+        "--tool=callgrind",
+        &out,
+        env!("CARGO_BIN_EXE_deadlock-child"),
+        name,
+    ]);
+    let output = command.arg(size.to_string()).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{name}: {text}");
+    std::fs::remove_file(file).unwrap();
+    let count = text.split("Collected :").nth(1).unwrap();
+    count.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_cost_of_a_dump_grows_no_faster_than_its_tasks_and_timers() {
+    for name in ["dump-of-a-chain", "dump-of-timers"] {
+        let [one, two, four] = [300, 600, 1200].map(|size| instructions(name, size));
+        // The cost of twice as much: twice the cost in a linear dump, and four times in a quadratic one.
+        let (first, second) = (two - one, four - two);
+        assert!(second < 3 * first, "{name}: {one} {two} {four}");
+    }
+}
+
 // --- the hook ---------------------------------------------------------------------------------------
 
 #[test]

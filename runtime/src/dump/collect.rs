@@ -82,14 +82,16 @@ fn other_threads(core: &Core) -> Option<usize> {
 /// core, the reactor and the runtime.
 const OWN_REFERENCES: usize = 4;
 
-/// Returns the waiting tasks that nothing can wake. Empty unless the clones of wakers are counted.
-pub(crate) fn lost_wakers(core: &Core) -> Vec<TaskInfo> {
+/// Returns all tasks, and those of them that wait and that nothing can wake. The latter are none unless the
+/// clones of wakers are counted.
+pub(crate) fn lost_wakers(core: &Core) -> (HashSet<Id>, Vec<TaskInfo>) {
     let mut lost = tasks(core);
+    let alive = lost.iter().map(|task| task.id).collect();
     lost.retain(verdicts::is_lost);
     if core.remote.inbox().is_pending() {
         lost.clear();
     }
-    lost
+    (alive, lost)
 }
 
 /// Returns every task of a runtime as it is now, without asking the kernel.
@@ -133,6 +135,8 @@ struct Reader<'a> {
     /// The source of the signals of the process.
     signals: Option<Key>,
     targets: HashMap<Id, Vec<WaitTarget>>,
+    /// What is in `targets`. Otherwise a task with many timers would be searched through for each of them.
+    known: HashSet<(Id, Identity)>,
     /// The descriptors for which an operation with an external waker waits.
     external: HashSet<RawFd>,
     /// The deadlines of the armed timers.
@@ -147,6 +151,7 @@ impl<'a> Reader<'a> {
             now_ns: core.timers.clock.now_ns(),
             signals: signals.as_ref().map(|(key, _words)| *key),
             targets: HashMap::new(),
+            known: HashSet::new(),
             external: HashSet::new(),
             deadlines: HashMap::new(),
         }
@@ -155,11 +160,10 @@ impl<'a> Reader<'a> {
     /// Returns what a waker wakes, after adding the target to what that waits for.
     fn add(&mut self, waker: &Waker, target: WaitTarget) -> WakeTarget {
         let wakes = self.core.executor.target_of(waker);
-        if let WakeTarget::Task(id) = wakes {
-            let targets = self.targets.entry(id).or_default();
-            if !contains(targets, target) {
-                targets.push(target);
-            }
+        if let WakeTarget::Task(id) = wakes
+            && self.known.insert((id, identity(target)))
+        {
+            self.targets.entry(id).or_default().push(target);
         }
         wakes
     }
@@ -327,12 +331,14 @@ fn contains(targets: &[WaitTarget], target: WaitTarget) -> bool {
     targets.iter().any(|found| identity(*found) == target)
 }
 
-/// Returns what two targets in one dump have in common if they are the same. The tables do not know the
-/// number of a signal.
+/// What two targets in one dump have in common if they are the same.
+type Identity = (u8, u64, u32);
+
+/// Returns the identity of a target. The tables do not know the number of a signal.
 // Not `==`, and not inlined: the compiler would compare the bytes of both before it knows which variant has them,
 // and memcheck reports that as a use of uninitialized bytes.
 #[inline(never)]
-fn identity(target: WaitTarget) -> (u8, u64, u32) {
+fn identity(target: WaitTarget) -> Identity {
     match target {
         WaitTarget::Descriptor(fd) => (0, 0, fd.cast_unsigned()),
         WaitTarget::Timer(None) => (1, 0, 0),

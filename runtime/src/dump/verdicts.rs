@@ -130,20 +130,24 @@ fn cycles(dump: &Dump) -> Vec<Verdict> {
             && task.waits_for.iter().all(is_join)
     };
     let mut stuck: HashMap<Id, Vec<Id>> = HashMap::new();
+    let mut joiners: HashMap<Id, Vec<Id>> = HashMap::new();
     for task in dump.all_tasks().filter(only_joins) {
         let joins = task.waits_for.iter().filter_map(|target| match target {
             WaitTarget::Task(id) => Some(*id),
             _ => None,
         });
-        stuck.insert(task.id, joins.collect());
-    }
-    // A task that awaits one outside of the group can be woken.
-    loop {
-        let known: HashSet<Id> = stuck.keys().copied().collect();
-        stuck.retain(|_, joins| joins.iter().all(|id| known.contains(id)));
-        if stuck.len() == known.len() {
-            break;
+        let joins: Vec<Id> = joins.collect();
+        for joined in &joins {
+            joiners.entry(*joined).or_default().push(task.id);
         }
+        stuck.insert(task.id, joins);
+    }
+    // A task that awaits one outside of the group can be woken, and so can those that await it.
+    let is_outside = |id: &&Id| !stuck.contains_key(id);
+    let mut outside: Vec<Id> = joiners.keys().filter(is_outside).copied().collect();
+    while let Some(id) = outside.pop() {
+        let freed = joiners.remove(&id).into_iter().flatten();
+        outside.extend(freed.filter(|joiner| stuck.remove(joiner).is_some()));
     }
     let mut begins: Vec<Id> = stuck.keys().copied().collect();
     begins.sort();

@@ -117,7 +117,13 @@ impl Core {
         if self.deadlocks.lost_after.replace(Some(polls)) == Some(polls) {
             return;
         }
-        for task in dump::lost_wakers(self) {
+        let (alive, lost) = dump::lost_wakers(self);
+        // Those that have ended are forgotten, so the set is not larger than the table of tasks.
+        self.deadlocks
+            .lost
+            .borrow_mut()
+            .retain(|id| alive.contains(id));
+        for task in lost {
             if self.deadlocks.lost.borrow_mut().insert(task.id) {
                 self.executor
                     .catch_panic("the hook for lost wakers", || hook(&task));
