@@ -185,6 +185,8 @@ impl Builder {
     /// [`enable_metrics_poll_time_histogram`](Self::enable_metrics_poll_time_histogram).
     #[must_use]
     pub fn on_slow_poll(mut self, limit: Duration, hook: impl Fn(&SlowPoll) + 'static) -> Self {
+        // Otherwise the task would be taken for the one that has entered another runtime.
+        let hook = move |slow: &SlowPoll| context::run_hook(|| hook(slow));
         self.on_slow_poll = Some((limit, Box::new(hook)));
         self
     }

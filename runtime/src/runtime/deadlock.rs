@@ -7,7 +7,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::context::Core;
+use crate::context::{self, Core};
 use crate::deadlock_watch::{Found, LostWakerHook, OnDeadlock};
 use crate::dump::{self, Detail, Dump, Outcome};
 
@@ -125,8 +125,8 @@ impl Core {
             .retain(|id| alive.contains(id));
         for task in lost {
             if self.deadlocks.lost.borrow_mut().insert(task.id) {
-                self.executor
-                    .catch_panic("the hook for lost wakers", || hook(&task));
+                let call = || context::run_hook(|| hook(&task));
+                self.executor.catch_panic("the hook for lost wakers", call);
             }
         }
     }

@@ -192,7 +192,7 @@ fn call<F>(closure: impl FnOnce() -> F) -> thread::Result<F> {
     if core.id.is_current() {
         return called;
     }
-    context::reinstate(&core);
+    context::reinstate();
     drop_ignoring_panic(called);
     Err(Box::new(
         "another runtime was entered at the end of the closure: do not keep a guard of \
