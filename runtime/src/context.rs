@@ -22,7 +22,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
@@ -31,7 +31,6 @@ use crate::blocking::Pool;
 use crate::busy_poll::BusyPoll;
 use crate::deadlock_watch::DeadlockWatch;
 use crate::executor::Executor;
-use crate::executor::cell::drop_ignoring_panic;
 use crate::id::{Id, RuntimeId, VTables, WaiterId, WakerData};
 use crate::inbox::{Message, Shared};
 use crate::reactor::Reactor;
@@ -57,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) signals: RefCell<Option<(Key, ReadyWords)>>,
     /// The number of messages taken from the inbox.
     pub(crate) messages: Cell<u64>,
+    /// The number of messages taken from the inbox and not handled yet, without the one that is handled now.
+    pub(crate) messages_left: Cell<usize>,
 }
 
 impl fmt::Debug for Core {
@@ -417,10 +418,12 @@ impl Core {
         }
     }
 
-    fn handle_messages(&self, messages: VecDeque<Message>) {
+    fn handle_messages(&self, mut messages: VecDeque<Message>) {
         self.messages
             .set(self.messages.get() + messages.len() as u64);
-        for message in messages {
+        let mut last = Vec::new();
+        while let Some(message) = messages.pop_front() {
+            self.messages_left.set(messages.len());
             match message {
                 Message::Wake(data) => {
                     self.executor.wake(data);
@@ -441,21 +444,22 @@ impl Core {
                     let cause = self.executor.wake_cause();
                     self.executor.wake_all(waker.map(|waker| (waker, cause)));
                 }
-                Message::Run(run) => {
-                    // The closure handles its own panics. Any other panic has no caller.
-                    if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
-                        self.executor
-                            .panics
-                            .report_payload("a remote closure", payload.as_ref());
-                        drop_ignoring_panic(payload);
-                    }
-                }
+                Message::Run(run) => self.run_remote(run),
+                Message::RunAfterBatch(run) => last.push(run),
             }
             // Otherwise the user code of the next message would find the runtime that this one has entered.
             if !self.id.is_current() {
                 reinstate();
             }
         }
+        for run in last {
+            self.run_remote(run);
+        }
+    }
+
+    fn run_remote(&self, run: Box<dyn FnOnce() + Send>) {
+        // The closure handles its own panics. Any other panic has no caller.
+        self.executor.catch_panic("a remote closure", run);
     }
 
     /// Presets the readiness of a source and wakes the operations that wait for it.

@@ -9,18 +9,19 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use futures_lite::future::or;
 use rustix::process::{Pid, Signal, kill_process};
 use wakeful::dump::{Dump, Verdict};
 use wakeful::io::AsyncFd;
-use wakeful::runtime::{Builder, OnDeadlock, Runtime};
-use wakeful::task::{self, Id, JoinHandle, WaitTarget, spawn_blocking};
+use wakeful::runtime::{Builder, Handle, OnDeadlock, Runtime};
+use wakeful::task::{self, Id, JoinHandle, TaskState, WaitTarget, spawn_blocking};
 use wakeful::time::{Duration, sleep};
 use wakeful::{Shutdown, dump, spawn};
-use wakeful_tests::trace::{my_waker, pair, secs, settle};
+use wakeful_tests::trace::{Hooks, my_waker, pair, poll_with, secs, settle};
 
 // --- in a process with one thread -------------------------------------------------------------------
 
@@ -443,6 +444,104 @@ fn a_task_that_the_runtime_or_a_message_can_wake_is_not_lost() {
         assert_eq!(dump.messages, 1);
         assert_eq!(dump.task(woken.id()).unwrap().waker_clones, Some(0));
         assert_eq!(of_tasks(&dump).len(), 0, "{dump}");
+    });
+}
+
+/// Returns a waiting task, and its only waker.
+async fn task_with_one_waker() -> (JoinHandle<()>, Waker) {
+    let (send, sent) = std::sync::mpsc::channel();
+    let task = spawn(async move {
+        send.send(my_waker().await).unwrap();
+        pending::<()>().await;
+    });
+    settle().await;
+    (task, sent.recv().unwrap())
+}
+
+#[test]
+fn a_dump_for_another_thread_is_made_after_the_messages_that_came_with_its_request() {
+    counting().block_on(async {
+        let (task, waker) = task_with_one_waker().await;
+        let handle = Handle::current();
+        let request = move || {
+            let dumps = [handle.dump(), handle.dump()];
+            waker.wake();
+            dumps
+        };
+        for dump in thread::spawn(request).join().unwrap() {
+            let dump = dump.await.unwrap();
+            let info = dump.task(task.id()).unwrap();
+            assert_eq!(info.state, TaskState::Scheduled, "{dump}");
+            assert_eq!((dump.messages, of_tasks(&dump).len()), (0, 0), "{dump}");
+        }
+        task.abort();
+    });
+}
+
+#[test]
+fn a_dump_by_user_code_between_two_polls_has_no_verdicts() {
+    // A closure of another thread, beside the wake of a task that no other waker can wake.
+    counting().block_on(async {
+        let (task, waker) = task_with_one_waker().await;
+        let handle = Handle::current();
+        let request = move || {
+            let made = handle.spawn(|| std::future::ready(dump()));
+            waker.wake();
+            made
+        };
+        let dump = thread::spawn(request).join().unwrap().await.unwrap();
+        assert_eq!((dump.messages, dump.verdicts.len()), (1, 0), "{dump}");
+        task.abort();
+    });
+    // An external waker, that of a timer.
+    let made = Arc::new(Mutex::new(None));
+    let makes = Arc::clone(&made);
+    counting().block_on(async {
+        let mut root = Some(my_waker().await);
+        let mut timer = Box::pin(sleep(Duration::from_millis(1)));
+        let root = Mutex::new(root.take());
+        let waker = Hooks::new().on_wake(move || {
+            *makes.lock().unwrap() = Some(dump());
+            root.lock().unwrap().take().unwrap().wake();
+        });
+        assert!(poll_with(&mut timer, &waker.waker()).is_pending());
+        poll_fn(|_| match made.lock().unwrap().is_some() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    });
+    let dump = made.lock().unwrap().take().unwrap();
+    assert_eq!(dump.verdicts, []);
+}
+
+#[test]
+fn a_dump_by_a_waker_finds_those_that_are_woken_together_with_it() {
+    let made = Arc::new(Mutex::new(None));
+    let makes = Arc::clone(&made);
+    counting().block_on(async {
+        let (here, _there) = pair();
+        let fd = Rc::new(RefCell::new(Some(AsyncFd::new(here).unwrap())));
+        let waker = Hooks::new().on_wake(move || *makes.lock().unwrap() = Some(dump()));
+        let poll = |cx: &mut Context<'_>| match &*fd.borrow() {
+            Some(fd) => fd.poll_read_ready(cx).map(drop),
+            None => Poll::Ready(()),
+        };
+        // Stored before the task's waker.
+        assert!(poll(&mut Context::from_waker(&waker.waker())).is_pending());
+        let own = Rc::clone(&fd);
+        let task = spawn(poll_fn(move |cx| match &*own.borrow() {
+            Some(fd) => fd.poll_read_ready(cx).map(drop),
+            None => Poll::Ready(()),
+        }));
+        settle().await;
+        let registered = fd.borrow_mut().take();
+        drop(registered);
+        let dump = made.lock().unwrap().take().unwrap();
+        let info = dump.task(task.id()).unwrap();
+        assert_eq!(info.state, TaskState::Scheduled, "{dump}");
+        assert_eq!(of_tasks(&dump).len(), 0, "{dump}");
+        task.await.unwrap();
     });
 }
 

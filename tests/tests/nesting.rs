@@ -10,7 +10,6 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
 use std::io::Write;
-use std::mem::forget;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -353,38 +352,6 @@ fn a_guard_that_outlives_the_block_on_that_created_it_has_no_effect_any_more() {
     assert_eq!(first.block_on(async { 1 }), 1);
     assert_eq!(second.block_on(async { 2 }), 2);
     assert_eq!(lands_on(&all), Some(2));
-}
-
-#[test]
-fn a_guard_that_was_forgotten_harms_no_code_around_it() {
-    let (runs, entered) = (runtime(), runtime());
-    let both = [&runs, &entered];
-    // In the root future, in its destructor, in a destructor at the end of a runtime, and in a task.
-    runs.block_on(async { forget(entered.enter()) });
-    assert_eq!(lands_on(&both), None);
-    runs.block_on(async {
-        let _last = on_drop(|| forget(entered.enter()));
-    });
-    assert_eq!(lands_on(&both), None);
-    let entered: &'static Runtime = Box::leak(Box::new(entered));
-    let both = [&runs, entered];
-    let ends = runtime();
-    let task = ends.spawn(async move {
-        let _last = on_drop(move || forget(entered.enter()));
-        std::future::pending::<()>().await;
-    });
-    ends.block_on(yield_now());
-    drop(ends);
-    assert_eq!(lands_on(&both), None);
-    drop(task);
-    let culprit = runs.spawn(async { forget(entered.enter()) });
-    let text = runs.block_on(async {
-        let error = culprit.await.unwrap_err();
-        spawn(async {}).await.unwrap();
-        text_of(error.into_panic().as_ref())
-    });
-    assert!(text.contains("another runtime was entered"), "{text}");
-    assert_eq!(lands_on(&both), None);
 }
 
 /// Runs a root future with a timer beside a task that enters another runtime and leaves it entered

@@ -262,6 +262,37 @@ fn a_hook_that_leaves_a_runtime_entered_harms_no_task() {
     });
 }
 
+#[test]
+fn a_guard_that_was_forgotten_harms_no_code_around_it() {
+    let (runs, ends) = (runtime(), runtime());
+    let entered: &'static Runtime = Box::leak(Box::new(runtime()));
+    let forget = move || std::mem::forget(entered.enter());
+    let is_outside = || Handle::try_current().is_err();
+    // In the root future, in its destructor, in a destructor at the end of a runtime, and in a task.
+    runs.block_on(async { forget() });
+    assert!(is_outside());
+    runs.block_on(async {
+        let _last = on_drop(forget);
+    });
+    assert!(is_outside());
+    let task = ends.spawn(async move {
+        let _last = on_drop(forget);
+        pending::<()>().await;
+    });
+    ends.block_on(yield_now());
+    drop(ends);
+    assert!(is_outside());
+    drop(task);
+    let culprit = runs.spawn(async move { forget() });
+    let text = runs.block_on(async {
+        let error = culprit.await.unwrap_err();
+        spawn(async {}).await.unwrap();
+        text_of(error.into_panic().as_ref())
+    });
+    assert!(text.contains("another runtime was entered"), "{text}");
+    assert!(is_outside());
+}
+
 /// The runtime of this thread, by the text of its handle.
 #[derive(Clone, Debug, PartialEq)]
 struct RuntimeOfThread(String);

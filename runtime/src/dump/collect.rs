@@ -24,8 +24,20 @@ use crate::waker_counts;
 /// The number of descriptors about which the kernel is asked, and of threads that are listed.
 const LIMIT: usize = 1000;
 
-/// Returns what a runtime does now. Called on its thread.
+/// Returns what a runtime does now. Called on its thread, by user code.
 pub(crate) fn collect(core: &Core, detail: Detail) -> Dump {
+    let is_between_polls = loop_state(core) == LoopState::BetweenPolls;
+    // Then it is called by a waker, a destructor or a closure. What that does next is not known, and the rest of
+    // the wakers or messages is in no table.
+    collect_from(core, detail, !is_between_polls)
+}
+
+/// As [`collect`], for the loop, when everything that it has taken out of its tables was handled.
+pub(crate) fn collect_at_rest(core: &Core) -> Dump {
+    collect_from(core, Detail::Limited, true)
+}
+
+fn collect_from(core: &Core, detail: Detail, at_rest: bool) -> Dump {
     // First: what a thread did before it ended is in the tables and messages that are read after it.
     let other_threads = other_threads(core);
     let mut reader = Reader::new(core);
@@ -52,11 +64,11 @@ pub(crate) fn collect(core: &Core, detail: Detail) -> Dump {
             idle_threads,
         },
         // After the clones of wakers: one that was woken and dropped in between is a message now.
-        messages: core.remote.inbox().len(),
+        messages: core.remote.inbox().len() + core.messages_left.get(),
         threads: process_threads(),
         verdicts: Vec::new(),
     };
-    let idle = !core.executor.has_work() && !core.timers.has_expired();
+    let idle = at_rest && !core.executor.has_work() && !core.timers.has_expired();
     let handles = Arc::strong_count(&core.remote).saturating_sub(OWN_REFERENCES);
     let around = verdicts::Around {
         idle,

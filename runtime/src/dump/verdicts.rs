@@ -70,7 +70,8 @@ pub(super) fn is_lost(task: &TaskInfo) -> bool {
 
 /// What the conclusions need that is not in a dump.
 pub(super) struct Around {
-    /// Whether no external waker has to be woken, and no timer has fired just now.
+    /// Whether no user code runs between two polls, no external waker has to be woken, and no timer has fired just
+    /// now.
     pub(super) idle: bool,
     /// The number of `Handle`s.
     pub(super) handles: usize,

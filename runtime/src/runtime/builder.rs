@@ -325,6 +325,7 @@ impl Builder {
             deadlocks: self.deadlocks,
             signals: Default::default(),
             messages: Default::default(),
+            messages_left: Default::default(),
         };
         Ok(Runtime::from_core(core, self.event_interval))
     }

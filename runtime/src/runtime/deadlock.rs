@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::context::{self, Core};
 use crate::deadlock_watch::{Found, LostWakerHook, OnDeadlock};
-use crate::dump::{self, Detail, Dump, Outcome};
+use crate::dump::{self, Dump, Outcome};
 
 /// The pause before the first look, and between two looks while a thread of the pool is on its way to be idle.
 /// A program that other threads wake often is not looked at.
@@ -53,7 +53,7 @@ impl Core {
         if found.looks == 1 {
             return Some(PAUSE);
         }
-        let dump = dump::collect(self, Detail::Limited);
+        let dump = dump::collect_at_rest(self);
         match dump.outcome() {
             Outcome::Fine => None,
             Outcome::Deadlock => {
