@@ -527,21 +527,29 @@ fn a_dump_by_a_waker_finds_those_that_are_woken_together_with_it() {
             Some(fd) => fd.poll_read_ready(cx).map(drop),
             None => Poll::Ready(()),
         };
-        // Stored before the task's waker.
+        let waits = || {
+            let fd = Rc::clone(&fd);
+            spawn(poll_fn(move |cx| match &*fd.borrow() {
+                Some(fd) => fd.poll_read_ready(cx).map(drop),
+                None => Poll::Ready(()),
+            }))
+        };
+        // The external waker is stored between those of two tasks.
+        let before = waits();
+        settle().await;
         assert!(poll(&mut Context::from_waker(&waker.waker())).is_pending());
-        let own = Rc::clone(&fd);
-        let task = spawn(poll_fn(move |cx| match &*own.borrow() {
-            Some(fd) => fd.poll_read_ready(cx).map(drop),
-            None => Poll::Ready(()),
-        }));
+        let after = waits();
         settle().await;
         let registered = fd.borrow_mut().take();
         drop(registered);
         let dump = made.lock().unwrap().take().unwrap();
-        let info = dump.task(task.id()).unwrap();
-        assert_eq!(info.state, TaskState::Scheduled, "{dump}");
+        for task in [&before, &after] {
+            let info = dump.task(task.id()).unwrap();
+            assert_eq!(info.state, TaskState::Scheduled, "{dump}");
+        }
         assert_eq!(of_tasks(&dump).len(), 0, "{dump}");
-        task.await.unwrap();
+        before.await.unwrap();
+        after.await.unwrap();
     });
 }
 
