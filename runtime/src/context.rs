@@ -52,6 +52,9 @@ pub(crate) struct Core {
     pub(crate) blocking: Pool,
     pub(crate) busy_poll: BusyPoll,
     pub(crate) deadlocks: DeadlockWatch,
+    /// Returns whether an operation of the runtime waits for a thread that another runtime can have started: that of
+    /// a standard stream. A function, because standard streams use a `Core`.
+    pub(crate) awaits_shared_thread: fn(RuntimeId) -> bool,
     /// The source of the process's signal eventfd; set by the first `signal`.
     pub(crate) signals: RefCell<Option<(Key, ReadyWords)>>,
     /// The number of messages taken from the inbox.
@@ -489,6 +492,11 @@ impl Core {
         }
         let source = self.reactor.register(event, Interest::READABLE)?;
         Ok(signals.insert(source).clone())
+    }
+
+    /// Returns whether a task waits for a closure on a thread, of this runtime or of a standard stream.
+    pub(crate) fn waits_for_thread(&self) -> bool {
+        self.blocking.pending() > 0 || (self.awaits_shared_thread)(self.id)
     }
 
     /// Returns whether a future waits for an event of the kernel: an operation whose waker is stored,

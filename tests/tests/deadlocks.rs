@@ -10,13 +10,13 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 use std::thread;
 
 use futures_lite::future::or;
 use rustix::process::{Pid, Signal, kill_process};
 use wakeful::dump::{Dump, Verdict};
-use wakeful::io::AsyncFd;
+use wakeful::io::{AsyncFd, Ready};
 use wakeful::runtime::{Builder, Handle, OnDeadlock, Runtime};
 use wakeful::task::{self, Id, JoinHandle, TaskState, WaitTarget, spawn_blocking};
 use wakeful::time::{Duration, sleep};
@@ -521,35 +521,27 @@ fn a_dump_by_a_waker_finds_those_that_are_woken_together_with_it() {
     let makes = Arc::clone(&made);
     counting().block_on(async {
         let (here, _there) = pair();
-        let fd = Rc::new(RefCell::new(Some(AsyncFd::new(here).unwrap())));
-        let waker = Hooks::new().on_wake(move || *makes.lock().unwrap() = Some(dump()));
-        let poll = |cx: &mut Context<'_>| match &*fd.borrow() {
-            Some(fd) => fd.poll_read_ready(cx).map(drop),
-            None => Poll::Ready(()),
-        };
+        let fd = Rc::new(AsyncFd::new(here).unwrap());
         let waits = || {
             let fd = Rc::clone(&fd);
-            spawn(poll_fn(move |cx| match &*fd.borrow() {
-                Some(fd) => fd.poll_read_ready(cx).map(drop),
-                None => Poll::Ready(()),
-            }))
+            spawn(async move { drop(fd.readable().await.unwrap()) })
         };
         // The external waker is stored between those of two tasks.
         let before = waits();
         settle().await;
-        assert!(poll(&mut Context::from_waker(&waker.waker())).is_pending());
+        let waker = Hooks::new().on_wake(move || *makes.lock().unwrap() = Some(dump()));
+        let mut external = fd.readable();
+        assert!(poll_with(&mut external, &waker.waker()).is_pending());
         let after = waits();
         settle().await;
-        let registered = fd.borrow_mut().take();
-        drop(registered);
+        fd.assume_ready(Ready::READABLE);
         let dump = made.lock().unwrap().take().unwrap();
-        for task in [&before, &after] {
+        for task in [before, after] {
             let info = dump.task(task.id()).unwrap();
             assert_eq!(info.state, TaskState::Scheduled, "{dump}");
+            task.await.unwrap();
         }
         assert_eq!(of_tasks(&dump).len(), 0, "{dump}");
-        before.await.unwrap();
-        after.await.unwrap();
     });
 }
 

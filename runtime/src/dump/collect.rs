@@ -72,6 +72,7 @@ fn collect_from(core: &Core, detail: Detail, at_rest: bool) -> Dump {
     let handles = Arc::strong_count(&core.remote).saturating_sub(OWN_REFERENCES);
     let around = verdicts::Around {
         idle,
+        waits_for_thread: core.waits_for_thread(),
         handles,
         other_threads,
     };

@@ -73,6 +73,8 @@ pub(super) struct Around {
     /// Whether no user code runs between two polls, no external waker has to be woken, and no timer has fired just
     /// now.
     pub(super) idle: bool,
+    /// Whether a task waits for a closure on a thread.
+    pub(super) waits_for_thread: bool,
     /// The number of `Handle`s.
     pub(super) handles: usize,
     /// The number of other threads, without idle ones of the blocking pool; `None` if it is not known.
@@ -101,7 +103,7 @@ fn of_loop(dump: &Dump, around: &Around) -> Option<Verdict> {
     let will_go_on = !around.idle
         || dump.loop_state != LoopState::BetweenPolls
         || dump.messages > 0
-        || dump.closures.waiting > 0
+        || around.waits_for_thread
         || dump.closures.queued > 0
         || !dump.timers.is_empty()
         || dump.all_tasks().any(can_run);

@@ -323,6 +323,7 @@ impl Builder {
             remote,
             busy_poll: BusyPoll::new(self.busy_poll),
             deadlocks: self.deadlocks,
+            awaits_shared_thread: crate::io::awaits_thread,
             signals: Default::default(),
             messages: Default::default(),
             messages_left: Default::default(),

@@ -47,7 +47,7 @@ impl Core {
         });
         found.looks += 1;
         self.deadlocks.found.set(Some(found));
-        if found.reported || self.blocking.pending() > 0 {
+        if found.reported || self.waits_for_thread() {
             return None;
         }
         if found.looks == 1 {
