@@ -29,15 +29,20 @@ pub(crate) fn collect(core: &Core, detail: Detail) -> Dump {
     let is_between_polls = loop_state(core) == LoopState::BetweenPolls;
     // Then it is called by a waker, a destructor or a closure. What that does next is not known, and the rest of
     // the wakers or messages is in no table.
-    collect_from(core, detail, !is_between_polls)
+    collect_from(core, detail, !is_between_polls, other_threads)
 }
 
 /// As [`collect`], for the loop, when everything that it has taken out of its tables was handled.
 pub(crate) fn collect_at_rest(core: &Core) -> Dump {
-    collect_from(core, Detail::Limited, true)
+    collect_from(core, Detail::Limited, true, other_threads)
 }
 
-fn collect_from(core: &Core, detail: Detail, at_rest: bool) -> Dump {
+fn collect_from(
+    core: &Core,
+    detail: Detail,
+    at_rest: bool,
+    other_threads: impl FnOnce(&Core) -> Option<usize>,
+) -> Dump {
     // First: what a thread did before it ended is in the tables and messages that are read after it.
     let other_threads = other_threads(core);
     let mut reader = Reader::new(core);
@@ -361,5 +366,67 @@ fn identity(target: WaitTarget) -> Identity {
         WaitTarget::Closure => (5, 0, 0),
         WaitTarget::Signal(_) => (6, 0, 0),
         WaitTarget::Gone => (7, 0, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::mpsc;
+    use std::task::Poll;
+    use std::thread;
+
+    use super::*;
+    use crate::context;
+    use crate::dump::{Outcome, Verdict};
+    use crate::inbox::Message;
+    use crate::runtime::block_on;
+
+    /// The verdict of a dump for which the count of threads is `count`.
+    fn verdict(count: impl FnOnce(&Waker) -> Option<usize> + Send + 'static) -> Option<Verdict> {
+        let (send, sent) = mpsc::channel();
+        block_on(async {
+            let core = context::require("the test");
+            let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+            // Made by the loop, between two polls.
+            let make = move || {
+                let core = context::require("the test");
+                let count = |_: &Core| count(&waker);
+                let dump = collect_from(&core, Detail::Limited, true, count);
+                let verdict = dump.verdicts.first().cloned();
+                assert_eq!(dump.outcome() == Outcome::Fine, verdict.is_none());
+                send.send(verdict).expect("the test waits");
+                waker.wake();
+            };
+            let message = Message::RunAfterBatch(Box::new(make));
+            core.remote
+                .send(message)
+                .expect("the runtime has not ended");
+            let mut polls = 0;
+            poll_fn(|_| {
+                polls += 1;
+                if polls == 2 {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+        });
+        sent.recv().expect("the dump was made")
+    }
+
+    #[test]
+    fn what_a_thread_did_before_it_ended_is_in_the_dump_that_does_not_count_it() {
+        assert_eq!(verdict(|_| Some(0)), Some(Verdict::Deadlock));
+        // The thread wakes the root and ends, before it would be counted.
+        let ended = |waker: &Waker| {
+            let waker = waker.clone();
+            thread::spawn(move || waker.wake())
+                .join()
+                .expect("no panic");
+            Some(0)
+        };
+        assert_eq!(verdict(ended), None);
     }
 }
