@@ -236,17 +236,14 @@ impl Drop for ContextGuard {
             levels[position].is_dropped = !self.is_base && above > 0;
             Some(above)
         });
-        match above {
-            Some(above) if above > 0 && !self.is_base => {
-                if !std::thread::panicking() {
-                    panic!(
-                        "guards of `Runtime::enter` were dropped out of order: {above} of them were made \
-                         after this one and still exist; drop the last one first"
-                    );
-                }
-            }
-            Some(above) => leave(|levels| levels.len() - 1 - above),
-            None => {}
+        let Some(above) = above else { return };
+        if above == 0 || self.is_base {
+            leave(|levels| levels.len() - 1 - above);
+        } else if !std::thread::panicking() {
+            panic!(
+                "guards of `Runtime::enter` were dropped out of order: {above} of them were made \
+                 after this one and still exist; drop the last one first"
+            );
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
@@ -266,7 +267,9 @@ fn a_hook_that_leaves_a_runtime_entered_harms_no_task() {
 fn a_guard_that_was_forgotten_harms_no_code_around_it() {
     let (runs, ends) = (runtime(), runtime());
     let entered: &'static Runtime = Box::leak(Box::new(runtime()));
-    let forget = move || std::mem::forget(entered.enter());
+    let forget = move || {
+        let _forgotten = ManuallyDrop::new(entered.enter());
+    };
     let is_outside = || Handle::try_current().is_err();
     // In the root future, in its destructor, in a destructor at the end of a runtime, and in a task.
     runs.block_on(async { forget() });
@@ -328,7 +331,7 @@ fn user_code_between_two_polls_does_not_find_the_runtime_that_other_code_has_lef
             Box::pin(async move { drop(fd.ready(Interest::READABLE).await) });
         assert!(poll_with(&mut wait, &leaves).is_pending());
         // Only the clone in the reactor is left.
-        std::mem::forget(leaves);
+        let _forgotten = ManuallyDrop::new(leaves);
         let handle = Handle::current();
         let closure = move || async move { find() };
         let sends = thread::spawn(move || {
