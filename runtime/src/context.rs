@@ -121,12 +121,8 @@ fn replace(core: Previous) -> Previous {
 /// effect then. For the loop, between two calls of user code.
 #[cold]
 pub(crate) fn reinstate() {
-    leave(|levels| {
-        levels
-            .iter()
-            .rposition(|level| level.is_base)
-            .map_or(0, |base| base + 1)
-    });
+    let last_base = |levels: &[Level]| levels.iter().rposition(|level| level.is_base);
+    leave(|levels| last_base(levels).map_or(0, |base| base + 1));
 }
 
 /// As [`current`], for operations that need a runtime.
@@ -447,19 +443,25 @@ impl Core {
                 Message::Run(run) => self.run_remote(run),
                 Message::RunAfterBatch(run) => last.push(run),
             }
-            // Otherwise the user code of the next message would find the runtime that this one has entered.
-            if !self.id.is_current() {
-                reinstate();
-            }
+            self.stay_current();
         }
         for run in last {
             self.run_remote(run);
+            self.stay_current();
         }
     }
 
     fn run_remote(&self, run: Box<dyn FnOnce() + Send>) {
         // The closure handles its own panics. Any other panic has no caller.
         self.executor.catch_panic("a remote closure", run);
+    }
+
+    /// Makes this runtime the current one again, if user code has left another one entered. Otherwise the user code
+    /// that is called next would find that one.
+    pub(crate) fn stay_current(&self) {
+        if !self.id.is_current() {
+            reinstate();
+        }
     }
 
     /// Presets the readiness of a source and wakes the operations that wait for it.

@@ -369,7 +369,7 @@ fn identity(target: WaitTarget) -> Identity {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::future::poll_fn;
     use std::sync::mpsc;

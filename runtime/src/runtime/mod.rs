@@ -128,9 +128,7 @@ impl Runtime {
             core.executor.requeue_deferred();
             core.executor.wake_due(self.event_interval);
             // A waker or a destructor can have entered another runtime.
-            if !core.id.is_current() {
-                context::reinstate();
-            }
+            core.stay_current();
             core.record_wakeup();
         }
     }
