@@ -32,6 +32,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage { base: Some(7), ..stage(8, "timers", 40) },
     Stage { base: Some(8), ..stage(9, "inbox", 35) },
     stage(10, "cancel", 30),
+    Stage { base: Some(9), ..stage(11, "serve", 50) },
     stage(13, "table", 40),
     Stage { base: Some(9), ..stage(14, "readiness", 35) },
     Stage { base: Some(14), ..stage(15, "fairness", 30) },

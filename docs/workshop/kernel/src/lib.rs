@@ -20,6 +20,6 @@ mod sys;
 
 pub use epoll::{ERR, ET, Epoll, Event, HUP, IN, ONESHOT, OUT, RDHUP};
 pub use eventfd::EventFd;
-pub use record::{clear_record, count, inject, limit, steps};
+pub use record::{clear_faults, clear_record, count, inject, limit, steps};
 pub use script::{Script, Stuck, advance, now, parks, progress, stuck, timed_parks};
 pub use socket::{Listener, Stream};
