@@ -2,6 +2,7 @@
 //!
 //! Needs nothing but std and `rustc`.
 
+mod breaks;
 mod check;
 mod commands;
 mod compile;
@@ -12,6 +13,7 @@ mod page;
 mod progress;
 mod report;
 mod run;
+mod runtimes;
 mod source;
 mod stage;
 mod terminal;
@@ -34,6 +36,7 @@ usage: cargo workshop [COMMAND] [--plain]
   draw [N]              your run beside the reference's, as a picture
   read N                the page of a stage
   quiz N                questions with answers
+  break X               breaks Wakeful in one line (stage 17), runs the test, restores it
   doctor                what this machine lacks
   verify [N..]          tests the workshop: references, wrong solutions, pages
 
@@ -98,6 +101,9 @@ fn run(words: &[String], flags: &[String]) -> Result<End, Problem> {
     }
     let has = |name: &str| flags.iter().any(|flag| flag == name);
     let style = terminal::Style::new(has("--plain"));
+    if command == "break" {
+        return breaks::run(words.get(1).map(String::as_str));
+    }
     let numbers = numbers(&words[words.len().min(1)..])?;
     let one = match numbers[..] {
         [] => None,

@@ -61,9 +61,13 @@ impl Report {
         let mut text = String::new();
         let id = if self.id == "x" { format!("{}.x", stage.number) } else { self.id.clone() };
         if id == format!("{}.0", stage.number) {
-            let place = trim_column(&self.at);
-            let _ = writeln!(text, "  {}  {id}  not written yet: {place}", style.red("FAIL"));
+            let place = if self.at.is_empty() { "" } else { ": " };
+            let place = format!("{place}{}", trim_column(&self.at));
+            let _ = writeln!(text, "  {}  {id}  not written yet{place}", style.red("FAIL"));
             let _ = writeln!(text, "        {}", self.seen);
+            if !self.steps.is_empty() {
+                line(&mut text, "steps", &number_steps(&self.steps));
+            }
             return text;
         }
         let _ = writeln!(text, "  {}  {id}  {}", style.red("FAIL"), self.what);

@@ -9,7 +9,7 @@ use std::thread;
 use crate::check::{Checked, lay_out, run_cases};
 use crate::layout::LAB;
 use crate::stage::{Files, STAGES, Stage};
-use crate::{End, Problem, compile, draw, layout, page, run, wrong};
+use crate::{End, Problem, breaks, compile, draw, layout, page, run, wrong};
 
 /// Runs of a reference in each of the two rounds.
 const RUNS: usize = 3;
@@ -50,8 +50,13 @@ impl Job {
     fn run(&self) -> Result<(), Problem> {
         let source = format!("{}/src", self.folder());
         let checked = run_cases(&source, &self.folder(), false, true)?;
-        let Checked::Ran { failed, .. } = checked else {
-            return Err(format!("{}: was not run", self.folder()));
+        let failed = match checked {
+            Checked::Ran { failed, .. } => failed,
+            Checked::Skipped(reason) => {
+                println!("  skipped: {}: {reason}", self.folder());
+                return Ok(());
+            }
+            Checked::DoesNotCompile => return Err(format!("{}: was not run", self.folder())),
         };
         let (seen, text) = match &failed {
             None => (Wanted::Green, "green".to_owned()),
@@ -132,6 +137,7 @@ pub(crate) fn verify(numbers: &[u32], write: bool, quick: bool) -> Result<End, P
 /// Compares generated files, and checks the pages.
 fn files(stages: &[Stage], write: bool, tally: &mut Tally) -> Result<(), Problem> {
     let (mut starts, mut code, mut limits, mut blocks) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut broken = Vec::new();
     for stage in stages {
         let derived = stage.derive_start()?;
         if write {
@@ -151,10 +157,12 @@ fn files(stages: &[Stage], write: bool, tally: &mut Tally) -> Result<(), Problem
             code.push(format!("{}: run `cargo workshop verify --write`", stage.path("page.md")));
         }
         limits.extend(page::problems(stage)?);
+        broken.extend(breaks::problems(stage)?);
     }
     tally.line("starts that equal solution and blanks", stages.len(), starts);
     tally.line(&format!("pages with the code of the files ({blocks})"), stages.len(), code);
     tally.zero("pages over a limit, or incomplete", limits);
+    tally.zero("breaks that do not fit the source", broken);
     Ok(())
 }
 

@@ -82,9 +82,11 @@ pub(crate) fn limited(name: &str, length: usize) -> usize {
     }
 }
 
-/// Adds a line that is not a call.
-pub(crate) fn note(text: String) {
-    lock(&RECORD).push(Entry { name: "", text });
+/// Adds a line that is not a call, in a check.
+pub fn note(text: impl Into<String>) {
+    if script::is_checking() {
+        lock(&RECORD).push(Entry { name: "", text: text.into() });
+    }
 }
 
 /// Makes a call, or fails as injected, and records it in a check.

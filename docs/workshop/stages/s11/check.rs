@@ -122,11 +122,17 @@ static STAGE: Stage = Stage {
         Case { name: "bytes with the end behind them are echoed", run: bytes_with_the_end },
         Case { name: "two clients are served at once", run: two_clients_at_once },
         Case { name: "a reset ends one connection", run: a_reset_ends_one_connection },
-        Case { name: "a slow reader costs a bounded number of bytes", run: a_slow_reader_is_bounded },
+        Case {
+            name: "a slow reader costs a bounded number of bytes",
+            run: a_slow_reader_is_bounded,
+        },
         Case { name: "a shortage of descriptors is waited for", run: a_shortage_passes },
         Case { name: "a client that left costs no time", run: a_client_that_left },
         Case { name: "an unusable listener ends the server", run: an_unusable_listener },
-        Case { name: "a stop ends idle connections, and answers the others", run: a_stop_in_good_order },
+        Case {
+            name: "a stop ends idle connections, and answers the others",
+            run: a_stop_in_good_order,
+        },
         Case { name: "a stop ends in time, and closes everything", run: a_stop_in_time },
     ],
     panics: &[("ConnectionReset", "11.3"), ("BrokenPipe", "11.3"), ("Connection reset", "11.3")],
@@ -142,12 +148,14 @@ fn main() {
 struct Clients {
     address: Rc<Cell<SocketAddr>>,
     peers: Rc<RefCell<Vec<Peer>>>,
+    /// They do not read.
+    slow: bool,
 }
 
 impl Clients {
     fn new() -> Clients {
         let address = Rc::new(Cell::new(SocketAddr::from(([127, 0, 0, 1], 0))));
-        Clients { address, peers: Rc::default() }
+        Clients { address, peers: Rc::default(), slow: false }
     }
 
     fn connect(&self) {
@@ -173,9 +181,9 @@ impl Clients {
         }
     }
 
-    /// Reads of each client.
-    fn read_all(&self) -> Vec<(String, bool)> {
-        let count = self.peers.borrow().len();
+    /// Reads of each client, unless it is too late.
+    fn read_all(&self, late: bool) -> Vec<(String, bool)> {
+        let count = if self.slow || late { 0 } else { self.peers.borrow().len() };
         (0..count).map(|number| self.read(number)).collect()
     }
 
@@ -202,10 +210,20 @@ struct Served {
     took: Duration,
     /// Descriptors that are open after the end and were not open before, without those of the clients.
     descriptors: usize,
-    /// What each client can read before the stop: text, and whether the server has closed its side.
+    /// What each client can read before the stop, if the server has not returned by then: text, and whether
+    /// the server has closed its side.
     before: Vec<(String, bool)>,
     /// What each client can read more when the server returns.
     after: Vec<(String, bool)>,
+}
+
+impl Served {
+    /// What a client has read until the server returned.
+    fn read(&self, number: usize) -> (String, bool) {
+        let of = |reads: &[(String, bool)]| reads.get(number).cloned().unwrap_or_default();
+        let (before, after) = (of(&self.before), of(&self.after));
+        (before.0 + &after.0, before.1 || after.1)
+    }
 }
 
 fn descriptors() -> usize {
@@ -238,18 +256,20 @@ fn run_with(
         let before = descriptors();
         let listener = TcpListener::bind(clients.address.get()).unwrap();
         clients.address.set(listener.local_addr().unwrap());
-        let (serving, ended) = (stop.clone(), clients.clone());
+        let (serving, ended, returned) = (stop.clone(), clients.clone(), Rc::new(Cell::new(false)));
+        let returns = Rc::clone(&returned);
         let server = spawn(async move {
             let result = serve(listener, serving).await;
+            returns.set(true);
             // At once: other tasks would close more before the root is polled.
             let peers = ended.peers.borrow().len();
             let descriptors = descriptors().saturating_sub(before + peers);
-            (result, descriptors, ended.read_all())
+            (result, descriptors, ended.read_all(false))
         });
         sleep(PAUSE / 2).await;
         look();
         sleep(Duration::from_secs(1)).await;
-        let (stopped, before) = (kernel::now(), clients.read_all());
+        let (stopped, before) = (kernel::now(), clients.read_all(returned.get()));
         stop.stop();
         let (result, descriptors, after) = server.await.unwrap();
         Served { result, took: kernel::now() - stopped, descriptors, before, after }
@@ -284,7 +304,7 @@ fn bytes_with_the_end() -> Outcome {
         writer.end(0);
     });
     let served = run(&clients, &stop, script, "11.11", "11.2")?;
-    let (text, ended) = &served.before[0];
+    let (text, ended) = &served.read(0);
     let seen = format!("{text}, {}", if *ended { "closed" } else { "open" });
     expect(kernel::steps(), "hello, closed", &seen)
 }
@@ -316,7 +336,7 @@ fn a_reset_ends_one_connection() -> Outcome {
     });
     script = clients.writes(script, "b writes 5 bytes", 0);
     let served = run(&clients, &stop, script, "11.11", "11.2")?;
-    let seen = format!("b reads {:?}, {}", served.before[0].0, served.result.is_ok());
+    let seen = format!("b reads {:?}, {}", served.read(0).0, served.result.is_ok());
     expect(kernel::steps(), "b reads \"hello\", true", &seen)
 }
 
@@ -367,7 +387,7 @@ fn a_shortage_passes() -> Outcome {
         })
         .then_maybe("another part of the program closes a descriptor", kernel::clear_faults);
     let served = run(&clients, &stop, script, "11.5", "11.4")?;
-    let text = &served.before[0].0;
+    let text = served.before.first().map_or("", |(text, _)| text);
     if text != "hello" || served.result.is_err() {
         let seen = format!("the client reads {text:?}, the server returns {:?}", served.result);
         return fail("11.5", kernel::steps(), "the client reads \"hello\"", seen);
@@ -378,11 +398,12 @@ fn a_shortage_passes() -> Outcome {
 fn a_client_that_left() -> Outcome {
     let (clients, stop) = (Clients::new(), Stop::default());
     let comes = clients.clone();
-    let script = Script::new().then("a client leaves; another one connects and writes", move || {
-        kernel::inject("accept", ECONNABORTED, 1);
-        comes.connect();
-        comes.write(0, b"hello");
-    });
+    let script =
+        Script::new().then("a client leaves; another one connects and writes", move || {
+            kernel::inject("accept", ECONNABORTED, 1);
+            comes.connect();
+            comes.write(0, b"hello");
+        });
     let (reader, early) = (clients.clone(), Rc::new(RefCell::new(String::new())));
     let echoed = Rc::clone(&early);
     let look = move || *echoed.borrow_mut() = reader.read(0).0;
@@ -397,10 +418,11 @@ fn a_client_that_left() -> Outcome {
 fn an_unusable_listener() -> Outcome {
     let (clients, stop) = (Clients::new(), Stop::default());
     let comes = clients.clone();
-    let script = Script::new().then("the listener becomes unusable; a client connects", move || {
-        kernel::inject("accept", EINVAL, u32::MAX);
-        comes.connect();
-    });
+    let script =
+        Script::new().then("the listener becomes unusable; a client connects", move || {
+            kernel::inject("accept", EINVAL, u32::MAX);
+            comes.connect();
+        });
     let served = run(&clients, &stop, script, "11.7", "11.7")?;
     match served.result {
         Err(error) if error.raw_os_error() == Some(EINVAL) => Ok(()),
@@ -420,13 +442,12 @@ fn a_stop_in_good_order() -> Outcome {
         stops.stop();
     });
     let served = run(&clients, &stop, script, "11.11", "11.11")?;
-    let read = |number: usize| format!("{}{}", served.before[number].0, served.after[number].0);
-    let seen = format!("b reads {:?}, c reads {:?}", read(1), read(2));
+    let seen = format!("b reads {:?}, c reads {:?}", served.read(1).0, served.read(2).0);
     if seen != "b reads \"hello\", c reads \"hello\"" {
         return fail("11.10", kernel::steps(), "both read \"hello\"", seen);
     }
     match served.result {
-        Ok(0) if served.before[0].1 => Ok(()),
+        Ok(0) if served.read(0).1 => Ok(()),
         result => {
             let seen = format!("{result:?}, {:?} after the stop", served.took);
             fail("11.11", kernel::steps(), "Ok(0), at once: no connection was aborted", seen)
@@ -435,7 +456,7 @@ fn a_stop_in_good_order() -> Outcome {
 }
 
 fn a_stop_in_time() -> Outcome {
-    let (clients, stop) = (Clients::new(), Stop::default());
+    let (clients, stop) = (Clients { slow: true, ..Clients::new() }, Stop::default());
     let mut script = Script::new();
     for name in ["a connects", "b connects", "c connects"] {
         script = clients.connects(script, name);
