@@ -93,19 +93,51 @@ impl Tally {
         self.none_or(problems);
     }
 
+    fn end(&self) -> End {
+        match self.problems.len() {
+            0 => {
+                println!("the workshop holds");
+                End::Green
+            }
+            n => {
+                println!("{n} problems");
+                End::Red
+            }
+        }
+    }
+
     fn none_or(&mut self, problems: Vec<Problem>) {
         problems.iter().for_each(|problem| println!("  {}", problem.replace('\n', "\n    ")));
         self.problems.extend(problems);
     }
 }
 
+fn stages(numbers: &[u32]) -> Result<Vec<Stage>, Problem> {
+    match numbers {
+        [] => Ok(STAGES.to_vec()),
+        _ => numbers.iter().map(|&number| Stage::find(number)).collect(),
+    }
+}
+
+/// Runs the references of the given stages `runs` times, half of it beside a spinner per core.
+pub(crate) fn many_runs(numbers: &[u32], runs: usize) -> Result<End, Problem> {
+    let mut tally = Tally::default();
+    compile::prepare()?;
+    let jobs = jobs(&stages(numbers)?)?;
+    for job in jobs.iter().filter(|job| job.name == "reference") {
+        job.compile()?;
+        let many = |runs: usize| (0..runs).filter_map(|_| job.run().err()).collect::<Vec<_>>();
+        let mut failures = many(runs / 2);
+        beside_spinners(|| failures.extend(many(runs - runs / 2)));
+        tally.line(&format!("stage {}, runs", job.stage.number), runs, failures);
+    }
+    Ok(tally.end())
+}
+
 /// Verifies the given stages, or all. With `write`, rewrites `start` and the code on the pages. With
 /// `quick`, runs each once and beside no spinner.
 pub(crate) fn verify(numbers: &[u32], write: bool, quick: bool) -> Result<End, Problem> {
-    let stages: Vec<Stage> = match numbers {
-        [] => STAGES.to_vec(),
-        _ => numbers.iter().map(|&number| Stage::find(number)).collect::<Result<_, _>>()?,
-    };
+    let stages = stages(numbers)?;
     let mut tally = Tally::default();
     files(&stages, write, &mut tally)?;
     compile::prepare()?;
@@ -122,16 +154,7 @@ pub(crate) fn verify(numbers: &[u32], write: bool, quick: bool) -> Result<End, P
             beside_spinners(|| round("beside a spinner per core", &jobs, RUNS, &mut tally));
         }
     }
-    Ok(match tally.problems.len() {
-        0 => {
-            println!("the workshop holds");
-            End::Green
-        }
-        n => {
-            println!("{n} problems");
-            End::Red
-        }
-    })
+    Ok(tally.end())
 }
 
 /// Compares generated files, and checks the pages.
