@@ -116,7 +116,7 @@ impl Map {
     /// Returns a field that the kernel shares.
     fn word(&self, offset: u32) -> &AtomicU32 {
         // SAFETY: the kernel named the offset of this mapping, and uses the aligned word atomically.
-        unsafe { &*self.0.add(offset as usize).cast::<AtomicU32>() }
+        unsafe { &*self.0.wrapping_add(offset as usize).cast::<AtomicU32>() }
     }
 }
 
@@ -187,7 +187,7 @@ impl Ring {
         let index = tail & self.rings.word(self.sq.mask).load(Ordering::Relaxed);
         // SAFETY: the index is below the number of entries, and the kernel reads the entry after the tail has
         // moved.
-        unsafe { self.entries.0.cast::<Submission>().add(index as usize).write(entry) };
+        unsafe { self.entries.0.cast::<Submission>().wrapping_add(index as usize).write(entry) };
         self.rings.word(self.sq.seventh + 4 * index).store(index, Ordering::Relaxed);
         self.rings.word(self.sq.tail).store(tail.wrapping_add(1), Ordering::Release);
         self.not_submitted.set(self.not_submitted.get() + 1);
@@ -259,7 +259,7 @@ impl Ring {
         while at != end {
             let offset = self.cq.sixth as usize + (at & mask) as usize * size_of::<Completed>();
             // SAFETY: the kernel has written this entry before it moved the tail.
-            let completed = unsafe { self.rings.0.add(offset).cast::<Completed>().read() };
+            let completed = unsafe { self.rings.0.wrapping_add(offset).cast::<Completed>().read() };
             at = at.wrapping_add(1);
             head.store(at, Ordering::Release);
             let Some(used) = self.in_flight.borrow_mut().remove(&completed.user_data) else {
