@@ -116,6 +116,20 @@ static STAGE: Stage = Stage {
             section: "In good order",
             function: "drain",
         },
+        Diagnosis {
+            id: "11.15",
+            what: "bytes are lost behind a short write",
+            why: "a write takes what there is room for, and returns how much: the rest is still to be written",
+            section: "Each byte at once",
+            function: "echo",
+        },
+        Diagnosis {
+            id: "11.16",
+            what: "the connection ends after a message",
+            why: "a read that is shorter than the buffer is no end: only 0 bytes are",
+            section: "Each byte at once",
+            function: "echo",
+        },
     ],
     cases: &[
         Case { name: "a message is echoed before the next one", run: each_message_at_once },
@@ -127,6 +141,7 @@ static STAGE: Stage = Stage {
             run: a_slow_reader_is_bounded,
         },
         Case { name: "a shortage of descriptors is waited for", run: a_shortage_passes },
+        Case { name: "a stop ends the wait of a shortage", run: a_stop_during_a_shortage },
         Case { name: "a client that left costs no time", run: a_client_that_left },
         Case { name: "an unusable listener ends the server", run: an_unusable_listener },
         Case {
@@ -239,19 +254,31 @@ fn run(
     asleep: &'static str,
     never: &'static str,
 ) -> Result<Served, Failure> {
-    run_with(clients, stop, script, asleep, never, || ())
+    run_with(clients, stop, script, asleep, never, Start::Plain)
 }
 
-/// Like `run`, and looks after half a pause.
+/// What is different from a plain run.
+enum Start {
+    Plain,
+    /// The first write takes three bytes.
+    ShortWrite,
+    /// Looks after half a pause.
+    Look(Box<dyn FnOnce()>),
+}
+
+/// Like `run`, with a difference.
 fn run_with(
     clients: &Clients,
     stop: &Stop,
     script: Script,
     asleep: &'static str,
     never: &'static str,
-    look: impl FnOnce(),
+    start: Start,
 ) -> Result<Served, Failure> {
     script.begin();
+    if let Start::ShortWrite = start {
+        kernel::limit("write", 3, 1);
+    }
     let server = async {
         let before = descriptors();
         let listener = TcpListener::bind(clients.address.get()).unwrap();
@@ -267,7 +294,9 @@ fn run_with(
             (result, descriptors, ended.read_all(false))
         });
         sleep(PAUSE / 2).await;
-        look();
+        if let Start::Look(look) = start {
+            look();
+        }
         sleep(Duration::from_secs(1)).await;
         let (stopped, before) = (kernel::now(), clients.read_all(returned.get()));
         stop.stop();
@@ -279,20 +308,30 @@ fn run_with(
 
 fn each_message_at_once() -> Outcome {
     let (clients, stop) = (Clients::new(), Stop::default());
-    let (reader, early) = (clients.clone(), Rc::new(RefCell::new(String::new())));
-    let echoed = Rc::clone(&early);
-    let mut script = clients.connects(Script::new(), "a client connects");
-    script = clients.writes(script, "the client writes 5 bytes", 0);
-    script = script.then("the client reads, and closes its side", move || {
-        *echoed.borrow_mut() = reader.read(0).0;
-        reader.end(0);
-    });
-    let served = run(&clients, &stop, script, "11.11", "11.2")?;
-    if early.borrow().is_empty() {
-        return fail("11.1", kernel::steps(), "hello, before the end", "nothing before the end");
-    }
-    let seen = format!("{}, {:?}", early.borrow(), served.result.ok());
-    expect(kernel::steps(), "hello, Some(0)", &seen)
+    let echoes: Rc<RefCell<Vec<String>>> = Rc::default();
+    let (first, second) = (Rc::clone(&echoes), Rc::clone(&echoes));
+    let (one, two) = (clients.clone(), clients.clone());
+    let script = clients.connects(Script::new(), "a client connects");
+    let script = clients
+        .writes(script, "the client writes 5 bytes", 0)
+        .then("the client reads, and writes 5 bytes", move || {
+            first.borrow_mut().push(one.read(0).0);
+            one.write(0, b"again");
+        })
+        .then("the client reads, and closes its side", move || {
+            second.borrow_mut().push(two.read(0).0);
+            two.end(0);
+        });
+    let result = run_with(&clients, &stop, script, "11.11", "11.2", Start::ShortWrite);
+    let echoes = echoes.borrow();
+    let (expected, seen) = ("hello, again", echoes.join(", "));
+    let id = match &echoes[..] {
+        [first, ..] if first.is_empty() => "11.1",
+        [first, ..] if first != "hello" => "11.15",
+        [_, second] if second.is_empty() => "11.16",
+        _ => return result.and_then(|_| expect(kernel::steps(), expected, &seen)),
+    };
+    fail(id, kernel::steps(), expected, format!("{seen:?} before the end"))
 }
 
 fn bytes_with_the_end() -> Outcome {
@@ -395,6 +434,21 @@ fn a_shortage_passes() -> Outcome {
     Ok(())
 }
 
+fn a_stop_during_a_shortage() -> Outcome {
+    let (clients, stop) = (Clients::new(), Stop::default());
+    let comes = clients.clone();
+    let script = Script::new().then("no descriptor is left; a client connects", move || {
+        kernel::inject("accept", EMFILE, u32::MAX);
+        comes.connect();
+    });
+    let served = run(&clients, &stop, script, "11.11", "11.11")?;
+    let seen = format!("{:?}, {:?} after the stop", served.result.ok(), served.took);
+    if seen != "Some(0), 0ns after the stop" {
+        return fail("11.11", kernel::steps(), "Some(0), 0ns after the stop", seen);
+    }
+    Ok(())
+}
+
 fn a_client_that_left() -> Outcome {
     let (clients, stop) = (Clients::new(), Stop::default());
     let comes = clients.clone();
@@ -406,7 +460,7 @@ fn a_client_that_left() -> Outcome {
         });
     let (reader, early) = (clients.clone(), Rc::new(RefCell::new(String::new())));
     let echoed = Rc::clone(&early);
-    let look = move || *echoed.borrow_mut() = reader.read(0).0;
+    let look = Start::Look(Box::new(move || *echoed.borrow_mut() = reader.read(0).0));
     let result = run_with(&clients, &stop, script, "11.6", "11.4", look);
     if *early.borrow() != "hello" {
         let seen = format!("it reads {:?} at once", early.borrow());
@@ -476,6 +530,14 @@ fn a_stop_in_time() -> Outcome {
     if served.descriptors > 0 {
         let seen = format!("{} descriptors more than before", served.descriptors);
         return fail("11.14", steps, "as many descriptors as before", seen);
+    }
+    if served.took < GRACE {
+        return fail(
+            "11.10",
+            steps,
+            format!("{GRACE:?} after the stop: the writes are waited for"),
+            seen,
+        );
     }
     expect(steps, "Some(3) aborted", &format!("{:?} aborted", served.result.ok()))
 }

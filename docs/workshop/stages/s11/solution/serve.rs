@@ -97,7 +97,8 @@ async fn accept_all(listener: &TcpListener, stop: &Stop, open: &mut Open) -> io:
             }
             Err(error) => match after(&error) {
                 After::Continue => {}
-                After::Pause => drop(stop.or(sleep(PAUSE)).await),
+                After::Pause if stop.or(sleep(PAUSE)).await.is_none() => break,
+                After::Pause => {}
                 After::End => return Err(error),
             },
         }
