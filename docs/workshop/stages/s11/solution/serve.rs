@@ -97,7 +97,7 @@ async fn accept_all(listener: &TcpListener, stop: &Stop, open: &mut Open) -> io:
             }
             Err(error) => match after(&error) {
                 After::Continue => {}
-                After::Pause if stop.or(sleep(PAUSE)).await.is_none() => break,
+                After::Pause if stop.or(sleep(PAUSE)).await.is_none() => return Ok(()),
                 After::Pause => {}
                 After::End => return Err(error),
             },
