@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use socket2::Domain;
@@ -13,9 +13,8 @@ use super::{Connect, TcpListener};
 use crate::address::Address;
 use crate::error::{explain_family, set_in_range, with_context};
 use crate::fd::impl_fd_traits;
-use crate::listen;
 use crate::socket::{Family, check_foreign, new_socket, register};
-use crate::sys;
+use crate::sys::{self, Descriptor};
 
 /// A TCP socket that is neither listening nor connected yet.
 ///
@@ -45,7 +44,7 @@ use crate::sys;
 /// ```
 #[derive(Debug)]
 pub struct TcpSocket {
-    socket: socket2::Socket,
+    socket: Descriptor,
 }
 
 impl TcpSocket {
@@ -81,7 +80,7 @@ impl TcpSocket {
         check_foreign(stream.as_fd(), Family::Tcp)?;
         stream.set_nonblocking(true)?;
         Ok(Self {
-            socket: stream.into(),
+            socket: OwnedFd::from(stream).into(),
         })
     }
 
@@ -92,7 +91,7 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_reuseaddr(&self, reuse: bool) -> io::Result<()> {
-        self.socket.set_reuse_address(reuse)
+        self.socket.options().set_reuse_address(reuse)
     }
 
     /// Returns what [`set_reuseaddr`](Self::set_reuseaddr) set.
@@ -101,7 +100,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn reuseaddr(&self) -> io::Result<bool> {
-        self.socket.reuse_address()
+        self.socket.options().reuse_address()
     }
 
     /// Allows several sockets of one user to listen on one address (`SO_REUSEPORT`). The kernel
@@ -111,7 +110,7 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_reuseport(&self, reuse: bool) -> io::Result<()> {
-        self.socket.set_reuse_port(reuse)
+        self.socket.options().set_reuse_port(reuse)
     }
 
     /// Returns what [`set_reuseport`](Self::set_reuseport) set.
@@ -120,7 +119,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn reuseport(&self) -> io::Result<bool> {
-        self.socket.reuse_port()
+        self.socket.options().reuse_port()
     }
 
     /// Requests a size for the kernel's buffer of outgoing bytes (`SO_SNDBUF`).
@@ -133,7 +132,9 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_send_buffer_size(&self, bytes: u32) -> io::Result<()> {
-        self.socket.set_send_buffer_size(kernel_size(bytes))
+        self.socket
+            .options()
+            .set_send_buffer_size(kernel_size(bytes))
     }
 
     /// Returns the size of the kernel's buffer of outgoing bytes, doubled as described above.
@@ -142,7 +143,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn send_buffer_size(&self) -> io::Result<u32> {
-        Ok(u32::try_from(self.socket.send_buffer_size()?).unwrap_or(u32::MAX))
+        Ok(u32::try_from(self.socket.options().send_buffer_size()?).unwrap_or(u32::MAX))
     }
 
     /// Requests a size for the kernel's buffer of incoming bytes (`SO_RCVBUF`).
@@ -155,7 +156,9 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_recv_buffer_size(&self, bytes: u32) -> io::Result<()> {
-        self.socket.set_recv_buffer_size(kernel_size(bytes))
+        self.socket
+            .options()
+            .set_recv_buffer_size(kernel_size(bytes))
     }
 
     /// Returns the size of the kernel's buffer of incoming bytes, doubled as described above.
@@ -164,7 +167,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
-        Ok(u32::try_from(self.socket.recv_buffer_size()?).unwrap_or(u32::MAX))
+        Ok(u32::try_from(self.socket.options().recv_buffer_size()?).unwrap_or(u32::MAX))
     }
 
     /// As [`TcpStream::set_keepalive`](super::TcpStream::set_keepalive).
@@ -173,7 +176,7 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
-        self.socket.set_keepalive(keepalive)
+        self.socket.options().set_keepalive(keepalive)
     }
 
     /// Returns what [`set_keepalive`](Self::set_keepalive) set.
@@ -182,7 +185,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn keepalive(&self) -> io::Result<bool> {
-        self.socket.keepalive()
+        self.socket.options().keepalive()
     }
 
     /// As [`TcpStream::set_linger`](super::TcpStream::set_linger), with its warning.
@@ -191,7 +194,7 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.socket.set_linger(kernel_linger(linger))
+        self.socket.options().set_linger(kernel_linger(linger))
     }
 
     /// As [`TcpStream::set_zero_linger`](super::TcpStream::set_zero_linger).
@@ -209,7 +212,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        self.socket.linger()
+        self.socket.options().linger()
     }
 
     /// As [`TcpStream::set_nodelay`](super::TcpStream::set_nodelay); accepted connections inherit
@@ -219,7 +222,7 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.socket.set_tcp_nodelay(nodelay)
+        self.socket.options().set_tcp_nodelay(nodelay)
     }
 
     /// Returns what [`set_nodelay`](Self::set_nodelay) set.
@@ -228,7 +231,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn nodelay(&self) -> io::Result<bool> {
-        self.socket.tcp_nodelay()
+        self.socket.options().tcp_nodelay()
     }
 
     /// Sets the type of service of IPv4 packets (`IP_TOS`).
@@ -239,9 +242,8 @@ impl TcpSocket {
     ///
     /// See ip(7).
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        set_in_range("set IP_TOS to", tos, 0..=255, || {
-            self.socket.set_tos_v4(tos)
-        })
+        let set = || self.socket.options().set_tos_v4(tos);
+        set_in_range("set IP_TOS to", tos, 0..=255, set)
     }
 
     /// Returns what [`set_tos_v4`](Self::set_tos_v4) set.
@@ -250,7 +252,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn tos_v4(&self) -> io::Result<u32> {
-        self.socket.tos_v4()
+        self.socket.options().tos_v4()
     }
 
     /// Sets the traffic class of IPv6 packets (`IPV6_TCLASS`).
@@ -261,7 +263,7 @@ impl TcpSocket {
     ///
     /// See ipv6(7).
     pub fn set_tclass_v6(&self, class: u32) -> io::Result<()> {
-        let set = || self.socket.set_tclass_v6(class);
+        let set = || self.socket.options().set_tclass_v6(class);
         set_in_range("set IPV6_TCLASS to", class, 0..=255, set)
     }
 
@@ -271,7 +273,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): ENOPROTOOPT on a socket for IPv4.
     pub fn tclass_v6(&self) -> io::Result<u32> {
-        self.socket.tclass_v6()
+        self.socket.options().tclass_v6()
     }
 
     /// Returns the address that the socket is bound to.
@@ -298,7 +300,7 @@ impl TcpSocket {
     ///
     /// As [`TcpListener::bind`], and `InvalidInput` when it is bound already.
     pub fn bind(&self, address: SocketAddr) -> io::Result<()> {
-        self.socket.bind(&address.into()).map_err(|err| {
+        sys::bind(self.socket.as_fd(), &address.into()).map_err(|err| {
             let err = explain_family("bind", self.socket.as_fd(), &address.into(), err);
             with_context("bind", address, err)
         })
@@ -337,7 +339,7 @@ impl TcpSocket {
     /// When called outside a runtime.
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        let listening = listen::listen(&self.socket, backlog);
+        let listening = sys::listen(self.socket.as_fd(), backlog);
         if let Err(err) = listening {
             return Err(match self.local_addr() {
                 Ok(address) => with_context("listen", address, err),
