@@ -51,12 +51,16 @@ mod fuzz_corpus;
 mod io_traits;
 #[path = "tests/join_set.rs"]
 mod join_set;
+#[path = "tests/kernel.rs"]
+mod kernel;
 #[path = "tests/macros.rs"]
 mod macros;
 #[path = "tests/missed_events.rs"]
 mod missed_events;
 #[path = "tests/nesting.rs"]
 mod nesting;
+#[path = "tests/orders.rs"]
+mod orders;
 #[path = "tests/random_datagrams.rs"]
 mod random_datagrams;
 #[path = "tests/random_descriptors.rs"]
@@ -79,6 +83,8 @@ mod serve;
 mod shutdown;
 #[path = "tests/shutdown_token.rs"]
 mod shutdown_token;
+#[path = "tests/socket_errors.rs"]
+mod socket_errors;
 #[path = "tests/sockets_reliability.rs"]
 mod sockets_reliability;
 #[path = "tests/stdio.rs"]

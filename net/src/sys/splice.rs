@@ -17,6 +17,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::{io, ptr};
 
+use wakeful::kernel;
+
 use super::{cvt, retry_on_intr};
 
 /// A pipe, and the number of bytes in it. Dropping it loses these.
@@ -52,8 +54,13 @@ impl Pipe {
 
     /// Moves at most `limit` bytes from a socket into the pipe, which is empty, and returns their number.
     ///
+    /// With an installed kernel, which has no such call, the error is that of a system without it.
+    ///
     /// `WouldBlock` does not show that the socket has no bytes: TCP returns it before urgent data, too.
     pub(crate) fn fill(&mut self, socket: BorrowedFd<'_>, limit: usize) -> io::Result<usize> {
+        if kernel::any() {
+            return Err(io::Error::from_raw_os_error(libc::ENOSYS));
+        }
         debug_assert_eq!(self.len, 0, "a pipe that is not empty can be full");
         self.len = retry_on_intr(|| splice(socket.as_raw_fd(), self.writer.as_raw_fd(), limit))?;
         Ok(self.len)
