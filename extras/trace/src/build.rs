@@ -85,7 +85,10 @@ impl Builder {
             (kind::WAIT_ON, _) => self.note_wait(event),
             (kind::WAKE, Some(task)) => self.wake(event, task),
             (kind::TURN_BEGIN, _) => self.begin_turn(event),
-            (kind::TURN_END, _) => self.end_turn(event.time, Some(event.x)),
+            (kind::TURN_END, _) => {
+                self.end_turn(event.time, Some(event.x));
+                self.model.queue.push((event.time, event.y));
+            }
             (kind::CLOSURE_BEGIN, _) => self.begin_closure(event),
             (kind::CLOSURE_END, _) => {
                 if let Some(closure) = self.closures.remove(&event.y) {
@@ -308,10 +311,12 @@ impl Builder {
 
     fn wake(&mut self, event: &Event, woken: Index) {
         let by = self.rows.get(&event.y).copied();
-        let from_poll = self.poll.filter(|poll| {
-            let poll = &self.model.polls[*poll];
-            Some(poll.task) == by && poll.begin <= event.time
-        });
+        // A task that has ended wakes its joiner after the end of its last poll.
+        let last = self.model.polls.len().checked_sub(1);
+        let from_poll = self
+            .poll
+            .or(last)
+            .filter(|poll| Some(self.model.polls[*poll].task) == by);
         let wake = self.model.wakes.len();
         self.model.wakes.push(Wake {
             time: event.time,

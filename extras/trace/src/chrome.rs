@@ -191,9 +191,9 @@ impl Out<'_> {
             let (Some(from), Some(to)) = (wake.from_poll, wake.to_poll) else {
                 continue;
             };
-            let from = self.thread_of(from);
-            let begin = self.model.polls[to].begin.max(wake.time);
-            self.begin("s", from, wake.time, "wake");
+            let time = wake.time.min(self.model.polls[from].end);
+            let begin = self.model.polls[to].begin;
+            self.begin("s", self.thread_of(from), time, "wake");
             let _ = write!(self.json, ",\"cat\":\"wake\",\"id\":{index}");
             self.end();
             self.begin("f", self.thread_of(to), begin, "wake");

@@ -17,8 +17,8 @@ const SCRIPT: [&str; 3] = [
 ];
 
 /// Hashes of the style and the script, for the policy. A unit test compares them.
-const STYLE_HASH: &str = "sha256-B4D4IARhDByruXvARqGN6RAkAMn0ROihlsBBRLbc7RA=";
-const SCRIPT_HASH: &str = "sha256-EPVk3i5vxYznQA4jRwKTwtKgG/ty/0G5zWvKBNhhGHY=";
+const STYLE_HASH: &str = "sha256-dbffppQoisbUE0yKpCbe0VcutaAcDryljkIlRdOkIHw=";
+const SCRIPT_HASH: &str = "sha256-/0P+kr+U8ARtADbGs+OWLsJFgHLqCVFs37yLeS+Oj5E=";
 
 /// Returns the recording as a page.
 pub fn render(trace: &Trace, model: &Model) -> String {

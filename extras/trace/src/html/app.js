@@ -230,9 +230,9 @@ const LISTED = 8;
 const waitLength = (i) => (task.row[wait.task[i]] === ROOT ? -1 : waitEnd(i) - wait.begin[i]);
 
 function fillLists() {
-  $("longest-polls").replaceChildren(...top(poll.task.length, LISTED, (i) => poll.end[i] - poll.begin[i]).map(pollEntry));
-  $("busiest-tasks").replaceChildren(...top(task.row.length, LISTED, (i) => task.busy[i]).map(taskEntry));
-  const waits = top(wait.task.length, LISTED, waitLength).filter((i) => waitLength(i) >= 0);
+  $("longest-polls").replaceChildren(...highest(poll.task.length, LISTED, (i) => poll.end[i] - poll.begin[i]).map(pollEntry));
+  $("busiest-tasks").replaceChildren(...highest(task.row.length, LISTED, (i) => task.busy[i]).map(taskEntry));
+  const waits = highest(wait.task.length, LISTED, waitLength).filter((i) => waitLength(i) >= 0);
   $("longest-waits").replaceChildren(...waits.map(waitEntry));
   for (const list of document.querySelectorAll(".list")) list.parentElement.hidden = !list.childElementCount;
 }
@@ -301,7 +301,7 @@ function sortedRows(table) {
   const value = table.columns[order.column][1];
   const sign = order.down ? 1 : -1;
   const number = table.columns[order.column][2] || table.columns[order.column][3];
-  if (number) return top(table.count, ROWS, (i) => sign * value(i));
+  if (number) return highest(table.count, ROWS, (i) => sign * value(i));
   const keys = Array.from({ length: table.count }, (_, i) => [value(i), i]);
   keys.sort((a, b) => sign * (a[0] < b[0] ? 1 : a[0] > b[0] ? -1 : 0) || a[1] - b[1]);
   return keys.slice(0, ROWS).map(([, i]) => i);
@@ -525,7 +525,7 @@ $("table-kind").addEventListener("change", () => {
 });
 new ResizeObserver(redraw).observe($("stage"));
 
-$("facts").textContent = `${meta.facts}, ${grouped(poll.task.length)} polls of ${grouped(task.row.length)} tasks in ${duration(END - BEGIN)}`;
+$("facts").textContent = `${meta.facts}, ${grouped(poll.task.length)} polls of ${grouped(task.row.filter((row) => row !== ROOT).length)} tasks in ${duration(END - BEGIN)}`;
 for (const warning of meta.warnings) $("facts").after(make("p", warning, "warning"));
 setTheme(wantsDark.matches ? "dark" : "light");
 fillLists();

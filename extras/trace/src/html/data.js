@@ -211,7 +211,7 @@ function instantsIn(i, limit) {
 }
 
 // Returns the numbers below `count` with the highest figures, the highest first.
-function top(count, limit, figure) {
+function highest(count, limit, figure) {
   const best = [];
   let least = -Infinity;
   for (let i = 0; i < count; i++) {

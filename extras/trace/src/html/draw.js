@@ -178,22 +178,29 @@ function drawTurns(c) {
   const k = scale();
   c.fillStyle = colors.band;
   let i = partition(turn.begin.length, (n) => turn.end[n] <= view.t0);
-  const own = [];
+  // Turns that nearly touch are one bar, as dark as it is full of them: [from, to, sum of widths, count].
+  const bars = [];
   for (; i < turn.begin.length && turn.begin[i] < view.t1; i++) {
-    const [begin, end] = [turn.begin[i], turn.end[i]];
-    const w = (end - begin) * k;
-    if (w >= 1) c.fillRect(xOf(begin), AXIS, w, state.height);
-    const last = own[own.length - 1];
-    if (last && xOf(begin) - last[1] < 0.5) last[1] = Math.max(last[1], xOf(end));
-    else own.push([xOf(begin), xOf(end)]);
+    const [from, w] = [xOf(turn.begin[i]), (turn.end[i] - turn.begin[i]) * k];
+    if (w >= 1) c.fillRect(from, AXIS, w, state.height);
+    const last = bars[bars.length - 1];
+    if (last && from - last[1] < 0.5) {
+      last[1] = from + w;
+      last[2] += w;
+      last[3]++;
+    } else bars.push([from, from + w, w, 1]);
   }
-  c.fillStyle = colors.wait;
-  for (const [from, to] of own) c.fillRect(from, y + 6, Math.max(to - from, 0.5), LANE - 12);
   c.font = "11px system-ui, sans-serif";
   c.textBaseline = "middle";
-  c.fillStyle = colors.bg;
-  for (const [from, to] of own) {
-    if (to - from > 70) c.fillText("epoll_wait", Math.max(from, state.gutter) + 5, y + LANE / 2 + 0.5);
+  for (const [from, to, sum, count] of bars) {
+    c.fillStyle = colors.wait;
+    c.globalAlpha = count === 1 ? 1 : Math.max(0.15, Math.min(1, sum / (to - from)));
+    c.fillRect(from, y + 6, Math.max(to - from, 0.5), LANE - 12);
+    c.globalAlpha = 1;
+    c.fillStyle = count === 1 ? colors.bg : colors.fg;
+    const label = count === 1 ? "epoll_wait" : `${grouped(count)} epoll_wait`;
+    const begin = Math.max(from, state.gutter) + 5;
+    if (Math.min(to, state.width) - begin > 90) c.fillText(label, begin, y + LANE / 2 + 0.5);
   }
 }
 

@@ -1,7 +1,11 @@
 //! Writes recordings as the runtime does, from a list of events: an encoder of the format that shares nothing
 //! with the reader.
 
-#![allow(dead_code, reason = "each test program uses a part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each program uses a part of this module"
+)]
 
 use std::collections::HashMap;
 
