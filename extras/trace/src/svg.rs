@@ -1,6 +1,7 @@
 //! A recording as a static picture: a lane for the loop and one for each row, polls colored by what woke the
 //! task, waits with what they are for.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use crate::format::ROOT_ROW;
@@ -25,7 +26,7 @@ const STYLE: &str = "text{font:12px system-ui,sans-serif;fill:#1b2027}.d{fill:#5
 .c0{fill:#9aa4b2}.c1{fill:#5aa9f0}.c2{fill:#f0b040}.c3{fill:#3ecf8e}.c4{fill:#e08ad0}.c5{fill:#ff7a6b}\
 .c6{fill:#4fd1e0}.c7{fill:#f5f5f5}}";
 
-/// Wakes by tasks are drawn as lines up to this number.
+/// Wakes by tasks are drawn if they are not more than this.
 const ARROWS: usize = 200;
 
 /// Returns the recording as a picture.
@@ -120,6 +121,9 @@ impl Picture<'_> {
         let mut time = self.model.begin.div_ceil(step) * step;
         while time <= self.model.end {
             let x = self.x(time);
+            if x > WIDTH - 50.0 {
+                break;
+            }
             write!(
                 self.out,
                 "<text class=\"d\" x=\"{:.1}\" y=\"38\">{}</text><rect class=\"t\" x=\"{x:.1}\" y=\"41\" \
@@ -184,12 +188,19 @@ impl Picture<'_> {
     }
 
     fn lives(&mut self) -> std::fmt::Result {
+        // Right end of what is drawn in each row: short lives beside it are not seen.
+        let mut drawn = HashMap::new();
         for (index, task) in self.model.tasks.iter().enumerate() {
             let Some(y) = self.y(task.row) else {
                 continue;
             };
             let to = task.end.map_or(self.model.end, |end| end.0);
             let (from, to) = (self.x(task.begin), self.x(to));
+            let last = drawn.entry(task.row).or_insert(f64::MIN);
+            if to - *last < 0.5 {
+                continue;
+            }
+            *last = to;
             writeln!(
                 self.out,
                 "<rect class=\"l\" x=\"{from:.2}\" y=\"{}\" width=\"{:.2}\" height=\"{}\"><title>{}</title></rect>",
@@ -223,8 +234,8 @@ impl Picture<'_> {
                 let _ = write!(label, " {}", short_place(self.trace.text(wait.place)));
             }
             let label = cut(&label, ((to - from - 14.0) / 5.8).max(0.0) as usize);
-            let width = match label.len() {
-                0..4 => 0.0,
+            let width = match label.chars().count() {
+                0..10 => 0.0,
                 _ => 8.0 + label.chars().count() as f64 * 5.8,
             };
             let middle = y + LANE / 2.0;
@@ -288,7 +299,10 @@ impl Picture<'_> {
     }
 
     fn wakes(&mut self) -> std::fmt::Result {
-        for wake in self.model.wakes.iter().take(ARROWS) {
+        if self.model.wakes.len() > ARROWS {
+            return Ok(());
+        }
+        for wake in &self.model.wakes {
             let (Some(by), Some(to)) = (wake.by, wake.to_poll) else {
                 continue;
             };
@@ -301,12 +315,13 @@ impl Picture<'_> {
                 continue;
             };
             let (x0, x1) = (self.x(wake.time), self.x(to.begin));
+            let bend = ((x1 - x0) / 2.0).clamp(2.0, 30.0);
             let (y0, y1) = (y0 + LANE / 2.0, y1 + LANE / 2.0);
             writeln!(
                 self.out,
                 "<path class=\"a\" stroke-width=\".7\" d=\"M{x0:.1} {y0}C{:.1} {y0} {:.1} {y1} {x1:.1} {y1}\"/>",
-                x0 + 10.0,
-                x1 - 10.0
+                x0 + bend,
+                x1 - bend
             )?;
         }
         Ok(())
