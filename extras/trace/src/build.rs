@@ -278,7 +278,12 @@ impl Builder {
         } else if self.model.tasks[task].waiting.is_none() {
             // A keyframe describes a wait that began before the recording.
             let begin = self.model.tasks[task].begin;
-            self.open_wait(Wait { begin, ..wait }, None);
+            let older = Wait {
+                begin,
+                begin_seen: false,
+                ..wait
+            };
+            self.open_wait(older, None);
         } else if let Some(known) = self.model.tasks[task].waiting {
             let known = &mut self.model.waits[known];
             (known.operation, known.place, known.on) = (operation, event.y, on);
@@ -405,6 +410,7 @@ impl Wait {
         Self {
             task,
             begin: 0,
+            begin_seen: true,
             end: None,
             operation: 0,
             place: 0,

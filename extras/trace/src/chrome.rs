@@ -15,7 +15,7 @@ use std::fmt::Write;
 use crate::format::{ROOT_ROW, kind};
 use crate::model::{Index, Instant, Model};
 use crate::read::Trace;
-use crate::text::{message, operation, wait_words};
+use crate::text::{cause_words, message, operation, wait_words};
 use crate::words::json;
 
 /// Returns the recording as JSON.
@@ -158,7 +158,7 @@ impl Out<'_> {
             self.duration(poll.duration());
             let _ = write!(self.json, ",\"cat\":\"{}\"", poll.cause.word());
             self.args(&[
-                ("cause", &poll.cause.sentence()),
+                ("cause", &cause_words(self.trace, self.model, poll)),
                 ("outcome", poll.outcome.word()),
                 ("then waits in", &words),
                 ("at", self.trace.text(place)),

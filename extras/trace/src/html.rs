@@ -18,7 +18,7 @@ const SCRIPT: [&str; 3] = [
 
 /// Hashes of the style and the script, for the policy. A unit test compares them.
 const STYLE_HASH: &str = "sha256-dbffppQoisbUE0yKpCbe0VcutaAcDryljkIlRdOkIHw=";
-const SCRIPT_HASH: &str = "sha256-/0P+kr+U8ARtADbGs+OWLsJFgHLqCVFs37yLeS+Oj5E=";
+const SCRIPT_HASH: &str = "sha256-D/UX6SbBhX0dYPu39g36EOUGL4ZrnwI4yRWmHNPtHV0=";
 
 /// Returns the recording as a page.
 pub fn render(trace: &Trace, model: &Model) -> String {

@@ -8,7 +8,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::Error;
 use crate::format::{HEADER, MAGIC, at};
@@ -81,6 +82,26 @@ impl Live {
             }
         }
         Ok(())
+    }
+
+    /// Asks for a keyframe and waits until it is written, at most for `limit`. Returns whether it was: a loop that
+    /// is stuck, or waits in `epoll_wait`, writes none. Returns `None` if the file cannot be written.
+    ///
+    /// # Errors
+    ///
+    /// As for [`request`](Self::request).
+    pub fn keyframe(&self, limit: Duration) -> Result<Option<bool>, Error> {
+        let Some(request) = self.request()? else {
+            return Ok(None);
+        };
+        let end = Instant::now() + limit;
+        loop {
+            let answered = self.answered()? == request;
+            if answered || Instant::now() >= end {
+                return Ok(Some(answered));
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Asks for a keyframe. Returns its number, or `None` if the file cannot be written.

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use wakeful_trace::{Error, Format, Model, Trace, live, table, text};
 
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
     };
     finish(run(command))
 }
+
+/// How long `ps` and `top` wait for a keyframe: a loop that is busy writes it in its next turn.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why the program ends with status 1.
 #[derive(Debug)]
@@ -133,18 +137,30 @@ fn convert(from: &Source, to: &Path) -> Result<(), Failure> {
 /// Prints the table of a recording at its last event.
 fn ps(path: &Path, json: bool) -> Result<(), Failure> {
     let recording = live::Live::open(path)?;
-    // A loop that turns answers at once; one that is stuck, parked or dead does not.
-    let trace = recording
-        .read()
-        .map_err(|error| Failure::Other(format!("{}: {error}", path.display())))?;
+    let read = || {
+        let named = |error| Failure::Other(format!("{}: {error}", path.display()));
+        recording.read().map_err(named)
+    };
+    let mut trace = read()?;
+    // The ring forgets a task that has not been polled for long. The file of a dead process stays as it is.
+    if live::thread_state(&trace).is_some()
+        && !trace.ended
+        && recording.keyframe(PATIENCE)? == Some(true)
+    {
+        trace = read()?;
+    }
     let model = Model::new(&trace);
-    let rows = table::rows(&trace, &model);
+    let mut rows = table::rows(&trace, &model);
+    let state = live::thread_state(&trace);
+    if state.is_some() {
+        table::poll_goes_on(&mut rows, live::age(&trace));
+    }
     if json {
         return print(&table::to_json(&trace, &rows, 0));
     }
     let mut out = table::loop_line(&trace, &model);
     out.push('\n');
-    match live::thread_state(&trace) {
+    match state {
         _ if trace.ended => {}
         Some(state) => out.push_str(&format!(
             "{state}; its last event is {} old\n",

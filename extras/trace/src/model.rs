@@ -187,6 +187,8 @@ pub struct Wait {
     pub task: Index,
     /// Time at which the poll before it ended.
     pub begin: u64,
+    /// Whether the recording contains that poll. Otherwise the wait has lasted longer.
+    pub begin_seen: bool,
     /// Time at which the next poll began, or at which the task ended.
     pub end: Option<u64>,
     /// Number of the text with the operation; 0 if unknown.

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use crate::format::ROOT_ROW;
 use crate::model::{CAUSES, Model};
 use crate::read::Trace;
-use crate::text::{task_line, wait_words};
+use crate::text::{cause_words, task_line, wait_words};
 use crate::words::{duration, moment, short_place, xml};
 
 const WIDTH: f64 = 1200.0;
@@ -293,7 +293,7 @@ impl Picture<'_> {
             task_line(self.trace, self.model, poll.task),
             duration(poll.duration()),
             moment(poll.begin),
-            poll.cause.sentence(),
+            cause_words(self.trace, self.model, poll),
             poll.outcome.word()
         )
     }

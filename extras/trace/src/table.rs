@@ -46,6 +46,8 @@ pub struct Row {
     pub state: State,
     /// For how long, in nanoseconds.
     pub since: u64,
+    /// Whether it may be longer, because it began before the recording.
+    pub at_least: bool,
     /// What it waits for, in words.
     pub wait: String,
     /// Number of its polls.
@@ -60,6 +62,14 @@ pub struct Row {
     pub polls_rate: f64,
     /// Wakes by tasks per second, likewise.
     pub wakes_rate: f64,
+}
+
+impl Row {
+    /// Returns for how long the task does what it does, with `>` if it may be longer.
+    pub fn since_words(&self) -> String {
+        let more = if self.at_least { ">" } else { "" };
+        format!("{more}{}", duration(self.since))
+    }
 }
 
 /// Returns a line for each task that is alive at the last event: the polled one first, then those that are
@@ -94,6 +104,7 @@ fn row(trace: &Trace, model: &Model, index: Index) -> Row {
         place: text(task.place),
         state,
         since: model.end.saturating_sub(begin),
+        at_least: state == State::Waits && wait.is_none_or(|wait| !wait.begin_seen),
         wait: match (state, wait) {
             (State::Waits, Some(wait)) => wait_words(trace, model, wait),
             _ => String::new(),
@@ -118,6 +129,14 @@ fn is_polled(trace: &Trace, task: &Task) -> bool {
     }
 }
 
+/// Adds to the duration of a poll that goes on the time since the last event: no event is written during a
+/// poll that never ends.
+pub fn poll_goes_on(rows: &mut [Row], age_ns: u64) {
+    for row in rows.iter_mut().filter(|row| row.state == State::Polled) {
+        row.since = row.since.saturating_add(age_ns);
+    }
+}
+
 /// Sets the rates of the lines from the lines of an earlier moment.
 pub fn rates(rows: &mut [Row], before: &[Row], elapsed_ns: u64) {
     let known: HashMap<&str, &Row> = before.iter().map(|row| (row.id.as_str(), row)).collect();
@@ -131,6 +150,11 @@ pub fn rates(rows: &mut [Row], before: &[Row], elapsed_ns: u64) {
             });
         let rate = |now: u64, then: u64| now.saturating_sub(then) as f64 / elapsed;
         row.busy_percent = (rate(row.busy, busy) * 100.0).min(100.0);
+        if row.state == State::Polled {
+            // The poll is counted when it has ended.
+            let part = row.since.min(elapsed_ns) as f64 / elapsed * 100.0;
+            row.busy_percent = row.busy_percent.max(part);
+        }
         row.polls_rate = rate(row.polls, polls) * 1e9;
         row.wakes_rate = rate(row.wakes, wakes) * 1e9;
     }
@@ -200,7 +224,7 @@ pub fn render(rows: &[Row]) -> String {
         lines.push([
             name,
             row.state.word().to_owned(),
-            duration(row.since),
+            row.since_words(),
             grouped(row.polls),
             duration(row.busy),
             short_place(&row.place),
@@ -251,8 +275,8 @@ pub fn to_json(trace: &Trace, rows: &[Row], elapsed_ns: u64) -> String {
             json(&mut out, text);
         }
         out.push_str(&format!(
-            ",\"since_ns\":{},\"polls\":{},\"busy_ns\":{},\"busy_percent\":{:.3},\"polls_per_second\":{:.3},\"wakes_per_second\":{:.3}}}",
-            row.since, row.polls, row.busy, row.busy_percent, row.polls_rate, row.wakes_rate
+            ",\"since_ns\":{},\"at_least\":{},\"polls\":{},\"busy_ns\":{},\"busy_percent\":{:.3},\"polls_per_second\":{:.3},\"wakes_per_second\":{:.3}}}",
+            row.since, row.at_least, row.polls, row.busy, row.busy_percent, row.polls_rate, row.wakes_rate
         ));
     }
     out.push_str("\n]}\n");

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::format::{OUTSIDE_ROW, ROOT_ROW, kind};
-use crate::model::{Cause, Index, Model, On, Outcome, Wait};
+use crate::model::{Cause, Index, Model, On, Outcome, Poll, Wait};
 use crate::read::{Event, Trace, names_a_task};
 use crate::words::{clean, duration, grouped, moment, short_place};
 
@@ -79,7 +79,7 @@ fn lists(out: &mut String, trace: &Trace, model: &Model) -> std::fmt::Result {
             duration(poll.duration()),
             moment(poll.begin),
             task_line(trace, model, poll.task),
-            poll.cause.sentence()
+            cause_words(trace, model, poll)
         )?;
     }
     writeln!(out, "\nbusiest tasks")?;
@@ -115,6 +115,15 @@ pub fn task_line(trace: &Trace, model: &Model, task: Index) -> String {
     match entry.place {
         0 => format!("{kind}{name}"),
         place => format!("{kind}{name} ({})", short_place(trace.text(place))),
+    }
+}
+
+/// Returns in words what scheduled a task: `woken by task 3.0 "log"`.
+pub fn cause_words(trace: &Trace, model: &Model, poll: &Poll) -> String {
+    let by = poll.wake.and_then(|wake| model.wakes[wake].by);
+    match by.filter(|by| !model.tasks[*by].is_root()) {
+        Some(by) => format!("woken by task {}", model.task_name(trace, by)),
+        None => poll.cause.sentence(),
     }
 }
 
@@ -256,10 +265,11 @@ pub(crate) fn operation(fd: u32, what: u8, result: u32) -> String {
         _ => ("transferred", "transfer"),
     };
     match (what, result) {
-        (_, ..0) => format!(
-            "fd {fd}: {noun} failed with errno {}",
-            result.unsigned_abs()
-        ),
+        // EINPROGRESS and EAGAIN are no failures.
+        (4, -115) => format!("fd {fd} begins to connect"),
+        (_, -11) => format!("fd {fd}: {noun} would block"),
+        (_, i32::MIN) => format!("fd {fd}: {noun} failed"),
+        (_, ..0) => format!("fd {fd}: {noun} failed with errno {}", -result),
         (3, _) => format!("fd {fd} {verb} fd {result}"),
         (4, _) => format!("fd {fd} {verb}"),
         _ => format!("fd {fd} {verb} {} bytes", grouped(result as u64)),

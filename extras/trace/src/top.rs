@@ -12,10 +12,7 @@ use wakeful_trace::{Model, Trace};
 
 use crate::args::{Sort, Top};
 use crate::screen::{Key, Screen};
-use crate::{Failure, paths, print};
-
-/// How long a loop that is not stuck takes for a keyframe, at most: a parked one waits for an event first.
-const PATIENCE: Duration = Duration::from_secs(1);
+use crate::{Failure, PATIENCE, paths, print};
 
 /// Runs the command.
 pub(crate) fn run(options: &Top) -> Result<(), Failure> {
@@ -143,25 +140,20 @@ impl View {
     /// Asks for a keyframe, waits for it, and reads the recording.
     fn refresh(&mut self) -> Result<(), Failure> {
         let asked = Instant::now();
-        let mut answered = false;
-        if let Some(request) = self.recording.request()? {
-            while !answered && asked.elapsed() < PATIENCE {
-                answered = self.recording.answered()? == request;
-                if !answered {
-                    thread::sleep(Duration::from_millis(5));
-                }
-            }
-        } else {
-            self.readable = false;
-        }
+        let answered = self.recording.keyframe(PATIENCE)?;
+        self.readable = answered.is_some();
         let now = Instant::now();
         self.silent = match (answered, self.silent) {
-            (true, _) => None,
-            (false, since) => since.or(Some(asked)),
+            (Some(true), _) => None,
+            (_, since) => since.or(Some(asked)),
         };
         self.trace = self.recording.read()?;
         self.model = Model::new(&self.trace);
-        let before = std::mem::replace(&mut self.rows, table::rows(&self.trace, &self.model));
+        let mut rows = table::rows(&self.trace, &self.model);
+        if live::thread_state(&self.trace).is_some() {
+            table::poll_goes_on(&mut rows, live::age(&self.trace));
+        }
+        let before = std::mem::replace(&mut self.rows, rows);
         if let Some(looked) = self.looked {
             self.elapsed = (now - looked).as_nanos() as u64;
             table::rates(&mut self.rows, &before, self.elapsed);
@@ -239,7 +231,7 @@ impl View {
                 format!("{:.0}", row.polls_rate),
                 format!("{:.0}", row.wakes_rate),
                 row.state.word().to_owned(),
-                duration(row.since),
+                row.since_words(),
                 short_place(&row.place),
                 row.wait.clone(),
             ]
@@ -248,7 +240,7 @@ impl View {
     }
 
     /// Returns the lines of the screen, and the number of the one to mark.
-    fn page(&mut self, (_, height): (usize, usize)) -> (Vec<String>, Option<usize>) {
+    fn page(&mut self, (width, height): (usize, usize)) -> (Vec<String>, Option<usize>) {
         let count = self.shown().len();
         self.cursor = self.cursor.min(count.saturating_sub(1));
         let key = match self.sort {
@@ -257,6 +249,7 @@ impl View {
             Sort::Wakes => "wakes",
             Sort::Wait => "wait",
         };
+        let noun = if count == 1 { "task" } else { "tasks" };
         let help = match self.typing {
             true => format!("filter: {}_", self.filter),
             false => {
@@ -265,11 +258,12 @@ impl View {
                     filter => format!("; filter {filter:?}"),
                 };
                 format!(
-                    "{count} tasks by {key}{filter}   q quit  s sort  / filter  ↑↓ move  Enter details"
+                    "{count} {noun} by {key}{filter}   q quit  s sort  / filter  ↑↓ move  Enter details"
                 )
             }
         };
-        let mut page = vec![self.status(), help];
+        let mut page = wrapped(&self.status(), width);
+        page.push(help);
         if self.details {
             page.extend(self.detail_lines());
             return (page, None);
@@ -298,7 +292,7 @@ impl View {
             ("spawned at", row.place.clone()),
             (
                 "state",
-                format!("{} for {}", row.state.word(), duration(row.since)),
+                format!("{} for {}", row.state.word(), row.since_words()),
             ),
             ("waits in", row.wait.clone()),
             ("polls", row.polls.to_string()),
@@ -349,4 +343,22 @@ impl View {
         }
         true
     }
+}
+
+/// Returns a line as lines of at most `width` letters, broken between words.
+fn wrapped(line: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in line.split(' ') {
+        let last = lines.len() - 1;
+        let length = lines[last].chars().count();
+        if length > 0 && length + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+            continue;
+        }
+        if length > 0 {
+            lines[last].push(' ');
+        }
+        lines[last].push_str(word);
+    }
+    lines
 }

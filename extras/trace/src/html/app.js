@@ -56,14 +56,14 @@ const previousPoll = (i) => {
 };
 
 function ofPoll(i) {
-  const woke = poll.wake[i] ? wake.by[poll.wake[i] - 1] : 0;
   const after = poll.wait[i] ? poll.wait[i] - 1 : -1;
   return [`poll of ${taskName(poll.task[i])}: ${duration(poll.end[i] - poll.begin[i])}`, [
     ["begins", moment(poll.begin[i])],
-    ["cause", woke ? `woken by ${taskName(woke - 1)}` : causeWords(i)],
+    ["cause", causeWords(i)],
     ["outcome", OUTCOMES[poll.outcome[i]]],
     ["spawned at", placeOf(poll.task[i])],
     ["then waits", after >= 0 ? `${duration(waitEnd(after) - wait.begin[after])} in ${waitWords(after)}` : ""],
+    ["spans", spansIn(i)],
     ["meanwhile", instantsIn(i, 6).join("; ")],
   ]];
 }
@@ -267,7 +267,7 @@ function search(query) {
   for (let i = 0; i < instant.time.length && found.length < FOUND; i++) {
     const mark = instant.kind[i] === 18 && matching.has(instant.y[i]);
     const fdEvent = (instant.kind[i] === 16 || instant.kind[i] === 17) && fds.has(instant.x[i]);
-    if (mark || fdEvent) found.push(entry(moment(instant.time[i]), instantWords(i), "", () => select({ kind: "instant", i }, true)));
+    if (mark || fdEvent) found.push(entry("", instantWords(i), moment(instant.time[i]), () => select({ kind: "instant", i }, true)));
   }
   $("results-title").textContent = found.length === FOUND ? `Found, the first ${FOUND}` : `Found: ${found.length}`;
   $("results").replaceChildren(...found);

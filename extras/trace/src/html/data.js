@@ -145,6 +145,8 @@ function taskName(i) {
 }
 
 function causeWords(i) {
+  const by = poll.wake[i] ? wake.by[poll.wake[i] - 1] : 0;
+  if (by) return `woken by ${taskName(by - 1)}`;
   const [kind, value] = [poll.cause[i] >>> 24, poll.cause[i] & 0xffffff];
   if (kind === 1 && value === 0xffffff) return "woken by an event";
   const known = SENTENCES[kind] ?? "woken";
@@ -186,6 +188,8 @@ function instantWords(i) {
     case 10: return `timer ${x} armed, due in ${grouped(y)} ms`;
     case 11: return "timer fired";
     case 12:
+      if (result === -115) return `fd ${x} begins to connect`;
+      if (result === -11) return `fd ${x}: ${["", "receive", "send", "accept", "connect"][a] ?? "transfer"} would block`;
       if (result < 0) return `fd ${x}: ${["", "receive", "send", "accept", "connect"][a] ?? "transfer"} failed with errno ${-result}`;
       if (a === 3) return `fd ${x} accepted fd ${result}`;
       if (a === 4) return `fd ${x} connected`;
@@ -208,6 +212,14 @@ function instantsIn(i, limit) {
     words.push(instantWords(n));
   }
   return words;
+}
+
+// Returns the spans that overlap a poll, in words.
+function spansIn(i) {
+  const spans = lanes[laneOfTask[poll.task[i]]].spans;
+  const end = (n) => (span.end[n] < 0 ? END : span.end[n]);
+  const overlapping = spans.filter((n) => span.task[n] === poll.task[i] && span.begin[n] <= poll.end[i] && end(n) >= poll.begin[i]);
+  return overlapping.slice(0, 6).map((n) => `${text(span.name[n])} ${duration(end(n) - span.begin[n])}`).join("; ");
 }
 
 // Returns the numbers below `count` with the highest figures, the highest first.

@@ -214,14 +214,14 @@ function drawLane(c, lane, y) {
   }
   drawWaits(c, lane, y);
   drawPolls(c, lane, y);
-  if (lane.spans.length) drawBars(c, lane.spans, span.begin, span.end, y + LANE - 4, 3, () => "");
+  if (lane.spans.length) drawBars(c, lane.spans, span.begin, span.end, y + LANE - 4, 3, () => "", colors.fg);
 }
 
-function drawBars(c, list, begins, ends, y, height, label) {
+function drawBars(c, list, begins, ends, y, height, label, color = colors.accent) {
   for (const i of list) {
     const [from, to] = [xOf(begins[i]), xOf(ends[i] < 0 ? END : ends[i])];
     if (to < state.gutter || from > state.width) continue;
-    c.fillStyle = colors.accent;
+    c.fillStyle = color;
     c.fillRect(from, y, Math.max(to - from, 1), height);
     if (to - from < 70 || !label(i)) continue;
     c.fillStyle = colors.bg;
