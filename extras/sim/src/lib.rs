@@ -46,7 +46,7 @@
 //!
 //! # Limits
 //!
-//! The world is one host with TCP, time, closures of the blocking pool and the name `localhost`. UDP,
+//! The simulation is one host with TCP, time, closures of the blocking pool and the name `localhost`. UDP,
 //! Unix sockets, and sockets of std are refused with `Unsupported`; pipes and signals are the real ones,
 //! and their events are not seen. Threads of the program are not simulated.
 

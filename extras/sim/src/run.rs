@@ -59,14 +59,14 @@ impl Default for Options {
     }
 }
 
-/// The world, for the code of a test.
+/// The simulation, for the code of a test.
 #[derive(Clone)]
 pub struct Sim {
     world: Arc<World>,
 }
 
 impl Sim {
-    /// Returns the time since the world began.
+    /// Returns the time since the simulation began.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.world.net().now_ns)

@@ -1,4 +1,4 @@
-//! Scripts that run on real loopback and in the world: what the kernel answers must be among what the
+//! Scripts that run on real loopback and in the simulation: what the kernel answers must be among what the
 //! world answers.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
@@ -370,7 +370,7 @@ macro_rules! scripts {
 }
 
 #[test]
-fn the_answers_of_the_kernel_are_among_those_of_the_world() {
+fn the_answers_of_the_kernel_are_among_those_of_the_simulation() {
     let scripts = scripts![
         refused,
         end_after_bytes,

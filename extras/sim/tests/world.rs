@@ -1,4 +1,4 @@
-//! The world: one seed gives one run, time passes at once, what hangs is found, and tapes repeat a run.
+//! The simulation: one seed gives one run, time passes at once, what hangs is found, and tapes repeat a run.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

@@ -1,7 +1,7 @@
 //! The network of a world: sockets by descriptor, and what is under way between them.
 //!
 //! `tcp` has the calls of a socket, `arrivals` what arrives at it, `epoll` the events that it causes. Nothing
-//! here waits: [`Net::deliver`] makes what is due happen, and the world moves the time.
+//! here waits: [`Net::deliver`] makes what is due happen, and the simulation moves the time.
 
 mod arrivals;
 pub(crate) mod epoll;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::choices::hash;
 
-/// One event. Descriptors are numbers of the world, because the kernel's depend on other threads.
+/// One event. Descriptors are numbers of the simulation, because the kernel's depend on other threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
     pub(crate) at_ns: u64,

@@ -1,4 +1,4 @@
-//! The world: a kernel that answers every call on a TCP socket, and whose time moves when the runtime
+//! The simulation: a kernel that answers every call on a TCP socket, and whose time moves when the runtime
 //! waits.
 //!
 //! ```text
@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A simulated socket owns a real one that is never bound or connected, so options can be set and read,
-//! and its descriptor can be borrowed. Descriptors that the world has not made are refused, except for
+//! and its descriptor can be borrowed. Descriptors that the simulation has not made are refused, except for
 //! those that are no sockets, such as the eventfd of a runtime.
 
 pub(crate) mod choices;
