@@ -45,6 +45,8 @@ mod fairness_net;
 mod fd_stream;
 #[path = "tests/floods.rs"]
 mod floods;
+#[path = "tests/fuzz_corpus.rs"]
+mod fuzz_corpus;
 #[path = "tests/io_traits.rs"]
 mod io_traits;
 #[path = "tests/join_set.rs"]
@@ -59,6 +61,10 @@ mod missed_events;
 mod nesting;
 #[path = "tests/orders.rs"]
 mod orders;
+#[path = "tests/random_datagrams.rs"]
+mod random_datagrams;
+#[path = "tests/random_descriptors.rs"]
+mod random_descriptors;
 #[path = "tests/random_tasks.rs"]
 mod random_tasks;
 #[path = "tests/random_timers.rs"]
