@@ -1,5 +1,5 @@
 //! Scripts that run on real loopback and in the simulation: what the kernel answers must be among what the
-//! world answers.
+//! simulation answers.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
