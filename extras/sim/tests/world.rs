@@ -275,3 +275,23 @@ wakeful_sim::test! {
         reader.await.unwrap();
     }
 }
+
+wakeful_sim::test! {
+    seeds = 300;
+    faults = Faults::lossless();
+    async fn an_end_right_behind_bytes_is_seen_under_every_seed(_sim: Sim) {
+        let (listener, sent) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), b"and the end");
+        let address = listener.local_addr().unwrap();
+        let client = wakeful::spawn(async move {
+            let stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(sent).await.unwrap();
+        });
+        let (stream, _) = listener.accept().await.unwrap();
+        let (mut got, mut buf) = (Vec::new(), [0; 64]);
+        while let n @ 1.. = stream.read(&mut buf).await.unwrap() {
+            got.extend_from_slice(&buf[..n]);
+        }
+        assert_eq!(got, sent);
+        client.await.unwrap();
+    }
+}
