@@ -81,6 +81,8 @@ mod serve;
 mod shutdown;
 #[path = "tests/shutdown_token.rs"]
 mod shutdown_token;
+#[path = "tests/socket_errors.rs"]
+mod socket_errors;
 #[path = "tests/sockets_reliability.rs"]
 mod sockets_reliability;
 #[path = "tests/stdio.rs"]

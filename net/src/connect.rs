@@ -33,6 +33,7 @@ use wakeful::time::{Sleep, sleep};
 
 use crate::budget::poll_proceed;
 use crate::call_site::CallSite;
+use crate::error::explain_family;
 use crate::socket::{Family, Io, new_socket, register};
 use crate::sys::{self, Descriptor};
 
@@ -155,7 +156,8 @@ impl ConnectAttempt {
                 self.state = State::Paused(socket, Box::pin(timer));
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
             }
-            Some(_) => result?,
+            Some(_) => result
+                .map_err(|err| explain_family("connect", socket.as_fd(), &self.address, err))?,
         }
         Ok(None)
     }
