@@ -11,6 +11,9 @@
 //! | `churn` | short connections with one message each |
 //! | `idle` | idle connections |
 //! | `udp` | datagrams |
+//! | `mixed` | small messages at a fixed rate beside streams of bytes |
+//! | `request` | one HTTP request per connection |
+//! | `http` | HTTP requests by wrk and h2load |
 //! | `usage` | CPU time, memory and sleeps of the server |
 //! | `latencies` | round-trip times |
 
@@ -25,10 +28,13 @@ use clap::Parser;
 
 mod churn;
 mod echo;
+mod http;
 mod idle;
 mod latencies;
+mod mixed;
 mod open;
 mod pattern;
+mod request;
 #[expect(
     unsafe_code,
     reason = "the CPU clock of another process, options of datagram sockets"
@@ -60,6 +66,8 @@ fn run(plan: &Plan) -> io::Result<()> {
         Mode::Connections(connections) => print(&churn::run(plan, connections)?),
         Mode::Idle(idle) => print(&idle::run(plan, idle)?),
         Mode::Udp(udp) => udp::run(plan, udp, print),
+        Mode::Mixed(mixed) => mixed::run(plan, mixed, print),
+        Mode::Http(http) => http::run(plan, http, print),
     }
 }
 
