@@ -9,6 +9,9 @@ pub(crate) const FLOOR_TWIN: &str = "raw epoll 64K";
 /// The rival that most ratios refer to.
 pub(crate) const TOKIO: &str = "tokio current-thread";
 
+/// The fastest of the other rivals.
+pub(crate) const MONOIO: &str = "monoio epoll";
+
 /// An echo server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Contestant {
@@ -80,6 +83,19 @@ pub(crate) const UDP_SERVERS: [Contestant; 4] = [
         arguments: &["udp://127.0.0.1:0"],
     },
     server(TOKIO, "server-udp-tokio"),
+];
+
+/// The servers of HTTP: hyper 1 or an axum router, by version and by framework ([`crate::parts`]).
+pub(crate) const HTTP_SERVERS: [Contestant; 2] = [
+    server(RUNTIMES[0].name, "server-http-wakeful"),
+    server(TOKIO, "server-http-tokio"),
+];
+
+/// The servers that have other work beside the echo.
+pub(crate) const MIXED_SERVERS: [Contestant; 3] = [
+    server(RUNTIMES[0].name, "server-mixed-wakeful"),
+    server(TOKIO, "server-mixed-tokio"),
+    server(MONOIO, "server-mixed-monoio"),
 ];
 
 /// A runtime in the micro-benchmarks.
@@ -227,7 +243,8 @@ mod tests {
         let servers: Vec<&str> = SERVERS.iter().map(|one| one.name).collect();
         let runtimes: Vec<&str> = RUNTIMES.iter().map(|one| one.name).collect();
         let udp: Vec<&str> = UDP_SERVERS.iter().map(|one| one.name).collect();
-        for names in [servers, runtimes, udp] {
+        let mixed: Vec<&str> = MIXED_SERVERS.iter().map(|one| one.name).collect();
+        for names in [servers, runtimes, udp, mixed] {
             for (place, name) in names.iter().enumerate() {
                 let same = names[..place]
                     .iter()

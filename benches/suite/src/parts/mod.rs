@@ -14,7 +14,9 @@ mod counted;
 mod echo;
 mod executor;
 mod growth;
+mod http;
 mod memory;
+mod tails;
 mod threads;
 mod udp;
 
@@ -54,6 +56,8 @@ fn run(part: Part, bench: &Bench, collected: &mut Collected) -> io::Result<()> {
         Part::Growth => growth::measure(bench, collected),
         Part::Threads => threads::measure(bench, collected),
         Part::Udp => udp::measure(bench, collected),
+        Part::Http => http::measure(bench, collected),
+        Part::Tails => tails::measure(bench, collected),
     }
     Ok(())
 }
