@@ -14,6 +14,8 @@
 //!
 //! Sources: recv(2), send(2), accept(2), getsockname(2), unix(7).
 
+#[cfg(feature = "hyper")]
+pub(crate) mod hyper;
 pub(crate) mod message;
 
 use std::io::{self, IoSlice, IoSliceMut};

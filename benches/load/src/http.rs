@@ -52,7 +52,9 @@ fn measure(plan: &Plan, http: &Http) -> io::Result<Report> {
         Tool::H2load => read_h2load(&text, &mut report),
     };
     if read.is_none() || report.count == 0 {
-        return Err(io::Error::other(format!("{program} reports failures: {text}")));
+        return Err(io::Error::other(format!(
+            "{program} reports failures: {text}"
+        )));
     }
     if http.tool == Tool::H2load {
         let lines = fs::read_to_string(&log)?;
@@ -118,9 +120,16 @@ fn read_h2load(text: &str, report: &mut Report) -> Option<()> {
                 let rate: f64 = rate.parse().ok()?;
                 report.count = (rate * report.seconds).round() as u64;
             }
-            ["requests:", .., failed, "failed,", errored, "errored,", late, "timeout"]
-                if [failed, errored, late] != ["0"; 3] =>
-            {
+            [
+                "requests:",
+                ..,
+                failed,
+                "failed,",
+                errored,
+                "errored,",
+                late,
+                "timeout",
+            ] if [failed, errored, late] != ["0"; 3] => {
                 return None;
             }
             _ => {}
@@ -154,7 +163,10 @@ mod tests {
         read_wrk(text, &mut report).unwrap();
         assert_eq!((report.count, report.seconds), (64_000, 1.1));
         assert_eq!((report.p50_us, report.p99_us), (1500.0, 900.0));
-        for failure in ["  Socket errors: connect 0, read 1", "  Non-2xx or 3xx responses: 7"] {
+        for failure in [
+            "  Socket errors: connect 0, read 1",
+            "  Non-2xx or 3xx responses: 7",
+        ] {
             assert!(read_wrk(&format!("{text}{failure}"), &mut report).is_none());
         }
         assert!(read_wrk("", &mut Report::default()).is_none());

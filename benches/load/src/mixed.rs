@@ -72,7 +72,11 @@ pub(crate) fn run(
             sent: FIRST as u64,
             received: FIRST as u64,
             wants_write: false,
-            window: if is_stream { u64::from(mixed.window) } else { 0 },
+            window: if is_stream {
+                u64::from(mixed.window)
+            } else {
+                0
+            },
         });
     }
     let mut load = Load {
@@ -179,8 +183,16 @@ impl Load {
                 due += period;
             }
             self.sending = now < end;
-            let wait = if due < end { due - now.min(due) } else { TIMEOUT };
-            let wait = if self.sending { wait.min(end - now) } else { wait };
+            let wait = if due < end {
+                due - now.min(due)
+            } else {
+                TIMEOUT
+            };
+            let wait = if self.sending {
+                wait.min(end - now)
+            } else {
+                wait
+            };
             let timeout = Timespec::try_from(wait).map_err(io::Error::other)?;
             let (ready, _) = epoll::wait(&self.epoll, &mut events[..], Some(&timeout))?;
             if !ready.is_empty() {
@@ -188,7 +200,10 @@ impl Load {
             } else if self.in_flight > 0 && now - progress > TIMEOUT {
                 return Err(server_error("sent no answer within the timeout"));
             }
-            let numbers: Vec<usize> = ready.iter().map(|event| event.data.u64() as usize).collect();
+            let numbers: Vec<usize> = ready
+                .iter()
+                .map(|event| event.data.u64() as usize)
+                .collect();
             for number in numbers {
                 self.receive(number)?;
                 self.fill(number)?;

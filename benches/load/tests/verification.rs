@@ -191,7 +191,8 @@ fn assert_fails(address: SocketAddr, arguments: &str, reason: &str) {
 }
 
 /// The arguments of a short mixed load; one message per millisecond.
-const MIXED: &str = "mixed --clients 5 --rate 1000 --streams 2 --window 50000 --millis 20 --warm-up 5";
+const MIXED: &str =
+    "mixed --clients 5 --rate 1000 --streams 2 --window 50000 --millis 20 --warm-up 5";
 
 #[test]
 fn a_mixed_load_counts_messages_and_bytes_of_streams() {

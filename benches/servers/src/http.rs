@@ -40,7 +40,11 @@ impl Start {
             match argument.as_str() {
                 "--axum" => axum = true,
                 "--http2" => http2 = true,
-                other => return Err(format!("unknown option {other}: allowed are --axum and --http2").into()),
+                other => {
+                    return Err(
+                        format!("unknown option {other}: allowed are --axum and --http2").into(),
+                    );
+                }
             }
         }
         let listener = crate::listen()?;

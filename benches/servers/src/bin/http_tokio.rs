@@ -43,11 +43,15 @@ where
     let stream = TokioIo::new(stream);
     if http2 {
         let mut builder = http2::Builder::new(TokioExecutor::new());
-        let connection = builder.timer(TokioTimer::new()).serve_connection(stream, service);
+        let connection = builder
+            .timer(TokioTimer::new())
+            .serve_connection(stream, service);
         connection.await.ok();
     } else {
         let mut builder = http1::Builder::new();
-        let connection = builder.timer(TokioTimer::new()).serve_connection(stream, service);
+        let connection = builder
+            .timer(TokioTimer::new())
+            .serve_connection(stream, service);
         connection.await.ok();
     }
 }

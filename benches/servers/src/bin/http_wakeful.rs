@@ -39,11 +39,15 @@ where
 {
     if http2 {
         let mut builder = http2::Builder::new(WakefulExecutor);
-        let connection = builder.timer(WakefulTimer).serve_connection(stream, service);
+        let connection = builder
+            .timer(WakefulTimer)
+            .serve_connection(stream, service);
         connection.await.ok();
     } else {
         let mut builder = http1::Builder::new();
-        let connection = builder.timer(WakefulTimer).serve_connection(stream, service);
+        let connection = builder
+            .timer(WakefulTimer)
+            .serve_connection(stream, service);
         connection.await.ok();
     }
 }
