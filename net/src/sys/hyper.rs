@@ -9,18 +9,21 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use wakeful::hyper::hyper::rt::ReadBufCursor;
 use wakeful::io::IoCount;
 
-use super::{MAX_TRANSFER, cvt, retry_on_intr};
+use super::retrying;
+use super::transfer::MAX_TRANSFER;
 
 /// Receives into the rest of the buffer and counts the bytes as filled. See recv(2).
+///
+/// Does not ask an installed kernel, which takes initialized bytes: the caller has to.
 pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut ReadBufCursor<'_>) -> io::Result<IoCount> {
     // SAFETY: nothing is written to these bytes but received ones, below.
     let unfilled = unsafe { buf.as_mut() };
     let requested = unfilled.len().min(MAX_TRANSFER);
-    let bytes = retry_on_intr(|| {
-        let to = unfilled.as_mut_ptr().cast();
-        // SAFETY: `unfilled` is borrowed exclusively for the whole call and at least `requested` bytes
-        // long; the kernel writes nothing beyond that and keeps no pointer.
-        cvt(unsafe { libc::recv(fd.as_raw_fd(), to, requested, 0) })
+    let (fd, to) = (fd.as_raw_fd(), unfilled.as_mut_ptr().cast());
+    let bytes = retrying(move || {
+        // SAFETY: `to` points into `unfilled`, which is borrowed exclusively for the whole call and at
+        // least `requested` bytes long; the kernel writes nothing beyond that and keeps no pointer.
+        unsafe { libc::recv(fd, to, requested, 0) }
     })?;
     // SAFETY: the kernel has written this many bytes.
     unsafe { buf.advance(bytes) };
