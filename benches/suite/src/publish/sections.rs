@@ -32,6 +32,16 @@ impl Pages<'_> {
         let to_tokio = [Show::Median, Show::Ratio(TOKIO)];
         let small = |row: &Row| row.case == "64 B, 1 at once";
         let large = |row: &Row| row.case == "16384 B, 16 at once";
+        // Each of these sections has several tables.
+        let several = [
+            ("udp", Part::Udp),
+            ("http", Part::Http),
+            ("tails", Part::Tails),
+        ];
+        let mut absent = several.iter().filter(|(_, part)| self.of(*part).is_none());
+        if absent.any(|(section, _)| *section == name) {
+            return Some(NOT_MEASURED.to_owned());
+        }
         Some(match name {
             "instructions" => self.part(Part::Instructions, "instructions", &median, any),
             "allocations-per-message" => self.part(Part::Instructions, "allocations", &median, any),
@@ -132,7 +142,9 @@ impl Pages<'_> {
                 revision,
                 ..
             } = machine;
-            (cpu.clone(), kernel.clone(), revision.clone())
+            // The results of earlier parts change the work tree.
+            let commit = revision.trim_end_matches("-dirty");
+            (cpu.clone(), kernel.clone(), commit.to_owned())
         };
         let others = self.all.iter().map(|results| (results, &results.machine));
         let others = others.filter(|(_, machine)| conditions(machine) != conditions(first));
