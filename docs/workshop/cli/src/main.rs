@@ -2,6 +2,7 @@
 //!
 //! Needs nothing but std and `rustc`.
 
+mod cards;
 mod check;
 mod commands;
 mod compile;
@@ -33,9 +34,10 @@ usage: cargo workshop [COMMAND] [--plain]
   status [--minutes]    all stages
   draw [N]              your run beside the reference's, as a picture
   read N                the page of a stage
+  card [ID] [--try]     a card: which input breaks it? --try runs it and shows the fix
   quiz N                questions with answers
   doctor                what this machine lacks
-  verify [N..]          tests the workshop: references, wrong solutions, pages
+  verify [N..]          tests the workshop: references, wrong solutions, pages (--cards: only cards)
 
 Exit status: 0 green, 1 red, 2 the command could not be carried out.";
 
@@ -84,7 +86,8 @@ fn admitted(command: &str) -> &'static [&'static str] {
         "start" => &["--mine"],
         "solution" => &["--give-up"],
         "status" => &["--minutes"],
-        "verify" => &["--write", "--quick"],
+        "card" => &["--try"],
+        "verify" => &["--write", "--quick", "--cards"],
         _ => &[],
     }
 }
@@ -98,6 +101,13 @@ fn run(words: &[String], flags: &[String]) -> Result<End, Problem> {
     }
     let has = |name: &str| flags.iter().any(|flag| flag == name);
     let style = terminal::Style::new(has("--plain"));
+    if command == "card" {
+        return match &words[1..] {
+            [] => cards::list(),
+            [id] => cards::show(id, has("--try")),
+            _ => Err("`card` takes one card".to_owned()),
+        };
+    }
     let numbers = numbers(&words[words.len().min(1)..])?;
     let one = match numbers[..] {
         [] => None,
@@ -119,6 +129,7 @@ fn run(words: &[String], flags: &[String]) -> Result<End, Problem> {
         "read" => commands::read(required()?),
         "quiz" => commands::quiz(required()?, &style),
         "doctor" => commands::doctor(),
+        "verify" if has("--cards") => cards::verify_only(has("--write")),
         "verify" => verify::verify(&numbers, has("--write"), has("--quick")),
         other => Err(format!("unknown command `{other}`\n\n{USAGE}")),
     }
