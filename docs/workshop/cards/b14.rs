@@ -1,11 +1,11 @@
 //! B14. A thread for each event
 //!
 //! From: V. Stage: 7.
-//! Input: two messages, a and b, one event each, in every order of the threads' steps.
-//! Bug: an order exists that answers "ba"
-//! Fix: "ab" in all 1 orders
+//! Input: two messages, 1 and 2, one event each, in every order of the threads' steps.
+//! Bug: an order exists that answers "21"
+//! Fix: "12" in all 1 orders
 //!
-//! The event of b starts a second thread for the same connection. The thread of b can overtake that of a, and
+//! The event of message 2 starts a second thread for the same connection. The second thread can overtake the first, and
 //! there are as many threads as events. One task reads a connection, and handles its messages in order.
 
 use std::sync::Arc;
@@ -44,15 +44,15 @@ mod fix {
 fn answer(answers: &Answers, message: &str) {
     answers.with("writes", |answers| {
         answers.push_str(message);
-        assert_ne!(answers, "ba");
+        assert_ne!(answers, "21");
     });
 }
 
 fn input(on_events: fn(&Answers, [&'static str; 2]) -> Threads) -> String {
     std::panic::set_hook(Box::new(|_| ()));
-    match model::explore(|| on_events(&Answers::default(), ["a", "b"])) {
-        Verdict::AllEnd { orders } => format!("\"ab\" in all {orders} orders"),
-        Verdict::Panicked(_) => "an order exists that answers \"ba\"".to_owned(),
+    match model::explore(|| on_events(&Answers::default(), ["1", "2"])) {
+        Verdict::AllEnd { orders } => format!("\"12\" in all {orders} orders"),
+        Verdict::Panicked(_) => "an order exists that answers \"21\"".to_owned(),
         other => format!("{other:?}"),
     }
 }

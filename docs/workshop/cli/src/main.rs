@@ -18,6 +18,7 @@ mod stage;
 mod terminal;
 mod verify;
 mod wrong;
+mod wrong_run;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,7 @@ usage: cargo workshop [COMMAND] [--plain]
   read N                the page of a stage
   card [ID] [--try]     a card: which input breaks it? --try runs it and shows the fix
   quiz N                questions with answers
+  wrong N [NAME]        what the check says about a wrong solution of the stage, for instructors
   doctor                what this machine lacks
   verify [N..]          tests the workshop: references, wrong solutions, pages (--cards: only cards)
 
@@ -107,6 +109,9 @@ fn run(words: &[String], flags: &[String]) -> Result<End, Problem> {
             [id] => cards::show(id, has("--try")),
             _ => Err("`card` takes one card".to_owned()),
         };
+    }
+    if command == "wrong" {
+        return wrong_run::show(&words[1..], &style);
     }
     let numbers = numbers(&words[words.len().min(1)..])?;
     let one = match numbers[..] {
