@@ -5,7 +5,7 @@ out="$(mktemp -d)"
 server=""
 trap 'kill $server 2>/dev/null || true; rm -rf "$out"' EXIT
 
-prlimit --nofile=32:32 target/debug/echo-server 127.0.0.1:0 >"$out/log" 2>"$out/errors" &
+prlimit --nofile=32:32 target/debug/echo-server --max-connections 100 127.0.0.1:0 >"$out/log" 2>"$out/errors" &
 server=$!
 until grep -q '^listening on' "$out/log"; do
     kill -0 "$server"
@@ -18,7 +18,10 @@ for ((n = 0; n < 60; n++)); do
     exec {fd}<>"/dev/tcp/127.0.0.1/$port"
     clients+=("$fd")
 done
-until grep -q 'accept failed' "$out/errors"; do sleep 0.05; done
+for ((n = 0; n < 200; n++)); do
+    grep -q "accept failed" "$out/errors" && break
+    sleep 0.05
+done
 echo "60 clients connected, 32 descriptors"
 printf x >&"${clients[0]}"
 read -r -N 1 -t 20 byte <&"${clients[0]}"
