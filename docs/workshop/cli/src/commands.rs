@@ -302,7 +302,11 @@ pub(crate) fn draw(number: Option<u32>) -> Result<End, Problem> {
 /// Prints a page.
 pub(crate) fn read(number: u32) -> Result<End, Problem> {
     let page = Stage::find(number)?.page()?;
-    page::split(&page).0.lines().filter(|line| !line.starts_with("<!--")).for_each(|line| println!("{line}"));
+    page::split(&page)
+        .0
+        .lines()
+        .filter(|line| !line.starts_with("<!--"))
+        .for_each(|line| println!("{line}"));
     Ok(End::Green)
 }
 
