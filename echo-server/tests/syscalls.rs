@@ -591,6 +591,8 @@ fn a_batch_that_cannot_be_sent_at_once_is_sent_one_by_one() {
         let options = ["-e", "trace=sendmsg,sendto", "-e", &fault];
         let traced = Traced::start("one-by-one", &options, &["-v", "udp://127.0.0.1:0"]);
         exchange_batches(&traced, 3);
+        // The answers can be here before the log.
+        traced.server.wait_for_log("one by one");
         assert_eq!(traced.server.log_lines("one by one").len(), 1, "{error}");
         let (calls, trace) = traced.end_with_trace();
         assert_eq!(faults(&trace), 1);
@@ -604,8 +606,8 @@ fn a_kernel_without_segments_gets_each_datagram_by_itself_and_none_is_skipped_fo
         return;
     }
     for refusal in [None, Some("EAGAIN"), Some("EINTR")] {
-        // The fourth question is that for UDP_SEGMENT, after those for the type of each socket.
-        let mut options = vec!["-e", "inject=getsockopt:error=ENOPROTOOPT:when=4"];
+        // The seventh question is that for UDP_SEGMENT, after those for the type and family of each socket.
+        let mut options = vec!["-e", "inject=getsockopt:error=ENOPROTOOPT:when=7"];
         let fault = refusal.map(|error| format!("inject=sendto:error={error}:when=40"));
         if let Some(fault) = &fault {
             options.extend(["-e", fault]);
@@ -613,7 +615,9 @@ fn a_kernel_without_segments_gets_each_datagram_by_itself_and_none_is_skipped_fo
         options.extend(["-e", "trace=getsockopt,sendto"]);
         let traced = Traced::start("none", &options, &["-v", "udp://127.0.0.1:0"]);
         exchange_batches(&traced, 3);
-        let lines = traced.server.log_lines("needs Linux 4.18");
+        let lines = || traced.server.log_lines("needs Linux 4.18");
+        wait_until("a line per batch", || lines().len() >= 3);
+        let lines = lines();
         assert_eq!(lines.len(), 3, "{}", traced.server.log());
         let (calls, trace) = traced.end_with_trace();
         assert_eq!(faults(&trace), 1 + usize::from(refusal.is_some()));
@@ -632,6 +636,7 @@ fn a_kernel_that_merges_no_datagrams_is_served_one_at_a_time() {
     let arguments = ["-v", "udp://127.0.0.1:0"];
     let traced = Traced::start_with_fault("setsockopt", fault, &arguments);
     exchange_batches(&traced, 3);
+    traced.server.wait_for_log("needs Linux 5.0");
     let lines = traced.server.log_lines("needs Linux 5.0");
     assert_eq!(lines.len(), 1, "{}", traced.server.log());
     let (_, trace) = traced.end_with_trace();

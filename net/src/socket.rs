@@ -6,13 +6,15 @@
 //! appears in the task info ([`Socket::name`]).
 
 use std::io::{self, IoSlice, IoSliceMut};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use wakeful::io::{AsyncFd, IoCount, Ready};
 
 use crate::address::Address;
-use crate::sys;
+use crate::error::{Shown, explain_family, family_name, not_allowed, with_hint};
+use crate::sys::{self, Descriptor};
 
 /// A registered socket.
 pub(crate) type Io = AsyncFd<Socket>;
@@ -46,20 +48,17 @@ pub(crate) enum Mode {
 /// A non-blocking socket.
 #[derive(Debug)]
 pub struct Socket {
-    fd: OwnedFd,
+    descriptor: Descriptor,
     family: Family,
 }
 
 impl Socket {
-    fn new(fd: impl Into<OwnedFd>, family: Family) -> Self {
-        Self {
-            fd: fd.into(),
-            family,
-        }
+    fn new(descriptor: Descriptor, family: Family) -> Self {
+        Self { descriptor, family }
     }
 
     pub(crate) fn into_fd(self) -> OwnedFd {
-        self.fd
+        self.descriptor.into_fd()
     }
 
     #[inline]
@@ -78,7 +77,7 @@ impl Socket {
 
     /// Returns the socket for setting and reading options.
     pub(crate) fn options(&self) -> SockRef<'_> {
-        SockRef::from(&self.fd)
+        self.descriptor.options()
     }
 
     /// Receives bytes of a stream.
@@ -129,12 +128,42 @@ impl Socket {
     /// Sends a datagram to the connected peer and returns its length.
     #[inline]
     pub(crate) fn send_datagram(&self, buf: &[u8]) -> io::Result<usize> {
-        sys::send(self.as_fd(), buf).map(IoCount::transferred)
+        let sent = sys::send(self.as_fd(), buf).map(IoCount::transferred);
+        sent.map_err(|err| self.explain_send(buf.len(), None, err))
     }
 
     #[inline]
     pub(crate) fn send_to(&self, buf: &[u8], target: &SockAddr) -> io::Result<usize> {
-        sys::send_to(self.as_fd(), buf, target)
+        let sent = sys::send_to(self.as_fd(), buf, target);
+        sent.map_err(|err| self.explain_send(buf.len(), Some(target), err))
+    }
+
+    /// Adds to the error of a send what is allowed, if the error is one of the caller.
+    #[cold]
+    pub(crate) fn explain_send(
+        &self,
+        bytes: usize,
+        target: Option<&SockAddr>,
+        err: io::Error,
+    ) -> io::Error {
+        if err.raw_os_error() == Some(libc::EMSGSIZE) {
+            let limit = match self.family {
+                Family::UnixDatagram => "the buffer for outgoing bytes (SO_SNDBUF) limits it",
+                _ => {
+                    "at most 65507 are allowed over IPv4, 65527 over IPv6, and fewer without fragments"
+                }
+            };
+            let hint = format!("a datagram of {bytes} bytes is too long; {limit}");
+            let peer = sys::peer_addr(self.as_fd()).ok();
+            return match target.or(peer.as_ref()) {
+                Some(target) => with_hint("send to", Shown(target), hint, err),
+                None => with_hint("send to", "(unknown address)", hint, err),
+            };
+        }
+        match target {
+            Some(target) => explain_family("send to", self.as_fd(), target, err),
+            None => err,
+        }
     }
 
     pub(crate) fn local_addr<A: Address>(&self) -> io::Result<A> {
@@ -148,30 +177,33 @@ impl Socket {
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
         sys::take_error(self.as_fd())
     }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        sys::shutdown(self.as_fd(), how)
+    }
 }
 
 impl AsFd for Socket {
     #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.descriptor.as_fd()
     }
 }
 
 /// Creates a socket that is non-blocking and close-on-exec from the start.
-pub(crate) fn new_socket(domain: Domain, family: Family) -> io::Result<socket2::Socket> {
+pub(crate) fn new_socket(domain: Domain, family: Family) -> io::Result<Descriptor> {
     let protocol = match family {
         Family::Tcp => Some(Protocol::TCP),
         Family::Udp => Some(Protocol::UDP),
         Family::Unix | Family::UnixDatagram => None,
     };
-    socket2::Socket::new_raw(domain, family.kind().nonblocking().cloexec(), protocol)
+    Descriptor::new(domain, family.kind(), protocol)
 }
 
 /// Creates two Unix sockets that are connected to each other.
 #[track_caller]
 pub(crate) fn new_pair(family: Family) -> io::Result<(Io, Io)> {
-    let kind = family.kind().nonblocking().cloexec();
-    let (near, far) = socket2::Socket::pair_raw(Domain::UNIX, kind, None)?;
+    let (near, far) = Descriptor::pair(family.kind())?;
     Ok((
         register_writable(near, family)?,
         register_writable(far, family)?,
@@ -183,35 +215,26 @@ pub(crate) fn new_pair(family: Family) -> io::Result<(Io, Io)> {
 /// Nothing else has its descriptor, so close(2) ends the registration, and drop needs no system
 /// call of its own. Code that hands the descriptor out later calls [`mark_shared`].
 #[track_caller]
-pub(crate) fn register(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
-    Io::new_exclusive(Socket::new(fd, family))
+pub(crate) fn register(descriptor: Descriptor, family: Family) -> io::Result<Io> {
+    Io::new_exclusive(Socket::new(descriptor, family))
 }
 
 /// Registers a socket that has room to write, so that the first write waits for no event: a
 /// connected stream, or a datagram socket.
 #[track_caller]
-pub(crate) fn register_writable(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
-    let io = register(fd, family)?;
+pub(crate) fn register_writable(descriptor: Descriptor, family: Family) -> io::Result<Io> {
+    let io = register(descriptor, family)?;
     io.assume_ready(Ready::WRITABLE);
     Ok(io)
 }
 
 /// Registers a socket that user code created, and makes it non-blocking.
 ///
-/// Drop deregisters it explicitly, because its descriptor can have been duplicated. A socket of
-/// another kind is refused. Otherwise a packet shorter than its buffer would be taken for a stream
-/// that has no more bytes, and the next packet would not be received.
+/// Drop deregisters it explicitly, because its descriptor can have been duplicated.
 #[track_caller]
 pub(crate) fn register_foreign(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
-    let socket = Socket::new(fd, family);
-    let kind = socket.options().r#type()?;
-    if kind != family.kind() {
-        let message = format!(
-            "the socket has type {kind:?} instead of {:?}",
-            family.kind()
-        );
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-    }
+    let socket = Socket::new(Descriptor::from(fd.into()), family);
+    check_foreign(socket.as_fd(), family)?;
     socket.options().set_nonblocking(true)?;
     let io = Io::new(socket)?;
     if family.kind() == Type::DGRAM {
@@ -219,6 +242,43 @@ pub(crate) fn register_foreign(fd: impl Into<OwnedFd>, family: Family) -> io::Re
     }
     Ok(io)
 }
+
+/// Refuses a socket that user code created if it is not one of the family.
+///
+/// Otherwise a packet shorter than its buffer would be taken for a stream that has no more bytes, and the next
+/// packet would not be received. An address of another family could not be converted.
+pub(crate) fn check_foreign(socket: BorrowedFd<'_>, family: Family) -> io::Result<()> {
+    const OPERATION: &str = "convert a descriptor into";
+    let (name, wanted, domains) = match family {
+        Family::Tcp => ("a TCP socket", "a stream socket of IPv4 or IPv6", IP),
+        Family::Udp => ("a UDP socket", "a datagram socket of IPv4 or IPv6", IP),
+        Family::Unix => ("a Unix stream socket", "a stream socket of Unix", UNIX),
+        Family::UnixDatagram => ("a Unix datagram socket", "a datagram socket of Unix", UNIX),
+    };
+    let options = SockRef::from(&socket);
+    let is = options
+        .r#type()
+        .and_then(|kind| Ok((kind, options.domain()?)));
+    let (kind, domain) = is.map_err(|err| {
+        let hint = format!("it has to be {wanted}");
+        with_hint(OPERATION, name, hint, err)
+    })?;
+    if kind == family.kind() && domains.contains(&domain) {
+        return Ok(());
+    }
+    let kind = match kind {
+        Type::STREAM => "stream",
+        Type::DGRAM => "datagram",
+        Type::SEQPACKET => "sequenced packet",
+        _ => "raw or other",
+    };
+    let domain = family_name(domain);
+    let cause = format!("it is a {kind} socket of {domain}; it has to be {wanted}");
+    Err(not_allowed(OPERATION, name, cause))
+}
+
+const IP: &[Domain] = &[Domain::IPV4, Domain::IPV6];
+const UNIX: &[Domain] = &[Domain::UNIX];
 
 /// Returns the descriptor for user code, which can duplicate it.
 ///
@@ -228,13 +288,13 @@ pub(crate) fn mark_shared(io: &Io) -> BorrowedFd<'_> {
     io.get_ref().as_fd()
 }
 
-/// Registers a duplicate of the descriptor. See F_DUPFD_CLOEXEC in fcntl(2).
+/// Registers a duplicate of the descriptor.
 ///
 /// Drop deregisters both explicitly, because neither close(2) alone ends the open file they share.
 #[track_caller]
 pub(crate) fn duplicate(io: &Io) -> io::Result<Io> {
     let socket = io.get_ref();
-    let fd = sys::retry_on_intr(|| socket.fd.try_clone())?;
+    let duplicate = socket.descriptor.duplicate()?;
     io.mark_duplicated();
-    Io::new(Socket::new(fd, socket.family))
+    Io::new(Socket::new(duplicate, socket.family))
 }

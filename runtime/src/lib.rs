@@ -58,6 +58,9 @@
 //! each imports only from those above it in this list. `tests/tests/architecture.rs` checks that.
 //!
 //! ```text
+//!  hooks       the byte that says whether anything watches
+//!  kernel      public: what answers system calls
+//!  random      random numbers that a seed repeats
 //!  sys         system calls: epoll, eventfd, signals
 //!  std_or_loom locks and atomics, or loom's
 //!  table       rows at stable addresses, found by index and generation
@@ -83,6 +86,7 @@
 //!  time        public: sleep, timeout, interval
 //!  io          public: AsyncFd, copy, duplex
 //!  shutdown    public: graceful shutdown
+//!  seeds       public: a test with many seeds
 //!  hyper       public: adapters for hyper
 //!  runtime     public: Runtime, Builder, Handle; the loop
 //! ```
@@ -110,16 +114,20 @@ mod executor;
 // Not a part of the documentation tests: their code needs packages that this one does not depend on.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
+mod hooks;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod id;
 mod inbox;
 pub mod io;
+pub mod kernel;
 mod oneshot;
+mod random;
 mod reactor;
 mod ready;
 mod registry;
 pub mod runtime;
+pub mod seeds;
 pub mod shutdown;
 pub mod signal;
 mod std_or_loom;

@@ -20,6 +20,9 @@ const ORDER: [(&str, &[&str]); 5] = [
     (
         "runtime/src",
         &[
+            "hooks",
+            "kernel",
+            "random",
             "sys",
             "std_or_loom",
             "table",
@@ -45,6 +48,7 @@ const ORDER: [(&str, &[&str]); 5] = [
             "time",
             "io",
             "shutdown",
+            "seeds",
             "hyper",
             "runtime",
             "guide",
@@ -287,6 +291,7 @@ fn the_reactor_and_the_timers_know_wakers_and_no_tasks() {
     // `task_info` is the data that travels with each waker.
     let known = [
         "table",
+        "kernel",
         "sys",
         "inbox",
         "reactor",
@@ -306,7 +311,7 @@ fn the_reactor_and_the_timers_know_wakers_and_no_tasks() {
 
 #[test]
 fn system_calls_locks_and_tables_import_nothing_of_the_crate() {
-    let bottom = ["sys", "std_or_loom", "table", "coop"];
+    let bottom = ["hooks", "kernel", "sys", "std_or_loom", "table", "coop"];
     for (module, used) in imports(&workspace().join("runtime/src")) {
         if bottom.contains(&entry(&module)) {
             for used in used {

@@ -13,6 +13,7 @@ use socket2::Domain;
 
 use super::UdpSocket;
 use crate::call_site::require_runtime;
+use crate::error::explain_family;
 use crate::lookup::{LookupHost, ToSocketAddrs, lookup_host};
 use crate::socket::{Family, new_socket, register_writable};
 use crate::sys;
@@ -118,7 +119,7 @@ impl Future for Bind {
 
 fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = new_socket(Domain::for_address(address), Family::Udp)?;
-    socket.bind(&address.into())?;
+    sys::bind(socket.as_fd(), &address.into())?;
     Ok(UdpSocket::from_io(register_writable(socket, Family::Udp)?))
 }
 
@@ -140,6 +141,9 @@ impl Future for Connect<'_> {
         let addresses = ready!(Pin::new(&mut this.lookup).poll(cx))?;
         let fd = this.socket.io().get_ref().as_fd();
         // connect(2) only stores the address, so there is nothing to wait for.
-        Poll::Ready(addresses.try_each("connect", |address| sys::connect(fd, &address.into())))
+        Poll::Ready(addresses.try_each("connect", |address| {
+            let address = address.into();
+            sys::connect(fd, &address).map_err(|err| explain_family("connect", fd, &address, err))
+        }))
     }
 }

@@ -242,7 +242,10 @@ impl Outgoing<'_> {
         let segment_size = self.kernel_segment_size(fd)?;
         let target = SockAddr::from(self.target);
         let sent = message::send_msg(fd, self.buf, &target, self.local_ip, segment_size);
-        sent.map_err(|error| self.explain(segment_size, error))
+        sent.map_err(|error| {
+            let error = self.explain(segment_size, error);
+            socket.explain_send(self.buf.len(), Some(&target), error)
+        })
     }
 
     #[track_caller]

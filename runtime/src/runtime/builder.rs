@@ -143,9 +143,11 @@ impl Builder {
         self
     }
 
-    /// Polls tasks in a random order instead of first in, first out. Off by default.
+    /// Polls tasks in a random order instead of first in, first out, and looks at events and timers
+    /// after a random number of polls. Off by default.
     ///
-    /// This is for tests: equal seeds give equal orders, so a seed reproduces an order that failed.
+    /// This is for tests: equal seeds give equal orders, so a seed reproduces an order that failed. An
+    /// installed [kernel](crate::kernel) that chooses replaces the seed.
     #[must_use]
     pub fn rng_seed(mut self, seed: u64) -> Self {
         self.rng_seed = Some(seed);
@@ -185,6 +187,8 @@ impl Builder {
     /// [`enable_metrics_poll_time_histogram`](Self::enable_metrics_poll_time_histogram).
     #[must_use]
     pub fn on_slow_poll(mut self, limit: Duration, hook: impl Fn(&SlowPoll) + 'static) -> Self {
+        // Otherwise the task would be taken for the one that has entered another runtime.
+        let hook = move |slow: &SlowPoll| context::run_hook(|| hook(slow));
         self.on_slow_poll = Some((limit, Box::new(hook)));
         self
     }
@@ -321,8 +325,10 @@ impl Builder {
             remote,
             busy_poll: BusyPoll::new(self.busy_poll),
             deadlocks: self.deadlocks,
+            awaits_shared_thread: crate::io::awaits_thread,
             signals: Default::default(),
             messages: Default::default(),
+            messages_left: Default::default(),
         };
         Ok(Runtime::from_core(core, self.event_interval))
     }

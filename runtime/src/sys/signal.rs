@@ -29,6 +29,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::check;
 use super::eventfd::EventFd;
+use crate::kernel;
 
 /// Size of a table by signal number. Linux numbers signals from 1 to 64, real-time ones included.
 const SIGNALS: usize = 65;
@@ -103,6 +104,9 @@ fn is_handler(action: &libc::sigaction) -> bool {
 
 /// Returns how often `signal` was caught since the process started.
 pub(crate) fn caught(signal: i32) -> u64 {
+    if let Some(count) = caught_by_kernel(signal) {
+        return count;
+    }
     // Pairs with the Release in `on_signal`: what happened before the count is visible with it.
     usize::try_from(signal)
         .ok()
@@ -110,7 +114,17 @@ pub(crate) fn caught(signal: i32) -> u64 {
         .map_or(0, |n| n.load(Ordering::Acquire))
 }
 
-/// Installs the handler for `signal` and returns the descriptor that it writes.
+/// Returns how often an installed kernel has caught `signal`, if that kernel catches it.
+fn caught_by_kernel(signal: i32) -> Option<u64> {
+    if kernel::any() {
+        kernel::current()?.caught(signal)
+    } else {
+        None
+    }
+}
+
+/// Installs the handler for `signal`, unblocks it on this thread, and returns the descriptor that the
+/// handler writes.
 ///
 /// Once per process, unless other code has set the default action or ignores the signal since. It is
 /// not installed over another handler a second time, because that one can call this one.
@@ -118,8 +132,8 @@ pub(crate) fn caught(signal: i32) -> u64 {
 /// # Errors
 ///
 /// `InvalidInput` for a number that is not a signal, and for signals that cannot or must not be
-/// caught: SIGKILL, SIGSTOP, and those that report a fault of the program. Also the errors of
-/// `eventfd(2)` and `sigaction(2)`.
+/// caught: SIGKILL, SIGSTOP, those that report a fault of the program, and those of the C library. Also the
+/// errors of `eventfd(2)`, `sigaction(2)` and `pthread_sigmask(3)`.
 pub(crate) fn catch(signal: i32) -> io::Result<BorrowedFd<'static>> {
     const REFUSED: [libc::c_int; 6] = [
         libc::SIGKILL,
@@ -130,8 +144,14 @@ pub(crate) fn catch(signal: i32) -> io::Result<BorrowedFd<'static>> {
         libc::SIGILL,
     ];
     let index = usize::try_from(signal).unwrap_or(0);
-    if index == 0 || index >= SIGNALS || REFUSED.contains(&signal) {
-        let message = format!("signal {signal} cannot be caught");
+    // The C library keeps the first real-time signals for itself.
+    let is_internal = (32..libc::SIGRTMIN()).contains(&signal);
+    if index == 0 || index >= SIGNALS || is_internal || REFUSED.contains(&signal) {
+        let message = format!(
+            "signal {signal} cannot be caught: a listener needs one of 1 to 31 or of {} to 64, and neither \
+             SIGKILL and SIGSTOP nor SIGSEGV, SIGBUS, SIGFPE and SIGILL",
+            libc::SIGRTMIN()
+        );
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     // No user code runs under this lock, and nothing under it panics.
@@ -144,13 +164,35 @@ pub(crate) fn catch(signal: i32) -> io::Result<BorrowedFd<'static>> {
             EVENT.get_or_init(|| event)
         }
     };
+    if caught_by_kernel(signal).is_some() {
+        return Ok(event.as_fd());
+    }
     let current = action(signal)?;
     if !caught[index] || !is_handler(&current) {
         PREVIOUS[index].store(&current);
         install(signal)?;
         caught[index] = true;
     }
+    // Last, because a signal that was blocked can be pending, and its default action would end the process.
+    unblock(signal)?;
     Ok(event.as_fd())
+}
+
+/// Lets this thread receive a signal. A process inherits the mask of its parent, and a signal that every
+/// thread blocks is never delivered.
+fn unblock(signal: i32) -> io::Result<()> {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `set` is live memory for a sigset_t, which the call fills.
+    check(unsafe { libc::sigemptyset(set.as_mut_ptr()) })?;
+    // SAFETY: `sigemptyset` has initialized it.
+    check(unsafe { libc::sigaddset(set.as_mut_ptr(), signal) })?;
+    // SAFETY: the set is live and initialized. A null pointer requests no copy of the old mask.
+    let error =
+        unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut()) };
+    match error {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
 }
 
 /// Returns the action of a signal.
