@@ -242,9 +242,8 @@ impl TcpSocket {
     ///
     /// See ip(7).
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        set_in_range("set IP_TOS to", tos, 0..=255, || {
-            self.socket.options().set_tos_v4(tos)
-        })
+        let set = || self.socket.options().set_tos_v4(tos);
+        set_in_range("set IP_TOS to", tos, 0..=255, set)
     }
 
     /// Returns what [`set_tos_v4`](Self::set_tos_v4) set.

@@ -369,7 +369,7 @@ fn identity(target: WaitTarget) -> Identity {
     }
 }
 
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
 mod tests {
     use std::future::poll_fn;
     use std::sync::mpsc;

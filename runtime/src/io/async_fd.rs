@@ -71,9 +71,9 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// `PermissionDenied` (EPERM) for a regular file, a directory or `/dev/null`, which epoll cannot
     /// watch; use [`spawn_blocking`](crate::task::spawn_blocking), or [`stdin`](crate::io::stdin) and
-    /// [`stdout`](crate::io::stdout). `AlreadyExists` (EEXIST) when the descriptor is registered already,
-    /// `StorageFull` (ENOSPC) at the system's limit of watches: the errno of these is part of the message
-    /// only. `OutOfMemory`. Then the value is dropped, and nothing stays registered.
+    /// [`stdout`](crate::io::stdout). `AlreadyExists` (EEXIST) when the descriptor is registered already:
+    /// the errno of these is part of the message only. `StorageFull` (ENOSPC) at the system's limit of
+    /// watches, `OutOfMemory`. Then the value is dropped, and nothing stays registered.
     ///
     /// # Panics
     ///

@@ -36,15 +36,12 @@ const REASON: &str = "epoll cannot watch a regular file, a directory or /dev/nul
 const TWICE: &str = "it is registered with this runtime already; share its AsyncFd in an `Rc`, or register a \
      duplicate of the descriptor";
 
-/// Stands before the ENOSPC.
-const NO_WATCHES: &str = "the limit in /proc/sys/fs/epoll/max_user_watches is reached";
-
 /// Puts the operation, the descriptor and the reason in front of the kernel's error.
 fn explain_refusal(fd: RawFd, error: io::Error) -> io::Error {
     let reason = match error.raw_os_error() {
         Some(libc::EPERM) => REASON,
         Some(libc::EEXIST) => TWICE,
-        Some(libc::ENOSPC) => NO_WATCHES,
+        // Others keep their errno: a server handles a shortage by it.
         _ => return error,
     };
     let message = format!("register descriptor {fd}: {reason}: {error}");
