@@ -71,6 +71,8 @@ mod random_tasks;
 mod random_timers;
 #[path = "tests/records.rs"]
 mod records;
+#[path = "tests/relay.rs"]
+mod relay;
 #[path = "tests/remote.rs"]
 mod remote;
 #[path = "tests/root_future.rs"]

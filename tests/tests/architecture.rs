@@ -73,6 +73,7 @@ const ORDER: [(&str, &[&str]); 5] = [
             "tcp",
             "udp",
             "unix",
+            "io",
             "traits",
             "serve",
         ],

@@ -1,14 +1,15 @@
 //! The check of stage 18. It needs io_uring, and is skipped where that is refused.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpListener as StdListener, TcpStream as Peer};
 use std::rc::Rc;
+use std::task::Poll;
 
 use kernel::{Ring, Script};
 use probe::{
-    Case, Diagnosis, Failure, Outcome, Stage, WakeCount, expect, fail, poll_once, run_scripted,
-    skip,
+    Case, Diagnosis, Failure, Outcome, Stage, WakeCount, expect, fail, on_wake, poll_once,
+    run_scripted, skip,
 };
 use stage::{Connection, Driver, block_on};
 
@@ -64,15 +65,30 @@ static STAGE: Stage = Stage {
             section: "A drop is no end",
             function: "complete",
         },
+        Diagnosis {
+            id: "18.8",
+            what: "the end waits, and nothing is in flight",
+            why: "`wait` blocks until an operation completes: look first whether there is one",
+            section: "Nothing in flight",
+            function: "finish",
+        },
+        Diagnosis {
+            id: "18.9",
+            what: "a waker runs while the state is borrowed",
+            why: "a waker can run any code, also a poll of this receive: end the borrow first",
+            section: "Started once",
+            function: "complete",
+        },
     ],
     cases: &[
         Case { name: "bytes are received", run: bytes_are_received },
         Case { name: "a receive is started once", run: started_once },
         Case { name: "the newest waker is woken", run: the_newest_waker },
         Case { name: "a dropped receive loses nothing", run: a_dropped_receive },
+        Case { name: "a waker can receive", run: a_waker_can_receive },
         Case { name: "the kernel owns nothing at the end", run: nothing_in_flight },
     ],
-    panics: &[("is in flight", "18.2")],
+    panics: &[("is in flight", "18.2"), ("already", "18.9")],
     picture: None,
 };
 
@@ -107,7 +123,19 @@ fn writes(script: Script, peer: &Rc<RefCell<Peer>>, text: &'static str) -> Scrip
 }
 
 fn run<F: Future>(driver: &Driver, future: F, asleep: &'static str) -> Result<F::Output, Failure> {
-    run_scripted(|| block_on(driver, future), asleep, "", "").map(|result| result.unwrap())
+    let done = Cell::new(false);
+    let noted = async {
+        let output = future.await;
+        done.set(true);
+        output
+    };
+    let result = run_scripted(|| block_on(driver, noted), asleep, "", "");
+    let nothing_left = done.get() && driver.in_flight() == 0;
+    let end = |mut failure: Failure| {
+        failure.id = if nothing_left { "18.8" } else { failure.id };
+        failure
+    };
+    result.map_err(end).map(|result| result.unwrap())
 }
 
 fn text(bytes: Vec<u8>) -> String {
@@ -174,6 +202,29 @@ fn the_newest_waker() -> Outcome {
         let seen = run(&driver, moved, "18.3")?;
         let seen = format!("{seen}, {} wakes of the first task", count.get());
         expect(kernel::steps(), "hello, 0 wakes of the first task", &seen)
+    })
+}
+
+fn a_waker_can_receive() -> Outcome {
+    with_ring(|ring| {
+        let (driver, connection, peer) = set_up(ring);
+        let (other, other_peer) = set_up_other(&driver);
+        writes(writes(Script::new(), &peer, "hello"), &other_peer, "other").begin();
+        let (again, seen) = (Rc::clone(&connection), Rc::new(RefCell::new(String::new())));
+        let received = Rc::clone(&seen);
+        let mut first = Box::pin(async move { connection.receive().await });
+        let waker = on_wake(move || {
+            let (_count, waker) = WakeCount::new();
+            if let Poll::Ready(Ok(bytes)) = poll_once(again.receive(), &waker) {
+                *received.borrow_mut() = text(bytes);
+            }
+        });
+        let waits = async {
+            assert!(poll_once(first.as_mut(), &waker).is_pending());
+            text(other.receive().await.unwrap())
+        };
+        let other = run(&driver, waits, "18.3")?;
+        expect(kernel::steps(), "hello, other", &format!("{}, {other}", seen.borrow()))
     })
 }
 
