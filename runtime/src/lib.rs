@@ -31,7 +31,7 @@
 //! | descriptors and byte streams | [`io::AsyncFd`], [`io::copy`], [`io::duplex`], [`io::stdin`] |
 //! | the end of a program | [`Shutdown`], [`signal::ctrl_c`], [`signal::shutdown_signal`] |
 //! | other threads | [`runtime::Handle`] |
-//! | what the runtime does | [`metrics`](metrics()), [`dump`](dump()) |
+//! | what the runtime does | [`metrics`](metrics()), [`dump`](dump()), [`trace`] |
 //!
 //! Channels, locks, `select!`, TLS and HTTP are left to crates that run on any runtime: see
 //! [the guide](guide::companions).
@@ -59,6 +59,7 @@
 //!
 //! ```text
 //!  sys         system calls: epoll, eventfd, signals
+//!  hooks       the byte that says whether anything watches
 //!  std_or_loom locks and atomics, or loom's
 //!  table       rows at stable addresses, found by index and generation
 //!  coop        the budget of one poll
@@ -74,6 +75,7 @@
 //!  blocking    threads for calls that block
 //!  reactor     kernel events into wakes
 //!  timer       deadlines into wakes
+//!  recorder    recordings: a ring of events in shared memory
 //!  executor    the run queue and the polls
 //!  context     what a runtime owns, and which runtime is this thread's
 //!  dump        public: what a runtime does at one moment
@@ -84,6 +86,7 @@
 //!  io          public: AsyncFd, copy, duplex
 //!  shutdown    public: graceful shutdown
 //!  hyper       public: adapters for hyper
+//!  trace       public: recordings of what a runtime does
 //!  runtime     public: Runtime, Builder, Handle; the loop
 //! ```
 
@@ -110,6 +113,7 @@ mod executor;
 // Not a part of the documentation tests: their code needs packages that this one does not depend on.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide;
+mod hooks;
 #[cfg(feature = "hyper")]
 pub mod hyper;
 mod id;
@@ -118,6 +122,7 @@ pub mod io;
 mod oneshot;
 mod reactor;
 mod ready;
+mod recorder;
 mod registry;
 pub mod runtime;
 pub mod shutdown;
@@ -133,6 +138,7 @@ pub mod task;
 mod task_info;
 pub mod time;
 mod timer;
+pub mod trace;
 mod wait_list;
 mod waker_counts;
 

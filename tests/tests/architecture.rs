@@ -21,6 +21,7 @@ const ORDER: [(&str, &[&str]); 5] = [
         "runtime/src",
         &[
             "sys",
+            "hooks",
             "std_or_loom",
             "table",
             "coop",
@@ -36,6 +37,7 @@ const ORDER: [(&str, &[&str]); 5] = [
             "blocking",
             "reactor",
             "timer",
+            "recorder",
             "executor",
             "context",
             "dump",
@@ -46,6 +48,7 @@ const ORDER: [(&str, &[&str]); 5] = [
             "io",
             "shutdown",
             "hyper",
+            "trace",
             "runtime",
             "guide",
         ],
