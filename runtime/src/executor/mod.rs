@@ -35,7 +35,10 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use crate::coop;
+use crate::hooks;
 use crate::id::{Id, RuntimeId, VTables, WakerData};
+use crate::recorder::Recorder;
+use crate::recorder::event::PollEnd;
 use crate::table::{Key, NONE};
 use crate::task_info::{WaitInfo, WaitKind, WakeCause};
 
@@ -43,6 +46,7 @@ pub(crate) mod cell;
 mod external;
 pub(crate) mod join;
 pub(crate) mod join_error;
+pub(crate) mod observed;
 pub(crate) mod panics;
 pub(crate) mod poll_times;
 mod run_queue;
@@ -151,12 +155,16 @@ impl Executor {
         spawned_at: &'static Location<'static>,
     ) -> Result<Id, BoxedCell> {
         let key = self.tasks.insert(cell, spawned_at)?;
+        if hooks::any() {
+            self.record_spawn(key);
+        }
         Ok(self.id_of(key))
     }
 
     /// Names a task.
     pub(crate) fn set_name(&self, key: Key, name: &str) {
         self.tasks.set_name(key, name);
+        self.record_name(key, name);
     }
 
     /// Wakes a task or the root, see [`TaskTable::wake`]. Returns `false` if the data belongs to
@@ -208,9 +216,16 @@ impl Executor {
     #[inline]
     pub(crate) fn tick(&self) -> Tick {
         let mut polled = None;
+        let observed = self.observe_tick();
         // `catch_unwind` is around the whole tick, because that is cheaper than around each poll.
         loop {
-            let polls = AssertUnwindSafe(|| self.poll_tasks(&mut polled));
+            let polls = AssertUnwindSafe(|| {
+                if observed {
+                    self.poll_tasks::<true>(&mut polled)
+                } else {
+                    self.poll_tasks::<false>(&mut polled)
+                }
+            });
             match catch_unwind(polls) {
                 Ok(tick) => return tick,
                 Err(payload) => self.fail(polled.take(), payload),
@@ -222,10 +237,10 @@ impl Executor {
     }
 
     /// Makes the polls of a tick. `polled` contains the cell during its poll, so that the cell survives
-    /// a panic.
+    /// a panic. There are two instances, so that polls cost nothing more if nothing measures or records them.
     // Not inlined, because the loop around it would leave it no registers.
     #[inline(never)]
-    fn poll_tasks(&self, polled: &mut Option<BoxedCell>) -> Tick {
+    fn poll_tasks<const OBSERVED: bool>(&self, polled: &mut Option<BoxedCell>) -> Tick {
         while self.polls_left.get() > 0
             && let Some(next) = self.tasks.pop()
         {
@@ -241,6 +256,9 @@ impl Executor {
             };
             self.enter_poll(index, task.as_cause(index));
             let cell = polled.insert(cell);
+            if OBSERVED {
+                self.record_poll_begin(index, task);
+            }
             let poll = if aborted {
                 Poll::Ready(cell.as_mut().cancel(self.id(index)))
             } else {
@@ -248,8 +266,10 @@ impl Executor {
                 let waker = ManuallyDrop::new(task.waker_data().to_waker(self.poll_vtable));
                 let mut cx = Context::from_waker(&waker);
                 match &self.poll_times {
-                    None => cell.as_mut().poll(&mut cx),
-                    Some(times) => self.measure(times, index, || cell.as_mut().poll(&mut cx)),
+                    Some(times) if OBSERVED => {
+                        self.measure(times, index, || cell.as_mut().poll(&mut cx))
+                    }
+                    _ => cell.as_mut().poll(&mut cx),
                 }
             };
             if !self.runtime.is_current() {
@@ -259,9 +279,18 @@ impl Executor {
                 unreachable!("the cell was put into `polled` before the poll");
             };
             match poll {
-                Poll::Pending => task.put_back(cell),
+                Poll::Pending => {
+                    task.put_back(cell);
+                    if OBSERVED {
+                        self.record_poll_end(index, PollEnd::Pending);
+                    }
+                }
                 Poll::Ready(outcome) => {
+                    let data = task.waker_data();
                     let on_finish = self.tasks.finish(index, cell, outcome);
+                    if OBSERVED {
+                        self.record_task_end(data, outcome);
+                    }
                     if on_finish != OnFinish::Nothing {
                         self.finish(index, on_finish);
                         // Otherwise the next task would be taken for the one that has entered it.
@@ -284,7 +313,11 @@ impl Executor {
         };
         let index = self.running.get();
         cell.as_mut().fail(self.id(index), payload);
+        let data = self.tasks.task(index).map(Task::waker_data);
         let on_finish = self.tasks.finish(index, cell, Outcome::Panicked);
+        if let Some(data) = data {
+            self.record_task_end(data, Outcome::Panicked);
+        }
         self.finish(index, on_finish);
     }
 
@@ -397,16 +430,27 @@ impl Executor {
     /// Polls the root future through `poll`, with the budget and the bookkeeping of a task. A panic
     /// is propagated to the caller of `block_on`.
     pub(crate) fn poll_root<T>(&self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
-        struct LeavePoll<'a>(&'a Executor);
+        struct LeavePoll<'a>(&'a Executor, PollEnd);
         impl Drop for LeavePoll<'_> {
             fn drop(&mut self) {
+                if hooks::any() {
+                    self.0.record_poll_end(ROOT, self.1);
+                }
                 self.0.leave_poll();
             }
         }
         self.enter_poll(ROOT, WakeCause::Root);
         count(&self.tasks.counters.root_polls);
-        let _leave = LeavePoll(self);
+        if hooks::any() {
+            self.record_root_poll_begin();
+        }
+        let mut leave = LeavePoll(self, PollEnd::Panicked);
         let polled = poll();
+        leave.1 = if polled.is_ready() {
+            PollEnd::Ready
+        } else {
+            PollEnd::Pending
+        };
         if polled.is_pending() && !self.runtime.is_current() {
             left_entered();
         }
@@ -449,6 +493,12 @@ impl Executor {
     /// Returns the cause of wakes that happen now.
     pub(crate) fn wake_cause(&self) -> WakeCause {
         self.wake_cause.get()
+    }
+
+    /// Returns the recorder of the runtime.
+    #[inline]
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.tasks.recorder
     }
 
     pub(crate) fn counters(&self) -> &Counters {

@@ -27,7 +27,9 @@ use super::cell::{BoxedCell, Outcome};
 use super::panics::Unhandled;
 use super::run_queue::RunQueue;
 use super::task::{State, Task};
+use crate::hooks;
 use crate::id::{Id, RuntimeId, WakerData};
+use crate::recorder::Recorder;
 use crate::table::{Key, Row, Table};
 use crate::task_info::{WaitInfo, WakeCause};
 
@@ -46,6 +48,7 @@ pub(super) struct TaskTable {
     /// Set when the runtime ends. From then on nothing is spawned.
     closed: Cell<bool>,
     pub(super) counters: Counters,
+    pub(super) recorder: Recorder,
 }
 
 /// The row of the root future.
@@ -135,6 +138,7 @@ impl TaskTable {
             external_joiners: RefCell::new(HashMap::new()),
             closed: Cell::new(false),
             counters: Counters::default(),
+            recorder: Recorder::default(),
         }
     }
 
@@ -239,6 +243,19 @@ impl TaskTable {
         row.last_wake.set(cause);
         self.queue.push(&self.rows, index);
         self.counters.count_wake(cause);
+        if hooks::any() {
+            self.record_wake(row.waker_data(), cause);
+        }
+    }
+
+    #[cold]
+    fn record_wake(&self, data: WakerData, cause: WakeCause) {
+        self.recorder.woken(data, cause);
+    }
+
+    /// Returns the length of the run queue, counted up to `limit`.
+    pub(super) fn queued(&self, limit: u32) -> u32 {
+        self.queue.len(&self.rows, limit)
     }
 
     /// Schedules the task in a row, to be polled after the next turn.

@@ -24,6 +24,7 @@ use std::task::{Context, Poll, ready};
 use super::registration::{IoWait, Registration};
 use super::{Interest, IoCount, Ready};
 use crate::context;
+use crate::hooks;
 use crate::reactor::source::ReadyEvent;
 
 /// Makes any descriptor that epoll can watch usable in async code.
@@ -377,7 +378,11 @@ impl<T: AsFd> AsyncFd<T> {
         interest: Interest,
         operation: impl FnOnce(&T) -> io::Result<IoCount>,
     ) -> io::Result<usize> {
-        match operation(&self.inner) {
+        let result = operation(&self.inner);
+        if hooks::any() {
+            self.registration.record(interest, result.as_ref());
+        }
+        match result {
             Ok(count) => {
                 if count.is_short() && !event.ready().intersects(Ready::LASTING) {
                     self.registration.clear(event, interest.mask());

@@ -17,13 +17,15 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use super::{Interest, Ready};
+use super::{Interest, IoCount, Ready};
 use crate::context::{self, Core};
 use crate::coop;
+use crate::hooks;
 use crate::id::{RuntimeId, WaiterId, WakerData};
 use crate::inbox::Message;
 use crate::reactor::source::{ReadyEvent, ReadyWords};
 use crate::reactor::{PollReady, runtime_is_gone};
+use crate::recorder::event::{Kind, Operation};
 use crate::table::Key;
 use crate::task::defer_current;
 use crate::task_info::{WaitInfo, WaitOn};
@@ -131,6 +133,9 @@ impl Registration {
             .reactor
             .register(fd, interest)
             .map_err(explain_refusal)?;
+        if hooks::any() {
+            core.record_source(Kind::SourceAdded, key);
+        }
         Ok(Registration {
             runtime: core.id,
             key,
@@ -138,6 +143,21 @@ impl Registration {
             words,
             explicit: AtomicBool::new(explicit),
         })
+    }
+
+    /// Records a transfer.
+    #[cold]
+    pub(super) fn record(&self, interest: Interest, result: Result<&IoCount, &io::Error>) {
+        let operation = if interest.reads() {
+            Operation::Receive
+        } else {
+            Operation::Send
+        };
+        let result = result.map(|count| count.transferred());
+        context::with_current(|core| {
+            let recorder = core.executor.recorder();
+            recorder.operation(self.fd, operation, result);
+        });
     }
 
     /// Makes the drop deregister in the kernel.

@@ -1,5 +1,7 @@
 //! The numbers in a recording. docs/TRACE-FORMAT.md defines them.
 
+use std::io;
+
 use crate::task_info::{WaitKind, WaitOn, WakeCause};
 
 /// The version of the format.
@@ -90,6 +92,36 @@ pub(crate) enum Kind {
     Peer = 26,
 }
 
+/// The kind of an operation on a descriptor, for [`trace::operation`](crate::trace::operation).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Operation {
+    /// Bytes or a datagram received.
+    Receive = 1,
+    /// Bytes or a datagram sent.
+    Send = 2,
+    /// A connection accepted.
+    Accept = 3,
+    /// A connection begun.
+    Connect = 4,
+    /// Anything else.
+    Other = 5,
+}
+
+/// The result of an operation that failed with an error that has no number.
+const UNKNOWN_ERROR: i32 = i32::MIN;
+
+/// Packs the result of an operation.
+pub(crate) fn operation_result(result: Result<usize, &io::Error>) -> u32 {
+    let result = match result {
+        Ok(count) => i32::try_from(count).unwrap_or(i32::MAX),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => -libc::EAGAIN,
+        Err(error) => error.raw_os_error().map_or(UNKNOWN_ERROR, |errno| -errno),
+    };
+    result.cast_unsigned()
+}
+
 /// How a poll ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -143,10 +175,7 @@ mod tests {
 
     #[test]
     fn the_fields_of_an_event_do_not_overlap() {
-        assert_eq!(
-            first_word(u64::MAX, Kind::Spawn, 0),
-            0x0001_ffff_ffff_ffff
-        );
+        assert_eq!(first_word(u64::MAX, Kind::Spawn, 0), 0x0001_ffff_ffff_ffff);
         assert_eq!(first_word(1 << 48, Kind::Peer, 0xab), 0xab1a_0000_0000_0000);
         assert_eq!(second_word(1, 2), 0x0000_0002_0000_0001);
         let task = WakeCause::Task {
@@ -155,5 +184,11 @@ mod tests {
         };
         assert_eq!(cause(task), 0x0334_5678);
         assert_eq!(wait_on(WaitOn::descriptor(7)), (1, 7));
+        let refused = io::Error::from_raw_os_error(libc::ECONNREFUSED);
+        assert_eq!(
+            operation_result(Err(&refused)),
+            (-libc::ECONNREFUSED).cast_unsigned()
+        );
+        assert_eq!(operation_result(Ok(usize::MAX)), i32::MAX as u32);
     }
 }

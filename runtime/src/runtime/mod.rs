@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::context::{self, Core};
 use crate::dump::{self, Detail, Dump};
 use crate::executor::Tick;
+use crate::hooks;
 use crate::task::{JoinHandle, spawn};
 use crate::timer::auto_advance::AutoAdvance;
 
@@ -25,6 +26,7 @@ mod deadlock;
 mod handle;
 mod metrics;
 mod park;
+mod record;
 
 pub use crate::deadlock_watch::OnDeadlock;
 pub use crate::executor::panics::UnhandledPanic;
@@ -239,11 +241,17 @@ impl Core {
         if timeout.is_none() {
             timeout = self.before_endless_wait();
         }
+        if hooks::any() {
+            self.record_turn_begin(timeout);
+        }
         if timeout == Some(Duration::ZERO) && self.reactor.sources() == 0 {
             self.reactor.skip_turn();
             // Without timers the clock is not read: that would cost more than this turn.
             if !self.timers.is_empty() {
                 self.timers.refresh();
+            }
+            if hooks::any() {
+                self.record_turn_end();
             }
             return;
         }
@@ -261,13 +269,21 @@ impl Core {
             self.report_if_stuck();
         }
         self.timers.refresh();
+        if hooks::any() {
+            self.record_turn_end();
+        }
     }
 
     /// Wakes the tasks whose timers are due.
     #[inline]
     fn expire_timers(&self) {
         if !self.timers.is_empty() || self.timers.has_expired() {
-            let wake = |waker, cause| self.executor.wake_or_queue(waker, cause);
+            let wake = |waker, cause| {
+                if hooks::any() {
+                    self.record_timer_fired(&waker);
+                }
+                self.executor.wake_or_queue(waker, cause);
+            };
             self.timers.expire(wake);
         }
     }
