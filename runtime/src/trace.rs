@@ -62,8 +62,6 @@ pub use crate::recorder::recording::Recording;
 
 /// Begins a recording of this thread's runtime. It begins with a list of the tasks and descriptors that exist.
 ///
-/// Called in a task, it has the polls from the next tick of the loop on, which are at most 61 polls later.
-///
 /// # Errors
 ///
 /// `AlreadyExists` if this runtime records already. The error of making the file, with its path: `NotFound` if its
@@ -100,6 +98,7 @@ pub(crate) fn begin(core: &Core, recording: &Recording) -> io::Result<()> {
     let time = TraceTime::start_with(clock.is_paused().then(|| clock.now_ns()));
     let recorder = core.executor.recorder();
     recorder.start(recording, core.id.serial(), time)?;
+    core.executor.update_observed();
     core.reactor.for_each_source(|key, source| {
         let fd = source.fd().cast_unsigned();
         recorder.event(Kind::SourceAdded, 0, fd, key.index());
@@ -112,7 +111,12 @@ pub(crate) fn begin(core: &Core, recording: &Recording) -> io::Result<()> {
 ///
 /// A file stays. A recording in memory is gone: call [`snapshot`] before.
 pub fn stop() -> bool {
-    context::with_current(|core| core.executor.recorder().stop()).unwrap_or(false)
+    let stop = |core: &Core| {
+        let stopped = core.executor.recorder().stop();
+        core.executor.update_observed();
+        stopped
+    };
+    context::with_current(stop).unwrap_or(false)
 }
 
 /// Returns the recording of this thread's runtime, as a file would have it. `None` if there is none.

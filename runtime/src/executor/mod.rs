@@ -88,6 +88,8 @@ pub(crate) struct Executor {
     outputs_to_drop: RefCell<Vec<BoxedCell>>,
     pub(crate) panics: Panics,
     pub(crate) poll_times: Option<PollTimes>,
+    /// Whether polls are measured or recorded.
+    observed: Cell<bool>,
 }
 
 /// Why [`Executor::tick`] returned.
@@ -143,6 +145,7 @@ impl Executor {
             dropping_output: Cell::new(false),
             outputs_to_drop: RefCell::new(Vec::new()),
             panics,
+            observed: Cell::new(poll_times.is_some()),
             poll_times,
         }
     }
@@ -215,17 +218,13 @@ impl Executor {
     /// Polls tasks from the run queue, until the root future is next.
     #[inline]
     pub(crate) fn tick(&self) -> Tick {
+        if self.observed.get() {
+            self.record_root_pending();
+        }
         let mut polled = None;
-        let observed = self.observe_tick();
         // `catch_unwind` is around the whole tick, because that is cheaper than around each poll.
         loop {
-            let polls = AssertUnwindSafe(|| {
-                if observed {
-                    self.poll_tasks::<true>(&mut polled)
-                } else {
-                    self.poll_tasks::<false>(&mut polled)
-                }
-            });
+            let polls = AssertUnwindSafe(|| self.poll_tasks(&mut polled));
             match catch_unwind(polls) {
                 Ok(tick) => return tick,
                 Err(payload) => self.fail(polled.take(), payload),
@@ -237,10 +236,10 @@ impl Executor {
     }
 
     /// Makes the polls of a tick. `polled` contains the cell during its poll, so that the cell survives
-    /// a panic. There are two instances, so that polls cost nothing more if nothing measures or records them.
+    /// a panic.
     // Not inlined, because the loop around it would leave it no registers.
     #[inline(never)]
-    fn poll_tasks<const OBSERVED: bool>(&self, polled: &mut Option<BoxedCell>) -> Tick {
+    fn poll_tasks(&self, polled: &mut Option<BoxedCell>) -> Tick {
         while self.polls_left.get() > 0
             && let Some(next) = self.tasks.pop()
         {
@@ -252,24 +251,23 @@ impl Executor {
                 aborted,
             } = next
             else {
+                if self.observed.get() {
+                    self.record_root_poll();
+                }
                 return Tick::Root;
             };
             self.enter_poll(index, task.as_cause(index));
             let cell = polled.insert(cell);
-            if OBSERVED {
-                self.record_poll_begin(index, task);
-            }
             let poll = if aborted {
-                Poll::Ready(cell.as_mut().cancel(self.id(index)))
+                self.cancel(index, task, cell)
             } else {
                 // Not dropped: that would do nothing, or count the end of a clone.
                 let waker = ManuallyDrop::new(task.waker_data().to_waker(self.poll_vtable));
                 let mut cx = Context::from_waker(&waker);
-                match &self.poll_times {
-                    Some(times) if OBSERVED => {
-                        self.measure(times, index, || cell.as_mut().poll(&mut cx))
-                    }
-                    _ => cell.as_mut().poll(&mut cx),
+                if self.observed.get() {
+                    self.poll_observed(index, task, || cell.as_mut().poll(&mut cx))
+                } else {
+                    cell.as_mut().poll(&mut cx)
                 }
             };
             if !self.runtime.is_current() {
@@ -279,18 +277,9 @@ impl Executor {
                 unreachable!("the cell was put into `polled` before the poll");
             };
             match poll {
-                Poll::Pending => {
-                    task.put_back(cell);
-                    if OBSERVED {
-                        self.record_poll_end(index, PollEnd::Pending);
-                    }
-                }
+                Poll::Pending => task.put_back(cell),
                 Poll::Ready(outcome) => {
-                    let data = task.waker_data();
                     let on_finish = self.tasks.finish(index, cell, outcome);
-                    if OBSERVED {
-                        self.record_task_end(data, outcome);
-                    }
                     if on_finish != OnFinish::Nothing {
                         self.finish(index, on_finish);
                         // Otherwise the next task would be taken for the one that has entered it.
@@ -313,11 +302,8 @@ impl Executor {
         };
         let index = self.running.get();
         cell.as_mut().fail(self.id(index), payload);
-        let data = self.tasks.task(index).map(Task::waker_data);
+        self.recorder().poll_ended(PollEnd::Panicked, None);
         let on_finish = self.tasks.finish(index, cell, Outcome::Panicked);
-        if let Some(data) = data {
-            self.record_task_end(data, Outcome::Panicked);
-        }
         self.finish(index, on_finish);
     }
 
@@ -349,7 +335,6 @@ impl Executor {
     }
 
     /// Measures a poll and reports a slow one to the user's hook.
-    #[cold]
     fn measure(
         &self,
         times: &PollTimes,
@@ -424,33 +409,23 @@ impl Executor {
 
     /// Ends the root future. Its wakers have no effect from now on.
     pub(crate) fn end_root(&self) {
+        self.record_root_end();
         self.tasks.end_root();
     }
 
     /// Polls the root future through `poll`, with the budget and the bookkeeping of a task. A panic
     /// is propagated to the caller of `block_on`.
     pub(crate) fn poll_root<T>(&self, poll: impl FnOnce() -> Poll<T>) -> Poll<T> {
-        struct LeavePoll<'a>(&'a Executor, PollEnd);
+        struct LeavePoll<'a>(&'a Executor);
         impl Drop for LeavePoll<'_> {
             fn drop(&mut self) {
-                if hooks::any() {
-                    self.0.record_poll_end(ROOT, self.1);
-                }
                 self.0.leave_poll();
             }
         }
         self.enter_poll(ROOT, WakeCause::Root);
         count(&self.tasks.counters.root_polls);
-        if hooks::any() {
-            self.record_root_poll_begin();
-        }
-        let mut leave = LeavePoll(self, PollEnd::Panicked);
+        let _leave = LeavePoll(self);
         let polled = poll();
-        leave.1 = if polled.is_ready() {
-            PollEnd::Ready
-        } else {
-            PollEnd::Pending
-        };
         if polled.is_pending() && !self.runtime.is_current() {
             left_entered();
         }

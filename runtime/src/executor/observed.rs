@@ -1,11 +1,13 @@
 //! What the executor records, if anything records: see [`crate::recorder`].
 //!
-//! Called on cold paths, and by the observed instance of `poll_tasks`. A tick is observed as a whole, so a
-//! recording begins and ends between two ticks. The functions read the rows and run no user code (I3).
+//! Called on cold paths. The functions read the rows. Only [`poll_observed`](Executor::poll_observed) runs user
+//! code (I3).
+
+use std::task::Poll;
 
 use super::Executor;
-use super::cell::Outcome;
-use super::task::Task;
+use super::cell::{BoxedCell, Outcome};
+use super::task::{State, Task};
 use super::task_table::ROOT;
 use crate::id::WakerData;
 use crate::recorder::event::{Kind, PollEnd};
@@ -17,14 +19,31 @@ use crate::task_info::TaskState;
 const MOST_QUEUED: u32 = 256;
 
 impl Executor {
-    /// Returns whether the polls of the tick that begins are measured or recorded.
-    #[inline]
-    pub(super) fn observe_tick(&self) -> bool {
+    /// Begins to observe polls, or ends it.
+    pub(crate) fn update_observed(&self) {
         let records = self.recorder().is_on();
-        if records {
-            self.recorder().tick_began(self.queued());
+        self.observed.set(records || self.poll_times.is_some());
+        self.tasks.set_watched(records);
+    }
+
+    /// Polls a task, and measures or records the poll.
+    #[cold]
+    pub(super) fn poll_observed(
+        &self,
+        index: u32,
+        task: &Task,
+        poll: impl FnOnce() -> Poll<Outcome>,
+    ) -> Poll<Outcome> {
+        self.record_poll_begin(index, task);
+        let polled = match &self.poll_times {
+            None => poll(),
+            Some(times) => self.measure(times, index, poll),
+        };
+        match polled {
+            Poll::Pending => self.record_poll_end(index, PollEnd::Pending),
+            Poll::Ready(_) => self.recorder().poll_ended(PollEnd::Ready, None),
         }
-        records || self.poll_times.is_some()
+        polled
     }
 
     /// Returns the length of the run queue, up to a limit.
@@ -48,7 +67,10 @@ impl Executor {
 
     #[cold]
     pub(super) fn record_spawn(&self, key: Key) {
-        if let Some(task) = self.tasks.task(key.index()) {
+        if self.recorder().is_on()
+            && let Some(task) = self.tasks.task(key.index())
+        {
+            task.set(State::WATCHED);
             let task = self.polled(key.index(), task);
             self.recorder().spawned(task);
         }
@@ -62,42 +84,52 @@ impl Executor {
         }
     }
 
-    #[cold]
     pub(super) fn record_poll_begin(&self, index: u32, task: &Task) {
         if self.recorder().is_on() {
+            // The root future has no spawn that sets it.
+            task.set(State::WATCHED);
             let cause = task.last_wake.get();
             self.recorder().poll_began(self.polled(index, task), cause);
         }
     }
 
+    /// Records that the root future is polled next.
     #[cold]
-    pub(super) fn record_root_poll_begin(&self) {
+    pub(super) fn record_root_poll(&self) {
         if let Some(root) = self.tasks.task(ROOT) {
             self.record_poll_begin(ROOT, root);
         }
     }
 
-    /// Records the end of a poll after which the task is still in its row.
+    /// Records the end of the root future's last poll, if it was polled: the tick continues.
     #[cold]
-    pub(super) fn record_poll_end(&self, index: u32, end: PollEnd) {
-        if self.recorder().is_on()
-            && let Some(task) = self.tasks.task(index)
-        {
-            let wait = task.wait.get().filter(|_| end == PollEnd::Pending);
-            self.recorder()
-                .poll_ended(task.waker_data(), end, wait.as_ref());
-        }
+    pub(super) fn record_root_pending(&self) {
+        self.record_poll_end(ROOT, PollEnd::Pending);
     }
 
-    /// Records the last poll of a task, which has left its row.
-    #[cold]
-    pub(super) fn record_task_end(&self, data: WakerData, outcome: Outcome) {
-        let end = match outcome {
-            Outcome::Returned | Outcome::ReturnedPlain => PollEnd::Ready,
-            Outcome::Cancelled => PollEnd::Aborted,
-            Outcome::Panicked => PollEnd::Panicked,
+    /// Records the end of the root future.
+    pub(super) fn record_root_end(&self) {
+        let end = if std::thread::panicking() {
+            PollEnd::Panicked
+        } else {
+            PollEnd::Ready
         };
-        self.recorder().poll_ended(data, end, None);
+        self.recorder().poll_ended(end, None);
+    }
+
+    /// Records the end of the poll in progress. The task is still in its row.
+    fn record_poll_end(&self, index: u32, end: PollEnd) {
+        let wait = self.tasks.task(index).and_then(|task| task.wait.get());
+        self.recorder().poll_ended(end, wait.as_ref());
+    }
+
+    /// Drops the future of an aborted task.
+    #[cold]
+    pub(super) fn cancel(&self, index: u32, task: &Task, cell: &mut BoxedCell) -> Poll<Outcome> {
+        self.record_poll_begin(index, task);
+        let outcome = cell.as_mut().cancel(self.id(index));
+        self.recorder().poll_ended(PollEnd::Aborted, None);
+        Poll::Ready(outcome)
     }
 
     /// Returns the data of the wakers of the task that is polled, or of the root future. `NONE` between polls.
@@ -111,15 +143,15 @@ impl Executor {
         self.recorder().text_event(kind, self.current_data(), text);
     }
 
-    /// Records what exists when a recording begins. The polls of the tick in progress are not observed, but
-    /// those of the root future are.
+    /// Records what exists when a recording begins.
     #[cold]
     pub(crate) fn record_start(&self) {
         if self.root_row().is_some() || self.task_rows().next().is_some() {
             self.record_keyframe(0);
         }
-        if self.is_polling_root() {
-            self.record_root_poll_begin();
+        let running = self.running.get();
+        if let Some(task) = self.tasks.task(running) {
+            self.record_poll_begin(running, task);
         }
     }
 

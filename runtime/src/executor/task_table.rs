@@ -27,7 +27,6 @@ use super::cell::{BoxedCell, Outcome};
 use super::panics::Unhandled;
 use super::run_queue::RunQueue;
 use super::task::{State, Task};
-use crate::hooks;
 use crate::id::{Id, RuntimeId, WakerData};
 use crate::recorder::Recorder;
 use crate::table::{Key, Row, Table};
@@ -217,10 +216,12 @@ impl TaskTable {
         let index = data.row();
         match self.rows.row(index) {
             Some(row) if row.waker_data.get() == data => {
-                if row.has(State::SCHEDULED | State::FINISHED) {
-                    count(&self.counters.wakes_coalesced);
-                } else {
+                if !row.has(State::SCHEDULED | State::FINISHED | State::WATCHED) {
                     self.schedule(index, row, cause);
+                } else if row.has(State::WATCHED) {
+                    self.schedule_watched(index, row, cause);
+                } else {
+                    count(&self.counters.wakes_coalesced);
                 }
                 true
             }
@@ -243,14 +244,28 @@ impl TaskTable {
         row.last_wake.set(cause);
         self.queue.push(&self.rows, index);
         self.counters.count_wake(cause);
-        if hooks::any() {
-            self.record_wake(row.waker_data(), cause);
+    }
+
+    /// As [`schedule`](Self::schedule), and records the wake. Not if the task is scheduled or has ended.
+    #[cold]
+    fn schedule_watched(&self, index: u32, row: &Row<Task>, cause: WakeCause) {
+        if row.has(State::SCHEDULED | State::FINISHED) {
+            count(&self.counters.wakes_coalesced);
+        } else {
+            self.schedule(index, row, cause);
+            self.recorder.woken(row.waker_data(), cause);
         }
     }
 
-    #[cold]
-    fn record_wake(&self, data: WakerData, cause: WakeCause) {
-        self.recorder.woken(data, cause);
+    /// Sets whether the wakes of the tasks that exist are recorded.
+    pub(super) fn set_watched(&self, watched: bool) {
+        for (_, row) in self.rows.rows() {
+            if watched && !row.has(State::VACANT) {
+                row.set(State::WATCHED);
+            } else {
+                row.clear(State::WATCHED);
+            }
+        }
     }
 
     /// Returns the length of the run queue, counted up to `limit`.
@@ -397,6 +412,8 @@ impl TaskTable {
         if row.has(State::SCHEDULED) {
             row.last_wake.set(WakeCause::Abort);
             self.counters.count_wake(WakeCause::Abort);
+        } else if row.has(State::WATCHED) {
+            self.schedule_watched(key.index(), row, WakeCause::Abort);
         } else {
             self.schedule(key.index(), row, WakeCause::Abort);
         }

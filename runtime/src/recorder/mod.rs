@@ -47,7 +47,8 @@ struct Active {
     /// By the row of the task.
     rows: Vec<RowInfo>,
     polls: u64,
-    /// The time at which the poll in progress began.
+    /// The task of the poll in progress, and the time at which it began.
+    polled: Option<WakerData>,
     poll_began: u64,
     /// The reactor's number of events at the begin of the turn.
     events_before: u64,
@@ -132,6 +133,7 @@ impl Recorder {
             thread,
             rows: Vec::new(),
             polls: 0,
+            polled: None,
             poll_began: 0,
             events_before: 0,
             answered: 0,
@@ -183,22 +185,19 @@ impl Recorder {
         self.with(|active| active.named(data, name));
     }
 
-    /// Records that a tick begins.
-    pub(crate) fn tick_began(&self, queued: u32) {
-        self.with(|active| active.ring.set(word::QUEUED, queued.into()));
-    }
-
     pub(crate) fn poll_began(&self, task: Polled, cause: WakeCause) {
         self.with(|active| active.poll_began(task, cause));
     }
 
     /// Records the end of a poll, and before it the wait that the poll has begun.
-    pub(crate) fn poll_ended(&self, data: WakerData, end: PollEnd, wait: Option<&WaitInfo>) {
+    pub(crate) fn poll_ended(&self, end: PollEnd, wait: Option<&WaitInfo>) {
         self.with(|active| {
-            if let Some(wait) = wait {
-                active.wait(data, wait);
+            if let Some(data) = active.polled.take() {
+                if let Some(wait) = wait {
+                    active.wait(data, wait);
+                }
+                active.poll_ended(data, end);
             }
-            active.poll_ended(data, end);
         });
     }
 
@@ -235,6 +234,7 @@ impl Recorder {
             active.set_loop_state(false);
             let events = events - active.events_before;
             active.push(Kind::TurnEnd, 0, events as u32, queued);
+            active.ring.set(word::QUEUED, queued.into());
             request = Some(active.ring.request()).filter(|request| *request != active.answered);
         });
         request
@@ -403,7 +403,7 @@ impl Active {
         let place = self.place_of(task);
         let (row, a) = identity(task.data);
         let now = self.time.now();
-        self.poll_began = now;
+        (self.polled, self.poll_began) = (Some(task.data), now);
         self.push_at(now, Kind::PollBegin, a, row, event::cause(cause));
         self.polls += 1;
         let polled = if row == ROOT_ROW {

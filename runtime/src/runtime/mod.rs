@@ -241,9 +241,6 @@ impl Core {
         if timeout.is_none() {
             timeout = self.before_endless_wait();
         }
-        if hooks::any() {
-            self.record_turn_begin(timeout);
-        }
         if timeout == Some(Duration::ZERO) && self.reactor.sources() == 0 {
             self.reactor.skip_turn();
             // Without timers the clock is not read: that would cost more than this turn.
@@ -251,9 +248,12 @@ impl Core {
                 self.timers.refresh();
             }
             if hooks::any() {
-                self.record_turn_end();
+                self.record_skipped_turn();
             }
             return;
+        }
+        if hooks::any() {
+            self.record_turn_begin(timeout);
         }
         let wake = |waker, cause| self.executor.wake_or_queue(waker, cause);
         let parked_at = (timeout == Some(AutoAdvance::REPORT_AFTER)).then(Instant::now);

@@ -18,6 +18,13 @@ impl Core {
             .turn_began(limit_ms, queued, events);
     }
 
+    /// Records a turn without a system call.
+    #[cold]
+    pub(super) fn record_skipped_turn(&self) {
+        self.record_turn_begin(Some(Duration::ZERO));
+        self.record_turn_end();
+    }
+
     #[cold]
     pub(super) fn record_turn_end(&self) {
         let (queued, events) = (self.executor.queued(), self.reactor.counters().events);
