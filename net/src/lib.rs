@@ -81,6 +81,7 @@ mod fd;
 mod listen;
 mod lookup;
 mod ready;
+mod record;
 mod serve;
 mod socket;
 pub mod stream;

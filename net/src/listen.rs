@@ -22,6 +22,7 @@ use wakeful::io::{Interest, Readiness};
 
 use crate::address::Address;
 use crate::call_site::CallSite;
+use crate::record::accepted;
 use crate::socket::{Family, Io, Socket, new_socket, register_writable};
 use crate::sys;
 
@@ -193,7 +194,8 @@ fn poll_accept<S: Accepted>(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<(S, S::Address)>> {
     loop {
-        match ready!(readiness.poll_io(cx, |socket| sys::accept(socket.as_fd()))) {
+        let accept = |socket: &Socket| accepted(socket, sys::accept(socket.as_fd()));
+        match ready!(readiness.poll_io(cx, accept)) {
             Err(err) if classify_accept_error(&err) == AcceptErrorKind::Skip => {}
             accepted => return Poll::Ready(accepted.and_then(connected)),
         }

@@ -10,8 +10,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use wakeful::io::{AsyncFd, IoCount, Ready};
+use wakeful::trace::Operation;
 
 use crate::address::Address;
+use crate::record::recorded;
 use crate::sys;
 
 /// A registered socket.
@@ -117,24 +119,28 @@ impl Socket {
             Mode::Take => sys::recv(self.as_fd(), buf),
             Mode::Peek => sys::peek(self.as_fd(), buf),
         };
-        count.map(IoCount::transferred)
+        let count = count.map(IoCount::transferred);
+        recorded(self, Operation::Receive, count, |count| *count)
     }
 
     /// Receives a datagram and returns its length and its sender.
     #[inline]
     pub(crate) fn recv_from(&self, buf: &mut [u8], mode: Mode) -> io::Result<(usize, SockAddr)> {
-        sys::recv_from(self.as_fd(), buf, mode == Mode::Peek)
+        let received = sys::recv_from(self.as_fd(), buf, mode == Mode::Peek);
+        recorded(self, Operation::Receive, received, |received| received.0)
     }
 
     /// Sends a datagram to the connected peer and returns its length.
     #[inline]
     pub(crate) fn send_datagram(&self, buf: &[u8]) -> io::Result<usize> {
-        sys::send(self.as_fd(), buf).map(IoCount::transferred)
+        let sent = sys::send(self.as_fd(), buf).map(IoCount::transferred);
+        recorded(self, Operation::Send, sent, |sent| *sent)
     }
 
     #[inline]
     pub(crate) fn send_to(&self, buf: &[u8], target: &SockAddr) -> io::Result<usize> {
-        sys::send_to(self.as_fd(), buf, target)
+        let sent = sys::send_to(self.as_fd(), buf, target);
+        recorded(self, Operation::Send, sent, |sent| *sent)
     }
 
     pub(crate) fn local_addr<A: Address>(&self) -> io::Result<A> {

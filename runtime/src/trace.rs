@@ -240,11 +240,15 @@ fn record_operation(fd: RawFd, operation: Operation, result: Result<usize, &io::
     context::with_current(|core| core.executor.recorder().operation(fd, operation, result));
 }
 
-/// Records the address of the peer of a descriptor. `peer` is called only with a recording.
+/// Records the address of the peer of a descriptor. Does nothing without a recording.
 #[inline]
-pub fn peer(fd: RawFd, peer: impl FnOnce() -> String) {
+pub fn peer(fd: RawFd, peer: &dyn fmt::Display) {
     if is_recording() {
-        let peer = peer();
-        context::with_current(|core| core.executor.recorder().peer(fd.cast_unsigned(), &peer));
+        record_peer(fd, &peer.to_string());
     }
+}
+
+#[cold]
+fn record_peer(fd: RawFd, peer: &str) {
+    context::with_current(|core| core.executor.recorder().peer(fd.cast_unsigned(), peer));
 }

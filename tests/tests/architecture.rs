@@ -61,6 +61,7 @@ const ORDER: [(&str, &[&str]); 5] = [
             "address",
             "sys",
             "error",
+            "record",
             "socket",
             "fd",
             "ready",
