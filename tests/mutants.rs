@@ -59,6 +59,8 @@ mod nesting;
 mod random_tasks;
 #[path = "tests/random_timers.rs"]
 mod random_timers;
+#[path = "tests/recordings.rs"]
+mod recordings;
 #[path = "tests/records.rs"]
 mod records;
 #[path = "tests/remote.rs"]
