@@ -25,7 +25,6 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
-use std::time::Instant;
 
 use crate::blocking::Pool;
 use crate::busy_poll::BusyPoll;
@@ -441,46 +440,6 @@ impl Core {
             self.record_source(Kind::SourceAdded, source.0);
         }
         Ok(signals.insert(source).clone())
-    }
-
-    /// Records that a source was added or is removed.
-    #[cold]
-    pub(crate) fn record_source(&self, kind: Kind, key: Key) {
-        if let Some(fd) = self.reactor.fd(key) {
-            let recorder = self.executor.recorder();
-            recorder.event(kind, 0, fd.cast_unsigned(), key.index());
-        }
-    }
-
-    /// Records that a timer was armed.
-    #[cold]
-    pub(crate) fn record_timer_armed(&self, key: Key, deadline: Instant) {
-        let due = deadline.saturating_duration_since(self.timers.loop_now());
-        let due_ms = u32::try_from(due.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX);
-        let generation = key.generation() as u8;
-        let recorder = self.executor.recorder();
-        recorder.event(Kind::TimerArmed, generation, key.index(), due_ms);
-    }
-
-    /// Records how many messages of each kind were received.
-    #[cold]
-    fn record_messages(&self, messages: &VecDeque<Message>) {
-        let mut counts = [0; 5];
-        for message in messages {
-            let kind = match message {
-                Message::Wake(_) => 0,
-                Message::RemoveTimer(_) | Message::WakeTimer(_) | Message::RemoveWaiter(..) => 1,
-                Message::Run(_) => 2,
-                Message::Abort(_) => 3,
-                Message::Detach(_) | Message::RemoveSource(_) => 4,
-            };
-            counts[kind] += 1;
-        }
-        for (kind, count) in (0..).zip(counts).filter(|(_, count)| *count > 0) {
-            self.executor
-                .recorder()
-                .event(Kind::Message, 0, kind, count);
-        }
     }
 
     /// Returns whether a future waits for an event of the kernel: an operation whose waker is stored,

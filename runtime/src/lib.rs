@@ -78,6 +78,7 @@
 //!  recorder    recordings: a ring of events in shared memory
 //!  executor    the run queue and the polls
 //!  context     what a runtime owns, and which runtime is this thread's
+//!  record      what the loop records
 //!  dump        public: what a runtime does at one moment
 //!  wait_list   wakers of operations without a descriptor
 //!  signal      public: Unix signals
@@ -122,6 +123,7 @@ pub mod io;
 mod oneshot;
 mod reactor;
 mod ready;
+mod record;
 mod recorder;
 mod registry;
 pub mod runtime;

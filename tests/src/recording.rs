@@ -111,12 +111,20 @@ impl Recording {
     }
 
     /// Returns a word of the header.
+    ///
+    /// # Panics
+    ///
+    /// If it is outside of the recording.
     #[must_use]
     pub fn u64(&self, at: usize) -> u64 {
         u64::from_le_bytes(self.bytes[at..at + 8].try_into().expect("8 bytes"))
     }
 
     /// Returns half a word of the header.
+    ///
+    /// # Panics
+    ///
+    /// If it is outside of the recording.
     #[must_use]
     pub fn u32(&self, at: usize) -> u32 {
         u32::from_le_bytes(self.bytes[at..at + 4].try_into().expect("4 bytes"))
@@ -138,6 +146,10 @@ impl Recording {
     }
 
     /// Returns an event as a line, with rows as numbers and places as names of files.
+    ///
+    /// # Panics
+    ///
+    /// If it has a kind or a text that does not exist.
     #[must_use]
     pub fn line(&self, event: &Event) -> String {
         let Event { kind, a, x, y, .. } = *event;

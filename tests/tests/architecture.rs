@@ -40,6 +40,7 @@ const ORDER: [(&str, &[&str]); 5] = [
             "recorder",
             "executor",
             "context",
+            "record",
             "dump",
             "wait_list",
             "task",

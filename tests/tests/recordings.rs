@@ -570,7 +570,11 @@ fn check(file: &File, capacity: u64, at: u64) -> u64 {
 #[test]
 fn no_event_that_a_reader_keeps_is_torn() {
     // Without optimization an event takes a microsecond.
-    const EVENTS: u64 = if cfg!(debug_assertions) { 1_000_000 } else { 10_000_000 };
+    const EVENTS: u64 = if cfg!(debug_assertions) {
+        1_000_000
+    } else {
+        10_000_000
+    };
     let folder = TempDir::new();
     let path = folder.join("ring.wtr");
     let recording = trace::Recording::new().events(1 << 12).file(&path);

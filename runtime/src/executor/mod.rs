@@ -334,22 +334,6 @@ impl Executor {
         self.wake_cause.set(WakeCause::Thread);
     }
 
-    /// Measures a poll and reports a slow one to the user's hook.
-    fn measure(
-        &self,
-        times: &PollTimes,
-        index: u32,
-        poll: impl FnOnce() -> Poll<Outcome>,
-    ) -> Poll<Outcome> {
-        let started = times.start();
-        let polled = poll();
-        let took = times.stop(started);
-        let task = || self.tasks.describe(index);
-        // The hook is user code. Its panic must not end the task.
-        self.catch_panic("the hook for slow polls", || times.record(took, task));
-        polled
-    }
-
     /// Completes the end of a task: wakes the external joiner or drops the output.
     #[inline(never)]
     fn finish(&self, index: u32, on_finish: OnFinish) {

@@ -1,4 +1,4 @@
-//! What the executor records, if anything records: see [`crate::recorder`].
+//! What the executor measures and records, if it does: see [`super::poll_times`] and [`crate::recorder`].
 //!
 //! Called on cold paths. The functions read the rows. Only [`poll_observed`](Executor::poll_observed) runs user
 //! code (I3).
@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use super::Executor;
 use super::cell::{BoxedCell, Outcome};
+use super::poll_times::PollTimes;
 use super::task::{State, Task};
 use super::task_table::ROOT;
 use crate::id::WakerData;
@@ -43,6 +44,22 @@ impl Executor {
             Poll::Pending => self.record_poll_end(index, PollEnd::Pending),
             Poll::Ready(_) => self.recorder().poll_ended(PollEnd::Ready, None),
         }
+        polled
+    }
+
+    /// Measures a poll and reports a slow one to the user's hook.
+    fn measure(
+        &self,
+        times: &PollTimes,
+        index: u32,
+        poll: impl FnOnce() -> Poll<Outcome>,
+    ) -> Poll<Outcome> {
+        let started = times.start();
+        let polled = poll();
+        let took = times.stop(started);
+        let task = || self.tasks.describe(index);
+        // The hook is user code. Its panic must not end the task.
+        self.catch_panic("the hook for slow polls", || times.record(took, task));
         polled
     }
 

@@ -26,7 +26,6 @@ mod deadlock;
 mod handle;
 mod metrics;
 mod park;
-mod record;
 
 pub use crate::deadlock_watch::OnDeadlock;
 pub use crate::executor::panics::UnhandledPanic;
