@@ -493,12 +493,12 @@ fn the_ring_of_a_killed_process_has_its_last_event() {
 /// Opens the memory of this process's only recording without a path, as another process would.
 fn open_memory() -> File {
     let folder = fs::read_dir("/proc/self/fd").unwrap();
-    let links = folder.map(|entry| entry.unwrap().path());
+    let mut links = folder.map(|entry| entry.unwrap().path());
     let is_recording = |path: &PathBuf| {
         let target = fs::read_link(path);
         target.is_ok_and(|target| target.starts_with("/memfd:wakeful-trace (deleted)"))
     };
-    let path = links.filter(is_recording).next().expect("a recording");
+    let path = links.find(is_recording).expect("a recording");
     File::options().read(true).write(true).open(path).unwrap()
 }
 
