@@ -1,0 +1,237 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lexopt::prelude::*;
+
+/// The answer to `--help`.
+pub(crate) const USAGE: &str = "\
+Shows recordings of the Wakeful runtime.
+
+Usage:
+  wakeful-trace convert IN OUT     writes OUT; its ending is .txt, .json (Perfetto, Chrome), .svg or .html
+  wakeful-trace text IN            prints a summary and all events      [--summary: without the events]
+  wakeful-trace ps IN              prints all tasks at the last event   [--json]
+  wakeful-trace top IN             shows the tasks of a process, again and again
+
+IN is a file (.wtr), or the id of a process with a recording. A file named like a number is ./NUMBER.
+
+Options of top:
+  --once             prints one table and exits
+  --json             the same as JSON (with --once)
+  --interval TIME    time between two tables: 0.1 to 3600 seconds (default: 1)
+  --sort KEY         busy (default), polls, wakes or wait
+  --runtime NUMBER   a runtime of the process, if it has several recordings
+
+  -h, --help         prints this
+  -V, --version      prints the version
+
+Status: 0 done, 1 a recording could not be read or a file not written, 2 wrong usage.
+";
+
+/// What to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Print a text.
+    Print(String),
+    /// Write a file.
+    Convert {
+        /// What to read.
+        from: Source,
+        /// What to write.
+        to: PathBuf,
+    },
+    /// Print a summary and the events.
+    Text {
+        /// What to read.
+        from: Source,
+        /// Whether to leave out the events.
+        summary: bool,
+    },
+    /// Print the tasks.
+    Ps {
+        /// What to read.
+        from: Source,
+        /// Whether to print JSON.
+        json: bool,
+    },
+    /// Show the tasks again and again.
+    Top(Top),
+}
+
+/// Options of `top`.
+#[derive(Debug)]
+pub(crate) struct Top {
+    /// What to read.
+    pub(crate) from: Source,
+    /// Whether to print one table only.
+    pub(crate) once: bool,
+    /// Whether to print JSON.
+    pub(crate) json: bool,
+    /// Time between two tables.
+    pub(crate) interval: Duration,
+    /// What to sort by.
+    pub(crate) sort: Sort,
+    /// Number of a runtime.
+    pub(crate) runtime: Option<u64>,
+}
+
+/// Order of the lines of `top`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// By the part of the time spent in polls.
+    Busy,
+    /// By polls per second.
+    Polls,
+    /// By wakes per second.
+    Wakes,
+    /// By the length of the present wait.
+    Wait,
+}
+
+/// A recording.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// A file.
+    File(PathBuf),
+    /// A process.
+    Process(u32),
+}
+
+impl Source {
+    /// Returns the source as it is named in errors.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Process(pid) => format!("process {pid}"),
+        }
+    }
+}
+
+/// Parses the command line.
+pub(crate) fn parse() -> Result<Command, lexopt::Error> {
+    parse_from(lexopt::Parser::from_env())
+}
+
+fn parse_from(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
+    let mut values = Vec::new();
+    let mut given = Vec::new();
+    let (mut interval, mut sort, mut runtime) = (Duration::from_secs(1), Sort::Busy, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Print(USAGE.to_owned())),
+            Short('V') | Long("version") => {
+                let version = concat!("wakeful-trace ", env!("CARGO_PKG_VERSION"), "\n");
+                return Ok(Command::Print(version.to_owned()));
+            }
+            Long("once") => given.push("--once"),
+            Long("json") => given.push("--json"),
+            Long("summary") => given.push("--summary"),
+            Long("interval") => {
+                given.push("--interval");
+                interval = parser.value()?.parse_with(seconds)?;
+            }
+            Long("sort") => {
+                given.push("--sort");
+                sort = parser.value()?.parse_with(order)?;
+            }
+            Long("runtime") => {
+                given.push("--runtime");
+                runtime = Some(parser.value()?.parse()?);
+            }
+            Value(value) => values.push(value),
+            _ => return Err(argument.unexpected()),
+        }
+    }
+    let mut values = values.into_iter();
+    let command = values
+        .next()
+        .ok_or("a command is missing: convert, text, ps or top")?;
+    let mut source = || -> Result<Source, lexopt::Error> {
+        let value = values
+            .next()
+            .ok_or("a file or the id of a process is missing")?;
+        let pid = value.to_str().and_then(|text| text.parse().ok());
+        Ok(pid.map_or_else(|| Source::File(value.into()), Source::Process))
+    };
+    let has = |option: &str| given.contains(&option);
+    let (allowed, parsed): (&[&str], _) = match command.to_str() {
+        Some("convert") => {
+            let from = source()?;
+            let to = values.next().ok_or("the file to write is missing")?.into();
+            (&[], Command::Convert { from, to })
+        }
+        Some("text") => {
+            let (from, summary) = (source()?, has("--summary"));
+            (&["--summary"], Command::Text { from, summary })
+        }
+        Some("ps") => {
+            let (from, json) = (source()?, has("--json"));
+            (&["--json"], Command::Ps { from, json })
+        }
+        Some("top") => {
+            let (once, json) = (has("--once"), has("--json"));
+            if json && !once {
+                return Err("--json of top needs --once".into());
+            }
+            let from = source()?;
+            let allowed = &["--once", "--json", "--interval", "--sort", "--runtime"];
+            (
+                allowed,
+                Command::Top(Top {
+                    from,
+                    once,
+                    json,
+                    interval,
+                    sort,
+                    runtime,
+                }),
+            )
+        }
+        _ => {
+            let command = command.to_string_lossy();
+            return Err(format!(
+                "unknown command {command:?}: known are convert, text, ps and top"
+            )
+            .into());
+        }
+    };
+    if let Some(option) = given.iter().find(|option| !allowed.contains(option)) {
+        let command = command.to_string_lossy();
+        return Err(match allowed {
+            [] => format!("{command} has no option {option}"),
+            _ => format!(
+                "{command} has no option {option}; it has {}",
+                allowed.join(", ")
+            ),
+        }
+        .into());
+    }
+    match values.next() {
+        Some(more) => Err(Value(more).unexpected()),
+        None => Ok(parsed),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .strip_suffix('s')
+        .unwrap_or(text)
+        .parse()
+        .unwrap_or(0.0);
+    match (0.1..=3600.0).contains(&seconds) {
+        true => Ok(Duration::from_secs_f64(seconds)),
+        false => Err("a time between two tables is 0.1 to 3600 seconds".to_owned()),
+    }
+}
+
+fn order(text: &str) -> Result<Sort, String> {
+    match text {
+        "busy" => Ok(Sort::Busy),
+        "polls" => Ok(Sort::Polls),
+        "wakes" => Ok(Sort::Wakes),
+        "wait" => Ok(Sort::Wait),
+        _ => Err("a key is busy, polls, wakes or wait".to_owned()),
+    }
+}

@@ -1,0 +1,288 @@
+//! A recording as text: a summary, and one line per event.
+
+use std::fmt::Write;
+
+use crate::format::{OUTSIDE_ROW, ROOT_ROW, kind};
+use crate::model::{Cause, Index, Model, On, Outcome, Poll, Wait};
+use crate::read::{Event, Trace, names_a_task};
+use crate::words::{clean, duration, grouped, moment, short_place};
+
+/// Lines in each list of the summary.
+const LINES: usize = 10;
+
+/// Returns the summary: what the recording contains, the longest polls, the busiest tasks, the longest
+/// waits.
+pub fn summary(trace: &Trace, model: &Model) -> String {
+    let mut out = String::new();
+    let _ = head(&mut out, trace, model);
+    let _ = lists(&mut out, trace, model);
+    out
+}
+
+/// Returns the summary and all events, one per line.
+pub fn render(trace: &Trace, model: &Model) -> String {
+    let mut out = summary(trace, model);
+    out.push_str("\nevents\n");
+    let mut names = Names::default();
+    for event in &trace.events {
+        let _ = writeln!(
+            out,
+            "{}  {}",
+            moment(event.time),
+            names.line(trace, event).trim_end()
+        );
+    }
+    out
+}
+
+fn head(out: &mut String, trace: &Trace, model: &Model) -> std::fmt::Result {
+    writeln!(
+        out,
+        "runtime {} of process {}: {} events in {}; {} polls of {} tasks, {} turns{}",
+        trace.runtime,
+        trace.pid,
+        grouped(trace.events.len() as u64),
+        duration(model.end - model.begin),
+        grouped(model.polls.len() as u64),
+        grouped(model.tasks.iter().filter(|task| !task.is_root()).count() as u64),
+        grouped(model.turns.len() as u64),
+        match trace.ended {
+            true => "; ended in order",
+            false => "",
+        }
+    )?;
+    if trace.overwritten() > 0 {
+        writeln!(
+            out,
+            "{} older events were overwritten (the ring holds {})",
+            grouped(trace.overwritten()),
+            grouped(trace.capacity)
+        )?;
+    }
+    for warning in &trace.warnings {
+        writeln!(out, "warning: {warning}")?;
+    }
+    Ok(())
+}
+
+fn lists(out: &mut String, trace: &Trace, model: &Model) -> std::fmt::Result {
+    writeln!(out, "\nlongest polls")?;
+    for poll in model.longest_polls(LINES) {
+        let poll = &model.polls[poll];
+        let unfinished = match poll.outcome {
+            Outcome::Unfinished => ", not ended",
+            _ => "",
+        };
+        writeln!(
+            out,
+            "{:>10}  at {}  {}; {}{unfinished}",
+            duration(poll.duration()),
+            moment(poll.begin),
+            task_line(trace, model, poll.task),
+            cause_words(trace, model, poll)
+        )?;
+    }
+    writeln!(out, "\nbusiest tasks")?;
+    for task in model.busiest_tasks(LINES) {
+        let entry = &model.tasks[task];
+        writeln!(
+            out,
+            "{:>10}  in {} polls  {}",
+            duration(entry.busy),
+            grouped(entry.polls),
+            task_line(trace, model, task)
+        )?;
+    }
+    writeln!(out, "\nlongest waits")?;
+    for wait in model.longest_waits(LINES) {
+        let wait = &model.waits[wait];
+        writeln!(
+            out,
+            "{:>10}  {}  {}",
+            duration(wait.end.unwrap_or(model.end) - wait.begin),
+            task_line(trace, model, wait.task),
+            wait_words(trace, model, wait)
+        )?;
+    }
+    Ok(())
+}
+
+/// Returns a task with its spawn location: `task 5.0 "import" (import.rs:14)`.
+pub fn task_line(trace: &Trace, model: &Model, task: Index) -> String {
+    let entry = &model.tasks[task];
+    let kind = if entry.is_root() { "" } else { "task " };
+    let name = model.task_name(trace, task);
+    match entry.place {
+        0 => format!("{kind}{name}"),
+        place => format!("{kind}{name} ({})", short_place(trace.text(place))),
+    }
+}
+
+/// Returns in words what scheduled a task: `woken by task 3.0 "log"`.
+pub fn cause_words(trace: &Trace, model: &Model, poll: &Poll) -> String {
+    let by = poll.wake.and_then(|wake| model.wakes[wake].by);
+    match by.filter(|by| !model.tasks[*by].is_root()) {
+        Some(by) => format!("woken by task {}", model.task_name(trace, by)),
+        None => poll.cause.sentence(),
+    }
+}
+
+/// Returns a wait in words: `TcpStream::read at echo.rs:12 on fd 12, peer 127.0.0.1:40112`.
+pub fn wait_words(trace: &Trace, model: &Model, wait: &Wait) -> String {
+    let mut words = match wait.operation {
+        0 => "unknown to the runtime".to_owned(),
+        operation => clean(trace.text(operation)),
+    };
+    if wait.place != 0 {
+        let _ = write!(words, " at {}", short_place(trace.text(wait.place)));
+    }
+    let on = wait.on.sentence();
+    if !on.is_empty() {
+        let _ = write!(words, " on {on}");
+    }
+    if wait.on.what == 1
+        && let Some(peer) = model.peers.get(&wait.on.value)
+    {
+        let peer = clean(trace.text(*peer));
+        let label = if peer.starts_with("peer") {
+            ""
+        } else {
+            "peer "
+        };
+        let _ = write!(words, ", {label}{peer}");
+    }
+    words
+}
+
+/// The names of the tasks, as far as the lines before have stated them.
+#[derive(Default)]
+struct Names(std::collections::HashMap<(u32, u8), u32>);
+
+impl Names {
+    fn task(&self, trace: &Trace, row: u32, generation: u8) -> String {
+        let name = self.0.get(&(row, generation));
+        let name = name.map_or_else(String::new, |name| {
+            format!(" \"{}\"", clean(trace.text(*name)))
+        });
+        match row {
+            ROOT_ROW => "root".to_owned(),
+            OUTSIDE_ROW => "no task".to_owned(),
+            row => format!("task {row}.{generation}{name}"),
+        }
+    }
+
+    /// Returns an event in words.
+    fn line(&mut self, trace: &Trace, event: &Event) -> String {
+        let Event { kind, a, x, y, .. } = *event;
+        if kind == kind::NAME {
+            self.0.insert((x, a), y);
+        }
+        let text = || clean(trace.text(y));
+        let place = || short_place(trace.text(y));
+        let words = match kind {
+            kind::SPAWN => format!("spawned at {}", place()),
+            kind::NAME => format!("is named \"{}\"", text()),
+            kind::POLL_BEGIN => format!("poll begins, {}", Cause::of(y).sentence()),
+            kind::POLL_END => format!("poll ends: {}", outcome(y)),
+            kind::WAIT => format!("waits in {}", text()),
+            kind::WAKE if y == OUTSIDE_ROW => "is woken from outside of a poll".to_owned(),
+            kind::WAKE if y == ROOT_ROW => "is woken by the root future".to_owned(),
+            kind::WAKE => format!("is woken by the task in row {y}"),
+            kind::MARK => format!("mark \"{}\"", text()),
+            kind::SPAN_BEGIN => format!("span \"{}\" begins", text()),
+            kind::SPAN_END => format!("span \"{}\" ends", text()),
+            kind::KEYFRAME_TASK => format!("has had {} polls", grouped(y.into())),
+            kind::KEYFRAME_BUSY => {
+                format!("was busy for {}", duration(u64::from(y) * 1000))
+            }
+            _ => return loop_line(trace, event),
+        };
+        debug_assert!(names_a_task(kind));
+        format!("{:<16} {words}", self.task(trace, x, a))
+    }
+}
+
+/// Returns an event that is not about a task in words.
+fn loop_line(trace: &Trace, event: &Event) -> String {
+    let Event { kind, a, x, y, .. } = *event;
+    let words = match kind {
+        kind::WAIT_ON => {
+            let on = On { what: a, value: x }.sentence();
+            let on = if on.is_empty() { "?" } else { &on };
+            format!("  for {on} at {}", short_place(trace.text(y)))
+        }
+        kind::TURN_BEGIN => {
+            let limit = match x {
+                0 => "does not block".to_owned(),
+                u32::MAX => "without limit".to_owned(),
+                limit => format!("at most {}", duration(u64::from(limit) * 1_000_000)),
+            };
+            format!("turn begins, {limit}; {y} tasks in the run queue")
+        }
+        kind::TURN_END => format!("turn ends, {x} events"),
+        kind::TIMER_ARMED => format!(
+            "timer {x} armed, due in {}",
+            duration(u64::from(y) * 1_000_000)
+        ),
+        kind::TIMER_FIRED => match y {
+            OUTSIDE_ROW => "timer fired".to_owned(),
+            ROOT_ROW => "timer fired for the root future".to_owned(),
+            row => format!("timer fired for task {row}.{a}"),
+        },
+        kind::OPERATION => operation(x, a, y),
+        kind::CLOSURE_BEGIN => format!("closure {y} begins on another thread"),
+        kind::CLOSURE_END => format!("closure {y} ends"),
+        kind::MESSAGE => format!("{y} messages: {}", message(x)),
+        kind::SOURCE_ADDED => format!("fd {x} registered"),
+        kind::SOURCE_REMOVED => format!("fd {x} deregistered"),
+        kind::LOST => "the texts area is full: later texts are \"?\"".to_owned(),
+        kind::KEYFRAME_BEGIN => format!("keyframe {y} of {x} tasks"),
+        kind::KEYFRAME_END => format!("end of keyframe {y}"),
+        kind::PEER => format!("fd {x}: {}", clean(trace.text(y))),
+        _ => format!("event of kind {kind}, unknown to this program"),
+    };
+    format!("{:<16} {words}", "loop")
+}
+
+/// Returns the outcome of a poll from the second number of its event.
+fn outcome(y: u32) -> &'static str {
+    match y {
+        0 => "pending",
+        1 => "ready",
+        2 => "panicked",
+        _ => "dropped",
+    }
+}
+
+/// Returns an operation in words: `fd 12 received 40 bytes`.
+pub(crate) fn operation(fd: u32, what: u8, result: u32) -> String {
+    let result = result as i32;
+    let (verb, noun) = match what {
+        1 => ("received", "receive"),
+        2 => ("sent", "send"),
+        3 => ("accepted", "accept"),
+        4 => ("connected", "connect"),
+        _ => ("transferred", "transfer"),
+    };
+    match (what, result) {
+        // EINPROGRESS and EAGAIN are no failures.
+        (4, -115) => format!("fd {fd} begins to connect"),
+        (_, -11) => format!("fd {fd}: {noun} would block"),
+        (_, i32::MIN) => format!("fd {fd}: {noun} failed"),
+        (_, ..0) => format!("fd {fd}: {noun} failed with errno {}", -result),
+        (3, _) => format!("fd {fd} {verb} fd {result}"),
+        (4, _) => format!("fd {fd} {verb}"),
+        _ => format!("fd {fd} {verb} {} bytes", grouped(result as u64)),
+    }
+}
+
+/// Returns the kind of a message in words.
+pub(crate) fn message(kind: u32) -> &'static str {
+    match kind {
+        0 => "wake",
+        1 => "timer or waker",
+        2 => "closure",
+        3 => "abort",
+        _ => "other",
+    }
+}

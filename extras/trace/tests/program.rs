@@ -1,0 +1,215 @@
+//! The program: its outputs, its errors, its status, and a recording of another process.
+
+#![cfg(feature = "cli")]
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use common::{Recorder, small};
+
+fn program(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_wakeful-trace"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// A folder that is removed at the end of a test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self, name: &str, recorder: &Recorder) -> String {
+        let path = self.0.join(name);
+        fs::write(&path, recorder.bytes()).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.0.join(name).to_str().unwrap().to_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn each_format_is_written() {
+    let folder = Folder::new("formats");
+    let from = folder.file("a.wtr", &small());
+    for (ending, begin) in [
+        ("txt", "runtime 1 of process"),
+        ("json", "{\"displayTimeUnit\""),
+        ("svg", "<svg"),
+        ("html", "<!DOCTYPE html>"),
+    ] {
+        let to = folder.path(&format!("a.{ending}"));
+        let output = program(&["convert", &from, &to]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert!(fs::read_to_string(&to).unwrap().starts_with(begin));
+    }
+}
+
+#[test]
+fn usage_errors_have_status_2_and_name_what_is_allowed() {
+    for (arguments, words) in [
+        (&[][..], "a command is missing: convert, text, ps or top"),
+        (&["show"], "known are convert, text, ps and top"),
+        (&["text"], "a file or the id of a process is missing"),
+        (&["convert", "a.wtr"], "the file to write is missing"),
+        (&["ps", "a", "b"], "unexpected argument \"b\""),
+        (
+            &["ps", "a", "--once"],
+            "ps has no option --once; it has --json",
+        ),
+        (
+            &["convert", "a", "b.txt", "--json"],
+            "convert has no option --json",
+        ),
+        (&["top", "1", "--interval", "0"], "0.1 to 3600 seconds"),
+        (
+            &["top", "1", "--sort", "name"],
+            "busy, polls, wakes or wait",
+        ),
+        (&["top", "1", "--json"], "--json of top needs --once"),
+        (&["text", "a", "--wrong"], "--wrong"),
+    ] {
+        let output = program(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let message = stderr(&output);
+        assert!(message.contains(words), "{arguments:?}: {message}");
+        assert!(message.contains("Usage:"), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_or_written_has_status_1_and_a_cause() {
+    let folder = Folder::new("unreadable");
+    let good = folder.file("good.wtr", &small());
+    let other = folder.path("other.wtr");
+    let mut bytes = small().bytes();
+    bytes[8] = 2;
+    fs::write(&other, bytes).unwrap();
+    let text = folder.path("text.wtr");
+    fs::write(&text, "hello").unwrap();
+    let missing = folder.path("missing.wtr");
+    for (arguments, words) in [
+        (&["text", &missing][..], "No such file or directory"),
+        (&["text", &other], "written by format 2, this reads 1"),
+        (&["ps", &text], "not a recording"),
+        (&["text", "/dev/null"], "it is no regular file"),
+        (
+            &["convert", &good, "/no/such/folder/a.svg"],
+            "cannot write /no/such/folder/a.svg",
+        ),
+        (&["convert", &good, "a.pdf"], ".txt, .json, .svg, .html"),
+        (
+            &["ps", "4294967"],
+            "cannot list the descriptors in /proc/4294967/fd",
+        ),
+        (
+            &["top", &good],
+            "the output of top is no terminal; --once prints one table",
+        ),
+        (
+            &["top", &good, "--once", "--runtime", "9"],
+            "there are runtimes 1",
+        ),
+    ] {
+        let output = program(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let message = stderr(&output);
+        assert!(message.contains(words), "{arguments:?}: {message}");
+        assert!(!message.contains("panicked"), "{arguments:?}: {message}");
+    }
+}
+
+#[test]
+fn a_process_without_a_recording_is_named() {
+    let pid = std::process::id().to_string();
+    let output = program(&["ps", &pid]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains(&format!("process {pid} has no recording open")));
+}
+
+#[test]
+fn a_closed_pipe_is_no_error() {
+    let folder = Folder::new("pipe");
+    let from = folder.file("a.wtr", &common::server(20_000));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_wakeful-trace"))
+        .args(["text", &from])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn ps_shows_the_tasks_of_a_dead_process() {
+    let folder = Folder::new("dead");
+    let output = program(&["ps", &folder.file("a.wtr", &small())]);
+    let table = stdout(&output);
+    assert!(
+        table.contains("the process has ended; this is its last event"),
+        "{table}"
+    );
+    assert!(table.contains("1.0 \"accept\"  waits"), "{table}");
+    assert!(
+        table.contains("TcpListener::accept at main.rs:28 on fd 5"),
+        "{table}"
+    );
+    assert!(!table.contains("3.4"), "it has ended: {table}");
+}
+
+#[test]
+fn ps_and_top_find_the_recording_of_a_process() {
+    let folder = Folder::new("process");
+    let path = folder.file("a.wtr", &small());
+    let mut keeper = Command::new("sleep")
+        .arg("60")
+        .stdin(fs::File::open(&path).unwrap())
+        .spawn()
+        .unwrap();
+    let pid = keeper.id().to_string();
+    let ps = program(&["ps", &pid, "--json"]);
+    let top = program(&["top", &pid, "--once", "--json", "--interval", "0.1"]);
+    keeper.kill().unwrap();
+    keeper.wait().unwrap();
+    for output in [ps, top] {
+        assert!(output.status.success(), "{}", stderr(&output));
+        let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        assert_eq!(json["tasks"].as_array().unwrap().len(), 2);
+        assert_eq!(json["tasks"][1]["name"], "accept");
+    }
+    // A reader asks for keyframes in the word at offset 144, and writes nothing else.
+    let mut expected = small().bytes();
+    let found = fs::read(&path).unwrap();
+    expected[144] = found[144];
+    assert_eq!(found[144], 2);
+    assert!(found == expected);
+}
