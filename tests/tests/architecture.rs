@@ -96,9 +96,11 @@ const ORDER: [(&str, &[&str]); 5] = [
     (
         "echo-server/src",
         &[
+            "trace_file",
             "args",
-            "setup",
             "log",
+            "trace",
+            "setup",
             "listen",
             "timeouts",
             "state",

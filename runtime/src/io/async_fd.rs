@@ -378,9 +378,9 @@ impl<T: AsFd> AsyncFd<T> {
         interest: Interest,
         operation: impl FnOnce(&T) -> io::Result<IoCount>,
     ) -> io::Result<usize> {
-        let result = operation(&self.inner);
+        let mut result = operation(&self.inner);
         if hooks::any() {
-            self.registration.record(interest, result.as_ref());
+            result = self.registration.recorded(interest, result);
         }
         match result {
             Ok(count) => {

@@ -145,19 +145,24 @@ impl Registration {
         })
     }
 
-    /// Records a transfer.
+    /// Records a transfer. Takes its result by value, so that it need not be in memory without a recording.
     #[cold]
-    pub(super) fn record(&self, interest: Interest, result: Result<&IoCount, &io::Error>) {
+    pub(super) fn recorded(
+        &self,
+        interest: Interest,
+        result: io::Result<IoCount>,
+    ) -> io::Result<IoCount> {
         let operation = if interest.reads() {
             Operation::Receive
         } else {
             Operation::Send
         };
-        let result = result.map(|count| count.transferred());
+        let count = result.as_ref().map(|count| count.transferred());
         context::with_current(|core| {
             let recorder = core.executor.recorder();
-            recorder.operation(self.fd, operation, result);
+            recorder.operation(self.fd, operation, count);
         });
+        result
     }
 
     /// Makes the drop deregister in the kernel.
