@@ -60,11 +60,7 @@ fn sigusr2_writes_the_recording_of_each_thread_while_the_server_serves() {
     });
     assert_echo(&mut client, b"after");
     for file in [first, second] {
-        assert!(
-            fs::read_to_string(file)
-                .unwrap()
-                .contains("accept.rs:")
-        );
+        assert!(fs::read_to_string(file).unwrap().contains("accept.rs:"));
     }
     server.assert_ends_well();
 }

@@ -348,6 +348,8 @@ fn a_recording_that_begins_later_lists_what_exists() {
         "poll root cause 6 0",
     ];
     assert_eq!(rest, expected, "{lines:#?}");
+    let wake = "wake 1 none".to_owned();
+    assert!(lines.contains(&wake), "a wake of a task from before");
 }
 
 #[test]
