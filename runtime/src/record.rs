@@ -35,7 +35,8 @@ impl Core {
     #[cold]
     pub(crate) fn record_turn_end(&self) {
         let (queued, events) = (self.executor.queued(), self.reactor.counters().events);
-        let now_ns = self.timers.clock.now_ns();
+        // A paused clock has not moved since the last reading.
+        let now_ns = self.timers.loop_now_ns();
         let request = self.executor.recorder().turn_ended(queued, events, now_ns);
         if let Some(request) = request {
             self.executor.record_keyframe(request);

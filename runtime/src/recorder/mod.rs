@@ -50,6 +50,8 @@ struct Active {
     /// The task of the poll in progress, and the time at which it began.
     polled: Option<WakerData>,
     poll_began: u64,
+    /// The time of the next calibration.
+    calibrate_at: u64,
     /// The reactor's number of events at the begin of the turn.
     events_before: u64,
     /// The last request that was answered.
@@ -135,6 +137,7 @@ impl Recorder {
             polls: 0,
             polled: None,
             poll_began: 0,
+            calibrate_at: 0,
             events_before: 0,
             answered: 0,
             closures: 0,
@@ -230,10 +233,10 @@ impl Recorder {
         let mut request = None;
         self.with(|active| {
             active.time.set_runtime_now(now_ns);
-            active.calibrate();
             active.set_loop_state(false);
-            let events = events - active.events_before;
-            active.push(Kind::TurnEnd, 0, events as u32, queued);
+            let (now, events) = (active.time.now(), events - active.events_before);
+            active.calibrate_if_due(now);
+            active.push_at(now, Kind::TurnEnd, 0, events as u32, queued);
             active.ring.set(word::QUEUED, queued.into());
             request = Some(active.ring.request()).filter(|request| *request != active.answered);
         });
@@ -350,6 +353,16 @@ impl Active {
     fn set_flags(&self, flags: u32) {
         let flags = flags | self.ring.flags();
         self.ring.set_pair(word::UNIT, self.time.unit(), flags);
+    }
+
+    /// Calibrates when the time since the last calibration has doubled the time before, or is some
+    /// milliseconds, because a calibration costs more than an event.
+    fn calibrate_if_due(&mut self, now: u64) {
+        const OFTEN_ENOUGH: u64 = 1 << 24;
+        if now >= self.calibrate_at {
+            self.calibrate_at = now + now.min(OFTEN_ENOUGH);
+            self.calibrate();
+        }
     }
 
     fn calibrate(&self) {
