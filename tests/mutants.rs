@@ -45,16 +45,26 @@ mod fairness_net;
 mod fd_stream;
 #[path = "tests/floods.rs"]
 mod floods;
+#[path = "tests/fuzz_corpus.rs"]
+mod fuzz_corpus;
 #[path = "tests/io_traits.rs"]
 mod io_traits;
 #[path = "tests/join_set.rs"]
 mod join_set;
+#[path = "tests/kernel.rs"]
+mod kernel;
 #[path = "tests/macros.rs"]
 mod macros;
 #[path = "tests/missed_events.rs"]
 mod missed_events;
 #[path = "tests/nesting.rs"]
 mod nesting;
+#[path = "tests/orders.rs"]
+mod orders;
+#[path = "tests/random_datagrams.rs"]
+mod random_datagrams;
+#[path = "tests/random_descriptors.rs"]
+mod random_descriptors;
 #[path = "tests/random_tasks.rs"]
 mod random_tasks;
 #[path = "tests/random_timers.rs"]

@@ -32,7 +32,8 @@ use rustix::net::sockopt;
 use tracing::{debug, info, warn};
 use wakeful::time::timeout;
 use wakeful_net::{
-    SocketError, TcpListener, TcpSocket, UdpSocket, UnixListener, UnixStream, lookup_host,
+    SocketError, TcpListener, TcpSocket, UdpSocket, UnixListener, UnixSocket, UnixStream,
+    lookup_host,
 };
 
 pub(crate) use self::udp::udp_addresses;
@@ -270,10 +271,10 @@ fn bind_tcp(
 async fn bind_unix(bound: &mut BoundSockets, path: &Path, backlog: u32) -> io::Result<()> {
     let lock = PathLock::acquire(path)?;
     remove_stale_socket(path).await?;
-    let listener = UnixListener::bind(path)?.into_std()?;
+    let socket = UnixSocket::new_stream()?;
+    socket.bind(path)?;
     bound.files.push(SocketFile::track(path, lock)?);
-    // A second listen(2) changes only the length of the queue.
-    rustix::net::listen(&listener, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    let listener = socket.listen(backlog)?.into_std()?;
     let address = Address::Unix(path.to_owned()).to_string();
     for sockets in &mut bound.per_thread {
         sockets.push(Socket {

@@ -14,7 +14,7 @@ use support::*;
 /// Connects 200 clients to a server with 64 descriptors. Accepted clients are served. The others wait
 /// without CPU time and are accepted as soon as a connection closes.
 fn two_hundred_clients(arguments: &[&str]) -> Server {
-    let mut server = Server::start_with_descriptors(64, arguments);
+    let mut server = Server::start_with_descriptors(64, arguments, 0);
     let pid = server.pid();
     let mut clients: Vec<TcpStream> = (0..200).map(|_| server.connect()).collect();
     for (number, client) in clients.iter_mut().enumerate() {

@@ -39,11 +39,18 @@ fn idle_clients_cause_no_wake_up_and_no_cpu_time() {
     server.assert_ends_well();
 }
 
+/// Returns the polls of tasks and the reported events so far.
+fn polls_and_events(server: &Server) -> (u64, u64) {
+    let line = server.report_line("runtime tasks=");
+    (number_in(&line, "polls"), number_in(&line, "events"))
+}
+
 #[test]
-fn an_idle_connection_holds_less_than_a_kibibyte() {
-    const CLIENTS: usize = 5000;
+fn ten_thousand_idle_connections_are_small_and_cost_an_active_one_nothing() {
+    const CLIENTS: usize = 10_000;
+    const MESSAGES: u64 = 1000;
     allow_many_descriptors();
-    let server = Server::start(&["-q"]);
+    let mut server = Server::start(&[]);
     server.assert_serves();
     let pid = server.pid();
     // Tables and the allocator's own data grow in steps, so the first 1,000 are not measured.
@@ -63,4 +70,22 @@ fn an_idle_connection_holds_less_than_a_kibibyte() {
     let before = (settle(pid), cpu_time(pid));
     thread::sleep(Duration::from_millis(500));
     assert_eq!((voluntary_switches(pid), cpu_time(pid)), before);
+    // A message is one event and one poll, as it is without the idle connections.
+    let (polls, events) = polls_and_events(&server);
+    for _ in 0..MESSAGES {
+        assert_echo(&mut clients[CLIENTS / 2], b"active");
+    }
+    let (polls_after, events_after) = polls_and_events(&server);
+    // The reports themselves are a few.
+    let (polls, events) = (polls_after - polls, events_after - events);
+    assert!((MESSAGES..MESSAGES + 10).contains(&polls), "{polls} polls");
+    assert!(
+        (MESSAGES..MESSAGES + 10).contains(&events),
+        "{events} events"
+    );
+    // The idle ones are served as ever.
+    for client in &mut clients {
+        assert_echo(client, b"another message");
+    }
+    server.assert_ends_well();
 }

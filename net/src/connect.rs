@@ -36,7 +36,7 @@ use crate::budget::poll_proceed;
 use crate::call_site::CallSite;
 use crate::record::recorded;
 use crate::socket::{Family, Io, new_socket, register};
-use crate::sys;
+use crate::sys::{self, Descriptor};
 
 /// The first pause before connecting again to a Unix listener whose backlog is full.
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
@@ -62,8 +62,8 @@ pub(crate) struct ConnectAttempt {
 #[derive(Debug)]
 enum State {
     New,
-    Connect(socket2::Socket),
-    Paused(socket2::Socket, Pin<Box<Sleep>>),
+    Connect(Descriptor),
+    Paused(Descriptor, Pin<Box<Sleep>>),
     InProgress(Io),
     /// Completed, or moving from one state to the next.
     Done,
@@ -84,7 +84,7 @@ impl ConnectAttempt {
 
     /// Creates an attempt with a socket that user code could duplicate.
     pub(crate) fn with_socket(
-        socket: socket2::Socket,
+        socket: Descriptor,
         address: SockAddr,
         family: Family,
         call_site: CallSite,
@@ -134,7 +134,7 @@ impl ConnectAttempt {
     }
 
     /// Calls connect(2) once. Returns the connection if it is complete; otherwise sets the state.
-    fn connect(&mut self, socket: socket2::Socket) -> io::Result<Option<Io>> {
+    fn connect(&mut self, socket: Descriptor) -> io::Result<Option<Io>> {
         let result = sys::connect(socket.as_fd(), &self.address);
         let result = recorded(&socket, Operation::Connect, result, |()| 0);
         let errno = result
@@ -163,7 +163,7 @@ impl ConnectAttempt {
         Ok(None)
     }
 
-    fn register(&self, socket: socket2::Socket) -> io::Result<Io> {
+    fn register(&self, socket: Descriptor) -> io::Result<Io> {
         let io = register(socket, self.family)?;
         if self.shared {
             io.mark_duplicated();

@@ -5,7 +5,7 @@
 ///
 /// `registered` is for types with a field `io: Io`. Borrowing their descriptor marks it as shared,
 /// see [`mark_shared`](crate::socket::mark_shared). `plain` is for types with a field
-/// `socket: socket2::Socket`.
+/// `socket: Descriptor`.
 macro_rules! impl_fd_traits {
     (registered $type:ident, $std:ty) => {
         impl ::std::os::fd::AsFd for $type {
@@ -40,7 +40,7 @@ macro_rules! impl_fd_traits {
 
         impl From<$type> for ::std::os::fd::OwnedFd {
             fn from(socket: $type) -> Self {
-                socket.socket.into()
+                socket.socket.into_fd()
             }
         }
 

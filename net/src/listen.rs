@@ -12,7 +12,7 @@ use std::fmt;
 use std::future::Future;
 use std::io;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -24,7 +24,7 @@ use crate::address::Address;
 use crate::call_site::CallSite;
 use crate::record::accepted;
 use crate::socket::{Family, Io, Socket, new_socket, register_writable};
-use crate::sys;
+use crate::sys::{self, Descriptor};
 
 /// Connections that the kernel queues for a listener until they are accepted, by default.
 ///
@@ -203,8 +203,10 @@ fn poll_accept<S: Accepted>(
 }
 
 /// Registers an accepted connection. If that fails, the connection is closed.
-fn connected<S: Accepted>((fd, peer): (OwnedFd, SockAddr)) -> io::Result<(S, S::Address)> {
-    let io = register_writable(fd, S::FAMILY)?;
+fn connected<S: Accepted>(
+    (descriptor, peer): (Descriptor, SockAddr),
+) -> io::Result<(S, S::Address)> {
+    let io = register_writable(descriptor, S::FAMILY)?;
     Ok((S::from_io(io), S::Address::from_kernel(Some(&peer))?))
 }
 
@@ -213,19 +215,14 @@ pub(crate) fn bind_and_listen(
     address: &SockAddr,
     family: Family,
     reuse_address: bool,
-) -> io::Result<socket2::Socket> {
+) -> io::Result<Descriptor> {
     let socket = new_socket(address.domain(), family)?;
     if reuse_address {
-        socket.set_reuse_address(true)?;
+        socket.options().set_reuse_address(true)?;
     }
-    socket.bind(address)?;
-    listen(&socket, DEFAULT_BACKLOG)?;
+    sys::bind(socket.as_fd(), address)?;
+    sys::listen(socket.as_fd(), DEFAULT_BACKLOG)?;
     Ok(socket)
-}
-
-/// Starts listening. A backlog above the range of listen(2) is replaced by the largest in it.
-pub(crate) fn listen(socket: &socket2::Socket, backlog: u32) -> io::Result<()> {
-    socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! appears in the task info ([`Socket::name`]).
 
 use std::io::{self, IoSlice, IoSliceMut};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
@@ -14,7 +15,7 @@ use wakeful::trace::Operation;
 
 use crate::address::Address;
 use crate::record::recorded;
-use crate::sys;
+use crate::sys::{self, Descriptor};
 
 /// A registered socket.
 pub(crate) type Io = AsyncFd<Socket>;
@@ -48,20 +49,17 @@ pub(crate) enum Mode {
 /// A non-blocking socket.
 #[derive(Debug)]
 pub struct Socket {
-    fd: OwnedFd,
+    descriptor: Descriptor,
     family: Family,
 }
 
 impl Socket {
-    fn new(fd: impl Into<OwnedFd>, family: Family) -> Self {
-        Self {
-            fd: fd.into(),
-            family,
-        }
+    fn new(descriptor: Descriptor, family: Family) -> Self {
+        Self { descriptor, family }
     }
 
     pub(crate) fn into_fd(self) -> OwnedFd {
-        self.fd
+        self.descriptor.into_fd()
     }
 
     #[inline]
@@ -80,7 +78,7 @@ impl Socket {
 
     /// Returns the socket for setting and reading options.
     pub(crate) fn options(&self) -> SockRef<'_> {
-        SockRef::from(&self.fd)
+        self.descriptor.options()
     }
 
     /// Receives bytes of a stream.
@@ -119,8 +117,7 @@ impl Socket {
             Mode::Take => sys::recv(self.as_fd(), buf),
             Mode::Peek => sys::peek(self.as_fd(), buf),
         };
-        let count = count.map(IoCount::transferred);
-        recorded(self, Operation::Receive, count, |count| *count)
+        count.map(IoCount::transferred)
     }
 
     /// Receives a datagram and returns its length and its sender.
@@ -133,8 +130,7 @@ impl Socket {
     /// Sends a datagram to the connected peer and returns its length.
     #[inline]
     pub(crate) fn send_datagram(&self, buf: &[u8]) -> io::Result<usize> {
-        let sent = sys::send(self.as_fd(), buf).map(IoCount::transferred);
-        recorded(self, Operation::Send, sent, |sent| *sent)
+        sys::send(self.as_fd(), buf).map(IoCount::transferred)
     }
 
     #[inline]
@@ -154,30 +150,33 @@ impl Socket {
     pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
         sys::take_error(self.as_fd())
     }
+
+    pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+        sys::shutdown(self.as_fd(), how)
+    }
 }
 
 impl AsFd for Socket {
     #[inline]
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.descriptor.as_fd()
     }
 }
 
 /// Creates a socket that is non-blocking and close-on-exec from the start.
-pub(crate) fn new_socket(domain: Domain, family: Family) -> io::Result<socket2::Socket> {
+pub(crate) fn new_socket(domain: Domain, family: Family) -> io::Result<Descriptor> {
     let protocol = match family {
         Family::Tcp => Some(Protocol::TCP),
         Family::Udp => Some(Protocol::UDP),
         Family::Unix | Family::UnixDatagram => None,
     };
-    socket2::Socket::new_raw(domain, family.kind().nonblocking().cloexec(), protocol)
+    Descriptor::new(domain, family.kind(), protocol)
 }
 
 /// Creates two Unix sockets that are connected to each other.
 #[track_caller]
 pub(crate) fn new_pair(family: Family) -> io::Result<(Io, Io)> {
-    let kind = family.kind().nonblocking().cloexec();
-    let (near, far) = socket2::Socket::pair_raw(Domain::UNIX, kind, None)?;
+    let (near, far) = Descriptor::pair(family.kind())?;
     Ok((
         register_writable(near, family)?,
         register_writable(far, family)?,
@@ -189,15 +188,15 @@ pub(crate) fn new_pair(family: Family) -> io::Result<(Io, Io)> {
 /// Nothing else has its descriptor, so close(2) ends the registration, and drop needs no system
 /// call of its own. Code that hands the descriptor out later calls [`mark_shared`].
 #[track_caller]
-pub(crate) fn register(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
-    Io::new_exclusive(Socket::new(fd, family))
+pub(crate) fn register(descriptor: Descriptor, family: Family) -> io::Result<Io> {
+    Io::new_exclusive(Socket::new(descriptor, family))
 }
 
 /// Registers a socket that has room to write, so that the first write waits for no event: a
 /// connected stream, or a datagram socket.
 #[track_caller]
-pub(crate) fn register_writable(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
-    let io = register(fd, family)?;
+pub(crate) fn register_writable(descriptor: Descriptor, family: Family) -> io::Result<Io> {
+    let io = register(descriptor, family)?;
     io.assume_ready(Ready::WRITABLE);
     Ok(io)
 }
@@ -209,7 +208,7 @@ pub(crate) fn register_writable(fd: impl Into<OwnedFd>, family: Family) -> io::R
 /// that has no more bytes, and the next packet would not be received.
 #[track_caller]
 pub(crate) fn register_foreign(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
-    let socket = Socket::new(fd, family);
+    let socket = Socket::new(Descriptor::from(fd.into()), family);
     let kind = socket.options().r#type()?;
     if kind != family.kind() {
         let message = format!(
@@ -234,13 +233,13 @@ pub(crate) fn mark_shared(io: &Io) -> BorrowedFd<'_> {
     io.get_ref().as_fd()
 }
 
-/// Registers a duplicate of the descriptor. See F_DUPFD_CLOEXEC in fcntl(2).
+/// Registers a duplicate of the descriptor.
 ///
 /// Drop deregisters both explicitly, because neither close(2) alone ends the open file they share.
 #[track_caller]
 pub(crate) fn duplicate(io: &Io) -> io::Result<Io> {
     let socket = io.get_ref();
-    let fd = sys::retry_on_intr(|| socket.fd.try_clone())?;
+    let duplicate = socket.descriptor.duplicate()?;
     io.mark_duplicated();
-    Io::new(Socket::new(fd, socket.family))
+    Io::new(Socket::new(duplicate, socket.family))
 }

@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use crate::kernel::{self, Work};
 use crate::std_or_loom::{Condvar, Mutex, MutexGuard, thread};
 
 /// Time after which an idle thread ends.
@@ -87,6 +88,18 @@ impl Pool {
     ///
     /// The error of starting a thread, if the pool has no other thread. The closure is dropped.
     pub(crate) fn submit(&self, closure: Closure) -> io::Result<()> {
+        if kernel::any()
+            && let Some(kernel) = kernel::current()
+        {
+            return match kernel.blocking(Work(closure)) {
+                Ok(()) => Ok(()),
+                Err(work) => self.queue(work.0),
+            };
+        }
+        self.queue(closure)
+    }
+
+    fn queue(&self, closure: Closure) -> io::Result<()> {
         let mut state = self.shared.lock();
         if state.closed {
             drop(state);

@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 /// Set while a runtime writes a recording; see [`crate::trace`].
 pub(crate) const RECORD: u8 = 1;
+/// Set while a kernel is installed on some thread; see [`crate::kernel`].
+pub(crate) const KERNEL: u8 = 2;
 
 /// The bits that are set. Relaxed, because a bit is set and tested on the same thread. On other threads it is a
 /// hint.

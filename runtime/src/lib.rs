@@ -58,6 +58,9 @@
 //! each imports only from those above it in this list. `tests/tests/architecture.rs` checks that.
 //!
 //! ```text
+//!  hooks       the byte that says whether anything watches
+//!  kernel      public: what answers system calls
+//!  random      random numbers that a seed repeats
 //!  sys         system calls: epoll, eventfd, signals
 //!  hooks       the byte that says whether anything watches
 //!  std_or_loom locks and atomics, or loom's
@@ -86,6 +89,7 @@
 //!  time        public: sleep, timeout, interval
 //!  io          public: AsyncFd, copy, duplex
 //!  shutdown    public: graceful shutdown
+//!  seeds       public: a test with many seeds
 //!  hyper       public: adapters for hyper
 //!  trace       public: recordings of what a runtime does
 //!  runtime     public: Runtime, Builder, Handle; the loop
@@ -120,13 +124,16 @@ pub mod hyper;
 mod id;
 mod inbox;
 pub mod io;
+pub mod kernel;
 mod oneshot;
+mod random;
 mod reactor;
 mod ready;
 mod record;
 mod recorder;
 mod registry;
 pub mod runtime;
+pub mod seeds;
 pub mod shutdown;
 pub mod signal;
 mod std_or_loom;

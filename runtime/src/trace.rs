@@ -31,8 +31,8 @@
 //! # What is recorded
 //!
 //! Spawns with their place, names, polls with their cause and their end, what a task waits for after a poll, wakes
-//! by tasks and other threads, turns of the loop, timers, transfers of bytes with their result, other operations of
-//! `wakeful-net`, closures of [`spawn_blocking`](crate::task::spawn_blocking()), messages of other threads,
+//! by tasks and other threads, turns of the loop, timers, transfers and other operations of `wakeful-net` with their
+//! result, closures of [`spawn_blocking`](crate::task::spawn_blocking()), messages of other threads,
 //! descriptors, and the marks and spans of the program. A ring has room for a number of events, and the oldest
 //! ones are overwritten. No bytes of a program's data are recorded, but names of tasks and addresses of peers are.
 //!
@@ -211,9 +211,7 @@ fn record_text(kind: Kind, text: &'static str) {
 /// Records an operation on a descriptor and its result: a number of bytes, the descriptor of an accepted
 /// connection, or an error. Does nothing without a recording.
 ///
-/// For libraries that make system calls of their own. The transfers of
-/// [`AsyncFd::try_transfer`](crate::io::AsyncFd::try_transfer) and
-/// [`Readiness::poll_transfer`](crate::io::Readiness::poll_transfer) are recorded already.
+/// For libraries that make system calls of their own, as `wakeful-net` does.
 ///
 /// # Examples
 ///

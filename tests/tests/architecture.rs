@@ -20,6 +20,9 @@ const ORDER: [(&str, &[&str]); 5] = [
     (
         "runtime/src",
         &[
+            "hooks",
+            "kernel",
+            "random",
             "sys",
             "hooks",
             "std_or_loom",
@@ -48,6 +51,7 @@ const ORDER: [(&str, &[&str]); 5] = [
             "time",
             "io",
             "shutdown",
+            "seeds",
             "hyper",
             "trace",
             "runtime",
@@ -60,9 +64,9 @@ const ORDER: [(&str, &[&str]); 5] = [
             "call_site",
             "budget",
             "address",
+            "record",
             "sys",
             "error",
-            "record",
             "socket",
             "fd",
             "ready",
@@ -294,6 +298,7 @@ fn the_reactor_and_the_timers_know_wakers_and_no_tasks() {
     // `task_info` is the data that travels with each waker.
     let known = [
         "table",
+        "kernel",
         "sys",
         "inbox",
         "reactor",
@@ -313,7 +318,7 @@ fn the_reactor_and_the_timers_know_wakers_and_no_tasks() {
 
 #[test]
 fn system_calls_locks_and_tables_import_nothing_of_the_crate() {
-    let bottom = ["sys", "std_or_loom", "table", "coop"];
+    let bottom = ["hooks", "kernel", "sys", "std_or_loom", "table", "coop"];
     for (module, used) in imports(&workspace().join("runtime/src")) {
         if bottom.contains(&entry(&module)) {
             for used in used {

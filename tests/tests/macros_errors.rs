@@ -40,6 +40,16 @@ const CASES: &[(&str, &str, &[&str])] = &[
         &["3:14: error: `#[wakeful::test]` calls the function: remove its parameters"],
     ),
     (
+        "seeds_of_a_main",
+        "#[wakeful::main(seeds = 7)]\nasync fn main() {}",
+        &["1:17: error: `seeds` belongs to `#[wakeful::test]`"],
+    ),
+    (
+        "seeds_and_a_seed",
+        "#[wakeful::test(seeds = 7, rng_seed = 7)]\nasync fn test() {}\nfn main() {}",
+        &["1:17: error: `seeds` sets the seed of each run: remove `rng_seed`"],
+    ),
+    (
         "generics",
         "#[wakeful::main]\nasync fn main<T>() {}",
         &["2:14: error: `#[wakeful::main]` calls the function: remove its generic parameters"],

@@ -61,15 +61,16 @@ impl Server {
         Server::launch(command, 1)
     }
 
-    /// Starts the program under a limit on descriptors, both soft and hard.
-    pub(crate) fn start_with_descriptors(limit: u32, arguments: &[&str]) -> Server {
+    /// Starts the program on one free TCP port and `more` addresses among the further arguments, under a
+    /// limit on descriptors, both soft and hard.
+    pub(crate) fn start_with_descriptors(limit: u32, arguments: &[&str], more: usize) -> Server {
         let mut command = Command::new("sh");
         command
             .arg("-c")
             .arg(format!("ulimit -n {limit}; exec \"$0\" \"$@\""))
             .arg(PROGRAM);
         command.arg("127.0.0.1:0").args(arguments);
-        Server::launch(command, 1)
+        Server::launch(command, 1 + more)
     }
 
     /// Starts a command that becomes the server, and waits for its addresses.
@@ -156,6 +157,14 @@ impl Server {
         wait_until(&format!("{text:?} in the log"), || {
             self.log().contains(text)
         });
+    }
+
+    /// Asks for a report (SIGUSR1), and returns the line in it that contains `text`.
+    pub(crate) fn report_line(&self, text: &str) -> String {
+        let before = self.log_lines(text).len();
+        self.signal(Signal::USR1);
+        wait_until("the report", || self.log_lines(text).len() > before);
+        self.log_lines(text).pop().expect("a line was added")
     }
 
     /// Waits for the end of the process, and of its log.
@@ -436,6 +445,14 @@ impl Drop for Directory {
     fn drop(&mut self) {
         fs::remove_dir_all(&self.0).ok();
     }
+}
+
+/// Returns the number after `name=` in a line of the log.
+pub(crate) fn number_in(line: &str, name: &str) -> u64 {
+    let mut fields = line.split(' ').filter_map(|field| field.split_once('='));
+    let field = fields.find(|(field, _)| *field == name);
+    let (_, value) = field.expect("a field of the line");
+    value.parse().expect("a number")
 }
 
 // ---- /proc ---------------------------------------------------------------------------------------

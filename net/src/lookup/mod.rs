@@ -16,11 +16,12 @@ mod query;
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use wakeful::kernel::{self, Verdict};
 use wakeful::task::spawn_blocking;
 
 use self::query::{Query, Resolve};
@@ -124,6 +125,18 @@ impl LookupHost {
             require_runtime(("lookup_host", self.caller));
             let (host, port) = (std::mem::take(host), *port);
             let text = format!("{host}:{port}");
+            if kernel::any()
+                && let Some(kernel) = kernel::current()
+                && let Verdict::Is(found) = kernel.resolve(&host)
+            {
+                self.query = Query::Done;
+                let addresses = |ips: Vec<IpAddr>| {
+                    let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, port));
+                    SocketAddrs::many(addresses.collect())
+                };
+                let result = found.map_err(|err| with_context("look up", text, err));
+                return Poll::Ready(result.map(addresses));
+            }
             let handle = spawn_blocking(move || call_resolver(&host, port));
             self.query = Query::Running { text, handle };
         }

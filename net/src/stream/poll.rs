@@ -116,7 +116,7 @@ pub(crate) fn poll_shutdown(io: &Io, cx: &mut Context<'_>) -> Poll<io::Result<()
 /// Succeeds if the peer has reset the connection (ENOTCONN), because nothing is left to shut down.
 /// tokio's streams do the same.
 pub(crate) fn shutdown_write(io: &Io) -> io::Result<()> {
-    match io.get_ref().options().shutdown(Shutdown::Write) {
+    match io.get_ref().shutdown(Shutdown::Write) {
         Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
         result => result,
     }

@@ -20,8 +20,11 @@ use std::sync::OnceLock;
 use std::{mem, ptr};
 
 use socket2::{SockAddr, SockAddrStorage};
+use wakeful::kernel::{self, Verdict};
 
-use super::{cvt, empty_message, retry_on_intr, send_to};
+use super::ask::{self, ask};
+use super::transfer::{empty_message, send_to};
+use super::{cvt, retry_on_intr, retrying};
 
 /// A datagram of [`recv_msg`], or several of them.
 pub(crate) struct Received {
@@ -47,6 +50,17 @@ const CONTROL_LEN: usize = 512;
 /// Receives one datagram, or one batch of merged datagrams, with its sender and its control data.
 /// See recvmsg(2).
 pub(crate) fn recv_msg(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Received> {
+    if kernel::any()
+        && let Verdict::Is(result) = ask(|kernel| kernel.recv_from(fd, buf, false))
+    {
+        let (bytes, peer) = result?;
+        return Ok(Received {
+            bytes: bytes.min(buf.len()),
+            peer: ask::to_native(peer)?,
+            info: Info::default(),
+            truncated: false,
+        });
+    }
     let mut control = [0; CONTROL_LEN];
     let mut storage = SockAddrStorage::zeroed();
     let mut message = empty_message();
@@ -84,6 +98,12 @@ pub(crate) fn send_msg(
     if local_ip.is_none() && segment_size.is_none() {
         return send_to(fd, buf, target);
     }
+    if kernel::any()
+        && let Verdict::Is(result) =
+            ask(|kernel| ask::with_address(target, |target| kernel.send_to(fd, buf, target)))
+    {
+        return Ok(result?.min(buf.len()));
+    }
     let mut control = Control::default();
     if let Some(local_ip) = local_ip {
         control.push_packet_info(local_ip);
@@ -101,10 +121,11 @@ pub(crate) fn send_msg(
         message.msg_control = control.bytes.as_ptr().cast_mut().cast();
         message.msg_controllen = control.len as _;
     }
-    retry_on_intr(|| {
+    let (fd, from) = (fd.as_raw_fd(), &raw const message);
+    retrying(move || {
         // SAFETY: `message` points at live borrowed buffers and says how long they are; the kernel
         // only reads them and keeps no pointer.
-        cvt(unsafe { libc::sendmsg(fd.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) })
+        unsafe { libc::sendmsg(fd, from, libc::MSG_NOSIGNAL) }
     })
 }
 

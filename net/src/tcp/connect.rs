@@ -18,6 +18,7 @@ use crate::connect::ConnectAttempt;
 use crate::error::{no_address, prefer, with_context};
 use crate::lookup::{LookupHost, SocketAddrs, ToSocketAddrs, lookup_host};
 use crate::socket::Family;
+use crate::sys::Descriptor;
 
 impl TcpStream {
     /// Connects to the first of the addresses that accepts, trying them in order.
@@ -114,7 +115,7 @@ impl Connect {
 
     /// Connects an existing socket.
     #[track_caller]
-    pub(super) fn with_socket(socket: socket2::Socket, address: SocketAddr) -> Self {
+    pub(super) fn with_socket(socket: Descriptor, address: SocketAddr) -> Self {
         let call_site = ("TcpSocket::connect", Location::caller());
         let attempt = ConnectAttempt::with_socket(socket, address.into(), Family::Tcp, call_site);
         Self {

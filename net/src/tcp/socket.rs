@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use socket2::Domain;
@@ -12,9 +12,8 @@ use super::{Connect, TcpListener};
 use crate::address::Address;
 use crate::error::with_context;
 use crate::fd::impl_fd_traits;
-use crate::listen;
 use crate::socket::{Family, new_socket, register};
-use crate::sys;
+use crate::sys::{self, Descriptor};
 
 /// A TCP socket that is neither listening nor connected yet.
 ///
@@ -44,7 +43,7 @@ use crate::sys;
 /// ```
 #[derive(Debug)]
 pub struct TcpSocket {
-    socket: socket2::Socket,
+    socket: Descriptor,
 }
 
 impl TcpSocket {
@@ -78,7 +77,7 @@ impl TcpSocket {
     pub fn from_std_stream(stream: std::net::TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         Ok(Self {
-            socket: stream.into(),
+            socket: OwnedFd::from(stream).into(),
         })
     }
 
@@ -89,7 +88,7 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_reuseaddr(&self, reuse: bool) -> io::Result<()> {
-        self.socket.set_reuse_address(reuse)
+        self.socket.options().set_reuse_address(reuse)
     }
 
     /// Returns what [`set_reuseaddr`](Self::set_reuseaddr) set.
@@ -98,7 +97,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn reuseaddr(&self) -> io::Result<bool> {
-        self.socket.reuse_address()
+        self.socket.options().reuse_address()
     }
 
     /// Allows several sockets of one user to listen on one address (`SO_REUSEPORT`). The kernel
@@ -108,7 +107,7 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_reuseport(&self, reuse: bool) -> io::Result<()> {
-        self.socket.set_reuse_port(reuse)
+        self.socket.options().set_reuse_port(reuse)
     }
 
     /// Returns what [`set_reuseport`](Self::set_reuseport) set.
@@ -117,7 +116,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn reuseport(&self) -> io::Result<bool> {
-        self.socket.reuse_port()
+        self.socket.options().reuse_port()
     }
 
     /// Requests a size for the kernel's buffer of outgoing bytes (`SO_SNDBUF`).
@@ -130,7 +129,9 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_send_buffer_size(&self, bytes: u32) -> io::Result<()> {
-        self.socket.set_send_buffer_size(kernel_size(bytes))
+        self.socket
+            .options()
+            .set_send_buffer_size(kernel_size(bytes))
     }
 
     /// Returns the size of the kernel's buffer of outgoing bytes, doubled as described above.
@@ -139,7 +140,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn send_buffer_size(&self) -> io::Result<u32> {
-        Ok(u32::try_from(self.socket.send_buffer_size()?).unwrap_or(u32::MAX))
+        Ok(u32::try_from(self.socket.options().send_buffer_size()?).unwrap_or(u32::MAX))
     }
 
     /// Requests a size for the kernel's buffer of incoming bytes (`SO_RCVBUF`).
@@ -152,7 +153,9 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_recv_buffer_size(&self, bytes: u32) -> io::Result<()> {
-        self.socket.set_recv_buffer_size(kernel_size(bytes))
+        self.socket
+            .options()
+            .set_recv_buffer_size(kernel_size(bytes))
     }
 
     /// Returns the size of the kernel's buffer of incoming bytes, doubled as described above.
@@ -161,7 +164,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn recv_buffer_size(&self) -> io::Result<u32> {
-        Ok(u32::try_from(self.socket.recv_buffer_size()?).unwrap_or(u32::MAX))
+        Ok(u32::try_from(self.socket.options().recv_buffer_size()?).unwrap_or(u32::MAX))
     }
 
     /// As [`TcpStream::set_keepalive`](super::TcpStream::set_keepalive).
@@ -170,7 +173,7 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_keepalive(&self, keepalive: bool) -> io::Result<()> {
-        self.socket.set_keepalive(keepalive)
+        self.socket.options().set_keepalive(keepalive)
     }
 
     /// Returns what [`set_keepalive`](Self::set_keepalive) set.
@@ -179,7 +182,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn keepalive(&self) -> io::Result<bool> {
-        self.socket.keepalive()
+        self.socket.options().keepalive()
     }
 
     /// As [`TcpStream::set_linger`](super::TcpStream::set_linger), with its warning.
@@ -188,7 +191,7 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.socket.set_linger(linger)
+        self.socket.options().set_linger(linger)
     }
 
     /// As [`TcpStream::set_zero_linger`](super::TcpStream::set_zero_linger).
@@ -206,7 +209,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn linger(&self) -> io::Result<Option<Duration>> {
-        self.socket.linger()
+        self.socket.options().linger()
     }
 
     /// As [`TcpStream::set_nodelay`](super::TcpStream::set_nodelay); accepted connections inherit
@@ -216,7 +219,7 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.socket.set_tcp_nodelay(nodelay)
+        self.socket.options().set_tcp_nodelay(nodelay)
     }
 
     /// Returns what [`set_nodelay`](Self::set_nodelay) set.
@@ -225,7 +228,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn nodelay(&self) -> io::Result<bool> {
-        self.socket.tcp_nodelay()
+        self.socket.options().tcp_nodelay()
     }
 
     /// Sets the type of service of IPv4 packets (`IP_TOS`).
@@ -236,7 +239,7 @@ impl TcpSocket {
     ///
     /// See ip(7).
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        self.socket.set_tos_v4(tos)
+        self.socket.options().set_tos_v4(tos)
     }
 
     /// Returns what [`set_tos_v4`](Self::set_tos_v4) set.
@@ -245,7 +248,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): none in practice.
     pub fn tos_v4(&self) -> io::Result<u32> {
-        self.socket.tos_v4()
+        self.socket.options().tos_v4()
     }
 
     /// Sets the traffic class of IPv6 packets (`IPV6_TCLASS`).
@@ -256,7 +259,7 @@ impl TcpSocket {
     ///
     /// See ipv6(7).
     pub fn set_tclass_v6(&self, class: u32) -> io::Result<()> {
-        self.socket.set_tclass_v6(class)
+        self.socket.options().set_tclass_v6(class)
     }
 
     /// Returns what [`set_tclass_v6`](Self::set_tclass_v6) set.
@@ -265,7 +268,7 @@ impl TcpSocket {
     ///
     /// As getsockopt(2): ENOPROTOOPT on a socket for IPv4.
     pub fn tclass_v6(&self) -> io::Result<u32> {
-        self.socket.tclass_v6()
+        self.socket.options().tclass_v6()
     }
 
     /// Returns the address that the socket is bound to.
@@ -292,8 +295,7 @@ impl TcpSocket {
     ///
     /// As [`TcpListener::bind`], and `InvalidInput` when it is bound already.
     pub fn bind(&self, address: SocketAddr) -> io::Result<()> {
-        self.socket
-            .bind(&address.into())
+        sys::bind(self.socket.as_fd(), &address.into())
             .map_err(|err| with_context("bind", address, err))
     }
 
@@ -330,7 +332,7 @@ impl TcpSocket {
     /// When called outside a runtime.
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
-        let listening = listen::listen(&self.socket, backlog);
+        let listening = sys::listen(self.socket.as_fd(), backlog);
         if let Err(err) = listening {
             return Err(match self.local_addr() {
                 Ok(address) => with_context("listen", address, err),

@@ -338,6 +338,6 @@ impl TcpStream {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn shutdown_now(&self, how: Shutdown) -> io::Result<()> {
-        self.io.get_ref().options().shutdown(how)
+        self.io.get_ref().shutdown(how)
     }
 }

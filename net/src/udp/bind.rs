@@ -118,7 +118,7 @@ impl Future for Bind {
 
 fn bind_one(address: SocketAddr) -> io::Result<UdpSocket> {
     let socket = new_socket(Domain::for_address(address), Family::Udp)?;
-    socket.bind(&address.into())?;
+    sys::bind(socket.as_fd(), &address.into())?;
     Ok(UdpSocket::from_io(register_writable(socket, Family::Udp)?))
 }
 

@@ -12,6 +12,7 @@ use crate::call_site::{CallSite, require_runtime};
 use crate::connect::ConnectAttempt;
 use crate::error::with_context;
 use crate::socket::Family;
+use crate::sys::Descriptor;
 
 /// The future of [`UnixStream::connect`] and [`UnixSocket::connect`](super::UnixSocket::connect).
 #[derive(Debug)]
@@ -41,7 +42,7 @@ impl Connect {
     /// Connects an existing socket.
     #[track_caller]
     pub(super) fn with_socket(
-        socket: socket2::Socket,
+        socket: Descriptor,
         target: String,
         address: io::Result<SocketAddr>,
     ) -> Self {

@@ -92,7 +92,7 @@ impl UnixDatagram {
             .and_then(|address| address.to_kernel())
             .and_then(|address| {
                 let socket = new_socket(Domain::UNIX, Family::UnixDatagram)?;
-                socket.bind(&address)?;
+                sys::bind(socket.as_fd(), &address)?;
                 register_writable(socket, Family::UnixDatagram)
             })
             .map(Self::from_io)
@@ -488,7 +488,7 @@ impl UnixDatagram {
     ///
     /// As shutdown(2); none in practice.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        self.io.get_ref().options().shutdown(how)
+        self.io.get_ref().shutdown(how)
     }
 
     /// Returns the address that the socket is bound to; unnamed if it is not.

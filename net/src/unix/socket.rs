@@ -10,9 +10,8 @@ use super::{Connect, SocketAddr, UnixListener};
 use crate::address::Address;
 use crate::error::with_context;
 use crate::fd::impl_fd_traits;
-use crate::listen;
 use crate::socket::{Family, new_socket, register};
-use crate::sys;
+use crate::sys::{self, Descriptor};
 
 /// A Unix stream socket that is neither listening nor connected yet.
 ///
@@ -33,7 +32,7 @@ use crate::sys;
 /// ```
 #[derive(Debug)]
 pub struct UnixSocket {
-    socket: socket2::Socket,
+    socket: Descriptor,
 }
 
 impl UnixSocket {
@@ -57,7 +56,7 @@ impl UnixSocket {
         let path = path.as_ref();
         SocketAddr::from_user(path)
             .and_then(|address| address.to_kernel())
-            .and_then(|native| self.socket.bind(&native))
+            .and_then(|native| sys::bind(self.socket.as_fd(), &native))
             .map_err(|err| with_context("bind", path.display(), err))
     }
 
@@ -73,7 +72,7 @@ impl UnixSocket {
     /// When called outside a runtime.
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<UnixListener> {
-        let listening = listen::listen(&self.socket, backlog);
+        let listening = sys::listen(self.socket.as_fd(), backlog);
         if let Err(err) = listening {
             let address = sys::local_addr(self.socket.as_fd())?;
             return Err(match SocketAddr::from_kernel(Some(&address)) {

@@ -199,7 +199,7 @@ impl UnixStream {
     ///
     /// `NotConnected` (ENOTCONN) if the stream is not connected.
     pub fn shutdown_now(&self, how: Shutdown) -> io::Result<()> {
-        self.io.get_ref().options().shutdown(how)
+        self.io.get_ref().shutdown(how)
     }
 
     /// Reads available bytes, without waiting; as

@@ -89,10 +89,21 @@ impl Function {
         ];
         let run = [
             options.builder(kind.defaults()),
+            options
+                .seeds
+                .as_ref()
+                .map(|_| tokens(".rng_seed(seed)"))
+                .unwrap_or_default(),
             tokens(".build().expect(\"building the runtime\").block_on"),
             group(Delimiter::Parenthesis, call.clone()),
         ];
-        let body = inner.into_iter().chain(run).collect();
+        let mut run: TokenStream = run.into_iter().collect();
+        let mut output = self.output;
+        if let Some(count) = &options.seeds {
+            run = run_with_seeds(options, &name, count, run);
+            output = TokenStream::new();
+        }
+        let body = inner.into_iter().chain([run]).collect();
         let test = match kind {
             Kind::Main => TokenStream::new(),
             Kind::Test => tokens("#[::core::prelude::v1::test]"),
@@ -103,11 +114,33 @@ impl Function {
             self.visibility,
             tokens("fn"),
             call,
-            self.output,
+            output,
             group(Delimiter::Brace, body),
         ];
         outer.into_iter().collect()
     }
+}
+
+/// Returns a call of `wakeful::seeds::run`, which runs `run` for each seed.
+fn run_with_seeds(
+    options: &Options,
+    name: &TokenStream,
+    count: &TokenStream,
+    run: TokenStream,
+) -> TokenStream {
+    let test_name = format!("::core::concat!(::core::module_path!(), \"::{name}\")");
+    let arguments = [
+        tokens(&test_name),
+        tokens(","),
+        count.clone(),
+        tokens(", |seed|"),
+        run,
+    ];
+    let call = [
+        options.path_to("::seeds::run"),
+        group(Delimiter::Parenthesis, arguments.into_iter().collect()),
+    ];
+    call.into_iter().collect()
 }
 
 /// Returns an empty `fn main` if the item is a function with this name. It is written beside an error,

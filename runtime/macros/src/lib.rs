@@ -92,6 +92,10 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// Those of [`main`](macro@main). With `start_paused = true` the test starts with a paused clock:
 /// time passes only while every task waits for a timer.
 ///
+/// In addition, `seeds = 500` runs the test 500 times, each time on a new runtime with another `rng_seed`.
+/// The seeds follow from the name of the test. The first one that fails is printed, with the command that
+/// repeats it: see `wakeful::seeds`.
+///
 /// `count_wakers` is on, and `deadlock_after` is 10 seconds: a test in which no task can be woken fails after
 /// that time with a list of the tasks, and of the lines at which they wait. A test that waits longer for a
 /// thread of its own sets `deadlock_after` to another time.
@@ -126,6 +130,17 @@ pub fn main(options: TokenStream, item: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
+/// Many orders of the same tasks:
+///
+/// ```
+/// #[wakeful::test(seeds = 200)]
+/// async fn the_order_of_two_tasks_does_not_matter() {
+///     let one = wakeful::spawn(async { 1 });
+///     let two = wakeful::spawn(async { 2 });
+///     assert_eq!(one.await.unwrap() + two.await.unwrap(), 3);
+/// }
+/// ```
+///
 /// An option that does not exist:
 ///
 /// ```compile_fail
@@ -139,7 +154,8 @@ pub fn test(options: TokenStream, item: TokenStream) -> TokenStream {
 
 fn expand(kind: Kind, options: TokenStream, item: TokenStream) -> TokenStream {
     let empty_main = function::empty_main(&item);
-    let expanded = Function::parse(kind, item)
-        .and_then(|function| Ok(function.expand(kind, &Options::parse(options)?)));
+    let expanded = Function::parse(kind, item).and_then(|function| {
+        Ok(function.expand(kind, &Options::parse(options, kind == Kind::Test)?))
+    });
     expanded.unwrap_or_else(|error| error.into_tokens().into_iter().chain(empty_main).collect())
 }

@@ -27,30 +27,42 @@ const METHODS: [&str; 13] = [
 /// Options of tokio's attributes that choose among its runtimes.
 const OF_OTHER_RUNTIMES: [&str; 2] = ["flavor", "worker_threads"];
 
+/// The option of a test that is no method of `Builder`.
+const SEEDS: &str = "seeds";
+
 pub(crate) struct Options {
     /// Path of the package `wakeful`.
     path: TokenStream,
     /// Names of methods, and their arguments.
     calls: Vec<(Ident, TokenStream)>,
+    /// Number of seeds with which a test runs.
+    pub(crate) seeds: Option<TokenStream>,
 }
 
 impl Options {
-    pub(crate) fn parse(tokens: TokenStream) -> Result<Self, Error> {
+    /// Parses the options of a test, or of a main function.
+    pub(crate) fn parse(tokens: TokenStream, is_test: bool) -> Result<Self, Error> {
         let mut tokens = tokens.into_iter().peekable();
         let mut path = None;
+        let mut seeds = None;
         let mut calls: Vec<(Ident, TokenStream)> = Vec::new();
         while let Some(token) = tokens.next() {
             let TokenTree::Ident(name) = token else {
                 return Err(Error::new(
                     token.span(),
-                    format!("an option has the form `name = value`; {}", allowed()),
+                    format!(
+                        "an option has the form `name = value`; {}",
+                        allowed(is_test)
+                    ),
                 ));
             };
             let text = name.to_string();
-            check_name(&name, &text)?;
+            check_name(&name, &text, is_test)?;
             let value = parse_value(&name, &mut tokens)?;
             if text == "crate" {
                 path = Some(parse_path(&name, value)?);
+            } else if text == SEEDS {
+                seeds = Some((name, value));
             } else if calls.iter().any(|(other, _)| other.to_string() == text) {
                 return Err(Error::new(
                     name.span(),
@@ -60,19 +72,33 @@ impl Options {
                 calls.push((name, value));
             }
         }
+        if let Some((name, _)) = &seeds
+            && calls
+                .iter()
+                .any(|(method, _)| method.to_string() == "rng_seed")
+        {
+            let message = "`seeds` sets the seed of each run: remove `rng_seed`";
+            return Err(Error::new(name.span(), message));
+        }
         let default = || "::wakeful".parse().expect("a path");
         Ok(Options {
             path: path.unwrap_or_else(default),
             calls,
+            seeds: seeds.map(|(_, value)| value),
         })
+    }
+
+    /// Returns the path of an item of the package `wakeful`.
+    pub(crate) fn path_to(&self, item: &str) -> TokenStream {
+        let item: TokenStream = item.parse().expect("valid tokens");
+        self.path.clone().into_iter().chain(item).collect()
     }
 
     /// Returns the expression of the builder: `::wakeful::runtime::Builder::new().io_budget(32)`. `defaults`
     /// are calls that come before those of the user.
     pub(crate) fn builder(&self, defaults: &str) -> TokenStream {
         let new = format!("::runtime::Builder::new(){defaults}");
-        let new: TokenStream = new.parse().expect("valid tokens");
-        let mut builder: TokenStream = self.path.clone().into_iter().chain(new).collect();
+        let mut builder = self.path_to(&new);
         for (method, argument) in &self.calls {
             builder.extend([
                 TokenTree::Punct(Punct::new('.', Spacing::Alone)),
@@ -84,18 +110,21 @@ impl Options {
     }
 }
 
-fn allowed() -> String {
-    format!("allowed are `{}` and `crate`", METHODS.join("`, `"))
+fn allowed(is_test: bool) -> String {
+    let seeds = if is_test { "`, `seeds" } else { "" };
+    format!("allowed are `{}{seeds}` and `crate`", METHODS.join("`, `"))
 }
 
-fn check_name(name: &Ident, text: &str) -> Result<(), Error> {
-    if text == "crate" || METHODS.contains(&text) {
+fn check_name(name: &Ident, text: &str, is_test: bool) -> Result<(), Error> {
+    if text == "crate" || METHODS.contains(&text) || text == SEEDS && is_test {
         return Ok(());
     }
     let message = if OF_OTHER_RUNTIMES.contains(&text) {
         format!("remove `{text}`: a Wakeful runtime always runs on one thread")
+    } else if text == SEEDS {
+        "`seeds` belongs to `#[wakeful::test]`".to_owned()
     } else {
-        format!("the option `{text}` does not exist; {}", allowed())
+        format!("the option `{text}` does not exist; {}", allowed(is_test))
     };
     Err(Error::new(name.span(), message))
 }

@@ -48,7 +48,8 @@ impl Executor {
     /// Wakes this runtime's tasks directly, other wakers through their function table.
     #[inline]
     pub(crate) fn wake_by(&self, waker: Waker, cause: WakeCause) {
-        if let Some(external) = self.wake_own(waker, cause) {
+        let wake = |data| self.tasks.wake(data, cause);
+        if let Some(external) = self.wake_own(waker, wake) {
             self.wake_external(external, cause);
         }
     }
@@ -57,16 +58,17 @@ impl Executor {
     /// runs no user code.
     #[inline]
     pub(crate) fn wake_or_queue(&self, waker: Waker, cause: WakeCause) {
-        if let Some(external) = self.wake_own(waker, cause) {
+        let wake = |data| self.tasks.wake_by_loop(data, cause);
+        if let Some(external) = self.wake_own(waker, wake) {
             self.queue_external(external, cause);
         }
     }
 
-    /// Wakes a task of this runtime. Returns any other waker.
+    /// Wakes a task of this runtime by `wake`. Returns any other waker.
     #[inline]
-    fn wake_own(&self, waker: Waker, cause: WakeCause) -> Option<Waker> {
+    fn wake_own(&self, waker: Waker, wake: impl FnOnce(WakerData) -> bool) -> Option<Waker> {
         match WakerData::from_waker(&waker, &self.vtables.plain) {
-            Some(data) if self.tasks.wake(data, cause) => {
+            Some(data) if wake(data) => {
                 let _dropping_it_does_nothing = ManuallyDrop::new(waker);
                 None
             }

@@ -5,15 +5,21 @@
 //! was woken later.
 //!
 //! Deferred tasks are in a second list until the reactor's next turn. So a task that yields is polled
-//! after those that the turn wakes. With a seed the next task is chosen at random and
-//! reproducibly: tests use it to try many orders and to repeat the one that failed.
+//! after those that the turn wakes.
+//!
+//! With a seed the next task is chosen at random and reproducibly, and a tick can end before the queue is
+//! empty. Otherwise tasks that yield would stay in step, because none is polled twice in a tick. Tests use
+//! it to try many orders and to repeat the one that failed. An installed kernel can choose instead.
 //!
 //! Rejected: a vector of keys. It needs more instructions per push and pop (docs/TRIED.md), its memory
 //! grows with the longest queue so far, and it contains keys of tasks that have ended.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::hint::black_box;
 
+use crate::kernel::{self, Choice};
+use crate::random::SplitMix64;
 use crate::table::{NONE, Row, Table};
 
 /// A list of rows, linked by index.
@@ -76,28 +82,73 @@ pub(super) struct RunQueue {
     ready: List,
     /// Appended to `ready` after the next turn.
     deferred: List,
-    /// The generator and the rows to choose from, which are in no list. `None` without a seed.
+    /// The rows to choose from, which are in no list. `None` if the order is first in, first out.
     shuffle: Option<RefCell<Shuffle>>,
 }
 
 #[derive(Debug)]
 struct Shuffle {
-    random: SplitMix64,
-    rows: Vec<u32>,
+    chooser: Chooser,
+    rows: VecDeque<u32>,
+}
+
+/// What makes the choices.
+#[derive(Debug)]
+enum Chooser {
+    Seed(SplitMix64),
+    /// The kernel that is installed on this thread.
+    Kernel,
+}
+
+impl Chooser {
+    fn new(rng_seed: Option<u64>) -> Option<Self> {
+        let kernel = if kernel::any() {
+            kernel::current()
+        } else {
+            None
+        };
+        if kernel.is_some_and(|kernel| kernel.chooses()) {
+            Some(Chooser::Kernel)
+        } else {
+            rng_seed.map(|seed| Chooser::Seed(SplitMix64(seed)))
+        }
+    }
+
+    /// Returns whether the tick ends here.
+    fn ends_tick(&mut self) -> bool {
+        match self {
+            Chooser::Seed(random) => random.next().is_multiple_of(4),
+            Chooser::Kernel => ask_kernel(Choice::EndTick, 2) == 1,
+        }
+    }
+
+    /// Returns which of `count` rows is next.
+    fn next(&mut self, count: usize) -> usize {
+        match self {
+            _ if count <= 1 => 0,
+            Chooser::Seed(random) => (random.next() % count as u64) as usize,
+            Chooser::Kernel => ask_kernel(Choice::NextTask, count as u32) as usize,
+        }
+    }
+}
+
+/// Returns the kernel's choice, and 0 if the kernel was removed before the runtime.
+fn ask_kernel(choice: Choice, of: u32) -> u32 {
+    kernel::current().map_or(0, |kernel| kernel.choose(choice, of).min(of - 1))
 }
 
 impl RunQueue {
     pub(super) fn new(rng_seed: Option<u64>) -> Self {
-        let shuffle = |seed| {
+        let shuffle = |chooser| {
             RefCell::new(Shuffle {
-                random: SplitMix64(seed),
-                rows: Vec::new(),
+                chooser,
+                rows: VecDeque::new(),
             })
         };
         RunQueue {
             ready: List::new(),
             deferred: List::new(),
-            shuffle: rng_seed.map(shuffle),
+            shuffle: Chooser::new(rng_seed).map(shuffle),
         }
     }
 
@@ -122,7 +173,8 @@ impl RunQueue {
         self.deferred.append(rows, index, index);
     }
 
-    /// Takes out the next row. Its link is [`NONE`] then.
+    /// Takes out the next row. Its link is [`NONE`] then. Returns `None` if none is ready, or if the tick
+    /// was chosen to end.
     #[inline]
     pub(super) fn pop<'a, T: Default>(&self, rows: &'a Table<T>) -> Option<(u32, &'a Row<T>)> {
         if let Some(shuffle) = &self.shuffle {
@@ -141,18 +193,20 @@ impl RunQueue {
         Some((index, row))
     }
 
-    /// Chooses one of all ready rows, which is then the only one in the list.
+    /// Chooses one of all ready rows, which is then the only one in the list. Leaves the list empty if the
+    /// tick is to end.
     #[cold]
     fn choose<T: Default>(&self, shuffle: &mut Shuffle, rows: &Table<T>) {
         let mut index = self.ready.head.replace(NONE);
         while let Some(row) = rows.row(index) {
-            shuffle.rows.push(index);
+            shuffle.rows.push_back(index);
             index = row.next().replace(NONE);
         }
-        if !shuffle.rows.is_empty() {
-            let chosen = shuffle.random.next() % shuffle.rows.len() as u64;
-            let index = shuffle.rows.swap_remove(chosen as usize);
-            self.push(rows, index);
+        if !shuffle.rows.is_empty() && !shuffle.chooser.ends_tick() {
+            let chosen = shuffle.chooser.next(shuffle.rows.len());
+            if let Some(index) = shuffle.rows.remove(chosen) {
+                self.push(rows, index);
+            }
         }
     }
 
@@ -204,20 +258,6 @@ impl RunQueue {
     }
 }
 
-/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
-#[derive(Debug)]
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,8 +276,11 @@ mod tests {
         for index in 0..20 {
             queue.push(&rows, index);
         }
-        let order = std::iter::from_fn(|| queue.pop(&rows).map(|(index, _)| index)).collect();
-        assert!(queue.is_empty());
+        let mut order = Vec::new();
+        while !queue.is_empty() {
+            // `None` ends a tick.
+            order.extend(queue.pop(&rows).map(|(index, _)| index));
+        }
         let links = (0..20).map(|index| rows.row(index).unwrap().next().get());
         assert!(
             links.into_iter().all(|link| link == NONE),
@@ -259,21 +302,6 @@ mod tests {
         let mut sorted = order(Some(1));
         sorted.sort_unstable();
         assert_eq!(sorted, order(None), "no row is lost and none comes twice");
-    }
-
-    #[test]
-    fn the_generator_gives_the_published_numbers() {
-        let mut random = SplitMix64(1_234_567);
-        let numbers: [u64; 5] = std::array::from_fn(|_| random.next());
-        // As in other implementations of the algorithm, so that a seed means the same in each version.
-        let published = [
-            6_457_827_717_110_365_317,
-            3_203_168_211_198_807_973,
-            9_817_491_932_198_370_423,
-            4_593_380_528_125_082_431,
-            16_408_922_859_458_223_821,
-        ];
-        assert_eq!(numbers, published);
     }
 
     #[test]

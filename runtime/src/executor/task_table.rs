@@ -229,6 +229,23 @@ impl TaskTable {
         }
     }
 
+    /// As [`wake`](Self::wake), for a wake by the loop. It is not recorded, because the next poll tells its cause.
+    #[inline]
+    pub(super) fn wake_by_loop(&self, data: WakerData, cause: WakeCause) -> bool {
+        let index = data.row();
+        match self.rows.row(index) {
+            Some(row) if row.waker_data.get() == data => {
+                if row.has(State::SCHEDULED | State::FINISHED) {
+                    count(&self.counters.wakes_coalesced);
+                } else {
+                    self.schedule(index, row, cause);
+                }
+                true
+            }
+            _ => self.count_stale_wake(data),
+        }
+    }
+
     #[cold]
     fn count_stale_wake(&self, data: WakerData) -> bool {
         let own = data.runtime_index() == self.runtime.index();

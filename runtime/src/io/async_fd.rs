@@ -24,7 +24,6 @@ use std::task::{Context, Poll, ready};
 use super::registration::{IoWait, Registration};
 use super::{Interest, IoCount, Ready};
 use crate::context;
-use crate::hooks;
 use crate::reactor::source::ReadyEvent;
 
 /// Makes any descriptor that epoll can watch usable in async code.
@@ -378,11 +377,7 @@ impl<T: AsFd> AsyncFd<T> {
         interest: Interest,
         operation: impl FnOnce(&T) -> io::Result<IoCount>,
     ) -> io::Result<usize> {
-        let mut result = operation(&self.inner);
-        if hooks::any() {
-            result = self.registration.recorded(interest, result);
-        }
-        match result {
+        match operation(&self.inner) {
             Ok(count) => {
                 if count.is_short() && !event.ready().intersects(Ready::LASTING) {
                     self.registration.clear(event, interest.mask());

@@ -17,7 +17,7 @@ use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
-use super::{Interest, IoCount, Ready};
+use super::{Interest, Ready};
 use crate::context::{self, Core};
 use crate::coop;
 use crate::hooks;
@@ -25,7 +25,7 @@ use crate::id::{RuntimeId, WaiterId, WakerData};
 use crate::inbox::Message;
 use crate::reactor::source::{ReadyEvent, ReadyWords};
 use crate::reactor::{PollReady, runtime_is_gone};
-use crate::recorder::event::{Kind, Operation};
+use crate::recorder::event::Kind;
 use crate::table::Key;
 use crate::task::defer_current;
 use crate::task_info::{WaitInfo, WaitOn};
@@ -143,26 +143,6 @@ impl Registration {
             words,
             explicit: AtomicBool::new(explicit),
         })
-    }
-
-    /// Records a transfer. Takes its result by value, so that it need not be in memory without a recording.
-    #[cold]
-    pub(super) fn recorded(
-        &self,
-        interest: Interest,
-        result: io::Result<IoCount>,
-    ) -> io::Result<IoCount> {
-        let operation = if interest.reads() {
-            Operation::Receive
-        } else {
-            Operation::Send
-        };
-        let count = result.as_ref().map(|count| count.transferred());
-        context::with_current(|core| {
-            let recorder = core.executor.recorder();
-            recorder.operation(self.fd, operation, count);
-        });
-        result
     }
 
     /// Makes the drop deregister in the kernel.

@@ -146,9 +146,11 @@ impl Builder {
         self
     }
 
-    /// Polls tasks in a random order instead of first in, first out. Off by default.
+    /// Polls tasks in a random order instead of first in, first out, and looks at events and timers
+    /// after a random number of polls. Off by default.
     ///
-    /// This is for tests: equal seeds give equal orders, so a seed reproduces an order that failed.
+    /// This is for tests: equal seeds give equal orders, so a seed reproduces an order that failed. An
+    /// installed [kernel](crate::kernel) that chooses replaces the seed.
     #[must_use]
     pub fn rng_seed(mut self, seed: u64) -> Self {
         self.rng_seed = Some(seed);

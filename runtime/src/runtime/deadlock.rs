@@ -5,7 +5,7 @@
 //! poll, the verdict of a dump decides: [`mod@crate::dump`].
 
 use std::io::Write;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::context::Core;
 use crate::deadlock_watch::{Found, LostWakerHook, OnDeadlock};
@@ -33,15 +33,16 @@ impl Core {
         if self.deadlocks.policy == OnDeadlock::Ignore {
             return None;
         }
+        let now = self.timers.clock.passing_now();
         let polls = self.executor.counters().all_polls();
         let same = self
             .deadlocks
             .found
             .get()
             .filter(|found| found.polls == polls);
-        let mut found = same.unwrap_or_else(|| Found {
+        let mut found = same.unwrap_or(Found {
             polls,
-            since: Instant::now(),
+            since: now,
             looks: 0,
             reported: false,
         });
@@ -64,7 +65,7 @@ impl Core {
                 let left = self
                     .deadlocks
                     .after
-                    .map(|after| after.saturating_sub(found.since.elapsed()));
+                    .map(|after| after.saturating_sub(now.saturating_duration_since(found.since)));
                 if left == Some(Duration::ZERO) {
                     self.act_on_deadlock(found, "probably a deadlock", &dump);
                     return None;

@@ -12,20 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::check;
+pub(crate) use crate::kernel::Event;
+use crate::kernel::{self, Kernel, Verdict, Wait};
 
 /// An epoll instance. Dropping it closes the descriptor.
 #[derive(Debug)]
 pub(crate) struct Epoll {
     fd: OwnedFd,
-}
-
-/// One event of a descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Event {
-    /// Number that was passed to [`Epoll::add`].
-    pub(crate) token: u64,
-    /// Set of `EPOLLIN`, `EPOLLOUT`, `EPOLLRDHUP`, `EPOLLHUP`, `EPOLLERR`, `EPOLLPRI`.
-    pub(crate) flags: u32,
 }
 
 /// Buffer that `epoll_wait` fills, reused by every turn.
@@ -61,6 +54,12 @@ impl Epoll {
     /// `EPERM` for a regular file or a directory, `EEXIST` if it is watched already, `ENOSPC` at the
     /// limit `/proc/sys/fs/epoll/max_user_watches`, `ENOMEM`.
     pub(crate) fn add(&self, fd: BorrowedFd<'_>, token: u64, interest: u32) -> io::Result<()> {
+        if kernel::any()
+            && let Some(kernel) = kernel::current()
+            && let Verdict::Is(result) = kernel.watch(self.as_fd(), fd, token, interest)
+        {
+            return result;
+        }
         let mut event = libc::epoll_event {
             events: interest | libc::EPOLLET as u32,
             u64: token,
@@ -79,6 +78,12 @@ impl Epoll {
     ///
     /// `ENOENT` or `EBADF` if the descriptor was closed or deleted before.
     pub(crate) fn delete(&self, fd: RawFd) -> io::Result<()> {
+        if kernel::any()
+            && let Some(kernel) = kernel::current()
+            && let Verdict::Is(result) = kernel.unwatch(self.as_fd(), fd)
+        {
+            return result;
+        }
         // Linux before 2.6.9 required an event here too; a zeroed one costs nothing.
         let mut event = libc::epoll_event { events: 0, u64: 0 };
         let epoll = self.fd.as_raw_fd();
@@ -96,6 +101,15 @@ impl Epoll {
     ///
     /// `EBADF`, `EINVAL`, `EFAULT`: the epoll descriptor was closed behind the runtime's back.
     pub(crate) fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
+        if kernel::any()
+            && let Some(kernel) = kernel::current()
+        {
+            return self.ask(&*kernel, events, timeout);
+        }
+        self.wait_for_kernel(events, timeout)
+    }
+
+    fn wait_for_kernel(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<usize> {
         let count = match timeout {
             None => self.wait_ms(events, -1),
             Some(Duration::ZERO) => self.wait_ms(events, 0),
@@ -106,6 +120,36 @@ impl Epoll {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
             Err(error) => Err(error),
         }
+    }
+
+    /// Lets an installed kernel wait.
+    #[cold]
+    fn ask(
+        &self,
+        kernel: &dyn Kernel,
+        events: &mut Events,
+        timeout: Option<Duration>,
+    ) -> io::Result<usize> {
+        let mut real = |room, limit| {
+            let mut events = Events::with_capacity(room);
+            let count = self.wait_for_kernel(&mut events, limit)?;
+            Ok(events.iter(count).collect())
+        };
+        let mut wait = Wait::new(self.as_fd(), timeout, events.buffer.len(), &mut real);
+        let waited = kernel.wait(&mut wait);
+        let found = wait.into_events();
+        match waited {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
+            Err(error) => return Err(error),
+        }
+        for (to, event) in events.buffer.iter_mut().zip(&found) {
+            *to = libc::epoll_event {
+                events: event.flags,
+                u64: event.token,
+            };
+        }
+        Ok(found.len())
     }
 
     fn wait_at_most(&self, events: &mut Events, limit: Duration) -> io::Result<libc::c_int> {

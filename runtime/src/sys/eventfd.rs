@@ -12,6 +12,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::check;
+use crate::kernel::{self, Verdict};
 
 /// A counter behind a descriptor. Dropping it closes the descriptor.
 #[derive(Debug)]
@@ -37,6 +38,12 @@ impl EventFd {
     ///
     /// No error of an open eventfd is known; an unexpected one is returned for the caller to report.
     pub(crate) fn signal(&self) -> io::Result<()> {
+        if kernel::any()
+            && let Some(kernel) = kernel::current()
+            && let Verdict::Is(result) = kernel.wake(self.as_fd())
+        {
+            return result;
+        }
         loop {
             match (&self.file).write(&1u64.to_ne_bytes()) {
                 Ok(_) => return Ok(()),

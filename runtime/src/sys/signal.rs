@@ -29,6 +29,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::check;
 use super::eventfd::EventFd;
+use crate::kernel;
 
 /// Size of a table by signal number. Linux numbers signals from 1 to 64, real-time ones included.
 const SIGNALS: usize = 65;
@@ -103,11 +104,23 @@ fn is_handler(action: &libc::sigaction) -> bool {
 
 /// Returns how often `signal` was caught since the process started.
 pub(crate) fn caught(signal: i32) -> u64 {
+    if let Some(count) = caught_by_kernel(signal) {
+        return count;
+    }
     // Pairs with the Release in `on_signal`: what happened before the count is visible with it.
     usize::try_from(signal)
         .ok()
         .and_then(|n| COUNTS.get(n))
         .map_or(0, |n| n.load(Ordering::Acquire))
+}
+
+/// Returns how often an installed kernel has caught `signal`, if that kernel catches it.
+fn caught_by_kernel(signal: i32) -> Option<u64> {
+    if kernel::any() {
+        kernel::current()?.caught(signal)
+    } else {
+        None
+    }
 }
 
 /// Installs the handler for `signal` and returns the descriptor that it writes.
@@ -144,6 +157,9 @@ pub(crate) fn catch(signal: i32) -> io::Result<BorrowedFd<'static>> {
             EVENT.get_or_init(|| event)
         }
     };
+    if caught_by_kernel(signal).is_some() {
+        return Ok(event.as_fd());
+    }
     let current = action(signal)?;
     if !caught[index] || !is_handler(&current) {
         PREVIOUS[index].store(&current);

@@ -3,17 +3,24 @@
 //! Used by the timers and by [`Instant::now`](crate::time::Instant::now). Internally a time is the number
 //! of nanoseconds since the runtime was built, in 64 bits, which is 584 years. A paused clock stands
 //! still. It is moved by `advance`, and by the loop when there is nothing but timers to wait for.
+//!
+//! A kernel that is installed when the runtime is built can replace the system's time, see
+//! [`Kernel::now_ns`](crate::kernel::Kernel::now_ns).
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
+
+use crate::kernel;
 
 #[derive(Debug)]
 pub(crate) struct Clock {
     /// Time zero.
     base: Instant,
+    /// What the installed kernel's clock showed then; `None` if the system's clock is used.
+    kernel_base_ns: Option<u64>,
     mode: Cell<Mode>,
     /// Whether it has always shown the system's time.
-    never_paused: Cell<bool>,
+    is_system: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,17 +41,24 @@ impl Clock {
                 since_ns: 0,
             }
         };
+        let kernel_base_ns = kernel_ns();
         Clock {
             base: Instant::now(),
+            kernel_base_ns,
             mode: Cell::new(mode),
-            never_paused: Cell::new(!paused),
+            is_system: Cell::new(!paused && kernel_base_ns.is_none()),
         }
     }
 
     /// The latest time. `u64::MAX` is the deadline of a timer that never expires (I7).
     const LAST_NS: u64 = u64::MAX - 1;
 
+    /// Returns the time that passes by itself: the system's, or the installed kernel's.
     fn system_ns(&self) -> u64 {
+        if let Some(base_ns) = self.kernel_base_ns {
+            // 0 if the kernel was removed before the runtime.
+            return kernel_ns().map_or(0, |now_ns| now_ns.saturating_sub(base_ns));
+        }
         self.base
             .elapsed()
             .as_nanos()
@@ -57,7 +71,8 @@ impl Clock {
     pub(crate) fn now_ns(&self) -> u64 {
         match self.mode.get() {
             Mode::Running { at_ns, since_ns } => {
-                let now_ns = at_ns.saturating_add(self.system_ns() - since_ns);
+                let passed_ns = self.system_ns().saturating_sub(since_ns);
+                let now_ns = at_ns.saturating_add(passed_ns);
                 now_ns.min(Self::LAST_NS)
             }
             Mode::Paused { now_ns } => now_ns,
@@ -71,7 +86,7 @@ impl Clock {
     /// Pauses the clock. Returns `false` if it was paused.
     pub(crate) fn pause(&self) -> bool {
         let now_ns = self.now_ns();
-        self.never_paused.set(false);
+        self.is_system.set(false);
         !matches!(
             self.mode.replace(Mode::Paused { now_ns }),
             Mode::Paused { .. }
@@ -120,11 +135,19 @@ impl Clock {
             .unwrap_or(self.base)
     }
 
+    /// Returns the time that passes by itself, also while the clock is paused.
+    pub(crate) fn passing_now(&self) -> Instant {
+        match self.kernel_base_ns {
+            None => Instant::now(),
+            Some(_) => self.instant_at(self.system_ns()),
+        }
+    }
+
     /// Returns the time as an [`Instant`].
     #[inline]
     pub(crate) fn now(&self) -> Instant {
         // Saves two conversions.
-        if self.never_paused.get() {
+        if self.is_system.get() {
             return Instant::now();
         }
         self.now_by_mode()
@@ -134,6 +157,15 @@ impl Clock {
     #[inline(never)]
     fn now_by_mode(&self) -> Instant {
         self.instant_at(self.now_ns())
+    }
+}
+
+/// Returns the time of the kernel that is installed on this thread, if it has one.
+fn kernel_ns() -> Option<u64> {
+    if kernel::any() {
+        kernel::current()?.now_ns()
+    } else {
+        None
     }
 }
 
