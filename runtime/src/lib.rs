@@ -62,7 +62,6 @@
 //!  kernel      public: what answers system calls
 //!  random      random numbers that a seed repeats
 //!  sys         system calls: epoll, eventfd, signals
-//!  hooks       the byte that says whether anything watches
 //!  std_or_loom locks and atomics, or loom's
 //!  table       rows at stable addresses, found by index and generation
 //!  coop        the budget of one poll

@@ -24,7 +24,6 @@ const ORDER: [(&str, &[&str]); 5] = [
             "kernel",
             "random",
             "sys",
-            "hooks",
             "std_or_loom",
             "table",
             "coop",

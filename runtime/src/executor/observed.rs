@@ -9,12 +9,12 @@ use super::Executor;
 use super::cell::{BoxedCell, Outcome};
 use super::poll_times::PollTimes;
 use super::task::{State, Task};
-use super::task_table::ROOT;
+use super::task_table::{ROOT, TaskTable, count};
 use crate::id::WakerData;
 use crate::recorder::event::{Kind, PollEnd};
-use crate::recorder::{KeyframeTask, Polled};
-use crate::table::Key;
-use crate::task_info::TaskState;
+use crate::recorder::{KeyframeTask, PolledTask};
+use crate::table::{Key, Row};
+use crate::task_info::{TaskState, WakeCause};
 
 /// The queue is counted up to this length.
 const MOST_QUEUED: u32 = 256;
@@ -69,13 +69,13 @@ impl Executor {
         self.tasks.queued(MOST_QUEUED)
     }
 
-    fn polled(&self, index: u32, task: &Task) -> Polled {
+    fn polled(&self, index: u32, task: &Task) -> PolledTask {
         let data = task.waker_data();
         let generation = match self.tasks.rows.key(index) {
             Some(key) if index != ROOT => key.generation(),
             _ => data.generation().into(),
         };
-        Polled {
+        PolledTask {
             data,
             generation,
             spawned_at: task.spawned_at.get(),
@@ -179,7 +179,7 @@ impl Executor {
         rows.extend(self.task_rows());
         rows.retain(|row| row.state != TaskState::Finished);
         let tasks = rows.iter().map(|row| KeyframeTask {
-            task: Polled {
+            task: PolledTask {
                 data: row.waker_data,
                 generation: row.id.key.generation(),
                 spawned_at: row.spawned_at,
@@ -192,5 +192,34 @@ impl Executor {
                 .filter(|_| row.state == TaskState::Waiting),
         });
         self.recorder().keyframe(request, rows.len(), tasks);
+    }
+}
+
+impl TaskTable {
+    /// As [`schedule`](Self::schedule), and records the wake. Not if the task is scheduled or has ended.
+    #[cold]
+    pub(super) fn schedule_watched(&self, index: u32, row: &Row<Task>, cause: WakeCause) {
+        if row.has(State::SCHEDULED | State::FINISHED) {
+            count(&self.counters.wakes_coalesced);
+        } else {
+            self.schedule(index, row, cause);
+            self.recorder.woken(row.waker_data(), cause);
+        }
+    }
+
+    /// Sets whether the wakes of the tasks that exist are recorded.
+    pub(super) fn set_watched(&self, watched: bool) {
+        for (_, row) in self.rows.rows() {
+            if watched && !row.has(State::VACANT) {
+                row.set(State::WATCHED);
+            } else {
+                row.clear(State::WATCHED);
+            }
+        }
+    }
+
+    /// Returns the length of the run queue, counted up to `limit`.
+    pub(super) fn queued(&self, limit: u32) -> u32 {
+        self.queue.len(&self.rows, limit)
     }
 }

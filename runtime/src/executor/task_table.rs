@@ -36,7 +36,7 @@ use crate::task_info::{WaitInfo, WakeCause};
 pub(super) struct TaskTable {
     runtime: RuntimeId,
     pub(super) rows: Table<Task>,
-    queue: RunQueue,
+    pub(super) queue: RunQueue,
     /// The generation in the root future's wakers. Each `block_on` increments it, so that the wakers of
     /// an earlier one are stale.
     root_generation: Cell<u32>,
@@ -256,38 +256,11 @@ impl TaskTable {
     }
 
     #[inline]
-    fn schedule(&self, index: u32, row: &Row<Task>, cause: WakeCause) {
+    pub(super) fn schedule(&self, index: u32, row: &Row<Task>, cause: WakeCause) {
         row.set(State::SCHEDULED);
         row.last_wake.set(cause);
         self.queue.push(&self.rows, index);
         self.counters.count_wake(cause);
-    }
-
-    /// As [`schedule`](Self::schedule), and records the wake. Not if the task is scheduled or has ended.
-    #[cold]
-    fn schedule_watched(&self, index: u32, row: &Row<Task>, cause: WakeCause) {
-        if row.has(State::SCHEDULED | State::FINISHED) {
-            count(&self.counters.wakes_coalesced);
-        } else {
-            self.schedule(index, row, cause);
-            self.recorder.woken(row.waker_data(), cause);
-        }
-    }
-
-    /// Sets whether the wakes of the tasks that exist are recorded.
-    pub(super) fn set_watched(&self, watched: bool) {
-        for (_, row) in self.rows.rows() {
-            if watched && !row.has(State::VACANT) {
-                row.set(State::WATCHED);
-            } else {
-                row.clear(State::WATCHED);
-            }
-        }
-    }
-
-    /// Returns the length of the run queue, counted up to `limit`.
-    pub(super) fn queued(&self, limit: u32) -> u32 {
-        self.queue.len(&self.rows, limit)
     }
 
     /// Schedules the task in a row, to be polled after the next turn.

@@ -74,7 +74,7 @@ struct RowInfo {
 
 /// A task, as its wakers identify it, with its full generation and the place of its spawn.
 #[derive(Clone, Copy)]
-pub(crate) struct Polled {
+pub(crate) struct PolledTask {
     pub(crate) data: WakerData,
     pub(crate) generation: u32,
     pub(crate) spawned_at: &'static Location<'static>,
@@ -82,7 +82,7 @@ pub(crate) struct Polled {
 
 /// A task in a keyframe.
 pub(crate) struct KeyframeTask<'a> {
-    pub(crate) task: Polled,
+    pub(crate) task: PolledTask,
     pub(crate) name: Option<&'a str>,
     pub(crate) polls: u64,
     pub(crate) wait: Option<&'a WaitInfo>,
@@ -180,7 +180,7 @@ impl Recorder {
         }
     }
 
-    pub(crate) fn spawned(&self, task: Polled) {
+    pub(crate) fn spawned(&self, task: PolledTask) {
         self.with(|active| active.spawned(task));
     }
 
@@ -188,7 +188,7 @@ impl Recorder {
         self.with(|active| active.named(data, name));
     }
 
-    pub(crate) fn poll_began(&self, task: Polled, cause: WakeCause) {
+    pub(crate) fn poll_began(&self, task: PolledTask, cause: WakeCause) {
         self.with(|active| active.poll_began(task, cause));
     }
 
@@ -387,7 +387,7 @@ impl Active {
     }
 
     /// Returns the text of the place where a task was spawned.
-    fn place_of(&mut self, task: Polled) -> u32 {
+    fn place_of(&mut self, task: PolledTask) -> u32 {
         let address = std::ptr::from_ref(task.spawned_at).addr();
         let known = *self.row(task.data.row());
         if known.spawned_at == address {
@@ -399,7 +399,7 @@ impl Active {
         place
     }
 
-    fn spawned(&mut self, task: Polled) {
+    fn spawned(&mut self, task: PolledTask) {
         self.row(task.data.row()).busy = 0;
         let place = self.place_of(task);
         let (row, a) = identity(task.data);
@@ -412,7 +412,7 @@ impl Active {
         self.push(Kind::Name, a, row, text);
     }
 
-    fn poll_began(&mut self, task: Polled, cause: WakeCause) {
+    fn poll_began(&mut self, task: PolledTask, cause: WakeCause) {
         let place = self.place_of(task);
         let (row, a) = identity(task.data);
         let now = self.time.now();
