@@ -6,13 +6,13 @@
 //! nc 127.0.0.1 8081
 //! ```
 //!
-//! A proxy needs three things. `wakeful::io::copy_bidirectional` does the first two:
+//! A proxy needs three things. `wakeful_net::io::copy_bidirectional` does the first two:
 //!
 //! - **Half close.** The end of one side's stream is passed on to the other side, which can still
 //!   answer: the two directions end independently.
 //! - **Backpressure.** A direction does not read until it has written the bytes of its last read.
-//!   When one side is slow, TCP slows down the other. The proxy holds at most one buffer per
-//!   direction, for any amount of data, and none while no data is in transit.
+//!   When one side is slow, TCP slows down the other. The proxy holds at most one buffer or
+//!   pipe per direction, for any amount of data, and none while no data is in transit.
 //! - **Failure.** When one side fails, the other gets a reset. The end of the stream would mean
 //!   that the data is complete.
 
@@ -20,9 +20,9 @@ use std::io;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use wakeful::io::copy_bidirectional;
 use wakeful::time::sleep;
 use wakeful_examples::{address, finish};
+use wakeful_net::io::copy_bidirectional;
 use wakeful_net::{TcpListener, TcpStream};
 
 /// Time limit of a connect to the target.
@@ -68,12 +68,10 @@ async fn relay(client: &TcpStream, target: &str) -> io::Result<(u64, u64)> {
     // Passes small packets on at once: the sender did not delay them either.
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
-    copy_bidirectional(&mut &*client, &mut &server)
-        .await
-        .inspect_err(|_| {
-            reset_when_closed(client);
-            reset_when_closed(&server);
-        })
+    copy_bidirectional(client, &server).await.inspect_err(|_| {
+        reset_when_closed(client);
+        reset_when_closed(&server);
+    })
 }
 
 /// Makes the coming close send a reset.

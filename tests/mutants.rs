@@ -73,6 +73,8 @@ mod random_timers;
 mod recordings;
 #[path = "tests/records.rs"]
 mod records;
+#[path = "tests/relay.rs"]
+mod relay;
 #[path = "tests/remote.rs"]
 mod remote;
 #[path = "tests/root_future.rs"]
@@ -83,6 +85,8 @@ mod serve;
 mod shutdown;
 #[path = "tests/shutdown_token.rs"]
 mod shutdown_token;
+#[path = "tests/socket_errors.rs"]
+mod socket_errors;
 #[path = "tests/sockets_reliability.rs"]
 mod sockets_reliability;
 #[path = "tests/stdio.rs"]

@@ -366,7 +366,8 @@ fn sigusr1_logs_counters_and_what_each_task_waits_on() {
     assert_echo(&mut client, b"12345");
     server.signal(Signal::USR1);
     let peer = client.local_addr().unwrap().to_string();
-    server.wait_for_log(&peer);
+    // Those that serve, then those that accept.
+    server.wait_for_log("waits_on=TcpListener::poll_accept");
     let counters = server.log_lines("counters");
     assert_eq!(counters.len(), 1, "{}", server.log());
     assert!(counters[0].contains("connections=1") && counters[0].contains("bytes=5"));

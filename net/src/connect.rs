@@ -34,6 +34,7 @@ use wakeful::trace::Operation;
 
 use crate::budget::poll_proceed;
 use crate::call_site::CallSite;
+use crate::error::explain_family;
 use crate::record::recorded;
 use crate::socket::{Family, Io, new_socket, register};
 use crate::sys::{self, Descriptor};
@@ -158,7 +159,8 @@ impl ConnectAttempt {
                 self.state = State::Paused(socket, Box::pin(timer));
                 self.pause = (self.pause * 2).min(LONGEST_PAUSE);
             }
-            Some(_) => result?,
+            Some(_) => result
+                .map_err(|err| explain_family("connect", socket.as_fd(), &self.address, err))?,
         }
         Ok(None)
     }

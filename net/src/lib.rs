@@ -35,6 +35,7 @@
 //!
 //! ```text
 //! serve            accepts from a listener and spawns a task for each connection
+//! io               copies between two streams, inside the kernel where that is cheaper
 //! traits           futures-io's, tokio's and hyper's traits, for streams and halves
 //!   |
 //! tcp, udp, unix   the public types: listeners, streams, datagram sockets, unconnected sockets
@@ -78,6 +79,7 @@ mod connect;
 pub mod datagram;
 mod error;
 mod fd;
+pub mod io;
 mod listen;
 mod lookup;
 mod ready;

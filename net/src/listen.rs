@@ -1,9 +1,9 @@
 //! Accepting: the futures of both kinds of listener, and the classification of `accept` errors.
 //!
-//! Started by `tcp::listener` and `unix::listener`; calls `sys::accept`. Each connection costs one
-//! accept4(2) and one epoll_ctl(2). Finding the queue empty costs one more accept4(2).
+//! Started by `tcp::listener` and `unix::listener`; calls `Socket::accept`. Each connection costs one
+//! accept4(2) and one epoll_ctl(2). After each, one poll(2) asks whether there is another.
 //!
-//! The readiness of the listener is cleared only when accept4(2) returns `EAGAIN`. After `EMFILE`
+//! The readiness of the listener is cleared only when poll(2) or accept4(2) finds no connection. After `EMFILE`
 //! and similar errors the connection is still in the kernel's queue, and no further event would
 //! come for it. So the readiness stays, and a retry finds the connection although no new one
 //! arrives.
@@ -22,7 +22,6 @@ use wakeful::io::{Interest, Readiness};
 
 use crate::address::Address;
 use crate::call_site::CallSite;
-use crate::record::accepted;
 use crate::socket::{Family, Io, Socket, new_socket, register_writable};
 use crate::sys::{self, Descriptor};
 
@@ -194,8 +193,7 @@ fn poll_accept<S: Accepted>(
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<(S, S::Address)>> {
     loop {
-        let accept = |socket: &Socket| accepted(socket, sys::accept(socket.as_fd()));
-        match ready!(readiness.poll_io(cx, accept)) {
+        match ready!(readiness.poll_io(cx, Socket::accept)) {
             Err(err) if classify_accept_error(&err) == AcceptErrorKind::Skip => {}
             accepted => return Poll::Ready(accepted.and_then(connected)),
         }

@@ -8,13 +8,15 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use wakeful::io::{AsyncFd, IoCount, Ready};
 use wakeful::trace::Operation;
 
 use crate::address::Address;
-use crate::record::recorded;
+use crate::error::{Shown, explain_family, family_name, not_allowed, with_hint};
+use crate::record::{accepted, recorded};
 use crate::sys::{self, Descriptor};
 
 /// A registered socket.
@@ -51,11 +53,18 @@ pub(crate) enum Mode {
 pub struct Socket {
     descriptor: Descriptor,
     family: Family,
+    /// Of a listener: whether a connection was accepted since the queue was last found empty. Relaxed,
+    /// because a stale value costs one system call.
+    has_accepted: AtomicBool,
 }
 
 impl Socket {
     fn new(descriptor: Descriptor, family: Family) -> Self {
-        Self { descriptor, family }
+        Self {
+            descriptor,
+            family,
+            has_accepted: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn into_fd(self) -> OwnedFd {
@@ -79,6 +88,21 @@ impl Socket {
     /// Returns the socket for setting and reading options.
     pub(crate) fn options(&self) -> SockRef<'_> {
         self.descriptor.options()
+    }
+
+    /// Accepts a connection.
+    ///
+    /// After one, the queue is mostly empty. An accept4(2) that finds that is eight times as dear as a
+    /// poll(2), which therefore asks first ([TRIED.md](../../docs/TRIED.md)).
+    pub(crate) fn accept(&self) -> io::Result<(Descriptor, SockAddr)> {
+        let fd = self.as_fd();
+        if self.has_accepted.load(Ordering::Relaxed) && !sys::poll::is_readable(fd)? {
+            self.has_accepted.store(false, Ordering::Relaxed);
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let result = accepted(self, sys::accept(fd));
+        self.has_accepted.store(result.is_ok(), Ordering::Relaxed);
+        result
     }
 
     /// Receives bytes of a stream.
@@ -130,13 +154,43 @@ impl Socket {
     /// Sends a datagram to the connected peer and returns its length.
     #[inline]
     pub(crate) fn send_datagram(&self, buf: &[u8]) -> io::Result<usize> {
-        sys::send(self.as_fd(), buf).map(IoCount::transferred)
+        let sent = sys::send(self.as_fd(), buf).map(IoCount::transferred);
+        sent.map_err(|err| self.explain_send(buf.len(), None, err))
     }
 
     #[inline]
     pub(crate) fn send_to(&self, buf: &[u8], target: &SockAddr) -> io::Result<usize> {
         let sent = sys::send_to(self.as_fd(), buf, target);
-        recorded(self, Operation::Send, sent, |sent| *sent)
+        let sent = recorded(self, Operation::Send, sent, |sent| *sent);
+        sent.map_err(|err| self.explain_send(buf.len(), Some(target), err))
+    }
+
+    /// Adds to the error of a send what is allowed, if the error is one of the caller.
+    #[cold]
+    pub(crate) fn explain_send(
+        &self,
+        bytes: usize,
+        target: Option<&SockAddr>,
+        err: io::Error,
+    ) -> io::Error {
+        if err.raw_os_error() == Some(libc::EMSGSIZE) {
+            let limit = match self.family {
+                Family::UnixDatagram => "the buffer for outgoing bytes (SO_SNDBUF) limits it",
+                _ => {
+                    "at most 65507 are allowed over IPv4, 65527 over IPv6, and fewer without fragments"
+                }
+            };
+            let hint = format!("a datagram of {bytes} bytes is too long; {limit}");
+            let peer = sys::peer_addr(self.as_fd()).ok();
+            return match target.or(peer.as_ref()) {
+                Some(target) => with_hint("send to", Shown(target), hint, err),
+                None => with_hint("send to", "(unknown address)", hint, err),
+            };
+        }
+        match target {
+            Some(target) => explain_family("send to", self.as_fd(), target, err),
+            None => err,
+        }
     }
 
     pub(crate) fn local_addr<A: Address>(&self) -> io::Result<A> {
@@ -203,20 +257,11 @@ pub(crate) fn register_writable(descriptor: Descriptor, family: Family) -> io::R
 
 /// Registers a socket that user code created, and makes it non-blocking.
 ///
-/// Drop deregisters it explicitly, because its descriptor can have been duplicated. A socket of
-/// another kind is refused. Otherwise a packet shorter than its buffer would be taken for a stream
-/// that has no more bytes, and the next packet would not be received.
+/// Drop deregisters it explicitly, because its descriptor can have been duplicated.
 #[track_caller]
 pub(crate) fn register_foreign(fd: impl Into<OwnedFd>, family: Family) -> io::Result<Io> {
     let socket = Socket::new(Descriptor::from(fd.into()), family);
-    let kind = socket.options().r#type()?;
-    if kind != family.kind() {
-        let message = format!(
-            "the socket has type {kind:?} instead of {:?}",
-            family.kind()
-        );
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
-    }
+    check_foreign(socket.as_fd(), family)?;
     socket.options().set_nonblocking(true)?;
     let io = Io::new(socket)?;
     if family.kind() == Type::DGRAM {
@@ -224,6 +269,43 @@ pub(crate) fn register_foreign(fd: impl Into<OwnedFd>, family: Family) -> io::Re
     }
     Ok(io)
 }
+
+/// Refuses a socket that user code created if it is not one of the family.
+///
+/// Otherwise a packet shorter than its buffer would be taken for a stream that has no more bytes, and the next
+/// packet would not be received. An address of another family could not be converted.
+pub(crate) fn check_foreign(socket: BorrowedFd<'_>, family: Family) -> io::Result<()> {
+    const OPERATION: &str = "convert a descriptor into";
+    let (name, wanted, domains) = match family {
+        Family::Tcp => ("a TCP socket", "a stream socket of IPv4 or IPv6", IP),
+        Family::Udp => ("a UDP socket", "a datagram socket of IPv4 or IPv6", IP),
+        Family::Unix => ("a Unix stream socket", "a stream socket of Unix", UNIX),
+        Family::UnixDatagram => ("a Unix datagram socket", "a datagram socket of Unix", UNIX),
+    };
+    let options = SockRef::from(&socket);
+    let is = options
+        .r#type()
+        .and_then(|kind| Ok((kind, options.domain()?)));
+    let (kind, domain) = is.map_err(|err| {
+        let hint = format!("it has to be {wanted}");
+        with_hint(OPERATION, name, hint, err)
+    })?;
+    if kind == family.kind() && domains.contains(&domain) {
+        return Ok(());
+    }
+    let kind = match kind {
+        Type::STREAM => "stream",
+        Type::DGRAM => "datagram",
+        Type::SEQPACKET => "sequenced packet",
+        _ => "raw or other",
+    };
+    let domain = family_name(domain);
+    let cause = format!("it is a {kind} socket of {domain}; it has to be {wanted}");
+    Err(not_allowed(OPERATION, name, cause))
+}
+
+const IP: &[Domain] = &[Domain::IPV4, Domain::IPV6];
+const UNIX: &[Domain] = &[Domain::UNIX];
 
 /// Returns the descriptor for user code, which can duplicate it.
 ///

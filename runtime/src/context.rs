@@ -20,8 +20,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::fmt;
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::Location;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{RawWaker, RawWakerVTable, Waker};
@@ -30,7 +31,6 @@ use crate::blocking::Pool;
 use crate::busy_poll::BusyPoll;
 use crate::deadlock_watch::DeadlockWatch;
 use crate::executor::Executor;
-use crate::executor::cell::drop_ignoring_panic;
 use crate::hooks;
 use crate::id::{Id, RuntimeId, VTables, WaiterId, WakerData};
 use crate::inbox::{Message, Shared};
@@ -54,10 +54,15 @@ pub(crate) struct Core {
     pub(crate) blocking: Pool,
     pub(crate) busy_poll: BusyPoll,
     pub(crate) deadlocks: DeadlockWatch,
+    /// Returns whether an operation of the runtime waits for a thread that another runtime can have started: that of
+    /// a standard stream. A function, because standard streams use a `Core`.
+    pub(crate) awaits_shared_thread: fn(RuntimeId) -> bool,
     /// The source of the process's signal eventfd; set by the first `signal`.
     pub(crate) signals: RefCell<Option<(Key, ReadyWords)>>,
     /// The number of messages taken from the inbox.
     pub(crate) messages: Cell<u64>,
+    /// The number of messages taken from the inbox and not handled yet, without the one that is handled now.
+    pub(crate) messages_left: Cell<usize>,
 }
 
 impl fmt::Debug for Core {
@@ -77,10 +82,11 @@ thread_local! {
     /// [`ContextGuard`] restores the previous value.
     static CURRENT: ManuallyDrop<RefCell<Option<Rc<Core>>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
-    /// The number of runtimes that are entered on this thread.
-    static DEPTH: Cell<usize> = const { Cell::new(0) };
-    /// Levels whose guards were dropped before one above them, with the runtime that each restores.
-    static OUT_OF_ORDER: RefCell<Vec<(usize, Previous)>> = const { RefCell::new(Vec::new()) };
+    /// The entries of runtimes on this thread, the last one at the end. As `CURRENT`, without a destructor.
+    static LEVELS: ManuallyDrop<RefCell<Vec<Level>>> =
+        const { ManuallyDrop::new(RefCell::new(Vec::new())) };
+    /// The number of entries so far.
+    static ENTRIES: Cell<u64> = const { Cell::new(0) };
     /// The call site of the `block_on` that runs on this thread.
     static BLOCKING_ON: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
 }
@@ -113,10 +119,12 @@ fn replace(core: Previous) -> Previous {
     CURRENT.with(|current| current.replace(core))
 }
 
-/// Makes a runtime the thread's again, although a guard of another one still exists.
+/// Undoes the entries of user code that are left, although their guards still exist. Dropping those has no
+/// effect then. For the loop, between two calls of user code.
 #[cold]
-pub(crate) fn reinstate(core: &Rc<Core>) {
-    drop(replace(Some(Rc::clone(core))));
+pub(crate) fn reinstate() {
+    let last_base = |levels: &[Level]| levels.iter().rposition(|level| level.is_base);
+    leave(|levels| last_base(levels).map_or(0, |base| base + 1));
 }
 
 /// As [`current`], for operations that need a runtime.
@@ -158,68 +166,109 @@ pub(crate) fn panic_if_wrong_thread(id: RuntimeId, operation: &str, location: &L
     }
 }
 
-/// Makes a runtime the current one of this thread until the guard is dropped.
+/// Makes a runtime the current one of this thread until the guard is dropped. That ends the entries of user
+/// code above it, too. So a guard of `Runtime::enter` that was forgotten or stored harms no other code.
 pub(crate) fn enter(core: &Rc<Core>) -> ContextGuard {
-    let previous = replace(Some(Rc::clone(core)));
-    let depth = DEPTH.get() + 1;
-    DEPTH.set(depth);
-    ContextGuard { previous, depth }
+    push_level(core, true)
+}
+
+/// As [`enter`], for user code.
+pub(crate) fn enter_for_user(core: &Rc<Core>) -> ContextGuard {
+    push_level(core, false)
+}
+
+/// Runs a hook of the user, and ends its entries of runtimes.
+pub(crate) fn run_hook(hook: impl FnOnce()) {
+    let _entered = current().map(|core| enter(&core));
+    hook();
 }
 
 /// The runtime that was entered before.
 type Previous = Option<Rc<Core>>;
 
-/// Undoes [`enter`]. Nested guards have to be dropped in the reverse order. Dropping one in another
-/// order panics, and takes effect after those above it were dropped.
+/// An entry of a runtime.
+struct Level {
+    number: u64,
+    previous: Previous,
+    /// Whether this crate made the entry, and not user code.
+    is_base: bool,
+    /// Whether its guard was dropped before one above it.
+    is_dropped: bool,
+}
+
+/// Undoes an entry of a runtime. Those of user code have to be dropped in the reverse order. Dropping one in
+/// another order panics, and takes effect after those above it were dropped.
 #[derive(Debug)]
 pub(crate) struct ContextGuard {
-    previous: Previous,
-    depth: usize,
+    number: u64,
+    is_base: bool,
+    /// Not `Send`, because the entry belongs to this thread.
+    _thread: PhantomData<Previous>,
+}
+
+fn push_level(core: &Rc<Core>, is_base: bool) -> ContextGuard {
+    let number = ENTRIES.get();
+    ENTRIES.set(number + 1);
+    let level = Level {
+        number,
+        previous: replace(Some(Rc::clone(core))),
+        is_base,
+        is_dropped: false,
+    };
+    LEVELS.with(|levels| levels.borrow_mut().push(level));
+    ContextGuard {
+        number,
+        is_base,
+        _thread: PhantomData,
+    }
 }
 
 impl Drop for ContextGuard {
     fn drop(&mut self) {
-        let depth = DEPTH.get();
-        let previous = self.previous.take();
-        if depth == self.depth {
-            restore(depth, previous);
-            return;
-        }
-        let level = (self.depth, previous);
-        OUT_OF_ORDER
-            .try_with(|left| left.borrow_mut().push(level))
-            .ok();
-        if !std::thread::panicking() {
+        let is_this = |level: &Level| level.number == self.number;
+        let above = LEVELS.with(|levels| {
+            let mut levels = levels.borrow_mut();
+            // Without a level, one below it was left before.
+            let position = levels.iter().rposition(is_this)?;
+            let above = levels.len() - 1 - position;
+            levels[position].is_dropped = !self.is_base && above > 0;
+            Some(above)
+        });
+        let Some(above) = above else { return };
+        if above == 0 || self.is_base {
+            leave(|levels| levels.len() - 1 - above);
+        } else if !std::thread::panicking() {
             panic!(
-                "guards of `Runtime::enter` were dropped out of order: the one of level {} while \
-                 level {depth} was entered; drop the last one first",
-                self.depth
+                "guards of `Runtime::enter` were dropped out of order: {above} of them were made \
+                 after this one and still exist; drop the last one first"
             );
         }
     }
 }
 
-/// Leaves the top level, and the levels below it whose guards were dropped before.
-fn restore(mut depth: usize, mut previous: Previous) {
-    let dropped_below = |depth: usize| {
-        OUT_OF_ORDER
-            .try_with(|left| {
-                let mut left = left.borrow_mut();
-                let position = left.iter().position(|(level, _)| *level == depth)?;
-                Some(left.swap_remove(position).1)
-            })
-            .ok()
-            .flatten()
-    };
+/// Leaves all levels from the one that `first` returns, and the levels below it whose guards were dropped
+/// before.
+fn leave(first: impl FnOnce(&[Level]) -> usize) {
+    let mut first = LEVELS.with(|levels| first(&levels.borrow()));
     loop {
-        depth -= 1;
-        match dropped_below(depth) {
-            Some(below) => previous = below,
+        let left = LEVELS.with(|levels| {
+            let mut levels = levels.borrow_mut();
+            let is_left =
+                levels.len() > first || levels.last().is_some_and(|level| level.is_dropped);
+            let left = levels.pop_if(|_| is_left);
+            first = first.min(levels.len());
+            if levels.is_empty() {
+                // Nothing frees it at the end of the thread.
+                *levels = Vec::new();
+            }
+            left
+        });
+        // The last reference to a core drops hooks of the user, so no borrow is held.
+        match left {
+            Some(level) => drop(replace(level.previous)),
             None => break,
         }
     }
-    DEPTH.set(depth);
-    drop(replace(previous));
 }
 
 /// Marks this thread as blocked in `block_on` until the guard is dropped.
@@ -367,13 +416,15 @@ impl Core {
         }
     }
 
-    fn handle_messages(&self, messages: VecDeque<Message>) {
+    fn handle_messages(&self, mut messages: VecDeque<Message>) {
         self.messages
             .set(self.messages.get() + messages.len() as u64);
         if hooks::any() {
             self.record_messages(&messages);
         }
-        for message in messages {
+        let mut last = Vec::new();
+        while let Some(message) = messages.pop_front() {
+            self.messages_left.set(messages.len());
             match message {
                 Message::Wake(data) => {
                     self.executor.wake(data);
@@ -394,16 +445,27 @@ impl Core {
                     let cause = self.executor.wake_cause();
                     self.executor.wake_all(waker.map(|waker| (waker, cause)));
                 }
-                Message::Run(run) => {
-                    // The closure handles its own panics. Any other panic has no caller.
-                    if let Err(payload) = catch_unwind(AssertUnwindSafe(run)) {
-                        self.executor
-                            .panics
-                            .report_payload("a remote closure", payload.as_ref());
-                        drop_ignoring_panic(payload);
-                    }
-                }
+                Message::Run(run) => self.run_remote(run),
+                Message::RunAfterBatch(run) => last.push(run),
             }
+            self.stay_current();
+        }
+        for run in last {
+            self.run_remote(run);
+            self.stay_current();
+        }
+    }
+
+    fn run_remote(&self, run: Box<dyn FnOnce() + Send>) {
+        // The closure handles its own panics. Any other panic has no caller.
+        self.executor.catch_panic("a remote closure", run);
+    }
+
+    /// Makes this runtime the current one again, if user code has left another one entered. Otherwise the user code
+    /// that is called next would find that one.
+    pub(crate) fn stay_current(&self) {
+        if !self.id.is_current() {
+            reinstate();
         }
     }
 
@@ -440,6 +502,11 @@ impl Core {
             self.record_source(Kind::SourceAdded, source.0);
         }
         Ok(signals.insert(source).clone())
+    }
+
+    /// Returns whether a task waits for a closure on a thread, of this runtime or of a standard stream.
+    pub(crate) fn waits_for_thread(&self) -> bool {
+        self.blocking.pending() > 0 || (self.awaits_shared_thread)(self.id)
     }
 
     /// Returns whether a future waits for an event of the kernel: an operation whose waker is stored,

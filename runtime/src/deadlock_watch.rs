@@ -33,7 +33,7 @@ pub(crate) struct DeadlockWatch {
     /// The time after which a probable deadlock is treated as one.
     pub(crate) after: Option<Duration>,
     pub(crate) on_lost_waker: Option<LostWakerHook>,
-    /// The tasks with which the hook was called.
+    /// The tasks with which the hook was called, until the look after their end.
     pub(crate) lost: RefCell<HashSet<Id>>,
     /// The number of polls at the last look for lost wakers.
     pub(crate) lost_after: Cell<Option<u64>>,

@@ -56,6 +56,8 @@ pub(crate) enum Message {
     WakeTimer(Key),
     /// Closure of `Handle::spawn`.
     Run(Box<dyn FnOnce() + Send>),
+    /// Closure of `Handle::dump`. It runs when all messages that were taken with it were handled.
+    RunAfterBatch(Box<dyn FnOnce() + Send>),
 }
 
 /// Queue of messages with a flag for whether its owner is parked.
@@ -295,6 +297,7 @@ impl std::fmt::Debug for Message {
             Message::RemoveTimer(key) => f.debug_tuple("RemoveTimer").field(key).finish(),
             Message::WakeTimer(key) => f.debug_tuple("WakeTimer").field(key).finish(),
             Message::Run(_) => f.write_str("Run"),
+            Message::RunAfterBatch(_) => f.write_str("RunAfterBatch"),
         }
     }
 }

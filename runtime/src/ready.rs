@@ -119,6 +119,18 @@ impl Interest {
         self.both_directions
     }
 
+    /// Returns whether a descriptor that is registered for `self` has an event that ends a wait for `wait`,
+    /// beside errors and the end of both directions, which are always reported. A wait for errors alone needs
+    /// no other.
+    #[inline]
+    pub(crate) const fn shares_event_with(self, wait: Interest) -> bool {
+        let asked = Ready::READABLE.0 | Ready::WRITABLE.0 | Ready::PRIORITY.0;
+        let waited = wait.ends_with & asked;
+        // EPOLLPRI is among the flags of reading.
+        let with_reading = Ready::PRIORITY.0 * self.is_readable() as u8;
+        waited == 0 || waited & (self.ends_with | with_reading) != 0
+    }
+
     pub(crate) const fn to_epoll(self) -> u32 {
         let mut flags = 0;
         if self.is_readable() {

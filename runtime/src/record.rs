@@ -77,7 +77,7 @@ impl Core {
             let kind = match message {
                 Message::Wake(_) => 0,
                 Message::RemoveTimer(_) | Message::WakeTimer(_) | Message::RemoveWaiter(..) => 1,
-                Message::Run(_) => 2,
+                Message::Run(_) | Message::RunAfterBatch(_) => 2,
                 Message::Abort(_) => 3,
                 Message::Detach(_) | Message::RemoveSource(_) => 4,
             };

@@ -77,6 +77,7 @@ const ORDER: [(&str, &[&str]); 5] = [
             "tcp",
             "udp",
             "unix",
+            "io",
             "traits",
             "serve",
         ],

@@ -479,11 +479,97 @@ fn a_second_registration_of_a_descriptor_is_refused_and_the_first_keeps_working(
         assert!(poll_once(&mut readable).await.is_pending());
         for _ in 0..3 {
             let again = AsyncFd::with_interest(here.as_fd(), Interest::READABLE);
-            assert_eq!(again.unwrap_err().kind(), ErrorKind::AlreadyExists);
+            let error = again.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+            let text = error.to_string();
+            let begin = format!("register descriptor {}: it is registered", here.as_raw_fd());
+            assert!(text.starts_with(&begin), "{text}");
+            assert!(text.ends_with("(os error 17)"), "{text}");
         }
         assert_eq!(wakeful::metrics().sources, 1);
         there.write_all(b"x").unwrap();
         assert!(readable.await.unwrap().ready().is_readable());
+    });
+}
+
+#[test]
+fn an_operation_in_a_direction_without_a_registration_is_an_error() {
+    fn refused<T>(polled: Poll<io::Result<T>>, operation: &str) {
+        let Poll::Ready(Err(error)) = polled else {
+            panic!("{operation} waits");
+        };
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput, "{text}");
+        assert!(text.starts_with(operation), "{text}");
+        assert!(text.contains(" is registered for "), "{text}");
+        assert!(text.contains("tests/async_fd.rs:"), "{text}");
+    }
+    runtime().block_on(async {
+        let reads = Interest::READABLE;
+        let writes = Interest::WRITABLE;
+        for (registered, other) in [(reads, writes), (writes, reads)] {
+            let (here, _there) = pair();
+            let mut fd = AsyncFd::with_interest(here, registered).unwrap();
+            let cx = &mut std::task::Context::from_waker(std::task::Waker::noop());
+            refused(poll_once(&mut fd.ready(other)).await, "AsyncFd::ready");
+            refused(
+                poll_with(&mut fd.ready(other), cx.waker()),
+                "AsyncFd::ready",
+            );
+            let polled = match other.is_readable() {
+                true => (poll_once(&mut fd.readable()).await, fd.poll_read_ready(cx)),
+                false => (poll_once(&mut fd.writable()).await, fd.poll_write_ready(cx)),
+            };
+            refused(polled.0, "AsyncFd::");
+            refused(polled.1, "AsyncFd::poll_");
+            let operation = |_: &UnixStream| -> io::Result<()> { unreachable!() };
+            refused(
+                poll_once(&mut fd.async_io(other, operation)).await,
+                "AsyncFd::async_io",
+            );
+            refused(Poll::Ready(fd.try_io(other, operation)), "AsyncFd::try_io");
+            let transfer = fd.try_transfer(other, |_| unreachable!());
+            refused(Poll::Ready(transfer), "AsyncFd::try_transfer");
+            let mutable = fd.try_io_mut(other, |_| -> io::Result<()> { unreachable!() });
+            refused(Poll::Ready(mutable), "AsyncFd::try_io_mut");
+            let mut waits = Box::pin(fd.ready_mut(other));
+            refused(poll_once(&mut waits).await, "AsyncFd::ready_mut");
+            drop(waits);
+            let never = |_: &mut UnixStream| -> io::Result<()> { unreachable!() };
+            let mut waits = Box::pin(fd.async_io_mut(other, never));
+            refused(poll_once(&mut waits).await, "AsyncFd::async_io_mut");
+            drop(waits);
+        }
+        let (here, _there) = pair();
+        let fd = AsyncFd::with_interest(here, Interest::PRIORITY).unwrap();
+        refused(poll_once(&mut fd.readable()).await, "AsyncFd::readable");
+    });
+}
+
+#[test]
+fn a_direction_without_a_registration_does_not_hinder_what_the_kernel_reports() {
+    runtime().block_on(async {
+        let (reads, writes) = (Interest::READABLE, Interest::WRITABLE);
+        for (registered, other) in [(reads, writes), (writes, reads)] {
+            let (here, there) = pair();
+            let fd = AsyncFd::with_interest(here, registered).unwrap();
+            settle().await;
+            let both = poll_once(&mut fd.ready(reads | writes)).await;
+            assert_eq!(both.is_ready(), registered == writes);
+            let mut errors = fd.ready(Interest::ERROR);
+            assert!(poll_once(&mut errors).await.is_pending());
+            // The end of both directions is reported without being asked for.
+            drop(there);
+            settle().await;
+            assert!(matches!(
+                poll_once(&mut fd.ready(other)).await,
+                Poll::Ready(Ok(_))
+            ));
+        }
+        let (here, _there) = pair();
+        let fd = AsyncFd::with_interest(here, reads).unwrap();
+        let mut priority = fd.ready(Interest::PRIORITY);
+        assert!(poll_once(&mut priority).await.is_pending());
     });
 }
 

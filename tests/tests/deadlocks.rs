@@ -9,18 +9,19 @@ use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::thread;
 
 use futures_lite::future::or;
 use rustix::process::{Pid, Signal, kill_process};
 use wakeful::dump::{Dump, Verdict};
-use wakeful::io::AsyncFd;
-use wakeful::runtime::{Builder, OnDeadlock, Runtime};
-use wakeful::task::{self, Id, JoinHandle, WaitTarget, spawn_blocking};
+use wakeful::io::{AsyncFd, Ready};
+use wakeful::runtime::{Builder, Handle, OnDeadlock, Runtime};
+use wakeful::task::{self, Id, JoinHandle, TaskState, WaitTarget, spawn_blocking};
 use wakeful::time::{Duration, sleep};
 use wakeful::{Shutdown, dump, spawn};
-use wakeful_tests::trace::{my_waker, pair, secs, settle};
+use wakeful_tests::trace::{Hooks, my_waker, pair, poll_with, secs, settle};
 
 // --- in a process with one thread -------------------------------------------------------------------
 
@@ -446,6 +447,104 @@ fn a_task_that_the_runtime_or_a_message_can_wake_is_not_lost() {
     });
 }
 
+/// Returns a waiting task, and its only waker.
+async fn task_with_one_waker() -> (JoinHandle<()>, Waker) {
+    let (send, sent) = std::sync::mpsc::channel();
+    let task = spawn(async move {
+        send.send(my_waker().await).unwrap();
+        pending::<()>().await;
+    });
+    settle().await;
+    (task, sent.recv().unwrap())
+}
+
+#[test]
+fn a_dump_for_another_thread_is_made_after_the_messages_that_came_with_its_request() {
+    counting().block_on(async {
+        let (task, waker) = task_with_one_waker().await;
+        let handle = Handle::current();
+        let request = move || {
+            let dumps = [handle.dump(), handle.dump()];
+            waker.wake();
+            dumps
+        };
+        for dump in thread::spawn(request).join().unwrap() {
+            let dump = dump.await.unwrap();
+            let info = dump.task(task.id()).unwrap();
+            assert_eq!(info.state, TaskState::Scheduled, "{dump}");
+            assert_eq!((dump.messages, of_tasks(&dump).len()), (0, 0), "{dump}");
+        }
+        task.abort();
+    });
+}
+
+#[test]
+fn a_dump_by_user_code_between_two_polls_has_no_verdicts() {
+    // A closure of another thread, beside the wake of a task that no other waker can wake.
+    counting().block_on(async {
+        let (task, waker) = task_with_one_waker().await;
+        let handle = Handle::current();
+        let request = move || {
+            let made = handle.spawn(|| std::future::ready(dump()));
+            waker.wake();
+            made
+        };
+        let dump = thread::spawn(request).join().unwrap().await.unwrap();
+        assert_eq!((dump.messages, dump.verdicts.len()), (1, 0), "{dump}");
+        task.abort();
+    });
+    // An external waker, that of a timer.
+    let made = Arc::new(Mutex::new(None));
+    let makes = Arc::clone(&made);
+    counting().block_on(async {
+        let mut root = Some(my_waker().await);
+        let mut timer = Box::pin(sleep(Duration::from_millis(1)));
+        let root = Mutex::new(root.take());
+        let waker = Hooks::new().on_wake(move || {
+            *makes.lock().unwrap() = Some(dump());
+            root.lock().unwrap().take().unwrap().wake();
+        });
+        assert!(poll_with(&mut timer, &waker.waker()).is_pending());
+        poll_fn(|_| match made.lock().unwrap().is_some() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+        .await;
+    });
+    let dump = made.lock().unwrap().take().unwrap();
+    assert_eq!(dump.verdicts, []);
+}
+
+#[test]
+fn a_dump_by_a_waker_finds_those_that_are_woken_together_with_it() {
+    let made = Arc::new(Mutex::new(None));
+    let makes = Arc::clone(&made);
+    counting().block_on(async {
+        let (here, _there) = pair();
+        let fd = Rc::new(AsyncFd::new(here).unwrap());
+        let waits = || {
+            let fd = Rc::clone(&fd);
+            spawn(async move { drop(fd.readable().await.unwrap()) })
+        };
+        // The external waker is stored between those of two tasks.
+        let before = waits();
+        settle().await;
+        let waker = Hooks::new().on_wake(move || *makes.lock().unwrap() = Some(dump()));
+        let mut external = fd.readable();
+        assert!(poll_with(&mut external, &waker.waker()).is_pending());
+        let after = waits();
+        settle().await;
+        fd.assume_ready(Ready::READABLE);
+        let dump = made.lock().unwrap().take().unwrap();
+        for task in [before, after] {
+            let info = dump.task(task.id()).unwrap();
+            assert_eq!(info.state, TaskState::Scheduled, "{dump}");
+            task.await.unwrap();
+        }
+        assert_eq!(of_tasks(&dump).len(), 0, "{dump}");
+    });
+}
+
 /// A place for the handle of a task that awaits the owner of the place.
 type Slot = Rc<RefCell<Option<JoinHandle<()>>>>;
 
@@ -551,6 +650,37 @@ fn waiting_for_sockets_only_is_not_a_deadlock_and_for_nothing_is_probably_one() 
     for far in [secs(3600), Duration::MAX] {
         let verdicts = verdicts_while_waiting(async move { sleep(far).await });
         assert_eq!(verdicts, [Verdict::OnlyFromOutside; 0]);
+    }
+}
+
+// --- the costs --------------------------------------------------------------------------------------
+
+/// Returns the instructions that a child executes, counted by callgrind.
+fn instructions(name: &str, size: usize) -> u64 {
+    let mut command = Command::new("valgrind");
+    let file = std::env::temp_dir().join(format!("callgrind-{}-{name}-{size}", std::process::id()));
+    let out = format!("--callgrind-out-file={}", file.display());
+    command.args([
+        "--tool=callgrind",
+        &out,
+        env!("CARGO_BIN_EXE_deadlock-child"),
+        name,
+    ]);
+    let output = command.arg(size.to_string()).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{name}: {text}");
+    std::fs::remove_file(file).unwrap();
+    let count = text.split("Collected :").nth(1).unwrap();
+    count.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_cost_of_a_dump_grows_no_faster_than_its_tasks_and_timers() {
+    for name in ["dump-of-a-chain", "dump-of-timers"] {
+        let [one, two, four] = [300, 600, 1200].map(|size| instructions(name, size));
+        // The cost of twice as much: twice the cost in a linear dump, and four times in a quadratic one.
+        let (first, second) = (two - one, four - two);
+        assert!(second < 3 * first, "{name}: {one} {two} {four}");
     }
 }
 

@@ -269,6 +269,35 @@ fn a_runtime_that_spawns_repeatedly_does_not_grow() {
 }
 
 #[test]
+fn tasks_that_were_reported_as_lost_are_forgotten_when_they_have_ended() {
+    let calls = Rc::new(Cell::new(0));
+    let count = Rc::clone(&calls);
+    let builder = Builder::new().start_paused(true);
+    let hook = move |_: &task::TaskInfo| count.set(count.get() + 1);
+    let runtime = builder.on_lost_waker(hook).build().unwrap();
+    runtime.block_on(async {
+        let round = async || {
+            let lost: Vec<_> = (0..100).map(|_| spawn(pending::<()>())).collect();
+            // A turn without anything to poll, in which the hook is called.
+            sleep(secs(1)).await;
+            for task in lost {
+                task.abort();
+                assert!(task.await.unwrap_err().is_cancelled());
+            }
+        };
+        for _ in 0..3 {
+            round().await;
+        }
+        let bytes = BYTES.get();
+        for _ in 0..20 {
+            round().await;
+        }
+        assert_eq!(calls.get(), 2300);
+        assert_eq!(BYTES.get() - bytes, 0);
+    });
+}
+
+#[test]
 fn a_detached_task_that_woke_itself_in_its_last_poll_frees_its_row() {
     runtime().block_on(async {
         let round = async || {

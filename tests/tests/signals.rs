@@ -47,12 +47,14 @@ fn invalid_and_uncatchable_signal_numbers_are_refused() {
                 Signal::FPE,
                 Signal::ILL,
             ];
-            let none = [0, -1, 65, 1_000, i32::MIN, i32::MAX];
+            // 32 and 33 are those of the C library.
+            let none = [0, -1, 32, 33, 65, 1_000, i32::MIN, i32::MAX];
             for number in fatal.map(Signal::as_raw).into_iter().chain(none) {
                 let error = signal(SignalKind::from_raw(number)).unwrap_err();
                 assert_eq!(error.kind(), ErrorKind::InvalidInput, "{number}");
                 let text = error.to_string();
                 assert!(text.contains(&format!("signal {number} ")), "{text}");
+                assert!(text.contains("one of 1 to 31 or of "), "{text}");
             }
             assert_eq!(wakeful::metrics().sources, 0, "a source was registered");
         });
@@ -382,6 +384,35 @@ fn a_child_process_starts_with_an_empty_mask_and_default_handlers() {
                 .status()
                 .unwrap();
             assert!(!status.success(), "the signal did not end the child");
+        });
+    });
+}
+
+#[test]
+fn a_listener_unblocks_its_signal_and_receives_one_that_was_pending() {
+    alone(|| {
+        runtime().block_on(async {
+            set_blocked(libc::SIG_BLOCK);
+            // Pending, because this thread alone would receive it.
+            raise(Signal::USR1);
+            let mut first = signal(SignalKind::user_defined1()).unwrap();
+            assert!(is_ready(&mut first.recv()).await);
+            // Also where the handler is installed already.
+            set_blocked(libc::SIG_BLOCK);
+            raise(Signal::USR1);
+            let mut second = signal(SignalKind::user_defined1()).unwrap();
+            assert!(is_ready(&mut first.recv()).await);
+            assert!(is_ready(&mut second.recv()).await);
+            // The others stay blocked.
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+            let blocked = u64::from_str_radix(blocked.unwrap().trim(), 16).unwrap();
+            let bit = |signal: Signal| blocked >> (signal.as_raw() - 1) & 1;
+            assert_eq!(
+                [bit(Signal::USR1), bit(Signal::USR2), bit(Signal::TERM)],
+                [0, 1, 1]
+            );
+            set_blocked(libc::SIG_UNBLOCK);
         });
     });
 }

@@ -324,6 +324,30 @@ fn a_paused_clock_does_not_jump_while_a_read_waits() {
 }
 
 #[test]
+fn a_read_by_the_thread_of_another_runtime_is_neither_a_deadlock_nor_an_idle_clock() {
+    for name in ["two-runtimes", "two-runtimes-paused"] {
+        let mut running = child(name)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = running.stdin.take().unwrap();
+        let mut stdout = BufReader::new(running.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        assert_eq!(line, "now\n");
+        // One for each runtime.
+        stdin.write_all(b"ab").unwrap();
+        drop(stdin);
+        let output = running.wait_with_output().unwrap();
+        line.clear();
+        stdout.read_line(&mut line).unwrap();
+        assert_eq!(line, "ended\n", "{}", text(&output.stderr));
+    }
+}
+
+#[test]
 fn a_read_outside_a_runtime_panics_and_names_the_operation() {
     let output = child("outside").stdin(Stdio::null()).output().unwrap();
     assert!(!output.status.success());

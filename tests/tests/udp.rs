@@ -550,7 +550,8 @@ mod point_44 {
             assert_eq!(b.recv(&mut buf).await.unwrap(), 65_507);
             assert_eq!(&buf[..65_507], longest);
             let err = a.send(&buf[..65_508]).await.unwrap_err();
-            assert_eq!(err.raw_os_error(), Some(libc::EMSGSIZE));
+            let details = SocketError::downcast_ref(&err).unwrap();
+            assert_eq!(details.io_error().raw_os_error(), Some(libc::EMSGSIZE));
             a.send(b"short").await.unwrap();
             assert_eq!(b.recv(&mut buf).await.unwrap(), 5);
         });

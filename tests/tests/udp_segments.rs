@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_lite::future::{poll_once, zip};
 use socket2::SockRef;
 use wakeful::io::Interest;
-use wakeful_net::UdpSocket;
+use wakeful_net::{SocketError, UdpSocket};
 use wakeful_tests::net_support::{pattern, run, settle};
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -274,7 +274,9 @@ fn a_segment_that_does_not_fit_the_path_is_the_kernels_error_and_none_is_sent() 
         // With its headers it is longer than the MTU of loopback, 65,536 bytes.
         let ((sender, _), (receiver, target)) = (bound(V6).await, receiver(V6).await);
         let refused = sender.send_segments(&[7; 65_527], 65_520, target, None);
-        let errno = refused.await.unwrap_err().raw_os_error();
+        let err = refused.await.unwrap_err();
+        let details = SocketError::downcast_ref(&err);
+        let errno = details.map_or(&err, SocketError::io_error).raw_os_error();
         assert!([Some(libc::EMSGSIZE), Some(libc::EINVAL)].contains(&errno));
         sender.send_segments(b"aab", 2, target, None).await.unwrap();
         assert_eq!(lengths(&receiver, 3).await, [2, 1]);

@@ -5,17 +5,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::{Future, pending, poll_fn};
+use std::mem::ManuallyDrop;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::thread;
 
 use wakeful::io::{AsyncFd, Interest};
-use wakeful::runtime::{Builder, EnterGuard, Handle, Runtime};
+use wakeful::runtime::{Builder, EnterGuard, Handle, Runtime, SlowPoll};
 use wakeful::spawn;
 use wakeful::task::{JoinHandle, yield_now};
-use wakeful::time::{Duration, sleep, timeout};
+use wakeful::time::{Duration, Instant, sleep, sleep_until, timeout};
 use wakeful_tests::trace::{
     Hooks, Trace, Wakes, on_drop, pair, panic_of, poll_once, poll_with, runtime, settle, text_of,
 };
@@ -237,6 +239,108 @@ fn a_remote_closure_that_leaves_a_runtime_entered_panics_and_harms_no_task() {
         let text = text_of(error.into_panic().as_ref());
         assert!(text.contains("another runtime was entered"), "{text}");
         nothing_is_harmed().await;
+    });
+}
+
+#[test]
+fn a_hook_that_leaves_a_runtime_entered_harms_no_task() {
+    let hook = |_: &SlowPoll| leave_entered();
+    let builder = Builder::new().on_slow_poll(Duration::ZERO, hook);
+    builder.build().unwrap().block_on(nothing_is_harmed());
+    // The second lost task is reported although the hook for the first one has left a runtime entered.
+    let found = Rc::new(RefCell::new(Vec::new()));
+    let finds = Rc::clone(&found);
+    let builder = Builder::new().on_lost_waker(move |_| {
+        finds.borrow_mut().push(RuntimeOfThread::current());
+        leave_entered();
+    });
+    builder.build().unwrap().block_on(async {
+        let here = RuntimeOfThread::current();
+        let lost = [spawn(pending::<()>()), spawn(pending::<()>())];
+        nothing_is_harmed().await;
+        assert_eq!(*found.borrow(), [here.clone(), here]);
+        drop(lost);
+    });
+}
+
+#[test]
+fn a_guard_that_was_forgotten_harms_no_code_around_it() {
+    let (runs, ends) = (runtime(), runtime());
+    let entered: &'static Runtime = Box::leak(Box::new(runtime()));
+    let forget = move || {
+        let _forgotten = ManuallyDrop::new(entered.enter());
+    };
+    let is_outside = || Handle::try_current().is_err();
+    // In the root future, in its destructor, in a destructor at the end of a runtime, and in a task.
+    runs.block_on(async { forget() });
+    assert!(is_outside());
+    runs.block_on(async {
+        let _last = on_drop(forget);
+    });
+    assert!(is_outside());
+    let task = ends.spawn(async move {
+        let _last = on_drop(forget);
+        pending::<()>().await;
+    });
+    ends.block_on(yield_now());
+    drop(ends);
+    assert!(is_outside());
+    drop(task);
+    let culprit = runs.spawn(async move { forget() });
+    let text = runs.block_on(async {
+        let error = culprit.await.unwrap_err();
+        spawn(async {}).await.unwrap();
+        text_of(error.into_panic().as_ref())
+    });
+    assert!(text.contains("another runtime was entered"), "{text}");
+    assert!(is_outside());
+}
+
+/// The runtime of this thread, by the text of its handle.
+#[derive(Clone, Debug, PartialEq)]
+struct RuntimeOfThread(String);
+
+impl RuntimeOfThread {
+    fn current() -> Self {
+        RuntimeOfThread(format!("{:?}", Handle::current()))
+    }
+}
+
+#[test]
+fn user_code_between_two_polls_does_not_find_the_runtime_that_other_code_has_left_entered() {
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let find = {
+        let found = Arc::clone(&found);
+        move || found.lock().unwrap().push(RuntimeOfThread::current())
+    };
+    runtime().block_on(async {
+        let here = RuntimeOfThread::current();
+        // Two external wakers that are due in one turn.
+        let at = Instant::now() + Duration::from_millis(1);
+        let (mut first, mut second) = (Box::pin(sleep_until(at)), Box::pin(sleep_until(at)));
+        let leaves = Hooks::new().on_wake(leave_entered).waker();
+        let finds = Hooks::new().on_wake(find.clone()).waker();
+        assert!(poll_with(&mut first, &leaves).is_pending());
+        assert!(poll_with(&mut second, &finds).is_pending());
+        nothing_is_harmed().await;
+        // Two messages: the drop of a wait on another thread, and a closure.
+        let (end, _there) = pair();
+        let fd = AsyncFd::new(end).unwrap();
+        let leaves = Hooks::new().on_drop(leave_entered).waker();
+        let mut wait: Pin<Box<dyn Future<Output = ()> + Send>> =
+            Box::pin(async move { drop(fd.ready(Interest::READABLE).await) });
+        assert!(poll_with(&mut wait, &leaves).is_pending());
+        // Only the clone in the reactor is left.
+        let _forgotten = ManuallyDrop::new(leaves);
+        let handle = Handle::current();
+        let closure = move || async move { find() };
+        let sends = thread::spawn(move || {
+            drop(wait);
+            handle.spawn(closure)
+        });
+        let ended = timeout(Duration::from_secs(10), sends.join().unwrap()).await;
+        ended.expect("the task runs").unwrap();
+        assert_eq!(*found.lock().unwrap(), [here.clone(), here]);
     });
 }
 

@@ -36,6 +36,8 @@ pub enum Mode {
     Idle(Idle),
     /// Datagrams of a fixed set of clients
     Udp(Udp),
+    /// Bytes through a relay that connects every two connections to each other
+    Relay(Relay),
 }
 
 /// Messages over a fixed set of connections.
@@ -121,6 +123,32 @@ pub struct Udp {
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub messages: Option<u64>,
     /// Measure once for every line on stdin, with the same clients
+    #[arg(long)]
+    pub on_request: bool,
+}
+
+/// Bytes through a relay.
+#[derive(Args, Clone, Debug)]
+pub struct Relay {
+    /// Number of pairs of connections
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub clients: u32,
+    /// Bytes per piece
+    #[arg(long, default_value_t = 65_536, value_parser = clap::value_parser!(u32).range(1..=262_144))]
+    pub size: u32,
+    /// Number of pieces in flight per pair
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub window: u32,
+    /// Duration in milliseconds in which pieces are sent, unless `--messages` is given
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub millis: u64,
+    /// Duration of the warm-up in milliseconds
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub warm_up: u64,
+    /// Number of pieces, all of them measured, instead of a duration
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub messages: Option<u64>,
+    /// Measure once for every line on stdin, over the same connections
     #[arg(long)]
     pub on_request: bool,
 }

@@ -11,6 +11,7 @@
 //! | `churn` | short connections with one message each |
 //! | `idle` | idle connections |
 //! | `udp` | datagrams |
+//! | `relay` | bytes through a relay |
 //! | `usage` | CPU time, memory and sleeps of the server |
 //! | `latencies` | round-trip times |
 
@@ -29,6 +30,7 @@ mod idle;
 mod latencies;
 mod open;
 mod pattern;
+mod relay;
 #[expect(
     unsafe_code,
     reason = "the CPU clock of another process, options of datagram sockets"
@@ -60,6 +62,7 @@ fn run(plan: &Plan) -> io::Result<()> {
         Mode::Connections(connections) => print(&churn::run(plan, connections)?),
         Mode::Idle(idle) => print(&idle::run(plan, idle)?),
         Mode::Udp(udp) => udp::run(plan, udp, print),
+        Mode::Relay(relay) => relay::run(plan, relay, print),
     }
 }
 

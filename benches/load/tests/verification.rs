@@ -240,3 +240,53 @@ fn a_wrong_byte_or_size_of_a_datagram_is_an_error() {
     let arguments = "udp --size 1200 --window 64 --segments --messages 64";
     assert_fails(address, arguments, "at most 65507 bytes");
 }
+
+/// Starts a relay that connects every two connections to each other, and passes bytes from the first to
+/// the second.
+fn relay(change: fn(&mut Vec<u8>, usize)) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback works");
+    let address = listener.local_addr().expect("loopback works");
+    thread::spawn(move || {
+        loop {
+            let (mut from, _) = listener.accept().expect("loopback works");
+            let (mut to, _) = listener.accept().expect("loopback works");
+            thread::spawn(move || {
+                let (mut buffer, mut before) = (vec![0; 4096], 0);
+                while let Ok(length @ 1..) = from.read(&mut buffer) {
+                    let mut bytes = buffer[..length].to_vec();
+                    change(&mut bytes, before);
+                    before += length;
+                    if to.write_all(&bytes).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn pieces_through_a_relay_are_counted() {
+    let address = relay(|_bytes, _before| {});
+    for arguments in [
+        "relay --clients 3 --size 100 --messages 50",
+        "relay --size 100000 --window 4 --messages 50",
+    ] {
+        let output = load(address, arguments);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let report: Report = serde_json::from_str(&text).expect("a report");
+        assert_eq!(report.count, 50, "{arguments}");
+    }
+}
+
+#[test]
+fn a_wrong_byte_of_a_relay_is_an_error() {
+    let address = relay(|bytes, before| {
+        if (before..before + bytes.len()).contains(&70_000) {
+            bytes[70_000 - before] ^= 1;
+        }
+    });
+    let arguments = "relay --size 1000 --window 8 --messages 200";
+    assert_fails(address, arguments, "passed wrong bytes on");
+}

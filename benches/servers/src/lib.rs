@@ -10,6 +10,9 @@
 //!   is usual; only the raw epoll loop shares one buffer among all connections;
 //! - they run until a signal ends them.
 //!
+//! The relays are named `server-relay-..`. They connect every two connections that they accept to each
+//! other, and copy in both directions.
+//!
 //! The servers of datagrams are named `server-udp-..`. They print `listening on udp://127.0.0.1:PORT`
 //! and send each datagram back to its sender.
 
@@ -48,6 +51,16 @@ impl Start {
                 _ => return Err("the only option is --buffer BYTES".into()),
             }
         }
+        let listener = Self::listen()?;
+        Ok(Start { listener, buffer })
+    }
+
+    /// Listens, and prints the address.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no socket can be opened.
+    pub fn listen() -> io::Result<TcpListener> {
         bench_common::raise_descriptor_limit()?;
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
@@ -57,7 +70,7 @@ impl Start {
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "listening on tcp://{}", listener.local_addr()?)?;
         stdout.flush()?;
-        Ok(Start { listener, buffer })
+        Ok(listener)
     }
 }
 

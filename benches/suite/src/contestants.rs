@@ -82,6 +82,21 @@ pub(crate) const UDP_SERVERS: [Contestant; 4] = [
     server(TOKIO, "server-udp-tokio"),
 ];
 
+/// The floor of relays: a loop around epoll(7) and splice(2).
+pub(crate) const RAW_SPLICE: &str = "raw splice";
+
+/// The relays.
+pub(crate) const RELAYS: [Contestant; 4] = [
+    server(RAW_SPLICE, "server-relay-raw"),
+    server("wakeful", "server-relay-wakeful"),
+    Contestant {
+        name: "wakeful, copy",
+        program: Some("server-relay-wakeful"),
+        arguments: &["--copy"],
+    },
+    server(TOKIO, "server-relay-tokio"),
+];
+
 /// A runtime in the micro-benchmarks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Runtime {
@@ -183,9 +198,9 @@ pub(crate) fn shape(name: &str) -> (Shape, bool) {
     match name {
         FLOOR => (Shape::Square, true),
         FLOOR_TWIN => (Shape::Square, false),
-        RAW_LOOP => (Shape::Square, true),
+        RAW_LOOP | RAW_SPLICE => (Shape::Square, true),
         "raw loop, segments" => (Shape::Square, false),
-        "wakeful minimal" | "echo-server, 2 threads" => (Shape::Circle, false),
+        "wakeful minimal" | "wakeful, copy" | "echo-server, 2 threads" => (Shape::Circle, false),
         TOKIO => (Shape::Up, true),
         "tokio LocalSet" => (Shape::Up, false),
         "tokio LocalRuntime" => (Shape::Down, false),
@@ -202,9 +217,9 @@ pub(crate) fn shape(name: &str) -> (Shape, bool) {
 pub(crate) fn color(name: &str) -> RGBColor {
     match name {
         "wakeful" | "wakeful echo-server" | "echo-server, 1 thread" => RGBColor(200, 30, 40),
-        "wakeful minimal" | "echo-server, 2 threads" => RGBColor(240, 130, 120),
+        "wakeful minimal" | "wakeful, copy" | "echo-server, 2 threads" => RGBColor(240, 130, 120),
         "echo-server, busy poll" => RGBColor(250, 90, 160),
-        FLOOR | RAW_LOOP => RGBColor(30, 30, 30),
+        FLOOR | RAW_LOOP | RAW_SPLICE => RGBColor(30, 30, 30),
         FLOOR_TWIN | "raw loop, segments" => RGBColor(140, 140, 140),
         TOKIO => RGBColor(20, 80, 180),
         "tokio LocalSet" => RGBColor(70, 130, 215),
@@ -227,7 +242,8 @@ mod tests {
         let servers: Vec<&str> = SERVERS.iter().map(|one| one.name).collect();
         let runtimes: Vec<&str> = RUNTIMES.iter().map(|one| one.name).collect();
         let udp: Vec<&str> = UDP_SERVERS.iter().map(|one| one.name).collect();
-        for names in [servers, runtimes, udp] {
+        let relays: Vec<&str> = RELAYS.iter().map(|one| one.name).collect();
+        for names in [servers, runtimes, udp, relays] {
             for (place, name) in names.iter().enumerate() {
                 let same = names[..place]
                     .iter()

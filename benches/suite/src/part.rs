@@ -5,7 +5,7 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::contestants::{FLOOR, RAW_LOOP, TOKIO};
+use crate::contestants::{FLOOR, RAW_LOOP, RAW_SPLICE, TOKIO};
 
 /// A part of the suite. Each can run alone and has its own file of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
@@ -35,6 +35,8 @@ pub(crate) enum Part {
     Latency,
     /// Datagrams, one by one and in segments
     Udp,
+    /// Bytes through a relay, in pieces and in bulk
+    Relay,
 }
 
 /// How a metric is plotted.
@@ -153,6 +155,21 @@ fn datagrams() -> Vec<Metric> {
     ]
 }
 
+/// Returns the metrics of the relays.
+fn relays() -> Vec<Metric> {
+    let references = &[RAW_SPLICE, TOKIO];
+    vec![
+        metric("cpu", "Relay CPU, user and kernel, per GiB", "ms")
+            .compared(references)
+            .drawn(Plot::Bars),
+        metric("rate", "Throughput", "GiB/s")
+            .higher_is_better()
+            .compared(references),
+        metric("server-busy", "Utilization of the relay's core", "").informs(),
+        metric("load-busy", "Utilization of the load's core", "").informs(),
+    ]
+}
+
 const FEW_RUNS_NOTE: [&str; 1] = [
     "A percentile needs a whole run, and there are few: differences that are smaller than the whiskers are noise.",
 ];
@@ -202,6 +219,7 @@ impl Part {
             Part::Threads => "Several threads",
             Part::Latency => "One and two clients",
             Part::Udp => "Datagrams",
+            Part::Relay => "Relays",
         }
     }
 
@@ -262,6 +280,7 @@ impl Part {
                 metric("server-busy", "Utilization of the server's core", "").informs(),
             ],
             Part::Udp => datagrams(),
+            Part::Relay => relays(),
         }
     }
 }

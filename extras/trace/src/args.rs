@@ -1,5 +1,7 @@
 //! The command line.
 
+use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -115,9 +117,7 @@ pub(crate) fn parse() -> Result<Command, lexopt::Error> {
 }
 
 fn parse_from(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
-    let mut values = Vec::new();
-    let mut given = Vec::new();
-    let (mut interval, mut sort, mut runtime) = (Duration::from_secs(1), Sort::Busy, None);
+    let mut given = Given::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Print(USAGE.to_owned())),
@@ -125,92 +125,95 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
                 let version = concat!("wakeful-trace ", env!("CARGO_PKG_VERSION"), "\n");
                 return Ok(Command::Print(version.to_owned()));
             }
-            Long("once") => given.push("--once"),
-            Long("json") => given.push("--json"),
-            Long("summary") => given.push("--summary"),
+            Long("once") => given.options.push("--once"),
+            Long("json") => given.options.push("--json"),
+            Long("summary") => given.options.push("--summary"),
             Long("interval") => {
-                given.push("--interval");
-                interval = parser.value()?.parse_with(seconds)?;
+                given.options.push("--interval");
+                given.interval = Some(parser.value()?.parse_with(seconds)?);
             }
             Long("sort") => {
-                given.push("--sort");
-                sort = parser.value()?.parse_with(order)?;
+                given.options.push("--sort");
+                given.sort = Some(parser.value()?.parse_with(order)?);
             }
             Long("runtime") => {
-                given.push("--runtime");
-                runtime = Some(parser.value()?.parse()?);
+                given.options.push("--runtime");
+                given.runtime = Some(parser.value()?.parse()?);
             }
-            Value(value) => values.push(value),
+            Value(value) => given.values.push_back(value),
             _ => return Err(argument.unexpected()),
         }
     }
-    let mut values = values.into_iter();
-    let command = values
-        .next()
-        .ok_or("a command is missing: convert, text, ps or top")?;
-    let mut source = || -> Result<Source, lexopt::Error> {
-        let value = values
-            .next()
-            .ok_or("a file or the id of a process is missing")?;
+    given.command()
+}
+
+/// The arguments, not yet checked against each other.
+#[derive(Default)]
+struct Given {
+    values: VecDeque<OsString>,
+    options: Vec<&'static str>,
+    interval: Option<Duration>,
+    sort: Option<Sort>,
+    runtime: Option<u64>,
+}
+
+impl Given {
+    fn command(mut self) -> Result<Command, lexopt::Error> {
+        let command = self.value("a command is missing: convert, text, ps or top")?;
+        let command = command.to_string_lossy();
+        let command: &str = &command;
+        let allowed: &[&str] = match command {
+            "convert" => &[],
+            "text" => &["--summary"],
+            "ps" => &["--json"],
+            "top" => &["--once", "--json", "--interval", "--sort", "--runtime"],
+            _ => {
+                let known = "known are convert, text, ps and top";
+                return Err(format!("unknown command {command:?}: {known}").into());
+            }
+        };
+        let unknown = |option: &&&str| !allowed.contains(option);
+        if let Some(option) = self.options.iter().find(unknown) {
+            let has = match allowed {
+                [] => String::new(),
+                _ => format!("; it has {}", allowed.join(", ")),
+            };
+            return Err(format!("{command} has no option {option}{has}").into());
+        }
+        let from = self.source()?;
+        let has = |option| self.options.contains(&option);
+        let (json, once, summary) = (has("--json"), has("--once"), has("--summary"));
+        let command = match command {
+            "convert" => {
+                let to = self.value("the file to write is missing")?.into();
+                Command::Convert { from, to }
+            }
+            "text" => Command::Text { from, summary },
+            "ps" => Command::Ps { from, json },
+            _ if json && !once => return Err("--json of top needs --once".into()),
+            _ => Command::Top(Top {
+                from,
+                once,
+                json,
+                interval: self.interval.unwrap_or(Duration::from_secs(1)),
+                sort: self.sort.unwrap_or(Sort::Busy),
+                runtime: self.runtime,
+            }),
+        };
+        match self.values.pop_front() {
+            Some(more) => Err(Value(more).unexpected()),
+            None => Ok(command),
+        }
+    }
+
+    fn value(&mut self, missing: &str) -> Result<OsString, lexopt::Error> {
+        self.values.pop_front().ok_or_else(|| missing.into())
+    }
+
+    fn source(&mut self) -> Result<Source, lexopt::Error> {
+        let value = self.value("a file or the id of a process is missing")?;
         let pid = value.to_str().and_then(|text| text.parse().ok());
         Ok(pid.map_or_else(|| Source::File(value.into()), Source::Process))
-    };
-    let has = |option: &str| given.contains(&option);
-    let (allowed, parsed): (&[&str], _) = match command.to_str() {
-        Some("convert") => {
-            let from = source()?;
-            let to = values.next().ok_or("the file to write is missing")?.into();
-            (&[], Command::Convert { from, to })
-        }
-        Some("text") => {
-            let (from, summary) = (source()?, has("--summary"));
-            (&["--summary"], Command::Text { from, summary })
-        }
-        Some("ps") => {
-            let (from, json) = (source()?, has("--json"));
-            (&["--json"], Command::Ps { from, json })
-        }
-        Some("top") => {
-            let (once, json) = (has("--once"), has("--json"));
-            if json && !once {
-                return Err("--json of top needs --once".into());
-            }
-            let from = source()?;
-            let allowed = &["--once", "--json", "--interval", "--sort", "--runtime"];
-            (
-                allowed,
-                Command::Top(Top {
-                    from,
-                    once,
-                    json,
-                    interval,
-                    sort,
-                    runtime,
-                }),
-            )
-        }
-        _ => {
-            let command = command.to_string_lossy();
-            return Err(format!(
-                "unknown command {command:?}: known are convert, text, ps and top"
-            )
-            .into());
-        }
-    };
-    if let Some(option) = given.iter().find(|option| !allowed.contains(option)) {
-        let command = command.to_string_lossy();
-        return Err(match allowed {
-            [] => format!("{command} has no option {option}"),
-            _ => format!(
-                "{command} has no option {option}; it has {}",
-                allowed.join(", ")
-            ),
-        }
-        .into());
-    }
-    match values.next() {
-        Some(more) => Err(Value(more).unexpected()),
-        None => Ok(parsed),
     }
 }
 

@@ -69,13 +69,14 @@ impl Out<'_> {
         if !self.json.ends_with('\n') {
             self.json.push_str(",\n");
         }
-        let _ = write!(
+        write!(
             self.json,
             "{{\"ph\":\"{phase}\",\"pid\":{},\"tid\":{thread},\"ts\":{}.{:03},\"name\":",
             self.pid,
             time / 1000,
             time % 1000
-        );
+        )
+        .ok();
         json(&mut self.json, name);
     }
 
@@ -85,7 +86,7 @@ impl Out<'_> {
 
     /// Adds a duration.
     fn duration(&mut self, ns: u64) {
-        let _ = write!(self.json, ",\"dur\":{}.{:03}", ns / 1000, ns % 1000);
+        write!(self.json, ",\"dur\":{}.{:03}", ns / 1000, ns % 1000).ok();
     }
 
     /// Adds arguments: texts by name.
@@ -118,7 +119,7 @@ impl Out<'_> {
             };
             self.metadata("thread_name", thread(row), &name);
             self.begin("M", thread(row), 0, "thread_sort_index");
-            let _ = write!(self.json, ",\"args\":{{\"sort_index\":{}}}", thread(row));
+            write!(self.json, ",\"args\":{{\"sort_index\":{}}}", thread(row)).ok();
             self.end();
         }
     }
@@ -156,7 +157,7 @@ impl Out<'_> {
             let place = wait.map_or(0, |wait| wait.place);
             self.begin("X", thread(row), poll.begin, "poll");
             self.duration(poll.duration());
-            let _ = write!(self.json, ",\"cat\":\"{}\"", poll.cause.word());
+            write!(self.json, ",\"cat\":\"{}\"", poll.cause.word()).ok();
             self.args(&[
                 ("cause", &cause_words(self.trace, self.model, poll)),
                 ("outcome", poll.outcome.word()),
@@ -179,7 +180,7 @@ impl Out<'_> {
         }
         for (time, length) in &self.model.queue {
             self.begin("C", LOOP, *time, "run queue");
-            let _ = write!(self.json, ",\"args\":{{\"tasks\":{length}}}");
+            write!(self.json, ",\"args\":{{\"tasks\":{length}}}").ok();
             self.end();
         }
     }
@@ -194,10 +195,10 @@ impl Out<'_> {
             let time = wake.time.min(self.model.polls[from].end);
             let begin = self.model.polls[to].begin;
             self.begin("s", self.thread_of(from), time, "wake");
-            let _ = write!(self.json, ",\"cat\":\"wake\",\"id\":{index}");
+            write!(self.json, ",\"cat\":\"wake\",\"id\":{index}").ok();
             self.end();
             self.begin("f", self.thread_of(to), begin, "wake");
-            let _ = write!(self.json, ",\"cat\":\"wake\",\"id\":{index},\"bp\":\"e\"");
+            write!(self.json, ",\"cat\":\"wake\",\"id\":{index},\"bp\":\"e\"").ok();
             self.end();
         }
     }
@@ -225,7 +226,7 @@ impl Out<'_> {
     fn pair(&mut self, id: &str, category: &str, thread: u64, name: &str, begin: u64, end: u64) {
         for (phase, time) in [("b", begin), ("e", end)] {
             self.begin(phase, thread, time, name);
-            let _ = write!(self.json, ",\"cat\":\"{category}\",\"id\":");
+            write!(self.json, ",\"cat\":\"{category}\",\"id\":").ok();
             json(&mut self.json, id);
             self.end();
         }

@@ -196,19 +196,24 @@ fn runtime_of(path: &Path) -> Option<u64> {
     (size == header.len() && header[..8] == MAGIC).then(|| u64_at(&header, at::RUNTIME))
 }
 
-/// Returns the state of the process that wrote a recording, in words, if it lives.
+/// Returns the state of the loop's thread in words, if the process that wrote the recording lives.
 pub fn thread_state(trace: &Trace) -> Option<String> {
     let (pid, thread) = (trace.pid, trace.published.thread);
     let task = format!("/proc/{pid}/task/{thread}");
     let stat = fs::read_to_string(format!("{task}/stat")).ok()?;
     // The name of the program is in parentheses, and can contain some.
-    let state = stat.rsplit(") ").next()?.chars().next()?;
-    let state = match state {
-        'R' => "runs",
-        'S' => "sleeps",
-        'D' => "waits for a device",
-        'T' | 't' => "is stopped",
-        'Z' | 'X' => "has ended",
+    let fields: Vec<&str> = stat.rsplit(") ").next()?.split(' ').collect();
+    let started: u64 = fields.get(19)?.parse().ok()?;
+    if started_at(started)? > trace.wall_clock / 1_000_000_000 + 2 {
+        // Another process has got the id of one that has ended.
+        return None;
+    }
+    let state = match *fields.first()? {
+        "R" => "runs",
+        "S" => "sleeps",
+        "D" => "waits for a device",
+        "T" | "t" => "is stopped",
+        "Z" | "X" => return None,
         _ => "exists",
     };
     let place = fs::read_to_string(format!("{task}/wchan")).unwrap_or_default();
@@ -216,6 +221,14 @@ pub fn thread_state(trace: &Trace) -> Option<String> {
         "" | "0" => format!("its thread {state}"),
         place => format!("its thread {state} in {place}"),
     })
+}
+
+/// Returns the seconds since 1970 at which a thread was started, from field 22 of its `stat`. See proc(5): the
+/// unit is a hundredth of a second on all architectures that Linux supports today.
+fn started_at(hundredths: u64) -> Option<u64> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let boot = stat.lines().find_map(|line| line.strip_prefix("btime "))?;
+    Some(boot.trim().parse::<u64>().ok()? + hundredths / 100)
 }
 
 /// Returns the nanoseconds between the last event and now. The clock of the wall is used, so an adjustment of

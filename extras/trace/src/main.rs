@@ -24,11 +24,12 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(error) => {
             // If stderr is closed, the status still reports the error.
-            let _ = writeln!(
+            writeln!(
                 io::stderr(),
                 "wakeful-trace: {error}\n\n{}",
                 args::USAGE.trim_end()
-            );
+            )
+            .ok();
             return ExitCode::from(2);
         }
     };
@@ -69,7 +70,7 @@ fn finish(outcome: Result<(), Failure>) -> ExitCode {
         Err(Failure::Recording(error)) => error.to_string(),
         Err(Failure::Other(message)) => message,
     };
-    let _ = writeln!(io::stderr(), "wakeful-trace: {message}");
+    writeln!(io::stderr(), "wakeful-trace: {message}").ok();
     ExitCode::FAILURE
 }
 
@@ -115,15 +116,16 @@ fn read(source: &Source) -> Result<Trace, Failure> {
     let trace = live::open(&paths[0])
         .map_err(|error| Failure::Other(format!("{}: {error}", source.words())))?;
     if paths.len() > 1 {
-        let _ = writeln!(
+        writeln!(
             io::stderr(),
             "wakeful-trace: the process has {} recordings; this is that of runtime {}",
             paths.len(),
             trace.runtime
-        );
+        )
+        .ok();
     }
     for warning in &trace.warnings {
-        let _ = writeln!(io::stderr(), "wakeful-trace: warning: {warning}");
+        writeln!(io::stderr(), "wakeful-trace: warning: {warning}").ok();
     }
     Ok(trace)
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use crate::error::Error;
 use crate::format::{self, at, kind};
 
-/// One event. [`kind`](crate::format::kind) lists the kinds and `docs/TRACE-FORMAT.md` what `a`, `x` and
+/// One event. [`format::kind`] lists the kinds and `docs/TRACE-FORMAT.md` what `a`, `x` and
 /// `y` are for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {

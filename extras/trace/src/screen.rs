@@ -111,7 +111,7 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         // Nothing is left to do if the terminal is gone.
-        let _ = execute!(self.0, Show, LeaveAlternateScreen);
-        let _ = disable_raw_mode();
+        execute!(self.0, Show, LeaveAlternateScreen).ok();
+        disable_raw_mode().ok();
     }
 }

@@ -40,7 +40,7 @@ pub fn render(trace: &Trace, model: &Model) -> String {
         rows,
         height,
     };
-    let _ = picture.draw();
+    picture.draw().ok();
     picture.out
 }
 
@@ -231,7 +231,7 @@ impl Picture<'_> {
                 operation => self.trace.text(operation).to_owned(),
             };
             if wait.place != 0 {
-                let _ = write!(label, " {}", short_place(self.trace.text(wait.place)));
+                write!(label, " {}", short_place(self.trace.text(wait.place))).ok();
             }
             let label = cut(&label, ((to - from - 14.0) / 5.8).max(0.0) as usize);
             let width = match label.chars().count() {

@@ -14,8 +14,8 @@ const LINES: usize = 10;
 /// waits.
 pub fn summary(trace: &Trace, model: &Model) -> String {
     let mut out = String::new();
-    let _ = head(&mut out, trace, model);
-    let _ = lists(&mut out, trace, model);
+    head(&mut out, trace, model).ok();
+    lists(&mut out, trace, model).ok();
     out
 }
 
@@ -25,12 +25,13 @@ pub fn render(trace: &Trace, model: &Model) -> String {
     out.push_str("\nevents\n");
     let mut names = Names::default();
     for event in &trace.events {
-        let _ = writeln!(
+        writeln!(
             out,
             "{}  {}",
             moment(event.time),
             names.line(trace, event).trim_end()
-        );
+        )
+        .ok();
     }
     out
 }
@@ -134,11 +135,11 @@ pub fn wait_words(trace: &Trace, model: &Model, wait: &Wait) -> String {
         operation => clean(trace.text(operation)),
     };
     if wait.place != 0 {
-        let _ = write!(words, " at {}", short_place(trace.text(wait.place)));
+        write!(words, " at {}", short_place(trace.text(wait.place))).ok();
     }
     let on = wait.on.sentence();
     if !on.is_empty() {
-        let _ = write!(words, " on {on}");
+        write!(words, " on {on}").ok();
     }
     if wait.on.what == 1
         && let Some(peer) = model.peers.get(&wait.on.value)
@@ -149,7 +150,7 @@ pub fn wait_words(trace: &Trace, model: &Model, wait: &Wait) -> String {
         } else {
             "peer "
         };
-        let _ = write!(words, ", {label}{peer}");
+        write!(words, ", {label}{peer}").ok();
     }
     words
 }

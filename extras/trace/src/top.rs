@@ -70,11 +70,8 @@ fn show(view: &mut View, screen: &mut Screen, interval: Duration) -> Result<(), 
             view.sort();
             screen.draw(&view.page(screen.size()))?;
             match screen.key(next.saturating_duration_since(Instant::now()))? {
-                Some(key) => {
-                    if !view.key(key) {
-                        return Ok(());
-                    }
-                }
+                Some(key) if !view.key(key) => return Ok(()),
+                Some(_) => {}
                 None if Instant::now() >= next => break,
                 None => {}
             }

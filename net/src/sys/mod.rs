@@ -7,6 +7,8 @@
 //!   endpoint     the two ends: bind, listen, connect, shut down, addresses, errors, credentials
 //!   transfer     bytes and datagrams: receive and send
 //!   message      datagrams with control data
+//!   splice       bytes from socket to socket, through a pipe
+//!   poll         whether a listener has a connection
 //!   ask          what an installed kernel says about a call: wakeful::kernel
 //! ```
 //!
@@ -23,6 +25,8 @@ mod ask;
 mod descriptor;
 mod endpoint;
 pub(crate) mod message;
+pub(crate) mod poll;
+pub(crate) mod splice;
 mod transfer;
 
 use std::io;

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 
 use super::{Accept, Incoming, TcpStream};
 use crate::call_site::CallSite;
+use crate::error::set_in_range;
 use crate::fd::impl_fd_traits;
 use crate::listen::{Accepted, poll_accept_for};
 use crate::socket::{Family, Io, duplicate, register_foreign};
@@ -196,7 +197,8 @@ impl TcpListener {
     ///
     /// `InvalidInput` when it is not within 1 to 255.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.io.get_ref().options().set_ttl_v4(ttl)
+        let set = || self.io.get_ref().options().set_ttl_v4(ttl);
+        set_in_range("set IP_TTL to", ttl, 1..=255, set)
     }
 
     /// Returns what [`set_ttl`](Self::set_ttl) set, or the system's default.

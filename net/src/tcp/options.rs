@@ -6,6 +6,13 @@ use std::time::Duration;
 use socket2::SockRef;
 
 use super::TcpStream;
+use crate::error::{set_in_range, with_context};
+
+/// Limits a duration to the range of the kernel's `int`. Otherwise some long ones would mean zero, which resets
+/// the connection.
+pub(super) fn kernel_linger(linger: Option<Duration>) -> Option<Duration> {
+    linger.map(|linger| linger.min(Duration::from_secs(i32::MAX as u64)))
+}
 
 impl TcpStream {
     fn options(&self) -> SockRef<'_> {
@@ -32,7 +39,8 @@ impl TcpStream {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.options().set_tcp_nodelay(nodelay)
+        let set = self.options().set_tcp_nodelay(nodelay);
+        set.map_err(|err| with_context("set TCP_NODELAY to", nodelay, err))
     }
 
     /// Returns what [`set_nodelay`](Self::set_nodelay) set.
@@ -52,7 +60,8 @@ impl TcpStream {
     ///
     /// As setsockopt(2).
     pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
-        self.options().set_tcp_quickack(quickack)
+        let set = self.options().set_tcp_quickack(quickack);
+        set.map_err(|err| with_context("set TCP_QUICKACK to", quickack, err))
     }
 
     /// Returns whether immediate acknowledgments are enabled now.
@@ -109,13 +118,13 @@ impl TcpStream {
     ///
     /// # Units
     ///
-    /// Whole seconds. Fractions are discarded.
+    /// Whole seconds. Fractions are discarded, and more than the kernel's maximum of 68 years is taken for that.
     ///
     /// # Errors
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.options().set_linger(linger)
+        self.options().set_linger(kernel_linger(linger))
     }
 
     /// Resets the connection when the stream is dropped: [`set_linger`](Self::set_linger) with
@@ -157,7 +166,8 @@ impl TcpStream {
     ///
     /// `InvalidInput` when it is not within 1 to 255.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.options().set_ttl_v4(ttl)
+        let set = || self.options().set_ttl_v4(ttl);
+        set_in_range("set IP_TTL to", ttl, 1..=255, set)
     }
 
     /// Returns what [`set_ttl`](Self::set_ttl) set, or the system's default.

@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use socket2::Domain;
 
+use super::options::kernel_linger;
 use super::{Connect, TcpListener};
 use crate::address::Address;
-use crate::error::with_context;
+use crate::error::{explain_family, set_in_range, with_context};
 use crate::fd::impl_fd_traits;
-use crate::socket::{Family, new_socket, register};
+use crate::socket::{Family, check_foreign, new_socket, register};
 use crate::sys::{self, Descriptor};
 
 /// A TCP socket that is neither listening nor connected yet.
@@ -73,8 +74,10 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// When it cannot be made non-blocking.
+    /// `InvalidInput` when its descriptor is a socket of another type or family; or when it cannot be made
+    /// non-blocking. It is closed then.
     pub fn from_std_stream(stream: std::net::TcpStream) -> io::Result<Self> {
+        check_foreign(stream.as_fd(), Family::Tcp)?;
         stream.set_nonblocking(true)?;
         Ok(Self {
             socket: OwnedFd::from(stream).into(),
@@ -191,7 +194,7 @@ impl TcpSocket {
     ///
     /// As setsockopt(2): none in practice.
     pub fn set_linger(&self, linger: Option<Duration>) -> io::Result<()> {
-        self.socket.options().set_linger(linger)
+        self.socket.options().set_linger(kernel_linger(linger))
     }
 
     /// As [`TcpStream::set_zero_linger`](super::TcpStream::set_zero_linger).
@@ -235,11 +238,12 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2): `InvalidInput` or EOPNOTSUPP on a socket for IPv6 only.
+    /// `InvalidInput` above 255; EOPNOTSUPP on a socket for IPv6 only.
     ///
     /// See ip(7).
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        self.socket.options().set_tos_v4(tos)
+        let set = || self.socket.options().set_tos_v4(tos);
+        set_in_range("set IP_TOS to", tos, 0..=255, set)
     }
 
     /// Returns what [`set_tos_v4`](Self::set_tos_v4) set.
@@ -255,11 +259,12 @@ impl TcpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2): ENOPROTOOPT on a socket for IPv4.
+    /// `InvalidInput` above 255; ENOPROTOOPT on a socket for IPv4.
     ///
     /// See ipv6(7).
     pub fn set_tclass_v6(&self, class: u32) -> io::Result<()> {
-        self.socket.options().set_tclass_v6(class)
+        let set = || self.socket.options().set_tclass_v6(class);
+        set_in_range("set IPV6_TCLASS to", class, 0..=255, set)
     }
 
     /// Returns what [`set_tclass_v6`](Self::set_tclass_v6) set.
@@ -295,8 +300,10 @@ impl TcpSocket {
     ///
     /// As [`TcpListener::bind`], and `InvalidInput` when it is bound already.
     pub fn bind(&self, address: SocketAddr) -> io::Result<()> {
-        sys::bind(self.socket.as_fd(), &address.into())
-            .map_err(|err| with_context("bind", address, err))
+        sys::bind(self.socket.as_fd(), &address.into()).map_err(|err| {
+            let err = explain_family("bind", self.socket.as_fd(), &address.into(), err);
+            with_context("bind", address, err)
+        })
     }
 
     /// Connects to an address.

@@ -13,6 +13,7 @@ use socket2::Domain;
 
 use super::UdpSocket;
 use crate::call_site::require_runtime;
+use crate::error::explain_family;
 use crate::lookup::{LookupHost, ToSocketAddrs, lookup_host};
 use crate::socket::{Family, new_socket, register_writable};
 use crate::sys;
@@ -140,6 +141,9 @@ impl Future for Connect<'_> {
         let addresses = ready!(Pin::new(&mut this.lookup).poll(cx))?;
         let fd = this.socket.io().get_ref().as_fd();
         // connect(2) only stores the address, so there is nothing to wait for.
-        Poll::Ready(addresses.try_each("connect", |address| sys::connect(fd, &address.into())))
+        Poll::Ready(addresses.try_each("connect", |address| {
+            let address = address.into();
+            sys::connect(fd, &address).map_err(|err| explain_family("connect", fd, &address, err))
+        }))
     }
 }

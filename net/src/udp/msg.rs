@@ -245,7 +245,10 @@ impl Outgoing<'_> {
         let target = SockAddr::from(self.target);
         let sent = message::send_msg(fd, self.buf, &target, self.local_ip, segment_size);
         let sent = recorded(socket, Operation::Send, sent, |sent| *sent);
-        sent.map_err(|error| self.explain(segment_size, error))
+        sent.map_err(|error| {
+            let error = self.explain(segment_size, error);
+            socket.explain_send(self.buf.len(), Some(&target), error)
+        })
     }
 
     #[track_caller]

@@ -3,12 +3,17 @@
 //!
 //! Source: ip(7), ipv6(7), udp(7), socket(7).
 
+use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use socket2::SockRef;
 
 use super::UdpSocket;
+use crate::error::{not_allowed, set_in_range, with_context, with_hint};
+
+/// The longest name of a network interface (`IFNAMSIZ` without the zero at its end).
+const MAX_INTERFACE_NAME: usize = 15;
 
 impl UdpSocket {
     fn options(&self) -> SockRef<'_> {
@@ -39,7 +44,8 @@ impl UdpSocket {
     ///
     /// `InvalidInput` when it is not within 1 to 255.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.options().set_ttl_v4(ttl)
+        let set = || self.options().set_ttl_v4(ttl);
+        set_in_range("set IP_TTL to", ttl, 1..=255, set)
     }
 
     /// Returns what [`set_ttl`](Self::set_ttl) set, or the system's default.
@@ -55,9 +61,10 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2): none in practice on an IPv4 socket.
+    /// `InvalidInput` above 255.
     pub fn set_tos_v4(&self, tos: u32) -> io::Result<()> {
-        self.options().set_tos_v4(tos)
+        let set = || self.options().set_tos_v4(tos);
+        set_in_range("set IP_TOS to", tos, 0..=255, set)
     }
 
     /// Returns what [`set_tos_v4`](Self::set_tos_v4) set, or the system's default.
@@ -73,9 +80,10 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// As setsockopt(2): ENOPROTOOPT on an IPv4 socket.
+    /// `InvalidInput` above 255; ENOPROTOOPT on an IPv4 socket.
     pub fn set_tclass_v6(&self, tclass: u32) -> io::Result<()> {
-        self.options().set_tclass_v6(tclass)
+        let set = || self.options().set_tclass_v6(tclass);
+        set_in_range("set IPV6_TCLASS to", tclass, 0..=255, set)
     }
 
     /// Returns what [`set_tclass_v6`](Self::set_tclass_v6) set, or the system's default.
@@ -91,9 +99,21 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// ENODEV when there is no such interface; `PermissionDenied` (EPERM) on some kernels.
+    /// `InvalidInput` for a name that is empty or longer than 15 bytes, ENODEV when there is no such interface;
+    /// `PermissionDenied` (EPERM) on some kernels.
     pub fn bind_device(&self, interface: Option<&[u8]>) -> io::Result<()> {
-        self.options().bind_device(interface)
+        let Some(name) = interface else {
+            return self.options().bind_device(None);
+        };
+        let shown = name.escape_ascii();
+        // The kernel would cut the name, and use another interface.
+        if !(1..=MAX_INTERFACE_NAME).contains(&name.len()) || name.contains(&0) {
+            let allowed =
+                format!("a name has 1 to {MAX_INTERFACE_NAME} bytes, none of which is zero");
+            return Err(not_allowed("set SO_BINDTODEVICE to", shown, allowed));
+        }
+        let set = self.options().bind_device(Some(name));
+        set.map_err(|err| with_context("set SO_BINDTODEVICE to", shown, err))
     }
 
     /// Returns the name of the interface that [`bind_device`](Self::bind_device) set.
@@ -131,7 +151,8 @@ impl UdpSocket {
     ///
     /// `InvalidInput` when it is beyond 255.
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
-        self.options().set_multicast_ttl_v4(ttl)
+        let set = || self.options().set_multicast_ttl_v4(ttl);
+        set_in_range("set IP_MULTICAST_TTL to", ttl, 0..=255, set)
     }
 
     /// Returns what [`set_multicast_ttl_v4`](Self::set_multicast_ttl_v4) set, or the system's
@@ -151,7 +172,8 @@ impl UdpSocket {
     ///
     /// As setsockopt(2): ENOPROTOOPT on an IPv4 socket.
     pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
-        self.options().set_multicast_loop_v6(on)
+        let set = self.options().set_multicast_loop_v6(on);
+        set.map_err(|err| with_context("set IPV6_MULTICAST_LOOP to", on, err))
     }
 
     /// Returns what [`set_multicast_loop_v6`](Self::set_multicast_loop_v6) set, or the system's
@@ -181,7 +203,9 @@ impl UdpSocket {
     /// # std::io::Result::Ok(()) }).unwrap();
     /// ```
     pub fn join_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.options().join_multicast_v4(&group, &interface)
+        change_group("join", IpAddr::V4(group), interface, || {
+            self.options().join_multicast_v4(&group, &interface)
+        })
     }
 
     /// Joins an IPv6 multicast group on the interface with the given index (`IPV6_ADD_MEMBERSHIP`);
@@ -191,24 +215,58 @@ impl UdpSocket {
     ///
     /// As [`join_multicast_v4`](Self::join_multicast_v4).
     pub fn join_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.options().join_multicast_v6(group, interface)
+        change_group("join", IpAddr::V6(*group), interface, || {
+            self.options().join_multicast_v6(group, interface)
+        })
     }
 
     /// Leaves an IPv4 multicast group (`IP_DROP_MEMBERSHIP`).
     ///
     /// # Errors
     ///
-    /// `AddrNotAvailable` when the socket is not in the group.
+    /// `InvalidInput` when `group` is not a multicast address, `AddrNotAvailable` when the socket is not in the
+    /// group.
     pub fn leave_multicast_v4(&self, group: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.options().leave_multicast_v4(&group, &interface)
+        change_group("leave", IpAddr::V4(group), interface, || {
+            self.options().leave_multicast_v4(&group, &interface)
+        })
     }
 
     /// Leaves an IPv6 multicast group (`IPV6_DROP_MEMBERSHIP`).
     ///
     /// # Errors
     ///
-    /// `AddrNotAvailable` when the socket is not in the group.
+    /// As [`leave_multicast_v4`](Self::leave_multicast_v4).
     pub fn leave_multicast_v6(&self, group: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.options().leave_multicast_v6(group, interface)
+        change_group("leave", IpAddr::V6(*group), interface, || {
+            self.options().leave_multicast_v6(group, interface)
+        })
     }
+}
+
+/// Joins or leaves a multicast group.
+fn change_group(
+    operation: &'static str,
+    group: IpAddr,
+    interface: impl fmt::Display,
+    change: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
+    let shown = format_args!("{group} on interface {interface}").to_string();
+    if !group.is_multicast() {
+        let allowed = match group {
+            IpAddr::V4(_) => "not a multicast address; allowed are 224.0.0.0 to 239.255.255.255",
+            IpAddr::V6(_) => "not a multicast address; allowed are those that begin with ff",
+        };
+        return Err(not_allowed(operation, shown, allowed));
+    }
+    change().map_err(|err| match err.raw_os_error() {
+        Some(libc::ENODEV) => with_hint(operation, shown, "there is no such interface", err),
+        Some(libc::EADDRINUSE) => {
+            with_hint(operation, shown, "the socket is in the group already", err)
+        }
+        Some(libc::EADDRNOTAVAIL) => {
+            with_hint(operation, shown, "the socket is not in the group", err)
+        }
+        _ => with_context(operation, shown, err),
+    })
 }

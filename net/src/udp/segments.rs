@@ -30,7 +30,7 @@ use wakeful::io::Interest;
 
 use super::UdpSocket;
 use super::msg::{Outgoing, SendMsg};
-use crate::error::with_context;
+use crate::error::{with_context, with_hint};
 use crate::sys::message;
 
 /// Segments that Linux sends in one call (`UDP_MAX_SEGMENTS`); 128 since Linux 6.9.
@@ -195,11 +195,18 @@ impl UdpSocket {
 impl Outgoing<'_> {
     /// Returns the segment size to pass to the kernel, none for a single datagram.
     pub(super) fn kernel_segment_size(self, fd: BorrowedFd<'_>) -> io::Result<Option<u16>> {
+        let is_ipv4 = self.target.ip().to_canonical().is_ipv4();
+        // The kernel would ignore it.
+        if let Some(local) = self.local_ip
+            && local.to_canonical().is_ipv4() != is_ipv4
+        {
+            let cause = format!("the local address {local} has to be one of the same family");
+            return Err(self.error(ErrorKind::InvalidInput, &cause));
+        }
         let Some(size) = self.segment_size else {
             return Ok(None);
         };
         let len = self.buf.len();
-        let is_ipv4 = self.target.ip().to_canonical().is_ipv4();
         let longest = if is_ipv4 { MAX_BYTES_V4 } else { MAX_BYTES_V6 };
         if size == 0 {
             let allowed = format!("a segment size of 0; allowed are 1 to {longest} bytes");
@@ -231,6 +238,23 @@ impl Outgoing<'_> {
         if segment_size.is_some() && error.raw_os_error() == Some(libc::EIO) {
             let cause = "the network device cannot send segments (EIO)";
             return self.error(ErrorKind::Unsupported, cause);
+        }
+        if let Some(size) = segment_size
+            && error.raw_os_error() == Some(libc::EMSGSIZE)
+        {
+            let hint =
+                format!("segments of {size} bytes do not fit the path, which takes no fragments");
+            return with_hint("send to", self.target, hint, error);
+        }
+        if segment_size.is_none()
+            && matches!(
+                error.raw_os_error(),
+                Some(libc::EINVAL | libc::EADDRNOTAVAIL)
+            )
+            && let Some(local) = self.local_ip
+        {
+            let hint = format!("the local address {local} has to be one of this machine");
+            return with_hint("send to", self.target, hint, error);
         }
         error
     }

@@ -91,7 +91,7 @@ impl UdpSocket {
     /// # Errors
     ///
     /// EDESTADDRREQ without [`connect`](Self::connect); EMSGSIZE when it is longer than 65,507
-    /// bytes (IPv4); `ConnectionRefused` because of an earlier datagram, in which case this one was
+    /// bytes (IPv4), as a [`SocketError`](crate::SocketError) that has the errno; `ConnectionRefused` because of an earlier datagram, in which case this one was
     /// not sent. See [`UdpSocket`].
     ///
     /// # Panics
@@ -141,7 +141,8 @@ impl UdpSocket {
     ///
     /// # Errors
     ///
-    /// EMSGSIZE when it is longer than 65,507 bytes (IPv4), `NetworkUnreachable`,
+    /// EMSGSIZE when it is longer than 65,507 bytes (IPv4), and EAFNOSUPPORT for an address of another family:
+    /// a [`SocketError`](crate::SocketError) has the errno. `NetworkUnreachable`,
     /// `PermissionDenied` (EACCES: a broadcast address without
     /// [`set_broadcast`](Self::set_broadcast)); those of [`lookup_host`](crate::lookup_host). See
     /// [`UdpSocket`].

@@ -24,8 +24,25 @@ use crate::waker_counts;
 /// The number of descriptors about which the kernel is asked, and of threads that are listed.
 const LIMIT: usize = 1000;
 
-/// Returns what a runtime does now. Called on its thread.
+/// Returns what a runtime does now. Called on its thread, by user code.
 pub(crate) fn collect(core: &Core, detail: Detail) -> Dump {
+    let is_between_polls = loop_state(core) == LoopState::BetweenPolls;
+    // Then it is called by a waker, a destructor or a closure. What that does next is not known, and the rest of
+    // the wakers or messages is in no table.
+    collect_from(core, detail, !is_between_polls, other_threads)
+}
+
+/// As [`collect`], for the loop, when everything that it has taken out of its tables was handled.
+pub(crate) fn collect_at_rest(core: &Core) -> Dump {
+    collect_from(core, Detail::Limited, true, other_threads)
+}
+
+fn collect_from(
+    core: &Core,
+    detail: Detail,
+    at_rest: bool,
+    other_threads: impl FnOnce(&Core) -> Option<usize>,
+) -> Dump {
     // First: what a thread did before it ended is in the tables and messages that are read after it.
     let other_threads = other_threads(core);
     let mut reader = Reader::new(core);
@@ -52,14 +69,15 @@ pub(crate) fn collect(core: &Core, detail: Detail) -> Dump {
             idle_threads,
         },
         // After the clones of wakers: one that was woken and dropped in between is a message now.
-        messages: core.remote.inbox().len(),
+        messages: core.remote.inbox().len() + core.messages_left.get(),
         threads: process_threads(),
         verdicts: Vec::new(),
     };
-    let idle = !core.executor.has_work() && !core.timers.has_expired();
+    let idle = at_rest && !core.executor.has_work() && !core.timers.has_expired();
     let handles = Arc::strong_count(&core.remote).saturating_sub(OWN_REFERENCES);
     let around = verdicts::Around {
         idle,
+        waits_for_thread: core.waits_for_thread(),
         handles,
         other_threads,
     };
@@ -82,14 +100,16 @@ fn other_threads(core: &Core) -> Option<usize> {
 /// core, the reactor and the runtime.
 const OWN_REFERENCES: usize = 4;
 
-/// Returns the waiting tasks that nothing can wake. Empty unless the clones of wakers are counted.
-pub(crate) fn lost_wakers(core: &Core) -> Vec<TaskInfo> {
+/// Returns all tasks, and those of them that wait and that nothing can wake. The latter are none unless the
+/// clones of wakers are counted.
+pub(crate) fn lost_wakers(core: &Core) -> (HashSet<Id>, Vec<TaskInfo>) {
     let mut lost = tasks(core);
+    let alive = lost.iter().map(|task| task.id).collect();
     lost.retain(verdicts::is_lost);
     if core.remote.inbox().is_pending() {
         lost.clear();
     }
-    lost
+    (alive, lost)
 }
 
 /// Returns every task of a runtime as it is now, without asking the kernel.
@@ -133,6 +153,8 @@ struct Reader<'a> {
     /// The source of the signals of the process.
     signals: Option<Key>,
     targets: HashMap<Id, Vec<WaitTarget>>,
+    /// What is in `targets`. Otherwise a task with many timers would be searched through for each of them.
+    known: HashSet<(Id, Identity)>,
     /// The descriptors for which an operation with an external waker waits.
     external: HashSet<RawFd>,
     /// The deadlines of the armed timers.
@@ -147,6 +169,7 @@ impl<'a> Reader<'a> {
             now_ns: core.timers.clock.now_ns(),
             signals: signals.as_ref().map(|(key, _words)| *key),
             targets: HashMap::new(),
+            known: HashSet::new(),
             external: HashSet::new(),
             deadlines: HashMap::new(),
         }
@@ -155,11 +178,10 @@ impl<'a> Reader<'a> {
     /// Returns what a waker wakes, after adding the target to what that waits for.
     fn add(&mut self, waker: &Waker, target: WaitTarget) -> WakeTarget {
         let wakes = self.core.executor.target_of(waker);
-        if let WakeTarget::Task(id) = wakes {
-            let targets = self.targets.entry(id).or_default();
-            if !contains(targets, target) {
-                targets.push(target);
-            }
+        if let WakeTarget::Task(id) = wakes
+            && self.known.insert((id, identity(target)))
+        {
+            self.targets.entry(id).or_default().push(target);
         }
         wakes
     }
@@ -327,12 +349,14 @@ fn contains(targets: &[WaitTarget], target: WaitTarget) -> bool {
     targets.iter().any(|found| identity(*found) == target)
 }
 
-/// Returns what two targets in one dump have in common if they are the same. The tables do not know the
-/// number of a signal.
+/// What two targets in one dump have in common if they are the same.
+type Identity = (u8, u64, u32);
+
+/// Returns the identity of a target. The tables do not know the number of a signal.
 // Not `==`, and not inlined: the compiler would compare the bytes of both before it knows which variant has them,
 // and memcheck reports that as a use of uninitialized bytes.
 #[inline(never)]
-fn identity(target: WaitTarget) -> (u8, u64, u32) {
+fn identity(target: WaitTarget) -> Identity {
     match target {
         WaitTarget::Descriptor(fd) => (0, 0, fd.cast_unsigned()),
         WaitTarget::Timer(None) => (1, 0, 0),
@@ -342,5 +366,67 @@ fn identity(target: WaitTarget) -> (u8, u64, u32) {
         WaitTarget::Closure => (5, 0, 0),
         WaitTarget::Signal(_) => (6, 0, 0),
         WaitTarget::Gone => (7, 0, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::sync::mpsc;
+    use std::task::Poll;
+    use std::thread;
+
+    use super::*;
+    use crate::context;
+    use crate::dump::{Outcome, Verdict};
+    use crate::inbox::Message;
+    use crate::runtime::block_on;
+
+    /// The verdict of a dump for which the count of threads is `count`.
+    fn verdict(count: impl FnOnce(&Waker) -> Option<usize> + Send + 'static) -> Option<Verdict> {
+        let (send, sent) = mpsc::channel();
+        block_on(async {
+            let core = context::require("the test");
+            let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+            // Made by the loop, between two polls.
+            let make = move || {
+                let core = context::require("the test");
+                let count = |_: &Core| count(&waker);
+                let dump = collect_from(&core, Detail::Limited, true, count);
+                let verdict = dump.verdicts.first().cloned();
+                assert_eq!(dump.outcome() == Outcome::Fine, verdict.is_none());
+                send.send(verdict).expect("the test waits");
+                waker.wake();
+            };
+            let message = Message::RunAfterBatch(Box::new(make));
+            core.remote
+                .send(message)
+                .expect("the runtime has not ended");
+            let mut polls = 0;
+            poll_fn(|_| {
+                polls += 1;
+                if polls == 2 {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+        });
+        sent.recv().expect("the dump was made")
+    }
+
+    #[test]
+    fn what_a_thread_did_before_it_ended_is_in_the_dump_that_does_not_count_it() {
+        assert_eq!(verdict(|_| Some(0)), Some(Verdict::Deadlock));
+        // The thread wakes the root and ends, before it would be counted.
+        let ended = |waker: &Waker| {
+            let waker = waker.clone();
+            thread::spawn(move || waker.wake())
+                .join()
+                .expect("no panic");
+            Some(0)
+        };
+        assert_eq!(verdict(ended), None);
     }
 }

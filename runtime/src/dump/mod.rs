@@ -46,7 +46,7 @@ mod verdicts;
 pub use crate::id::Id;
 pub use crate::sys::inspect::SourceKind;
 pub use crate::task_info::{TaskState, WaitTarget, Waiting};
-pub(crate) use collect::{collect, lost_wakers, tasks};
+pub(crate) use collect::{collect, collect_at_rest, lost_wakers, tasks};
 pub use groups::TaskGroup;
 pub(crate) use verdicts::Outcome;
 pub use verdicts::Verdict;
@@ -93,7 +93,8 @@ pub enum LoopState {
     Polling(Id),
     /// A poll of the root future.
     PollingRoot,
-    /// The handling of events, timers and messages.
+    /// The handling of events, timers and messages. A dump that user code makes then, in a waker, a destructor, a
+    /// hook or a closure of another thread, has no verdicts, because what follows is not in it.
     BetweenPolls,
 }
 

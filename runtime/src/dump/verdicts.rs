@@ -70,8 +70,11 @@ pub(super) fn is_lost(task: &TaskInfo) -> bool {
 
 /// What the conclusions need that is not in a dump.
 pub(super) struct Around {
-    /// Whether no external waker has to be woken, and no timer has fired just now.
+    /// Whether no user code runs between two polls, no external waker has to be woken, and no timer has fired just
+    /// now.
     pub(super) idle: bool,
+    /// Whether a task waits for a closure on a thread.
+    pub(super) waits_for_thread: bool,
     /// The number of `Handle`s.
     pub(super) handles: usize,
     /// The number of other threads, without idle ones of the blocking pool; `None` if it is not known.
@@ -100,7 +103,7 @@ fn of_loop(dump: &Dump, around: &Around) -> Option<Verdict> {
     let will_go_on = !around.idle
         || dump.loop_state != LoopState::BetweenPolls
         || dump.messages > 0
-        || dump.closures.waiting > 0
+        || around.waits_for_thread
         || dump.closures.queued > 0
         || !dump.timers.is_empty()
         || dump.all_tasks().any(can_run);
@@ -130,20 +133,24 @@ fn cycles(dump: &Dump) -> Vec<Verdict> {
             && task.waits_for.iter().all(is_join)
     };
     let mut stuck: HashMap<Id, Vec<Id>> = HashMap::new();
+    let mut joiners: HashMap<Id, Vec<Id>> = HashMap::new();
     for task in dump.all_tasks().filter(only_joins) {
         let joins = task.waits_for.iter().filter_map(|target| match target {
             WaitTarget::Task(id) => Some(*id),
             _ => None,
         });
-        stuck.insert(task.id, joins.collect());
-    }
-    // A task that awaits one outside of the group can be woken.
-    loop {
-        let known: HashSet<Id> = stuck.keys().copied().collect();
-        stuck.retain(|_, joins| joins.iter().all(|id| known.contains(id)));
-        if stuck.len() == known.len() {
-            break;
+        let joins: Vec<Id> = joins.collect();
+        for joined in &joins {
+            joiners.entry(*joined).or_default().push(task.id);
         }
+        stuck.insert(task.id, joins);
+    }
+    // A task that awaits one outside of the group can be woken, and so can those that await it.
+    let is_outside = |id: &&Id| !stuck.contains_key(id);
+    let mut outside: Vec<Id> = joiners.keys().filter(is_outside).copied().collect();
+    while let Some(id) = outside.pop() {
+        let freed = joiners.remove(&id).into_iter().flatten();
+        outside.extend(freed.filter(|joiner| stuck.remove(joiner).is_some()));
     }
     let mut begins: Vec<Id> = stuck.keys().copied().collect();
     begins.sort();

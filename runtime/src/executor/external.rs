@@ -1,7 +1,7 @@
 //! External wakers: those of combinators and of other executors. To wake one runs user code.
 //!
 //! Called by the loop, which wakes them in portions ([`Executor::wake_due`]), and wherever the runtime
-//! has a waker of unknown origin ([`Executor::wake_by`]).
+//! has a waker of unknown origin ([`Executor::wake_all`]).
 
 use std::mem::ManuallyDrop;
 use std::task::Waker;
@@ -25,7 +25,19 @@ impl Executor {
     #[inline]
     pub(crate) fn wake_due(&self, limit: u32) {
         if !self.due_wakers.borrow().is_empty() {
-            self.wake_some(limit as usize);
+            self.wake_portion(limit);
+        }
+    }
+
+    /// Ends early when a waker has left another runtime entered: the loop makes this one the current one before
+    /// the user code of the next.
+    #[cold]
+    fn wake_portion(&self, limit: u32) {
+        for _ in 0..limit {
+            self.wake_some(1);
+            if self.due_wakers.borrow().is_empty() || !self.runtime.is_current() {
+                break;
+            }
         }
     }
 
@@ -38,24 +50,21 @@ impl Executor {
         }
     }
 
-    /// Wakes each waker with its cause.
+    /// Wakes each waker with its cause, those of this runtime first. Otherwise a dump that an external waker
+    /// makes would not find what wakes the others.
     pub(crate) fn wake_all(&self, wakers: impl IntoIterator<Item = (Waker, WakeCause)>) {
-        for (waker, cause) in wakers {
-            self.wake_by(waker, cause);
+        let wakers = wakers.into_iter();
+        let external = wakers.filter_map(|(waker, cause)| {
+            let wake = |data| self.tasks.wake(data, cause);
+            Some((self.wake_own(waker, wake)?, cause))
+        });
+        for (waker, cause) in external.collect::<Vec<_>>() {
+            self.wake_external(waker, cause);
         }
     }
 
-    /// Wakes this runtime's tasks directly, other wakers through their function table.
-    #[inline]
-    pub(crate) fn wake_by(&self, waker: Waker, cause: WakeCause) {
-        let wake = |data| self.tasks.wake(data, cause);
-        if let Some(external) = self.wake_own(waker, wake) {
-            self.wake_external(external, cause);
-        }
-    }
-
-    /// As [`wake_by`](Self::wake_by), but leaves external wakers to [`wake_due`](Self::wake_due). So it
-    /// runs no user code.
+    /// Wakes this runtime's tasks directly, and leaves external wakers to [`wake_due`](Self::wake_due). So it runs
+    /// no user code.
     #[inline]
     pub(crate) fn wake_or_queue(&self, waker: Waker, cause: WakeCause) {
         let wake = |data| self.tasks.wake_by_loop(data, cause);

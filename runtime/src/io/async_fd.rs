@@ -71,8 +71,8 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// `PermissionDenied` (EPERM) for a regular file, a directory or `/dev/null`, which epoll cannot
     /// watch; use [`spawn_blocking`](crate::task::spawn_blocking), or [`stdin`](crate::io::stdin) and
-    /// [`stdout`](crate::io::stdout). The errno is part of its message only. `AlreadyExists` (EEXIST)
-    /// when the descriptor is registered already, `StorageFull` (ENOSPC) at the system's limit of
+    /// [`stdout`](crate::io::stdout). `AlreadyExists` (EEXIST) when the descriptor is registered already:
+    /// the errno of these is part of the message only. `StorageFull` (ENOSPC) at the system's limit of
     /// watches, `OutOfMemory`. Then the value is dropped, and nothing stays registered.
     ///
     /// # Panics
@@ -86,6 +86,8 @@ impl<T: AsFd> AsyncFd<T> {
     }
 
     /// Registers a descriptor for the given directions only.
+    ///
+    /// Operations in another direction return an error, because the kernel would not report the end of the wait.
     ///
     /// # Errors
     ///
@@ -169,7 +171,8 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// When the runtime has ended.
+    /// When the runtime has ended. `InvalidInput` when the descriptor was registered for none of the
+    /// directions ([`with_interest`](Self::with_interest)).
     ///
     /// # Panics
     ///
@@ -260,7 +263,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// When the runtime has ended.
+    /// As [`ready`](Self::ready).
     ///
     /// # Panics
     ///
@@ -282,7 +285,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// When the runtime has ended.
+    /// As [`ready`](Self::ready).
     #[track_caller]
     pub fn poll_write_ready<'a>(
         &'a self,
@@ -298,8 +301,8 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// `WouldBlock` when the descriptor is not ready or the operation would block; otherwise the
-    /// operation's own.
+    /// `WouldBlock` when the descriptor is not ready or the operation would block; `InvalidInput` when it
+    /// was registered for none of the directions; otherwise the operation's own.
     ///
     /// # Panics
     ///
@@ -311,7 +314,7 @@ impl<T: AsFd> AsyncFd<T> {
         operation: impl FnOnce(&T) -> io::Result<R>,
     ) -> io::Result<R> {
         match self.try_ready(interest) {
-            None => Err(io::ErrorKind::WouldBlock.into()),
+            None => Err(self.not_ready(interest, "AsyncFd::try_io")),
             Some(mut guard) => guard
                 .try_io(|fd| operation(fd.get_ref()))
                 .unwrap_or_else(|_| Err(io::ErrorKind::WouldBlock.into())),
@@ -322,7 +325,7 @@ impl<T: AsFd> AsyncFd<T> {
     ///
     /// # Errors
     ///
-    /// The operation's own; or when the runtime has ended.
+    /// The operation's own, or as [`ready`](Self::ready).
     ///
     /// # Panics
     ///
@@ -365,8 +368,16 @@ impl<T: AsFd> AsyncFd<T> {
     ) -> io::Result<usize> {
         match self.registration.try_ready(interest, Location::caller()) {
             Some(event) => self.transfer(event, interest, operation),
-            None => Err(io::ErrorKind::WouldBlock.into()),
+            None => Err(self.not_ready(interest, "AsyncFd::try_transfer")),
         }
+    }
+
+    /// Returns the error of an attempt that was not made.
+    #[cold]
+    #[track_caller]
+    pub(super) fn not_ready(&self, interest: Interest, operation: &'static str) -> io::Error {
+        let wait = IoWait::new(interest, operation, Location::caller());
+        self.registration.not_ready(&wait)
     }
 
     /// Runs a transfer and clears the readiness that it has disproved.

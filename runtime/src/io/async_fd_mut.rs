@@ -188,7 +188,7 @@ impl<T: AsFd> AsyncFd<T> {
         operation: impl FnOnce(&mut T) -> io::Result<R>,
     ) -> io::Result<R> {
         let Some(event) = self.try_ready(interest).map(|guard| guard.event) else {
-            return Err(io::ErrorKind::WouldBlock.into());
+            return Err(self.not_ready(interest, "AsyncFd::try_io_mut"));
         };
         let mut guard = AsyncFdReadyMutGuard::new(self, interest, event);
         guard

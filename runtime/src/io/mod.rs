@@ -35,4 +35,5 @@ pub use copy::{Copy, CopyBidirectional, copy, copy_bidirectional};
 pub use duplex::{DuplexStream, duplex};
 pub use futures_io::{AsyncRead, AsyncWrite};
 pub use io_count::IoCount;
+pub(crate) use stdio::awaits_thread;
 pub use stdio::{Stderr, Stdin, Stdout, stderr, stdin, stdout};

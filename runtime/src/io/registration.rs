@@ -34,12 +34,31 @@ use crate::task_info::{WaitInfo, WaitOn};
 const REASON: &str = "epoll cannot watch a regular file, a directory or /dev/null; use \
      task::spawn_blocking, or io::stdin and io::stdout for the standard streams";
 
-/// Puts the reason in front of the kernel's error, if it is the refusal of the file.
-fn explain_refusal(error: io::Error) -> io::Error {
-    if error.kind() != io::ErrorKind::PermissionDenied {
-        return error;
-    }
-    io::Error::new(error.kind(), format!("{REASON}: {error}"))
+/// Stands before the EEXIST.
+const TWICE: &str = "it is registered with this runtime already; share its AsyncFd in an `Rc`, or register a \
+     duplicate of the descriptor";
+
+/// Puts the operation, the descriptor and the reason in front of the kernel's error.
+fn explain_refusal(fd: RawFd, error: io::Error) -> io::Error {
+    let reason = match error.raw_os_error() {
+        Some(libc::EPERM) => REASON,
+        Some(libc::EEXIST) => TWICE,
+        // Others keep their errno: a server handles a shortage by it.
+        _ => return error,
+    };
+    let message = format!("register descriptor {fd}: {reason}: {error}");
+    io::Error::new(error.kind(), message)
+}
+
+/// Returns the error of a wait that no event of the registration ends.
+#[cold]
+fn not_registered_for(wait: &IoWait, fd: RawFd, registered: Interest) -> io::Error {
+    let message = format!(
+        "{} at {}: descriptor {fd} is registered for {registered:?} only, so a wait for {:?} would not end; \
+         register it with `AsyncFd::with_interest` for both",
+        wait.operation, wait.location, wait.interest,
+    );
+    io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
 /// Identifies a source of any runtime; no other source has had the same id.
@@ -53,6 +72,8 @@ pub(super) struct Registration {
     key: Key,
     fd: RawFd,
     words: ReadyWords,
+    /// What the kernel was asked to report. Errors and the end of both directions are always reported.
+    interest: Interest,
     /// Whether dropping this deregisters in the kernel, because `close(2)` does not. Written by
     /// `deregister_explicitly` and read by `drop`; no other memory depends on it.
     explicit: AtomicBool,
@@ -129,18 +150,18 @@ impl Registration {
         interest: Interest,
         explicit: bool,
     ) -> io::Result<Self> {
-        let (key, words) = core
-            .reactor
-            .register(fd, interest)
-            .map_err(explain_refusal)?;
+        let raw_fd = std::os::fd::AsRawFd::as_raw_fd(&fd);
+        let registered = core.reactor.register(fd, interest);
+        let (key, words) = registered.map_err(|error| explain_refusal(raw_fd, error))?;
         if hooks::any() {
             core.record_source(Kind::SourceAdded, key);
         }
         Ok(Registration {
             runtime: core.id,
             key,
-            fd: std::os::fd::AsRawFd::as_raw_fd(&fd),
+            fd: raw_fd,
             words,
+            interest,
             explicit: AtomicBool::new(explicit),
         })
     }
@@ -186,6 +207,9 @@ impl Registration {
         if !event.ready().is_empty() {
             return self.poll_ready_slowly(event, wait, cx);
         }
+        if !self.interest.shares_event_with(wait.interest) {
+            return self.poll_unreported(wait);
+        }
         let data = match context::local_data(cx.waker()) {
             Some(data) if !wait.interest.is_both() => data,
             _ => return self.poll_external(wait, cx),
@@ -198,6 +222,28 @@ impl Registration {
         match is_stored {
             Some(true) => Poll::Pending,
             _ => self.gone(wait),
+        }
+    }
+
+    /// As [`poll_wait`](Self::poll_wait), for an interest without which the descriptor was registered.
+    #[cold]
+    #[inline(never)]
+    fn poll_unreported(&self, wait: &IoWait) -> Poll<io::Result<ReadyEvent>> {
+        if self.runtime.is_current() {
+            Poll::Ready(Err(not_registered_for(wait, self.fd, self.interest)))
+        } else {
+            self.gone(wait)
+        }
+    }
+
+    /// Returns the error of an attempt on a descriptor that is not ready: `WouldBlock`, or the error of a
+    /// wait, if a wait would not end.
+    #[cold]
+    pub(super) fn not_ready(&self, wait: &IoWait) -> io::Error {
+        if self.interest.shares_event_with(wait.interest) {
+            io::ErrorKind::WouldBlock.into()
+        } else {
+            not_registered_for(wait, self.fd, self.interest)
         }
     }
 

@@ -190,6 +190,8 @@ impl Builder {
     /// [`enable_metrics_poll_time_histogram`](Self::enable_metrics_poll_time_histogram).
     #[must_use]
     pub fn on_slow_poll(mut self, limit: Duration, hook: impl Fn(&SlowPoll) + 'static) -> Self {
+        // Otherwise the task would be taken for the one that has entered another runtime.
+        let hook = move |slow: &SlowPoll| context::run_hook(|| hook(slow));
         self.on_slow_poll = Some((limit, Box::new(hook)));
         self
     }
@@ -345,8 +347,10 @@ impl Builder {
             remote,
             busy_poll: BusyPoll::new(self.busy_poll),
             deadlocks: self.deadlocks,
+            awaits_shared_thread: crate::io::awaits_thread,
             signals: Default::default(),
             messages: Default::default(),
+            messages_left: Default::default(),
         };
         // Its drop undoes the registration if the recording cannot be made.
         let runtime = Runtime::from_core(core, self.event_interval);

@@ -7,9 +7,9 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::context::Core;
+use crate::context::{self, Core};
 use crate::deadlock_watch::{Found, LostWakerHook, OnDeadlock};
-use crate::dump::{self, Detail, Dump, Outcome};
+use crate::dump::{self, Dump, Outcome};
 
 /// The pause before the first look, and between two looks while a thread of the pool is on its way to be idle.
 /// A program that other threads wake often is not looked at.
@@ -48,13 +48,13 @@ impl Core {
         });
         found.looks += 1;
         self.deadlocks.found.set(Some(found));
-        if found.reported || self.blocking.pending() > 0 {
+        if found.reported || self.waits_for_thread() {
             return None;
         }
         if found.looks == 1 {
             return Some(PAUSE);
         }
-        let dump = dump::collect(self, Detail::Limited);
+        let dump = dump::collect_at_rest(self);
         match dump.outcome() {
             Outcome::Fine => None,
             Outcome::Deadlock => {
@@ -118,10 +118,16 @@ impl Core {
         if self.deadlocks.lost_after.replace(Some(polls)) == Some(polls) {
             return;
         }
-        for task in dump::lost_wakers(self) {
+        let (alive, lost) = dump::lost_wakers(self);
+        // Those that have ended are forgotten, so the set is not larger than the table of tasks.
+        self.deadlocks
+            .lost
+            .borrow_mut()
+            .retain(|id| alive.contains(id));
+        for task in lost {
             if self.deadlocks.lost.borrow_mut().insert(task.id) {
-                self.executor
-                    .catch_panic("the hook for lost wakers", || hook(&task));
+                let call = || context::run_hook(|| hook(&task));
+                self.executor.catch_panic("the hook for lost wakers", call);
             }
         }
     }

@@ -23,7 +23,7 @@ use std::thread;
 use pin_project_lite::pin_project;
 
 use crate::context;
-use crate::dump::{Dump, dump};
+use crate::dump::{self, Dump};
 use crate::executor::cell::drop_ignoring_panic;
 use crate::inbox::{Message, Shared};
 use crate::oneshot::{Closed, Receiver, Sender, channel};
@@ -109,11 +109,21 @@ impl Handle {
         F: Future + 'static,
         F::Output: Send + 'static,
     {
+        let make = |sender, abort: &_| make_task(closure, sender, abort);
+        self.send(Message::Run, make)
+    }
+
+    /// Sends a closure, which gets the sender of the result.
+    fn send<T: Send + 'static>(
+        &self,
+        message: fn(Box<dyn FnOnce() + Send>) -> Message,
+        closure: impl FnOnce(Sender<TaskResult<T>>, &AbortRequest) + Send + 'static,
+    ) -> RemoteJoinHandle<T> {
         let (sender, receiver) = channel();
         let abort = Arc::new(AbortRequest::default());
         let remote_abort = Arc::clone(&abort);
-        let run = Box::new(move || make_task(closure, sender, &remote_abort));
-        if let Err(refused) = self.shared.send(Message::Run(run)) {
+        let run = Box::new(move || closure(sender, &remote_abort));
+        if let Err(refused) = self.shared.send(message(run)) {
             // Drops the sender as well, so the handle reports a canceled task.
             drop(refused);
         }
@@ -127,7 +137,7 @@ impl Handle {
 impl Handle {
     /// Returns what the runtime does; see [`mod@crate::dump`].
     ///
-    /// The runtime makes the dump between two polls, when its loop handles the messages of other threads.
+    /// The runtime makes the dump between two polls, when its loop has handled the messages of other threads.
     /// So a poll that never ends is not shown, and without a `block_on` the dump waits for the next one.
     /// The handle can be awaited on any thread, or [waited for](RemoteJoinHandle::wait); it returns an error
     /// when the runtime has ended.
@@ -145,11 +155,13 @@ impl Handle {
     /// });
     /// ```
     pub fn dump(&self) -> RemoteJoinHandle<Dump> {
-        self.spawn(|| {
-            // In the closure, so that the task that returns the dump is not in it.
-            let dump = dump();
-            async move { dump }
-        })
+        let make = |sender: Sender<TaskResult<Dump>>, abort: &AbortRequest| {
+            if !abort.is_requested() {
+                let core = context::require("Handle::dump");
+                drop(sender.send(Ok(dump::collect_at_rest(&core))));
+            }
+        };
+        self.send(Message::RunAfterBatch, make)
     }
 }
 
@@ -192,7 +204,7 @@ fn call<F>(closure: impl FnOnce() -> F) -> thread::Result<F> {
     if core.id.is_current() {
         return called;
     }
-    context::reinstate(&core);
+    context::reinstate();
     drop_ignoring_panic(called);
     Err(Box::new(
         "another runtime was entered at the end of the closure: do not keep a guard of \

@@ -93,7 +93,6 @@ impl Runtime {
     ///
     /// - When the future panics.
     /// - When a `block_on` is running on this thread already.
-    /// - When a guard of another runtime's [`enter`](Self::enter), made inside the future, outlives it.
     /// - Under [`UnhandledPanic::ShutdownRuntime`], when a detached task panicked.
     /// - When other code has closed the epoll descriptor.
     #[track_caller]
@@ -119,7 +118,7 @@ impl Runtime {
                             return output;
                         }
                     }
-                    Tick::OtherRuntime => context::reinstate(&self.core),
+                    Tick::OtherRuntime => context::reinstate(),
                 }
             }
             // Before the turn, which can park.
@@ -130,9 +129,7 @@ impl Runtime {
             core.executor.requeue_deferred();
             core.executor.wake_due(self.event_interval);
             // A waker or a destructor can have entered another runtime.
-            if !core.id.is_current() {
-                context::reinstate(&self.core);
-            }
+            core.stay_current();
             core.record_wakeup();
         }
     }
@@ -168,7 +165,8 @@ impl Runtime {
     ///
     /// # Panics
     ///
-    /// Dropping guards panics if the order is not the reverse of the order in which they were made.
+    /// Dropping guards panics if the order is not the reverse of the order in which they were made. A guard that
+    /// was made inside a `block_on`, a hook or a destructor and outlives it has no effect any more.
     ///
     /// # Examples
     ///
@@ -187,7 +185,7 @@ impl Runtime {
     /// ```
     pub fn enter(&self) -> EnterGuard<'_> {
         EnterGuard {
-            _entered: context::enter(&self.core),
+            _entered: context::enter_for_user(&self.core),
             _runtime: self,
         }
     }

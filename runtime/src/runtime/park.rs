@@ -86,7 +86,7 @@ impl Core {
             }
             let advance = &self.timers.auto_advance;
             let waits_for_io = self.waits_for_io();
-            if self.blocking.pending() > 0 || waits_for_io && !advance.is_despite_io() {
+            if self.waits_for_thread() || waits_for_io && !advance.is_despite_io() {
                 return advance.until_report();
             }
             if waits_for_io && advance.begin_look(self.executor.counters().all_polls()) {
@@ -109,7 +109,7 @@ impl Core {
         self.timers.auto_advance.reported();
         let due = Duration::from_nanos(deadline_ns.saturating_sub(self.timers.clock.now_ns()));
         let for_io = self.waits_for_io() && !self.timers.auto_advance.is_despite_io();
-        let (wait, advice) = if self.blocking.pending() > 0 && !for_io {
+        let (wait, advice) = if self.waits_for_thread() && !for_io {
             (
                 "a blocking closure or a name lookup runs".to_owned(),
                 FOR_CLOSURE,

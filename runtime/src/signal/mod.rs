@@ -3,7 +3,11 @@
 //! Called by users; calls `sys::signal`, which catches the signals and writes an eventfd, and the
 //! reactor, which watches it. Each runtime has one source for all its listeners. The first listener
 //! for a signal replaces its default effect until the process ends, even after the listener is
-//! dropped. The signal mask is not changed, so child processes inherit a clean one.
+//! dropped.
+//!
+//! A listener unblocks its signal on the thread that creates it, because a process inherits the mask of its
+//! parent, and a signal that all threads block is never delivered. Otherwise the signal mask is not changed, so
+//! child processes inherit a clean one. Code that blocks the signal again later, on all threads, gets none.
 //!
 //! # Examples
 //!

@@ -127,6 +127,9 @@ impl fmt::Debug for SignalKind {
 /// Code that installs a handler afterwards has to call the one that it replaces: otherwise no listener
 /// receives the signal any more, also not one that is created later.
 ///
+/// The signal is unblocked on this thread: a process inherits the signal mask of its parent, and a signal that
+/// all threads block is never delivered. One that was pending is received by the new listener.
+///
 /// A daemon has to fork, and to close inherited descriptors, before the first call in the process: the
 /// handler writes to a descriptor that stays open until the process ends. If it were closed, the
 /// handler would write into whatever file gets its number.
@@ -134,8 +137,8 @@ impl fmt::Debug for SignalKind {
 /// # Errors
 ///
 /// `InvalidInput` for a number that is not a signal, and for signals that cannot or must not be
-/// caught: SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL. Otherwise the error of opening or
-/// registering the eventfd for signals.
+/// caught: SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, and 32 up to those before SIGRTMIN, which the C
+/// library uses. Otherwise the error of opening or registering the eventfd for signals.
 ///
 /// # Panics
 ///

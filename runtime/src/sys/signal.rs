@@ -123,7 +123,8 @@ fn caught_by_kernel(signal: i32) -> Option<u64> {
     }
 }
 
-/// Installs the handler for `signal` and returns the descriptor that it writes.
+/// Installs the handler for `signal`, unblocks it on this thread, and returns the descriptor that the
+/// handler writes.
 ///
 /// Once per process, unless other code has set the default action or ignores the signal since. It is
 /// not installed over another handler a second time, because that one can call this one.
@@ -131,8 +132,8 @@ fn caught_by_kernel(signal: i32) -> Option<u64> {
 /// # Errors
 ///
 /// `InvalidInput` for a number that is not a signal, and for signals that cannot or must not be
-/// caught: SIGKILL, SIGSTOP, and those that report a fault of the program. Also the errors of
-/// `eventfd(2)` and `sigaction(2)`.
+/// caught: SIGKILL, SIGSTOP, those that report a fault of the program, and those of the C library. Also the
+/// errors of `eventfd(2)`, `sigaction(2)` and `pthread_sigmask(3)`.
 pub(crate) fn catch(signal: i32) -> io::Result<BorrowedFd<'static>> {
     const REFUSED: [libc::c_int; 6] = [
         libc::SIGKILL,
@@ -143,8 +144,14 @@ pub(crate) fn catch(signal: i32) -> io::Result<BorrowedFd<'static>> {
         libc::SIGILL,
     ];
     let index = usize::try_from(signal).unwrap_or(0);
-    if index == 0 || index >= SIGNALS || REFUSED.contains(&signal) {
-        let message = format!("signal {signal} cannot be caught");
+    // The C library keeps the first real-time signals for itself.
+    let is_internal = (32..libc::SIGRTMIN()).contains(&signal);
+    if index == 0 || index >= SIGNALS || is_internal || REFUSED.contains(&signal) {
+        let message = format!(
+            "signal {signal} cannot be caught: a listener needs one of 1 to 31 or of {} to 64, and neither \
+             SIGKILL and SIGSTOP nor SIGSEGV, SIGBUS, SIGFPE and SIGILL",
+            libc::SIGRTMIN()
+        );
         return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
     }
     // No user code runs under this lock, and nothing under it panics.
@@ -166,7 +173,26 @@ pub(crate) fn catch(signal: i32) -> io::Result<BorrowedFd<'static>> {
         install(signal)?;
         caught[index] = true;
     }
+    // Last, because a signal that was blocked can be pending, and its default action would end the process.
+    unblock(signal)?;
     Ok(event.as_fd())
+}
+
+/// Lets this thread receive a signal. A process inherits the mask of its parent, and a signal that every
+/// thread blocks is never delivered.
+fn unblock(signal: i32) -> io::Result<()> {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: `set` is live memory for a sigset_t, which the call fills.
+    check(unsafe { libc::sigemptyset(set.as_mut_ptr()) })?;
+    // SAFETY: `sigemptyset` has initialized it.
+    check(unsafe { libc::sigaddset(set.as_mut_ptr(), signal) })?;
+    // SAFETY: the set is live and initialized. A null pointer requests no copy of the old mask.
+    let error =
+        unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut()) };
+    match error {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
 }
 
 /// Returns the action of a signal.

@@ -24,6 +24,7 @@ use wakeful_tests::trace::{my_waker, poll_once, settle};
 fn main() {
     let name = std::env::args().nth(1).unwrap_or_default();
     let runtime = Runtime::new().unwrap();
+    let size = || std::env::args().nth(2).unwrap().parse().unwrap();
     let paused = || Builder::new().start_paused(true).build().unwrap();
     match &*name {
         // Deadlocks.
@@ -50,6 +51,9 @@ fn main() {
         "report" => with_policy(OnDeadlock::Report).block_on(stuck()),
         "probable" => probable(),
         "probable-and-woken" => probable_and_woken(),
+        // Costs.
+        "dump-of-a-chain" => runtime.block_on(dump_of_a_chain(size())),
+        "dump-of-timers" => runtime.block_on(dump_of_timers(size())),
         other => panic!("{other:?} is not known"),
     }
     println!("ended");
@@ -111,6 +115,27 @@ async fn after_a_read_under_a_timer() {
     let _there = writes.await.unwrap();
     drop(timer);
     stuck().await;
+}
+
+/// Each task awaits the next one, and the last one waits for something else.
+async fn dump_of_a_chain(tasks: usize) {
+    let mut next = spawn(pending::<()>());
+    for _ in 1..tasks {
+        next = spawn(async move { next.await.unwrap() });
+    }
+    settle().await;
+    assert!(wakeful::dump().verdicts.len() < 2);
+    drop(next);
+}
+
+/// One task has all timers.
+async fn dump_of_timers(timers: usize) {
+    let each = |n| Box::pin(sleep(Duration::from_secs(1000 + n as u64)));
+    let mut sleeps: Vec<_> = (0..timers).map(each).collect();
+    for sleep in &mut sleeps {
+        assert!(poll_once(sleep).await.is_pending());
+    }
+    assert_eq!(wakeful::dump().timers.len(), timers);
 }
 
 async fn with_a_handle_in_a_task() {

@@ -13,7 +13,7 @@ use wakeful::io::{stderr, stdin, stdout};
 use wakeful::runtime::{Builder, Runtime};
 use wakeful::task::yield_now;
 use wakeful_tests::net_support::run;
-use wakeful_tests::trace::{Wakes, poll_with};
+use wakeful_tests::trace::{Wakes, poll_with, text_of};
 
 fn main() -> ExitCode {
     let name = std::env::args().nth(1).unwrap_or_default();
@@ -44,6 +44,8 @@ fn main() -> ExitCode {
         "mixed" => run(mixed()),
         "errors" => run(async { stderr().write_all(b"to stderr\n").await.unwrap() }),
         "paused" => paused(),
+        "two-runtimes" => two_runtimes(false),
+        "two-runtimes-paused" => two_runtimes(true),
         "outside" => drop(future::block_on(stdin().read(&mut [0]))),
         "no-thread" => run(no_thread()),
         "directory" => run(async { report(stdin().read(&mut [0]).await.map(drop)).await }),
@@ -62,6 +64,51 @@ async fn copy() {
         .unwrap();
     let line = format!("{copied} bytes\n");
     stderr().write_all(line.as_bytes()).await.unwrap();
+}
+
+/// Another runtime has the thread that reads, and each gets a byte. The one here would end as a probable deadlock,
+/// or with a clock that has jumped, if it did not know that thread.
+fn two_runtimes(paused: bool) {
+    let limit = Duration::from_millis(1);
+    let builder = Builder::new().start_paused(paused).count_wakers(true);
+    let here = builder.deadlock_after(limit).build().unwrap();
+    let (begin, begun) = std::sync::mpsc::channel();
+    let other = std::thread::spawn(move || {
+        run(async {
+            let mut buffer = [0];
+            let mut read = Box::pin(async { stdin().read(&mut buffer).await });
+            assert!(future::poll_once(&mut read).await.is_none());
+            begin.send(()).unwrap();
+            assert_eq!(read.await.unwrap(), 1);
+        });
+    });
+    begun.recv().unwrap();
+    // When two others have been found to be in a deadlock, this one would have been found as well.
+    std::thread::spawn(move || {
+        for _ in 0..2 {
+            let builder = Builder::new().deadlock_after(limit).build();
+            let stuck = || builder.unwrap().block_on(future::pending::<()>());
+            let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(stuck));
+            assert!(text_of(&*ended.unwrap_err()).starts_with("probably a deadlock"));
+        }
+        println!("now");
+    });
+    here.block_on(async {
+        let mut buffer = [0];
+        let read = async { stdin().read(&mut buffer).await.unwrap() };
+        let timer = async {
+            wakeful::time::sleep(Duration::from_secs(60)).await;
+            panic!("the clock has jumped");
+        };
+        // With a timer there is no deadlock.
+        let bytes = match paused {
+            true => future::or(read, timer).await,
+            false => read.await,
+        };
+        assert_eq!(bytes, 1);
+    });
+    other.join().unwrap();
+    println!("ended");
 }
 
 /// Reads some bytes, starts another read, and formats `Stdin` until the thread has certainly begun.

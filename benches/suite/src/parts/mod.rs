@@ -15,6 +15,7 @@ mod echo;
 mod executor;
 mod growth;
 mod memory;
+mod relay;
 mod threads;
 mod udp;
 
@@ -54,6 +55,7 @@ fn run(part: Part, bench: &Bench, collected: &mut Collected) -> io::Result<()> {
         Part::Growth => growth::measure(bench, collected),
         Part::Threads => threads::measure(bench, collected),
         Part::Udp => udp::measure(bench, collected),
+        Part::Relay => relay::measure(bench, collected),
     }
     Ok(())
 }

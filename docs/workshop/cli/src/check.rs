@@ -9,6 +9,8 @@ use crate::{Problem, compile, layout, run};
 pub(crate) enum Checked {
     /// The compiler has printed why.
     DoesNotCompile,
+    /// This machine lacks what the check needs.
+    Skipped(String),
     Ran {
         passed: usize,
         of: usize,
@@ -55,6 +57,7 @@ pub(crate) fn run_cases(
     for (number, name) in cases.iter().enumerate() {
         match run::case(out, source, number, show)? {
             Ended::Passed => passed += 1,
+            Ended::Skipped(reason) => return Ok(Checked::Skipped(reason)),
             Ended::Failed(report) => {
                 if failed.is_none() {
                     failed = Some((name.clone(), report));

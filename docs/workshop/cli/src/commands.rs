@@ -143,6 +143,10 @@ fn check_stage(stage: &Stage, style: &Style) -> Result<End, Problem> {
             println!("stage {}  {}  does not compile", stage.number, stage.name);
             Ok(End::Red)
         }
+        Checked::Skipped(reason) => {
+            println!("stage {}  {}  skipped: {reason}", stage.number, stage.name);
+            Ok(End::Green)
+        }
         Checked::Ran { passed, of, failed: Some((case, report)) } => {
             println!("{}", headline(stage, passed, of));
             print!("{}", report.show(stage, &files, &case, style));

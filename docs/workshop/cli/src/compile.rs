@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
-use crate::Problem;
 use crate::layout::{self, LAB};
+use crate::{Problem, runtimes};
 
 /// The result of a compilation that could be started.
 pub(crate) struct Compiled {
@@ -88,6 +88,9 @@ pub(crate) fn stage(source: &str, check: &str, out: &str, show: bool) -> Result<
     command.arg(format!("--extern=probe={LAB}/libprobe.rlib"));
     command.arg(format!("--extern=stage={library}"));
     command.args(["-o", &format!("{out}/check"), check]);
+    if let Some(list) = runtimes::lay_out(check, out)? {
+        command.env("WORKSHOP_RUNTIMES", list);
+    }
     run(command, show)
 }
 

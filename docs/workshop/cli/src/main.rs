@@ -2,6 +2,7 @@
 //!
 //! Needs nothing but std and `rustc`.
 
+mod breaks;
 mod check;
 mod commands;
 mod compile;
@@ -12,6 +13,7 @@ mod page;
 mod progress;
 mod report;
 mod run;
+mod runtimes;
 mod source;
 mod stage;
 mod terminal;
@@ -34,8 +36,10 @@ usage: cargo workshop [COMMAND] [--plain]
   draw [N]              your run beside the reference's, as a picture
   read N                the page of a stage
   quiz N                questions with answers
+  break X               breaks Wakeful in one line (stage 17), runs the test, restores it
   doctor                what this machine lacks
   verify [N..]          tests the workshop: references, wrong solutions, pages
+                        --runs=200 runs the references that often, half of it beside spinners
 
 Exit status: 0 green, 1 red, 2 the command could not be carried out.";
 
@@ -89,15 +93,32 @@ fn admitted(command: &str) -> &'static [&'static str] {
     }
 }
 
+fn is_admitted(command: &str, flag: &str) -> bool {
+    admitted(command).contains(&flag) || command == "verify" && flag.starts_with("--runs=")
+}
+
+/// Returns the number of runs that `--runs=` asks for.
+fn runs(flags: &[String]) -> Result<Option<usize>, Problem> {
+    let Some(number) = flags.iter().find_map(|flag| flag.strip_prefix("--runs=")) else {
+        return Ok(None);
+    };
+    match number.parse() {
+        Ok(runs @ 1..=1_000_000) => Ok(Some(runs)),
+        _ => Err(format!("`--runs={number}`: a number from 1 to 1,000,000 is needed")),
+    }
+}
+
 fn run(words: &[String], flags: &[String]) -> Result<End, Problem> {
     let command = words.first().map_or("", String::as_str);
-    let unknown =
-        flags.iter().find(|flag| *flag != "--plain" && !admitted(command).contains(&flag.as_str()));
+    let unknown = flags.iter().find(|flag| *flag != "--plain" && !is_admitted(command, flag));
     if let Some(flag) = unknown {
         return Err(format!("unknown option `{flag}`\n\n{USAGE}"));
     }
     let has = |name: &str| flags.iter().any(|flag| flag == name);
     let style = terminal::Style::new(has("--plain"));
+    if command == "break" {
+        return breaks::run(words.get(1).map(String::as_str));
+    }
     let numbers = numbers(&words[words.len().min(1)..])?;
     let one = match numbers[..] {
         [] => None,
@@ -119,6 +140,9 @@ fn run(words: &[String], flags: &[String]) -> Result<End, Problem> {
         "read" => commands::read(required()?),
         "quiz" => commands::quiz(required()?, &style),
         "doctor" => commands::doctor(),
+        "verify" if runs(flags)?.is_some() => {
+            verify::many_runs(&numbers, runs(flags)?.unwrap_or_default())
+        }
         "verify" => verify::verify(&numbers, has("--write"), has("--quick")),
         other => Err(format!("unknown command `{other}`\n\n{USAGE}")),
     }

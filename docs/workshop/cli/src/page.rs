@@ -11,6 +11,7 @@ const BLOCKS: usize = 3;
 const BLOCK_LINES: usize = 25;
 const PICTURES: usize = 1;
 const TERMS: usize = 3;
+const COLUMNS: usize = 110;
 
 /// Headings that every page has, in this order.
 const HEADINGS: [&str; 6] = ["Predict", "Write", "Check", "Break it", "The rule", "In Wakeful"];
@@ -124,7 +125,8 @@ pub(crate) fn problems(stage: &Stage) -> Result<Vec<String>, Problem> {
     limit("blocks of code", blocks.len(), BLOCKS);
     limit("lines of a block", blocks.iter().copied().max().unwrap_or(0), BLOCK_LINES);
     limit("pictures", text.matches("![").count(), PICTURES);
-    let terms = prose.lines().find_map(|line| line.strip_prefix("New words: ")).unwrap_or("");
+    let terms = paragraphs(&prose).into_iter().find(|text| text.starts_with("New words: "));
+    let terms = terms.unwrap_or_default();
     limit("new words", terms.matches("**").count() / 2, TERMS);
     problems.extend(structure(stage, &text)?);
     Ok(problems)
@@ -146,6 +148,16 @@ fn structure(stage: &Stage, text: &str) -> Result<Vec<String>, Problem> {
     }
     if !text.starts_with(&format!("# {}. ", stage.number)) {
         problems.push(format!("{page}: its title must begin with `# {}. `", stage.number));
+    }
+    for file in ["page.md", "hints.md", "quiz.md"] {
+        let long =
+            |line: &&str| line.chars().count() > COLUMNS && !line.starts_with(['|', '<', '!']);
+        let (_, prose) = split_code(&layout::read(&stage.path(file))?);
+        let long = prose.lines().filter(long).count();
+        if long > 0 {
+            let path = stage.path(file);
+            problems.push(format!("{path}: {long} lines of more than {COLUMNS} columns"));
+        }
     }
     for (file, count) in [("hints.md", 3), ("quiz.md", 3)] {
         let found = sections(&layout::read(&stage.path(file))?).len();

@@ -8,6 +8,9 @@ use crate::terminal::Style;
 /// The width of the output.
 const WIDTH: usize = 80;
 
+/// Where values begin.
+const INDENT: usize = 18;
+
 /// Steps that are shown.
 const STEPS: usize = 30;
 
@@ -61,16 +64,16 @@ impl Report {
         let mut text = String::new();
         let id = if self.id == "x" { format!("{}.x", stage.number) } else { self.id.clone() };
         if id == format!("{}.0", stage.number) {
-            let place = trim_column(&self.at);
-            let _ = writeln!(text, "  {}  {id}  not written yet: {place}", style.red("FAIL"));
+            let place = if self.at.is_empty() { "" } else { ": " };
+            let place = format!("{place}{}", trim_column(&self.at));
+            let _ = writeln!(text, "  {}  {id}  not written yet{place}", style.red("FAIL"));
             let _ = writeln!(text, "        {}", self.seen);
+            lines_of_steps(&mut text, &self.steps);
             return text;
         }
         let _ = writeln!(text, "  {}  {id}  {}", style.red("FAIL"), self.what);
         line(&mut text, "case", case);
-        if !self.steps.is_empty() {
-            line(&mut text, "steps", &number_steps(&self.steps));
-        }
+        lines_of_steps(&mut text, &self.steps);
         line(&mut text, "expected", &self.expected);
         line(&mut text, "seen", &self.seen);
         line(&mut text, "why", &self.why);
@@ -111,31 +114,39 @@ fn find_function(files: &Files, function: &str) -> Option<String> {
 }
 
 /// Numbers steps. Of many, the first and the last ones are shown.
-fn number_steps(steps: &[String]) -> String {
+fn number_steps(steps: &[String]) -> Vec<String> {
     let numbered = steps.iter().enumerate().map(|(n, step)| format!("{} {step}", n + 1));
     let mut parts: Vec<String> = numbered.collect();
     if parts.len() > STEPS {
         let left_out = parts.len() - STEPS;
         parts.splice(10..10 + left_out, [format!("({left_out} steps)")]);
     }
-    parts.join("   ")
+    parts
 }
 
 /// Adds a line with a label; what does not fit continues below.
 fn line(text: &mut String, label: &str, value: &str) {
-    if value.is_empty() {
+    let words: Vec<&str> = value.split(' ').filter(|word| !word.is_empty()).collect();
+    fill(text, label, &words, " ");
+}
+
+/// Adds steps. A line is broken only between two of them.
+fn lines_of_steps(text: &mut String, steps: &[String]) {
+    let steps = number_steps(steps);
+    fill(text, "steps", &steps.iter().map(String::as_str).collect::<Vec<_>>(), "   ");
+}
+
+fn fill(text: &mut String, label: &str, parts: &[&str], glue: &str) {
+    if parts.is_empty() {
         return;
     }
-    let indent = 18;
     let mut current = format!("        {label:<10}");
     let mut empty = true;
-    // Three spaces separate steps; a line is broken only between steps, or else between words.
-    let (separator, glue) = if label == "steps" { ("   ", "   ") } else { (" ", " ") };
-    for part in value.split(separator).filter(|part| !part.is_empty()) {
+    for part in parts {
         if !empty && current.len() + glue.len() + part.len() > WIDTH {
             text.push_str(&current);
             text.push('\n');
-            current = " ".repeat(indent);
+            current = " ".repeat(INDENT);
             empty = true;
         }
         if !empty {

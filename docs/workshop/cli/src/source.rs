@@ -115,10 +115,11 @@ pub(crate) fn code_lines(text: &str) -> usize {
     text.lines().filter(|line| is_code(line)).count()
 }
 
-/// Counts the code lines of a function's body.
-pub(crate) fn body_lines(text: &str, item: &str) -> usize {
+/// Counts the code lines of a function's body that are not in the body of the start.
+pub(crate) fn new_lines(text: &str, item: &str, start: &str) -> usize {
     let lines: Vec<&str> = text.lines().collect();
-    body(text, item).map_or(0, |body| lines[body].iter().filter(|line| is_code(line)).count())
+    let is_new = |line: &&&str| is_code(line) && !start.lines().any(|old| old == **line);
+    body(text, item).map_or(0, |body| lines[body].iter().filter(is_new).count())
 }
 
 /// Returns an item as text, without the indent of its first line.

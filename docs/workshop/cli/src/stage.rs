@@ -32,9 +32,14 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage { base: Some(7), ..stage(8, "timers", 40) },
     Stage { base: Some(8), ..stage(9, "inbox", 35) },
     stage(10, "cancel", 30),
+    Stage { base: Some(9), ..stage(11, "serve", 50) },
+    Stage { base: Some(9), ..stage(12, "hang", 35) },
     stage(13, "table", 40),
     Stage { base: Some(9), ..stage(14, "readiness", 35) },
     Stage { base: Some(14), ..stage(15, "fairness", 30) },
+    stage(16, "test", 30),
+    stage(17, "source", 60),
+    stage(18, "complete", 40),
 ];
 
 /// Files by name.
@@ -120,8 +125,8 @@ impl Stage {
         let solution = self.own_solution()?;
         let mut own = 0;
         for blank in self.blanks()? {
-            own +=
-                solution.get(&blank.file).map_or(0, |text| source::body_lines(text, &blank.item));
+            let text = solution.get(&blank.file);
+            own += text.map_or(0, |text| source::new_lines(text, &blank.item, &blank.body));
         }
         Ok((own, whole))
     }

@@ -9,7 +9,7 @@ use std::thread;
 use crate::check::{Checked, lay_out, run_cases};
 use crate::layout::LAB;
 use crate::stage::{Files, STAGES, Stage};
-use crate::{End, Problem, compile, draw, layout, page, run, wrong};
+use crate::{End, Problem, breaks, compile, draw, layout, page, run, wrong};
 
 /// Runs of a reference in each of the two rounds.
 const RUNS: usize = 3;
@@ -50,8 +50,13 @@ impl Job {
     fn run(&self) -> Result<(), Problem> {
         let source = format!("{}/src", self.folder());
         let checked = run_cases(&source, &self.folder(), false, true)?;
-        let Checked::Ran { failed, .. } = checked else {
-            return Err(format!("{}: was not run", self.folder()));
+        let failed = match checked {
+            Checked::Ran { failed, .. } => failed,
+            Checked::Skipped(reason) => {
+                println!("  skipped: {}: {reason}", self.folder());
+                return Ok(());
+            }
+            Checked::DoesNotCompile => return Err(format!("{}: was not run", self.folder())),
         };
         let (seen, text) = match &failed {
             None => (Wanted::Green, "green".to_owned()),
@@ -88,19 +93,51 @@ impl Tally {
         self.none_or(problems);
     }
 
+    fn end(&self) -> End {
+        match self.problems.len() {
+            0 => {
+                println!("the workshop holds");
+                End::Green
+            }
+            n => {
+                println!("{n} problems");
+                End::Red
+            }
+        }
+    }
+
     fn none_or(&mut self, problems: Vec<Problem>) {
         problems.iter().for_each(|problem| println!("  {}", problem.replace('\n', "\n    ")));
         self.problems.extend(problems);
     }
 }
 
+fn stages(numbers: &[u32]) -> Result<Vec<Stage>, Problem> {
+    match numbers {
+        [] => Ok(STAGES.to_vec()),
+        _ => numbers.iter().map(|&number| Stage::find(number)).collect(),
+    }
+}
+
+/// Runs the references of the given stages `runs` times, half of it beside a spinner per core.
+pub(crate) fn many_runs(numbers: &[u32], runs: usize) -> Result<End, Problem> {
+    let mut tally = Tally::default();
+    compile::prepare()?;
+    let jobs = jobs(&stages(numbers)?)?;
+    for job in jobs.iter().filter(|job| job.name == "reference") {
+        job.compile()?;
+        let many = |runs: usize| (0..runs).filter_map(|_| job.run().err()).collect::<Vec<_>>();
+        let mut failures = many(runs / 2);
+        beside_spinners(|| failures.extend(many(runs - runs / 2)));
+        tally.line(&format!("stage {}, runs", job.stage.number), runs, failures);
+    }
+    Ok(tally.end())
+}
+
 /// Verifies the given stages, or all. With `write`, rewrites `start` and the code on the pages. With
 /// `quick`, runs each once and beside no spinner.
 pub(crate) fn verify(numbers: &[u32], write: bool, quick: bool) -> Result<End, Problem> {
-    let stages: Vec<Stage> = match numbers {
-        [] => STAGES.to_vec(),
-        _ => numbers.iter().map(|&number| Stage::find(number)).collect::<Result<_, _>>()?,
-    };
+    let stages = stages(numbers)?;
     let mut tally = Tally::default();
     files(&stages, write, &mut tally)?;
     compile::prepare()?;
@@ -117,21 +154,13 @@ pub(crate) fn verify(numbers: &[u32], write: bool, quick: bool) -> Result<End, P
             beside_spinners(|| round("beside a spinner per core", &jobs, RUNS, &mut tally));
         }
     }
-    Ok(match tally.problems.len() {
-        0 => {
-            println!("the workshop holds");
-            End::Green
-        }
-        n => {
-            println!("{n} problems");
-            End::Red
-        }
-    })
+    Ok(tally.end())
 }
 
 /// Compares generated files, and checks the pages.
 fn files(stages: &[Stage], write: bool, tally: &mut Tally) -> Result<(), Problem> {
     let (mut starts, mut code, mut limits, mut blocks) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut broken = Vec::new();
     for stage in stages {
         let derived = stage.derive_start()?;
         if write {
@@ -151,10 +180,12 @@ fn files(stages: &[Stage], write: bool, tally: &mut Tally) -> Result<(), Problem
             code.push(format!("{}: run `cargo workshop verify --write`", stage.path("page.md")));
         }
         limits.extend(page::problems(stage)?);
+        broken.extend(breaks::problems(stage)?);
     }
     tally.line("starts that equal solution and blanks", stages.len(), starts);
     tally.line(&format!("pages with the code of the files ({blocks})"), stages.len(), code);
     tally.zero("pages over a limit, or incomplete", limits);
+    tally.zero("breaks that do not fit the source", broken);
     Ok(())
 }
 

@@ -31,7 +31,8 @@ pub(crate) fn right(stage: &Stage) -> Result<Vec<Wrong>, Problem> {
     read(stage, "right")
 }
 
-fn read(stage: &Stage, folder: &str) -> Result<Vec<Wrong>, Problem> {
+/// Reads the changes in a folder of a stage.
+pub(crate) fn read(stage: &Stage, folder: &str) -> Result<Vec<Wrong>, Problem> {
     let names = layout::names(&stage.path(folder));
     names.into_iter().map(|name| parse(stage, folder, &name)).collect()
 }
@@ -68,16 +69,19 @@ fn parse(stage: &Stage, folder: &str, name: &str) -> Result<Wrong, Problem> {
 impl Wrong {
     /// Returns the reference with the mistake.
     pub(crate) fn apply(&self, stage: &Stage) -> Result<Files, Problem> {
-        let mut files = stage.solution()?;
+        self.apply_to(stage.solution()?, &self.place(stage))
+    }
+
+    /// Returns files with the changes, which are in `place`.
+    pub(crate) fn apply_to(&self, mut files: Files, place: &str) -> Result<Files, Problem> {
         for change in &self.changes {
-            let text = files.get_mut(&change.file).ok_or_else(|| {
-                format!("{}: there is no file {}", self.place(stage), change.file)
-            })?;
+            let text = files
+                .get_mut(&change.file)
+                .ok_or_else(|| format!("{place}: there is no file {}", change.file))?;
             let count = text.matches(&change.find).count();
             if change.find.is_empty() || count != 1 {
                 return Err(format!(
-                    "{}: the reference contains these lines {count} times, not once:\n{}",
-                    self.place(stage),
+                    "{place}: the reference contains these lines {count} times, not once:\n{}",
                     change.find
                 ));
             }

@@ -125,17 +125,21 @@ impl Epoll {
         self.control("epoll_ctl(DEL)", 2, fd.as_raw_fd(), 0, 0)
     }
 
+    /// Calls epoll_wait(2).
+    pub(crate) fn look(&self, buffer: &mut [Event], timeout_ms: i32) -> io::Result<i32> {
+        let epoll = self.0.as_raw_fd();
+        let max = i32::try_from(buffer.len()).unwrap_or(i32::MAX);
+        // SAFETY: the kernel writes at most `max` events, and the buffer has room for them.
+        check(unsafe { sys::epoll_wait(epoll, buffer.as_mut_ptr(), max, timeout_ms) })
+    }
+
     /// Waits for events: without limit if `timeout_ms` is -1, not at all if it is 0.
     ///
     /// # Errors
     ///
     /// The error of epoll_wait(2); `Interrupted` is one that can happen at any time.
     pub fn wait<'b>(&self, buffer: &'b mut [Event], timeout_ms: i32) -> io::Result<&'b [Event]> {
-        let epoll = self.0.as_raw_fd();
-        let max = i32::try_from(buffer.len()).unwrap_or(i32::MAX);
-        let events = buffer.as_mut_ptr();
-        // SAFETY: the kernel writes at most `max` events, and the buffer has room for them.
-        let look = |ms: i32| check(unsafe { sys::epoll_wait(epoll, events, max, ms) });
+        let look = |ms: i32| self.look(buffer, ms);
         let count =
             recorded("epoll_wait", -1, || script::wait(timeout_ms, look), |n| i64::from(*n))?;
         Ok(&buffer[..count.unsigned_abs() as usize])

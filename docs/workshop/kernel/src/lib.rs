@@ -1,5 +1,5 @@
-//! The only crate of the workshop that calls the operating system, with four foreign functions. Sockets
-//! are those of the standard library.
+//! The only crate of the workshop that calls the operating system, with four foreign functions, and three
+//! more for io_uring in the last stage. Sockets are those of the standard library.
 //!
 //! Outside a check it adds nothing to the calls. In a check ([`Script`]) it also
 //!
@@ -14,12 +14,14 @@ mod epoll;
 mod eventfd;
 pub mod model;
 mod record;
+mod ring;
 mod script;
 mod socket;
 mod sys;
 
 pub use epoll::{ERR, ET, Epoll, Event, HUP, IN, ONESHOT, OUT, RDHUP};
 pub use eventfd::EventFd;
-pub use record::{clear_record, count, inject, limit, steps};
+pub use record::{clear_faults, clear_record, count, inject, limit, note, steps};
+pub use ring::{Completion, Ring};
 pub use script::{Script, Stuck, advance, now, parks, progress, stuck, timed_parks};
 pub use socket::{Listener, Stream};

@@ -39,6 +39,11 @@ pub fn clear_record() {
     lock(&FAULTS).clear();
 }
 
+/// Ends the faults: from now on calls succeed as they can.
+pub fn clear_faults() {
+    lock(&FAULTS).clear();
+}
+
 /// Returns how often a call was made: `read`, `write`, `accept`, `epoll_wait`, `epoll_ctl(ADD)`,
 /// `epoll_ctl(MOD)`, `epoll_ctl(DEL)`, `eventfd_write`, `eventfd_read`.
 #[must_use]
@@ -77,9 +82,11 @@ pub(crate) fn limited(name: &str, length: usize) -> usize {
     }
 }
 
-/// Adds a line that is not a call.
-pub(crate) fn note(text: String) {
-    lock(&RECORD).push(Entry { name: "", text });
+/// Adds a line that is not a call, in a check.
+pub fn note(text: impl Into<String>) {
+    if script::is_checking() {
+        lock(&RECORD).push(Entry { name: "", text: text.into() });
+    }
 }
 
 /// Makes a call, or fails as injected, and records it in a check.
@@ -110,8 +117,10 @@ fn errno_name(error: &io::Error) -> String {
         Some(4) => "EINTR".to_owned(),
         Some(11) => "EAGAIN".to_owned(),
         Some(17) => "EEXIST".to_owned(),
+        Some(22) => "EINVAL".to_owned(),
         Some(24) => "EMFILE".to_owned(),
         Some(32) => "EPIPE".to_owned(),
+        Some(103) => "ECONNABORTED".to_owned(),
         Some(104) => "ECONNRESET".to_owned(),
         _ => error.to_string(),
     }

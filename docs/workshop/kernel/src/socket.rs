@@ -77,7 +77,8 @@ impl Stream {
         self.0.set_nonblocking(true)
     }
 
-    /// Reads what is there; 0 is the end of the stream.
+    /// Reads what is there; 0 is the end of the stream. The end is no progress: a loop that reads it again
+    /// and again counts as one that never sleeps.
     ///
     /// # Errors
     ///
@@ -86,7 +87,11 @@ impl Stream {
         must_not_block("read", self.0.as_raw_fd());
         let length = limited("read", buffer.len());
         let call = || (&self.0).read(&mut buffer[..length]);
-        recorded("read", self.0.as_raw_fd(), call, |n| *n as i64).inspect(|_| progress())
+        recorded("read", self.0.as_raw_fd(), call, |n| *n as i64).inspect(|n| {
+            if *n > 0 {
+                progress();
+            }
+        })
     }
 
     /// Writes as much as there is room for.

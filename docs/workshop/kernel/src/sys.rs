@@ -1,5 +1,6 @@
 //! The foreign functions.
 
+use std::ffi::c_void;
 use std::io;
 
 use crate::epoll::Event;
@@ -13,6 +14,16 @@ unsafe extern "C" {
     pub(crate) fn epoll_ctl(epoll: i32, operation: i32, fd: i32, event: *mut Event) -> i32;
     pub(crate) fn epoll_wait(epoll: i32, events: *mut Event, max: i32, timeout_ms: i32) -> i32;
     pub(crate) safe fn eventfd(initial: u32, flags: i32) -> i32;
+    pub(crate) fn mmap(
+        address: *mut c_void,
+        length: usize,
+        protection: i32,
+        flags: i32,
+        fd: i32,
+        offset: i64,
+    ) -> *mut c_void;
+    pub(crate) fn munmap(address: *mut c_void, length: usize) -> i32;
+    pub(crate) fn syscall(number: i64, ...) -> i64;
     fn fcntl(fd: i32, command: i32, ...) -> i32;
 }
 

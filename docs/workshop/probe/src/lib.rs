@@ -10,7 +10,7 @@ mod waker;
 pub use future::{DropNote, Scripted, poll_once, yield_once};
 pub use report::{
     Case, Diagnosis, Failure, Outcome, Picture, Stage, expect, fail, kernel_lanes, run_scripted,
-    stage,
+    skip, stage,
 };
 pub use thread::{Watched, has_slept, is_asleep_forever, until};
 pub use trace::Trace;

@@ -90,6 +90,15 @@ pub fn fail<T>(
     Err(Failure { id, steps, expected: expected.into(), seen: seen.into() })
 }
 
+/// Ends the check, because this machine lacks something.
+///
+/// # Errors
+///
+/// Always.
+pub fn skip(reason: impl Into<String>) -> Outcome {
+    Err(Failure { id: "skip", seen: reason.into(), ..Failure::default() })
+}
+
 /// Compares, and fails without a diagnosis.
 ///
 /// # Errors
@@ -165,6 +174,10 @@ pub fn stage(stage: &'static Stage) -> ! {
     match outcome {
         Ok(Ok(())) => {
             write("ok\n");
+            process::exit(0);
+        }
+        Ok(Err(failure)) if failure.id == "skip" => {
+            write(&format!("skip\t{}\n", failure.seen));
             process::exit(0);
         }
         Ok(Err(failure)) => finish(stage, &failure, ""),

@@ -63,6 +63,13 @@ static STAGE: Stage = Stage {
             section: "Not too much",
             function: "poll",
         },
+        Diagnosis {
+            id: "1.8",
+            what: "a read is made although the frame is whole",
+            why: "a body can have no byte: look whether it is full before each read, not after it",
+            section: "Not too much",
+            function: "poll",
+        },
     ],
     cases: &[
         Case { name: "a frame in one piece is read in one poll", run: one_piece },
@@ -71,8 +78,9 @@ static STAGE: Stage = Stage {
         Case { name: "a short end is an error", run: a_short_end_is_an_error },
         Case { name: "a frame that is too long is an error", run: a_long_frame_is_an_error },
         Case { name: "no memory before the bytes", run: no_memory_before_the_bytes },
+        Case { name: "a frame without a body is read", run: no_body },
     ],
-    panics: &[("read after the end", "1.6")],
+    panics: &[("a read into an empty buffer", "1.8"), ("read after the end", "1.6")],
     picture: None,
 };
 
@@ -185,6 +193,16 @@ fn one_piece() -> Outcome {
     let (result, polls) = read(&mut bytes)?;
     let seen = format!("{result:?} in {polls} poll");
     expect(bytes.trace.steps(), &format!("{:?} in 1 poll", Some(Ok::<_, Broken>(b"hello"))), &seen)
+}
+
+fn no_body() -> Outcome {
+    let mut bytes = Pieces::new(&[b"\0\0\0\0"], false);
+    let (result, polls) = read(&mut bytes)?;
+    let seen = format!("{:?} in {polls} poll", result.as_ref().map(|frame| frame.is_ok()));
+    if seen == "Some(true) in 1 poll" {
+        return Ok(());
+    }
+    fail("1.8", bytes.trace.steps(), "an empty frame in 1 poll", format!("{result:?}"))
 }
 
 fn cut_at_every_byte() -> Outcome {

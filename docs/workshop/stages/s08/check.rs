@@ -217,7 +217,10 @@ fn a_dropped_sleep_is_not_armed() -> Outcome {
     Script::new().begin();
     let dropped = async {
         let (_count, waker) = WakeCount::new();
-        assert!(poll_once(sleep(ms(20)), &waker).is_pending());
+        let mut twice = Box::pin(sleep(ms(20)));
+        assert!(poll_once(twice.as_mut(), &waker).is_pending());
+        assert!(poll_once(twice.as_mut(), &waker).is_pending());
+        drop(twice);
         sleep(ms(100)).await;
     };
     run(|| block_on(dropped), "8.1")?;

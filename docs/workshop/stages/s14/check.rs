@@ -5,8 +5,11 @@ use std::net::{Shutdown, SocketAddr, TcpListener as StdListener, TcpStream as Pe
 use std::rc::Rc;
 
 use kernel::Script;
-use probe::{Case, Diagnosis, Failure, Outcome, Picture, Stage, expect, fail, run_scripted};
-use stage::{TcpStream, block_on};
+use probe::{
+    Case, Diagnosis, Failure, Outcome, Picture, Stage, WakeCount, expect, fail, poll_once,
+    run_scripted,
+};
+use stage::{TcpStream, block_on, spawn};
 
 static STAGE: Stage = Stage {
     number: 14,
@@ -46,11 +49,19 @@ static STAGE: Stage = Stage {
             section: "Readiness",
             function: "collect",
         },
+        Diagnosis {
+            id: "14.6",
+            what: "the first waker was kept, and the task that waits now is not woken",
+            why: "the future has moved to another task: each poll that is pending stores its waker",
+            section: "Readiness",
+            function: "poll_ready",
+        },
     ],
     cases: &[
         Case { name: "a task that waits is woken", run: a_task_is_woken },
         Case { name: "more bytes than the buffer holds are read", run: more_than_the_buffer },
         Case { name: "a message is one read", run: a_message_is_one_read },
+        Case { name: "the newest waker is woken", run: the_newest_waker_is_woken },
         Case { name: "the end behind the last bytes is seen", run: the_end_is_seen },
     ],
     panics: &[],
@@ -132,6 +143,28 @@ fn a_message_is_one_read() -> Outcome {
         return fail("14.1", kernel::steps(), "5 reads for 3 messages and the end", seen);
     }
     Ok(())
+}
+
+fn the_newest_waker_is_woken() -> Outcome {
+    let listener = StdListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
+    let stream = kernel::Stream::new(listener.accept().unwrap().0);
+    Script::new()
+        .then("the peer writes 1 byte", move || {
+            (&peer).write_all(b"x").unwrap();
+            std::mem::forget(peer);
+        })
+        .begin();
+    let (_count, other) = WakeCount::new();
+    let moved = async move {
+        let stream = TcpStream::new(stream).unwrap();
+        let mut read = Box::pin(async move { stream.read(&mut [0; 1]).await.unwrap() });
+        // The first poll is by another task.
+        assert!(poll_once(read.as_mut(), &other).is_pending());
+        spawn(read).await.unwrap()
+    };
+    let read = run_scripted(|| block_on(moved), "14.6", "14.4", "")?;
+    expect(kernel::steps(), "1 byte", &format!("{read} byte"))
 }
 
 fn the_end_is_seen() -> Outcome {

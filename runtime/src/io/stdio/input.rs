@@ -19,9 +19,9 @@ use std::panic::Location;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use super::{thread_not_started, with_operation};
+use super::{has_waiter_of, thread_not_started, with_operation};
 use crate::context;
-use crate::id::WaiterId;
+use crate::id::{RuntimeId, WaiterId};
 use crate::reactor::waiters::Waiters;
 use crate::sys;
 use crate::task::{defer_current, poll_proceed, submit_detached};
@@ -68,6 +68,12 @@ fn lock() -> MutexGuard<'static, Input> {
 pub(super) fn counts() -> (usize, usize) {
     let input = lock();
     (input.bytes.len() - input.taken, input.waiters.count().0)
+}
+
+/// Returns whether a thread reads and an operation of this runtime waits for it.
+pub(super) fn awaits_thread(runtime: RuntimeId) -> bool {
+    let input = lock();
+    input.reading && has_waiter_of(&input.waiters, runtime)
 }
 
 /// Takes bytes that were read, or asks a thread of the pool to read some. Without an `operation`, the

@@ -23,6 +23,27 @@ pub use stdout::{Stderr, Stdout, stderr, stdout};
 
 use std::io;
 
+use crate::context;
+use crate::id::RuntimeId;
+use crate::reactor::waiters::Waiters;
+
+/// Returns whether a thread makes a call for which an operation of this runtime waits. The thread can be that of
+/// another runtime.
+pub(crate) fn awaits_thread(runtime: RuntimeId) -> bool {
+    let [stdout, stderr] = [&output::STDOUT, &output::STDERR];
+    input::awaits_thread(runtime) || stdout.awaits_thread(runtime) || stderr.awaits_thread(runtime)
+}
+
+/// Returns whether an operation of this runtime waits. An external waker can belong to any runtime.
+fn has_waiter_of(waiters: &Waiters, runtime: RuntimeId) -> bool {
+    let mut found = false;
+    waiters.for_each(&mut |waker| {
+        let data = context::local_data(waker);
+        found |= data.is_none_or(|data| data.runtime_index() == runtime.index());
+    });
+    found
+}
+
 /// Returns the error with the operation in front of the cause.
 fn with_operation(operation: &str, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{operation}: {error}"))

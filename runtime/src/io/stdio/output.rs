@@ -22,9 +22,9 @@ use std::panic::Location;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use super::{thread_not_started, with_operation};
+use super::{has_waiter_of, thread_not_started, with_operation};
 use crate::context;
-use crate::id::WaiterId;
+use crate::id::{RuntimeId, WaiterId};
 use crate::reactor::waiters::Waiters;
 use crate::sys;
 use crate::task::{defer_current, poll_proceed, submit_detached};
@@ -164,6 +164,12 @@ impl Output {
             output: self,
             id: None,
         }
+    }
+
+    /// Returns whether a thread writes and an operation of this runtime waits for it.
+    pub(super) fn awaits_thread(&self, runtime: RuntimeId) -> bool {
+        let queue = self.lock();
+        queue.writing && has_waiter_of(&queue.waiters, runtime)
     }
 
     /// Returns the number of bytes that were accepted and are not written.

@@ -1,0 +1,91 @@
+//! Runs programs of [Wakeful](wakeful) in a simulated world: TCP and time without a kernel.
+//!
+//! The program is the one that ships. Its loop, timers, streams and listeners run unchanged; only what
+//! is below the system calls is another ([`wakeful::kernel`]). Time moves when the runtime waits, so
+//! hours take milliseconds. The order of tasks and events, the delays and the faults follow from a seed,
+//! so a seed that fails repeats, event for event.
+//!
+//! ```
+//! use wakeful_net::{TcpListener, TcpStream};
+//! use wakeful_sim::{Faults, Sim};
+//!
+//! async fn echo(listener: TcpListener) {
+//!     let (stream, _) = listener.accept().await.unwrap();
+//!     let mut buf = [0; 64];
+//!     while let n @ 1.. = stream.read(&mut buf).await.unwrap() {
+//!         stream.write_all(&buf[..n]).await.unwrap();
+//!     }
+//! }
+//!
+//! wakeful_sim::test! {
+//!     seeds = 500;
+//!     faults = Faults::lossless();
+//!     async fn every_byte_comes_back(_sim: Sim) {
+//!         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+//!         let address = listener.local_addr().unwrap();
+//!         wakeful::spawn(echo(listener)); // the program's own function
+//!         let stream = TcpStream::connect(address).await.unwrap();
+//!         stream.write_all(b"hello").await.unwrap();
+//!         let mut answer = [0; 5];
+//!         stream.read_exact(&mut answer).await.unwrap();
+//!         assert_eq!(&answer, b"hello");
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! # A seed that fails
+//!
+//! It is printed with the command that repeats it, and with its *tape*: the choices that were not plain.
+//! Each choice belongs to a named stream, and 0 is the plain one: first in line, the tick goes on, the
+//! least delay, no fault. A tape in a file can be kept as a test: `WAKEFUL_TAPE=file cargo test NAME`.
+//! `WAKEFUL_SEED` and `WAKEFUL_SEEDS` are those of [`wakeful::seeds`].
+//!
+//! One seed in 16, and each that fails, runs twice. If the events differ, the test fails with the first
+//! difference: then something in it does not follow from the seed.
+//!
+//! # Limits
+//!
+//! The simulation is one host with TCP, time, closures of the blocking pool and the name `localhost`. UDP,
+//! Unix sockets, and sockets of std are refused with `Unsupported`; pipes and signals are the real ones,
+//! and their events are not seen. Threads of the program are not simulated.
+
+#![forbid(unsafe_code)]
+
+mod faults;
+mod net;
+mod run;
+mod world;
+
+pub use faults::Faults;
+pub use run::{Options, Run, Sim, check, run_seed, run_tape};
+pub use world::tape::Tape;
+
+/// Writes a test that runs in a world: `seeds` times, with `faults`.
+///
+/// Both lines can be left out, see [`Options::new`]. Attributes such as `#[should_panic]` come before
+/// `async fn`.
+///
+/// # Examples
+///
+/// See [the crate](crate).
+#[macro_export]
+macro_rules! test {
+    (
+        $(seeds = $seeds:expr;)?
+        $(faults = $faults:expr;)?
+        $(#[$attribute:meta])*
+        async fn $name:ident($sim:ident: $type:ty) $body:block
+    ) => {
+        #[::core::prelude::v1::test]
+        $(#[$attribute])*
+        fn $name() {
+            async fn body($sim: $type) $body
+            let options = $crate::Options::new();
+            $(let options = options.seeds($seeds);)?
+            $(let options = options.faults($faults);)?
+            let name = ::core::concat!(::core::module_path!(), "::", ::core::stringify!($name));
+            $crate::check(name, options, body);
+        }
+    };
+}

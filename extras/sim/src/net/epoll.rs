@@ -1,0 +1,129 @@
+//! The events of sockets, as edges: a change is reported once to each epoll that watches the socket.
+//!
+//! As in Linux, the flags of an event are the state when the epoll reports it, not that of the change.
+//! Changes of one socket in between are one event.
+//!
+//! Sources: epoll(7), tcp(7); `tcp_poll` in Linux' `net/ipv4/tcp.c` for the flags.
+
+use std::os::fd::RawFd;
+
+use wakeful::kernel::Event;
+
+use super::tcp::{Phase, Socket, State};
+use super::{Net, SocketId};
+
+/// A socket in an epoll.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Watch {
+    pub(crate) epoll: RawFd,
+    pub(crate) fd: RawFd,
+    pub(crate) token: u64,
+    pub(crate) interest: u32,
+}
+
+/// A change that an epoll is due to report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ready {
+    socket: SocketId,
+    watch: Watch,
+}
+
+const IN: u32 = libc::EPOLLIN as u32;
+const OUT: u32 = libc::EPOLLOUT as u32;
+const RDHUP: u32 = libc::EPOLLRDHUP as u32;
+const HUP: u32 = libc::EPOLLHUP as u32;
+const ERR: u32 = libc::EPOLLERR as u32;
+
+/// Returns the flags that Linux would report for a socket now.
+pub(crate) fn flags(socket: &Socket) -> u32 {
+    let mut flags = 0;
+    match &socket.state {
+        State::New => flags = OUT | HUP,
+        State::Listening(listener) => {
+            if !listener.queue.is_empty() {
+                flags = IN;
+            }
+        }
+        State::Stream(stream) if stream.phase == Phase::Connecting => {}
+        State::Stream(stream) => {
+            if stream.read_end {
+                flags |= IN | RDHUP;
+            }
+            if !stream.received.is_empty() {
+                flags |= IN;
+            }
+            if stream.write_end || stream.has_room_for_event() {
+                flags |= OUT;
+            }
+            if stream.read_end && stream.write_end {
+                flags |= HUP;
+            }
+        }
+    }
+    if socket.error.is_some() {
+        flags |= ERR;
+    }
+    flags
+}
+
+impl Net {
+    /// Adds a socket to an epoll. What it is ready for already is an event.
+    pub(crate) fn watch(&mut self, id: SocketId, watch: Watch) {
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.watches.push(watch);
+            self.changed(id);
+        }
+    }
+
+    pub(crate) fn unwatch(&mut self, epoll: RawFd, fd: RawFd) {
+        let is_it = |watch: &Watch| watch.epoll == epoll && watch.fd == fd;
+        for socket in self.sockets.values_mut() {
+            socket.watches.retain(|watch| !is_it(watch));
+        }
+        self.ready.retain(|ready| !is_it(&ready.watch));
+    }
+
+    /// Marks a socket as changed, for each epoll that watches it.
+    pub(crate) fn changed(&mut self, id: SocketId) {
+        let Some(socket) = self.sockets.get(&id) else {
+            return;
+        };
+        for watch in &socket.watches {
+            let ready = Ready {
+                socket: id,
+                watch: *watch,
+            };
+            if !self.ready.contains(&ready) {
+                self.ready.push(ready);
+            }
+        }
+    }
+
+    /// Takes the next event of an epoll, in a chosen order.
+    pub(crate) fn next_event(&mut self, epoll: RawFd) -> Option<Event> {
+        loop {
+            let places: Vec<usize> = (0..self.ready.len())
+                .filter(|place| self.ready[*place].watch.epoll == epoll)
+                .collect();
+            let chosen = match places.len() {
+                0 => return None,
+                1 => 0,
+                count => self.choices.choose("events", count as u32) as usize,
+            };
+            let Ready { socket: id, watch } = self.ready.remove(places[chosen]);
+            let Some(socket) = self.sockets.get(&id) else {
+                continue;
+            };
+            // Errors and hang-ups are reported whether they are asked for or not.
+            let found = flags(socket) & (watch.interest | ERR | HUP);
+            if found != 0 {
+                self.note("event", id, found.into());
+                let token = watch.token;
+                return Some(Event {
+                    token,
+                    flags: found,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The only randomness of a world: choices in named streams.
+//!
+//! Each stream has a generator of its own, seeded by a hash of the seed and the stream's name. So a
+//! new kind of choice leaves those of other streams as they were, and a choice that is taken out of a
+//! [`Tape`] leaves the others in their places.
+
+use std::collections::BTreeMap;
+
+use super::tape::Tape;
+
+/// Makes the choices of a run.
+#[derive(Debug)]
+pub(crate) struct Choices {
+    source: Source,
+    streams: BTreeMap<String, Stream>,
+    /// The choices that were not plain.
+    tape: Tape,
+    count: u64,
+}
+
+#[derive(Debug)]
+enum Source {
+    Seed(u64),
+    /// What is not on the tape is plain.
+    Tape(Tape),
+}
+
+#[derive(Debug)]
+struct Stream {
+    random: u64,
+    /// Number of choices so far.
+    index: u64,
+}
+
+impl Choices {
+    pub(crate) fn from_seed(test: &str, seed: u64) -> Self {
+        Self::new(Source::Seed(seed), Tape::new(test, Some(seed)))
+    }
+
+    pub(crate) fn from_tape(tape: Tape) -> Self {
+        let made = Tape::new(tape.test(), tape.seed());
+        Self::new(Source::Tape(tape), made)
+    }
+
+    fn new(source: Source, tape: Tape) -> Self {
+        Self {
+            source,
+            streams: BTreeMap::new(),
+            tape,
+            count: 0,
+        }
+    }
+
+    /// Chooses one of `of` possibilities. 0 is the plain one.
+    pub(crate) fn choose(&mut self, stream: &str, of: u32) -> u32 {
+        self.choose_with(stream, of, |random| (random % u64::from(of.max(1))) as u32)
+    }
+
+    /// Chooses 1 once in `one_in` times, otherwise 0.
+    pub(crate) fn chance(&mut self, stream: &str, one_in: u32) -> bool {
+        let once = |random: u64| u32::from(random.is_multiple_of(u64::from(one_in.max(1))));
+        self.choose_with(stream, 2, once) == 1
+    }
+
+    fn choose_with(&mut self, name: &str, of: u32, draw: impl FnOnce(u64) -> u32) -> u32 {
+        if !self.streams.contains_key(name) {
+            let seed = match &self.source {
+                Source::Seed(seed) => *seed,
+                Source::Tape(_) => 0,
+            };
+            let stream = Stream {
+                random: hash(seed, name.as_bytes()),
+                index: 0,
+            };
+            self.streams.insert(name.to_owned(), stream);
+        }
+        let Some(stream) = self.streams.get_mut(name) else {
+            return 0;
+        };
+        stream.index += 1;
+        self.count += 1;
+        let chosen = match &self.source {
+            Source::Seed(_) => draw(next(&mut stream.random)),
+            Source::Tape(tape) => tape.get(name, stream.index).min(of.saturating_sub(1)),
+        };
+        if chosen != 0 {
+            self.tape.push(name, stream.index, chosen, of);
+        }
+        chosen
+    }
+
+    /// Returns the number of choices so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Returns the choices that were not plain.
+    pub(crate) fn tape(&self) -> &Tape {
+        &self.tape
+    }
+}
+
+/// Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+fn next(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// FNV-1a, which begins with `start`.
+pub(crate) fn hash(start: u64, bytes: &[u8]) -> u64 {
+    bytes
+        .iter()
+        .fold(start ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draw(choices: &mut Choices, stream: &str) -> Vec<u32> {
+        (0..20).map(|_| choices.choose(stream, 5)).collect()
+    }
+
+    #[test]
+    fn a_stream_does_not_depend_on_other_streams() {
+        let mut alone = Choices::from_seed("test", 7);
+        let expected = draw(&mut alone, "recv");
+        let mut both = Choices::from_seed("test", 7);
+        let other = draw(&mut both, "send");
+        assert_eq!(draw(&mut both, "recv"), expected);
+        assert_ne!(other, expected);
+        assert_ne!(draw(&mut Choices::from_seed("test", 8), "recv"), expected);
+    }
+
+    #[test]
+    fn a_tape_repeats_the_choices_and_what_it_lacks_is_plain() {
+        let mut first = Choices::from_seed("test", 7);
+        let expected = draw(&mut first, "recv");
+        let tape = first.tape().clone();
+        let mut again = Choices::from_tape(tape.clone());
+        assert_eq!(draw(&mut again, "recv"), expected);
+        assert_eq!(again.tape(), &tape);
+        assert_eq!(draw(&mut again, "send"), [0; 20]);
+        assert_eq!(again.count(), 40);
+    }
+}

@@ -1,0 +1,367 @@
+//! The simulation: a kernel that answers every call on a TCP socket, and whose time moves when the runtime
+//! waits.
+//!
+//! ```text
+//!   wait: what is due happens --> events?  yes: return them
+//!            ^                       | no, and the runtime has no work
+//!            |                       v
+//!            +--- the time moves to the next delivery, or to the runtime's next deadline
+//! ```
+//!
+//! A simulated socket owns a real one that is never bound or connected, so options can be set and read,
+//! and its descriptor can be borrowed. Descriptors that the simulation has not made are refused, except for
+//! those that are no sockets, such as the eventfd of a runtime.
+
+pub(crate) mod choices;
+pub(crate) mod events;
+pub(crate) mod tape;
+
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, Shutdown};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use socket2::{Domain, SockRef, Type};
+use wakeful::kernel::{Address, Choice, Kernel, Verdict, Wait, Work};
+
+use crate::net::epoll::Watch;
+use crate::net::tcp::{CAPACITY, Socket};
+use crate::net::{Delivery, Net, SocketId};
+
+/// Time that passes in a turn. Otherwise a task that yields until something arrives would wait forever.
+const TURN_NS: u64 = 1_000;
+
+/// Begins the message of the panic with which a run ends that nothing can continue.
+pub(crate) const DEADLOCK: &str = "deadlock";
+
+/// The kernel of a world.
+pub(crate) struct World {
+    net: Mutex<Net>,
+}
+
+impl World {
+    pub(crate) fn new(net: Net) -> Self {
+        Self {
+            net: Mutex::new(net),
+        }
+    }
+
+    pub(crate) fn net(&self) -> MutexGuard<'_, Net> {
+        // A panic in user code cannot come between two changes that belong together.
+        self.net.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a call on a socket of this world.
+    fn call<T>(
+        &self,
+        fd: BorrowedFd<'_>,
+        what: &'static str,
+        call: impl FnOnce(&mut Net, SocketId) -> Result<T, i32>,
+    ) -> Verdict<T> {
+        let mut net = self.net();
+        let Some(id) = net.fds.get(&fd.as_raw_fd()).copied() else {
+            return outside(what);
+        };
+        let result = call(&mut net, id);
+        let value = result.as_ref().err().map_or(0, |errno| -i64::from(*errno));
+        net.note(what, id, value);
+        Verdict::Is(result.map_err(io::Error::from_raw_os_error))
+    }
+
+    /// Makes a transfer, which can fail by a fault.
+    fn transfer(
+        &self,
+        fd: BorrowedFd<'_>,
+        what: &'static str,
+        transfer: impl FnOnce(&mut Net, SocketId) -> Result<usize, i32>,
+    ) -> Verdict<usize> {
+        let mut net = self.net();
+        let Some(id) = net.fds.get(&fd.as_raw_fd()).copied() else {
+            return outside(what);
+        };
+        let net = &mut *net;
+        let result = match net.faults.errno(&mut net.choices, &format!("{what} {id}")) {
+            Some(errno) => {
+                if errno == libc::EAGAIN {
+                    net.again(id);
+                }
+                Err(errno)
+            }
+            None => transfer(net, id),
+        };
+        let value = match &result {
+            Ok(count) => *count as i64,
+            Err(errno) => -i64::from(*errno),
+        };
+        net.note(what, id, value);
+        Verdict::Is(result.map_err(io::Error::from_raw_os_error))
+    }
+}
+
+/// Refuses a socket that is not of this world.
+fn outside<T>(what: &str) -> Verdict<T> {
+    let message = format!("{what}: the simulated world has TCP sockets only, and none of std");
+    Verdict::Is(Err(io::Error::new(ErrorKind::Unsupported, message)))
+}
+
+fn is_socket(fd: BorrowedFd<'_>) -> bool {
+    SockRef::from(&fd).r#type().is_ok()
+}
+
+/// Returns the address of a TCP socket.
+fn ip(address: &Address) -> Option<std::net::SocketAddr> {
+    match address {
+        Address::Ip(address) => Some(*address),
+        _ => None,
+    }
+}
+
+/// Creates the real socket of a connection that is accepted.
+fn new_husk(is_v6: bool) -> io::Result<OwnedFd> {
+    let domain = if is_v6 { Domain::IPV6 } else { Domain::IPV4 };
+    let kind = Type::STREAM.nonblocking().cloexec();
+    socket2::Socket::new_raw(domain, kind, None).map(OwnedFd::from)
+}
+
+impl Kernel for World {
+    fn opened(&self, fd: BorrowedFd<'_>) {
+        let socket = SockRef::from(&fd);
+        let is_v6 = match (socket.domain(), socket.r#type()) {
+            (Ok(Domain::IPV4), Ok(Type::STREAM)) => false,
+            (Ok(Domain::IPV6), Ok(Type::STREAM)) => true,
+            _ => return,
+        };
+        let mut net = self.net();
+        let id = net.insert(Socket::new(is_v6));
+        net.fds.insert(fd.as_raw_fd(), id);
+        net.note("open", id, 0);
+    }
+
+    fn duplicated(&self, from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
+        let mut net = self.net();
+        let Some(id) = net.fds.get(&from.as_raw_fd()).copied() else {
+            return;
+        };
+        net.fds.insert(to.as_raw_fd(), id);
+        if let Some(socket) = net.sockets.get_mut(&id) {
+            socket.handles += 1;
+        }
+        net.note("duplicate", id, 0);
+    }
+
+    fn closing(&self, fd: BorrowedFd<'_>) {
+        let zero_linger = SockRef::from(&fd).linger().ok() == Some(Some(Duration::ZERO));
+        let mut net = self.net();
+        if let Some(id) = net.fds.remove(&fd.as_raw_fd()) {
+            net.note("close", id, zero_linger.into());
+            net.close(id, zero_linger);
+        }
+    }
+
+    fn bind(&self, fd: BorrowedFd<'_>, address: &Address) -> Verdict<()> {
+        match ip(address) {
+            Some(address) => self.call(fd, "bind", |net, id| net.bind(id, address)),
+            None => outside("bind"),
+        }
+    }
+
+    fn listen(&self, fd: BorrowedFd<'_>, backlog: u32) -> Verdict<()> {
+        self.call(fd, "listen", |net, id| net.listen(id, backlog))
+    }
+
+    fn connect(&self, fd: BorrowedFd<'_>, address: &Address) -> Verdict<()> {
+        match ip(address) {
+            Some(address) => self.call(fd, "connect", |net, id| net.connect(id, address)),
+            None => outside("connect"),
+        }
+    }
+
+    fn accept(&self, listener: BorrowedFd<'_>) -> Verdict<(OwnedFd, Address)> {
+        let accepted = self.call(listener, "accept", |net, id| {
+            let is_v6 = net.sockets.get(&id).is_some_and(|socket| socket.is_v6);
+            let (accepted, peer) = net.accept(id)?;
+            let husk = new_husk(is_v6).map_err(|error| {
+                net.close(accepted, true);
+                error.raw_os_error().unwrap_or(libc::ENFILE)
+            })?;
+            net.fds.insert(husk.as_raw_fd(), accepted);
+            if let Some(socket) = net.sockets.get_mut(&accepted) {
+                socket.handles = 1;
+            }
+            Ok((husk, peer))
+        });
+        match accepted {
+            Verdict::Is(result) => Verdict::Is(result.map(|(fd, peer)| (fd, Address::Ip(peer)))),
+            _ => Verdict::Real,
+        }
+    }
+
+    fn shutdown(&self, fd: BorrowedFd<'_>, how: Shutdown) -> Verdict<()> {
+        self.call(fd, "shutdown", |net, id| net.shutdown(id, how))
+    }
+
+    fn recv(&self, fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], peek: bool) -> Verdict<usize> {
+        let what = if peek { "peek" } else { "recv" };
+        self.transfer(fd, what, |net, id| {
+            let asked = bufs.iter().map(|buf| buf.len()).sum();
+            let mut room = bufs.iter_mut().flat_map(|buf| buf.iter_mut());
+            net.recv(id, asked, peek, |byte| {
+                if let Some(to) = room.next() {
+                    *to = byte;
+                }
+            })
+        })
+    }
+
+    fn send(&self, fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Verdict<usize> {
+        let len: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let bytes = bufs.iter().flat_map(|buf| buf.iter().copied());
+        let bytes: Vec<u8> = bytes.take(CAPACITY).collect();
+        self.transfer(fd, "send", |net, id| {
+            let stream = format!("send {id}");
+            let limit = if bytes.len() > 1 && net.faults.short(&mut net.choices, &stream) {
+                1 + net.choices.choose(&stream, bytes.len() as u32 - 1) as usize
+            } else {
+                usize::MAX
+            };
+            net.send_bytes(id, &bytes, len, limit)
+        })
+    }
+
+    fn recv_from(
+        &self,
+        _fd: BorrowedFd<'_>,
+        _buf: &mut [u8],
+        _peek: bool,
+    ) -> Verdict<(usize, Address)> {
+        outside("recv_from")
+    }
+
+    fn send_to(&self, _fd: BorrowedFd<'_>, _buf: &[u8], _target: &Address) -> Verdict<usize> {
+        outside("send_to")
+    }
+
+    fn take_error(&self, fd: BorrowedFd<'_>) -> Verdict<Option<io::Error>> {
+        self.call(fd, "take_error", |net, id| {
+            let socket = net.sockets.get_mut(&id).ok_or(libc::EBADF)?;
+            Ok(socket.error.take().map(io::Error::from_raw_os_error))
+        })
+    }
+
+    fn local_addr(&self, fd: BorrowedFd<'_>) -> Verdict<Address> {
+        self.call(fd, "local_addr", |net, id| {
+            net.local_addr(id).map(Address::Ip)
+        })
+    }
+
+    fn peer_addr(&self, fd: BorrowedFd<'_>) -> Verdict<Address> {
+        self.call(fd, "peer_addr", |net, id| {
+            net.peer_addr(id).map(Address::Ip)
+        })
+    }
+
+    fn watch(
+        &self,
+        epoll: BorrowedFd<'_>,
+        fd: BorrowedFd<'_>,
+        token: u64,
+        interest: u32,
+    ) -> Verdict<()> {
+        if !is_socket(fd) {
+            return Verdict::Real;
+        }
+        let watch = Watch {
+            epoll: epoll.as_raw_fd(),
+            fd: fd.as_raw_fd(),
+            token,
+            interest,
+        };
+        self.call(fd, "watch", |net, id| {
+            net.watch(id, watch);
+            Ok(())
+        })
+    }
+
+    fn unwatch(&self, epoll: BorrowedFd<'_>, fd: RawFd) -> Verdict<()> {
+        let mut net = self.net();
+        if !net.fds.contains_key(&fd) {
+            return Verdict::Real;
+        }
+        net.unwatch(epoll.as_raw_fd(), fd);
+        Verdict::Is(Ok(()))
+    }
+
+    fn wait(&self, wait: &mut Wait<'_>) -> io::Result<()> {
+        let mut net = self.net();
+        net.now_ns += TURN_NS;
+        let limit = wait.limit();
+        let until = limit.map(|limit| {
+            let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+            net.now_ns.saturating_add(limit_ns)
+        });
+        let epoll = wait.epoll().as_raw_fd();
+        loop {
+            let work = net.deliver();
+            if !work.is_empty() {
+                // A closure wakes the task that waits for it, so the runtime has work after it.
+                drop(net);
+                work.into_iter().for_each(Work::run);
+                return Ok(());
+            }
+            while wait.room() > 0
+                && let Some(event) = net.next_event(epoll)
+            {
+                assert!(wait.push(event), "there is room for an event");
+            }
+            let has_events = !wait.events().is_empty();
+            if has_events || until.is_some_and(|until| until <= net.now_ns) {
+                return Ok(());
+            }
+            let next = match (net.next_ns(), until) {
+                (Some(next), Some(until)) => next.min(until),
+                (Some(next), None) => next,
+                (None, Some(until)) => until,
+                (None, None) => {
+                    let at = Duration::from_nanos(net.now_ns);
+                    drop(net);
+                    panic!("{DEADLOCK} after {at:?}: nothing is under way, and no timer is armed");
+                }
+            };
+            net.now_ns = next.max(net.now_ns);
+        }
+    }
+
+    fn now_ns(&self) -> Option<u64> {
+        Some(self.net().now_ns)
+    }
+
+    fn chooses(&self) -> bool {
+        true
+    }
+
+    fn choose(&self, choice: Choice, of: u32) -> u32 {
+        let mut net = self.net();
+        match choice {
+            Choice::NextTask => net.choices.choose("order", of),
+            // One tick in four ends early.
+            _ => u32::from(net.choices.chance("hold", 4)),
+        }
+    }
+
+    fn blocking(&self, work: Work) -> Result<(), Work> {
+        let mut net = self.net();
+        // Sockets are numbered from 1, so 0 is the stream of closures.
+        net.send(0, Delivery::Work(work));
+        Ok(())
+    }
+
+    fn resolve(&self, host: &str) -> Verdict<Vec<IpAddr>> {
+        if host == "localhost" {
+            Verdict::Is(Ok(vec![Ipv4Addr::LOCALHOST.into()]))
+        } else {
+            let message = format!("the simulated world has no host `{host}`");
+            Verdict::Is(Err(io::Error::new(ErrorKind::NotFound, message)))
+        }
+    }
+}
