@@ -69,6 +69,8 @@ mod random_descriptors;
 mod random_tasks;
 #[path = "tests/random_timers.rs"]
 mod random_timers;
+#[path = "tests/recordings.rs"]
+mod recordings;
 #[path = "tests/records.rs"]
 mod records;
 #[path = "tests/relay.rs"]

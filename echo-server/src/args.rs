@@ -20,6 +20,8 @@ use clap::builder::{
 };
 use clap::{ArgAction, Parser, ValueEnum};
 
+use crate::trace_file::TraceFile;
+
 /// Sends every client back exactly the bytes that it sent.
 #[derive(Clone, Debug, Parser)]
 #[command(
@@ -30,7 +32,7 @@ use clap::{ArgAction, Parser, ValueEnum};
                   echo-server udp://127.0.0.1:5000             then: nc -u 127.0.0.1 5000\n  \
                   echo-server '[::1]:0' --stats 1s -v\n\n\
                   Signals:\n  SIGINT, SIGTERM  end gracefully; a second one ends at once\n  \
-                  SIGUSR1          list counters and tasks on stderr (--report)\n\
+                  SIGUSR1          list counters and tasks on stderr (--report)\n  SIGUSR2          write the recording (--trace); without it SIGUSR2 is left as it is\n\
                   They are caught even if the parent process blocks them. But SIGINT stays ignored \
                   if the parent ignores it, as scripts do for background jobs. SIGHUP is left \
                   as it is, so nohup works.\n\n\
@@ -103,6 +105,17 @@ pub(crate) struct Args {
     /// Print one line of figures on stderr every DUR
     #[arg(long, value_name = "DUR", value_parser = some_time, allow_hyphen_values = true)]
     pub(crate) stats: Option<Duration>,
+
+    /// Record what the server does, and write it at the end and on SIGUSR2: a page (.html), JSON for
+    /// Perfetto (.json), a picture (.svg) or text (.txt). A .wtr file is written all the time. Each
+    /// further thread has a file of its own, FILE-2 and so on
+    #[arg(long, value_name = "FILE", value_parser = trace_file())]
+    pub(crate) trace: Option<TraceFile>,
+
+    /// How many events a recording keeps, 64 to 67108864; further ones overwrite the oldest
+    #[arg(long, value_name = "N", default_value_t = 65_536, requires = "trace",
+          value_parser = events)]
+    pub(crate) trace_events: u32,
 
     /// Log more: -v also every accepted, closed and failed connection, -vv also every message
     #[arg(short, long, action = ArgAction::Count, conflicts_with = "quiet")]
@@ -180,6 +193,17 @@ impl Args {
 /// UTF-8.
 fn address() -> ValueParser {
     ValueParser::new(OsStringValueParser::new().try_map(Address::parse))
+}
+
+fn trace_file() -> ValueParser {
+    ValueParser::new(OsStringValueParser::new().try_map(TraceFile::parse))
+}
+
+fn events(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(number) if (1 << 6..=1 << 26).contains(&number) => Ok(number),
+        _ => Err("allowed is a whole number in 64..=67108864".to_owned()),
+    }
 }
 
 fn at_least_one(text: &str) -> Result<NonZeroUsize, String> {

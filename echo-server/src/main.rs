@@ -10,10 +10,11 @@
 //! 3. [`udp`]: the echo of datagrams, one task per socket.
 //! 4. [`program`]: start, signals and end, as the root future.
 //!    [`server`], [`shutdown`] and [`workers`] are what it starts and stops.
-//! 5. [`args`], [`log`], [`setup`], [`listen`] and [`stats`]: the command line, log lines that
-//!    never block, runtime and descriptor limit, listening sockets, counters and task list.
+//! 5. [`args`], [`log`], [`setup`], [`listen`], [`stats`] and [`trace`]: the command line, log lines
+//!    that never block, runtime and descriptor limit, listening sockets, counters and task list, the
+//!    recording, whose name is a [`trace_file`].
 //!
-//! From the bottom: `args`, `setup`, `log`, `listen`, `timeouts`, `state`, `connection`, `echo`,
+//! From the bottom: `trace_file`, `args`, `log`, `trace`, `setup`, `listen`, `timeouts`, `state`, `connection`, `echo`,
 //! `accept`, `udp`, `server`, `stats`, `shutdown`, `workers`, `program`, `main`.
 //!
 //! There is no `unsafe` code here, and one thread unless `--threads` asks for more.
@@ -36,6 +37,8 @@ mod shutdown;
 mod state;
 mod stats;
 mod timeouts;
+mod trace;
+mod trace_file;
 mod udp;
 mod workers;
 
@@ -50,7 +53,7 @@ fn main() -> ExitCode {
     };
     log::start(&args);
     let limit = setup::raise_descriptor_limit();
-    let outcome = setup::build_runtime(&args)
+    let outcome = setup::build_runtime(&args, 1)
         .map_err(|error| StartError::System("create the runtime", error))
         .and_then(|runtime| runtime.block_on(program::run(&args, limit)));
     match outcome {

@@ -15,7 +15,7 @@ use std::process;
 
 use futures_lite::future::or;
 use nix::sys::signal::SigSet;
-use nix::sys::signal::Signal::{SIGINT, SIGTERM, SIGUSR1};
+use nix::sys::signal::Signal::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 use rustix::stdio::stdout;
 use tracing::{info, warn};
 use wakeful::Shutdown;
@@ -29,6 +29,7 @@ use crate::setup::{self, DescriptorLimit};
 use crate::state::Options;
 use crate::stats::{Stats, StatsTicker};
 use crate::timeouts::Timeouts;
+use crate::trace;
 use crate::workers::Workers;
 
 /// Why the program could not start, in one line.
@@ -55,8 +56,8 @@ impl fmt::Display for StartError {
 ///
 /// Returns an error if it cannot start.
 pub(crate) async fn run(args: &Args, limit: DescriptorLimit) -> Result<(), StartError> {
-    let mut signals =
-        Signals::install().map_err(|error| StartError::System("install signal handlers", error))?;
+    let mut signals = Signals::install(args.trace.is_some())
+        .map_err(|error| StartError::System("install signal handlers", error))?;
     let Some(bound) = bind(args, &mut signals).await? else {
         return Ok(()); // a signal came before it served
     };
@@ -73,6 +74,7 @@ pub(crate) async fn run(args: &Args, limit: DescriptorLimit) -> Result<(), Start
     drop(files); // before the listeners close, so that no client finds a dead socket
     let second = drain(&workers, &mut signals, args).await;
     options.failures.log_left_out();
+    trace::finish(args, 1);
     match second {
         None => Ok(()),
         Some(signal) => process::exit(signal.status()),
@@ -90,6 +92,7 @@ async fn bind(args: &Args, signals: &mut Signals) -> Result<Option<BoundSockets>
             Ok(bound) => return bound.map(Some).map_err(StartError::Bind),
             Err(SignalEvent::Shutdown(_)) => return Ok(None),
             Err(SignalEvent::Report) => info!("not listening yet"),
+            Err(SignalEvent::Trace) => trace::write(args, 1),
         }
     }
 }
@@ -146,6 +149,7 @@ async fn serve(workers: &Workers, signals: &mut Signals, args: &Args) -> Shutdow
         match or(signal, tick).await {
             Some(SignalEvent::Shutdown(signal)) => return signal,
             Some(SignalEvent::Report) => workers.report(args.report),
+            Some(SignalEvent::Trace) => workers.write_traces(args),
             None => ticker.log(workers.stats().await),
         }
     }
@@ -175,6 +179,7 @@ async fn drain(workers: &Workers, signals: &mut Signals, args: &Args) -> Option<
                 return None;
             }
             Err(SignalEvent::Report) => workers.report(args.report),
+            Err(SignalEvent::Trace) => workers.write_traces(args),
             Err(SignalEvent::Shutdown(signal)) => {
                 warn!(signal = %signal.name(), "ending at once");
                 return Some(signal);
@@ -192,6 +197,8 @@ enum SignalEvent {
     Shutdown(ShutdownSignal),
     /// SIGUSR1: counters and tasks in the log.
     Report,
+    /// SIGUSR2: the recording in its file.
+    Trace,
 }
 
 /// A signal that asks for the end.
@@ -228,6 +235,8 @@ struct Signals {
     interrupt: Option<Signal>,
     terminate: Signal,
     user1: Signal,
+    /// `None` without `--trace`: then SIGUSR2 has the effect that the system gives it.
+    user2: Option<Signal>,
 }
 
 impl Signals {
@@ -238,8 +247,11 @@ impl Signals {
     /// A parent that ignores SIGINT means it for its children as well: a script's background job must
     /// not end by a Ctrl-C for the script. So an ignored SIGINT stays ignored. SIGTERM is for this
     /// process only and is always caught.
-    fn install() -> io::Result<Signals> {
-        let signals: SigSet = [SIGINT, SIGTERM, SIGUSR1].into_iter().collect();
+    fn install(traces: bool) -> io::Result<Signals> {
+        let mut signals: SigSet = [SIGINT, SIGTERM, SIGUSR1].into_iter().collect();
+        if traces {
+            signals.add(SIGUSR2);
+        }
         signals.thread_block()?;
         let interrupt = match setup::is_ignored(SIGINT) {
             true => None,
@@ -249,6 +261,10 @@ impl Signals {
             interrupt,
             terminate: signal(SignalKind::terminate())?,
             user1: signal(SignalKind::user_defined1())?,
+            user2: match traces {
+                true => Some(signal(SignalKind::user_defined2())?),
+                false => None,
+            },
         };
         signals.thread_unblock()?;
         Ok(installed)
@@ -275,6 +291,13 @@ impl Signals {
             self.user1.recv().await;
             SignalEvent::Report
         };
-        or(or(interrupt, terminate), user1).await
+        let user2 = async {
+            match &mut self.user2 {
+                Some(user2) => _ = user2.recv().await,
+                None => pending().await,
+            }
+            SignalEvent::Trace
+        };
+        or(or(interrupt, terminate), or(user1, user2)).await
     }
 }

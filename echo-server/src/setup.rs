@@ -15,6 +15,7 @@ use tracing::{Level, warn};
 use wakeful::runtime::{Builder, Runtime, SlowPoll};
 
 use crate::args::Args;
+use crate::trace;
 
 /// Descriptors that connections must leave free: the standard streams, name lookups, and the
 /// moment in which a connection has been accepted but another is not yet closed.
@@ -74,18 +75,21 @@ pub(crate) fn is_ignored(signal: Signal) -> bool {
     mask.is_some_and(|mask| mask >> (signal as i32 - 1) & 1 == 1)
 }
 
-/// Creates a runtime with the settings of the arguments.
+/// Creates the runtime of a thread, counted from 1, with the settings of the arguments.
 ///
 /// # Errors
 ///
-/// Returns an error if the system refuses epoll or eventfd descriptors.
-pub(crate) fn build_runtime(args: &Args) -> io::Result<Runtime> {
+/// Returns an error if the system refuses epoll or eventfd descriptors, or the file of `--trace`.
+pub(crate) fn build_runtime(args: &Args, thread: u32) -> io::Result<Runtime> {
     // Measuring costs two clock readings per poll, so it is on only if the times are shown.
     let mut builder = Builder::new()
         .enable_metrics_poll_time_histogram(args.stats.is_some())
         .busy_poll(args.busy_poll.unwrap_or_default());
     if tracing::enabled!(Level::TRACE) {
         builder = builder.on_slow_poll(SLOW_POLL, log_slow_poll);
+    }
+    if let Some(recording) = trace::recording(args, thread)? {
+        builder = builder.record(recording);
     }
     builder.build()
 }

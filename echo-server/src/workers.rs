@@ -22,6 +22,7 @@ use crate::setup;
 use crate::shutdown::run_until_shutdown;
 use crate::state::Options;
 use crate::stats::{self, Stats};
+use crate::trace;
 
 thread_local! {
     /// What this thread serves, for the closures that the main thread sends.
@@ -60,7 +61,7 @@ impl Workers {
             let (started, starting) = mpsc::channel();
             let thread = thread::Builder::new()
                 .name(format!("echo-{number}"))
-                .spawn(move || run_worker(&options, sockets, &args, &started))?;
+                .spawn(move || run_worker(&options, sockets, (&args, number), &started))?;
             // The thread's first action. Nothing else blocks the main thread.
             let ended = |_| io::Error::other("a thread ended before it served clients");
             others.push(starting.recv().map_err(ended)??);
@@ -115,6 +116,16 @@ impl Workers {
         }
     }
 
+    /// Makes every thread write its recording.
+    pub(crate) fn write_traces(&self, args: &Args) {
+        trace::write(args, 1);
+        for (other, thread) in self.others.iter().zip(2..) {
+            let args = args.clone();
+            let write = move || async move { trace::write(&args, thread) };
+            drop(other.spawn(write)); // the task goes on: its effect is wanted, not its result
+        }
+    }
+
     /// Runs a future on every other thread.
     fn on_each_worker<Q, A, T>(&self, question: Q) -> Vec<RemoteJoinHandle<T>>
     where
@@ -141,7 +152,7 @@ impl Workers {
 fn run_worker(
     options: &Options,
     sockets: Vec<Socket>,
-    args: &Args,
+    (args, number): (&Args, u32),
     started: &mpsc::Sender<io::Result<Handle>>,
 ) -> usize {
     let _token = options.shutdown.token();
@@ -150,7 +161,7 @@ fn run_worker(
             error!("starting a thread failed: the main thread has ended");
         }
     };
-    let runtime = match setup::build_runtime(args) {
+    let runtime = match setup::build_runtime(args, number) {
         Ok(runtime) => runtime,
         Err(error) => {
             report(Err(error));
@@ -162,7 +173,9 @@ fn run_worker(
             Ok(server) => {
                 SERVED.with(|own| own.set(server.served.clone()).ok()); // a new thread's is empty
                 report(Ok(runtime.handle().clone()));
-                run_until_shutdown(server).await
+                let aborted = run_until_shutdown(server).await;
+                trace::finish(args, number);
+                aborted
             }
             Err(error) => {
                 report(Err(error));

@@ -83,6 +83,7 @@ pub mod io;
 mod listen;
 mod lookup;
 mod ready;
+mod record;
 mod serve;
 mod socket;
 pub mod stream;

@@ -12,9 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use wakeful::io::{AsyncFd, IoCount, Ready};
+use wakeful::trace::Operation;
 
 use crate::address::Address;
 use crate::error::{Shown, explain_family, family_name, not_allowed, with_hint};
+use crate::record::{accepted, recorded};
 use crate::sys::{self, Descriptor};
 
 /// A registered socket.
@@ -98,9 +100,9 @@ impl Socket {
             self.has_accepted.store(false, Ordering::Relaxed);
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let accepted = sys::accept(fd);
-        self.has_accepted.store(accepted.is_ok(), Ordering::Relaxed);
-        accepted
+        let result = accepted(self, sys::accept(fd));
+        self.has_accepted.store(result.is_ok(), Ordering::Relaxed);
+        result
     }
 
     /// Receives bytes of a stream.
@@ -145,7 +147,8 @@ impl Socket {
     /// Receives a datagram and returns its length and its sender.
     #[inline]
     pub(crate) fn recv_from(&self, buf: &mut [u8], mode: Mode) -> io::Result<(usize, SockAddr)> {
-        sys::recv_from(self.as_fd(), buf, mode == Mode::Peek)
+        let received = sys::recv_from(self.as_fd(), buf, mode == Mode::Peek);
+        recorded(self, Operation::Receive, received, |received| received.0)
     }
 
     /// Sends a datagram to the connected peer and returns its length.
@@ -158,6 +161,7 @@ impl Socket {
     #[inline]
     pub(crate) fn send_to(&self, buf: &[u8], target: &SockAddr) -> io::Result<usize> {
         let sent = sys::send_to(self.as_fd(), buf, target);
+        let sent = recorded(self, Operation::Send, sent, |sent| *sent);
         sent.map_err(|err| self.explain_send(buf.len(), Some(target), err))
     }
 

@@ -31,11 +31,13 @@ use crate::blocking::Pool;
 use crate::busy_poll::BusyPoll;
 use crate::deadlock_watch::DeadlockWatch;
 use crate::executor::Executor;
+use crate::hooks;
 use crate::id::{Id, RuntimeId, VTables, WaiterId, WakerData};
 use crate::inbox::{Message, Shared};
 use crate::reactor::Reactor;
 use crate::reactor::source::ReadyWords;
 use crate::ready::{Interest, Ready};
+use crate::recorder::event::Kind;
 use crate::registry;
 use crate::table::Key;
 use crate::task_info::WakeCause;
@@ -417,6 +419,9 @@ impl Core {
     fn handle_messages(&self, mut messages: VecDeque<Message>) {
         self.messages
             .set(self.messages.get() + messages.len() as u64);
+        if hooks::any() {
+            self.record_messages(&messages);
+        }
         let mut last = Vec::new();
         while let Some(message) = messages.pop_front() {
             self.messages_left.set(messages.len());
@@ -474,6 +479,9 @@ impl Core {
 
     /// Removes a source and wakes the operations that still wait for it.
     pub(crate) fn remove_source(&self, key: Key) {
+        if hooks::any() {
+            self.record_source(Kind::SourceRemoved, key);
+        }
         let wakers = self.reactor.deregister(key);
         let cause = self.executor.wake_cause();
         self.executor
@@ -490,6 +498,9 @@ impl Core {
             return Ok(source.clone());
         }
         let source = self.reactor.register(event, Interest::READABLE)?;
+        if hooks::any() {
+            self.record_source(Kind::SourceAdded, source.0);
+        }
         Ok(signals.insert(source).clone())
     }
 
@@ -523,6 +534,7 @@ impl Core {
             self.executor
                 .drop_user_value(message, "the drop of a remote closure");
         }
+        self.executor.recorder().stop();
     }
 
     /// Wakes the futures that still wait, under another executor. Their next poll reports the end of the

@@ -7,6 +7,8 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+/// Set while a runtime writes a recording; see [`crate::trace`].
+pub(crate) const RECORD: u8 = 1;
 /// Set while a kernel is installed on some thread; see [`crate::kernel`].
 pub(crate) const KERNEL: u8 = 2;
 

@@ -31,7 +31,7 @@
 //! | descriptors and byte streams | [`io::AsyncFd`], [`io::copy`], [`io::duplex`], [`io::stdin`] |
 //! | the end of a program | [`Shutdown`], [`signal::ctrl_c`], [`signal::shutdown_signal`] |
 //! | other threads | [`runtime::Handle`] |
-//! | what the runtime does | [`metrics`](metrics()), [`dump`](dump()) |
+//! | what the runtime does | [`metrics`](metrics()), [`dump`](dump()), [`trace`] |
 //!
 //! Channels, locks, `select!`, TLS and HTTP are left to crates that run on any runtime: see
 //! [the guide](guide::companions).
@@ -77,8 +77,10 @@
 //!  blocking    threads for calls that block
 //!  reactor     kernel events into wakes
 //!  timer       deadlines into wakes
+//!  recorder    recordings: a ring of events in shared memory
 //!  executor    the run queue and the polls
 //!  context     what a runtime owns, and which runtime is this thread's
+//!  record      what the loop records
 //!  dump        public: what a runtime does at one moment
 //!  wait_list   wakers of operations without a descriptor
 //!  signal      public: Unix signals
@@ -88,6 +90,7 @@
 //!  shutdown    public: graceful shutdown
 //!  seeds       public: a test with many seeds
 //!  hyper       public: adapters for hyper
+//!  trace       public: recordings of what a runtime does
 //!  runtime     public: Runtime, Builder, Handle; the loop
 //! ```
 
@@ -125,6 +128,8 @@ mod oneshot;
 mod random;
 mod reactor;
 mod ready;
+mod record;
+mod recorder;
 mod registry;
 pub mod runtime;
 pub mod seeds;
@@ -141,6 +146,7 @@ pub mod task;
 mod task_info;
 pub mod time;
 mod timer;
+pub mod trace;
 mod wait_list;
 mod waker_counts;
 

@@ -3,6 +3,7 @@
 pub mod fd;
 pub mod net_support;
 pub mod programs;
+pub mod recording;
 pub mod schema;
 pub mod source;
 pub mod trace;

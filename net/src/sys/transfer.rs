@@ -11,9 +11,11 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use socket2::{SockAddr, SockRef};
 use wakeful::io::IoCount;
 use wakeful::kernel::{self, Verdict};
+use wakeful::trace::Operation;
 
 use super::ask::{self, ask};
 use super::{retry_on_intr, retrying, with_address};
+use crate::record::transferred;
 
 /// Bytes that Linux moves in one call at most (`MAX_RW_COUNT`), however large the buffer is.
 pub(super) const MAX_TRANSFER: usize = 0x7fff_f000;
@@ -25,7 +27,7 @@ const MAX_SLICES: usize = 1024;
 #[inline]
 pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<IoCount> {
     if kernel::any() {
-        return ask_recv(fd, buf, 0);
+        return transferred(fd, Operation::Receive, ask_recv(fd, buf, 0));
     }
     recv_with(fd, buf, 0)
 }
@@ -34,7 +36,7 @@ pub(crate) fn recv(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<IoCount> {
 #[inline]
 pub(crate) fn peek(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<IoCount> {
     let peeked = if kernel::any() {
-        ask_recv(fd, buf, libc::MSG_PEEK)
+        transferred(fd, Operation::Other, ask_recv(fd, buf, libc::MSG_PEEK))
     } else {
         recv_with(fd, buf, libc::MSG_PEEK)
     };
@@ -84,7 +86,7 @@ pub(crate) fn recv_vectored(
     let at_once = transferred_at_once(bufs);
     let bufs = &mut bufs[at_once];
     if kernel::any() {
-        return ask_recv_vectored(fd, bufs);
+        return transferred(fd, Operation::Receive, ask_recv_vectored(fd, bufs));
     }
     recv_message(fd, bufs)
 }
@@ -165,7 +167,7 @@ pub(crate) fn recv_from(
 #[inline]
 pub(crate) fn send(fd: BorrowedFd<'_>, buf: &[u8]) -> io::Result<IoCount> {
     if kernel::any() {
-        return ask_send(fd, buf);
+        return transferred(fd, Operation::Send, ask_send(fd, buf));
     }
     send_bytes(fd, buf)
 }
@@ -213,7 +215,7 @@ pub(crate) fn send_to(fd: BorrowedFd<'_>, buf: &[u8], target: &SockAddr) -> io::
 pub(crate) fn send_vectored(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> io::Result<IoCount> {
     let bufs = &bufs[transferred_at_once(bufs)];
     if kernel::any() {
-        return ask_send_vectored(fd, bufs);
+        return transferred(fd, Operation::Send, ask_send_vectored(fd, bufs));
     }
     send_message(fd, bufs)
 }

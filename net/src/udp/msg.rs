@@ -16,10 +16,12 @@ use std::task::{Context, Poll};
 
 use socket2::SockAddr;
 use wakeful::io::{Interest, Readiness};
+use wakeful::trace::Operation;
 
 use super::UdpSocket;
 use crate::address::{Address, unexpected};
 use crate::datagram::{poll_receive, try_receive};
+use crate::record::recorded;
 use crate::socket::Socket;
 use crate::sys::message;
 
@@ -242,6 +244,7 @@ impl Outgoing<'_> {
         let segment_size = self.kernel_segment_size(fd)?;
         let target = SockAddr::from(self.target);
         let sent = message::send_msg(fd, self.buf, &target, self.local_ip, segment_size);
+        let sent = recorded(socket, Operation::Send, sent, |sent| *sent);
         sent.map_err(|error| {
             let error = self.explain(segment_size, error);
             socket.explain_send(self.buf.len(), Some(&target), error)
@@ -259,7 +262,10 @@ impl Outgoing<'_> {
 /// `None` in place of a datagram if the receiving direction was shut down. Converted here, because the
 /// kernel's form of an address is long.
 fn receive(socket: &Socket, buf: &mut [u8]) -> io::Result<Option<RecvMeta>> {
-    let received = message::recv_msg(socket.as_fd(), buf)?;
+    let received = message::recv_msg(socket.as_fd(), buf);
+    let received = recorded(socket, Operation::Receive, received, |received| {
+        received.bytes
+    })?;
     Ok(Some(RecvMeta {
         len: received.bytes,
         stride: received.info.segment_size.unwrap_or(received.bytes),

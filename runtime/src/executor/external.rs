@@ -54,8 +54,10 @@ impl Executor {
     /// makes would not find what wakes the others.
     pub(crate) fn wake_all(&self, wakers: impl IntoIterator<Item = (Waker, WakeCause)>) {
         let wakers = wakers.into_iter();
-        let external =
-            wakers.filter_map(|(waker, cause)| Some((self.wake_own(waker, cause)?, cause)));
+        let external = wakers.filter_map(|(waker, cause)| {
+            let wake = |data| self.tasks.wake(data, cause);
+            Some((self.wake_own(waker, wake)?, cause))
+        });
         for (waker, cause) in external.collect::<Vec<_>>() {
             self.wake_external(waker, cause);
         }
@@ -65,16 +67,17 @@ impl Executor {
     /// no user code.
     #[inline]
     pub(crate) fn wake_or_queue(&self, waker: Waker, cause: WakeCause) {
-        if let Some(external) = self.wake_own(waker, cause) {
+        let wake = |data| self.tasks.wake_by_loop(data, cause);
+        if let Some(external) = self.wake_own(waker, wake) {
             self.queue_external(external, cause);
         }
     }
 
-    /// Wakes a task of this runtime. Returns any other waker.
+    /// Wakes a task of this runtime by `wake`. Returns any other waker.
     #[inline]
-    fn wake_own(&self, waker: Waker, cause: WakeCause) -> Option<Waker> {
+    fn wake_own(&self, waker: Waker, wake: impl FnOnce(WakerData) -> bool) -> Option<Waker> {
         match WakerData::from_waker(&waker, &self.vtables.plain) {
-            Some(data) if self.tasks.wake(data, cause) => {
+            Some(data) if wake(data) => {
                 let _dropping_it_does_nothing = ManuallyDrop::new(waker);
                 None
             }

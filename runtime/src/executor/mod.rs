@@ -35,7 +35,10 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::{Context, Poll, RawWakerVTable, Waker};
 
 use crate::coop;
+use crate::hooks;
 use crate::id::{Id, RuntimeId, VTables, WakerData};
+use crate::recorder::Recorder;
+use crate::recorder::event::PollEnd;
 use crate::table::{Key, NONE};
 use crate::task_info::{WaitInfo, WaitKind, WakeCause};
 
@@ -43,6 +46,7 @@ pub(crate) mod cell;
 mod external;
 pub(crate) mod join;
 pub(crate) mod join_error;
+pub(crate) mod observed;
 pub(crate) mod panics;
 pub(crate) mod poll_times;
 mod run_queue;
@@ -84,6 +88,8 @@ pub(crate) struct Executor {
     outputs_to_drop: RefCell<Vec<BoxedCell>>,
     pub(crate) panics: Panics,
     pub(crate) poll_times: Option<PollTimes>,
+    /// Whether polls are measured or recorded.
+    observed: Cell<bool>,
 }
 
 /// Why [`Executor::tick`] returned.
@@ -139,6 +145,7 @@ impl Executor {
             dropping_output: Cell::new(false),
             outputs_to_drop: RefCell::new(Vec::new()),
             panics,
+            observed: Cell::new(poll_times.is_some()),
             poll_times,
         }
     }
@@ -151,12 +158,16 @@ impl Executor {
         spawned_at: &'static Location<'static>,
     ) -> Result<Id, BoxedCell> {
         let key = self.tasks.insert(cell, spawned_at)?;
+        if hooks::any() {
+            self.record_spawn(key);
+        }
         Ok(self.id_of(key))
     }
 
     /// Names a task.
     pub(crate) fn set_name(&self, key: Key, name: &str) {
         self.tasks.set_name(key, name);
+        self.record_name(key, name);
     }
 
     /// Wakes a task or the root, see [`TaskTable::wake`]. Returns `false` if the data belongs to
@@ -207,6 +218,9 @@ impl Executor {
     /// Polls tasks from the run queue, until the root future is next.
     #[inline]
     pub(crate) fn tick(&self) -> Tick {
+        if self.observed.get() {
+            self.record_root_pending();
+        }
         let mut polled = None;
         // `catch_unwind` is around the whole tick, because that is cheaper than around each poll.
         loop {
@@ -237,19 +251,23 @@ impl Executor {
                 aborted,
             } = next
             else {
+                if self.observed.get() {
+                    self.record_root_poll();
+                }
                 return Tick::Root;
             };
             self.enter_poll(index, task.as_cause(index));
             let cell = polled.insert(cell);
             let poll = if aborted {
-                Poll::Ready(cell.as_mut().cancel(self.id(index)))
+                self.cancel(index, task, cell)
             } else {
                 // Not dropped: that would do nothing, or count the end of a clone.
                 let waker = ManuallyDrop::new(task.waker_data().to_waker(self.poll_vtable));
                 let mut cx = Context::from_waker(&waker);
-                match &self.poll_times {
-                    None => cell.as_mut().poll(&mut cx),
-                    Some(times) => self.measure(times, index, || cell.as_mut().poll(&mut cx)),
+                if self.observed.get() {
+                    self.poll_observed(index, task, || cell.as_mut().poll(&mut cx))
+                } else {
+                    cell.as_mut().poll(&mut cx)
                 }
             };
             if !self.runtime.is_current() {
@@ -284,6 +302,7 @@ impl Executor {
         };
         let index = self.running.get();
         cell.as_mut().fail(self.id(index), payload);
+        self.recorder().poll_ended(PollEnd::Panicked, None);
         let on_finish = self.tasks.finish(index, cell, Outcome::Panicked);
         self.finish(index, on_finish);
     }
@@ -313,23 +332,6 @@ impl Executor {
     fn leave_poll(&self) {
         self.running.set(NONE);
         self.wake_cause.set(WakeCause::Thread);
-    }
-
-    /// Measures a poll and reports a slow one to the user's hook.
-    #[cold]
-    fn measure(
-        &self,
-        times: &PollTimes,
-        index: u32,
-        poll: impl FnOnce() -> Poll<Outcome>,
-    ) -> Poll<Outcome> {
-        let started = times.start();
-        let polled = poll();
-        let took = times.stop(started);
-        let task = || self.tasks.describe(index);
-        // The hook is user code. Its panic must not end the task.
-        self.catch_panic("the hook for slow polls", || times.record(took, task));
-        polled
     }
 
     /// Completes the end of a task: wakes the external joiner or drops the output.
@@ -391,6 +393,7 @@ impl Executor {
 
     /// Ends the root future. Its wakers have no effect from now on.
     pub(crate) fn end_root(&self) {
+        self.record_root_end();
         self.tasks.end_root();
     }
 
@@ -449,6 +452,12 @@ impl Executor {
     /// Returns the cause of wakes that happen now.
     pub(crate) fn wake_cause(&self) -> WakeCause {
         self.wake_cause.get()
+    }
+
+    /// Returns the recorder of the runtime.
+    #[inline]
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.tasks.recorder
     }
 
     pub(crate) fn counters(&self) -> &Counters {

@@ -229,6 +229,23 @@ impl RunQueue {
         }
     }
 
+    /// Returns the number of rows, counted up to `limit`, because the lists are walked.
+    #[cold]
+    pub(super) fn len<T: Default>(&self, rows: &Table<T>, limit: u32) -> u32 {
+        let shuffled = |shuffle: &RefCell<Shuffle>| shuffle.borrow().rows.len() as u32;
+        let mut count = self.shuffle.as_ref().map_or(0, shuffled);
+        for list in [&self.ready, &self.deferred] {
+            let mut at = list.head.get();
+            while count < limit
+                && let Some(row) = rows.row(at)
+            {
+                count += 1;
+                at = row.next().get();
+            }
+        }
+        count.min(limit)
+    }
+
     /// Returns whether no row is queued, deferred ones included.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {

@@ -46,45 +46,48 @@ impl Default for Task {
 
 /// The state bits of a task.
 #[derive(Clone, Copy)]
-pub(super) struct State(pub(super) u8);
+pub(super) struct State(pub(super) u16);
 
 impl State {
     /// Set while the task is in the run queue or deferred (I2).
-    pub(super) const SCHEDULED: u8 = 1;
+    pub(super) const SCHEDULED: u16 = 1;
     /// Set while a `JoinHandle` exists.
-    pub(super) const JOINABLE: u8 = 2;
+    pub(super) const JOINABLE: u16 = 2;
     /// Set when the cell contains the output, or the output is gone. Wakes have no effect then.
-    pub(super) const FINISHED: u8 = 4;
+    pub(super) const FINISHED: u16 = 4;
     /// Set by `abort`: the task is canceled instead of polled.
-    pub(super) const ABORTED: u8 = 8;
+    pub(super) const ABORTED: u16 = 8;
     /// Set when the task has a name in [`TaskTable::names`].
-    pub(super) const NAMED: u8 = 16;
+    pub(super) const NAMED: u16 = 16;
     /// Set when the task ended with a panic.
-    pub(super) const PANICKED: u8 = 32;
+    pub(super) const PANICKED: u16 = 32;
     /// Set while [`TaskTable::external_joiners`] has a waker for the task.
-    pub(super) const EXTERNAL_JOINER: u8 = 64;
+    pub(super) const EXTERNAL_JOINER: u16 = 64;
     /// Set while the row has no task.
-    pub(super) const VACANT: u8 = 128;
+    pub(super) const VACANT: u16 = 128;
+    /// Set while the runtime records: wakes of the task are recorded. Beside the flags that a wake tests, so
+    /// that wakes cost nothing more without a recording.
+    pub(super) const WATCHED: u16 = 256;
 
     #[inline]
-    pub(super) fn has(self, any: u8) -> bool {
+    pub(super) fn has(self, any: u16) -> bool {
         self.0 & any != 0
     }
 }
 
 impl Task {
     #[inline]
-    pub(super) fn has(&self, any: u8) -> bool {
+    pub(super) fn has(&self, any: u16) -> bool {
         self.state.get().has(any)
     }
 
     #[inline]
-    pub(super) fn set(&self, flags: u8) {
+    pub(super) fn set(&self, flags: u16) {
         self.state.set(State(self.state.get().0 | flags));
     }
 
     #[inline]
-    pub(super) fn clear(&self, flags: u8) {
+    pub(super) fn clear(&self, flags: u16) {
         self.state.set(State(self.state.get().0 & !flags));
     }
 

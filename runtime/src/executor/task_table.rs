@@ -28,6 +28,7 @@ use super::panics::Unhandled;
 use super::run_queue::RunQueue;
 use super::task::{State, Task};
 use crate::id::{Id, RuntimeId, WakerData};
+use crate::recorder::Recorder;
 use crate::table::{Key, Row, Table};
 use crate::task_info::{WaitInfo, WakeCause};
 
@@ -35,7 +36,7 @@ use crate::task_info::{WaitInfo, WakeCause};
 pub(super) struct TaskTable {
     runtime: RuntimeId,
     pub(super) rows: Table<Task>,
-    queue: RunQueue,
+    pub(super) queue: RunQueue,
     /// The generation in the root future's wakers. Each `block_on` increments it, so that the wakers of
     /// an earlier one are stale.
     root_generation: Cell<u32>,
@@ -46,6 +47,7 @@ pub(super) struct TaskTable {
     /// Set when the runtime ends. From then on nothing is spawned.
     closed: Cell<bool>,
     pub(super) counters: Counters,
+    pub(super) recorder: Recorder,
 }
 
 /// The row of the root future.
@@ -135,6 +137,7 @@ impl TaskTable {
             external_joiners: RefCell::new(HashMap::new()),
             closed: Cell::new(false),
             counters: Counters::default(),
+            recorder: Recorder::default(),
         }
     }
 
@@ -213,6 +216,25 @@ impl TaskTable {
         let index = data.row();
         match self.rows.row(index) {
             Some(row) if row.waker_data.get() == data => {
+                if !row.has(State::SCHEDULED | State::FINISHED | State::WATCHED) {
+                    self.schedule(index, row, cause);
+                } else if row.has(State::WATCHED) {
+                    self.schedule_watched(index, row, cause);
+                } else {
+                    count(&self.counters.wakes_coalesced);
+                }
+                true
+            }
+            _ => self.count_stale_wake(data),
+        }
+    }
+
+    /// As [`wake`](Self::wake), for a wake by the loop. It is not recorded, because the next poll tells its cause.
+    #[inline]
+    pub(super) fn wake_by_loop(&self, data: WakerData, cause: WakeCause) -> bool {
+        let index = data.row();
+        match self.rows.row(index) {
+            Some(row) if row.waker_data.get() == data => {
                 if row.has(State::SCHEDULED | State::FINISHED) {
                     count(&self.counters.wakes_coalesced);
                 } else {
@@ -234,7 +256,7 @@ impl TaskTable {
     }
 
     #[inline]
-    fn schedule(&self, index: u32, row: &Row<Task>, cause: WakeCause) {
+    pub(super) fn schedule(&self, index: u32, row: &Row<Task>, cause: WakeCause) {
         row.set(State::SCHEDULED);
         row.last_wake.set(cause);
         self.queue.push(&self.rows, index);
@@ -380,6 +402,8 @@ impl TaskTable {
         if row.has(State::SCHEDULED) {
             row.last_wake.set(WakeCause::Abort);
             self.counters.count_wake(WakeCause::Abort);
+        } else if row.has(State::WATCHED) {
+            self.schedule_watched(key.index(), row, WakeCause::Abort);
         } else {
             self.schedule(key.index(), row, WakeCause::Abort);
         }

@@ -20,10 +20,12 @@ use std::task::{Context, Poll, Waker};
 use super::{Interest, Ready};
 use crate::context::{self, Core};
 use crate::coop;
+use crate::hooks;
 use crate::id::{RuntimeId, WaiterId, WakerData};
 use crate::inbox::Message;
 use crate::reactor::source::{ReadyEvent, ReadyWords};
 use crate::reactor::{PollReady, runtime_is_gone};
+use crate::recorder::event::Kind;
 use crate::table::Key;
 use crate::task::defer_current;
 use crate::task_info::{WaitInfo, WaitOn};
@@ -151,6 +153,9 @@ impl Registration {
         let raw_fd = std::os::fd::AsRawFd::as_raw_fd(&fd);
         let registered = core.reactor.register(fd, interest);
         let (key, words) = registered.map_err(|error| explain_refusal(raw_fd, error))?;
+        if hooks::any() {
+            core.record_source(Kind::SourceAdded, key);
+        }
         Ok(Registration {
             runtime: core.id,
             key,

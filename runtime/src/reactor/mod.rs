@@ -302,6 +302,11 @@ impl Reactor {
         self.counters.set(counters);
     }
 
+    /// Returns the descriptor of a source.
+    pub(crate) fn fd(&self, key: Key) -> Option<RawFd> {
+        self.sources.find(key).map(|source| source.fd())
+    }
+
     /// Returns the number of registered descriptors.
     pub(crate) fn sources(&self) -> usize {
         self.sources.len()

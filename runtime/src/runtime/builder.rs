@@ -21,6 +21,7 @@ use crate::task::TaskInfo;
 use crate::timer::Timers;
 use crate::timer::auto_advance::AutoAdvance;
 use crate::timer::clock::Clock;
+use crate::trace::{self, Recording};
 
 /// Polls between two turns of the reactor; the default of tokio.
 const EVENT_INTERVAL: u32 = 61;
@@ -64,6 +65,7 @@ pub struct Builder {
     busy_poll: Duration,
     count_wakers: bool,
     deadlocks: DeadlockWatch,
+    recording: Option<Recording>,
 }
 
 impl Builder {
@@ -84,6 +86,7 @@ impl Builder {
             busy_poll: Duration::ZERO,
             count_wakers: false,
             deadlocks: DeadlockWatch::default(),
+            recording: None,
         }
     }
 
@@ -292,13 +295,32 @@ impl Builder {
         self
     }
 
+    /// Records what the runtime does from the start; see [`trace`](crate::trace). Off by default.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use wakeful::runtime::Builder;
+    /// use wakeful::trace::Recording;
+    ///
+    /// let recording = Recording::new().events(1 << 20).file("program.wtr");
+    /// let runtime = Builder::new().record(recording).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn record(mut self, recording: Recording) -> Self {
+        self.recording = Some(recording);
+        self
+    }
+
     /// Builds the runtime. It stays on this thread.
     ///
     /// # Errors
     ///
     /// The error of opening its two descriptors, an epoll and an eventfd: `EMFILE` or `ENFILE` at a
     /// limit of open descriptors, `ENOMEM` without memory. Also an error when 65,536 runtimes are
-    /// alive in the process.
+    /// alive in the process. With [`record`](Self::record), the errors of
+    /// [`trace::start`](crate::trace::start).
     pub fn build(self) -> io::Result<Runtime> {
         let remote = registry::register()?;
         let id = remote.id();
@@ -330,7 +352,12 @@ impl Builder {
             messages: Default::default(),
             messages_left: Default::default(),
         };
-        Ok(Runtime::from_core(core, self.event_interval))
+        // Its drop undoes the registration if the recording cannot be made.
+        let runtime = Runtime::from_core(core, self.event_interval);
+        if let Some(recording) = &self.recording {
+            trace::begin(&runtime.core, recording)?;
+        }
+        Ok(runtime)
     }
 }
 
@@ -355,6 +382,7 @@ impl fmt::Debug for Builder {
             .field("count_wakers", &self.count_wakers)
             .field("on_deadlock", &self.deadlocks.policy)
             .field("deadlock_after", &self.deadlocks.after)
+            .field("recording", &self.recording)
             .finish_non_exhaustive()
     }
 }

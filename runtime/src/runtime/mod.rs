@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use crate::context::{self, Core};
 use crate::dump::{self, Detail, Dump};
 use crate::executor::Tick;
+use crate::hooks;
 use crate::task::{JoinHandle, spawn};
 use crate::timer::auto_advance::AutoAdvance;
 
@@ -243,7 +244,13 @@ impl Core {
             if !self.timers.is_empty() {
                 self.timers.refresh();
             }
+            if hooks::any() {
+                self.record_skipped_turn();
+            }
             return;
+        }
+        if hooks::any() {
+            self.record_turn_begin(timeout);
         }
         let wake = |waker, cause| self.executor.wake_or_queue(waker, cause);
         let parked_at = (timeout == Some(AutoAdvance::REPORT_AFTER)).then(Instant::now);
@@ -259,13 +266,21 @@ impl Core {
             self.report_if_stuck();
         }
         self.timers.refresh();
+        if hooks::any() {
+            self.record_turn_end();
+        }
     }
 
     /// Wakes the tasks whose timers are due.
     #[inline]
     fn expire_timers(&self) {
         if !self.timers.is_empty() || self.timers.has_expired() {
-            let wake = |waker, cause| self.executor.wake_or_queue(waker, cause);
+            let wake = |waker, cause| {
+                if hooks::any() {
+                    self.record_timer_fired(&waker);
+                }
+                self.executor.wake_or_queue(waker, cause);
+            };
             self.timers.expire(wake);
         }
     }

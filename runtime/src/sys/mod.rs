@@ -1,4 +1,4 @@
-//! The only module with system calls: epoll, eventfd, signals, standard streams, questions about
+//! The only module with system calls: epoll, eventfd, signals, standard streams, shared memory, questions about
 //! descriptors and threads, and their common parts.
 //!
 //! The `unsafe` code of this crate is in this module and in the line of `id.rs` that builds a
@@ -12,8 +12,10 @@ use std::io;
 pub(crate) mod epoll;
 pub(crate) mod eventfd;
 pub(crate) mod inspect;
+pub(crate) mod mapping;
 pub(crate) mod signal;
 pub(crate) mod stdio;
+pub(crate) mod ticks;
 
 /// An integer type in which system calls return -1 for an error in `errno`.
 pub(crate) trait Returned: Copy {

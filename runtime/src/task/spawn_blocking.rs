@@ -7,12 +7,16 @@ use std::future::{Future, pending, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{JoinHandle, spawn_named};
 use crate::context::{self, Core};
 use crate::executor::cell::drop_ignoring_panic;
 use crate::executor::join_error::NotStarted;
+use crate::hooks;
 use crate::oneshot::{Closed, Receiver, channel};
+use crate::recorder::time::TraceTime;
 use crate::task_info::WaitOn;
 use crate::wait_list::set_wait_on;
 
@@ -69,11 +73,19 @@ where
 {
     let core = context::require(operation);
     let (sender, receiver) = channel();
+    let measured = hooks::any().then(|| Measured::new(&core)).flatten();
+    let on_thread = measured.clone();
     let submitted = core.blocking.submit(Box::new(move || {
         // Dropping user values can panic, which must not end the thread.
         if sender.is_closed() {
             drop_ignoring_panic(closure);
-        } else if let Err(unsent) = sender.send(catch_unwind(AssertUnwindSafe(closure))) {
+            return;
+        }
+        let result = match on_thread {
+            None => catch_unwind(AssertUnwindSafe(closure)),
+            Some(measured) => measured.run(closure),
+        };
+        if let Err(unsent) = sender.send(result) {
             drop_ignoring_panic(unsent);
         }
     }));
@@ -84,12 +96,60 @@ where
         if let Err(error) = submitted {
             resume_unwind(Box::new(NotStarted(error)));
         }
-        match receive(receiver, operation, location).await {
+        let received = receive(receiver, operation, location).await;
+        if let Some(measured) = measured {
+            measured.record();
+        }
+        match received {
             Ok(Ok(value)) => value,
             Ok(Err(payload)) => resume_unwind(payload),
             // Only a runtime that is ending drops a closure; it drops this future as well.
             Err(Closed) => pending().await,
         }
+    }
+}
+
+/// When a closure ran, measured on its thread for the recording of the runtime.
+#[derive(Clone)]
+struct Measured(Arc<Times>);
+
+struct Times {
+    number: u32,
+    clock: TraceTime,
+    /// Written before the result is sent, and read after it was received.
+    began: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Measured {
+    /// Numbers a closure, if the runtime records.
+    fn new(core: &Core) -> Option<Self> {
+        let (number, clock) = core.executor.recorder().closure()?;
+        Some(Measured(Arc::new(Times {
+            number,
+            clock,
+            began: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+        })))
+    }
+
+    fn run<R>(&self, closure: impl FnOnce() -> R) -> std::thread::Result<R> {
+        let Times { clock, .. } = &*self.0;
+        self.0.began.store(clock.now(), Ordering::Relaxed);
+        let result = catch_unwind(AssertUnwindSafe(closure));
+        self.0.ended.store(clock.now(), Ordering::Relaxed);
+        result
+    }
+
+    /// Records the closure with the task that has received its result.
+    fn record(&self) {
+        let times = &*self.0;
+        let began = times.began.load(Ordering::Relaxed);
+        let ended = times.ended.load(Ordering::Relaxed);
+        context::with_current(|core| {
+            let (recorder, data) = (core.executor.recorder(), core.executor.current_data());
+            recorder.closure_ended(data, times.clock, times.number, [began, ended]);
+        });
     }
 }
 

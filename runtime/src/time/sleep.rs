@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::Instant;
 use crate::context::{self, Core};
+use crate::hooks;
 use crate::id::RuntimeId;
 use crate::inbox::Message;
 use crate::table::Key;
@@ -240,6 +241,9 @@ impl Sleep {
         self.due_when_armed = false;
         let moved = core.timers.reset(key, deadline);
         self.armed = moved.map(|key| (core.id, key));
+        if let Some(key) = moved.filter(|_| hooks::any()) {
+            core.record_timer_armed(key, deadline);
+        }
         None
     }
 
@@ -289,6 +293,9 @@ impl Sleep {
                 match local.and_then(|waker| core.timers.insert(deadline, waker)) {
                     Some(key) => {
                         self.armed = Some((core.id, key));
+                        if hooks::any() {
+                            core.record_timer_armed(key, deadline);
+                        }
                         PollSleep::Pending
                     }
                     None => PollSleep::StoreWaker,
@@ -335,6 +342,9 @@ impl Sleep {
                     self.panic_runtime_ended();
                 };
                 self.armed = Some((core.id, key));
+                if hooks::any() {
+                    core.record_timer_armed(key, self.deadline.into_std());
+                }
                 // Again, because only now the timer is known.
                 self.set_wait(&core);
             }
