@@ -164,6 +164,20 @@ fn datagrams() -> Vec<Metric> {
     ]
 }
 
+/// Returns the metrics of the echo.
+fn echo() -> Vec<Metric> {
+    vec![
+        RATE.compared(&[FLOOR, TOKIO])
+            .drawn(Plot::Ratio(FLOOR, CLIENTS)),
+        CPU.compared(&[FLOOR]).drawn(Plot::Ratio(FLOOR, CLIENTS)),
+        P50,
+        P99.drawn(Plot::Ratio(FLOOR, CLIENTS)).noted(&FEW_RUNS_NOTE),
+        P999,
+        metric("server-busy", "Utilization of the server's core", "").informs(),
+        metric("load-busy", "Utilization of the load's core", "").informs(),
+    ]
+}
+
 /// Returns the metrics of the relays.
 fn relays() -> Vec<Metric> {
     let references = &[RAW_SPLICE, TOKIO];
@@ -280,16 +294,7 @@ impl Part {
                     .noted(&CURVES_NOTE),
             ],
             Part::Allocations => vec![metric("count", "Counts", "").drawn(Plot::Bars)],
-            Part::Echo => vec![
-                RATE.compared(&[FLOOR, TOKIO])
-                    .drawn(Plot::Ratio(FLOOR, CLIENTS)),
-                CPU.compared(&[FLOOR]).drawn(Plot::Ratio(FLOOR, CLIENTS)),
-                P50,
-                P99.drawn(Plot::Ratio(FLOOR, CLIENTS)).noted(&FEW_RUNS_NOTE),
-                P999,
-                metric("server-busy", "Utilization of the server's core", "").informs(),
-                metric("load-busy", "Utilization of the load's core", "").informs(),
-            ],
+            Part::Echo => echo(),
             Part::Connections => vec![
                 RATE.compared(&[FLOOR, TOKIO]).drawn(Plot::Bars),
                 metric("cpu", "Server CPU, user and kernel, per connection", "µs")
