@@ -4,11 +4,12 @@ use std::io;
 use std::thread;
 use std::time::Duration;
 
-use bench_load::{Idle, Plan, Report};
+use bench_load::{Exchange, Idle, Plan, Report};
 
 use crate::TIMEOUT;
 use crate::open::open;
 use crate::pattern::Pattern;
+use crate::request::{self, Version};
 use crate::usage::{Usage, resident};
 
 /// Time after the last message until the server is assumed to be idle.
@@ -20,15 +21,20 @@ pub(crate) fn run(plan: &Plan, idle: &Idle) -> io::Result<Report> {
     };
     let pattern = Pattern::new();
     let size = idle.size as usize;
+    let open = |count| match idle.exchange {
+        Exchange::Message => open(plan.server, &pattern, 0, count, size, TIMEOUT),
+        Exchange::Http1 => request::open(plan.server, count, Version::Http1),
+        Exchange::Http2 => request::open(plan.server, count, Version::Http2),
+    };
     // One connection first, so that one-time allocations of the server are not counted.
-    drop(open(plan.server, &pattern, 0, 1, size, TIMEOUT)?);
+    drop(open(1)?);
     thread::sleep(SETTLE);
     let mut report = Report {
         resident_before: resident(pid)?,
         ..Report::default()
     };
     let count = idle.clients as usize;
-    let streams = open(plan.server, &pattern, 0, count, size, TIMEOUT)?;
+    let streams = open(count)?;
     thread::sleep(SETTLE);
     let start = Usage::now(Some(pid))?;
     thread::sleep(Duration::from_millis(idle.millis));

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 /// Puts a bounded load on an echo server on this machine, verifies every byte that comes back, and
@@ -38,6 +38,10 @@ pub enum Mode {
     Udp(Udp),
     /// Bytes through a relay that connects every two connections to each other
     Relay(Relay),
+    /// Small messages at a fixed rate beside streams of bytes
+    Mixed(Mixed),
+    /// HTTP requests, by wrk or h2load
+    Http(Http),
 }
 
 /// Messages over a fixed set of connections.
@@ -96,6 +100,98 @@ pub struct Idle {
     /// Duration of the measurement of the idle server, in milliseconds
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(0..=60_000))]
     pub millis: u64,
+    /// What each connection exchanges: one message, or one request and its response
+    #[arg(long, value_enum, default_value_t = Exchange::Message)]
+    pub exchange: Exchange,
+}
+
+/// What an idle connection has exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Exchange {
+    /// A message that is echoed
+    Message,
+    /// A request of HTTP/1.1
+    Http1,
+    /// A request of HTTP/2
+    Http2,
+}
+
+/// Small messages at a fixed rate beside streams of bytes.
+#[derive(Args, Clone, Debug)]
+pub struct Mixed {
+    /// Number of connections that exchange small messages
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub clients: u32,
+    /// Bytes per small message
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub size: u32,
+    /// Number of small messages per second, over all connections
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: u32,
+    /// Number of further connections that stream bytes as fast as the server echoes them
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub streams: u32,
+    /// Bytes in flight on each of these
+    #[arg(long, default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub window: u32,
+    /// Duration in milliseconds in which messages begin
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub millis: u64,
+    /// Duration of the warm-up in milliseconds
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(0..=60_000))]
+    pub warm_up: u64,
+    /// Measure once for every line on stdin, and stop the server (SIGSTOP) in between
+    #[arg(long)]
+    pub on_request: bool,
+}
+
+/// HTTP requests, by wrk or h2load, which have to be installed.
+#[derive(Args, Clone, Debug)]
+pub struct Http {
+    /// Program that sends the requests: wrk by HTTP/1.1, h2load by HTTP/2
+    #[arg(long, value_enum)]
+    pub tool: Tool,
+    /// Number of connections
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=5000))]
+    pub clients: u32,
+    /// Number of requests in flight per connection; only for HTTP/2
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub streams: u32,
+    /// Duration in seconds
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=60))]
+    pub seconds: u32,
+    /// Measure once for every line on stdin, with new connections each time
+    #[arg(long)]
+    pub on_request: bool,
+}
+
+/// A program that sends HTTP requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Tool {
+    /// wrk
+    Wrk,
+    /// h2load, of nghttp2
+    H2load,
+}
+
+impl Tool {
+    /// Returns the name of the program.
+    #[must_use]
+    pub const fn program(self) -> &'static str {
+        match self {
+            Tool::Wrk => "wrk",
+            Tool::H2load => "h2load",
+        }
+    }
+
+    /// Returns the name of the Debian package that contains the program.
+    #[must_use]
+    pub const fn package(self) -> &'static str {
+        match self {
+            Tool::Wrk => "wrk",
+            Tool::H2load => "nghttp2-client",
+        }
+    }
 }
 
 /// Datagrams of a fixed set of clients.
@@ -174,6 +270,8 @@ pub struct Report {
     pub server_busy: f64,
     /// Fraction of a core that the load generator has used in this and earlier measurements.
     pub load_busy: f64,
+    /// Bytes that came back on streams beside the messages.
+    pub streamed: u64,
     /// Number of idle connections.
     pub idle: u64,
     /// Resident memory of the server before the connections were opened, in bytes.

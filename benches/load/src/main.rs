@@ -12,6 +12,9 @@
 //! | `idle` | idle connections |
 //! | `udp` | datagrams |
 //! | `relay` | bytes through a relay |
+//! | `mixed` | small messages at a fixed rate beside streams of bytes |
+//! | `request` | one HTTP request per connection |
+//! | `http` | HTTP requests by wrk and h2load |
 //! | `usage` | CPU time, memory and sleeps of the server |
 //! | `latencies` | round-trip times |
 
@@ -26,11 +29,14 @@ use clap::Parser;
 
 mod churn;
 mod echo;
+mod http;
 mod idle;
 mod latencies;
+mod mixed;
 mod open;
 mod pattern;
 mod relay;
+mod request;
 #[expect(
     unsafe_code,
     reason = "the CPU clock of another process, options of datagram sockets"
@@ -63,6 +69,8 @@ fn run(plan: &Plan) -> io::Result<()> {
         Mode::Idle(idle) => print(&idle::run(plan, idle)?),
         Mode::Udp(udp) => udp::run(plan, udp, print),
         Mode::Relay(relay) => relay::run(plan, relay, print),
+        Mode::Mixed(mixed) => mixed::run(plan, mixed, print),
+        Mode::Http(http) => http::run(plan, http, print),
     }
 }
 

@@ -29,11 +29,7 @@ pub(crate) fn open(
     while streams.len() < count {
         let begin = streams.len();
         for _ in begin..count.min(begin + GROUP) {
-            let stream = TcpStream::connect(server)?;
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(timeout))?;
-            socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
-            streams.push(stream);
+            streams.push(connect(server, timeout)?);
         }
         for (number, mut stream) in (first + begin..).zip(&streams[begin..]) {
             stream.write_all(pattern.piece(number, 0, size))?;
@@ -47,4 +43,13 @@ pub(crate) fn open(
         }
     }
     Ok(streams)
+}
+
+/// Opens a connection that still blocks. Dropping it resets it.
+pub(crate) fn connect(server: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(server)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(timeout))?;
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    Ok(stream)
 }

@@ -190,6 +190,86 @@ fn assert_fails(address: SocketAddr, arguments: &str, reason: &str) {
     assert!(output.stdout.is_empty(), "a failure reports no figures");
 }
 
+/// The arguments of a short mixed load; one message per millisecond.
+const MIXED: &str =
+    "mixed --clients 5 --rate 1000 --streams 2 --window 50000 --millis 20 --warm-up 5";
+
+#[test]
+fn a_mixed_load_counts_messages_and_bytes_of_streams() {
+    let output = load(server(correct_echo), MIXED);
+    assert!(output.status.success(), "{output:?}");
+    let report: Report = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report.count, 20);
+    assert!(report.streamed >= 2 * 50_000, "{report:?}");
+}
+
+#[test]
+fn a_message_that_waits_behind_a_late_one_is_late_as_well() {
+    // The only client; its message number 2 is answered after all others are due.
+    let address = server(|stream, buffer| {
+        echo(stream, buffer, |_answer, before| {
+            if before == 2 * 64 {
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+    });
+    let arguments = "mixed --clients 1 --rate 1000 --streams 0 --millis 20 --warm-up 0";
+    let output = load(address, arguments);
+    let report: Report = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report.count, 20);
+    assert!(report.p50_us >= 80_000.0, "{report:?}");
+}
+
+#[test]
+fn a_wrong_byte_beside_other_work_is_an_error() {
+    let address = server(|stream, buffer| {
+        echo(stream, buffer, |answer, before| {
+            answer[0] ^= u8::from(before > 64);
+        });
+    });
+    for what in ["--streams 0", "--streams 1 --rate 1"] {
+        let arguments = format!("mixed --clients 1 --millis 20 --warm-up 0 {what}");
+        assert_fails(address, &arguments, "wrong bytes");
+    }
+}
+
+#[test]
+fn a_server_is_stopped_between_two_mixed_measurements() {
+    let mut echo = Command::new("cat")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let pid = echo.id();
+    let state = || {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        text.split(' ').nth(2).unwrap().to_owned()
+    };
+    let mut load = Command::new(env!("CARGO_BIN_EXE_bench-load"))
+        .arg(server(correct_echo).to_string())
+        .args(["--pid", &pid.to_string()])
+        .args(MIXED.split(' '))
+        .arg("--on-request")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut requests = load.stdin.take().unwrap();
+    let mut lines = BufReader::new(load.stdout.take().unwrap()).lines();
+    writeln!(requests).unwrap();
+    let line = lines.next().unwrap().unwrap();
+    assert!(line.contains("streamed"), "{line}");
+    // The stop follows the report, so this waits for it.
+    while state() != "T" {
+        thread::yield_now();
+    }
+    drop(requests);
+    assert!(load.wait().unwrap().success());
+    assert_ne!(state(), "T", "continued at the end");
+    drop(echo.stdin.take());
+    assert!(echo.wait().unwrap().success());
+}
+
 /// Starts a server that answers datagrams with what `change` makes of each, its number given.
 fn udp_server(change: fn(&mut Vec<u8>, usize)) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback works");

@@ -14,7 +14,8 @@
 //! other, and copy in both directions.
 //!
 //! The servers of datagrams are named `server-udp-..`. They print `listening on udp://127.0.0.1:PORT`
-//! and send each datagram back to its sender.
+//! and send each datagram back to its sender. The servers of HTTP are named `server-http-..`
+//! ([`http`]), and those that do other work beside the echo `server-mixed-..` ([`mixed`]).
 
 #![forbid(unsafe_code)]
 
@@ -23,6 +24,9 @@ use std::io::{self, ErrorKind, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Socket, Type};
+
+pub mod http;
+pub mod mixed;
 
 /// Number of clients that can wait for accept(2).
 pub const BACKLOG: i32 = 4096;
@@ -51,27 +55,27 @@ impl Start {
                 _ => return Err("the only option is --buffer BYTES".into()),
             }
         }
-        let listener = Self::listen()?;
+        let listener = listen()?;
         Ok(Start { listener, buffer })
     }
+}
 
-    /// Listens, and prints the address.
-    ///
-    /// # Errors
-    ///
-    /// Returns an error if no socket can be opened.
-    pub fn listen() -> io::Result<TcpListener> {
-        bench_common::raise_descriptor_limit()?;
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-        socket.listen(BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        let listener = TcpListener::from(socket);
-        let mut stdout = io::stdout().lock();
-        writeln!(stdout, "listening on tcp://{}", listener.local_addr()?)?;
-        stdout.flush()?;
-        Ok(listener)
-    }
+/// Listens on a free port, and prints the address. The socket is non-blocking.
+///
+/// # Errors
+///
+/// Returns an error if no socket can be opened.
+pub fn listen() -> io::Result<TcpListener> {
+    bench_common::raise_descriptor_limit()?;
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let listener = TcpListener::from(socket);
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "listening on tcp://{}", listener.local_addr()?)?;
+    stdout.flush()?;
+    Ok(listener)
 }
 
 /// Room for any datagram, and for any number of them in one call.

@@ -54,6 +54,12 @@ impl Collected {
         self.notes.push(text.into());
     }
 
+    /// Prints what is not measured and why, and keeps it for the results.
+    pub(crate) fn skip(&mut self, failure: String) {
+        eprintln!("SKIPPED {failure}");
+        self.failures.push(failure);
+    }
+
     /// Prints a failure and keeps it for the results.
     fn fail(&mut self, bar: &ProgressBar, title: &str, name: &str, error: &io::Error) {
         let failure = format!("{title}, {name}: {error}");
@@ -259,7 +265,17 @@ impl Bench {
 
     /// Starts a server on its core.
     pub(crate) fn server(&self, contestant: &Contestant) -> io::Result<Server> {
-        Server::start(&self.programs, contestant, &[], &[], &[self.server_core])
+        self.server_with(contestant, &[])
+    }
+
+    /// Starts a server with more arguments on its core.
+    pub(crate) fn server_with(
+        &self,
+        contestant: &Contestant,
+        arguments: &[&str],
+    ) -> io::Result<Server> {
+        let cores = [self.server_core];
+        Server::start(&self.programs, contestant, arguments, &[], &cores)
     }
 
     /// Runs one load against a server, from the other core.
@@ -274,6 +290,11 @@ impl Bench {
         arguments: &str,
     ) -> io::Result<Benchmark> {
         let server = self.server(contestant)?;
+        self.start_load(server, arguments)
+    }
+
+    /// Starts a load on its core that measures a running server on request.
+    pub(crate) fn start_load(&self, server: Server, arguments: &str) -> io::Result<Benchmark> {
         let command = load::command(&self.programs, &server, arguments);
         Benchmark::start(command, &[self.load_core], Some(server))
     }

@@ -9,6 +9,9 @@ pub(crate) const FLOOR_TWIN: &str = "raw epoll 64K";
 /// The rival that most ratios refer to.
 pub(crate) const TOKIO: &str = "tokio current-thread";
 
+/// The fastest of the other rivals.
+pub(crate) const MONOIO: &str = "monoio epoll";
+
 /// An echo server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Contestant {
@@ -95,6 +98,19 @@ pub(crate) const RELAYS: [Contestant; 4] = [
         arguments: &["--copy"],
     },
     server(TOKIO, "server-relay-tokio"),
+];
+
+/// The servers of HTTP: hyper 1 or an axum router, by version and by framework ([`crate::parts`]).
+pub(crate) const HTTP_SERVERS: [Contestant; 2] = [
+    server(RUNTIMES[0].name, "server-http-wakeful"),
+    server(TOKIO, "server-http-tokio"),
+];
+
+/// The servers that have other work beside the echo.
+pub(crate) const MIXED_SERVERS: [Contestant; 3] = [
+    server(RUNTIMES[0].name, "server-mixed-wakeful"),
+    server(TOKIO, "server-mixed-tokio"),
+    server(MONOIO, "server-mixed-monoio"),
 ];
 
 /// A runtime in the micro-benchmarks.
@@ -243,7 +259,8 @@ mod tests {
         let runtimes: Vec<&str> = RUNTIMES.iter().map(|one| one.name).collect();
         let udp: Vec<&str> = UDP_SERVERS.iter().map(|one| one.name).collect();
         let relays: Vec<&str> = RELAYS.iter().map(|one| one.name).collect();
-        for names in [servers, runtimes, udp, relays] {
+        let mixed: Vec<&str> = MIXED_SERVERS.iter().map(|one| one.name).collect();
+        for names in [servers, runtimes, udp, relays, mixed] {
             for (place, name) in names.iter().enumerate() {
                 let same = names[..place]
                     .iter()

@@ -111,6 +111,9 @@ fn run(args: &Args) -> Result<bool, Box<dyn Error>> {
     let directory = directory(benches, args.quick);
     let mut complete = true;
     if !args.draw {
+        if !programs::IS_RELEASE && !args.quick {
+            return Err("without --release of cargo, only --quick and --draw are allowed".into());
+        }
         let parts = Part::all(&args.only);
         let programs = Programs::build(benches, &parts)?;
         let bench = Bench::new(programs, args.quick, args.rounds, args.among.clone())?;

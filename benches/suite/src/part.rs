@@ -5,7 +5,10 @@ use std::fmt;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::contestants::{FLOOR, RAW_LOOP, RAW_SPLICE, TOKIO};
+use crate::contestants::{
+    Contestant, FLOOR, HTTP_SERVERS, MIXED_SERVERS, MONOIO, RAW_LOOP, RAW_SPLICE, SERVERS, TOKIO,
+    UDP_SERVERS,
+};
 
 /// A part of the suite. Each can run alone and has its own file of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
@@ -37,6 +40,10 @@ pub(crate) enum Part {
     Udp,
     /// Bytes through a relay, in pieces and in bulk
     Relay,
+    /// HTTP/1.1 and HTTP/2, with hyper and with axum
+    Http,
+    /// Times of small messages on a server that is busy with other work
+    Tails,
 }
 
 /// How a metric is plotted.
@@ -150,7 +157,9 @@ fn datagrams() -> Vec<Metric> {
     let references = &[RAW_LOOP, TOKIO];
     vec![
         RATE.compared(references).drawn(Plot::Bars),
-        metric("cpu", "Server CPU, user and kernel, per datagram", "µs").compared(references),
+        metric("cpu", "Server CPU, user and kernel, per datagram", "µs")
+            .compared(references)
+            .drawn(Plot::Bars),
         P99,
     ]
 }
@@ -166,6 +175,36 @@ fn relays() -> Vec<Metric> {
             .higher_is_better()
             .compared(references),
         metric("server-busy", "Utilization of the relay's core", "").informs(),
+        metric("load-busy", "Utilization of the load's core", "").informs(),
+    ]
+}
+
+/// Returns the metrics of the servers of HTTP.
+fn http() -> Vec<Metric> {
+    vec![
+        metric("cpu", "Server CPU, user and kernel, per request", "µs")
+            .compared(&[TOKIO])
+            .drawn(Plot::Bars),
+        metric("rate", "Requests", "1/s")
+            .higher_is_better()
+            .compared(&[TOKIO]),
+        metric("p50", "Time of a request, median", "µs"),
+        metric("p99", "Time of a request, 99 %", "µs").compared(&[TOKIO]),
+        metric("bytes", "Resident memory per idle connection", "bytes").compared(&[TOKIO]),
+    ]
+}
+
+/// Returns the metrics of small messages beside other work.
+fn tails() -> Vec<Metric> {
+    let references = &[TOKIO, MONOIO];
+    vec![
+        metric("time", "Time of a small message", "µs")
+            .compared(references)
+            .drawn(Plot::Bars),
+        metric("streamed", "Bytes on the streams", "MB/s")
+            .higher_is_better()
+            .compared(references),
+        metric("server-busy", "Utilization of the server's core", "").informs(),
         metric("load-busy", "Utilization of the load's core", "").informs(),
     ]
 }
@@ -199,9 +238,15 @@ impl Part {
             .map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// Returns whether the part measures executors only, without servers.
-    pub(crate) fn is_executor(self) -> bool {
-        matches!(self, Part::Micro | Part::Curves | Part::Allocations)
+    /// Returns the servers that the part measures; an empty list if it measures executors only.
+    pub(crate) fn servers(self) -> &'static [Contestant] {
+        match self {
+            Part::Micro | Part::Curves | Part::Allocations => &[],
+            Part::Udp => &UDP_SERVERS,
+            Part::Http => &HTTP_SERVERS,
+            Part::Tails => &MIXED_SERVERS,
+            _ => &SERVERS,
+        }
     }
 
     /// Returns the heading of the results.
@@ -220,6 +265,8 @@ impl Part {
             Part::Latency => "One and two clients",
             Part::Udp => "Datagrams",
             Part::Relay => "Relays",
+            Part::Http => "HTTP",
+            Part::Tails => "Mixed work",
         }
     }
 
@@ -281,6 +328,8 @@ impl Part {
             ],
             Part::Udp => datagrams(),
             Part::Relay => relays(),
+            Part::Http => http(),
+            Part::Tails => tails(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Builds the measured programs and returns their paths.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds the programs that these parts need, in the release profile.
+    /// Builds the programs that these parts need, in the release profile. A suite without optimizations
+    /// builds them without as well, which is enough to check that everything works.
     ///
     /// # Errors
     ///
@@ -28,20 +30,34 @@ impl Programs {
             .parent()
             .ok_or_else(|| io::Error::other("the program has no parent folder"))?;
         let manifest = benches.join("Cargo.toml");
-        if parts.iter().any(|part| part.is_executor()) {
+        if parts.iter().any(|part| part.servers().is_empty()) {
             cargo(&manifest, &["-p", "bench-micro"])?;
         }
         // A separate folder makes the path known, and keeps these flags out of other builds.
-        let target = benches.join("target").join("main-workspace");
-        if parts.iter().any(|part| !part.is_executor()) {
-            cargo(&manifest, &["-p", "bench-servers", "-p", "bench-load"])?;
+        let (target, profile) = match IS_RELEASE {
+            true => (benches.join("target/main-workspace"), "release"),
+            false => (benches.join("../target"), "debug"),
+        };
+        let servers: BTreeSet<Option<&str>> = parts
+            .iter()
+            .flat_map(|part| part.servers())
+            .map(|server| server.program)
+            .collect();
+        if !servers.is_empty() {
+            let mut arguments = vec!["-p", "bench-servers", "-p", "bench-load"];
+            // Only the programs of these parts, because linking one takes half a minute.
+            let own = servers.iter().copied().flatten();
+            arguments.extend(own.chain(["bench-load"]).flat_map(|name| ["--bin", name]));
+            cargo(&manifest, &arguments)?;
+        }
+        if servers.contains(&None) {
             let target_argument = format!("--target-dir={}", target.display());
             let manifest = benches.join("../Cargo.toml");
             cargo(&manifest, &["-p", "echo-server", &target_argument])?;
         }
         Ok(Programs {
             own: own.to_owned(),
-            echo_server: target.join("release/echo-server"),
+            echo_server: target.join(profile).join("echo-server"),
         })
     }
 
@@ -50,6 +66,9 @@ impl Programs {
         self.own.join(name)
     }
 }
+
+/// Whether this program is built in the release profile.
+pub(crate) const IS_RELEASE: bool = !cfg!(debug_assertions);
 
 /// The release profile of benches/Cargo.toml, for the main workspace too. Setting one of these
 /// variables changes the profile of all contestants.
@@ -66,8 +85,12 @@ fn cargo(manifest: &Path, arguments: &[&str]) -> io::Result<()> {
             command.env(name, value);
         }
     }
+    command.arg("build");
+    if IS_RELEASE {
+        command.arg("--release");
+    }
     let status = command
-        .args(["build", "--release", "--manifest-path"])
+        .arg("--manifest-path")
         .arg(manifest)
         .args(arguments)
         .status()?;

@@ -82,6 +82,8 @@ impl Server {
     /// Returns an error if the server ignores SIGTERM; dropping it then kills it.
     pub(crate) fn stop(mut self) -> io::Result<()> {
         signal(self.pid, Signal::TERM)?;
+        // A load stops the server between its measurements, and may have been killed.
+        signal(self.pid, Signal::CONT)?;
         let start = Instant::now();
         while start.elapsed() < TIMEOUT {
             if self.child.try_wait()?.is_some() {

@@ -16,7 +16,7 @@ use crate::socket::{Io, Socket};
 /// Waits until the stream is ready, then transfers once.
 #[inline]
 #[track_caller]
-fn poll_io(
+pub(crate) fn poll_io(
     io: &Io,
     interest: Interest,
     name: &'static str,

@@ -9,6 +9,7 @@
 //!   message      datagrams with control data
 //!   splice       bytes from socket to socket, through a pipe
 //!   poll         whether a listener has a connection
+//!   hyper        receive into hyper's buffer
 //!   ask          what an installed kernel says about a call: wakeful::kernel
 //! ```
 //!
@@ -24,6 +25,8 @@
 mod ask;
 mod descriptor;
 mod endpoint;
+#[cfg(feature = "hyper")]
+pub(crate) mod hyper;
 pub(crate) mod message;
 pub(crate) mod poll;
 pub(crate) mod splice;

@@ -18,7 +18,7 @@ use super::{retry_on_intr, retrying, with_address};
 use crate::record::transferred;
 
 /// Bytes that Linux moves in one call at most (`MAX_RW_COUNT`), however large the buffer is.
-const MAX_TRANSFER: usize = 0x7fff_f000;
+pub(super) const MAX_TRANSFER: usize = 0x7fff_f000;
 
 /// Slices that Linux takes in one call (`UIO_MAXIOV`). More are refused with `EMSGSIZE`.
 const MAX_SLICES: usize = 1024;

@@ -4,7 +4,7 @@
 //! need none of these traits, because the streams have the same operations as inherent methods.
 //!
 //! ```text
-//!   hyper's Read, Write (feature `hyper`) --------------+
+//!   hyper's Read, Write (feature `hyper`) --------------+      a TcpStream reads: stream::poll
 //!                                                       +--> futures-io's --> stream::poll
 //!   tokio's AsyncRead, AsyncWrite (feature `tokio-io`) -+
 //! ```

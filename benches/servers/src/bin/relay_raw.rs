@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 
-use bench_servers::Start;
+use bench_servers::listen;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
@@ -79,7 +79,7 @@ impl Pair {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let listener = Start::listen()?;
+    let listener = listen()?;
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     epoll::add(
         &epoll,

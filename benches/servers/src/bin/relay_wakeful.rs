@@ -3,7 +3,7 @@
 
 use std::error::Error;
 
-use bench_servers::{Start, log_outcome};
+use bench_servers::{listen, log_outcome};
 use wakeful_net::TcpListener;
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("--copy") => true,
         Some(_) => return Err("the only option is --copy".into()),
     };
-    let listener = Start::listen()?;
+    let listener = listen()?;
     wakeful::block_on(async {
         let listener = TcpListener::from_std(listener)?;
         loop {

@@ -124,8 +124,7 @@ impl Tool {
             .stderr(Stdio::null())
             .status();
         if !status.is_ok_and(|status| status.success()) {
-            let failure = format!("{} is not installed", self.program);
-            collected.failures.push(failure);
+            collected.skip(format!("{} is not installed", self.program));
             return Ok(());
         }
         // Excluded: its threads end before the tool has counted all of their work.

@@ -14,8 +14,10 @@ mod counted;
 mod echo;
 mod executor;
 mod growth;
+mod http;
 mod memory;
 mod relay;
+mod tails;
 mod threads;
 mod udp;
 
@@ -56,6 +58,8 @@ fn run(part: Part, bench: &Bench, collected: &mut Collected) -> io::Result<()> {
         Part::Threads => threads::measure(bench, collected),
         Part::Udp => udp::measure(bench, collected),
         Part::Relay => relay::measure(bench, collected),
+        Part::Http => http::measure(bench, collected),
+        Part::Tails => tails::measure(bench, collected),
     }
     Ok(())
 }

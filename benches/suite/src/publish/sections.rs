@@ -2,9 +2,11 @@
 
 use super::tables::{Column, NOT_MEASURED, Pages, Show};
 use crate::contestants::{ECHO_SERVER, FLOOR, FLOOR_TWIN, MINIMAL, TOKIO};
+use crate::machine::Machine;
 use crate::part::Part;
 use crate::plots;
 use crate::record::{Estimate, Row, Series};
+use crate::results::Results;
 use crate::targets::{self, Outcome, Verdict};
 
 impl Pages<'_> {
@@ -30,6 +32,16 @@ impl Pages<'_> {
         let to_tokio = [Show::Median, Show::Ratio(TOKIO)];
         let small = |row: &Row| row.case == "64 B, 1 at once";
         let large = |row: &Row| row.case == "16384 B, 16 at once";
+        // Each of these sections has several tables.
+        let several = [
+            ("udp", Part::Udp),
+            ("http", Part::Http),
+            ("tails", Part::Tails),
+        ];
+        let mut absent = several.iter().filter(|(_, part)| self.of(*part).is_none());
+        if absent.any(|(section, _)| *section == name) {
+            return Some(NOT_MEASURED.to_owned());
+        }
         Some(match name {
             "instructions" => self.part(Part::Instructions, "instructions", &median, any),
             "allocations-per-message" => self.part(Part::Instructions, "allocations", &median, any),
@@ -55,6 +67,20 @@ impl Pages<'_> {
             "growth" => {
                 self.part(Part::Growth, "cpu", &median, any)
                     + &self.part(Part::Growth, "p50", &median, any)
+            }
+            "udp" => {
+                self.part(Part::Udp, "cpu", &to_tokio, any)
+                    + &self.table(Part::Udp, "rate", &Show::Ratio(TOKIO), any)
+            }
+            "http" => {
+                self.part(Part::Http, "cpu", &to_tokio, any)
+                    + &self.table(Part::Http, "rate", &Show::Ratio(TOKIO), any)
+                    + &self.table(Part::Http, "p99", &Show::Ratio(TOKIO), any)
+            }
+            "http-memory" => self.table(Part::Http, "bytes", &Show::Median, any),
+            "tails" => {
+                self.part(Part::Tails, "time", &to_tokio, any)
+                    + &self.table(Part::Tails, "streamed", &Show::Median, any)
             }
             "beside" => self.table(Part::Growth, "idle-ratio", &Show::Median, any),
             "curves" => self.part(Part::Curves, "ns", &median, any),
@@ -91,7 +117,7 @@ impl Pages<'_> {
              - Versions: {}; {}{revision}\n\
              - Load average before the first part: {:.2}; highest before any part: {:.2} (includes \
              the parts before it)\n\
-             - Command: `cargo run --release --manifest-path benches/Cargo.toml -- --publish`\n",
+             - Command: `cargo run --release --manifest-path benches/Cargo.toml -- --publish`\n{}",
             machine.cpu,
             machine.cores,
             machine.memory_gib,
@@ -102,7 +128,38 @@ impl Pages<'_> {
             machine.rustc,
             machine.load_average,
             busiest.fold(0.0, f64::max),
+            self.later_runs(),
         )
+    }
+
+    /// Lists the parts that were measured at another commit or on another machine than the first part.
+    fn later_runs(&self) -> String {
+        let first = &self.all[0].machine;
+        let conditions = |machine: &Machine| {
+            let Machine {
+                cpu,
+                kernel,
+                revision,
+                ..
+            } = machine;
+            // The results of earlier parts change the work tree.
+            let commit = revision.trim_end_matches("-dirty");
+            (cpu.clone(), kernel.clone(), commit.to_owned())
+        };
+        let others = self.all.iter().map(|results| (results, &results.machine));
+        let others = others.filter(|(_, machine)| conditions(machine) != conditions(first));
+        let line = |(results, machine): (&Results, &Machine)| {
+            format!(
+                "- Part `{}` was measured separately: {}, {}, Linux {}, commit {}, load average {:.2}\n",
+                results.part.name(),
+                machine.date,
+                machine.cpu,
+                machine.kernel,
+                machine.revision,
+                machine.load_average,
+            )
+        };
+        others.map(line).collect()
     }
 
     /// Links to the tables and all plots.

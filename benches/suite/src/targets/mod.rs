@@ -1,8 +1,9 @@
-//! Judges the measurements by Wakeful's own targets, P1 to P11.
+//! Judges the measurements by Wakeful's own targets, P1 to P16.
 //!
 //! ```text
 //! mod          the list of all targets
 //! servers      targets of the echo server      executor  targets of executor and timers
+//! kinds        targets of other kinds of servers
 //! figures      figures by name, from the samples
 //! verdict      met, missed or undecided; tables
 //! ```
@@ -14,6 +15,7 @@ use crate::results::Results;
 
 mod executor;
 mod figures;
+mod kinds;
 mod servers;
 mod verdict;
 
@@ -34,6 +36,9 @@ pub(crate) fn judge(all: &[Results]) -> Vec<Verdict> {
     verdicts.extend(figures.growth());
     verdicts.push(figures.idle("P10", "idle server", ECHO_SERVER.name));
     verdicts.extend(figures.busy_poll());
+    verdicts.extend(figures.datagrams());
+    verdicts.extend(figures.http());
+    verdicts.extend(figures.tails());
     verdicts
 }
 
@@ -77,7 +82,8 @@ mod tests {
     fn a_part_that_was_not_run_is_neither_met_nor_missed() {
         let verdicts = judge(&[]);
         assert!(verdicts.iter().all(|one| one.outcome.is_none()));
-        for number in 1..=11 {
+        // P13 is not measured by the suite.
+        for number in (1..=12).chain(14..=16) {
             of(&verdicts, &format!("P{number}"));
         }
         assert!(table(&verdicts).contains("not measured"));

@@ -12,7 +12,7 @@ use crate::progress::{self, Progress};
 use crate::report::headline;
 use crate::stage::{Files, STAGES, Stage, read_files};
 use crate::terminal::Style;
-use crate::{End, Problem, compile, diff, draw, layout, page};
+use crate::{End, Problem, cards, compile, diff, draw, layout, page};
 
 /// Between two looks at the files in `watch`.
 const WATCH_PAUSE: Duration = Duration::from_millis(300);
@@ -161,6 +161,10 @@ fn check_stage(stage: &Stage, style: &Style) -> Result<End, Problem> {
             }
             println!("        compare   cargo workshop solution {}", stage.number);
             println!("        questions cargo workshop quiz {}", stage.number);
+            let cards = cards::of_stage(stage.number);
+            if let [first, ..] = &cards[..] {
+                println!("        cards     cargo workshop card {first} (of {})", cards.join(", "));
+            }
             if let Some(next) = following(stage) {
                 println!("        next      cargo workshop start {}", next.number);
             }
@@ -302,7 +306,11 @@ pub(crate) fn draw(number: Option<u32>) -> Result<End, Problem> {
 /// Prints a page.
 pub(crate) fn read(number: u32) -> Result<End, Problem> {
     let page = Stage::find(number)?.page()?;
-    page.lines().filter(|line| !line.starts_with("<!--")).for_each(|line| println!("{line}"));
+    page::split(&page)
+        .0
+        .lines()
+        .filter(|line| !line.starts_with("<!--"))
+        .for_each(|line| println!("{line}"));
     Ok(End::Green)
 }
 

@@ -71,6 +71,35 @@ pub(crate) fn prepare() -> Result<(), Problem> {
     Ok(())
 }
 
+/// Compiles what the cards share, if it has changed. `kernel` must be compiled.
+pub(crate) fn prepare_cards() -> Result<(), Problem> {
+    let folder = format!("{LAB}/cards");
+    fs::create_dir_all(layout::path(&folder))
+        .map_err(|error| format!("creating {folder}: {error}"))?;
+    let output = format!("{LAB}/libcard.rlib");
+    if ["cards", "kernel/src"].iter().all(|folder| is_fresh(&output, folder)) {
+        return Ok(());
+    }
+    let mut command = rustc();
+    command.args(["--crate-type", "rlib", "--crate-name", "card", "-Funsafe_code"]);
+    command.arg(format!("--extern=kernel={LAB}/libkernel.rlib"));
+    command.args(["-o", &output, "cards/card.rs"]);
+    match run(command, true)?.success {
+        true => Ok(()),
+        false => Err("cards/card.rs does not compile".to_owned()),
+    }
+}
+
+/// Compiles a card. `warnings` says what to do with them: `-A` or `-D`, and their names.
+pub(crate) fn card(name: &str, out: &str, warnings: &str) -> Result<Compiled, Problem> {
+    let mut command = rustc();
+    command.args(["--crate-name", name, warnings, "-Funsafe_code"]);
+    command.arg(format!("--extern=kernel={LAB}/libkernel.rlib"));
+    command.arg(format!("--extern=card={LAB}/libcard.rlib"));
+    command.args(["-o", out, &format!("cards/{name}.rs")]);
+    run(command, false)
+}
+
 /// Compiles the files of a stage in `source` and links them with its check, in `out`.
 pub(crate) fn stage(source: &str, check: &str, out: &str, show: bool) -> Result<Compiled, Problem> {
     fs::create_dir_all(layout::path(out)).map_err(|error| format!("creating {out}: {error}"))?;

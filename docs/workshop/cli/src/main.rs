@@ -3,6 +3,7 @@
 //! Needs nothing but std and `rustc`.
 
 mod breaks;
+mod cards;
 mod check;
 mod commands;
 mod compile;
@@ -19,6 +20,7 @@ mod stage;
 mod terminal;
 mod verify;
 mod wrong;
+mod wrong_run;
 
 use std::process::ExitCode;
 
@@ -35,10 +37,12 @@ usage: cargo workshop [COMMAND] [--plain]
   status [--minutes]    all stages
   draw [N]              your run beside the reference's, as a picture
   read N                the page of a stage
+  card [ID] [--try]     a card: which input breaks it? --try runs it and shows the fix
   quiz N                questions with answers
+  wrong N [NAME]        what the check says about a wrong solution of the stage, for instructors
   break X               breaks Wakeful in one line (stage 17), runs the test, restores it
   doctor                what this machine lacks
-  verify [N..]          tests the workshop: references, wrong solutions, pages
+  verify [N..]          tests the workshop: references, wrong solutions, pages (--cards: only cards)
                         --runs=200 runs the references that often, half of it beside spinners
 
 Exit status: 0 green, 1 red, 2 the command could not be carried out.";
@@ -88,7 +92,8 @@ fn admitted(command: &str) -> &'static [&'static str] {
         "start" => &["--mine"],
         "solution" => &["--give-up"],
         "status" => &["--minutes"],
-        "verify" => &["--write", "--quick"],
+        "card" => &["--try"],
+        "verify" => &["--write", "--quick", "--cards"],
         _ => &[],
     }
 }
@@ -116,6 +121,16 @@ fn run(words: &[String], flags: &[String]) -> Result<End, Problem> {
     }
     let has = |name: &str| flags.iter().any(|flag| flag == name);
     let style = terminal::Style::new(has("--plain"));
+    if command == "card" {
+        return match &words[1..] {
+            [] => cards::list(),
+            [id] => cards::show(id, has("--try")),
+            _ => Err("`card` takes one card".to_owned()),
+        };
+    }
+    if command == "wrong" {
+        return wrong_run::show(&words[1..], &style);
+    }
     if command == "break" {
         return breaks::run(words.get(1).map(String::as_str));
     }
@@ -140,6 +155,7 @@ fn run(words: &[String], flags: &[String]) -> Result<End, Problem> {
         "read" => commands::read(required()?),
         "quiz" => commands::quiz(required()?, &style),
         "doctor" => commands::doctor(),
+        "verify" if has("--cards") => cards::verify_only(has("--write")),
         "verify" if runs(flags)?.is_some() => {
             verify::many_runs(&numbers, runs(flags)?.unwrap_or_default())
         }

@@ -16,6 +16,33 @@ const COLUMNS: usize = 110;
 /// Headings that every page has, in this order.
 const HEADINGS: [&str; 6] = ["Predict", "Write", "Check", "Break it", "The rule", "In Wakeful"];
 
+/// Begins what a page has for instructors, folded. It is no part of what a learner reads.
+const INSTRUCTORS: &str = "<!-- for instructors -->\n";
+
+/// Splits a page into the learner's part and the part for instructors.
+pub(crate) fn split(text: &str) -> (&str, Option<&str>) {
+    match text.split_once(INSTRUCTORS) {
+        Some((page, notes)) => (page, Some(notes)),
+        None => (text, None),
+    }
+}
+
+/// Returns what is wrong with the part for instructors.
+fn instructors(page: &str, notes: Option<&str>) -> Vec<String> {
+    let Some(notes) = notes else { return vec![format!("{page}: has no part for instructors")] };
+    let begins = |prefix: &str| notes.lines().filter(|line| line.starts_with(prefix)).count();
+    let parts = ["**Ask.** ", "**Demo.** ", "**Note.** "].map(begins);
+    let mut problems = Vec::new();
+    if parts != [1; 3] || begins("**\"") != 3 || begins("<details>") != 1 {
+        problems.push(format!("{page}: instructors need a fold with Ask, Demo, Note, 3 questions"));
+    }
+    let longest = sentences(notes).into_iter().max().unwrap_or(0);
+    if longest > SENTENCE {
+        problems.push(format!("{page}: for instructors: a sentence of {longest} words"));
+    }
+    problems
+}
+
 /// Returns the sections of a page: heading of the second level, and text.
 pub(crate) fn sections(text: &str) -> Vec<(String, String)> {
     let mut sections: Vec<(String, String)> = Vec::new();
@@ -108,9 +135,10 @@ fn without_targets(text: &str) -> String {
 
 /// Returns what is wrong with a page.
 pub(crate) fn problems(stage: &Stage) -> Result<Vec<String>, Problem> {
-    let text = stage.page()?;
-    let (blocks, prose) = split_code(&text);
-    let mut problems = Vec::new();
+    let whole = stage.page()?;
+    let (text, notes) = split(&whole);
+    let (blocks, prose) = split_code(text);
+    let mut problems = instructors(&stage.path("page.md"), notes);
     let mut limit = |what: &str, figure: usize, limit: usize| {
         if figure > limit {
             problems.push(format!("{}: {what}: {figure}, at most {limit}", stage.path("page.md")));
@@ -128,7 +156,7 @@ pub(crate) fn problems(stage: &Stage) -> Result<Vec<String>, Problem> {
     let terms = paragraphs(&prose).into_iter().find(|text| text.starts_with("New words: "));
     let terms = terms.unwrap_or_default();
     limit("new words", terms.matches("**").count() / 2, TERMS);
-    problems.extend(structure(stage, &text)?);
+    problems.extend(structure(stage, text)?);
     Ok(problems)
 }
 

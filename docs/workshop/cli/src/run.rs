@@ -72,6 +72,11 @@ enum Stopped {
     Busy,
 }
 
+/// Waits for a process. Returns false if it was ended because it can never end by itself.
+pub(crate) fn ends(child: Child) -> Result<bool, Problem> {
+    wait(child).map(|stopped| matches!(stopped, Stopped::Ended(_)))
+}
+
 fn wait(mut child: Child) -> Result<Stopped, Problem> {
     let failed = |error| format!("waiting for a check: {error}");
     let (mut looks, mut last) = (0, 0);

@@ -9,7 +9,7 @@ use std::thread;
 use crate::check::{Checked, lay_out, run_cases};
 use crate::layout::LAB;
 use crate::stage::{Files, STAGES, Stage};
-use crate::{End, Problem, breaks, compile, draw, layout, page, run, wrong};
+use crate::{End, Problem, breaks, cards, compile, draw, layout, page, run, wrong};
 
 /// Runs of a reference in each of the two rounds.
 const RUNS: usize = 3;
@@ -78,22 +78,23 @@ impl Job {
 
 /// Counts and collects problems.
 #[derive(Default)]
-struct Tally {
+pub(crate) struct Tally {
     problems: Vec<Problem>,
 }
 
 impl Tally {
-    fn line(&mut self, what: &str, of: usize, problems: Vec<Problem>) {
+    pub(crate) fn line(&mut self, what: &str, of: usize, problems: Vec<Problem>) {
         println!("{what:<44} {} of {of}", of - problems.len().min(of));
         self.none_or(problems);
     }
 
-    fn zero(&mut self, what: &str, problems: Vec<Problem>) {
+    pub(crate) fn zero(&mut self, what: &str, problems: Vec<Problem>) {
         println!("{what:<44} {}", problems.len());
         self.none_or(problems);
     }
 
-    fn end(&self) -> End {
+    /// Prints how many problems there are.
+    pub(crate) fn end(&self) -> End {
         match self.problems.len() {
             0 => {
                 println!("the workshop holds");
@@ -142,6 +143,8 @@ pub(crate) fn verify(numbers: &[u32], write: bool, quick: bool) -> Result<End, P
     files(&stages, write, &mut tally)?;
     compile::prepare()?;
     let jobs = jobs(&stages)?;
+    // The cards belong to no stage's files: only a run of all stages verifies them.
+    let cards = if numbers.is_empty() { cards::verify(write, &mut tally)? } else { Vec::new() };
     let broken = parallel(&jobs, Job::compile);
     let all_compiled = broken.is_empty();
     tally.line("compiled: references, starts, others", jobs.len(), broken);
@@ -150,8 +153,12 @@ pub(crate) fn verify(numbers: &[u32], write: bool, quick: bool) -> Result<End, P
         pictures(&stages, write, &mut tally)?;
         echo_servers(&stages, &mut tally)?;
         round("idle", &jobs, if quick { 1 } else { RUNS }, &mut tally);
+        cards::round(&cards, &mut tally);
         if !quick {
-            beside_spinners(|| round("beside a spinner per core", &jobs, RUNS, &mut tally));
+            beside_spinners(|| {
+                round("beside a spinner per core", &jobs, RUNS, &mut tally);
+                cards::round(&cards, &mut tally);
+            });
         }
     }
     Ok(tally.end())
@@ -207,8 +214,11 @@ fn jobs(stages: &[Stage]) -> Result<Vec<Job>, Problem> {
     Ok(jobs)
 }
 
-/// Runs a job on several threads; returns the problems.
-fn parallel(jobs: &[Job], run: impl Fn(&Job) -> Result<(), Problem> + Sync) -> Vec<Problem> {
+/// Runs jobs on several threads; returns the problems.
+pub(crate) fn parallel<J: Sync>(
+    jobs: &[J],
+    run: impl Fn(&J) -> Result<(), Problem> + Sync,
+) -> Vec<Problem> {
     let (next, problems) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     let work = || {
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {

@@ -40,6 +40,12 @@ impl Event {
         self.token
     }
 
+    /// All bits of the event, for code that tests them itself.
+    #[must_use]
+    pub fn flags(&self) -> u32 {
+        self.flags
+    }
+
     /// Whether a read would not block: bytes, the end of the stream, or an error.
     #[must_use]
     pub fn is_readable(&self) -> bool {

@@ -1,6 +1,6 @@
 //! The check of stage 17: compares names with the source of Wakeful as it is now.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -179,10 +179,14 @@ fn split(name: &str) -> (Option<&str>, &str) {
 }
 
 fn the_key_fits() -> Outcome {
+    let mut folders: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (question, names, file) in KEY {
         let folder = file.rsplit_once('/').map_or(file, |(folder, _)| folder);
-        let mut items = BTreeSet::new();
-        collect(&Path::new(ROOT).join(folder), &mut items);
+        let items = folders.entry(folder).or_insert_with(|| {
+            let mut items = BTreeSet::new();
+            collect(&Path::new(ROOT).join(folder), &mut items);
+            items
+        });
         for name in names.split('|') {
             let (owner, item) = split(name);
             if !items.contains(item) || owner.is_some_and(|owner| !items.contains(owner)) {

@@ -239,7 +239,7 @@ fn a_dropped_receive() -> Outcome {
         let result = Rc::clone(&woken);
         let again = async {
             assert!(poll_once(connection.receive(), &dropped).is_pending());
-            // The bytes come while nobody waits for them.
+            // The bytes come while no future waits for them.
             *result.borrow_mut() = text(connection_2.receive().await.unwrap());
             connection.receive().await.map(text)
         };

@@ -131,12 +131,12 @@ pub struct Lock {
 pub struct Guard<'l>(&'l Lock);
 
 impl Lock {
-    /// Returns a lock that nobody holds.
+    /// Returns a lock that is not held.
     pub fn new(name: &'static str) -> Lock {
         Lock { name, holder: Cell::new(""), waiting: RefCell::default() }
     }
 
-    /// Waits until nobody holds it, and takes it.
+    /// Waits until it is not held, and takes it.
     pub async fn lock(&self) -> Guard<'_> {
         poll_fn(|cx| {
             let holder = self.holder.get();

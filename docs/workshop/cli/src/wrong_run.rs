@@ -1,0 +1,51 @@
+//! `cargo workshop wrong`: shows what a check says about a wrong solution. For instructors.
+
+use crate::check::{Checked, check, lay_out};
+use crate::layout::LAB;
+use crate::report::headline;
+use crate::stage::Stage;
+use crate::terminal::Style;
+use crate::{End, Problem, compile, draw, layout, wrong};
+
+/// Lists the wrong solutions of a stage, or checks one.
+pub(crate) fn show(words: &[String], style: &Style) -> Result<End, Problem> {
+    let usage = "`wrong` needs the number of a stage, and a name to check that one";
+    let [number, names @ ..] = words else { return Err(usage.to_owned()) };
+    let number = number.parse().map_err(|_| format!("`{number}` is not the number of a stage"))?;
+    let stage = Stage::find(number)?;
+    let all = wrong::all(&stage)?;
+    match names {
+        [] => {
+            for wrong in all {
+                println!("{:<6} {:<32} {}", wrong.id, wrong.name, wrong.why);
+            }
+            Ok(End::Green)
+        }
+        [name] => {
+            let wrong = all.iter().find(|wrong| wrong.name == *name);
+            let wrong = wrong.ok_or(format!("stage {number} has no wrong solution `{name}`"))?;
+            run(&stage, wrong, style)
+        }
+        _ => Err(usage.to_owned()),
+    }
+}
+
+fn run(stage: &Stage, wrong: &wrong::Wrong, style: &Style) -> Result<End, Problem> {
+    let out = format!("{LAB}/wrong-{}", stage.folder());
+    let source = format!("{out}/src");
+    let files = wrong.apply(stage)?;
+    compile::prepare()?;
+    lay_out(&files, &source)?;
+    let checked = check(stage, &source, &out, true)?;
+    let Checked::Ran { passed, of, failed: Some((case, report)) } = checked else {
+        return Err(format!("stage {}: {} does not fail", stage.number, wrong.name));
+    };
+    println!("{}", headline(stage, passed, of));
+    print!("{}", report.show(stage, &files, &case, style));
+    if let (Some(reference), Some(seen)) = (draw::reference(stage)?, draw::trace(&out)?) {
+        let path = format!("{out}/picture.svg");
+        layout::write(&path, &draw::svg(&[("wrong", &seen), ("reference", &reference)]))?;
+        println!("        picture   docs/workshop/{path}");
+    }
+    Ok(End::Red)
+}
