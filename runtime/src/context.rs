@@ -36,7 +36,7 @@ use crate::id::{Id, RuntimeId, VTables, WaiterId, WakerData};
 use crate::inbox::{Message, Shared};
 use crate::reactor::Reactor;
 use crate::reactor::source::ReadyWords;
-use crate::ready::{Interest, Ready};
+use crate::ready::Ready;
 use crate::recorder::event::Kind;
 use crate::registry;
 use crate::table::Key;
@@ -486,22 +486,6 @@ impl Core {
         let cause = self.executor.wake_cause();
         self.executor
             .wake_all(wakers.into_iter().map(|waker| (waker, cause)));
-    }
-
-    /// Returns the source of the process's signal eventfd; registers it in the first call.
-    pub(crate) fn signal_source(
-        &self,
-        event: std::os::fd::BorrowedFd<'static>,
-    ) -> std::io::Result<(Key, ReadyWords)> {
-        let mut signals = self.signals.borrow_mut();
-        if let Some(source) = &*signals {
-            return Ok(source.clone());
-        }
-        let source = self.reactor.register(event, Interest::READABLE)?;
-        if hooks::any() {
-            self.record_source(Kind::SourceAdded, source.0);
-        }
-        Ok(signals.insert(source).clone())
     }
 
     /// Returns whether a task waits for a closure on a thread, of this runtime or of a standard stream.

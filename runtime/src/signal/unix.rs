@@ -9,12 +9,14 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use crate::context;
+use crate::context::{self, Core};
+use crate::hooks;
 use crate::id::{RuntimeId, WaiterId};
 use crate::inbox::Message;
 use crate::reactor::PollReady;
 use crate::reactor::source::ReadyWords;
 use crate::ready::Interest;
+use crate::recorder::event::Kind;
 use crate::sys;
 use crate::table::Key;
 use crate::task::poll_proceed;
@@ -299,5 +301,23 @@ impl Future for Recv<'_> {
 impl Drop for Recv<'_> {
     fn drop(&mut self) {
         self.signal.cancel_wait();
+    }
+}
+
+impl Core {
+    /// Returns the source of the process's signal eventfd; registers it in the first call.
+    pub(crate) fn signal_source(
+        &self,
+        event: std::os::fd::BorrowedFd<'static>,
+    ) -> std::io::Result<(Key, ReadyWords)> {
+        let mut signals = self.signals.borrow_mut();
+        if let Some(source) = &*signals {
+            return Ok(source.clone());
+        }
+        let source = self.reactor.register(event, Interest::READABLE)?;
+        if hooks::any() {
+            self.record_source(Kind::SourceAdded, source.0);
+        }
+        Ok(signals.insert(source).clone())
     }
 }
