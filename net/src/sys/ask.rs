@@ -66,6 +66,8 @@ fn from_native(address: &SockAddr) -> Option<Address> {
     }
     let unix = if address.is_unnamed() {
         UnixAddr::from_pathname("").ok()
+    } else if let Some(name) = address.as_abstract_namespace() {
+        UnixAddr::from_abstract_name(name).ok()
     } else {
         address.as_unix()
     };
