@@ -1,6 +1,6 @@
 //! Which kernel a thread has.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -9,21 +9,26 @@ use super::Kernel;
 use crate::hooks::{self, HookGuard};
 
 thread_local! {
-    static KERNEL: RefCell<Option<Arc<dyn Kernel>>> = const { RefCell::new(None) };
+    /// The kernels of this thread with the numbers of their guards. The last one is asked.
+    static KERNELS: RefCell<Vec<(u64, Arc<dyn Kernel>)>> = const { RefCell::new(Vec::new()) };
+    /// Number of kernels that were installed so far.
+    static INSTALLED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Installs a kernel on this thread until the guard is dropped.
 ///
-/// Then the thread has the kernel that it had before, usually none. Runtimes on other threads are not
-/// concerned, except that their system calls take a slower way.
+/// Of several, the one that was installed last is asked; guards can be dropped in any order. Runtimes on
+/// other threads are not affected, except that their system calls take a slower path.
 ///
 /// Install it before a runtime is built, and drop the guard after it: a runtime has the clock of the
 /// kernel under which it was built.
 pub fn install(kernel: Arc<dyn Kernel>) -> Installed {
     let hook = hooks::set(hooks::KERNEL);
-    let previous = KERNEL.with(|current| current.replace(Some(kernel)));
+    let number = INSTALLED.get();
+    INSTALLED.set(number + 1);
+    KERNELS.with(|kernels| kernels.borrow_mut().push((number, kernel)));
     Installed {
-        previous,
+        number,
         _hook: hook,
         not_send: PhantomData,
     }
@@ -44,15 +49,16 @@ pub fn any() -> bool {
 #[must_use]
 pub fn current() -> Option<Arc<dyn Kernel>> {
     // The thread can be about to end, and drop the last sockets.
-    KERNEL
-        .try_with(|current| current.borrow().clone())
-        .unwrap_or_default()
+    KERNELS
+        .try_with(|kernels| Some(Arc::clone(&kernels.borrow().last()?.1)))
+        .ok()
+        .flatten()
 }
 
 /// Keeps a kernel installed; made by [`install`].
 #[must_use = "dropping the guard removes the kernel"]
 pub struct Installed {
-    previous: Option<Arc<dyn Kernel>>,
+    number: u64,
     _hook: HookGuard,
     /// It belongs to one thread.
     not_send: PhantomData<*const ()>,
@@ -60,8 +66,13 @@ pub struct Installed {
 
 impl Drop for Installed {
     fn drop(&mut self) {
-        let previous = self.previous.take();
-        let removed = KERNEL.try_with(|current| current.replace(previous));
+        let removed = KERNELS.try_with(|kernels| {
+            let mut kernels = kernels.borrow_mut();
+            let position = kernels
+                .iter()
+                .position(|(number, _)| *number == self.number)?;
+            Some(kernels.remove(position))
+        });
         // User code, which can use the thread's kernel.
         drop(removed);
     }
@@ -102,6 +113,16 @@ mod tests {
         drop(inner);
         assert_eq!(name(), Some(1));
         drop(outer);
+        assert_eq!(name(), None);
+    }
+
+    #[test]
+    fn a_guard_that_is_dropped_before_a_later_one_removes_its_own_kernel() {
+        let first = install(Arc::new(Named(1)));
+        let second = install(Arc::new(Named(2)));
+        drop(first);
+        assert_eq!(name(), Some(2));
+        drop(second);
         assert_eq!(name(), None);
     }
 }

@@ -31,8 +31,8 @@
 //! - A receive that returns less than it was asked for means that nothing more is there, and a send
 //!   that it has no more room. An event follows when that changes. `Short` asks for less instead, so
 //!   it breaks nothing.
-//! - After `EAGAIN` an event follows. A kernel that returns it although bytes or room are there adds the event itself, in
-//!   [`wait`](Kernel::wait).
+//! - After `EAGAIN` an event follows. A kernel that returns it although bytes or room are there adds the
+//!   event itself, in [`wait`](Kernel::wait).
 //! - Events are edges: each change is reported once, with the token of [`watch`](Kernel::watch).
 //! - `EINTR` is answered by asking again.
 //!
@@ -299,7 +299,8 @@ pub enum Address {
 pub enum Choice {
     /// Which of the ready tasks is polled next: its place in the run queue.
     NextTask,
-    /// Whether events and timers are looked at before the next task is polled: no, or yes.
+    /// Whether events and timers are looked at before the next task is polled: no, or yes. A kernel that
+    /// always chooses yes lets no task run.
     EndTick,
 }
 
