@@ -1,8 +1,8 @@
-//! One byte that tells whether anything watches what runtimes do, so that it costs one test if nothing does.
+//! One byte whose bits are set while something watches what runtimes do. If nothing does, the cost is one test.
 //!
-//! Tested before a system call, a spawn, a wake and an armed timer. What is found set is looked up on a cold
-//! path. The byte is that of the process, because a thread-local would cost more than the test: a runtime
-//! beside one that is watched takes the cold path for nothing.
+//! Tested before a system call, a spawn and an armed timer. If it is set, a cold path looks for what is watched. The
+//! byte belongs to the process, because a thread-local would cost more than the test. So a runtime beside one
+//! that is watched takes the cold path without effect.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -52,7 +52,7 @@ struct Active {
     poll_began: u64,
     /// The time of the next calibration.
     calibrate_at: u64,
-    /// The reactor's number of events at the begin of the turn.
+    /// The reactor's number of events at the beginning of the turn.
     events_before: u64,
     /// The last request that was answered.
     answered: u32,
@@ -292,7 +292,7 @@ impl Recorder {
         closure
     }
 
-    /// Records the begin and the end of a closure, which another thread has measured with `clock`.
+    /// Records the beginning and the end of a closure, which another thread has measured with `clock`.
     pub(crate) fn closure_ended(
         &self,
         data: WakerData,
@@ -355,8 +355,8 @@ impl Active {
         self.ring.set_pair(word::UNIT, self.time.unit(), flags);
     }
 
-    /// Calibrates when the time since the last calibration has doubled the time before, or is some
-    /// milliseconds, because a calibration costs more than an event.
+    /// Calibrates when the recording is twice as old as at the last calibration, or some milliseconds have
+    /// passed since. Not more often, because a calibration costs more than an event.
     fn calibrate_if_due(&mut self, now: u64) {
         const OFTEN_ENOUGH: u64 = 1 << 24;
         if now >= self.calibrate_at {

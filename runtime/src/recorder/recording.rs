@@ -57,7 +57,7 @@ impl Recording {
 
     /// Keeps the recording in a file. It is written all the time, so it is there after a crash.
     ///
-    /// The file is made anew when the recording begins, with its whole size, and readable by its owner only. A
+    /// The file is created when the recording begins, with its whole size, and readable by its owner only. A
     /// regular file with this path is replaced. Each runtime needs a path of its own. Do not shorten the file
     /// while it is written: the kernel would end the process with `SIGBUS`.
     ///

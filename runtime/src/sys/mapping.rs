@@ -67,16 +67,24 @@ impl Mapping {
             // Addresses of peers and names of tasks are not for everyone.
             .mode(0o600)
             .open(path)?;
-        Self::map(file, size)
+        let mapped = Self::map(file, size);
+        if mapped.is_err() {
+            // It has no recording, and can fill the disk. The first error is the one to report.
+            fs::remove_file(path).ok();
+        }
+        mapped
     }
 
     /// Reserves the memory, because a store without room for it ends the process with SIGBUS.
     fn map(file: File, size: usize) -> io::Result<Self> {
         let length = libc::off_t::try_from(size).map_err(io::Error::other)?;
-        // SAFETY: the call takes an open descriptor and integers.
-        let refused = unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) };
-        if refused != 0 {
-            return Err(io::Error::from_raw_os_error(refused));
+        loop {
+            // SAFETY: the call takes an open descriptor and integers.
+            match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length) } {
+                0 => break,
+                libc::EINTR => {}
+                refused => return Err(io::Error::from_raw_os_error(refused)),
+            }
         }
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping, at an address that the kernel chooses, of an open file of this size.
@@ -105,8 +113,8 @@ impl Mapping {
     #[inline]
     pub(crate) fn words(&self) -> &[AtomicU64] {
         // SAFETY: the mapping has `size` bytes, begins at a page and lives as long as `self`. The memory is
-        // initialized, and this process accesses it by atomics only. Each word is accessed either by this
-        // function or by `halves`.
+        // initialized, and this process accesses it by atomics only, on one thread. So accesses of the two
+        // sizes never race in it.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.size / 8) }
     }
 
