@@ -38,8 +38,8 @@ use crate::random::SplitMix64;
 ///
 /// # Panics
 ///
-/// When `test` panics or returns an error, after a line on stderr that names the seed. When an
-/// environment variable has a value that it cannot have.
+/// When `test` panics or returns an error, after a line on stderr that names the seed. When `count` is 0, or
+/// an environment variable has a value that it cannot have.
 pub fn run<T: Termination>(name: &str, count: u32, mut test: impl FnMut(u64) -> T) {
     let variable = |name: &str| env::var_os(name).map(|text| text.to_string_lossy().into_owned());
     let plan = match Plan::new(name, count, variable) {
@@ -92,10 +92,20 @@ impl Plan {
             count,
             only: None,
         };
+        if count == 0 {
+            return Err(format!(
+                "{name}: 0 seeds run nothing, expected a number from 1"
+            ));
+        }
         if let Some(text) = variable("WAKEFUL_SEEDS") {
             plan.count = match text.parse() {
                 Ok(count) if count > 0 => count,
-                _ => return Err(format!("WAKEFUL_SEEDS={text}: expected a number from 1")),
+                _ => {
+                    let most = u32::MAX;
+                    return Err(format!(
+                        "WAKEFUL_SEEDS={text}: expected a number from 1 to {most}"
+                    ));
+                }
             };
         }
         match variable("WAKEFUL_SEED").as_deref() {
@@ -175,6 +185,7 @@ mod tests {
             let begin = format!("{variable}={text}: expected ");
             assert!(message.starts_with(&begin), "{message}");
         }
+        assert!(plan(0, &[]).unwrap_err().starts_with("a::test: 0 seeds"));
     }
 
     #[test]

@@ -172,7 +172,8 @@ fn run<F: Future<Output = ()>>(
 ///
 /// # Panics
 ///
-/// When a run panics, or when two runs of a seed differ.
+/// When a run panics, or when two runs of a seed differ. When the number of seeds is 0, or an environment
+/// variable has a value that it cannot have.
 pub fn check<F: Future<Output = ()>>(test: &str, options: Options, body: impl Fn(Sim) -> F) {
     if let Some(file) = env::var_os("WAKEFUL_TAPE") {
         return check_tape(test, &file, options, body);
