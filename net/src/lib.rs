@@ -51,6 +51,7 @@
 //!            |                                                    budget: operations without a wait
 //!            |
 //!          sys       system calls, the only unsafe code           address, fd: conversions
+//!                                                                 record: operations in recordings
 //! ```
 //!
 //! # What all operations have in common

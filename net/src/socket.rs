@@ -148,7 +148,11 @@ impl Socket {
     #[inline]
     pub(crate) fn recv_from(&self, buf: &mut [u8], mode: Mode) -> io::Result<(usize, SockAddr)> {
         let received = sys::recv_from(self.as_fd(), buf, mode == Mode::Peek);
-        recorded(self, Operation::Receive, received, |received| received.0)
+        let operation = match mode {
+            Mode::Take => Operation::Receive,
+            Mode::Peek => Operation::Other,
+        };
+        recorded(self, operation, received, |received| received.0)
     }
 
     /// Sends a datagram to the connected peer and returns its length.

@@ -471,6 +471,31 @@ fn an_answer_that_is_longer_than_the_buffer_is_cut() {
 }
 
 #[test]
+fn datagrams_are_cut_whichever_call_moves_them() {
+    struct Cut;
+    impl Kernel for Cut {
+        fn send_to(&self, _: BorrowedFd<'_>, _: &[u8], _: &Address) -> Verdict<usize> {
+            Verdict::Short(4)
+        }
+        fn recv_from(&self, _: BorrowedFd<'_>, _: &mut [u8], _: bool) -> Verdict<(usize, Address)> {
+            Verdict::Short(3)
+        }
+    }
+    let (_, _guard) = installed(Cut);
+    run(async {
+        let bind = || UdpSocket::bind("127.0.0.1:0");
+        let (one, other) = (bind().await.unwrap(), bind().await.unwrap());
+        let (from, to) = (one.local_addr().unwrap().ip(), other.local_addr().unwrap());
+        let mut buf = [0; 9];
+        assert_eq!(one.send_to(b"datagram", to).await.unwrap(), 4);
+        assert_eq!(other.recv_from(&mut buf).await.unwrap().0, 3);
+        assert_eq!(one.send_msg(b"datagram", to, Some(from)).await.unwrap(), 4);
+        let received = other.recv_msg(&mut buf).await.unwrap();
+        assert_eq!((received.len, received.truncated), (3, true));
+    });
+}
+
+#[test]
 fn a_kernel_on_another_thread_is_not_asked() {
     let (faults, _guard) = installed(Faults::default());
     let other = std::thread::spawn(|| run(every_call()));

@@ -23,7 +23,7 @@ use socket2::{SockAddr, SockAddrStorage};
 use wakeful::kernel::{self, Verdict};
 
 use super::ask::{self, ask};
-use super::transfer::{empty_message, send_to};
+use super::transfer::{empty_message, send_to, shortened};
 use super::{cvt, retry_on_intr, retrying};
 
 /// A datagram of [`recv_msg`], or several of them.
@@ -50,16 +50,24 @@ const CONTROL_LEN: usize = 512;
 /// Receives one datagram, or one batch of merged datagrams, with its sender and its control data.
 /// See recvmsg(2).
 pub(crate) fn recv_msg(fd: BorrowedFd<'_>, buf: &mut [u8]) -> io::Result<Received> {
-    if kernel::any()
-        && let Verdict::Is(result) = ask(|kernel| kernel.recv_from(fd, buf, false))
-    {
-        let (bytes, peer) = result?;
-        return Ok(Received {
-            bytes: bytes.min(buf.len()),
-            peer: ask::to_native(peer)?,
-            info: Info::default(),
-            truncated: false,
-        });
+    let mut buf = buf;
+    if kernel::any() {
+        match ask(|kernel| kernel.recv_from(fd, buf, false)) {
+            Verdict::Is(result) => {
+                let (bytes, peer) = result?;
+                return Ok(Received {
+                    bytes: bytes.min(buf.len()),
+                    peer: ask::to_native(peer)?,
+                    info: Info::default(),
+                    truncated: false,
+                });
+            }
+            Verdict::Short(limit) => {
+                let len = shortened(buf.len(), limit);
+                buf = &mut buf[..len];
+            }
+            Verdict::Real => {}
+        }
     }
     let mut control = [0; CONTROL_LEN];
     let mut storage = SockAddrStorage::zeroed();
@@ -98,11 +106,13 @@ pub(crate) fn send_msg(
     if local_ip.is_none() && segment_size.is_none() {
         return send_to(fd, buf, target);
     }
-    if kernel::any()
-        && let Verdict::Is(result) =
-            ask(|kernel| ask::with_address(target, |target| kernel.send_to(fd, buf, target)))
-    {
-        return Ok(result?.min(buf.len()));
+    let mut buf = buf;
+    if kernel::any() {
+        match ask(|kernel| ask::with_address(target, |target| kernel.send_to(fd, buf, target))) {
+            Verdict::Is(result) => return Ok(result?.min(buf.len())),
+            Verdict::Short(limit) => buf = &buf[..shortened(buf.len(), limit)],
+            Verdict::Real => {}
+        }
     }
     let mut control = Control::default();
     if let Some(local_ip) = local_ip {

@@ -12,7 +12,7 @@ use super::{cvt, retry_on_intr};
 /// Returns whether a read or an accept would not block, because it succeeds or fails. With an installed
 /// kernel, which is not asked this, `true`.
 pub(crate) fn is_readable(fd: BorrowedFd<'_>) -> io::Result<bool> {
-    if kernel::any() {
+    if kernel::any() && kernel::current().is_some() {
         return Ok(true);
     }
     let mut asked = libc::pollfd {

@@ -18,8 +18,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::{io, ptr};
 
 use wakeful::kernel;
+use wakeful::trace::Operation;
 
 use super::{cvt, retry_on_intr};
+use crate::record::recorded;
 
 /// A pipe, and the number of bytes in it. Dropping it loses these.
 #[derive(Debug)]
@@ -58,11 +60,12 @@ impl Pipe {
     ///
     /// `WouldBlock` does not show that the socket has no bytes: TCP returns it before urgent data, too.
     pub(crate) fn fill(&mut self, socket: BorrowedFd<'_>, limit: usize) -> io::Result<usize> {
-        if kernel::any() {
+        if kernel::any() && kernel::current().is_some() {
             return Err(io::Error::from_raw_os_error(libc::ENOSYS));
         }
         debug_assert_eq!(self.len, 0, "a pipe that is not empty can be full");
-        self.len = retry_on_intr(|| splice(socket.as_raw_fd(), self.writer.as_raw_fd(), limit))?;
+        let moved = retry_on_intr(|| splice(socket.as_raw_fd(), self.writer.as_raw_fd(), limit));
+        self.len = recorded(&socket, Operation::Receive, moved, |moved| *moved)?;
         Ok(self.len)
     }
 
@@ -70,7 +73,8 @@ impl Pipe {
     pub(crate) fn drain(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
         let (pipe, len) = (self.reader.as_raw_fd(), self.len);
         let call = || retry_on_intr(|| splice(pipe, socket.as_raw_fd(), len));
-        let moved = without_sigpipe(call, |result| !matches!(result, Ok(n) if *n == len))?;
+        let moved = without_sigpipe(call, |result| !matches!(result, Ok(n) if *n == len));
+        let moved = recorded(&socket, Operation::Send, moved, |moved| *moved)?;
         self.len -= moved;
         Ok(moved)
     }

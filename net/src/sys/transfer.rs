@@ -68,7 +68,7 @@ fn ask_recv(fd: BorrowedFd<'_>, buf: &mut [u8], flags: libc::c_int) -> io::Resul
 }
 
 /// Returns the length of a transfer that a kernel has limited.
-fn shortened(len: usize, limit: usize) -> usize {
+pub(super) fn shortened(len: usize, limit: usize) -> usize {
     len.min(limit.max(1))
 }
 
