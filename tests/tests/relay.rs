@@ -10,7 +10,7 @@
 
 use std::future::Future;
 use std::io::{ErrorKind, Write as _};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::pin::pin;
 use std::process::Command;
 use std::sync::Arc;
@@ -21,10 +21,12 @@ use futures_lite::io::{AsyncReadExt, AsyncWriteExt};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::SockRef;
 use wakeful::io::{AsyncRead, AsyncWrite};
-use wakeful::spawn;
+use wakeful::runtime::Builder;
+use wakeful::{spawn, trace};
 use wakeful_net::io::copy_bidirectional;
 use wakeful_net::{TcpStream, UnixStream};
 use wakeful_tests::net_support::{TempDir, pattern, run, settle, tcp_and_std, tcp_pair};
+use wakeful_tests::recording::{Event, Recording};
 use wakeful_tests::trace::{alone, poll_once};
 
 /// More than a pipe holds many times over.
@@ -541,4 +543,23 @@ fn small_pieces_after_bulk_are_not_spliced() {
             .count();
         assert!((2..SMALL_PIECES).contains(&splices), "{splices} splices");
     }
+}
+
+#[test]
+fn a_relay_whose_runtime_records_splices_too_and_its_splices_are_recorded() {
+    const RECEIVE: u8 = 1;
+    const OPERATION: u8 = 12;
+    let settings = trace::Recording::new();
+    let runtime = Builder::new().record(settings).build().unwrap();
+    runtime.block_on(async {
+        let ((client, outside), (inside, server)) = (tcp_pair().await, tcp_pair().await);
+        let fd = outside.as_fd().as_raw_fd().cast_unsigned();
+        passes_on!(client, outside, inside, server, MUCH);
+        let recording = Recording::read(trace::snapshot().unwrap());
+        // A receive into the relay's buffer has at most 16 KiB.
+        let is_splice = |event: &&Event| {
+            event.x == fd && event.a == RECEIVE && event.y.cast_signed() > 16 * 1024
+        };
+        assert!(recording.of_kind(OPERATION).any(|event| is_splice(&event)));
+    });
 }
