@@ -23,10 +23,10 @@ pub const OUTSIDE_ROW: u32 = u32::MAX - 1;
 /// Text number of a text that did not fit into the texts area.
 pub const TEXT_LOST: u32 = u32::MAX;
 
-/// Flag: the runtime was dropped after its last event.
+/// Flag: the recording has ended in order, by `trace::stop` or with its runtime.
 pub const ENDED: u32 = 1;
 
-/// Flag: events or texts were lost.
+/// Flag: a text did not fit into the texts area.
 pub const LOST: u32 = 2;
 
 /// Offsets in the header.

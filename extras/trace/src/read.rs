@@ -37,7 +37,7 @@ pub struct Published {
     pub parked: bool,
     /// Id of the loop's thread.
     pub thread: u32,
-    /// Length of the run queue at the beginning of the last poll.
+    /// Length of the run queue after the last turn.
     pub queue: u64,
     /// Number of the last keyframe that a reader asked for.
     pub request: u32,
@@ -81,7 +81,7 @@ pub struct Trace {
     pub texts: Vec<String>,
     /// Wall clock at the start, in nanoseconds since 1970.
     pub wall_clock: u64,
-    /// Whether the runtime was dropped after the last event.
+    /// Whether the recording has ended in order, by `trace::stop` or with its runtime.
     pub ended: bool,
     /// Whether times are ticks of the processor, converted here.
     pub ticks: bool,
@@ -103,7 +103,7 @@ impl Trace {
     }
 
     /// Reads a copy of a mapping in which the writer went on while it was copied. `head_after` is the
-    /// word at offset 56, read after the copy; events that may have been overwritten are dropped.
+    /// word at offset 56, read after the copy; events that can have been overwritten are dropped.
     ///
     /// # Errors
     ///
@@ -253,7 +253,8 @@ impl Header {
     /// the one into which the writer writes next.
     fn first(&self, head_after: u64) -> u64 {
         let head = self.head.max(head_after);
-        (head + 1).saturating_sub(self.capacity).min(self.head)
+        let next = head.saturating_add(1);
+        next.saturating_sub(self.capacity).min(self.head)
     }
 }
 

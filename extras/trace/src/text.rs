@@ -251,7 +251,7 @@ fn outcome(y: u32) -> &'static str {
         0 => "pending",
         1 => "ready",
         2 => "panicked",
-        _ => "dropped",
+        _ => "aborted",
     }
 }
 

@@ -208,6 +208,17 @@ fn a_full_texts_area_is_a_warning() {
 }
 
 #[test]
+fn a_head_that_counts_more_events_than_possible_is_no_panic() {
+    for head in [u64::MAX, u64::MAX - 1, 1 << 63] {
+        let mut bytes = small().bytes();
+        bytes[56..64].copy_from_slice(&head.to_le_bytes());
+        use_all(&bytes);
+        let before = small().bytes();
+        Trace::from_copy(&before, head).unwrap();
+    }
+}
+
+#[test]
 fn unknown_kinds_are_ignored() {
     let mut r = small();
     let polls = read(&r).1.polls.len();
