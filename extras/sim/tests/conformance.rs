@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::future::Future;
 use std::io::{self, Write as _};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -241,6 +241,8 @@ async fn binding(log: Log) {
     log.push("unbound", socket.local_addr().unwrap());
     let kind = |result: io::Result<()>| result.map_err(|error| error.kind());
     log.push("in use", kind(socket.bind(address)));
+    let all = (Ipv4Addr::UNSPECIFIED, address.port()).into();
+    log.push("in use by one of all", kind(socket.bind(all)));
     log.push("free", kind(socket.bind("127.0.0.1:0".parse().unwrap())));
     log.push("twice", kind(socket.bind("127.0.0.1:0".parse().unwrap())));
     let v6 = TcpSocket::new_v4().unwrap();

@@ -235,6 +235,18 @@ fn a_test_that_leaves_something_behind_in_a_static_is_found() {
 }
 
 wakeful_sim::test! {
+    seeds = 1;
+    async fn port_0_is_never_one_that_is_in_use(_sim: Sim) {
+        let first = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut next = first.local_addr().unwrap();
+        next.set_port(next.port() + 1);
+        let second = TcpListener::bind(next).await.unwrap();
+        let third = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        assert_ne!(third.local_addr().unwrap(), second.local_addr().unwrap());
+    }
+}
+
+wakeful_sim::test! {
     seeds = 10;
     async fn what_is_not_of_the_world_is_refused(_sim: Sim) {
         let kinds = [

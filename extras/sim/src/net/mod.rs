@@ -126,8 +126,15 @@ impl Net {
         id
     }
 
+    /// Returns a port that no socket of the simulation is bound to. After all were tried, the next one.
     pub(crate) fn free_port(&mut self) -> u16 {
-        self.next_port = self.next_port.wrapping_add(1).max(1_024);
+        for _ in 1_024..=u16::MAX {
+            self.next_port = self.next_port.wrapping_add(1).max(1_024);
+            let uses = |socket: &Socket| socket.local.is_some_and(|at| at.port() == self.next_port);
+            if !self.sockets.values().any(uses) {
+                break;
+            }
+        }
         self.next_port
     }
 

@@ -176,9 +176,15 @@ impl Net {
         if local.port() == 0 {
             local.set_port(self.free_port());
         }
+        // An unspecified address contains the others of its family.
+        let overlaps = |other: SocketAddr| {
+            let (one, two) = (local.ip(), other.ip());
+            let is_same = one == two || one.is_unspecified() || two.is_unspecified();
+            local.port() == other.port() && local.is_ipv4() == other.is_ipv4() && is_same
+        };
         let clashes = |other: &Socket| {
             let is_bound = matches!(other.state, State::New | State::Listening(_));
-            is_bound && other.handles > 0 && other.local == Some(local)
+            is_bound && other.handles > 0 && other.local.is_some_and(overlaps)
         };
         if self.sockets.values().any(clashes) {
             return Err(libc::EADDRINUSE);
