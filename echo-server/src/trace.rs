@@ -3,11 +3,14 @@
 //! Called by [`crate::setup`], which starts it with the runtime, and by [`crate::workers`] and
 //! [`crate::program`] for SIGUSR2 and at the end. A `.wtr` file is the recording itself and is up to date
 //! at any time. The other formats are converted from a copy, on a thread of the blocking pool while the
-//! server runs.
+//! server runs. Conversions can overlap, so each copy has a number, and an older one does not replace a newer one.
 
-use std::fs::OpenOptions;
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tracing::{error, info};
 use wakeful::task::spawn_blocking;
@@ -17,6 +20,20 @@ use wakeful_trace::Trace;
 use crate::args::Args;
 use crate::log::REPORT;
 use crate::trace_file::TraceFile;
+
+/// A recording that is converted.
+struct Copy {
+    file: TraceFile,
+    bytes: Vec<u8>,
+    /// A later copy has a higher number.
+    number: u64,
+}
+
+/// Number of copies so far.
+static COPIES: AtomicU64 = AtomicU64::new(0);
+
+/// The number of the copy in each file. Locked while a file is written.
+static WRITTEN: Mutex<BTreeMap<PathBuf, u64>> = Mutex::new(BTreeMap::new());
 
 /// Returns the recording for the runtime of a thread, if `--trace` was given.
 ///
@@ -48,45 +65,79 @@ pub(crate) fn recording(args: &Args, thread: u32) -> io::Result<Option<Recording
 
 /// Writes what this thread has recorded so far, without holding up its connections.
 pub(crate) fn write(args: &Args, thread: u32) {
-    if let Some((file, bytes)) = copy(args, thread) {
+    if let Some(copy) = copy(args, thread) {
         // The task logs how it ended.
-        drop(spawn_blocking(move || convert(&file, &bytes)));
+        drop(spawn_blocking(move || convert(&copy)));
     }
 }
 
 /// Writes what this thread has recorded, at its end.
 pub(crate) fn finish(args: &Args, thread: u32) {
-    if let Some((file, bytes)) = copy(args, thread) {
-        convert(&file, &bytes);
+    if let Some(copy) = copy(args, thread) {
+        convert(&copy);
     }
 }
 
 /// Copies the recording of this thread. `None` if there is nothing to convert.
-fn copy(args: &Args, thread: u32) -> Option<(TraceFile, Vec<u8>)> {
+fn copy(args: &Args, thread: u32) -> Option<Copy> {
     let file = args.trace.as_ref()?.of_thread(thread);
     if file.format.is_none() {
         log_written(&file.path);
         return None;
     }
-    Some((file, trace::snapshot()?))
+    Some(Copy {
+        file,
+        bytes: trace::snapshot()?,
+        number: COPIES.fetch_add(1, Ordering::Relaxed),
+    })
 }
 
-fn convert(file: &TraceFile, bytes: &[u8]) {
-    let path = &file.path;
-    let Some(format) = file.format else { return };
-    let converted = match Trace::from_bytes(bytes) {
+fn convert(copy: &Copy) {
+    let path = &copy.file.path;
+    let Some(format) = copy.file.format else {
+        return;
+    };
+    let converted = match Trace::from_bytes(&copy.bytes) {
         Ok(trace) => format.render(&trace),
         Err(error) => {
             error!(file = %path.display(), %error, "reading the recording failed");
             return;
         }
     };
-    match std::fs::write(path, converted) {
-        Ok(()) => log_written(path),
+    match write_unless_older(path, copy.number, &converted) {
+        Ok(true) => log_written(path),
+        Ok(false) => {}
         Err(error) => error!(file = %path.display(), %error, "writing the trace failed"),
     }
 }
 
+/// Writes a file. Returns `false`, without effect, if it has a later copy.
+fn write_unless_older(path: &Path, number: u64, content: &[u8]) -> io::Result<bool> {
+    let mut written = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if written.get(path).is_some_and(|last| *last > number) {
+        return Ok(false);
+    }
+    written.insert(path.to_owned(), number);
+    fs::write(path, content).map(|()| true)
+}
+
 fn log_written(path: &Path) {
     info!(target: REPORT, file = %path.display(), "trace written");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_copy_does_not_replace_a_newer_one() {
+        let path = std::env::temp_dir().join(format!("echo-server-{}.txt", std::process::id()));
+        let write = |number, content| write_unless_older(&path, number, content).expect("written");
+        assert!(write(7, b"seven"));
+        assert!(!write(6, b"six"));
+        assert_eq!(fs::read(&path).expect("readable"), b"seven");
+        assert!(write(8, b"eight"));
+        assert_eq!(fs::read(&path).expect("readable"), b"eight");
+        fs::remove_file(&path).expect("removed");
+    }
 }
