@@ -38,7 +38,7 @@
 //!
 //! # Costs
 //!
-//! Without a recording: the test of one byte for each system call, spawn, wake and timer. With one: about ten
+//! Without a recording: the test of one byte for each system call, spawn and timer. With one: about ten
 //! nanoseconds per event where the kernel's clock is the processor's counter, and thirty elsewhere. While one
 //! runtime records, the others of the process make the test on a slower path.
 //!
