@@ -636,6 +636,20 @@ fn a_kernel_can_run_the_closures_of_the_blocking_pool() {
 }
 
 #[test]
+fn a_closure_that_a_kernel_drops_is_an_error_and_no_endless_wait() {
+    struct Drops;
+    impl Kernel for Drops {
+        fn blocking(&self, _work: Work) -> Result<(), Work> {
+            Ok(())
+        }
+    }
+    let (_, _guard) = installed(Drops);
+    let error = run(async { spawn_blocking(|| ()).await }).unwrap_err();
+    assert!(!error.is_panic() && !error.is_cancelled());
+    assert!(error.to_string().contains("installed kernel dropped"));
+}
+
+#[test]
 fn a_kernel_can_resolve_names() {
     struct Names;
     impl Kernel for Names {

@@ -38,6 +38,7 @@
 //!
 //! Options of sockets are not asked for: they are read and set on the descriptor, which is always a
 //! real one. A kernel that simulates a socket finds its descriptor in [`opened`](Kernel::opened).
+//! Standard streams are not asked for either: a closure of the blocking pool reads or writes them.
 //!
 //! # Examples
 //!
@@ -248,7 +249,8 @@ pub trait Kernel: Send + Sync {
         0
     }
 
-    /// Takes a closure that a thread of the blocking pool would run, or returns it to have that done.
+    /// Takes a closure that a thread of the blocking pool would run, or returns it to have that done. If a
+    /// closure is dropped without having run, its task ends with a `JoinError`.
     ///
     /// # Errors
     ///

@@ -3,7 +3,7 @@
 //! The closure goes to the pool ([`crate::blocking`]), and a task of the runtime waits for its
 //! result. They share a [`oneshot`](crate::oneshot) channel and nothing else.
 
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::pin::Pin;
@@ -103,8 +103,12 @@ where
         match received {
             Ok(Ok(value)) => value,
             Ok(Err(payload)) => resume_unwind(payload),
-            // Only a runtime that is ending drops a closure; it drops this future as well.
-            Err(Closed) => pending().await,
+            // A runtime that is ending drops closures and this future as well. An installed kernel can drop a
+            // closure that it took.
+            Err(Closed) => {
+                let error = io::Error::other("the installed kernel dropped the closure");
+                resume_unwind(Box::new(NotStarted(error)))
+            }
         }
     }
 }
