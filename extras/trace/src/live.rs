@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::Error;
-use crate::format::{HEADER, MAGIC, at};
+use crate::format::{EVENT, HEADER, MAGIC, at};
 use crate::read::{Trace, u32_at, u64_at};
 
 /// A recording that can change.
@@ -56,8 +56,15 @@ impl Live {
     /// As for [`Trace::from_bytes`], or a read fails.
     pub fn read(&self) -> Result<Trace, Error> {
         let failed = |error| Error::Io("read", self.path.clone(), error);
-        let size = self.file.metadata().map_err(failed)?.len() as usize;
-        let mut bytes = vec![0; size];
+        let mut bytes = vec![0; HEADER];
+        let size = read_at(&self.file, &mut bytes, 0).map_err(failed)?;
+        bytes.truncate(size);
+        // A large file that is no recording, or has something behind it, is not read as a whole.
+        Trace::from_bytes(&bytes)?;
+        let ring = u64_at(&bytes, at::CAPACITY).saturating_mul(EVENT as u64);
+        let end = u64_at(&bytes, at::EVENTS).saturating_add(ring);
+        let size = self.file.metadata().map_err(failed)?.len().min(end);
+        bytes.resize((size as usize).max(HEADER), 0);
         let size = read_at(&self.file, &mut bytes, 0).map_err(failed)?;
         bytes.truncate(size);
         if size < HEADER {

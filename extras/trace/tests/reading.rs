@@ -7,7 +7,7 @@ mod common;
 use common::{ECHO, Random, Recorder, hostile, server, small};
 use wakeful_trace::model::Outcome;
 use wakeful_trace::read::Polled;
-use wakeful_trace::{Error, Format, Model, Trace, format, table, text};
+use wakeful_trace::{Error, Format, Model, Trace, format, live, table, text};
 
 fn read(recorder: &Recorder) -> (Trace, Model) {
     let trace = Trace::from_bytes(&recorder.bytes()).unwrap();
@@ -216,6 +216,19 @@ fn a_head_that_counts_more_events_than_possible_is_no_panic() {
         let before = small().bytes();
         Trace::from_copy(&before, head).unwrap();
     }
+}
+
+#[test]
+fn of_a_huge_file_no_more_is_read_than_the_header_says() {
+    let path = std::env::temp_dir().join(format!("wakeful-trace-{}.wtr", std::process::id()));
+    for (bytes, is_recording) in [(small().bytes(), true), (vec![b'x'; 9000], false)] {
+        std::fs::write(&path, bytes).unwrap();
+        // Without blocks: it takes no room.
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        assert_eq!(live::open(&path).is_ok(), is_recording);
+    }
+    std::fs::remove_file(&path).unwrap();
 }
 
 #[test]
