@@ -13,7 +13,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// No faults, and everything is under way for the same time.
+    /// No faults, and everything is in flight for the same time.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -22,7 +22,7 @@ impl Faults {
         }
     }
 
-    /// Drawn delays, and nothing else. This is the default.
+    /// Random delays, and nothing else. This is the default.
     #[must_use]
     pub fn delays_only() -> Self {
         Self {
@@ -31,7 +31,7 @@ impl Faults {
         }
     }
 
-    /// What a program has to bear on any machine: drawn delays, bytes that arrive in pieces, short
+    /// What a program has to bear on any machine: random delays, bytes that arrive in pieces, short
     /// writes, `EINTR`, and `EAGAIN` although bytes or room are there.
     #[must_use]
     pub fn lossless() -> Self {

@@ -54,7 +54,7 @@ async fn pair() -> (TcpStream, TcpStream) {
     (accepted.unwrap().0, client.unwrap())
 }
 
-/// Waits until everything that is under way has arrived.
+/// Waits until everything that is in flight has arrived.
 async fn settle() {
     sleep(Duration::from_millis(5)).await;
 }

@@ -208,7 +208,7 @@ async fn both_read_first(_: Sim) {
 }
 
 #[test]
-fn a_run_in_which_nothing_is_under_way_is_a_deadlock() {
+fn a_run_in_which_nothing_is_in_flight_is_a_deadlock() {
     let run = run_seed("test", 1, Options::new(), both_read_first);
     let text = text_of(run);
     assert!(text.starts_with("deadlock after "), "{text}");

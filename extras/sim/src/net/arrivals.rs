@@ -15,7 +15,7 @@ impl Net {
         }
     }
 
-    /// Makes one thing happen that was under way.
+    /// Makes one thing happen that was in flight.
     pub(crate) fn arrive(&mut self, delivery: Delivery) {
         match delivery {
             Delivery::Syn { client, to } => self.arrive_syn(client, to),

@@ -1,4 +1,4 @@
-//! The network of a world: sockets by descriptor, and what is under way between them.
+//! The network of a world: sockets by descriptor, and what is in flight between them.
 //!
 //! `tcp` has the calls of a socket, `arrivals` what arrives at it, `epoll` the events that it causes. Nothing
 //! here waits: [`Net::deliver`] makes what is due happen, and the simulation moves the time.
@@ -22,14 +22,14 @@ use tcp::Socket;
 /// Number of a socket in this world.
 pub(crate) type SocketId = u64;
 
-/// The least time that something is under way.
+/// The least time that something is in flight.
 const LATENCY_NS: u64 = 20_000;
-/// One step of additional time under way; there are up to 63 of them.
+/// One step of additional time in flight; there are up to 63 of them.
 const LATENCY_STEP_NS: u64 = 5_000;
 /// The time after which a connection is tried again whose listener had no room: the first one of TCP.
 pub(crate) const RETRY_NS: u64 = 1_000_000_000;
 
-/// Something under way.
+/// Something in flight.
 #[derive(Debug)]
 pub(crate) enum Delivery {
     /// A connection is asked for.
@@ -83,7 +83,7 @@ pub(crate) struct Net {
     pub(crate) fds: HashMap<RawFd, SocketId>,
     /// Sockets with a change that no epoll has reported.
     pub(crate) ready: Vec<Ready>,
-    under_way: BTreeMap<(u64, u64), Delivery>,
+    in_flight: BTreeMap<(u64, u64), Delivery>,
     /// When the last delivery for a socket comes: nothing overtakes on a connection.
     last: BTreeMap<SocketId, u64>,
     next_delivery: u64,
@@ -101,7 +101,7 @@ impl Net {
             sockets: BTreeMap::new(),
             fds: HashMap::new(),
             ready: Vec::new(),
-            under_way: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             last: BTreeMap::new(),
             next_delivery: 0,
             next_socket: 1,
@@ -138,7 +138,7 @@ impl Net {
         self.next_port
     }
 
-    /// Lets something happen after a drawn time, and after everything else that is under way to the same
+    /// Lets something happen after a random delay, and after everything else that is in flight to the same
     /// socket.
     pub(crate) fn send(&mut self, to: SocketId, delivery: Delivery) {
         let stream = format!("delay {to}");
@@ -157,19 +157,19 @@ impl Net {
     /// Lets something happen at a time.
     pub(crate) fn at(&mut self, at_ns: u64, delivery: Delivery) {
         self.next_delivery += 1;
-        self.under_way.insert((at_ns, self.next_delivery), delivery);
+        self.in_flight.insert((at_ns, self.next_delivery), delivery);
     }
 
     /// Returns when the next thing happens.
     pub(crate) fn next_ns(&self) -> Option<u64> {
-        self.under_way.first_key_value().map(|((at, _), _)| *at)
+        self.in_flight.first_key_value().map(|((at, _), _)| *at)
     }
 
     /// Makes everything happen that is due. Returns the closures that are due, which the caller runs
     /// without a lock.
     pub(crate) fn deliver(&mut self) -> Vec<Work> {
         let mut work = Vec::new();
-        while let Some(entry) = self.under_way.first_entry() {
+        while let Some(entry) = self.in_flight.first_entry() {
             if entry.key().0 > self.now_ns {
                 break;
             }

@@ -23,7 +23,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 use super::epoll::Watch;
 use super::{Delivery, Net, SocketId};
 
-/// Bytes that are under way or not read in one direction, at most.
+/// Bytes that are in flight or not read in one direction, at most.
 pub(crate) const CAPACITY: usize = 64 * 1024;
 
 #[derive(Debug)]

@@ -118,7 +118,7 @@ fn ip(address: &Address) -> Option<std::net::SocketAddr> {
 }
 
 /// Creates the real socket of a connection that is accepted.
-fn new_husk(is_v6: bool) -> io::Result<OwnedFd> {
+fn new_real_socket(is_v6: bool) -> io::Result<OwnedFd> {
     let domain = if is_v6 { Domain::IPV6 } else { Domain::IPV4 };
     let kind = Type::STREAM.nonblocking().cloexec();
     socket2::Socket::new_raw(domain, kind, None).map(OwnedFd::from)
@@ -180,16 +180,15 @@ impl Kernel for World {
     fn accept(&self, listener: BorrowedFd<'_>) -> Verdict<(OwnedFd, Address)> {
         let accepted = self.call(listener, "accept", |net, id| {
             let is_v6 = net.sockets.get(&id).is_some_and(|socket| socket.is_v6);
+            // First, as in Linux: without a descriptor the connection stays in the queue.
+            let fd = new_real_socket(is_v6)
+                .map_err(|error| error.raw_os_error().unwrap_or(libc::ENFILE))?;
             let (accepted, peer) = net.accept(id)?;
-            let husk = new_husk(is_v6).map_err(|error| {
-                net.close(accepted, true);
-                error.raw_os_error().unwrap_or(libc::ENFILE)
-            })?;
-            net.fds.insert(husk.as_raw_fd(), accepted);
+            net.fds.insert(fd.as_raw_fd(), accepted);
             if let Some(socket) = net.sockets.get_mut(&accepted) {
                 socket.handles = 1;
             }
-            Ok((husk, peer))
+            Ok((fd, peer))
         });
         match accepted {
             Verdict::Is(result) => Verdict::Is(result.map(|(fd, peer)| (fd, Address::Ip(peer)))),
@@ -325,7 +324,7 @@ impl Kernel for World {
                 (None, None) => {
                     let at = Duration::from_nanos(net.now_ns);
                     drop(net);
-                    panic!("{DEADLOCK} after {at:?}: nothing is under way, and no timer is armed");
+                    panic!("{DEADLOCK} after {at:?}: nothing is in flight, and no timer is armed");
                 }
             };
             net.now_ns = next.max(net.now_ns);
@@ -360,7 +359,7 @@ impl Kernel for World {
         if host == "localhost" {
             Verdict::Is(Ok(vec![Ipv4Addr::LOCALHOST.into()]))
         } else {
-            let message = format!("the simulated world has no host `{host}`");
+            let message = format!("the simulated world has no host `{host}`, only `localhost`");
             Verdict::Is(Err(io::Error::new(ErrorKind::NotFound, message)))
         }
     }
