@@ -18,7 +18,7 @@ const SCRIPT: [&str; 3] = [
 
 /// Hashes of the style and the script, for the policy. A unit test compares them.
 const STYLE_HASH: &str = "sha256-dbffppQoisbUE0yKpCbe0VcutaAcDryljkIlRdOkIHw=";
-const SCRIPT_HASH: &str = "sha256-D/UX6SbBhX0dYPu39g36EOUGL4ZrnwI4yRWmHNPtHV0=";
+const SCRIPT_HASH: &str = "sha256-HKY9jvxNo6d3mdR4WmoJP+C8QE7srEJwQY9n/oJ1rFI=";
 
 /// Returns the recording as a page.
 pub fn render(trace: &Trace, model: &Model) -> String {

@@ -184,13 +184,15 @@ const taskEnd = (i) => (task.end[i] < 0 ? END : task.end[i]);
 function instantWords(i) {
   const [a, x, y] = [instant.a[i], instant.x[i], instant.y[i]];
   const result = y | 0;
+  const noun = ["", "receive", "send", "accept", "connect"][a] ?? "transfer";
   switch (instant.kind[i]) {
     case 10: return `timer ${x} armed, due in ${grouped(y)} ms`;
     case 11: return "timer fired";
     case 12:
       if (result === -115) return `fd ${x} begins to connect`;
-      if (result === -11) return `fd ${x}: ${["", "receive", "send", "accept", "connect"][a] ?? "transfer"} would block`;
-      if (result < 0) return `fd ${x}: ${["", "receive", "send", "accept", "connect"][a] ?? "transfer"} failed with errno ${-result}`;
+      if (result === -11) return `fd ${x}: ${noun} would block`;
+      if (result === -0x80000000) return `fd ${x}: ${noun} failed`;
+      if (result < 0) return `fd ${x}: ${noun} failed with errno ${-result}`;
       if (a === 3) return `fd ${x} accepted fd ${result}`;
       if (a === 4) return `fd ${x} connected`;
       return `fd ${x} ${["", "received", "sent"][a] ?? "transferred"} ${grouped(result)} bytes`;
