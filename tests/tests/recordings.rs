@@ -13,7 +13,9 @@ use std::process::{Command, Stdio};
 use std::task::Poll;
 use std::thread;
 
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use wakeful::runtime::{Builder, Handle};
+use wakeful::signal::unix::{SignalKind, signal};
 use wakeful::task::{JoinSet, spawn_blocking, yield_now};
 use wakeful::time::{Duration, sleep, timeout};
 use wakeful::trace::{self, Operation};
@@ -429,6 +431,26 @@ fn a_file_that_cannot_be_made_is_an_error_with_its_path() {
         assert!(text.starts_with(&begin) && text.contains(cause), "{text}");
     }
     assert!(Path::new("/dev/null").exists());
+}
+
+#[test]
+fn a_file_without_room_for_the_recording_is_removed() {
+    alone(|| {
+        let folder = TempDir::new();
+        let path = folder.join("file.wtr");
+        runtime().block_on(async {
+            // Otherwise the signal for a file that is too large would end the process.
+            let _caught = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).unwrap();
+            let limit = Rlimit {
+                current: Some(4096),
+                maximum: getrlimit(Resource::Fsize).maximum,
+            };
+            setrlimit(Resource::Fsize, limit).unwrap();
+            let error = trace::start(&small().file(&path)).unwrap_err();
+            assert!(error.to_string().contains("too large"), "{error}");
+            assert!(!path.exists() && !trace::is_recording());
+        });
+    });
 }
 
 #[test]
