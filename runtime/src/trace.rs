@@ -39,13 +39,14 @@
 //! # Costs
 //!
 //! Without a recording: the test of one byte for each system call, spawn and timer. With one: about ten
-//! nanoseconds per event where the kernel's clock is the processor's counter, and thirty elsewhere. While one
+//! nanoseconds per event where the kernel's clock is the processor's counter, and thirty with other clocks. While one
 //! runtime records, the others of the process make the test on a slower path.
 //!
 //! # Times
 //!
-//! A recording that begins while the runtime's clock is [paused](crate::time) has the times of that clock. So a
-//! test with a paused clock and a seed records the same events each time it runs.
+//! A recording that begins while the runtime's clock is [paused](crate::time), or whose clock is that of an
+//! installed [kernel](crate::kernel), has the times of that clock. So a test with a paused clock and a seed records
+//! the same events each time it runs.
 
 use std::fmt;
 use std::io;
@@ -95,7 +96,7 @@ pub fn start(recording: &Recording) -> io::Result<()> {
 /// Begins the recording of a runtime.
 pub(crate) fn begin(core: &Core, recording: &Recording) -> io::Result<()> {
     let clock = &core.timers.clock;
-    let time = TraceTime::start_with(clock.is_paused().then(|| clock.now_ns()));
+    let time = TraceTime::start_with(clock.is_virtual().then(|| clock.now_ns()));
     let recorder = core.executor.recorder();
     recorder.start(recording, core.id.serial(), time)?;
     core.executor.update_observed();

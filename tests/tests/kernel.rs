@@ -22,6 +22,7 @@ use wakeful_net::{
     classify_accept_error, lookup_host,
 };
 use wakeful_tests::net_support::{listen, pattern, run, tcp_pair};
+use wakeful_tests::recording::Recording;
 use wakeful_tests::trace::{Trace, panic_of, runtime, secs};
 
 fn errno<T>(errno: i32) -> Verdict<T> {
@@ -543,6 +544,22 @@ fn the_kernels_time_moves_in_waits_and_fifty_days_take_few_turns() {
     });
     let waits = kernel.waits.load(Ordering::Relaxed);
     assert!(waits < 40, "{waits}");
+}
+
+#[test]
+fn a_recording_has_the_times_of_the_kernels_clock() {
+    const NANOSECONDS: u32 = 2;
+    let (_kernel, _guard) = installed(Jumps::default());
+    let settings = wakeful::trace::Recording::new();
+    let runtime = Builder::new().record(settings).build().unwrap();
+    let bytes = runtime.block_on(async {
+        sleep(secs(3600)).await;
+        wakeful::trace::snapshot().unwrap()
+    });
+    let recording = Recording::read(bytes);
+    assert_eq!(recording.u32(72), NANOSECONDS);
+    assert_eq!(recording.events[0].time, 0);
+    assert!(recording.events.last().unwrap().time >= 3_600_000_000_000);
 }
 
 #[test]

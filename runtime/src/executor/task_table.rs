@@ -229,7 +229,7 @@ impl TaskTable {
         }
     }
 
-    /// As [`wake`](Self::wake), for a wake by the loop. It is not recorded, because the next poll tells its cause.
+    /// As [`wake`](Self::wake), for a wake by the loop. It is not recorded, because the next poll has its cause.
     #[inline]
     pub(super) fn wake_by_loop(&self, data: WakerData, cause: WakeCause) -> bool {
         let index = data.row();

@@ -18,15 +18,15 @@ enum Source {
     Ticks { start: u64 },
     /// The system's clock: 24 ns per reading.
     System,
-    /// The runtime's clock as of the last turn, because it was paused at the start: equal runs have equal
-    /// times.
+    /// The runtime's clock as of the last turn, because it was paused at the start or is an installed kernel's:
+    /// equal runs have equal times.
     Runtime { start_ns: u64, now_ns: u64 },
 }
 
 impl TraceTime {
-    /// Starts the clock. `paused_ns` is the time of the runtime's clock if that is paused.
-    pub(crate) fn start_with(paused_ns: Option<u64>) -> Self {
-        let source = match paused_ns {
+    /// Starts the clock. `virtual_ns` is the time of the runtime's clock if that is not the system's.
+    pub(crate) fn start_with(virtual_ns: Option<u64>) -> Self {
+        let source = match virtual_ns {
             Some(now_ns) => Source::Runtime {
                 start_ns: now_ns,
                 now_ns,
@@ -61,7 +61,7 @@ impl TraceTime {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// Tells the time of the runtime's clock.
+    /// Sets the time of the runtime's clock, if this is that clock.
     pub(super) fn set_runtime_now(&mut self, ns: u64) {
         if let Source::Runtime { now_ns, .. } = &mut self.source {
             *now_ns = ns.max(*now_ns);

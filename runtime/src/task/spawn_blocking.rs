@@ -97,7 +97,7 @@ where
             resume_unwind(Box::new(NotStarted(error)));
         }
         let received = receive(receiver, operation, location).await;
-        if let Some(measured) = measured {
+        if let (Ok(_), Some(measured)) = (&received, measured) {
             measured.record();
         }
         match received {

@@ -83,6 +83,11 @@ impl Clock {
         matches!(self.mode.get(), Mode::Paused { .. })
     }
 
+    /// Returns whether the time is not the system's, because the clock is paused or an installed kernel's.
+    pub(crate) fn is_virtual(&self) -> bool {
+        self.kernel_base_ns.is_some() || self.is_paused()
+    }
+
     /// Pauses the clock. Returns `false` if it was paused.
     pub(crate) fn pause(&self) -> bool {
         let now_ns = self.now_ns();
