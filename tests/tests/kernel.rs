@@ -693,6 +693,27 @@ fn a_kernel_can_resolve_names() {
 }
 
 #[test]
+fn a_name_that_a_kernel_resolves_takes_an_operation_off_the_budget() {
+    struct Here;
+    impl Kernel for Here {
+        fn resolve(&self, _host: &str) -> Verdict<Vec<IpAddr>> {
+            Verdict::Is(Ok(vec![Ipv4Addr::LOCALHOST.into()]))
+        }
+    }
+    let (_, _guard) = installed(Here);
+    run(async {
+        let other = wakeful::spawn(async {});
+        for lookups in 0.. {
+            if other.is_finished() {
+                break;
+            }
+            assert!(lookups < 1000, "no other task runs");
+            lookup_host("server:80").await.unwrap();
+        }
+    });
+}
+
+#[test]
 fn a_kernel_can_catch_signals() {
     #[derive(Default)]
     struct Signals {

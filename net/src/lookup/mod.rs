@@ -123,20 +123,24 @@ impl LookupHost {
     fn poll_addresses(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<SocketAddrs>> {
         if let Query::Name { host, port } = &mut self.query {
             require_runtime(("lookup_host", self.caller));
-            let (host, port) = (std::mem::take(host), *port);
+            let port = *port;
             let text = format!("{host}:{port}");
             if kernel::any()
                 && let Some(kernel) = kernel::current()
-                && let Verdict::Is(found) = kernel.resolve(&host)
             {
-                self.query = Query::Done;
-                let addresses = |ips: Vec<IpAddr>| {
-                    let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, port));
-                    SocketAddrs::many(addresses.collect())
-                };
-                let result = found.map_err(|err| with_context("look up", text, err));
-                return Poll::Ready(result.map(addresses));
+                // Its answer needs no wait.
+                ready!(poll_proceed(cx));
+                if let Verdict::Is(found) = kernel.resolve(host) {
+                    self.query = Query::Done;
+                    let addresses = |ips: Vec<IpAddr>| {
+                        let addresses = ips.into_iter().map(|ip| SocketAddr::new(ip, port));
+                        SocketAddrs::many(addresses.collect())
+                    };
+                    let result = found.map_err(|err| with_context("look up", text, err));
+                    return Poll::Ready(result.map(addresses));
+                }
             }
+            let host = std::mem::take(host);
             let handle = spawn_blocking(move || call_resolver(&host, port));
             self.query = Query::Running { text, handle };
         }

@@ -91,8 +91,8 @@ impl UdpSocket {
     /// # Errors
     ///
     /// EDESTADDRREQ without [`connect`](Self::connect); EMSGSIZE when it is longer than 65,507
-    /// bytes (IPv4), as a [`SocketError`](crate::SocketError) that has the errno; `ConnectionRefused` because of an earlier datagram, in which case this one was
-    /// not sent. See [`UdpSocket`].
+    /// bytes (IPv4), as a [`SocketError`](crate::SocketError) that has the errno; `ConnectionRefused`
+    /// because of an earlier datagram, in which case this one was not sent. See [`UdpSocket`].
     ///
     /// # Panics
     ///
