@@ -168,7 +168,7 @@ fn run<F: Future<Output = ()>>(
 }
 
 /// Runs a test with many seeds, or with the tape in the file that `WAKEFUL_TAPE` names. A seed that
-/// fails runs twice more, and its tape is written to stderr.
+/// fails runs once more, to compare the events, and its tape is written to stderr.
 ///
 /// # Panics
 ///
