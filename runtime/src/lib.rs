@@ -32,6 +32,7 @@
 //! | the end of a program | [`Shutdown`], [`signal::ctrl_c`], [`signal::shutdown_signal`] |
 //! | other threads | [`runtime::Handle`] |
 //! | what the runtime does | [`metrics`](metrics()), [`dump`](dump()), [`trace`] |
+//! | tests | [`time::pause`], [`seeds`] for many orders, [`kernel`] for errors of system calls |
 //!
 //! Channels, locks, `select!`, TLS and HTTP are left to crates that run on any runtime: see
 //! [the guide](guide::companions).
@@ -58,7 +59,7 @@
 //! each imports only from those above it in this list. `tests/tests/architecture.rs` checks that.
 //!
 //! ```text
-//!  hooks       the byte that says whether anything watches
+//!  hooks       the byte that is set while something watches
 //!  kernel      public: what answers system calls
 //!  random      random numbers that a seed repeats
 //!  sys         system calls: epoll, eventfd, signals
