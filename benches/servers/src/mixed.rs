@@ -80,7 +80,9 @@ impl Alarm {
         let waker = state.waker.take();
         // Woken without the lock, so that the task can take it at once.
         drop(state);
-        waker.map(Waker::wake);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 
     /// Waits for the next wake.
