@@ -59,11 +59,12 @@ fn recording(file: &str) -> Runtime {
 }
 
 fn reporting_slow_polls() -> Runtime {
-    let limit = Duration::from_millis(20);
-    let builder = Builder::new().on_slow_poll(limit, |slow| {
-        let (name, spawned) = (slow.name.as_deref(), slow.spawned_at.unwrap());
+    let builder = Builder::new().on_slow_poll(Duration::from_millis(200), |slow| {
+        let name = slow.name.as_deref().unwrap_or("without a name");
+        let spawned = slow.spawned_at.map(ToString::to_string);
+        let spawned = spawned.unwrap_or_default();
         eprintln!(
-            "slow poll of task {name:?} (spawned at {spawned}): {:?}",
+            "slow poll of task {name} (spawned at {spawned}): {:?}",
             slow.took
         );
     });
@@ -90,7 +91,7 @@ fn account(number: u32) -> Rc<Account> {
 
 async fn transfer(from: Rc<Account>, to: Rc<Account>, amount: i64) {
     let mut from = from.balance.lock().await;
-    yield_now().await; // in a real program a query, with the lock held
+    yield_now().await; // such as a query
     let mut to = to.balance.lock().await;
     *from -= amount;
     *to += amount;
@@ -174,7 +175,7 @@ async fn flag(poll: impl Fn(&Flag, &mut Context<'_>) -> Poll<()> + 'static) {
 
 /// Blocks the thread, as a file system or a library for C programs does.
 fn read_large_file() {
-    thread::sleep(Duration::from_millis(50));
+    thread::sleep(Duration::from_millis(300));
 }
 
 async fn import() {
@@ -273,7 +274,7 @@ async fn joined_by_the_parent() {
 
 // --- the server of the README -----------------------------------------------------------------------
 
-/// Serves clients while a task blocks the loop now and then, and another one has lost its waker.
+/// Serves clients while the task "import" blocks the loop now and then, and "cache" has lost its waker.
 async fn server(clients: usize) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -298,7 +299,7 @@ async fn server(clients: usize) {
         streams.push(client.await.unwrap());
     }
     settle().await;
-    println!("{}", wakeful::dump());
+    eprintln!("{}", wakeful::dump());
 }
 
 async fn echo(stream: TcpStream) {
