@@ -207,7 +207,8 @@ impl Registration {
         if !event.ready().is_empty() {
             return self.poll_ready_slowly(event, wait, cx);
         }
-        if !self.interest.shares_event_with(wait.interest) {
+        // Nearly all are registered for both directions, which is quick to see.
+        if !self.interest.is_both() && !self.interest.shares_event_with(wait.interest) {
             return self.poll_unreported(wait);
         }
         let data = match context::local_data(cx.waker()) {
