@@ -93,6 +93,8 @@ mod sockets_reliability;
 mod stdio;
 #[path = "tests/stream_traits.rs"]
 mod stream_traits;
+#[path = "tests/stuck.rs"]
+mod stuck;
 #[path = "tests/task_aborts.rs"]
 mod task_aborts;
 #[path = "tests/task_panics.rs"]

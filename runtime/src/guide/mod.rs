@@ -11,6 +11,9 @@ pub mod wakeful_and_tokio {}
 #[doc = include_str!("testing.md")]
 pub mod testing {}
 
+#[doc = include_str!("stuck.md")]
+pub mod stuck {}
+
 #[doc = include_str!("companions.md")]
 pub mod companions {}
 
