@@ -14,6 +14,9 @@ use args::{Address, Args};
 #[path = "../../../echo-server/src/args.rs"]
 #[allow(dead_code, reason = "the program uses all of it")]
 mod args;
+#[path = "../../../echo-server/src/trace_file.rs"]
+#[allow(dead_code, reason = "the program uses all of it")]
+mod trace_file;
 
 fuzz_target!(|bytes: &[u8]| {
     let arguments = bytes.split(|byte| *byte == 0).map(OsStr::from_bytes);
