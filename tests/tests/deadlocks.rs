@@ -676,6 +676,10 @@ fn instructions(name: &str, size: usize) -> u64 {
 
 #[test]
 fn the_cost_of_a_dump_grows_no_faster_than_its_tasks_and_timers() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("SKIPPED: valgrind is not installed");
+        return;
+    }
     for name in ["dump-of-a-chain", "dump-of-timers"] {
         let [one, two, four] = [300, 600, 1200].map(|size| instructions(name, size));
         // The cost of twice as much: twice the cost in a linear dump, and four times in a quadratic one.
