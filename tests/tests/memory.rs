@@ -293,7 +293,12 @@ fn tasks_that_were_reported_as_lost_are_forgotten_when_they_have_ended() {
             round().await;
         }
         assert_eq!(calls.get(), 2300);
-        assert_eq!(BYTES.get() - bytes, 0);
+        // 2,000 ids would take more. A hash set can grow once, by where the ids happen to be in it.
+        let grown = BYTES.get() - bytes;
+        assert!(
+            grown < 2_000 * size_of::<task::Id>() as i64,
+            "{grown} bytes"
+        );
     });
 }
 
