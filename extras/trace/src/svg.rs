@@ -82,10 +82,15 @@ impl Picture<'_> {
     fn draw(&mut self) -> std::fmt::Result {
         let (trace, height) = (self.trace, self.height);
         let title = format!("Wakeful runtime {}, process {}", trace.runtime, trace.pid);
+        let description = format!(
+            "{} polls in {}, a lane per task: bars are polls, the lines between them waits",
+            self.model.polls.len(),
+            duration(self.model.end - self.model.begin)
+        );
         write!(
             self.out,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\
-             <title>{title}</title>\n<style>{STYLE}</style>\n\
+             <title>{title}</title>\n<desc>{description}</desc>\n<style>{STYLE}</style>\n\
              <rect class=\"bg\" width=\"{WIDTH}\" height=\"{height}\"/>\n<text x=\"8\" y=\"17\">{title}</text>\n"
         )?;
         self.legend()?;
