@@ -6,8 +6,8 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::contestants::{
-    Contestant, FLOOR, HTTP_SERVERS, MIXED_SERVERS, MONOIO, RAW_LOOP, RAW_SPLICE, SERVERS, TOKIO,
-    UDP_SERVERS,
+    Contestant, FLOOR, HTTP_SERVERS, MIXED_SERVERS, MONOIO, RAW_LOOP, RAW_SPLICE, RELAYS, SERVERS,
+    TOKIO, UDP_SERVERS,
 };
 
 /// A part of the suite. Each can run alone and has its own file of results.
@@ -257,9 +257,17 @@ impl Part {
         match self {
             Part::Micro | Part::Curves | Part::Allocations => &[],
             Part::Udp => &UDP_SERVERS,
+            Part::Relay => &RELAYS,
             Part::Http => &HTTP_SERVERS,
             Part::Tails => &MIXED_SERVERS,
-            _ => &SERVERS,
+            Part::Echo
+            | Part::Connections
+            | Part::Memory
+            | Part::Syscalls
+            | Part::Instructions
+            | Part::Growth
+            | Part::Threads
+            | Part::Latency => &SERVERS,
         }
     }
 
