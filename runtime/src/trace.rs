@@ -39,8 +39,9 @@
 //! # Costs
 //!
 //! Without a recording: the test of one byte for each system call, spawn and timer. With one: about 25
-//! nanoseconds per event where the kernel's clock is the processor's counter (least of 400 measurements of a task that
-//! wakes itself), and some 15 more with other clocks, which take longer to read. While one runtime records, the others of the process make the test on a slower path.
+//! nanoseconds per event where the kernel's clock is the processor's counter (docs/PERFORMANCE.md of the repository
+//! has the command), and more with other clocks, which take longer to read. While one runtime records, the others of
+//! the process make the test on a slower path.
 //!
 //! # Times
 //!
@@ -122,7 +123,7 @@ pub fn stop() -> bool {
 
 /// Returns the recording of this thread's runtime, as a file would have it. `None` if there is none.
 ///
-/// It copies the whole ring, in which the loop does nothing else: about a millisecond for 1 MiB.
+/// It copies the whole ring, in which the loop does nothing else.
 #[must_use]
 pub fn snapshot() -> Option<Vec<u8>> {
     context::with_current(|core| core.executor.recorder().to_bytes()).flatten()

@@ -16,6 +16,8 @@ mod wakeful;
 pub enum Name {
     /// Wakeful.
     Wakeful,
+    /// Wakeful while it records, to learn what an event of a recording costs.
+    WakefulRecorded,
     /// tokio's current-thread runtime, `tokio::spawn`.
     Tokio,
     /// A tokio `LocalSet` on a current-thread runtime, `spawn_local`.
@@ -45,7 +47,8 @@ impl Name {
     /// Calls the visitor with the runtime of this name.
     pub fn accept<V: Visit>(self, visitor: V) -> V::Output {
         match self {
-            Name::Wakeful => visitor.visit::<wakeful::Wakeful>(),
+            Name::Wakeful => visitor.visit::<wakeful::Wakeful<false>>(),
+            Name::WakefulRecorded => visitor.visit::<wakeful::Wakeful<true>>(),
             Name::Tokio => visitor.visit::<tokio::CurrentThread>(),
             Name::TokioLocalSet => visitor.visit::<tokio::Local<true>>(),
             Name::TokioLocalRuntime => visitor.visit::<tokio::Local<false>>(),

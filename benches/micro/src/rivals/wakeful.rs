@@ -1,17 +1,19 @@
-//! Wakeful.
+//! Wakeful, also while it records.
 
 use std::future::Future;
 use std::time::Duration;
 
-use wakeful::runtime::Runtime;
+use wakeful::runtime::Builder;
 use wakeful::task::JoinHandle;
+use wakeful::trace::Recording;
 
 use crate::Rival;
 
+/// Wakeful with its defaults, or with a recording in memory.
 #[derive(Clone)]
-pub(crate) struct Wakeful;
+pub(crate) struct Wakeful<const RECORDED: bool>;
 
-impl Rival for Wakeful {
+impl<const RECORDED: bool> Rival for Wakeful<RECORDED> {
     type Handle<T: 'static> = JoinHandle<T>;
 
     fn run<T, F>(main: impl FnOnce(Self) -> F) -> T
@@ -19,8 +21,12 @@ impl Rival for Wakeful {
         T: 'static,
         F: Future<Output = T> + 'static,
     {
-        let runtime = Runtime::new().expect("a runtime can be created");
-        runtime.block_on(Self::join(runtime.spawn(main(Wakeful))))
+        let builder = match RECORDED {
+            true => Builder::new().record(Recording::new()),
+            false => Builder::new(),
+        };
+        let runtime = builder.build().expect("a runtime can be created");
+        runtime.block_on(Self::join(runtime.spawn(main(Self))))
     }
 
     fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>

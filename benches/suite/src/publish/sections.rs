@@ -35,6 +35,7 @@ impl Pages<'_> {
         // Each of these sections has several tables.
         let several = [
             ("udp", Part::Udp),
+            ("relay", Part::Relay),
             ("http", Part::Http),
             ("tails", Part::Tails),
         ];
@@ -72,6 +73,7 @@ impl Pages<'_> {
                 self.part(Part::Udp, "cpu", &to_tokio, any)
                     + &self.table(Part::Udp, "rate", &Show::Ratio(TOKIO), any)
             }
+            "relay" => self.part(Part::Relay, "cpu", &to_tokio, any),
             "http" => {
                 self.part(Part::Http, "cpu", &to_tokio, any)
                     + &self.table(Part::Http, "rate", &Show::Ratio(TOKIO), any)

@@ -1,4 +1,4 @@
-//! Targets of the servers of datagrams, of HTTP and of mixed work: P12, P14, P15 and P16.
+//! Targets of the servers of datagrams, of HTTP and of mixed work, and of relays: P12 to P16.
 
 use super::figures::{Figures, NOISE, row};
 use super::verdict::{Outcome, Verdict};
@@ -41,6 +41,40 @@ impl Figures<'_> {
                 worst(ratios("rate", &ONE), |ratio| {
                     Outcome::at_least(ratio, NOISE)
                 }),
+            ),
+        ]
+    }
+
+    pub(super) fn relays(&self) -> Vec<Verdict> {
+        const BULK: [&str; 4] = [
+            "65536 B, 1 at once",
+            "65536 B, 32 at once",
+            "262144 B, 1 at once",
+            "262144 B, 32 at once",
+        ];
+        const SMALL: [&str; 4] = [
+            "64 B, 1 at once",
+            "64 B, 32 at once",
+            "1024 B, 1 at once",
+            "1024 B, 32 at once",
+        ];
+        let of = |what, wanted, cases: &[&'static str], most| {
+            let cpu = self.ratios(Part::Relay, "cpu", cases, RUNTIMES[0].name, &[TOKIO]);
+            let outcome = worst(cpu, |ratio| Outcome::at_most(ratio, most));
+            Verdict::new("P13", what, wanted, outcome)
+        };
+        vec![
+            of(
+                "relay CPU per GiB, bulk",
+                "at most 0.9 of tokio's",
+                &BULK,
+                0.9,
+            ),
+            of(
+                "relay CPU per GiB, small pieces",
+                "not behind tokio (1.03)",
+                &SMALL,
+                1.0 / NOISE,
             ),
         ]
     }

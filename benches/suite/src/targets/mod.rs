@@ -37,6 +37,7 @@ pub(crate) fn judge(all: &[Results]) -> Vec<Verdict> {
     verdicts.push(figures.idle("P10", "idle server", ECHO_SERVER.name));
     verdicts.extend(figures.busy_poll());
     verdicts.extend(figures.datagrams());
+    verdicts.extend(figures.relays());
     verdicts.extend(figures.http());
     verdicts.extend(figures.tails());
     verdicts
