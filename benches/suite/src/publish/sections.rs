@@ -21,7 +21,34 @@ impl Pages<'_> {
             "verdict" => self.verdict(),
             "cells" => self.cells(),
             "headline" => self.headline(),
-            _ => return self.part_section(name),
+            _ => return self.part_section(name).or_else(|| self.kind_section(name)),
+        })
+    }
+
+    /// Returns a section about servers of one kind. Each has several tables.
+    fn kind_section(&self, name: &str) -> Option<String> {
+        let part = match name {
+            "udp" => Part::Udp,
+            "relay" => Part::Relay,
+            "http" | "http-memory" => Part::Http,
+            "tails" => Part::Tails,
+            _ => return None,
+        };
+        if self.of(part).is_none() {
+            return Some(NOT_MEASURED.to_owned());
+        }
+        let to_tokio = [Show::Median, Show::Ratio(TOKIO)];
+        let more = |metric, show: &Show| self.table(part, metric, show, any);
+        Some(match name {
+            "udp" => self.part(part, "cpu", &to_tokio, any) + &more("rate", &Show::Ratio(TOKIO)),
+            "relay" => self.part(part, "cpu", &to_tokio, any),
+            "http" => {
+                self.part(part, "cpu", &to_tokio, any)
+                    + &more("rate", &Show::Ratio(TOKIO))
+                    + &more("p99", &Show::Ratio(TOKIO))
+            }
+            "http-memory" => more("bytes", &Show::Median),
+            _ => self.part(part, "time", &to_tokio, any) + &more("streamed", &Show::Median),
         })
     }
 
@@ -32,17 +59,6 @@ impl Pages<'_> {
         let to_tokio = [Show::Median, Show::Ratio(TOKIO)];
         let small = |row: &Row| row.case == "64 B, 1 at once";
         let large = |row: &Row| row.case == "16384 B, 16 at once";
-        // Each of these sections has several tables.
-        let several = [
-            ("udp", Part::Udp),
-            ("relay", Part::Relay),
-            ("http", Part::Http),
-            ("tails", Part::Tails),
-        ];
-        let mut absent = several.iter().filter(|(_, part)| self.of(*part).is_none());
-        if absent.any(|(section, _)| *section == name) {
-            return Some(NOT_MEASURED.to_owned());
-        }
         Some(match name {
             "instructions" => self.part(Part::Instructions, "instructions", &median, any),
             "allocations-per-message" => self.part(Part::Instructions, "allocations", &median, any),
@@ -68,21 +84,6 @@ impl Pages<'_> {
             "growth" => {
                 self.part(Part::Growth, "cpu", &median, any)
                     + &self.part(Part::Growth, "p50", &median, any)
-            }
-            "udp" => {
-                self.part(Part::Udp, "cpu", &to_tokio, any)
-                    + &self.table(Part::Udp, "rate", &Show::Ratio(TOKIO), any)
-            }
-            "relay" => self.part(Part::Relay, "cpu", &to_tokio, any),
-            "http" => {
-                self.part(Part::Http, "cpu", &to_tokio, any)
-                    + &self.table(Part::Http, "rate", &Show::Ratio(TOKIO), any)
-                    + &self.table(Part::Http, "p99", &Show::Ratio(TOKIO), any)
-            }
-            "http-memory" => self.table(Part::Http, "bytes", &Show::Median, any),
-            "tails" => {
-                self.part(Part::Tails, "time", &to_tokio, any)
-                    + &self.table(Part::Tails, "streamed", &Show::Median, any)
             }
             "beside" => self.table(Part::Growth, "idle-ratio", &Show::Median, any),
             "curves" => self.part(Part::Curves, "ns", &median, any),
