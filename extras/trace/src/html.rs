@@ -6,7 +6,7 @@
 
 use crate::model::{CAUSES, Index, Model};
 use crate::read::Trace;
-use crate::words::{grouped, json, xml};
+use crate::words::{counted, grouped, json, xml};
 
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/style.css");
@@ -18,7 +18,7 @@ const SCRIPT: [&str; 3] = [
 
 /// Hashes of the style and the script, for the policy. A unit test compares them.
 const STYLE_HASH: &str = "sha256-dbffppQoisbUE0yKpCbe0VcutaAcDryljkIlRdOkIHw=";
-const SCRIPT_HASH: &str = "sha256-HKY9jvxNo6d3mdR4WmoJP+C8QE7srEJwQY9n/oJ1rFI=";
+const SCRIPT_HASH: &str = "sha256-sj+5oHbDc4XfJzteAzYsUAw+7TeDN4F38dEoB68PVsM=";
 
 /// Returns the recording as a page.
 pub fn render(trace: &Trace, model: &Model) -> String {
@@ -62,7 +62,7 @@ fn meta(trace: &Trace, model: &Model, columns: &Columns) -> String {
         trace.overwritten(),
         trace.ended,
     );
-    let mut facts = format!("{} events", grouped(trace.events.len() as u64));
+    let mut facts = counted(trace.events.len(), "event");
     if trace.overwritten() > 0 {
         let overwritten = grouped(trace.overwritten());
         facts.push_str(&format!(", {overwritten} older ones overwritten"));

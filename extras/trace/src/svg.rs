@@ -8,7 +8,7 @@ use crate::format::ROOT_ROW;
 use crate::model::{CAUSES, Model};
 use crate::read::Trace;
 use crate::text::{cause_words, task_line, wait_words};
-use crate::words::{duration, moment, short_place, xml};
+use crate::words::{counted, duration, moment, short_place, xml};
 
 const WIDTH: f64 = 1200.0;
 const GUTTER: f64 = 150.0;
@@ -83,8 +83,8 @@ impl Picture<'_> {
         let (trace, height) = (self.trace, self.height);
         let title = format!("Wakeful runtime {}, process {}", trace.runtime, trace.pid);
         let description = format!(
-            "{} polls in {}, a lane per task: bars are polls, the lines between them waits",
-            self.model.polls.len(),
+            "{} in {}, a lane per task: bars are polls, the lines between them waits",
+            counted(self.model.polls.len(), "poll"),
             duration(self.model.end - self.model.begin)
         );
         write!(

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::model::{Index, Model, Task};
 use crate::read::{Polled, Trace};
 use crate::text::wait_words;
-use crate::words::{clean, duration, grouped, json, short_place};
+use crate::words::{clean, counted, duration, grouped, json, short_place};
 
 /// What a task does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,10 +195,10 @@ pub fn loop_line(trace: &Trace, model: &Model) -> String {
         ),
     };
     format!(
-        "runtime {} of process {} {state}; {} tasks in the run queue",
+        "runtime {} of process {} {state}; {} in the run queue",
         trace.runtime,
         trace.pid,
-        grouped(published.queue)
+        counted(published.queue as usize, "task")
     )
 }
 

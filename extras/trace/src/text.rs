@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::format::{OUTSIDE_ROW, ROOT_ROW, kind};
 use crate::model::{Cause, Index, Model, On, Outcome, Poll, Wait};
 use crate::read::{Event, Trace, names_a_task};
-use crate::words::{clean, duration, grouped, moment, short_place};
+use crate::words::{clean, counted, duration, grouped, moment, short_place};
 
 /// Lines in each list of the summary.
 const LINES: usize = 10;
@@ -37,16 +37,17 @@ pub fn render(trace: &Trace, model: &Model) -> String {
 }
 
 fn head(out: &mut String, trace: &Trace, model: &Model) -> std::fmt::Result {
+    let tasks = model.tasks.iter().filter(|task| !task.is_root());
     writeln!(
         out,
-        "runtime {} of process {}: {} events in {}; {} polls of {} tasks, {} turns{}",
+        "runtime {} of process {}: {} in {}; {} of {}, {}{}",
         trace.runtime,
         trace.pid,
-        grouped(trace.events.len() as u64),
+        counted(trace.events.len(), "event"),
         duration(model.end - model.begin),
-        grouped(model.polls.len() as u64),
-        grouped(model.tasks.iter().filter(|task| !task.is_root()).count() as u64),
-        grouped(model.turns.len() as u64),
+        counted(model.polls.len(), "poll"),
+        counted(tasks.count(), "task"),
+        counted(model.turns.len(), "turn"),
         match trace.ended {
             true => "; ended in order",
             false => "",
@@ -88,9 +89,9 @@ fn lists(out: &mut String, trace: &Trace, model: &Model) -> std::fmt::Result {
         let entry = &model.tasks[task];
         writeln!(
             out,
-            "{:>10}  in {} polls  {}",
+            "{:>10}  in {}  {}",
             duration(entry.busy),
-            grouped(entry.polls),
+            counted(entry.polls as usize, "poll"),
             task_line(trace, model, task)
         )?;
     }
@@ -144,13 +145,7 @@ pub fn wait_words(trace: &Trace, model: &Model, wait: &Wait) -> String {
     if wait.on.what == 1
         && let Some(peer) = model.peers.get(&wait.on.value)
     {
-        let peer = clean(trace.text(*peer));
-        let label = if peer.starts_with("peer") {
-            ""
-        } else {
-            "peer "
-        };
-        write!(words, ", {label}{peer}").ok();
+        write!(words, ", peer {}", clean(trace.text(*peer))).ok();
     }
     words
 }
@@ -192,7 +187,7 @@ impl Names {
             kind::MARK => format!("mark \"{}\"", text()),
             kind::SPAN_BEGIN => format!("span \"{}\" begins", text()),
             kind::SPAN_END => format!("span \"{}\" ends", text()),
-            kind::KEYFRAME_TASK => format!("has had {} polls", grouped(y.into())),
+            kind::KEYFRAME_TASK => format!("has had {}", counted(y as usize, "poll")),
             kind::KEYFRAME_BUSY => {
                 format!("was busy for {}", duration(u64::from(y) * 1000))
             }
@@ -218,7 +213,10 @@ fn loop_line(trace: &Trace, event: &Event) -> String {
                 u32::MAX => "without limit".to_owned(),
                 limit => format!("at most {}", duration(u64::from(limit) * 1_000_000)),
             };
-            format!("turn begins, {limit}; {y} tasks in the run queue")
+            format!(
+                "turn begins, {limit}; {} in the run queue",
+                counted(y as usize, "task")
+            )
         }
         kind::TURN_END => format!("turn ends, {x} events"),
         kind::TIMER_ARMED => format!(
@@ -237,9 +235,9 @@ fn loop_line(trace: &Trace, event: &Event) -> String {
         kind::SOURCE_ADDED => format!("fd {x} registered"),
         kind::SOURCE_REMOVED => format!("fd {x} deregistered"),
         kind::LOST => "the texts area is full: later texts are \"?\"".to_owned(),
-        kind::KEYFRAME_BEGIN => format!("keyframe {y} of {x} tasks"),
+        kind::KEYFRAME_BEGIN => format!("keyframe {y} of {}", counted(x as usize, "task")),
         kind::KEYFRAME_END => format!("end of keyframe {y}"),
-        kind::PEER => format!("fd {x}: {}", clean(trace.text(y))),
+        kind::PEER => format!("fd {x}: peer {}", clean(trace.text(y))),
         _ => format!("event of kind {kind}, unknown to this program"),
     };
     format!("{:<16} {words}", "loop")

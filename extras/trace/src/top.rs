@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use wakeful_trace::live::{self, Live};
 use wakeful_trace::table::{self, Row, State};
-use wakeful_trace::words::{duration, short_place};
+use wakeful_trace::words::{counted, duration, short_place};
 use wakeful_trace::{Model, Trace};
 
 use crate::args::{Sort, Top};
@@ -246,7 +246,7 @@ impl View {
             Sort::Wakes => "wakes",
             Sort::Wait => "wait",
         };
-        let noun = if count == 1 { "task" } else { "tasks" };
+        let tasks = counted(count, "task");
         let help = match self.typing {
             true => format!("filter: {}_", self.filter),
             false => {
@@ -255,7 +255,7 @@ impl View {
                     filter => format!("; filter {filter:?}"),
                 };
                 format!(
-                    "{count} {noun} by {key}{filter}   q quit  s sort  / filter  ↑↓ move  Enter details"
+                    "{tasks} by {key}{filter}   q quit  s sort  / filter  ↑↓ move  Enter details"
                 )
             }
         };

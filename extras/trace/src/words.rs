@@ -35,6 +35,12 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
+/// Returns a number of things: `1 task`, `1,000 tasks`.
+pub fn counted(number: usize, thing: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{ending}", grouped(number as u64))
+}
+
 /// Returns a text without characters that control a terminal.
 pub fn clean(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());

@@ -222,7 +222,7 @@ function entry(figure, what, more, act) {
 const pollEntry = (i) => entry(duration(poll.end[i] - poll.begin[i]), taskName(poll.task[i]),
   [short(placeOf(poll.task[i])), moment(poll.begin[i]), causeWords(i)].filter(Boolean).join(" · "), () => select({ kind: "poll", i }, true));
 const taskEntry = (i) => entry(duration(task.busy[i]), taskName(i),
-  [short(placeOf(i)), `${grouped(task.polls[i])} polls`].filter(Boolean).join(" · "), () => select({ kind: "task", i }, true));
+  [short(placeOf(i)), counted(task.polls[i], "poll")].filter(Boolean).join(" · "), () => select({ kind: "task", i }, true));
 const waitEntry = (i) => entry(duration(waitEnd(i) - wait.begin[i]), taskName(wait.task[i]),
   `${waitLabel(i)}${onWords(i)}`, () => select({ kind: "wait", i }, true));
 
@@ -525,7 +525,7 @@ $("table-kind").addEventListener("change", () => {
 });
 new ResizeObserver(redraw).observe($("stage"));
 
-$("facts").textContent = `${meta.facts}, ${grouped(poll.task.length)} polls of ${grouped(task.row.filter((row) => row !== ROOT).length)} tasks in ${duration(END - BEGIN)}`;
+$("facts").textContent = `${meta.facts}, ${counted(poll.task.length, "poll")} of ${counted(task.row.filter((row) => row !== ROOT).length, "task")} in ${duration(END - BEGIN)}`;
 for (const warning of meta.warnings) $("facts").after(make("p", warning, "warning"));
 setTheme(wantsDark.matches ? "dark" : "light");
 fillLists();

@@ -131,6 +131,7 @@ function duration(ns) {
 }
 
 const grouped = (number) => Math.round(number).toLocaleString("en-US");
+const counted = (number, thing) => `${grouped(number)} ${thing}${number === 1 ? "" : "s"}`;
 const moment = (ns) => `+${(ns / 1e9).toFixed(6)} s`;
 
 // Returns file name and line of a location.
@@ -155,8 +156,7 @@ function causeWords(i) {
 
 function peerWords(fd) {
   if (!peers.has(fd)) return "";
-  const peer = text(peers.get(fd));
-  return `, ${peer.startsWith("peer") ? peer : `peer ${peer}`}`;
+  return `, peer ${text(peers.get(fd))}`;
 }
 
 function onWords(i) {

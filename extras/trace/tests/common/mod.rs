@@ -170,7 +170,7 @@ pub fn small() -> Recorder {
     r.after(300).begin(accept, 1, 5);
     r.after(800).event(12, 3, 5, 9);
     r.spawn(echo, "src/main.rs:29:9");
-    let peer = r.text("peer 127.0.0.1:40112");
+    let peer = r.text("127.0.0.1:40112");
     r.event(26, 0, 9, peer);
     r.spawn(log, "src/log.rs:7:9");
     r.name(log, "log");
