@@ -101,22 +101,31 @@ async fn a_test_with_seeds_can_have_options_and_return_a_result() -> std::io::Re
     Ok(())
 }
 
+const TWO_LOCKS: &str = "two_locks_that_are_taken_in_one_order_hang_under_no_seed";
+
+/// Set in a process whose tasks take the locks in opposite orders.
+const OPPOSITE: &str = "WAKEFUL_TEST_OPPOSITE";
+
 #[wakeful::test(seeds = 2_000)]
-#[ignore = "fails on purpose, for the test below"]
-async fn two_locks_in_a_test_with_seeds() {
+async fn two_locks_that_are_taken_in_one_order_hang_under_no_seed() {
     let (a, b) = (Rc::<Lock>::default(), Rc::<Lock>::default());
     let one = wakeful::spawn(take_both(Rc::clone(&a), Rc::clone(&b), 0));
-    let two = wakeful::spawn(take_both(b, a, 3));
+    let (first, second) = match std::env::var_os(OPPOSITE) {
+        Some(_) => (b, a),
+        None => (a, b),
+    };
+    let two = wakeful::spawn(take_both(first, second, 3));
     for _ in 0..100 {
         yield_now().await;
     }
     assert!(one.is_finished() && two.is_finished(), "the tasks hang");
 }
 
-/// Runs the test above in a process of its own, and returns its stderr.
+/// Runs the test above with opposite orders, in a process of its own, and returns its stderr.
 fn run_two_locks(variables: &[(&str, &str)]) -> String {
     let output = Command::new(std::env::current_exe().unwrap())
-        .args(["two_locks_in_a_test_with_seeds", "--ignored", "--nocapture"])
+        .args([TWO_LOCKS, "--nocapture"])
+        .env(OPPOSITE, "1")
         .env_remove("WAKEFUL_SEED")
         .env_remove("WAKEFUL_SEEDS")
         .env("RUST_BACKTRACE", "0")
@@ -132,7 +141,7 @@ fn a_seed_that_fails_is_printed_and_repeated() {
     let (_, rest) = failed.split_once("Again: WAKEFUL_SEED=").expect(&failed);
     let (seed, command) = rest.split_once(' ').unwrap();
     assert!(
-        command.starts_with("cargo test two_locks_in_a_test_with_seeds\n"),
+        command.starts_with(&format!("cargo test {TWO_LOCKS}\n")),
         "{failed}"
     );
     let second = run_two_locks(&[]);

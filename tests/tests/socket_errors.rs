@@ -324,9 +324,9 @@ fn a_datagram_that_is_too_long_is_named_with_its_length_and_the_limit() {
         is_too_long(udp.send(data).await, &begin);
         is_too_long(udp.try_send(data), &begin);
         let other = Some(Ipv6Addr::LOCALHOST.into());
-        let elsewhere = udp.send_msg(b"x", target, other).await;
+        let from_other = udp.send_msg(b"x", target, other).await;
         let end = "the local address ::1 has to be one of the same family";
-        refused(elsewhere, ErrorKind::InvalidInput, &format!("send to {target}: "), end);
+        refused(from_other, ErrorKind::InvalidInput, &format!("send to {target}: "), end);
 
         let (near, _far) = UnixDatagram::pair().unwrap();
         let begin = "send to (unnamed): a datagram of 1048576 bytes is too long; the buffer";
