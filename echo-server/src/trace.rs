@@ -3,16 +3,17 @@
 //! Called by [`crate::setup`], which starts it with the runtime, and by [`crate::workers`] and
 //! [`crate::program`] for SIGUSR2 and at the end. A `.wtr` file is the recording itself and is up to date
 //! at any time. The other formats are converted from a copy, on a thread of the blocking pool while the
-//! server runs. Conversions can overlap, so each copy has a number, and an older one does not replace a newer one.
+//! server runs, one per thread at a time. The conversion at the end can overlap with that one, so each copy has a
+//! number, and an older one does not replace a newer one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use wakeful::task::spawn_blocking;
 use wakeful::trace::{self, Recording};
 use wakeful_trace::Trace;
@@ -34,6 +35,9 @@ static COPIES: AtomicU64 = AtomicU64::new(0);
 
 /// The number of the copy in each file. Locked while a file is written.
 static WRITTEN: Mutex<BTreeMap<PathBuf, u64>> = Mutex::new(BTreeMap::new());
+
+/// The threads whose recording is being converted while they run.
+static CONVERTING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 /// Returns the recording for the runtime of a thread, if `--trace` was given.
 ///
@@ -63,12 +67,23 @@ pub(crate) fn recording(args: &Args, thread: u32) -> io::Result<Option<Recording
     Ok(Some(recording))
 }
 
-/// Writes what this thread has recorded so far, without holding up its connections.
+/// Writes what this thread has recorded so far. Its connections wait for the copy only. While a file is being
+/// written, a further request is refused, because a copy can be large.
 pub(crate) fn write(args: &Args, thread: u32) {
-    if let Some(copy) = copy(args, thread) {
-        // The task logs how it ended.
-        drop(spawn_blocking(move || convert(&copy)));
+    let converting = || CONVERTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if !converting().insert(thread) {
+        warn!(target: REPORT, "the trace asked for before is still being written");
+        return;
     }
+    let Some(copy) = copy(args, thread) else {
+        converting().remove(&thread);
+        return;
+    };
+    // The closure logs how it ended.
+    drop(spawn_blocking(move || {
+        convert(&copy);
+        converting().remove(&thread);
+    }));
 }
 
 /// Writes what this thread has recorded, at its end.
