@@ -30,12 +30,10 @@ use std::time::Duration;
 use socket2::SockAddr;
 use wakeful::io::Ready;
 use wakeful::time::{Sleep, sleep};
-use wakeful::trace::Operation;
 
 use crate::budget::poll_proceed;
 use crate::call_site::CallSite;
 use crate::error::explain_family;
-use crate::record::recorded;
 use crate::socket::{Family, Io, new_socket, register};
 use crate::sys::{self, Descriptor};
 
@@ -137,7 +135,6 @@ impl ConnectAttempt {
     /// Calls connect(2) once. Returns the connection if it is complete; otherwise sets the state.
     fn connect(&mut self, socket: Descriptor) -> io::Result<Option<Io>> {
         let result = sys::connect(socket.as_fd(), &self.address);
-        let result = recorded(&socket, Operation::Connect, result, |()| 0);
         let errno = result
             .as_ref()
             .err()

@@ -12,9 +12,11 @@ use std::{mem, ptr};
 
 use socket2::{SockAddr, SockRef};
 use wakeful::kernel::{self, Address, Kernel, Verdict};
+use wakeful::trace::Operation;
 
 use super::ask::{ask, ask_or, to_native, with_address};
 use super::{cvt, retry_on_intr};
+use crate::record::recorded;
 
 /// Binds a socket to an address. See bind(2).
 pub(crate) fn bind(fd: BorrowedFd<'_>, address: &SockAddr) -> io::Result<()> {
@@ -36,10 +38,11 @@ pub(crate) fn listen(fd: BorrowedFd<'_>, backlog: u32) -> io::Result<()> {
 
 /// Starts connecting. See connect(2); after `EINPROGRESS` the caller waits until it is writable.
 pub(crate) fn connect(fd: BorrowedFd<'_>, address: &SockAddr) -> io::Result<()> {
-    ask_or(
+    let connected = ask_or(
         |kernel| with_address(address, |address| kernel.connect(fd, address)),
         || retry_on_intr(|| SockRef::from(&fd).connect(address)),
-    )
+    );
+    recorded(&fd, Operation::Connect, connected, |()| 0)
 }
 
 /// Shuts down one direction of a connection, or both. See shutdown(2).
