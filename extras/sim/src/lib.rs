@@ -38,7 +38,9 @@
 //!
 //! It is printed with the command that repeats it, and with its *tape*: the choices that were not plain.
 //! Each choice belongs to a named stream, and 0 is the plain one: first in line, the tick goes on, the
-//! least delay, no fault. A tape in a file can be kept as a test: `WAKEFUL_TAPE=file cargo test NAME`.
+//! least delay, no fault. The tape that is printed is *shrunk* to the choices that matter: the others are
+//! left out as long as the run ends at the same place. A tape in a file can be kept as a test:
+//! `WAKEFUL_TAPE=file cargo test NAME`.
 //! `WAKEFUL_SEED` and `WAKEFUL_SEEDS` are those of [`wakeful::seeds`].
 //!
 //! One seed in 16, and each that fails, runs twice. If the events differ, the test fails with the first
@@ -54,11 +56,13 @@
 
 mod faults;
 mod net;
+mod panics;
 mod run;
+mod shrink;
 mod world;
 
 pub use faults::Faults;
-pub use run::{Options, Run, Sim, check, run_seed, run_tape};
+pub use run::{Options, Run, Sim, check, run_seed, run_tape, shrink_tape};
 pub use world::tape::Tape;
 
 /// Writes a test that runs in a world: `seeds` times, with `faults`.

@@ -13,6 +13,8 @@ use wakeful::seeds;
 
 use crate::faults::Faults;
 use crate::net::Net;
+use crate::panics;
+use crate::shrink::{self, Shrunk};
 use crate::world::choices::Choices;
 use crate::world::events::{self, Event, Events};
 use crate::world::tape::Tape;
@@ -92,6 +94,8 @@ impl std::fmt::Debug for Sim {
 pub struct Run {
     /// The payload of the panic that ended it.
     pub panic: Option<Box<dyn Any + Send>>,
+    /// File, line and column of that panic. For a deadlock it is a place of the simulation.
+    pub place: Option<String>,
     /// Hash of all events. Equal seeds have equal hashes.
     pub hash: u64,
     /// Number of choices.
@@ -112,7 +116,12 @@ pub fn run_seed<F: Future<Output = ()>>(
     options: Options,
     body: impl Fn(Sim) -> F,
 ) -> Run {
-    run(Choices::from_seed(test, seed), options, false, &body)
+    run(
+        Choices::from_seed(test, seed),
+        options,
+        Report::Print,
+        &body,
+    )
 }
 
 /// Runs a test once, with the choices of a tape.
@@ -125,16 +134,73 @@ pub fn run_tape<F: Future<Output = ()>>(
     options: Options,
     body: impl Fn(Sim) -> F,
 ) -> Run {
-    run(Choices::from_tape(tape), options, false, &body)
+    run(Choices::from_tape(tape), options, Report::Print, &body)
+}
+
+/// Shrinks the tape of a run that fails to the choices that matter: leaves out others, and lowers values, as
+/// long as the run ends with a panic at the same place. Takes at most 500 runs or 10 seconds.
+///
+/// Returns the tape as it is if its run does not fail.
+///
+/// # Panics
+///
+/// As [`run_seed`].
+pub fn shrink_tape<F: Future<Output = ()>>(
+    tape: Tape,
+    options: Options,
+    body: impl Fn(Sim) -> F,
+) -> Tape {
+    shrink(tape, options, &body).tape
+}
+
+fn shrink<F: Future<Output = ()>>(
+    tape: Tape,
+    options: Options,
+    body: &impl Fn(Sim) -> F,
+) -> Shrunk {
+    let quietly = |tape| run(Choices::from_tape(tape), options, Report::Quiet, body);
+    let place = quietly(tape.clone()).place;
+    shrink::shrink(tape, |tape| {
+        let run = quietly(tape);
+        let same = run.panic.is_some() && run.place == place;
+        same.then_some(run.tape)
+    })
+}
+
+/// What a run reports.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Report {
+    /// Its panics, and the tasks of a deadlock.
+    Print,
+    /// Nothing, because it repeats another run.
+    Quiet,
+    /// Nothing, but it keeps its events, to be compared.
+    Events,
 }
 
 fn run<F: Future<Output = ()>>(
     choices: Choices,
     options: Options,
-    keep: bool,
+    report: Report,
     body: &impl Fn(Sim) -> F,
 ) -> Run {
-    let net = Net::new(choices, Events::new(keep), options.faults);
+    let quiet = report != Report::Print;
+    let (mut run, place) = panics::observed(quiet, || run_once(choices, options, report, body));
+    run.place = place.filter(|_| run.panic.is_some());
+    run
+}
+
+fn run_once<F: Future<Output = ()>>(
+    choices: Choices,
+    options: Options,
+    report: Report,
+    body: &impl Fn(Sim) -> F,
+) -> Run {
+    let net = Net::new(
+        choices,
+        Events::new(report == Report::Events),
+        options.faults,
+    );
     let world = Arc::new(World::new(net));
     let installed = kernel::install(Arc::clone(&world) as Arc<dyn kernel::Kernel>);
     let runtime = Builder::new()
@@ -150,7 +216,7 @@ fn run<F: Future<Output = ()>>(
         let text = payload.downcast_ref::<String>();
         text.is_some_and(|text| text.starts_with(DEADLOCK))
     });
-    if is_deadlock {
+    if is_deadlock && report == Report::Print {
         // A failure to write is ignored, because there is no other place for the report.
         writeln!(std::io::stderr(), "{}", runtime.dump()).ok();
     }
@@ -160,6 +226,7 @@ fn run<F: Future<Output = ()>>(
     let mut net = world.net();
     Run {
         panic: outcome.err(),
+        place: None,
         hash: net.events.hash(),
         choices: net.choices.count(),
         tape: net.choices.tape().clone(),
@@ -168,7 +235,7 @@ fn run<F: Future<Output = ()>>(
 }
 
 /// Runs a test with many seeds, or with the tape in the file that `WAKEFUL_TAPE` names. A seed that
-/// fails runs once more, to compare the events, and its tape is written to stderr.
+/// fails runs once more, to compare the events. Then its tape is shrunk, and written to stderr.
 ///
 /// # Panics
 ///
@@ -186,7 +253,8 @@ pub fn check<F: Future<Output = ()>>(test: &str, options: Options, body: impl Fn
             compare(test, seed, options, &body, first.hash);
         }
         if let Some(panic) = first.panic {
-            report(&first.tape, first.choices);
+            let all = first.tape.len();
+            tell(&shrink(first.tape, options, &body), all, first.choices);
             resume_unwind(panic);
         }
     });
@@ -223,7 +291,14 @@ fn compare<F: Future<Output = ()>>(
     body: &impl Fn(Sim) -> F,
     hash: u64,
 ) {
-    let again = || run(Choices::from_seed(test, seed), options, true, body);
+    let again = || {
+        run(
+            Choices::from_seed(test, seed),
+            options,
+            Report::Events,
+            body,
+        )
+    };
     let second = again();
     if second.hash == hash {
         return;
@@ -238,12 +313,18 @@ fn compare<F: Future<Output = ()>>(
     );
 }
 
-/// Writes the tape of a run to stderr.
-fn report(tape: &Tape, choices: u64) {
+/// Writes a shrunk tape to stderr. The run had `choices` choices, and `all` of them were not plain.
+fn tell(shrunk: &Shrunk, all: usize, choices: u64) {
+    let Shrunk { tape, runs, .. } = shrunk;
+    let plural = if tape.len() == 1 { "matters" } else { "matter" };
+    let limit = match shrunk.complete {
+        true => "",
+        false => ", where shrinking ended at its limit",
+    };
     // A failure to write is ignored, because there is no other place for the report.
     writeln!(
         std::io::stderr(),
-        "{tape}# {choices} choices, {} not plain",
+        "{tape}# {} of {choices} choices {plural}; {all} were not plain ({runs} runs to shrink{limit})",
         tape.len()
     )
     .ok();

@@ -8,7 +8,7 @@
 //! hold 119 = 1 of 2
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -59,6 +59,39 @@ impl Tape {
     pub(crate) fn get(&self, stream: &str, index: u64) -> u32 {
         let found = self.choices.get(&(stream.to_owned(), index));
         found.map_or(0, |(value, _)| *value)
+    }
+
+    /// Returns stream and index of each choice.
+    pub(crate) fn places(&self) -> Vec<(String, u64)> {
+        self.choices.keys().cloned().collect()
+    }
+
+    /// Returns the names of the streams that have choices.
+    pub(crate) fn streams(&self) -> BTreeSet<String> {
+        self.choices.keys().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Returns a tape with some of the choices.
+    pub(crate) fn filtered(&self, keep: impl Fn(&(String, u64)) -> bool) -> Self {
+        let mut tape = self.clone();
+        tape.choices.retain(|place, _| keep(place));
+        tape
+    }
+
+    /// Returns a tape with another value of one choice.
+    pub(crate) fn with(&self, place: &(String, u64), value: u32) -> Self {
+        let mut tape = self.clone();
+        if let Some(choice) = tape.choices.get_mut(place) {
+            choice.0 = value;
+        }
+        tape
+    }
+
+    /// Returns a measure of how far the run is from a plain one: first the number of choices, then the sum
+    /// of their values.
+    pub(crate) fn weight(&self) -> (usize, u64) {
+        let values = self.choices.values().map(|(value, _)| u64::from(*value));
+        (self.len(), values.sum())
     }
 
     pub(crate) fn push(&mut self, stream: &str, index: u64, value: u32, of: u32) {

@@ -1,0 +1,32 @@
+//! Where the runs of this thread have panicked, and silence for runs that only repeat others.
+
+use std::cell::{Cell, RefCell};
+use std::panic;
+use std::sync::Once;
+
+thread_local! {
+    static IS_QUIET: Cell<bool> = const { Cell::new(false) };
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Notes the place of each panic of this thread while `run` runs, and prints none if it is quiet. Returns what
+/// `run` returns and the place of the last panic.
+pub(crate) fn observed<R>(quiet: bool, run: impl FnOnce() -> R) -> (R, Option<String>) {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            let place = info.location().map(ToString::to_string);
+            PLACE.with_borrow_mut(|last| *last = place);
+            if !IS_QUIET.get() {
+                print(info);
+            }
+        }));
+    });
+    let before = IS_QUIET.replace(quiet);
+    PLACE.take();
+    // `run` catches the panics of the test.
+    let result = run();
+    IS_QUIET.set(before);
+    (result, PLACE.take())
+}
