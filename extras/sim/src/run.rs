@@ -250,7 +250,7 @@ pub fn check<F: Future<Output = ()>>(test: &str, options: Options, body: impl Fn
         let first = run_seed(test, seed, options, &body);
         number += 1;
         if first.panic.is_some() || number % 16 == 1 {
-            compare(test, seed, options, &body, first.hash);
+            compare(test, seed, options, &body, &first);
         }
         if let Some(panic) = first.panic {
             let all = first.tape.len();
@@ -283,13 +283,13 @@ fn check_tape<F: Future<Output = ()>>(
     }
 }
 
-/// Runs a seed once more, and panics if the events differ.
+/// Runs a seed once more, and panics if the events or the choices differ.
 fn compare<F: Future<Output = ()>>(
     test: &str,
     seed: u64,
     options: Options,
     body: &impl Fn(Sim) -> F,
-    hash: u64,
+    first: &Run,
 ) {
     let again = || {
         run(
@@ -300,12 +300,17 @@ fn compare<F: Future<Output = ()>>(
         )
     };
     let second = again();
-    if second.hash == hash {
+    // The order of tasks need not show in events.
+    let same_choices = second.choices == first.choices && second.tape == first.tape;
+    if second.hash == first.hash && same_choices {
         return;
     }
     let third = again();
     let difference = events::difference(&second.events, &third.events);
-    let difference = difference.unwrap_or_else(|| "two later runs were equal".to_owned());
+    let difference = difference.unwrap_or_else(|| match same_choices {
+        true => "two later runs were equal".to_owned(),
+        false => format!("{} choices, then {}", first.choices, second.choices),
+    });
     panic!(
         "{test}: two runs of the seed {seed:#x} differ: {difference}. Usual causes: the order of a \
          `HashMap`, `std::time::Instant::now`, other threads, random numbers, addresses as keys, and \

@@ -217,21 +217,41 @@ fn a_run_in_which_nothing_is_in_flight_is_a_deadlock() {
     assert!(text.contains("deadlock"), "{text}");
 }
 
-#[test]
-fn a_test_that_leaves_something_behind_in_a_static_is_found() {
-    thread_local!(static RUNS: Cell<u32> = const { Cell::new(0) });
-    let leaks = |_| async {
-        RUNS.set(RUNS.get() + 1);
-        sleep(Duration::from_secs(RUNS.get().into())).await;
-        TcpListener::bind("127.0.0.1:0").await.unwrap();
-    };
+/// Returns the message with which the simulation refuses a test whose runs differ.
+fn refused<F: Future<Output = ()>>(leaks: impl Fn(Sim) -> F) -> String {
     let options = Options::new().seeds(1);
     let failed = catch_unwind(AssertUnwindSafe(|| {
         wakeful_sim::check("test", options, leaks)
     }));
     let text = *failed.unwrap_err().downcast::<String>().unwrap();
     assert!(text.contains("two runs of the seed 0x"), "{text}");
+    text
+}
+
+#[test]
+fn a_test_that_leaves_something_behind_in_a_static_is_found() {
+    thread_local!(static RUNS: Cell<u32> = const { Cell::new(0) });
+    let text = refused(|_| async {
+        RUNS.set(RUNS.get() + 1);
+        sleep(Duration::from_secs(RUNS.get().into())).await;
+        TcpListener::bind("127.0.0.1:0").await.unwrap();
+    });
     assert!(text.contains("differ: event 0 was `at "), "{text}");
+}
+
+#[test]
+fn a_difference_that_only_tasks_see_is_found() {
+    thread_local!(static RUNS: Cell<u32> = const { Cell::new(0) });
+    let text = refused(|_| async {
+        RUNS.set(RUNS.get() + 1);
+        let tasks: Vec<_> = (0..RUNS.get())
+            .map(|_| wakeful::spawn(yield_now()))
+            .collect();
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    assert!(text.contains(" choices, then "), "{text}");
 }
 
 wakeful_sim::test! {
