@@ -20,7 +20,7 @@ use wakeful::task::{JoinSet, spawn_blocking, yield_now};
 use wakeful::time::{Duration, sleep, timeout};
 use wakeful::trace::{self, Operation};
 use wakeful::{io::duplex, spawn};
-use wakeful_net::{TcpListener, TcpStream, UdpSocket};
+use wakeful_net::{TcpListener, TcpStream, UdpSocket, UnixDatagram};
 use wakeful_tests::net_support::TempDir;
 use wakeful_tests::recording::{Event, NO_TASK, ROOT, Recording};
 use wakeful_tests::trace::{alone, runtime, secs, stderr};
@@ -118,17 +118,22 @@ fn operations_of_sockets_have_their_bytes_and_errors() {
             .await
             .unwrap();
         udp.recv_from(&mut buf).await.unwrap();
+        udp.connect(udp.local_addr().unwrap()).await.unwrap();
+        let dir = TempDir::new();
+        let unix = UnixDatagram::unbound().unwrap();
+        unix.connect(dir.join("missing")).unwrap_err();
         let fds = [
             listener.as_raw_fd(),
             client.as_raw_fd(),
             server.as_raw_fd(),
             udp.as_raw_fd(),
+            unix.as_raw_fd(),
         ];
         drop(udp);
         (recorded(), fds, peer)
     });
     let lines = recording.lines();
-    let [listener, client, server, udp] = fds;
+    let [listener, client, server, udp, unix] = fds;
     for line in [
         format!("operation 4 fd {client} -{}", libc::EINPROGRESS),
         format!("operation 3 fd {listener} {server}"),
@@ -137,6 +142,8 @@ fn operations_of_sockets_have_their_bytes_and_errors() {
         format!("operation 1 fd {server} 5"),
         format!("operation 2 fd {udp} 3"),
         format!("operation 1 fd {udp} 3"),
+        format!("operation 4 fd {udp} 0"),
+        format!("operation 4 fd {unix} -{}", libc::ENOENT),
     ] {
         assert!(lines.contains(&line), "{line} is not in {lines:#?}");
     }

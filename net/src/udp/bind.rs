@@ -10,11 +10,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use socket2::Domain;
+use wakeful::trace::Operation;
 
 use super::UdpSocket;
 use crate::call_site::require_runtime;
 use crate::error::explain_family;
 use crate::lookup::{LookupHost, ToSocketAddrs, lookup_host};
+use crate::record::recorded;
 use crate::socket::{Family, new_socket, register_writable};
 use crate::sys;
 
@@ -143,7 +145,9 @@ impl Future for Connect<'_> {
         // connect(2) only stores the address, so there is nothing to wait for.
         Poll::Ready(addresses.try_each("connect", |address| {
             let address = address.into();
-            sys::connect(fd, &address).map_err(|err| explain_family("connect", fd, &address, err))
+            let connected = sys::connect(fd, &address);
+            let connected = recorded(&fd, Operation::Connect, connected, |()| 0);
+            connected.map_err(|err| explain_family("connect", fd, &address, err))
         }))
     }
 }

@@ -15,11 +15,13 @@ use std::task::{Context, Poll};
 
 use socket2::Domain;
 use wakeful::io::Interest;
+use wakeful::trace::Operation;
 
 use super::{Readable, ReadyFuture, Recv, RecvFrom, Send, SendTo, SocketAddr, Writable};
 use crate::call_site::require_runtime;
 use crate::error::with_context;
 use crate::fd::impl_fd_traits;
+use crate::record::recorded;
 use crate::socket::{Family, Io, Mode, new_pair, new_socket, register_foreign, register_writable};
 use crate::{datagram, ready, sys};
 
@@ -151,7 +153,11 @@ impl UnixDatagram {
         let path = path.as_ref();
         SocketAddr::from_user(path)
             .and_then(|address| address.to_kernel())
-            .and_then(|address| sys::connect(self.io.get_ref().as_fd(), &address))
+            .and_then(|address| {
+                let fd = self.io.get_ref().as_fd();
+                let connected = sys::connect(fd, &address);
+                recorded(&fd, Operation::Connect, connected, |()| 0)
+            })
             .map_err(|err| with_context("connect", path.display(), err))
     }
 
