@@ -503,6 +503,8 @@ impl Core {
     /// Ends the runtime in the order of docs/ARCHITECTURE.md: tasks, timers, sources, pool, and last the
     /// inbox, because the drops before can send messages.
     pub(crate) fn shut_down(&self) {
+        // Before the tasks are dropped.
+        self.executor.record_last_keyframe();
         self.executor.shut_down();
         self.wake_remaining(self.timers.shut_down());
         if let Some((key, _ready)) = self.signals.take() {

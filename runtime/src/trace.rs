@@ -114,6 +114,7 @@ pub(crate) fn begin(core: &Core, recording: &Recording) -> io::Result<()> {
 /// A file stays. A recording in memory is gone: call [`snapshot`] before.
 pub fn stop() -> bool {
     let stop = |core: &Core| {
+        core.executor.record_last_keyframe();
         let stopped = core.executor.recorder().stop();
         core.executor.update_observed();
         stopped
@@ -123,10 +124,15 @@ pub fn stop() -> bool {
 
 /// Returns the recording of this thread's runtime, as a file would have it. `None` if there is none.
 ///
-/// It copies the whole ring, in which the loop does nothing else.
+/// It copies the whole ring, in which the loop does nothing else. If events were overwritten, it first records the
+/// tasks that exist, with name and place, unless they would take more than a quarter of the ring.
 #[must_use]
 pub fn snapshot() -> Option<Vec<u8>> {
-    context::with_current(|core| core.executor.recorder().to_bytes()).flatten()
+    let copy = |core: &Core| {
+        core.executor.record_last_keyframe();
+        core.executor.recorder().to_bytes()
+    };
+    context::with_current(copy).flatten()
 }
 
 /// Returns whether this thread's runtime records. Costs the test of one byte if none does.

@@ -119,8 +119,9 @@ fn operations_of_sockets_have_their_bytes_and_errors() {
             .unwrap();
         udp.recv_from(&mut buf).await.unwrap();
         udp.connect(udp.local_addr().unwrap()).await.unwrap();
+        let dir = TempDir::new();
         let unix = UnixDatagram::unbound().unwrap();
-        unix.connect("/no such socket").unwrap_err();
+        unix.connect(dir.join("missing")).unwrap_err();
         let fds = [
             listener.as_raw_fd(),
             client.as_raw_fd(),
@@ -374,6 +375,61 @@ fn the_ring_keeps_the_last_events() {
         assert_eq!(fds, Vec::from_iter(936..1000));
         assert!(recording.events.iter().all(|event| event.a == 5));
     });
+}
+
+/// Spawns a named task and overwrites its spawn.
+async fn overwritten_spawn() {
+    let named = wakeful::task::Builder::new().name("waits");
+    drop(named.spawn(pending::<()>()).unwrap());
+    yield_now().await;
+    for nth in 0..1000 {
+        trace::operation(nth, Operation::Other, Ok(0));
+    }
+}
+
+#[track_caller]
+fn assert_lists_the_task(recording: &Recording) {
+    let lines = recording.lines();
+    for line in ["keyframe 2 0", "spawn 1 recordings", "name 1 waits"] {
+        assert!(lines.contains(&line.to_owned()), "{line}: {lines:#?}");
+    }
+}
+
+#[test]
+fn a_task_whose_spawn_was_overwritten_keeps_its_name_and_place() {
+    let least = || trace::Recording::new().events(64);
+    let runtime = Builder::new().record(least()).build().unwrap();
+    runtime.block_on(async {
+        overwritten_spawn().await;
+        assert_lists_the_task(&recorded());
+        for _ in 0..3 {
+            drop(spawn(pending::<()>()));
+        }
+        assert_eq!(recorded().of_kind(22).count(), 1, "four are too many");
+    });
+    let dir = TempDir::new();
+    let path = dir.join("stopped.wtr");
+    runtime_with(least().file(&path)).block_on(async {
+        overwritten_spawn().await;
+        assert!(trace::stop());
+        assert_lists_the_task(&Recording::read(fs::read(&path).unwrap()));
+    });
+}
+
+fn runtime_with(recording: trace::Recording) -> wakeful::runtime::Runtime {
+    Builder::new().record(recording).build().unwrap()
+}
+
+#[test]
+fn a_recording_that_ends_with_its_runtime_lists_the_tasks() {
+    let dir = TempDir::new();
+    let path = dir.join("ended.wtr");
+    runtime_with(trace::Recording::new().events(64).file(&path)).block_on(overwritten_spawn());
+    let recording = Recording::read(fs::read(&path).unwrap());
+    let lines = recording.lines();
+    for line in ["spawn 1 recordings", "name 1 waits"] {
+        assert!(lines.contains(&line.to_owned()), "{line}: {lines:#?}");
+    }
 }
 
 #[test]

@@ -172,6 +172,15 @@ impl Executor {
         }
     }
 
+    /// Records all tasks before the recording is copied or ends, if their spawns can be overwritten.
+    #[cold]
+    pub(crate) fn record_last_keyframe(&self) {
+        let tasks = self.task_rows().count();
+        if let Some(request) = self.recorder().needs_list_of(tasks) {
+            self.record_keyframe(request);
+        }
+    }
+
     /// Records all tasks as they are now.
     #[cold]
     pub(crate) fn record_keyframe(&self, request: u32) {

@@ -30,6 +30,9 @@ use time::TraceTime;
 /// The row of the root future in the table of tasks.
 const ROOT: u32 = 0;
 
+/// The most events that a task has in a keyframe.
+const EVENTS_OF_TASK: usize = 6;
+
 /// The recording of one runtime, if there is one.
 #[derive(Default)]
 pub(crate) struct Recorder {
@@ -308,6 +311,15 @@ impl Recorder {
                 active.ring.push(ended, Kind::ClosureEnd, a, row, number);
             }
         });
+    }
+
+    /// Returns whether a list of `tasks` tasks is useful at the end: if it is, the last request. It is not if no
+    /// event was overwritten, or if the list would overwrite more than a quarter of the ring.
+    pub(crate) fn needs_list_of(&self, tasks: usize) -> Option<u32> {
+        let active = self.active.borrow();
+        let active = active.as_deref()?;
+        let fits = tasks.saturating_mul(EVENTS_OF_TASK) <= active.ring.capacity() / 4;
+        (tasks > 0 && fits && active.ring.has_overwritten()).then_some(active.answered)
     }
 
     /// Writes a list of all tasks.

@@ -135,6 +135,16 @@ impl Ring {
         words[word::HEAD / 8].store(self.head.to_le(), Ordering::Release);
     }
 
+    /// Returns the number of events that are kept.
+    pub(super) fn capacity(&self) -> usize {
+        self.mask + 1
+    }
+
+    /// Returns whether an event was overwritten.
+    pub(super) fn has_overwritten(&self) -> bool {
+        self.head > self.capacity() as u64
+    }
+
     /// Returns whether a text did not fit.
     pub(super) fn has_lost_text(&self) -> bool {
         self.texts.lost
