@@ -398,8 +398,7 @@ fn assert_lists_the_task(recording: &Recording) {
 #[test]
 fn a_task_whose_spawn_was_overwritten_keeps_its_name_and_place() {
     let least = || trace::Recording::new().events(64);
-    let runtime = Builder::new().record(least()).build().unwrap();
-    runtime.block_on(async {
+    runtime_with(least()).block_on(async {
         overwritten_spawn().await;
         assert_lists_the_task(&recorded());
         for _ in 0..3 {

@@ -254,7 +254,7 @@ pub fn check<F: Future<Output = ()>>(test: &str, options: Options, body: impl Fn
         }
         if let Some(panic) = first.panic {
             let all = first.tape.len();
-            tell(&shrink(first.tape, options, &body), all, first.choices);
+            write_tape(&shrink(first.tape, options, &body), all, first.choices);
             resume_unwind(panic);
         }
     });
@@ -309,7 +309,10 @@ fn compare<F: Future<Output = ()>>(
     let difference = events::difference(&second.events, &third.events);
     let difference = difference.unwrap_or_else(|| match same_choices {
         true => "two later runs were equal".to_owned(),
-        false => format!("{} choices, then {}", first.choices, second.choices),
+        false => first
+            .tape
+            .difference(&second.tape)
+            .unwrap_or_else(|| format!("{} choices, then {}", first.choices, second.choices)),
     });
     panic!(
         "{test}: two runs of the seed {seed:#x} differ: {difference}. Usual causes: the order of a \
@@ -319,7 +322,7 @@ fn compare<F: Future<Output = ()>>(
 }
 
 /// Writes a shrunk tape to stderr. The run had `choices` choices, and `all` of them were not plain.
-fn tell(shrunk: &Shrunk, all: usize, choices: u64) {
+fn write_tape(shrunk: &Shrunk, all: usize, choices: u64) {
     let Shrunk { tape, runs, .. } = shrunk;
     let plural = if tape.len() == 1 { "matters" } else { "matter" };
     let limit = match shrunk.complete {

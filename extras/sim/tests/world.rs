@@ -251,7 +251,7 @@ fn a_difference_that_only_tasks_see_is_found() {
             task.await.unwrap();
         }
     });
-    assert!(text.contains(" choices, then "), "{text}");
+    assert!(text.contains("differ: the choice `"), "{text}");
 }
 
 wakeful_sim::test! {

@@ -175,8 +175,7 @@ impl Executor {
     /// Records all tasks before the recording is copied or ends, if their spawns can be overwritten.
     #[cold]
     pub(crate) fn record_last_keyframe(&self) {
-        let tasks = self.task_rows().count();
-        if let Some(request) = self.recorder().needs_list_of(tasks) {
+        if let Some(request) = self.recorder().needs_list_of(self.task_rows()) {
             self.record_keyframe(request);
         }
     }

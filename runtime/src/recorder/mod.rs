@@ -313,11 +313,13 @@ impl Recorder {
         });
     }
 
-    /// Returns whether a list of `tasks` tasks is useful at the end: if it is, the last request. It is not if no
+    /// Returns whether a list of these tasks is useful at the end: if it is, the last request. It is not if no
     /// event was overwritten, or if the list would overwrite more than a quarter of the ring.
-    pub(crate) fn needs_list_of(&self, tasks: usize) -> Option<u32> {
+    pub(crate) fn needs_list_of<T>(&self, tasks: impl Iterator<Item = T>) -> Option<u32> {
         let active = self.active.borrow();
         let active = active.as_deref()?;
+        // Counted only with a recording.
+        let tasks = tasks.count();
         let fits = tasks.saturating_mul(EVENTS_OF_TASK) <= active.ring.capacity() / 4;
         (tasks > 0 && fits && active.ring.has_overwritten()).then_some(active.answered)
     }

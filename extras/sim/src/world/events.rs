@@ -21,7 +21,11 @@ impl fmt::Display for Event {
             socket,
             value,
         } = self;
-        write!(f, "at {at_ns} ns: {what} of socket {socket}: {value}")
+        match socket {
+            // Sockets are numbered from 1.
+            0 => write!(f, "at {at_ns} ns: {what}"),
+            _ => write!(f, "at {at_ns} ns: {what} of socket {socket}: {value}"),
+        }
     }
 }
 

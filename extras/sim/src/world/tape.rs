@@ -87,6 +87,18 @@ impl Tape {
         tape
     }
 
+    /// Returns the first choice that another tape has not, or has otherwise, as text.
+    pub(crate) fn difference(&self, other: &Tape) -> Option<String> {
+        let places: BTreeSet<_> = self.choices.keys().chain(other.choices.keys()).collect();
+        let (stream, index) = places
+            .into_iter()
+            .find(|place| self.choices.get(*place) != other.choices.get(*place))?;
+        let (one, two) = (self.get(stream, *index), other.get(stream, *index));
+        Some(format!(
+            "the choice `{stream} {index}` was {one}, then {two}"
+        ))
+    }
+
     /// Returns a measure of how far the run is from a plain one: first the number of choices, then the sum
     /// of their values.
     pub(crate) fn weight(&self) -> (usize, u64) {
