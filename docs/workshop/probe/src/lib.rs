@@ -14,4 +14,4 @@ pub use report::{
 };
 pub use thread::{Watched, has_slept, is_asleep_forever, until};
 pub use trace::Trace;
-pub use waker::{Slot, WakeCount, on_wake};
+pub use waker::{Slot, WakeCount, on_drop, on_wake};

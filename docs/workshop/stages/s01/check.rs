@@ -70,6 +70,20 @@ static STAGE: Stage = Stage {
             section: "Not too much",
             function: "poll",
         },
+        Diagnosis {
+            id: "1.9",
+            what: "the length is not the one that was sent",
+            why: "its first byte is the highest one, as in most protocols: `from_be_bytes`",
+            section: "Write",
+            function: "poll",
+        },
+        Diagnosis {
+            id: "1.10",
+            what: "a body of `LONGEST` bytes is refused",
+            why: "it is the longest that is allowed: only a longer one is an error",
+            section: "Not too much",
+            function: "poll",
+        },
     ],
     cases: &[
         Case { name: "a frame in one piece is read in one poll", run: one_piece },
@@ -192,6 +206,9 @@ fn one_piece() -> Outcome {
     let mut bytes = Pieces::new(&[FRAME], false);
     let (result, polls) = read(&mut bytes)?;
     let seen = format!("{result:?} in {polls} poll");
+    if result == Some(Err(Broken::TooLong)) {
+        return fail("1.9", bytes.trace.steps(), "a body of 5 bytes", seen);
+    }
     expect(bytes.trace.steps(), &format!("{:?} in 1 poll", Some(Ok::<_, Broken>(b"hello"))), &seen)
 }
 
@@ -273,6 +290,9 @@ fn no_memory_before_the_bytes() -> Outcome {
     if allocated > 16 * 1024 {
         let seen = format!("{allocated} bytes allocated for 4 bytes that arrived");
         return fail("1.4", bytes.trace.steps(), "no more than arrived", seen);
+    }
+    if result == Some(Err(Broken::TooLong)) {
+        return fail("1.10", bytes.trace.steps(), "a wait for the body", format!("{result:?}"));
     }
     expect(bytes.trace.steps(), "None", &format!("{result:?}"))
 }

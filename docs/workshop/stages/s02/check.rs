@@ -60,7 +60,7 @@ static STAGE: Stage = Stage {
         Diagnosis {
             id: "2.7",
             what: "the waker does not wake the thread",
-            why: "the context has another waker, or `wake` does not call `unpark`",
+            why: "the context has another waker, or `wake_by_ref` does not set the flag and then call `unpark`",
             section: "Who calls wake",
             function: "wake_by_ref",
         },

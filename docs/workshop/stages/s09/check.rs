@@ -15,6 +15,8 @@ use probe::{
 use stage::inbox::Inbox;
 use stage::{TcpStream, block_on, sleep};
 
+const EINTR: i32 = 4;
+
 static STAGE: Stage = Stage {
     number: 9,
     diagnoses: &[
@@ -60,6 +62,13 @@ static STAGE: Stage = Stage {
             section: "Look and announce in one step",
             function: "prepare_park",
         },
+        Diagnosis {
+            id: "9.7",
+            what: "EINTR ends the loop",
+            why: "a signal can interrupt `epoll_wait`: that is a turn without events",
+            section: "Write",
+            function: "turn",
+        },
     ],
     cases: &[
         Case { name: "with a task scheduled the owner does not park", run: no_park_with_work },
@@ -67,9 +76,10 @@ static STAGE: Stage = Stage {
         Case { name: "two wakes of one sleep are one signal", run: two_wakes_are_one_signal },
         Case { name: "the owner's own wakes need no signal", run: own_wakes_need_no_signal },
         Case { name: "the wakes of events need no signal", run: event_wakes_need_no_signal },
+        Case { name: "an interrupted wait is no error", run: an_interrupted_wait },
         Case { name: "no order of the steps loses a wake", run: no_order_loses_a_wake },
     ],
-    panics: &[],
+    panics: &[("Interrupted", "9.7")],
     picture: None,
 };
 
@@ -160,6 +170,12 @@ fn own_wakes_need_no_signal() -> Outcome {
         })
     })?;
     no_signals()
+}
+
+fn an_interrupted_wait() -> Outcome {
+    Script::new().begin();
+    kernel::inject("epoll_wait", EINTR, 1);
+    run(|| block_on(sleep(Duration::from_millis(1))))
 }
 
 fn event_wakes_need_no_signal() -> Outcome {
