@@ -3,14 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::io::{BufRead, BufReader, PipeReader, Read, Write, pipe};
+use std::fs;
+use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
 use std::panic::Location;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use wakeful::dump::LoopState;
@@ -22,11 +24,26 @@ use wakeful_tests::trace::{Hooks, poll_with, settle};
 /// Long enough for a thread to begin to read, on a machine that is busy with other things.
 const LIMIT: Duration = Duration::from_millis(400);
 
+/// The time after which a report that has not come fails a test.
+const DEADLINE: Duration = Duration::from_secs(60);
+
 /// Returns a watched runtime and its reports. Each report is followed by a byte for a read that blocks.
 fn watched() -> (Runtime, PipeReader, Receiver<Stall>) {
-    let (reader, mut writer) = pipe().unwrap();
-    let (runtime, stalls) = watched_with(move || writer.write_all(b"x").unwrap());
+    let (reader, writer) = limited_pipe();
+    let (runtime, stalls) = watched_with(move || (&writer).write_all(b"x").unwrap());
     (runtime, reader, stalls)
+}
+
+/// Returns a pipe whose reads end after a minute, so that a missing report fails a test.
+fn limited_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = pipe().unwrap();
+    let late = writer.try_clone().unwrap();
+    thread::spawn(move || {
+        thread::sleep(DEADLINE);
+        // Fails if the test has ended.
+        (&late).write_all(&[b'x'; 64]).ok();
+    });
+    (reader, writer)
 }
 
 /// As [`watched`], with another reaction to each report.
@@ -108,7 +125,8 @@ fn a_poll_that_computes_is_reported_as_running() {
     let (runtime, stalls) = watched_with(move || set.store(true, Ordering::Release));
     runtime.block_on(async {
         let computes = spawn(async move {
-            while !reported.load(Ordering::Acquire) {
+            let begun = Instant::now();
+            while !reported.load(Ordering::Acquire) && begun.elapsed() < DEADLINE {
                 std::hint::spin_loop();
             }
         });
@@ -211,9 +229,9 @@ fn the_destructor_of_an_aborted_task_that_blocks_is_reported_with_the_task() {
 
 #[test]
 fn a_hook_that_panics_is_called_again() {
-    let (reader, mut writer) = pipe().unwrap();
+    let (reader, writer) = limited_pipe();
     let panics = move || {
-        writer.write_all(b"x").unwrap();
+        (&writer).write_all(b"x").unwrap();
         panic!("for the test");
     };
     let (runtime, stalls) = watched_with(panics);
@@ -231,7 +249,7 @@ fn a_hook_that_panics_is_called_again() {
 /// that began before would have been reported.
 fn wait_for_longer_than_the_limit() {
     let other = thread::spawn(|| {
-        let (reader, writer) = pipe().unwrap();
+        let (reader, writer) = limited_pipe();
         let hook = move |_: &Stall| (&writer).write_all(b"x").unwrap();
         let builder = Builder::new().watch(LIMIT * 3 / 2).on_stall(hook);
         builder.build().unwrap().block_on(async { block(&reader) });
@@ -306,6 +324,21 @@ impl Watched {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Returns how often the watch thread has slept.
+    fn looks(&self) -> u64 {
+        let folder = format!("/proc/{}/task", self.child.id());
+        let paths = fs::read_dir(folder).unwrap();
+        let mut paths = paths.map(|entry| entry.unwrap().path());
+        let is_watch = |path: &PathBuf| {
+            fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "wakeful-watch")
+        };
+        let path = paths.find(is_watch).unwrap();
+        let status = fs::read_to_string(path.join("status")).unwrap();
+        let field = "voluntary_ctxt_switches:";
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        line.unwrap().trim().parse().unwrap()
+    }
+
     fn next_line(&mut self) -> String {
         let mut line = String::new();
         self.stderr.read_line(&mut line).unwrap();
@@ -338,6 +371,11 @@ fn without_a_hook_the_report_is_a_line_on_stderr() {
 #[test]
 fn a_process_that_was_stopped_is_not_reported() {
     let stopped = Watched::start("stuck");
+    // The first look has found the poll, and the one that would report it has not come.
+    let begun = stopped.looks();
+    while stopped.looks() == begun {
+        thread::yield_now();
+    }
     stopped.signal(Signal::STOP);
     let pid = Pid::from_child(&stopped.child);
     waitid(WaitId::Pid(pid), WaitIdOptions::STOPPED).unwrap();

@@ -243,7 +243,7 @@ mod tests {
     #[test]
     fn what_is_read_of_a_poll_belongs_together() {
         let progress = Progress::default();
-        let places = [Location::caller(), place_of_another_line()];
+        let places = [Location::caller(), another_place()];
         let writes = || {
             progress.start(None);
             for n in 0..200_000 {
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn place_of_another_line() -> &'static Location<'static> {
+    fn another_place() -> &'static Location<'static> {
         Location::caller()
     }
 }

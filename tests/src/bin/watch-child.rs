@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::io::Read;
+use std::thread;
 use std::time::Duration;
 
 use wakeful::dump;
@@ -13,6 +14,11 @@ use wakeful::task;
 use wakeful_tests::trace::settle;
 
 fn main() {
+    // A report that does not come fails the test.
+    thread::spawn(|| {
+        thread::sleep(Duration::from_secs(60));
+        std::process::exit(9);
+    });
     let name = std::env::args().nth(1).unwrap_or_default();
     // In the second case no stall is reported, but the signal is answered after a second.
     let limit = match &*name {
