@@ -179,6 +179,9 @@ async def tooltips_have_file_and_line(page):
     await page.frame()
     tip = await page.eval("document.querySelector('#tip').hidden ? '' : document.querySelector('#tip').textContent")
     assert "src/echo.rs:12" in tip and "4.50 ms" in tip and "src/main.rs:29" in tip, tip
+    # A key that moves the view leaves none behind.
+    await page.key("+")
+    assert await page.eval("document.querySelector('#tip').hidden")
     await assert_quiet(page)
 
 
