@@ -17,7 +17,8 @@
 //! The streams are shared with other programs (the shell, a supervisor), so they cannot be made
 //! non-blocking. poll(2) with a timeout of zero reports whether there is room, and a pipe with room
 //! takes [`LONGEST`] bytes in one piece. See pipe(7), `PIPE_BUF`. A crate such as tracing-appender
-//! would need a thread for this, and the program has one thread per runtime and no other.
+//! would need a thread for this, and the program has one thread per runtime and no other, unless `--watch` asks for
+//! those.
 
 use std::env;
 use std::fmt;

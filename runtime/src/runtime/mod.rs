@@ -30,6 +30,7 @@ mod park;
 pub use crate::deadlock_watch::OnDeadlock;
 pub use crate::executor::panics::UnhandledPanic;
 pub use crate::executor::poll_times::SlowPoll;
+pub use crate::watch::stall::Stall;
 pub use builder::Builder;
 pub use handle::{Handle, RemoteJoinHandle, TryCurrentError};
 pub use metrics::RuntimeMetrics;
@@ -222,6 +223,9 @@ impl RefUnwindSafe for Runtime {}
 impl Core {
     /// Schedules a root future until the guard is dropped.
     fn begin_root(&self) -> RootGuard<'_> {
+        if let Some(watch) = &self.watch {
+            watch.progress.start(context::blocking_on());
+        }
         let data = self.executor.begin_root();
         RootGuard {
             core: self,
