@@ -1,4 +1,4 @@
-//! Runs jobs: each on an idle machine, and beside one spinner per core. Measures what a check costs.
+//! Runs jobs: each without spinners, and beside one spinner per core. Measures what a check costs.
 
 use std::fs;
 use std::sync::Mutex;
@@ -17,9 +17,14 @@ const CHECK_SECONDS: f64 = 3.0;
 /// Ticks of `/proc/self/stat` in a second: the kernel shows 100 to all programs.
 const TICKS: f64 = 100.0;
 
-/// Runs jobs on several threads. Returns the problems, with the index of the job, in the order of the jobs.
+/// Threads per core for jobs that mostly wait, as checks do: for a peer, or for a thread that falls asleep.
+const WAITING: usize = 4;
+
+/// Runs jobs on `per_core` threads for each core. Returns the problems, with the index of the job, in the order
+/// of the jobs.
 fn spread<J: Sync>(
     jobs: &[J],
+    per_core: usize,
     run: impl Fn(&J) -> Result<(), Problem> + Sync,
 ) -> Vec<(usize, Problem)> {
     let (next, problems) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
@@ -32,19 +37,19 @@ fn spread<J: Sync>(
             }
         }
     };
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(8);
+    let threads = (per_core * thread::available_parallelism().map_or(1, usize::from)).min(8);
     thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(work))));
     let mut problems = problems.into_inner().unwrap_or_default();
     problems.sort();
     problems
 }
 
-/// Runs jobs on several threads; returns the problems.
+/// Runs jobs that compute, on one thread per core; returns the problems.
 pub(crate) fn parallel<J: Sync>(
     jobs: &[J],
     run: impl Fn(&J) -> Result<(), Problem> + Sync,
 ) -> Vec<Problem> {
-    spread(jobs, run).into_iter().map(|(_, problem)| problem).collect()
+    spread(jobs, 1, run).into_iter().map(|(_, problem)| problem).collect()
 }
 
 /// Compiles and runs each reference once, one after the other, and prints what that costs.
@@ -98,7 +103,7 @@ impl<'j> Runs<'j> {
     pub(crate) fn add(&mut self, runs: usize) {
         let count = self.references.len();
         let all: Vec<&Job> = (0..runs * count).map(|n| self.references[n % count]).collect();
-        for (at, problem) in spread(&all, |job| job.run()) {
+        for (at, problem) in spread(&all, WAITING, |job| job.run()) {
             self.problems[at % count].push(problem);
         }
         self.done += runs;
@@ -121,7 +126,8 @@ pub(crate) fn round(name: &str, jobs: &[Job], tally: &mut Tally) {
     println!("{name}:");
     let mut run = |what: &str, wanted: fn(&Job) -> bool| {
         let jobs: Vec<&Job> = jobs.iter().filter(|job| wanted(job)).collect();
-        let problems = parallel(&jobs, |job| job.run());
+        let problems = spread(&jobs, WAITING, |job| job.run());
+        let problems = problems.into_iter().map(|(_, problem)| problem).collect();
         let ran = jobs.iter().filter(|job| job.skipped().is_none()).count();
         tally.line(what, ran, problems);
     };

@@ -28,6 +28,10 @@ impl Tally {
                 println!("the workshop holds");
                 End::Green
             }
+            1 => {
+                println!("1 problem");
+                End::Red
+            }
             n => {
                 println!("{n} problems");
                 End::Red

@@ -1,5 +1,5 @@
-//! Tests the workshop: references, starts, wrong solutions, pages. Each is checked on an idle machine and
-//! beside one spinner per core.
+//! Tests the workshop: references, starts, wrong solutions, pages. Each is checked without
+//! spinners and beside one spinner per core.
 
 use std::collections::BTreeSet;
 
@@ -71,7 +71,7 @@ pub(crate) fn verify(numbers: &[u32], extent: Extent) -> Result<End, Problem> {
             rounds::round(name, others, &mut tally);
             cards::round(&cards, &mut tally);
         };
-        round("idle");
+        round("without spinners");
         if !extent.quick {
             rounds::beside_spinners(|| round("beside a spinner per core"));
         }
