@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
 
-use probe::{Case, Diagnosis, Outcome, Stage, Trace, WakeCount, expect, fail};
+use probe::{Case, Diagnosis, Outcome, Picture, Stage, Trace, WakeCount, expect, fail};
 use stage::{Broken, Bytes, LONGEST, read_frame};
 
 static STAGE: Stage = Stage {
@@ -95,7 +95,7 @@ static STAGE: Stage = Stage {
         Case { name: "a frame without a body is read", run: no_body },
     ],
     panics: &[("a read into an empty buffer", "1.8"), ("read after the end", "1.6")],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -296,3 +296,26 @@ fn no_memory_before_the_bytes() -> Outcome {
     }
     expect(bytes.trace.steps(), "None", &format!("{result:?}"))
 }
+
+const PICTURE: Picture = Picture {
+    title: "A header in two pieces",
+    description: "The first poll reads three of four header bytes, and returns Pending. What it has read is in \
+                  the future, so the second poll reads one more byte, and then the body.",
+    lanes: &["caller", "future", "bytes"],
+    run: || {
+        let mut bytes = Pieces::new(&[&FRAME[..3], &FRAME[3..]], true);
+        let result = read(&mut bytes);
+        let place = |step: String| match step.trim().strip_prefix("read: ") {
+            Some("Pending") => (2, "Pending".to_owned()),
+            Some(what) => (2, format!("read {what}")),
+            None => (1, step),
+        };
+        let mut steps = vec![(0, "makes the future".to_owned())];
+        steps.extend(bytes.trace.steps().into_iter().map(place));
+        if let Ok((Some(result), _)) = result {
+            steps.push((1, "Ready".to_owned()));
+            steps.push((0, format!("gets {:?}", text(result))));
+        }
+        steps
+    },
+};

@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use kernel::EventFd;
 use kernel::model::{self, Threads, Verdict};
 use probe::{
-    Case, Diagnosis, Outcome, Stage, WakeCount, Watched, expect, fail, is_asleep_forever, on_drop,
-    on_wake, poll_once,
+    Case, Diagnosis, Outcome, Picture, Stage, WakeCount, Watched, expect, fail, is_asleep_forever,
+    on_drop, on_wake, poll_once,
 };
 use stage::Event;
 
@@ -68,7 +68,7 @@ static STAGE: Stage = Stage {
         Case { name: "no order of the steps loses the wake", run: no_order_loses_the_wake },
     ],
     panics: &[],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -185,7 +185,13 @@ fn threads() -> Threads {
     let waker: Waker = Arc::new(Signal(EventFd::new().unwrap())).into();
     let task = move || {
         let mut wait = pin!(event.wait());
-        while wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        let mut poll = || {
+            model::note("poll");
+            let polled = wait.as_mut().poll(&mut Context::from_waker(&waker));
+            model::note(if polled.is_ready() { "Ready" } else { "Pending" });
+            polled.is_pending()
+        };
+        while poll() {
             model::sleep();
         }
     };
@@ -203,3 +209,19 @@ fn no_order_loses_the_wake() -> Outcome {
     let steps = steps.iter().map(name).collect();
     fail("3.1", steps, "the task ends", format!("order {order}: the task is {seen}"))
 }
+
+const PICTURE: Picture = Picture {
+    title: "An event, a task that waits, and a thread that sets it",
+    description: "The task finds that the event is not set, and stores its waker, in one step. So the thread \
+                  that sets the event finds the waker. The task is polled again, and is ready.",
+    lanes: &["task", "event", "thread"],
+    run: || {
+        let place = |(thread, step): (usize, &str)| match (thread, step) {
+            (0, "poll" | "Pending" | "Ready" | "wakes up") => (0, step.to_owned()),
+            (1, "signals") => (2, "wakes the task".to_owned()),
+            (0, _) => (1, format!("task: {step}")),
+            _ => (1, format!("thread: {step}")),
+        };
+        model::one_order(threads).into_iter().map(place).collect()
+    },
+};

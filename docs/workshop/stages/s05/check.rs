@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use probe::{
-    Case, Diagnosis, DropNote, Outcome, Stage, Trace, WakeCount, expect, fail, on_drop, on_wake,
-    yield_once,
+    Case, Diagnosis, DropNote, Outcome, Picture, Stage, Trace, WakeCount, expect, fail, on_drop,
+    on_wake, yield_once,
 };
 use stage::{Executor, JoinError, JoinHandle};
 
@@ -107,7 +107,7 @@ static STAGE: Stage = Stage {
         ("already mutably borrowed", "5.7"),
         ("a task of the check panics", "5.3"),
     ],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -341,3 +341,40 @@ fn a_drop_can_poll_the_handle() -> Outcome {
         Poll::Ready(seen) => expect(Vec::new(), "Pending", &seen),
     }
 }
+
+const PICTURE: Picture = Picture {
+    title: "Three ends of a task",
+    description: "Task a returns 7, task b panics, and task c waits until it is aborted. The joiner gets an \
+                  output, a panic and an abort. Task c is dropped before the joiner gets the abort.",
+    lanes: &["a", "b", "c", "joiner"],
+    run: || {
+        let (trace, executor) = (Trace::new(), Executor::new());
+        let (a, b, c, joiner) = (trace.clone(), trace.clone(), trace.clone(), trace.clone());
+        let note = DropNote::new(&trace, "c dropped");
+        let first = executor.spawn(async move {
+            a.note("a poll");
+            a.note("a Ready(7)");
+            7
+        });
+        let second = executor.spawn(async move {
+            b.note("b poll");
+            b.note("b panics");
+            panic!("a task of the check panics")
+        });
+        let third = executor.spawn(async move {
+            let _note = note;
+            c.note("c poll");
+            c.note("c Pending");
+            pending::<u32>().await
+        });
+        drop(executor.spawn(async move {
+            joiner.note(format!("joiner gets {}", text(first.await)));
+            joiner.note(format!("joiner gets {}", text(second.await)));
+            joiner.note("joiner aborts c");
+            third.abort();
+            joiner.note(format!("joiner gets {}", text(third.await)));
+        }));
+        executor.run();
+        probe::lanes(&trace.steps(), &["a", "b", "c", "joiner"])
+    },
+};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use kernel::Script;
 use kernel::model::{self, Threads, Verdict};
 use probe::{
-    Case, Diagnosis, Failure, Outcome, Slot, Stage, expect, fail, run_scripted, yield_once,
+    Case, Diagnosis, Failure, Outcome, Picture, Slot, Stage, expect, fail, run_scripted, yield_once,
 };
 use stage::inbox::Inbox;
 use stage::{TcpStream, block_on, sleep};
@@ -80,7 +80,7 @@ static STAGE: Stage = Stage {
         Case { name: "no order of the steps loses a wake", run: no_order_loses_a_wake },
     ],
     panics: &[("Interrupted", "9.7")],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -209,6 +209,7 @@ fn threads() -> Threads {
             if inbox.pop().is_some() {
                 handled += 1;
             } else if inbox.prepare_park() {
+                model::note("sleeps");
                 model::sleep();
                 inbox.unpark();
             }
@@ -228,3 +229,15 @@ fn no_order_loses_a_wake() -> Outcome {
     let steps = steps.iter().map(name).collect();
     fail("9.5", steps, "the owner handles 2 tasks", format!("order {order}: the owner is {seen}"))
 }
+
+const PICTURE: Picture = Picture {
+    title: "Two threads push, and the owner sleeps between",
+    description: "The owner finds no task, and announces its sleep in the same step. The push of A finds the \
+                  announcement and signals. The owner takes the task and sleeps again, until the push of B \
+                  signals.",
+    lanes: &["owner", "A", "B"],
+    run: || {
+        let named = |(thread, step): (usize, &str)| (thread, step.to_owned());
+        model::one_order(threads).into_iter().map(named).collect()
+    },
+};

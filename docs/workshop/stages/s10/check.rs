@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use probe::{Case, Diagnosis, Outcome, Stage, Trace, WakeCount, expect, fail};
+use probe::{Case, Diagnosis, Outcome, Picture, Stage, Trace, WakeCount, expect, fail, poll_once};
 use stage::{Bytes, LineReader};
 
 static STAGE: Stage = Stage {
@@ -78,7 +78,7 @@ static STAGE: Stage = Stage {
         Case { name: "a dropped read of a pair loses nothing", run: dropped_pairs },
     ],
     panics: &[],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -254,3 +254,32 @@ fn dropped_pairs() -> Outcome {
     }
     Ok(())
 }
+
+const PICTURE: Picture = Picture {
+    title: "Two dropped futures, no lost byte",
+    description: "Three calls of next_pair read a name and a value that come in three pieces. The first two \
+                  futures are dropped while they wait. The third one returns the pair.",
+    lanes: &["caller", "bytes"],
+    run: || {
+        let trace = Trace::new();
+        let pieces = Pieces::new(&["name\nva", "l", "ue\n"], &trace);
+        let mut reader = LineReader::new(pieces);
+        for _ in 0..4 {
+            trace.note("calls next_pair");
+            // Polled once, then dropped.
+            match poll_once(reader.next_pair(), Waker::noop()) {
+                Poll::Pending => trace.note("drops the future"),
+                Poll::Ready(pair) => {
+                    trace.note(format!("gets {pair:?}"));
+                    break;
+                }
+            }
+        }
+        let place = |step: String| match step.strip_prefix("read: ") {
+            Some("Pending") => (1, "Pending".to_owned()),
+            Some(bytes) => (1, format!("read {bytes}")),
+            None => (0, step),
+        };
+        trace.steps().into_iter().map(place).collect()
+    },
+};

@@ -9,7 +9,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use kernel::Script;
-use probe::{Case, Diagnosis, Failure, Outcome, Stage, expect, fail, run_scripted, yield_once};
+use probe::{
+    Case, Diagnosis, Failure, Outcome, Picture, Stage, expect, fail, run_scripted, yield_once,
+};
 use stage::{TcpStream, block_on, sleep, spawn};
 
 /// Two ticks and some polls: what another task has to wait for at most.
@@ -86,7 +88,7 @@ static STAGE: Stage = Stage {
         Case { name: "a turn comes after 61 polls", run: a_turn_after_61_polls },
     ],
     panics: &[],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -314,3 +316,59 @@ fn a_turn_after_61_polls() -> Outcome {
     }
     Ok(())
 }
+
+/// Puts polls of the spinner that follow each other into one step.
+fn grouped(steps: Vec<String>) -> Vec<(usize, String)> {
+    let (mut grouped, mut polls) = (Vec::new(), 0);
+    for step in steps.into_iter().chain([String::new()]) {
+        if step == "poll" {
+            polls += 1;
+            continue;
+        }
+        if polls > 0 {
+            grouped.push((1, format!("polls: {polls}")));
+            polls = 0;
+        }
+        let is_turn = step.starts_with("epoll_wait");
+        match step.split_once(" = ") {
+            Some((_, result)) if is_turn => grouped.push((0, format!("epoll_wait = {result}"))),
+            Some((call, result)) if call.starts_with("read fd") => {
+                grouped.push((2, format!("read = {result}")));
+            }
+            None if !step.is_empty() => grouped.push((2, step)),
+            _ => {}
+        }
+    }
+    grouped
+}
+
+const PICTURE: Picture = Picture {
+    title: "A socket beside a task that never waits",
+    description: "After 61 polls the loop looks for events, although the spinner is scheduled. So the byte that \
+                  comes during the second tick is read after it.",
+    lanes: &["loop", "spinner", "socket"],
+    run: || {
+        let listener = StdListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = listener.accept().unwrap().0;
+        let (other, stop) = (stream.try_clone().unwrap(), Rc::new(Cell::new(false)));
+        Script::new().begin();
+        let served = async move {
+            let stream = TcpStream::new(kernel::Stream::new(stream)).unwrap();
+            let spinner = spawn(spin(stop.clone(), move |n| {
+                kernel::note("poll");
+                if n == 100 {
+                    (&peer).write_all(b"x").unwrap();
+                    // On a busy machine the byte can come a moment later.
+                    while other.peek(&mut [0; 1]).is_err() {}
+                    kernel::note("the peer writes");
+                }
+            }));
+            stream.read(&mut [0; 1]).await.unwrap();
+            stop.set(true);
+            spinner.await.unwrap();
+        };
+        let _ = run(|| block_on(served), "15.4");
+        grouped(kernel::steps())
+    },
+};
