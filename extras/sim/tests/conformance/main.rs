@@ -82,6 +82,7 @@ fn calls() -> Vec<(&'static str, Script)> {
         edges_of_bytes_and_the_end,
         transfers_of_no_bytes,
         connections_are_accepted_in_order,
+        edges_of_a_listener,
     ]);
     scripts.extend(scripts![families:
         streams_of_ipv6,
@@ -108,6 +109,7 @@ fn datagrams() -> Vec<(&'static str, Script)> {
         udp_of_both_families,
         a_socket_that_is_connected_later,
         segments_and_control_data,
+        edges_of_datagrams,
     ])
 }
 
