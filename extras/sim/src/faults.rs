@@ -10,6 +10,17 @@ use crate::world::choices::Choices;
 pub struct Faults {
     delays: bool,
     transfers: bool,
+    datagrams: bool,
+}
+
+/// What becomes of a datagram of UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Arrives,
+    Lost,
+    Twice,
+    /// Later ones overtake it.
+    Late,
 }
 
 impl Faults {
@@ -19,6 +30,7 @@ impl Faults {
         Self {
             delays: false,
             transfers: false,
+            datagrams: false,
         }
     }
 
@@ -28,6 +40,7 @@ impl Faults {
         Self {
             delays: true,
             transfers: false,
+            datagrams: false,
         }
     }
 
@@ -38,6 +51,18 @@ impl Faults {
         Self {
             delays: true,
             transfers: true,
+            datagrams: false,
+        }
+    }
+
+    /// What a program has to bear on any network: as [`lossless`](Self::lossless), and datagrams of UDP that
+    /// are lost, arrive twice, or are overtaken by later ones.
+    #[must_use]
+    pub fn hostile() -> Self {
+        Self {
+            delays: true,
+            transfers: true,
+            datagrams: true,
         }
     }
 
@@ -48,6 +73,21 @@ impl Faults {
     /// Returns whether a transfer is cut here.
     pub(crate) fn short(self, choices: &mut Choices, stream: &str) -> bool {
         self.transfers && choices.chance(stream, 4)
+    }
+
+    /// Returns what becomes of a datagram.
+    pub(crate) fn datagram(self, choices: &mut Choices, stream: &str) -> Fate {
+        if !self.datagrams {
+            Fate::Arrives
+        } else if choices.chance(stream, 8) {
+            Fate::Lost
+        } else if choices.chance(stream, 8) {
+            Fate::Twice
+        } else if choices.chance(stream, 8) {
+            Fate::Late
+        } else {
+            Fate::Arrives
+        }
     }
 
     /// Returns the error of a transfer that would succeed.

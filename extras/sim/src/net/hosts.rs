@@ -17,6 +17,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use super::ip::source;
 use super::programs::Host;
 use super::steps::Step;
 use super::tcp::State;
@@ -155,10 +156,10 @@ impl Net {
         self.lan.host_at(host, ip) == Some(host)
     }
 
-    /// Returns the address from which a socket connects to another one.
-    pub(super) fn source_ip(&self, id: SocketId, to: IpAddr) -> IpAddr {
-        if self.lan.hosts.is_empty() || to.is_loopback() || to.is_ipv6() {
-            to
+    /// Returns the address from which a socket sends to another one.
+    pub(super) fn source_ip(&self, id: SocketId, to: SocketAddr) -> IpAddr {
+        if self.lan.hosts.is_empty() || to.ip().is_loopback() || to.is_ipv6() {
+            source(to)
         } else {
             Lan::ip(self.lan.host_of(id)).into()
         }

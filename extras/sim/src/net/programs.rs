@@ -108,13 +108,13 @@ impl Net {
             _ => false,
         };
         let in_flight = self.in_flight.iter();
-        let in_flight = in_flight.filter(|(_, delivery)| is_work(delivery));
+        let in_flight = in_flight.filter(|(_, (_, delivery))| is_work(delivery));
         let keys: Vec<_> = in_flight.map(|(key, _)| *key).collect();
         let host = &mut self.lan.hosts[host];
         host.program = None;
         let mut work = mem::take(&mut host.work);
         for key in keys {
-            if let Some(Delivery::Work { work: one, .. }) = self.in_flight.remove(&key) {
+            if let Some((_, Delivery::Work { work: one, .. })) = self.in_flight.remove(&key) {
                 work.push(one);
             }
         }

@@ -89,11 +89,7 @@ impl Net {
 
     /// Makes one thing happen that is due.
     fn deliver_one(&mut self) -> Option<Step> {
-        let entry = self.in_flight.first_entry()?;
-        if entry.key().0 > self.now_ns {
-            return None;
-        }
-        match entry.remove() {
+        match self.take_due()? {
             Delivery::Action(number) => return Some(Step::Action(number)),
             Delivery::Work { host, work } => self.lan.hosts[host].work.push(work),
             Delivery::Resend { to, tries } => self.resend(to, tries),
