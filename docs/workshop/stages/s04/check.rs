@@ -63,7 +63,7 @@ static STAGE: Stage = Stage {
         Diagnosis {
             id: "4.8",
             what: "the table is borrowed while a task is polled or dropped",
-            why: "both can run any code, and a future that spawns needs the table",
+            why: "both can run any code, such as a spawn: the borrow in `poll` has to end before",
             section: "Take it out",
             function: "poll",
         },

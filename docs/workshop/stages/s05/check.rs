@@ -60,7 +60,7 @@ static STAGE: Stage = Stage {
         Diagnosis {
             id: "5.7",
             what: "the shared place is borrowed while a waker is called or dropped",
-            why: "both can run any code, and a waker that polls the handle needs the shared place",
+            why: "both can run any code that needs the shared place: end your borrow before",
             section: "Output and joiner",
             function: "finish",
         },

@@ -92,7 +92,7 @@ static STAGE: Stage = Stage {
         Diagnosis {
             id: "7.11",
             what: "the sources are borrowed while a waker is dropped",
-            why: "the drop of a waker can run any code: one that reads from a socket needs the sources",
+            why: "the drop of a waker can run any code, such as a read: end the borrow before",
             section: "Collect, then wake",
             function: "wait_for",
         },

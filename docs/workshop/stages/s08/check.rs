@@ -76,7 +76,7 @@ static STAGE: Stage = Stage {
         Diagnosis {
             id: "8.9",
             what: "the timers are borrowed while a waker is called or dropped",
-            why: "both can run any code: a waker that drops a sleep needs the timers",
+            why: "both can run any code, such as the drop of a sleep: end the borrow of the timers before",
             section: "Arm and expire",
             function: "turn",
         },
@@ -97,7 +97,7 @@ static STAGE: Stage = Stage {
         Diagnosis {
             id: "8.12",
             what: "a deadline that is weeks away is not waited for",
-            why: "its milliseconds do not fit into `i32`: shorten them to `i32::MAX`, as `as` does not",
+            why: "its milliseconds do not fit into `i32`: shorten them to `i32::MAX`; `as` would cut off bits",
             section: "Write",
             function: "timeout_ms",
         },

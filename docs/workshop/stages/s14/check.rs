@@ -76,7 +76,7 @@ static STAGE: Stage = Stage {
         Diagnosis {
             id: "14.9",
             what: "the sources are borrowed while a waker is dropped",
-            why: "the drop of a waker can run any code: one that reads from a socket needs the sources",
+            why: "the drop of a waker can run any code, such as a read: end the borrow before",
             section: "Write",
             function: "poll_ready",
         },
