@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 pub fn run<F: Future>(future: F) -> F::Output {
     // `pin!` keeps the future at one place.
     let mut future = pin!(future);
-    // This waker does nothing.
+    // The waker is for stage 2.
     let mut cx = Context::from_waker(Waker::noop());
     loop {
         if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
