@@ -88,6 +88,8 @@ pub(crate) struct Runs<'j> {
     references: Vec<&'j Job>,
     /// Runs of each until now.
     done: usize,
+    /// How many of them were beside spinners.
+    beside: usize,
     /// Problems of each.
     problems: Vec<Vec<Problem>>,
 }
@@ -96,22 +98,23 @@ impl<'j> Runs<'j> {
     pub(crate) fn new(jobs: &'j [Job]) -> Runs<'j> {
         let references: Vec<&Job> = jobs.iter().filter(|job| job.is_reference()).collect();
         let problems = references.iter().map(|_| Vec::new()).collect();
-        Runs { references, done: 0, problems }
+        Runs { references, done: 0, beside: 0, problems }
     }
 
-    /// Runs each reference `runs` times.
-    pub(crate) fn add(&mut self, runs: usize) {
+    /// Runs each reference `runs` times; `beside` says whether spinners run.
+    pub(crate) fn add(&mut self, runs: usize, beside: bool) {
         let count = self.references.len();
         let all: Vec<&Job> = (0..runs * count).map(|n| self.references[n % count]).collect();
         for (at, problem) in spread(&all, WAITING, |job| job.run()) {
             self.problems[at % count].push(problem);
         }
         self.done += runs;
+        self.beside += if beside { runs } else { 0 };
     }
 
     /// Prints how many runs were green, for each stage.
     pub(crate) fn print(self, tally: &mut Tally) {
-        println!("runs of each reference, half of them beside a spinner per core:");
+        println!("runs of each reference, {} of them beside a spinner per core:", self.beside);
         for (job, problems) in self.references.iter().zip(self.problems) {
             match job.skipped() {
                 Some(_) => print_line(&format!("  stage {}", job.stage.number), "skipped"),

@@ -36,8 +36,8 @@ pub(crate) fn many_runs(numbers: &[u32], count: usize) -> Result<End, Problem> {
     let references = job::references(&stages(numbers)?)?;
     rounds::costs(&references, &mut tally);
     let mut runs = Runs::new(&references);
-    runs.add(count / 2);
-    rounds::beside_spinners(|| runs.add(count - count / 2));
+    runs.add(count / 2, false);
+    rounds::beside_spinners(|| runs.add(count - count / 2, true));
     runs.print(&mut tally);
     rounds::skipped(&references);
     Ok(tally.end())
@@ -66,14 +66,14 @@ pub(crate) fn verify(numbers: &[u32], extent: Extent) -> Result<End, Problem> {
         echo_servers(&stages, &mut tally)?;
         let mut runs = Runs::new(references);
         let half = if extent.quick { 1 } else { RUNS / 2 };
-        let mut round = |name: &str| {
-            runs.add(half);
+        let mut round = |name: &str, beside: bool| {
+            runs.add(half, beside);
             rounds::round(name, others, &mut tally);
             cards::round(&cards, &mut tally);
         };
-        round("without spinners");
+        round("without spinners", false);
         if !extent.quick {
-            rounds::beside_spinners(|| round("beside a spinner per core"));
+            rounds::beside_spinners(|| round("beside a spinner per core", true));
         }
         runs.print(&mut tally);
         rounds::skipped(&jobs);
