@@ -35,8 +35,14 @@ pub(crate) struct Socket {
     /// Number of descriptors. A socket without one still delivers what was sent.
     pub(crate) handles: u32,
     pub(crate) is_v6: bool,
-    /// The address of a socket of TCP or UDP.
+    /// The address of a socket of TCP or UDP, also after its port is free again.
     pub(crate) local: Option<SocketAddr>,
+    /// Whether no other socket can have its port.
+    pub(super) has_port: bool,
+    /// Whether the port was chosen by the kernel. Then it is free again when the connection is over.
+    pub(super) is_port_chosen: bool,
+    /// Whether the IP address was chosen by connect(2). Then another connection has another one.
+    pub(super) is_ip_chosen: bool,
     /// `SO_REUSEADDR` when it was bound.
     pub(super) reuse: bool,
     pub(crate) state: State,
@@ -88,8 +94,6 @@ pub(crate) struct Stream {
     pub(super) peer: SocketId,
     /// The listener of a connection that is not accepted yet.
     pub(super) listener: Option<SocketId>,
-    /// Whether connect(2) has chosen the local address.
-    chose_local: bool,
     /// Whether a call has found the connection open: accept(2), shutdown(2), or a second connect(2).
     pub(super) is_known: bool,
     pub(crate) received: VecDeque<u8>,
@@ -116,7 +120,6 @@ impl Stream {
             peer_addr,
             peer,
             listener: None,
-            chose_local: false,
             is_known: false,
             received: VecDeque::new(),
             has_fin: false,
@@ -152,6 +155,9 @@ impl Socket {
             handles: 1,
             is_v6,
             local: None,
+            has_port: false,
+            is_port_chosen: false,
+            is_ip_chosen: false,
             reuse: false,
             state,
             error: None,
@@ -191,7 +197,7 @@ impl Net {
         let local = self.bind_to_any_port(id)?;
         let host = self.lan.host_of(id);
         let clashes = |(other_id, other): (&SocketId, &Socket)| {
-            let overlaps = other.local.is_some_and(|other| overlaps(local, other));
+            let overlaps = other.bound().is_some_and(|other| overlaps(local, other));
             let is_another = *other_id != id && self.lan.host_of(*other_id) == host;
             is_another && matches!(other.state, State::Listening(_)) && overlaps
         };
@@ -211,7 +217,6 @@ impl Net {
     }
 
     pub(super) fn tcp_connect(&mut self, id: SocketId, to: SocketAddr) -> Result<(), Errno> {
-        let port = self.free_port();
         let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
         match &mut socket.state {
             State::New => {}
@@ -223,9 +228,6 @@ impl Net {
                 }
                 Phase::Closed => {
                     // The outcome, and the next call connects again.
-                    if stream.chose_local {
-                        socket.local = None;
-                    }
                     socket.state = State::New;
                     return Err(socket.error.take().unwrap_or(libc::ECONNABORTED));
                 }
@@ -234,17 +236,11 @@ impl Net {
         }
         check_family(socket.is_v6, to)?;
         let to = target(to);
-        let source = self.source_ip(id, to);
-        let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
-        let mut local = socket.local.unwrap_or(SocketAddr::new(source, port));
-        if local.ip().is_unspecified() {
-            local.set_ip(source);
+        self.bind_for(id, to)?;
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            // The peer is known when the packet arrives.
+            socket.state = State::Stream(Stream::new(0, to, Phase::Connecting));
         }
-        // The peer is known when the packet arrives.
-        let mut stream = Stream::new(0, to, Phase::Connecting);
-        stream.chose_local = socket.local.is_none();
-        socket.local = Some(local);
-        socket.state = State::Stream(stream);
         let (client, tries) = (id, 0);
         self.send(id, Delivery::Syn { client, to, tries });
         Err(libc::EINPROGRESS)
@@ -270,9 +266,15 @@ impl Net {
         mut copy: impl FnMut(u8),
     ) -> Result<usize, Errno> {
         let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
-        let has_bytes =
-            matches!(&socket.state, State::Stream(stream) if !stream.received.is_empty());
-        if !has_bytes && let Some(error) = socket.error.take() {
+        let (has_bytes, has_fin) = match &socket.state {
+            State::Stream(stream) => (!stream.received.is_empty(), stream.has_fin),
+            _ => (false, false),
+        };
+        // After a FIN, an error is left to a send.
+        if !has_bytes
+            && !has_fin
+            && let Some(error) = socket.error.take()
+        {
             return Err(error);
         }
         let Some(stream) = socket.stream() else {
@@ -364,16 +366,15 @@ impl Net {
                 if how != Shutdown::Write {
                     let queue = std::mem::take(&mut listener.queue);
                     socket.state = State::New;
+                    self.release_port(id);
                     self.reset_all(queue);
                 }
             }
             State::Stream(stream) => match stream.phase {
                 Phase::Connecting => {
-                    if stream.chose_local {
-                        socket.local = None;
-                    }
                     socket.state = State::New;
                     socket.error = Some(libc::ECONNRESET);
+                    self.release_port(id);
                 }
                 Phase::Open => {
                     stream.is_known = true;

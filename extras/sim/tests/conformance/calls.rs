@@ -350,3 +350,18 @@ pub(crate) async fn edges_of_a_listener(log: Log) {
         log.call("accept", listener.get_ref().accept().map(drop));
     }
 }
+
+pub(crate) async fn an_error_after_the_end(log: Log) {
+    let (listener, to) = Raw::tcp_listener(1);
+    let client = Raw::tcp().watched();
+    log.call("connect", client.get_ref().connect(&to));
+    settle().await;
+    drop(listener.accept().unwrap());
+    edges(&log, "the end", &client).await;
+    log.call("send", client.get_ref().send(b"x"));
+    edges(&log, "reset", &client).await;
+    log.call("receive", client.get_ref().recv(9));
+    log.call("peek", client.get_ref().peek());
+    log.push("error", client.get_ref().take_error());
+    log.call("send", client.get_ref().send(b"x"));
+}
