@@ -3,22 +3,25 @@
 use std::any::Any;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use std::{env, fs, io::Write};
 
-use wakeful::kernel;
-use wakeful::runtime::Builder;
-use wakeful::seeds;
+use wakeful::runtime::{Builder, OnDeadlock, Runtime};
+use wakeful::trace::{self, Recording};
+use wakeful::{kernel, seeds};
 
 use crate::faults::Faults;
+use crate::leaks::{self, Leaks, Left};
 use crate::net::Net;
-use crate::panics;
+use crate::panics::{self, end_run};
+use crate::report::{self, End, Source};
 use crate::shrink::{self, Shrunk};
+use crate::world::World;
 use crate::world::choices::Choices;
 use crate::world::events::{self, Event, Events};
 use crate::world::tape::Tape;
-use crate::world::{DEADLOCK, World};
 
 /// How a test runs. [`test!`](crate::test) has a line for each field.
 #[derive(Clone, Copy, Debug)]
@@ -28,15 +31,18 @@ pub struct Options {
     pub seeds: u32,
     /// What can go wrong.
     pub faults: Faults,
+    /// What happens about tasks and sockets that are left.
+    pub leaks: Leaks,
 }
 
 impl Options {
-    /// Creates the defaults: 100 seeds, [`Faults::delays_only`].
+    /// Creates the defaults: 100 seeds, [`Faults::delays_only`], [`Leaks::Report`].
     #[must_use]
     pub fn new() -> Self {
         Self {
             seeds: 100,
             faults: Faults::default(),
+            leaks: Leaks::default(),
         }
     }
 
@@ -51,6 +57,13 @@ impl Options {
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
         self.faults = faults;
+        self
+    }
+
+    /// Sets what happens about tasks and sockets that are left when the future of the test has ended.
+    #[must_use]
+    pub fn leaks(mut self, leaks: Leaks) -> Self {
+        self.leaks = leaks;
         self
     }
 }
@@ -102,7 +115,14 @@ pub struct Run {
     pub choices: u64,
     /// The choices that were not plain.
     pub tape: Tape,
+    /// The time of the simulation at its end.
+    pub elapsed: Duration,
     events: Vec<Event>,
+    recording: Option<Vec<u8>>,
+    /// What was left when the future of the test had ended.
+    left: Left,
+    /// Whether a thread took part that is no part of the simulation.
+    is_from_outside: bool,
 }
 
 /// Runs a test once, with the choices of a seed.
@@ -170,12 +190,14 @@ fn shrink<F: Future<Output = ()>>(
 /// What a run reports.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Report {
-    /// Its panics, and the tasks of a deadlock.
+    /// Its panics.
     Print,
     /// Nothing, because it repeats another run.
     Quiet,
     /// Nothing, but it keeps its events, to be compared.
     Events,
+    /// Nothing, but it keeps a recording of its runtime.
+    Record,
 }
 
 fn run<F: Future<Output = ()>>(
@@ -203,39 +225,61 @@ fn run_once<F: Future<Output = ()>>(
     );
     let world = Arc::new(World::new(net));
     let installed = kernel::install(Arc::clone(&world) as Arc<dyn kernel::Kernel>);
-    let runtime = Builder::new()
-        .count_wakers(true)
-        .deadlock_after(Duration::from_secs(10))
-        .build()
-        .expect("building the runtime");
+    let runtime = build(report);
     let sim = Sim {
         world: Arc::clone(&world),
     };
-    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body(sim))));
-    let is_deadlock = outcome.as_ref().is_err_and(|payload| {
-        let text = payload.downcast_ref::<String>();
-        text.is_some_and(|text| text.starts_with(DEADLOCK))
+    let mut left = Left::default();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(body(sim));
+        left = Left::of(&runtime, &world);
+        if options.leaks == Leaks::Deny {
+            leaks::deny(&runtime, &world);
+        }
+        if let Some(text) = world.outside.text(|| runtime.dump()) {
+            end_run(text);
+        }
+    }));
+    let recording = (report == Report::Record).then(|| {
+        let _entered = runtime.enter();
+        trace::snapshot()
     });
-    if is_deadlock && report == Report::Print {
-        // A failure to write is ignored, because there is no other place for the report.
-        writeln!(std::io::stderr(), "{}", runtime.dump()).ok();
-    }
+    let elapsed = Duration::from_nanos(world.net().now_ns);
     // Destructors can panic, too.
     let outcome = outcome.and(catch_unwind(AssertUnwindSafe(|| drop(runtime))));
     drop(installed);
+    let is_from_outside = outcome.is_err() && world.outside.is_noted();
     let mut net = world.net();
     Run {
         panic: outcome.err(),
         place: None,
         hash: net.events.hash(),
         choices: net.choices.count(),
-        tape: net.choices.tape().clone(),
+        tape: net.choices.tape(),
+        elapsed,
         events: net.events.take_list(),
+        recording: recording.flatten(),
+        left,
+        is_from_outside,
     }
 }
 
+/// Builds the runtime of a run. The simulation finds deadlocks itself, because it sees those of sockets, too.
+fn build(report: Report) -> Runtime {
+    let builder = Builder::new()
+        .count_wakers(true)
+        .on_deadlock(OnDeadlock::Ignore);
+    let recorded = match report {
+        Report::Record => builder.record(Recording::new()),
+        _ => builder,
+    };
+    recorded.build().expect("building the runtime")
+}
+
 /// Runs a test with many seeds, or with the tape in the file that `WAKEFUL_TAPE` names. A seed that
-/// fails runs once more, to compare the events. Then its tape is shrunk, and written to stderr.
+/// fails runs once more, to compare the events. Then its tape is shrunk, and a report is written to stderr.
+///
+/// A tape whose run does not fail any more is no failure, but a line on stderr says so.
 ///
 /// # Panics
 ///
@@ -243,32 +287,83 @@ fn run_once<F: Future<Output = ()>>(
 /// variable has a value that it cannot have.
 pub fn check<F: Future<Output = ()>>(test: &str, options: Options, body: impl Fn(Sim) -> F) {
     if let Some(file) = env::var_os("WAKEFUL_TAPE") {
-        return check_tape(test, &file, options, body);
+        return check_tape(test, Path::new(&file), options, body);
     }
-    let mut number = 0_u32;
-    seeds::run(test, options.seeds, |seed| {
+    let seeds = seeds::of(test, options.seeds);
+    let count = seeds.len();
+    for (number, seed) in (1..).zip(seeds) {
+        let source = Source::Seed {
+            seed,
+            number,
+            count,
+        };
         let first = run_seed(test, seed, options, &body);
-        number += 1;
-        if first.panic.is_some() || number % 16 == 1 {
-            compare(test, seed, options, &body, &first);
+        if number == 1 && !first.left.is_none() {
+            let left = first.left;
+            eprintln!("{test}: {left} were left when the test had ended, see `Options::leaks`");
         }
-        if let Some(panic) = first.panic {
-            let all = first.tape.len();
-            write_tape(&shrink(first.tape, options, &body), all, first.choices);
-            resume_unwind(panic);
+        // The message about a thread names the cause of the difference.
+        let is_compared = first.panic.is_some() || number % 16 == 1;
+        if is_compared
+            && !first.is_from_outside
+            && let Some(difference) = difference(test, seed, options, &body, &first)
+        {
+            report::Report::new(test, &source, "two runs differ").write();
+            panic!("{test}: two runs of the seed {seed:#x} differ: {difference}. {CAUSES}");
         }
-    });
+        fail_if_panicked(test, &source, first, options, &body);
+    }
+}
+
+/// Causes of a difference between two runs of a seed.
+const CAUSES: &str = "Usual causes: the order of a `HashMap`, `std::time::Instant::now`, other threads, random \
+     numbers, `tokio::select!` without `biased`, addresses as keys, and what an earlier run has left in a static";
+
+/// Writes the report of a run and panics, if the run has.
+fn fail_if_panicked<F: Future<Output = ()>>(
+    test: &str,
+    source: &Source<'_>,
+    run: Run,
+    options: Options,
+    body: &impl Fn(Sim) -> F,
+) {
+    let Some(panic) = run.panic else { return };
+    let end = End {
+        panic: &*panic,
+        place: run.place.as_deref(),
+        after: run.elapsed,
+    };
+    let mut report = report::Report::of_panic(test, source, &end);
+    // No tape repeats what a thread does.
+    if !run.is_from_outside {
+        let mut tape = run.tape;
+        if matches!(source, Source::Seed { .. }) {
+            let all = tape.len();
+            let shrunk = shrink(tape, options, body);
+            report.tape(&shrunk, all, run.choices);
+            tape = shrunk.tape;
+        }
+        let recorded = self::run(Choices::from_tape(tape), options, Report::Record, body);
+        report.timeline(recorded.recording.as_deref());
+    }
+    report.write();
+    resume_unwind(panic);
 }
 
 fn check_tape<F: Future<Output = ()>>(
     test: &str,
-    file: &std::ffi::OsStr,
+    file: &Path,
     options: Options,
     body: impl Fn(Sim) -> F,
 ) {
     let name = file.display();
-    let text = fs::read_to_string(file);
-    let text = text.unwrap_or_else(|error| panic!("WAKEFUL_TAPE={name}: {error}"));
+    let text = fs::read_to_string(file).unwrap_or_else(|error| {
+        let here = env::current_dir().unwrap_or_default();
+        panic!(
+            "WAKEFUL_TAPE={name}: {error}. The test runs in {}",
+            here.display()
+        )
+    });
     let tape: Tape = match text.parse() {
         Ok(tape) => tape,
         Err(message) => panic!("WAKEFUL_TAPE={name}: {message}"),
@@ -278,19 +373,28 @@ fn check_tape<F: Future<Output = ()>>(
         "WAKEFUL_TAPE={name}: it is a tape of the test `{}`, not of `{test}`",
         tape.test()
     );
-    if let Some(panic) = run_tape(tape, options, body).panic {
-        resume_unwind(panic);
+    let run = run_tape(tape.clone(), options, &body);
+    if run.panic.is_none() {
+        // A failure to write is ignored, because there is no other place for the line.
+        writeln!(
+            std::io::stderr(),
+            "wakeful: {test}: the run of the tape {name} did not fail; it made {} of the {} choices on the tape",
+            run.tape.len(),
+            tape.len()
+        )
+        .ok();
     }
+    fail_if_panicked(test, &Source::Tape(file), run, options, &body);
 }
 
-/// Runs a seed once more, and panics if the events or the choices differ.
-fn compare<F: Future<Output = ()>>(
+/// Runs a seed once more, and returns how the events or the choices differ.
+fn difference<F: Future<Output = ()>>(
     test: &str,
     seed: u64,
     options: Options,
     body: &impl Fn(Sim) -> F,
     first: &Run,
-) {
+) -> Option<String> {
     let again = || {
         run(
             Choices::from_seed(test, seed),
@@ -303,37 +407,17 @@ fn compare<F: Future<Output = ()>>(
     // The order of tasks need not show in events.
     let same_choices = second.choices == first.choices && second.tape == first.tape;
     if second.hash == first.hash && same_choices {
-        return;
+        return None;
     }
     let third = again();
     let difference = events::difference(&second.events, &third.events);
-    let difference = difference.unwrap_or_else(|| match same_choices {
-        true => "two later runs were equal".to_owned(),
-        false => first
-            .tape
-            .difference(&second.tape)
-            .unwrap_or_else(|| format!("{} choices, then {}", first.choices, second.choices)),
-    });
-    panic!(
-        "{test}: two runs of the seed {seed:#x} differ: {difference}. Usual causes: the order of a \
-         `HashMap`, `std::time::Instant::now`, other threads, random numbers, addresses as keys, and \
-         what an earlier run has left in a static"
-    );
-}
-
-/// Writes a shrunk tape to stderr. The run had `choices` choices, and `all` of them were not plain.
-fn write_tape(shrunk: &Shrunk, all: usize, choices: u64) {
-    let Shrunk { tape, runs, .. } = shrunk;
-    let plural = if tape.len() == 1 { "matters" } else { "matter" };
-    let limit = match shrunk.complete {
-        true => "",
-        false => ", where shrinking ended at its limit",
-    };
-    // A failure to write is ignored, because there is no other place for the report.
-    writeln!(
-        std::io::stderr(),
-        "{tape}# {} of {choices} choices {plural}; {all} were not plain ({runs} runs to shrink{limit})",
-        tape.len()
-    )
-    .ok();
+    Some(difference.unwrap_or_else(|| {
+        match same_choices {
+            true => "two later runs were equal".to_owned(),
+            false => first
+                .tape
+                .difference(&second.tape)
+                .unwrap_or_else(|| format!("{} choices, then {}", first.choices, second.choices)),
+        }
+    }))
 }

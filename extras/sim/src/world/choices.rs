@@ -4,17 +4,18 @@
 //! new kind of choice leaves those of other streams as they were, and a choice that is taken out of a
 //! [`Tape`] leaves the others in their places.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 
-use super::tape::Tape;
+use super::tape::{Made, Tape};
 
 /// Makes the choices of a run.
 #[derive(Debug)]
 pub(crate) struct Choices {
     source: Source,
-    streams: BTreeMap<String, Stream>,
-    /// The choices that were not plain.
-    tape: Tape,
+    test: String,
+    seed: Option<u64>,
+    streams: HashMap<String, Stream, BuildHasherDefault<Fnv>>,
     count: u64,
 }
 
@@ -30,23 +31,26 @@ struct Stream {
     random: u64,
     /// Number of choices so far.
     index: u64,
+    /// Those that were not plain.
+    made: Vec<Made>,
 }
 
 impl Choices {
     pub(crate) fn from_seed(test: &str, seed: u64) -> Self {
-        Self::new(Source::Seed(seed), Tape::new(test, Some(seed)))
+        Self::new(Source::Seed(seed), test.to_owned(), Some(seed))
     }
 
     pub(crate) fn from_tape(tape: Tape) -> Self {
-        let made = Tape::new(tape.test(), tape.seed());
-        Self::new(Source::Tape(tape), made)
+        let (test, seed) = (tape.test().to_owned(), tape.seed());
+        Self::new(Source::Tape(tape), test, seed)
     }
 
-    fn new(source: Source, tape: Tape) -> Self {
+    fn new(source: Source, test: String, seed: Option<u64>) -> Self {
         Self {
             source,
-            streams: BTreeMap::new(),
-            tape,
+            test,
+            seed,
+            streams: HashMap::default(),
             count: 0,
         }
     }
@@ -63,19 +67,20 @@ impl Choices {
     }
 
     fn choose_with(&mut self, name: &str, of: u32, draw: impl FnOnce(u64) -> u32) -> u32 {
-        if !self.streams.contains_key(name) {
-            let seed = match &self.source {
-                Source::Seed(seed) => *seed,
-                Source::Tape(_) => 0,
-            };
-            let stream = Stream {
-                random: hash(seed, name.as_bytes()),
-                index: 0,
-            };
-            self.streams.insert(name.to_owned(), stream);
-        }
-        let Some(stream) = self.streams.get_mut(name) else {
-            return 0;
+        let stream = match self.streams.get_mut(name) {
+            Some(stream) => stream,
+            None => {
+                let seed = match &self.source {
+                    Source::Seed(seed) => *seed,
+                    Source::Tape(_) => 0,
+                };
+                let stream = Stream {
+                    random: hash(seed, name.as_bytes()),
+                    index: 0,
+                    made: Vec::new(),
+                };
+                self.streams.entry(name.to_owned()).or_insert(stream)
+            }
         };
         stream.index += 1;
         self.count += 1;
@@ -84,7 +89,11 @@ impl Choices {
             Source::Tape(tape) => tape.get(name, stream.index).min(of.saturating_sub(1)),
         };
         if chosen != 0 {
-            self.tape.push(name, stream.index, chosen, of);
+            stream.made.push(Made {
+                index: stream.index,
+                value: chosen,
+                of,
+            });
         }
         chosen
     }
@@ -95,8 +104,12 @@ impl Choices {
     }
 
     /// Returns the choices that were not plain.
-    pub(crate) fn tape(&self) -> &Tape {
-        &self.tape
+    pub(crate) fn tape(&self) -> Tape {
+        let mut tape = Tape::new(&self.test, self.seed);
+        for (name, stream) in &self.streams {
+            tape.push_all(name, &stream.made);
+        }
+        tape
     }
 }
 
@@ -116,6 +129,20 @@ pub(crate) fn hash(start: u64, bytes: &[u8]) -> u64 {
         .fold(start ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
         })
+}
+
+/// Hashes the names of streams, which are short.
+#[derive(Default)]
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = hash(self.0, bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[cfg(test)]
@@ -141,10 +168,10 @@ mod tests {
     fn a_tape_repeats_the_choices_and_what_it_lacks_is_plain() {
         let mut first = Choices::from_seed("test", 7);
         let expected = draw(&mut first, "recv");
-        let tape = first.tape().clone();
+        let tape = first.tape();
         let mut again = Choices::from_tape(tape.clone());
         assert_eq!(draw(&mut again, "recv"), expected);
-        assert_eq!(again.tape(), &tape);
+        assert_eq!(again.tape(), tape);
         assert_eq!(draw(&mut again, "send"), [0; 20]);
         assert_eq!(again.count(), 40);
     }

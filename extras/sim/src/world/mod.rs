@@ -13,9 +13,11 @@
 //! those that are no sockets, such as the eventfd of a runtime.
 
 pub(crate) mod choices;
+pub(crate) mod ends;
 pub(crate) mod events;
 pub(crate) mod tape;
 
+use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Shutdown};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -28,22 +30,23 @@ use wakeful::kernel::{Address, Choice, Kernel, Verdict, Wait, Work};
 use crate::net::epoll::Watch;
 use crate::net::tcp::{CAPACITY, Socket};
 use crate::net::{Delivery, Net, SocketId};
+use crate::panics::end_run;
+use ends::Outside;
 
 /// Time that passes in a turn. Otherwise a task that yields until something arrives would wait forever.
 const TURN_NS: u64 = 1_000;
 
-/// Begins the message of the panic with which a run ends that nothing can continue.
-pub(crate) const DEADLOCK: &str = "deadlock";
-
 /// The kernel of a world.
 pub(crate) struct World {
     net: Mutex<Net>,
+    pub(crate) outside: Outside,
 }
 
 impl World {
     pub(crate) fn new(net: Net) -> Self {
         Self {
             net: Mutex::new(net),
+            outside: Outside::default(),
         }
     }
 
@@ -81,7 +84,9 @@ impl World {
             return outside(what);
         };
         let net = &mut *net;
-        let result = match net.faults.errno(&mut net.choices, &format!("{what} {id}")) {
+        // A stream of their own: without the error the transfer makes its choices at the same places.
+        let errors = format!("errno {what} {id}");
+        let result = match net.faults.errno(&mut net.choices, &errors) {
             Some(errno) => {
                 if errno == libc::EAGAIN {
                     net.again(id);
@@ -291,7 +296,14 @@ impl Kernel for World {
         Verdict::Is(Ok(()))
     }
 
+    fn message(&self, task: Option<&dyn fmt::Display>) {
+        self.outside.note(task);
+    }
+
     fn wait(&self, wait: &mut Wait<'_>) -> io::Result<()> {
+        if let Some(text) = self.outside.text(wakeful::dump) {
+            end_run(text);
+        }
         let mut net = self.net();
         net.now_ns += TURN_NS;
         let limit = wait.limit();
@@ -324,7 +336,7 @@ impl Kernel for World {
                 (None, None) => {
                     let at = Duration::from_nanos(net.now_ns);
                     drop(net);
-                    panic!("{DEADLOCK} after {at:?}: nothing is in flight, and no timer is armed");
+                    end_run(ends::deadlock(at, &wakeful::dump()));
                 }
             };
             net.now_ns = next.max(net.now_ns);
