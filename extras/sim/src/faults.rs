@@ -1,6 +1,6 @@
 //! What can go wrong in a world.
 
-use crate::world::choices::Choices;
+use crate::world::choices::{Choices, Name};
 
 /// The faults of a world.
 ///
@@ -46,15 +46,20 @@ impl Faults {
     }
 
     /// Returns whether a transfer is cut here.
-    pub(crate) fn short(self, choices: &mut Choices, stream: &str) -> bool {
+    pub(crate) fn short<'a>(self, choices: &mut Choices, stream: impl Into<Name<'a>>) -> bool {
         self.transfers && choices.chance(stream, 4)
     }
 
     /// Returns the error of a transfer that would succeed.
-    pub(crate) fn errno(self, choices: &mut Choices, stream: &str) -> Option<i32> {
+    pub(crate) fn errno<'a>(
+        self,
+        choices: &mut Choices,
+        stream: impl Into<Name<'a>>,
+    ) -> Option<i32> {
         if !self.transfers {
             return None;
         }
+        let stream = stream.into();
         if choices.chance(stream, 16) {
             Some(libc::EINTR)
         } else if choices.chance(stream, 16) {

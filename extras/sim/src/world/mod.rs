@@ -85,8 +85,12 @@ impl World {
         };
         let net = &mut *net;
         // A stream of their own: without the error the transfer makes its choices at the same places.
-        let errors = format!("errno {what} {id}");
-        let result = match net.faults.errno(&mut net.choices, &errors) {
+        let stream = match what {
+            "send" => "errno send",
+            "recv" => "errno recv",
+            _ => "errno",
+        };
+        let result = match net.faults.errno(&mut net.choices, (stream, id)) {
             Some(errno) => {
                 if errno == libc::EAGAIN {
                     net.again(id);
@@ -223,9 +227,9 @@ impl Kernel for World {
         let bytes = bufs.iter().flat_map(|buf| buf.iter().copied());
         let bytes: Vec<u8> = bytes.take(CAPACITY).collect();
         self.transfer(fd, "send", |net, id| {
-            let stream = format!("send {id}");
-            let limit = if bytes.len() > 1 && net.faults.short(&mut net.choices, &stream) {
-                1 + net.choices.choose(&stream, bytes.len() as u32 - 1) as usize
+            let stream = ("send", id);
+            let limit = if bytes.len() > 1 && net.faults.short(&mut net.choices, stream) {
+                1 + net.choices.choose(stream, bytes.len() as u32 - 1) as usize
             } else {
                 usize::MAX
             };
