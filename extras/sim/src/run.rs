@@ -1,27 +1,27 @@
-//! One run of a test in a world, and many of them.
+//! Runs of a test: one with a seed or a tape, and many of them.
+//!
+//! Called by `sim` for tests with one host and by `hosts` for those with several; each of them passes a function
+//! that runs the test once.
 
 use std::any::Any;
-use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::resume_unwind;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{env, fs, io::Write};
 
-use wakeful::runtime::{Builder, OnDeadlock, Runtime};
-use wakeful::trace::{self, Recording};
-use wakeful::{kernel, seeds};
+use wakeful::seeds;
 
 use crate::faults::Faults;
-use crate::leaks::{self, Leaks, Left};
+use crate::leaks::{Leaks, Left};
 use crate::net::Net;
-use crate::panics::{self, end_run};
+use crate::panics;
 use crate::report::{self, End, Source};
 use crate::shrink::{self, Shrunk};
-use crate::world::World;
 use crate::world::choices::Choices;
 use crate::world::events::{self, Event, Events};
 use crate::world::tape::Tape;
+use crate::world::{SharedNet, lock};
 
 /// How a test runs. [`test!`](crate::test) has a line for each field.
 #[derive(Clone, Copy, Debug)]
@@ -74,34 +74,6 @@ impl Default for Options {
     }
 }
 
-/// The simulation, for the code of a test.
-#[derive(Clone)]
-pub struct Sim {
-    world: Arc<World>,
-}
-
-impl Sim {
-    /// Returns the time since the simulation began.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        Duration::from_nanos(self.world.net().now_ns)
-    }
-
-    /// Returns the number of sockets that have a descriptor.
-    #[must_use]
-    pub fn open_sockets(&self) -> usize {
-        self.world.net().fds.len()
-    }
-}
-
-impl std::fmt::Debug for Sim {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sim")
-            .field("elapsed", &self.elapsed())
-            .finish_non_exhaustive()
-    }
-}
-
 /// The result of one run.
 #[derive(Debug)]
 pub struct Run {
@@ -118,67 +90,65 @@ pub struct Run {
     /// The time of the simulation at its end.
     pub elapsed: Duration,
     events: Vec<Event>,
-    recording: Option<Vec<u8>>,
+    pub(crate) recording: Option<Vec<u8>>,
     /// What was left when the future of the test had ended.
-    left: Left,
+    pub(crate) left: Left,
     /// Whether a thread took part that is no part of the simulation.
-    is_from_outside: bool,
+    pub(crate) is_from_outside: bool,
 }
 
-/// Runs a test once, with the choices of a seed.
-///
-/// # Panics
-///
-/// When no runtime can be built, because descriptors have run out. A panic of the test is in the result.
-pub fn run_seed<F: Future<Output = ()>>(
-    test: &str,
-    seed: u64,
-    options: Options,
-    body: impl Fn(Sim) -> F,
-) -> Run {
-    run(
-        Choices::from_seed(test, seed),
-        options,
-        Report::Print,
-        &body,
-    )
+impl Run {
+    /// Creates the result of a run that is over.
+    pub(crate) fn of(net: &SharedNet, panic: Option<Box<dyn Any + Send>>) -> Self {
+        let mut net = lock(net);
+        Self {
+            panic,
+            place: None,
+            hash: net.events.hash(),
+            choices: net.choices.count(),
+            tape: net.choices.tape(),
+            elapsed: Duration::from_nanos(net.now_ns),
+            events: net.events.take_list(),
+            recording: None,
+            left: Left::default(),
+            is_from_outside: false,
+        }
+    }
 }
 
-/// Runs a test once, with the choices of a tape.
-///
-/// # Panics
-///
-/// As [`run_seed`].
-pub fn run_tape<F: Future<Output = ()>>(
-    tape: Tape,
-    options: Options,
-    body: impl Fn(Sim) -> F,
-) -> Run {
-    run(Choices::from_tape(tape), options, Report::Print, &body)
+/// What a run reports.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// Its panics.
+    Print,
+    /// Nothing, because it repeats another run.
+    Quiet,
+    /// Nothing, but it keeps its events, to be compared.
+    Events,
+    /// Nothing, but it keeps a recording of the test's runtime.
+    Record,
 }
 
-/// Shrinks the tape of a run that fails to the choices that matter: leaves out others, and lowers values, as
-/// long as the run ends with a panic at the same place. Takes at most 500 runs or 10 seconds.
-///
-/// Returns the tape as it is if its run does not fail.
-///
-/// # Panics
-///
-/// As [`run_seed`].
-pub fn shrink_tape<F: Future<Output = ()>>(
-    tape: Tape,
-    options: Options,
-    body: impl Fn(Sim) -> F,
-) -> Tape {
-    shrink(tape, options, &body).tape
+/// Creates what the hosts of a run share.
+pub(crate) fn new_net(choices: Choices, report: Report, faults: Faults) -> SharedNet {
+    let events = Events::new(report == Report::Events);
+    Arc::new(Mutex::new(Net::new(choices, events, faults)))
 }
 
-fn shrink<F: Future<Output = ()>>(
-    tape: Tape,
-    options: Options,
-    body: &impl Fn(Sim) -> F,
-) -> Shrunk {
-    let quietly = |tape| run(Choices::from_tape(tape), options, Report::Quiet, body);
+/// Runs a test once.
+pub(crate) type Once<'a> = &'a dyn Fn(Choices, Report) -> Run;
+
+pub(crate) fn with_seed(test: &str, seed: u64, once: Once<'_>) -> Run {
+    run(Choices::from_seed(test, seed), Report::Print, once)
+}
+
+pub(crate) fn with_tape(tape: Tape, once: Once<'_>) -> Run {
+    run(Choices::from_tape(tape), Report::Print, once)
+}
+
+/// Shrinks a tape as long as its run ends with a panic at the same place.
+pub(crate) fn shrink(tape: Tape, once: Once<'_>) -> Shrunk {
+    let quietly = |tape| run(Choices::from_tape(tape), Report::Quiet, once);
     let place = quietly(tape.clone()).place;
     shrink::shrink(tape, |tape| {
         let run = quietly(tape);
@@ -187,107 +157,19 @@ fn shrink<F: Future<Output = ()>>(
     })
 }
 
-/// What a run reports.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Report {
-    /// Its panics.
-    Print,
-    /// Nothing, because it repeats another run.
-    Quiet,
-    /// Nothing, but it keeps its events, to be compared.
-    Events,
-    /// Nothing, but it keeps a recording of its runtime.
-    Record,
-}
-
-fn run<F: Future<Output = ()>>(
-    choices: Choices,
-    options: Options,
-    report: Report,
-    body: &impl Fn(Sim) -> F,
-) -> Run {
+fn run(choices: Choices, report: Report, once: Once<'_>) -> Run {
     let quiet = report != Report::Print;
-    let (mut run, place) = panics::observed(quiet, || run_once(choices, options, report, body));
+    let (mut run, place) = panics::observed(quiet, || once(choices, report));
+    // That of another thread is known already.
+    let place = run.place.take().or(place);
     run.place = place.filter(|_| run.panic.is_some());
     run
 }
 
-fn run_once<F: Future<Output = ()>>(
-    choices: Choices,
-    options: Options,
-    report: Report,
-    body: &impl Fn(Sim) -> F,
-) -> Run {
-    let net = Net::new(
-        choices,
-        Events::new(report == Report::Events),
-        options.faults,
-    );
-    let world = Arc::new(World::new(net));
-    let installed = kernel::install(Arc::clone(&world) as Arc<dyn kernel::Kernel>);
-    let runtime = build(report);
-    let sim = Sim {
-        world: Arc::clone(&world),
-    };
-    let mut left = Left::default();
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        runtime.block_on(body(sim));
-        left = Left::of(&runtime, &world);
-        if options.leaks == Leaks::Deny {
-            leaks::deny(&runtime, &world);
-        }
-        if let Some(text) = world.outside.text(|| runtime.dump()) {
-            end_run(text);
-        }
-    }));
-    let recording = (report == Report::Record).then(|| {
-        let _entered = runtime.enter();
-        trace::snapshot()
-    });
-    let elapsed = Duration::from_nanos(world.net().now_ns);
-    // Destructors can panic, too.
-    let outcome = outcome.and(catch_unwind(AssertUnwindSafe(|| drop(runtime))));
-    drop(installed);
-    let is_from_outside = outcome.is_err() && world.outside.is_noted();
-    let mut net = world.net();
-    Run {
-        panic: outcome.err(),
-        place: None,
-        hash: net.events.hash(),
-        choices: net.choices.count(),
-        tape: net.choices.tape(),
-        elapsed,
-        events: net.events.take_list(),
-        recording: recording.flatten(),
-        left,
-        is_from_outside,
-    }
-}
-
-/// Builds the runtime of a run. The simulation finds deadlocks itself, because it sees those of sockets, too.
-fn build(report: Report) -> Runtime {
-    let builder = Builder::new()
-        .count_wakers(true)
-        .on_deadlock(OnDeadlock::Ignore);
-    let recorded = match report {
-        Report::Record => builder.record(Recording::new()),
-        _ => builder,
-    };
-    recorded.build().expect("building the runtime")
-}
-
-/// Runs a test with many seeds, or with the tape in the file that `WAKEFUL_TAPE` names. A seed that
-/// fails runs once more, to compare the events. Then its tape is shrunk, and a report is written to stderr.
-///
-/// A tape whose run does not fail any more is no failure, but a line on stderr says so.
-///
-/// # Panics
-///
-/// When a run panics, or when two runs of a seed differ. When the number of seeds is 0, or an environment
-/// variable has a value that it cannot have.
-pub fn check<F: Future<Output = ()>>(test: &str, options: Options, body: impl Fn(Sim) -> F) {
+/// Runs a test with many seeds, or with the tape in the file that `WAKEFUL_TAPE` names.
+pub(crate) fn check(test: &str, options: Options, once: Once<'_>) {
     if let Some(file) = env::var_os("WAKEFUL_TAPE") {
-        return check_tape(test, Path::new(&file), options, body);
+        return check_tape(test, Path::new(&file), once);
     }
     let seeds = seeds::of(test, options.seeds);
     let count = seeds.len();
@@ -297,7 +179,7 @@ pub fn check<F: Future<Output = ()>>(test: &str, options: Options, body: impl Fn
             number,
             count,
         };
-        let first = run_seed(test, seed, options, &body);
+        let first = with_seed(test, seed, once);
         if number == 1 && !first.left.is_none() {
             let left = first.left;
             eprintln!("{test}: {left} were left when the test had ended, see `Options::leaks`");
@@ -306,12 +188,12 @@ pub fn check<F: Future<Output = ()>>(test: &str, options: Options, body: impl Fn
         let is_compared = first.panic.is_some() || number % 16 == 1;
         if is_compared
             && !first.is_from_outside
-            && let Some(difference) = difference(test, seed, options, &body, &first)
+            && let Some(difference) = difference(test, seed, once, &first)
         {
             report::Report::new(test, &source, "two runs differ").write();
             panic!("{test}: two runs of the seed {seed:#x} differ: {difference}. {CAUSES}");
         }
-        fail_if_panicked(test, &source, first, options, &body);
+        fail_if_panicked(test, &source, first, once);
     }
 }
 
@@ -320,13 +202,7 @@ const CAUSES: &str = "Usual causes: the order of a `HashMap`, `std::time::Instan
      numbers, `tokio::select!` without `biased`, addresses as keys, and what an earlier run has left in a static";
 
 /// Writes the report of a run and panics, if the run has.
-fn fail_if_panicked<F: Future<Output = ()>>(
-    test: &str,
-    source: &Source<'_>,
-    run: Run,
-    options: Options,
-    body: &impl Fn(Sim) -> F,
-) {
+fn fail_if_panicked(test: &str, source: &Source<'_>, run: Run, once: Once<'_>) {
     let Some(panic) = run.panic else { return };
     let end = End {
         panic: &*panic,
@@ -339,23 +215,18 @@ fn fail_if_panicked<F: Future<Output = ()>>(
         let mut tape = run.tape;
         if matches!(source, Source::Seed { .. }) {
             let all = tape.len();
-            let shrunk = shrink(tape, options, body);
+            let shrunk = shrink(tape, once);
             report.tape(&shrunk, all, run.choices);
             tape = shrunk.tape;
         }
-        let recorded = self::run(Choices::from_tape(tape), options, Report::Record, body);
+        let recorded = self::run(Choices::from_tape(tape), Report::Record, once);
         report.timeline(recorded.recording.as_deref());
     }
     report.write();
     resume_unwind(panic);
 }
 
-fn check_tape<F: Future<Output = ()>>(
-    test: &str,
-    file: &Path,
-    options: Options,
-    body: impl Fn(Sim) -> F,
-) {
+fn check_tape(test: &str, file: &Path, once: Once<'_>) {
     let name = file.display();
     let text = fs::read_to_string(file).unwrap_or_else(|error| {
         let here = env::current_dir().unwrap_or_default();
@@ -373,7 +244,7 @@ fn check_tape<F: Future<Output = ()>>(
         "WAKEFUL_TAPE={name}: it is a tape of the test `{}`, not of `{test}`",
         tape.test()
     );
-    let run = run_tape(tape.clone(), options, &body);
+    let run = with_tape(tape.clone(), once);
     if run.panic.is_none() {
         // A failure to write is ignored, because there is no other place for the line.
         writeln!(
@@ -384,25 +255,12 @@ fn check_tape<F: Future<Output = ()>>(
         )
         .ok();
     }
-    fail_if_panicked(test, &Source::Tape(file), run, options, &body);
+    fail_if_panicked(test, &Source::Tape(file), run, once);
 }
 
 /// Runs a seed once more, and returns how the events or the choices differ.
-fn difference<F: Future<Output = ()>>(
-    test: &str,
-    seed: u64,
-    options: Options,
-    body: &impl Fn(Sim) -> F,
-    first: &Run,
-) -> Option<String> {
-    let again = || {
-        run(
-            Choices::from_seed(test, seed),
-            options,
-            Report::Events,
-            body,
-        )
-    };
+fn difference(test: &str, seed: u64, once: Once<'_>, first: &Run) -> Option<String> {
+    let again = || run(Choices::from_seed(test, seed), Report::Events, once);
     let second = again();
     // The order of tasks need not show in events.
     let same_choices = second.choices == first.choices && second.tape == first.tape;
