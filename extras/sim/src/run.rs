@@ -60,7 +60,8 @@ impl Options {
         self
     }
 
-    /// Sets what happens about tasks and sockets that are left when the future of the test has ended.
+    /// Sets what happens about tasks and sockets that are left when the future of the test has ended. It has no effect
+    /// on a test with several hosts.
     #[must_use]
     pub fn leaks(mut self, leaks: Leaks) -> Self {
         self.leaks = leaks;
