@@ -42,6 +42,9 @@ wakeful_sim::test! {
             }
         }
         let both = reversed.contains(&3) && reversed.contains(&7);
+        if both {
+            wakeful::trace::mark("both are reversed");
+        }
         assert!(!(fails() && both), "both");
     }
 }
@@ -119,6 +122,7 @@ fn a_report_names_seed_and_place_and_its_files_repeat_and_show_the_failure() {
     let page = line(&text, "timeline: ");
     let page = fs::read_to_string(page).unwrap();
     assert!(page.starts_with("<!DOCTYPE html>") && page.contains("extras/sim/tests/reports.rs:"));
+    assert!(page.contains("both are reversed"), "it shows the failure");
     let kept = tape_file("kept", &fs::read_to_string(tape).unwrap());
     let again = failure(
         "two_orders_matter",
