@@ -25,6 +25,9 @@ use crate::world::tape::Tape;
 /// The choices that one line names.
 const CHOICES: usize = 8;
 
+/// The time between two events of a timeline, at least.
+const STEP_NS: u64 = 100;
+
 /// How a run was chosen.
 pub(crate) enum Source<'a> {
     Seed {
@@ -122,7 +125,7 @@ impl<'a> Report<'a> {
     pub(crate) fn timeline(&mut self, recording: Option<&[u8]>) {
         let Some(recording) = recording else { return };
         let path = match Trace::from_bytes(recording) {
-            Ok(trace) => files::write(self.test, "html", &Format::Html.render(&trace))
+            Ok(trace) => files::write(self.test, "html", &Format::Html.render(&spread(trace)))
                 .map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
@@ -142,6 +145,17 @@ impl<'a> Report<'a> {
     pub(crate) fn write(&self) {
         eprint!("{}", self.text);
     }
+}
+
+/// Lets each event come at least [`STEP_NS`] after the one before. In a simulation polls take no time, and their order
+/// would not be seen.
+fn spread(mut trace: Trace) -> Trace {
+    let mut least_ns = 0;
+    for event in &mut trace.events {
+        event.time = event.time.max(least_ns);
+        least_ns = event.time + STEP_NS;
+    }
+    trace
 }
 
 /// Returns the first choices of a tape.
@@ -189,6 +203,27 @@ mod tests {
         let expected = "bank::never_hangs: seed 0xa3 (164 of 500): deadlock after 0ns: why\n  \
              task 1.0\nagain:    WAKEFUL_SEED=0xa3 cargo test never_hangs\n";
         assert_eq!(report("deadlock after 0ns: why\ntask 1.0"), expected);
+    }
+
+    #[test]
+    fn events_of_one_moment_are_apart_on_the_timeline_and_later_ones_stay() {
+        let recorded = wakeful::runtime::Builder::new().record(wakeful::trace::Recording::new());
+        let bytes = recorded.build().unwrap().block_on(async {
+            wakeful::task::yield_now().await;
+            wakeful::trace::snapshot().unwrap()
+        });
+        let mut trace = Trace::from_bytes(&bytes).unwrap();
+        assert!(trace.events.len() > 4);
+        trace.events.iter_mut().for_each(|event| event.time = 7);
+        trace.events[3].time = 5_000;
+        trace.events[4].time = 9_000;
+        let times: Vec<_> = spread(trace)
+            .events
+            .iter()
+            .map(|event| event.time)
+            .collect();
+        assert_eq!(times[..5], [7, 107, 207, 5_000, 9_000]);
+        assert!(times[4..].windows(2).all(|two| two[1] == two[0] + 100));
     }
 
     #[test]
