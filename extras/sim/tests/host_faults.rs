@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use wakeful::runtime::Runtime;
+use wakeful::task::spawn_blocking;
 use wakeful::time::{sleep, timeout};
 use wakeful_net::{TcpListener, TcpStream};
 use wakeful_sim::{Faults, Hosts, Options, hosts};
@@ -63,7 +64,7 @@ async fn put_until_acknowledged(number: u8) -> u32 {
 }
 
 wakeful_sim::test! {
-    seeds = 200;
+    seeds = 40;
     faults = Faults::lossless();
     fn a_client_that_retries_is_served_in_spite_of_a_crash_and_a_partition(sim: &Hosts) {
         let starts = Arc::new(AtomicU32::new(0));
@@ -76,8 +77,8 @@ wakeful_sim::test! {
             let starts = Arc::clone(&starts);
             async move {
                 let mut tries = Vec::new();
-                for number in 0..200 {
-                    sleep(secs(1)).await;
+                for number in 0..60 {
+                    sleep(secs(2)).await;
                     tries.push(put_until_acknowledged(number).await);
                 }
                 assert_eq!(starts.load(Ordering::Relaxed), 2);
@@ -192,7 +193,7 @@ wakeful_sim::test! {
 }
 
 wakeful_sim::test! {
-    seeds = 200;
+    seeds = 50;
     faults = Faults::lossless();
     fn what_is_sent_in_a_partition_arrives_after_it_and_in_order(sim: &Hosts) {
         let times = Arc::new(Mutex::new(Vec::new()));
@@ -344,6 +345,36 @@ wakeful_sim::test! {
                 assert!(sim.is_running("client"));
                 sleep(secs(2)).await;
                 assert_eq!(ends.load(Ordering::Relaxed), 1);
+            }
+        });
+    }
+}
+
+wakeful_sim::test! {
+    seeds = 50;
+    faults = Faults::lossless();
+    fn a_closure_does_not_run_after_the_crash_of_its_host(sim: &Hosts) {
+        let starts = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&starts);
+        sim.host("server", move || {
+            let number = counted.fetch_add(1, Ordering::Relaxed) + 1;
+            run(async {
+                loop {
+                    let counted = Arc::clone(&counted);
+                    let current = spawn_blocking(move || counted.load(Ordering::Relaxed));
+                    assert_eq!(current.await.unwrap(), number);
+                }
+            });
+        });
+        // A closure is always in flight.
+        for crash in 1..10 {
+            sim.at(Duration::from_millis(crash), |sim| sim.restart("server"));
+        }
+        sim.client("client", move || {
+            let starts = Arc::clone(&starts);
+            async move {
+                sleep(Duration::from_millis(20)).await;
+                assert_eq!(starts.load(Ordering::Relaxed), 10);
             }
         });
     }

@@ -14,7 +14,7 @@ use async_lock::Semaphore;
 use wakeful::runtime::Runtime;
 use wakeful::signal::shutdown_signal;
 use wakeful::signal::unix::SignalKind;
-use wakeful::task::spawn_blocking;
+use wakeful::task::{spawn_blocking, yield_now};
 use wakeful::time::{Instant, sleep, timeout};
 use wakeful_net::{TcpListener, TcpStream, serve};
 use wakeful_sim::{Faults, Hosts, Options, Run, hosts};
@@ -365,6 +365,43 @@ fn equal_seeds_give_equal_events_of_all_hosts() {
         })
         .collect();
     assert_eq!(seen.len(), 200);
+}
+
+#[test]
+fn a_check_after_each_step_does_not_change_the_steps() {
+    for seed in 0..30 {
+        let plain = hosts::run_seed("test", seed, lossless(), all_kinds);
+        let checked = hosts::run_seed("test", seed, lossless(), |sim| {
+            sim.always(|_| ());
+            all_kinds(sim);
+        });
+        assert_eq!((plain.hash, plain.tape), (checked.hash, checked.tape));
+    }
+}
+
+#[test]
+fn a_host_that_always_has_work_does_not_keep_others_from_their_turns() {
+    let seed = hosts::run_seed("test", 1, Options::new(), |_| ());
+    assert!(seed.tape.is_empty(), "all choices of this tape are plain");
+    let run = hosts::run_tape(seed.tape, Options::new(), |sim| {
+        for name in ["busy", "busy-too"] {
+            sim.host(name, || {
+                run(async {
+                    loop {
+                        yield_now().await;
+                    }
+                });
+            });
+        }
+        sim.client("client", async || {
+            for _ in 0..10 {
+                sleep(Duration::from_millis(1)).await;
+                yield_now().await;
+            }
+        });
+        sim.end_by(secs(1));
+    });
+    assert!(run.panic.is_none());
 }
 
 /// Fails if the second client is served first.

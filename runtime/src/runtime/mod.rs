@@ -238,7 +238,10 @@ impl Core {
         if timeout.is_none() {
             timeout = self.before_endless_wait();
         }
-        if timeout == Some(Duration::ZERO) && self.reactor.sources() == 0 {
+        if timeout == Some(Duration::ZERO)
+            && self.reactor.sources() == 0
+            && !(hooks::any() && self.timers.clock.moves_in_waits())
+        {
             self.reactor.skip_turn();
             // Without timers the clock is not read: that would cost more than this turn.
             if !self.timers.is_empty() {

@@ -131,7 +131,6 @@ struct State {
     actions: BTreeMap<u64, Action>,
     next_action: u64,
     checks: Vec<Check>,
-    last: Duration,
     failure: Option<Failure>,
     /// Whether each host writes a dump when it is ended, because what it waits for matters.
     wants_dumps: bool,
@@ -147,6 +146,10 @@ enum Fault {
     Partition(HostId, HostId),
 }
 
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 impl Hosts {
     fn new(net: SharedNet, report: Report, patience: Duration) -> Self {
         let state = State {
@@ -154,10 +157,10 @@ impl Hosts {
             actions: BTreeMap::new(),
             next_action: 0,
             checks: Vec::new(),
-            last: LAST,
             failure: None,
             wants_dumps: false,
         };
+        lock(&net).lan.last_ns = nanos(LAST);
         Self {
             shared: Arc::new(Shared {
                 net,
@@ -245,8 +248,7 @@ impl Hosts {
         let action: Action = Box::new(move |sim| drop(action(sim)));
         state.actions.insert(number, action);
         drop(state);
-        let at_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.net().at(at_ns, Delivery::Action(number));
+        self.net().at(nanos(time), Delivery::Action(number));
     }
 
     /// Causes a fault at `from`, and ends it at `to`.
@@ -306,7 +308,7 @@ impl Hosts {
 
     /// Fails the run if the clients have not ended at a time. It is 24 hours unless it is set.
     pub fn end_by(&self, time: Duration) {
-        self.state().last = time;
+        self.net().lan.last_ns = nanos(time);
     }
 
     /// Switches a host off. Its program ends, and nothing that it does meanwhile reaches other hosts. A host
@@ -384,7 +386,7 @@ impl Hosts {
             drift_ppm > -1_000_000,
             "a drift of {drift_ppm} would stop the clock"
         );
-        let offset_ns = u64::try_from(offset.as_nanos()).unwrap_or(u64::MAX);
+        let offset_ns = nanos(offset);
         let mut net = self.net();
         let now_ns = net.now_ns;
         net.lan.hosts[host].clock.set(now_ns, offset_ns, drift_ppm);

@@ -1,13 +1,14 @@
-//! The steps of a run with several hosts, and the beginning and end of their programs.
+//! A run with several hosts, and the beginning and end of their programs.
 //!
 //! ```text
-//!   what is due happens --> a host can run?  yes: it has a turn
-//!          ^                    | no
-//!          |                    v
-//!          +--- the time moves to the next delivery, or to the first deadline of a host
+//!   the thread of the test    next_step --> actions and checks of the test
+//!                               |   ^
+//!                             resume|
+//!                               v   |
+//!   the thread of a host      its program --> wait
 //! ```
 //!
-//! All of it happens on the thread of the test. A host that ends another one lends its turn to it.
+//! A host that ends another one resumes it in the same way, and so lends its turn to it.
 
 use std::any::Any;
 use std::mem;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use super::Hosts;
 use super::run::run_program;
 use crate::net::hosts::HostId;
-use crate::net::programs::Due;
+use crate::net::steps::Step;
 use crate::panics::end_run;
 use crate::run::Report;
 use crate::world::World;
@@ -82,43 +83,32 @@ impl Hosts {
     /// What has ended a host that was not to end. A panic of the test's own code unwinds.
     pub(super) fn run_to_end(&self) -> Result<(), Failure> {
         loop {
-            self.deliver();
             if let Some(failure) = self.state().failure.take() {
                 return Err(failure);
             }
             if self.is_over() {
                 return Ok(());
             }
-            let mut net = self.net();
-            let able = net.able_hosts();
-            let next = match able.len() {
-                0 => None,
-                1 => Some(able[0]),
-                count => Some(able[net.choices.choose("hosts", count as u32) as usize]),
-            };
-            drop(net);
-            match next {
-                Some(host) => {
-                    self.resume(host);
-                    self.check();
-                }
-                None => self.move_time(),
-            }
-        }
-    }
-
-    /// Makes everything happen that is due.
-    fn deliver(&self) {
-        loop {
-            let due = self.net().deliver_one();
-            match due {
-                None => return,
-                Some(Due::Arrived) => {}
-                Some(Due::Action(number)) => {
+            let step = self.net().next_step();
+            match step {
+                Step::Turn(host) => self.resume(host),
+                Step::Action(number) => {
                     let action = self.state().actions.remove(&number);
                     if let Some(action) = action {
                         action(self);
                     }
+                }
+                Step::Arrived | Step::Time => {}
+                Step::Deadlock => {
+                    let (at, hosts) = (self.elapsed(), self.describe_for_report());
+                    end_run(format!(
+                        "{DEADLOCK} after {at:?}: nothing is in flight, and no timer is armed: {hosts}"
+                    ));
+                }
+                Step::Late => {
+                    let last = Duration::from_nanos(self.net().lan.last_ns);
+                    let hosts = self.describe_for_report();
+                    panic!("the clients have not ended after {last:?}: {hosts}");
                 }
             }
             self.check();
@@ -138,30 +128,6 @@ impl Hosts {
             .iter()
             .filter(|program| program.is_client == has_clients);
         counted.all(|program| matches!(program.phase, Phase::Ended))
-    }
-
-    fn move_time(&self) {
-        let last = self.state().last;
-        let mut net = self.net();
-        let next_ns = match (net.next_ns(), net.first_deadline_ns()) {
-            (Some(delivery), Some(deadline)) => Some(delivery.min(deadline)),
-            (delivery, deadline) => delivery.or(deadline),
-        };
-        let at = Duration::from_nanos(net.now_ns);
-        let Some(next_ns) = next_ns else {
-            drop(net);
-            let hosts = self.describe_for_report();
-            end_run(format!(
-                "{DEADLOCK} after {at:?}: nothing is in flight, and no timer is armed: {hosts}"
-            ));
-        };
-        if Duration::from_nanos(next_ns) > last {
-            drop(net);
-            let hosts = self.describe_for_report();
-            panic!("the clients have not ended after {last:?}: {hosts}");
-        }
-        net.now_ns = next_ns.max(net.now_ns);
-        net.note("time", 0, 0);
     }
 
     /// Returns what each host does, as text. The hosts' tasks are written when they are ended.

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::programs::Host;
+use super::steps::Step;
 use super::tcp::State;
 use super::{Delivery, Net, RETRY_NS, SocketId};
 
@@ -43,6 +44,10 @@ pub(crate) struct Lan {
     pub(crate) running: HostId,
     /// Whether the test looks at each step.
     pub(crate) is_checked: bool,
+    /// When the run ends at the latest.
+    pub(crate) last_ns: u64,
+    /// A step that a host has found, for the thread of the test.
+    pub(super) next: Option<Step>,
     /// Number of turns so far.
     pub(super) turns: u64,
     /// The host of each socket, also of those that are gone.

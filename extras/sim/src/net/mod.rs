@@ -1,14 +1,15 @@
 //! The network of a world: sockets by descriptor, and what is in flight between them.
 //!
 //! `tcp` has the calls of a socket, `arrivals` what arrives at it, `epoll` the events that it causes. With several
-//! hosts, `hosts` has what passes between them, and `programs` what each of them waits for. Nothing here waits:
-//! [`Net::deliver`] and [`Net::deliver_one`] make what is due happen, and the simulation moves the time.
+//! hosts, `hosts` has what passes between them, `programs` what each of them waits for, and `steps` what happens
+//! next. Without hosts, [`Net::deliver`] makes what is due happen, and the simulation moves the time.
 
 mod arrivals;
 mod clock;
 pub(crate) mod epoll;
 pub(crate) mod hosts;
 pub(crate) mod programs;
+pub(crate) mod steps;
 pub(crate) mod tcp;
 
 use std::collections::{BTreeMap, HashMap};

@@ -18,7 +18,7 @@ pub(crate) struct Host {
     pub(crate) clock: Clock,
     pub(crate) program: Option<Program>,
     /// Closures of the blocking pool that are due.
-    work: Vec<Work>,
+    pub(super) work: Vec<Work>,
 }
 
 /// One run of a host's program.
@@ -29,7 +29,7 @@ pub(crate) struct Program {
     /// Number of the last turn among those of all hosts.
     last_turn: u64,
     /// How often it has kept its turn since it gave it up.
-    kept: u32,
+    pub(super) kept: u32,
     /// Whether another host has woken a task.
     is_woken: bool,
     /// Descriptors in its epolls that are no sockets: eventfds, and that of signals.
@@ -46,16 +46,6 @@ struct Waits {
     epoll: RawFd,
     /// A time of the simulation; `None` if only an event ends the wait.
     until_ns: Option<u64>,
-}
-
-/// How often a host can keep its turn. Then the test's thread sees that it is not stuck.
-const MAX_KEPT: u32 = 1_000;
-
-/// What is due.
-pub(crate) enum Due {
-    Arrived,
-    /// An action of the test, by its number.
-    Action(u64),
 }
 
 /// Returns whether a signal without a listener ends the program. See signal(7).
@@ -140,7 +130,7 @@ impl Net {
     }
 
     /// Returns the hosts whose programs can run, the one first that has run least recently.
-    pub(crate) fn able_hosts(&self) -> Vec<HostId> {
+    pub(super) fn able_hosts(&self) -> Vec<HostId> {
         let able = self.lan.hosts.iter().enumerate().filter_map(|(id, host)| {
             let program = host.program.as_ref()?;
             let is_able = !host.work.is_empty() || self.is_able(program);
@@ -165,7 +155,7 @@ impl Net {
     }
 
     /// Returns the time until which the first program waits.
-    pub(crate) fn first_deadline_ns(&self) -> Option<u64> {
+    pub(super) fn first_deadline_ns(&self) -> Option<u64> {
         let programs = self.lan.hosts.iter().flat_map(|host| &host.program);
         let waits = programs.flat_map(|program| &program.waits);
         waits.filter_map(|waits| waits.until_ns).min()
@@ -189,22 +179,6 @@ impl Net {
         if let Some(program) = self.program(host) {
             program.waits = Some(Waits { epoll, until_ns });
         }
-    }
-
-    /// Begins the next turn of a host that waits, if nothing else can happen before it. That saves giving the turn up.
-    pub(crate) fn keep_turn(&mut self, host: HostId) -> bool {
-        let is_alone = !self.lan.is_checked
-            && self.next_ns().is_none_or(|next| next > self.now_ns)
-            && self.able_hosts() == [host];
-        let Some(program) = self.program(host) else {
-            return false;
-        };
-        let keeps = is_alone && program.kept < MAX_KEPT;
-        program.kept = if keeps { program.kept + 1 } else { 0 };
-        if keeps {
-            self.begin_turn(host);
-        }
-        keeps
     }
 
     /// Takes the closures that are due.
@@ -231,21 +205,6 @@ impl Net {
         if let Some(program) = self.program(host) {
             program.is_woken = false;
         }
-    }
-
-    /// Makes one thing happen that is due.
-    pub(crate) fn deliver_one(&mut self) -> Option<Due> {
-        let entry = self.in_flight.first_entry()?;
-        if entry.key().0 > self.now_ns {
-            return None;
-        }
-        match entry.remove() {
-            Delivery::Action(number) => return Some(Due::Action(number)),
-            Delivery::Work { host, work } => self.lan.hosts[host].work.push(work),
-            Delivery::Resend { to, tries } => self.resend(to, tries),
-            delivery => self.arrive_at_host(delivery),
-        }
-        Some(Due::Arrived)
     }
 
     /// A descriptor is written, which can be in an epoll of any program.
