@@ -26,9 +26,11 @@
 use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::PoisonError;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, PoisonError};
 
-use crate::id::{RuntimeId, WaiterId, WakerData};
+use crate::id::{Id, RuntimeId, WaiterId, WakerData};
+use crate::kernel::{self, Kernel};
 use crate::std_or_loom::{AtomicBool, Mutex, MutexGuard, Ordering};
 use crate::sys::epoll::Epoll;
 use crate::sys::eventfd::EventFd;
@@ -216,12 +218,14 @@ impl<M> Inbox<M> {
 }
 
 /// The part of a runtime that other threads see.
-#[derive(Debug)]
 pub(crate) struct Shared {
     id: RuntimeId,
     inbox: Inbox<Message>,
     event_fd: EventFd,
     epoll: Epoll,
+    /// The kernel that was installed when the runtime was built. It learns of each message. No panic of it can
+    /// leave this field half changed.
+    kernel: Option<AssertUnwindSafe<Arc<dyn Kernel>>>,
 }
 
 impl Shared {
@@ -240,6 +244,7 @@ impl Shared {
             inbox: Inbox::new(),
             event_fd,
             epoll,
+            kernel: kernel::current().map(AssertUnwindSafe),
         })
     }
 
@@ -264,6 +269,10 @@ impl Shared {
     ///
     /// Returns the message when the runtime has ended.
     pub(crate) fn send(&self, message: Message) -> Result<(), Message> {
+        if let Some(kernel) = &self.kernel {
+            let task = message.task(self.id);
+            kernel.message(task.as_ref().map(|id| id as &dyn std::fmt::Display));
+        }
         let same = |last: &Message, new: &Message| matches!((last, new), (Message::Wake(last), Message::Wake(new)) if last == new);
         match self.inbox.push(message, same, remove_repeated_wakes) {
             PushOutcome::Queued => Ok(()),
@@ -287,6 +296,28 @@ fn remove_repeated_wakes(messages: &mut VecDeque<Message>) {
         Message::Wake(data) => woken.insert(*data),
         _ => true,
     });
+}
+
+impl Message {
+    /// Returns the task that a message concerns. A wake has only 16 bits of its generation.
+    #[cold]
+    fn task(&self, runtime: RuntimeId) -> Option<Id> {
+        let key = match self {
+            Message::Wake(data) => Key::new(data.row(), u32::from(data.generation())),
+            Message::Abort(key) | Message::Detach(key) => *key,
+            _ => return None,
+        };
+        Some(Id { runtime, key })
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared")
+            .field("id", &self.id)
+            .field("inbox", &self.inbox)
+            .finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Message {

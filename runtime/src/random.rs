@@ -1,7 +1,7 @@
 //! A small generator of random numbers, for orders that a seed repeats.
 
 /// Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SplitMix64(pub(crate) u64);
 
 impl SplitMix64 {

@@ -25,6 +25,7 @@
 
 use std::collections::hash_map::RandomState;
 use std::env;
+use std::fmt;
 use std::hash::BuildHasher;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -41,14 +42,9 @@ use crate::random::SplitMix64;
 /// When `test` panics or returns an error, after a line on stderr that names the seed. When `count` is 0, or
 /// an environment variable has a value that it cannot have.
 pub fn run<T: Termination>(name: &str, count: u32, mut test: impl FnMut(u64) -> T) {
-    let variable = |name: &str| env::var_os(name).map(|text| text.to_string_lossy().into_owned());
-    let plan = match Plan::new(name, count, variable) {
-        Ok(plan) => plan,
-        Err(message) => panic!("{message}"),
-    };
-    let mut random = SplitMix64(plan.start);
-    for number in 1..=plan.count {
-        let seed = plan.only.unwrap_or_else(|| random.next());
+    let seeds = of(name, count);
+    let count = seeds.len();
+    for (number, seed) in (1..).zip(seeds) {
         let outcome = catch_unwind(AssertUnwindSafe(|| test(seed).report()));
         match outcome {
             Ok(code) if code == ExitCode::SUCCESS => continue,
@@ -59,15 +55,74 @@ pub fn run<T: Termination>(name: &str, count: u32, mut test: impl FnMut(u64) -> 
         // A failure to write is ignored, because there is no other place for the report.
         writeln!(
             std::io::stderr(),
-            "wakeful: {name} failed with seed {seed:#x} ({number} of {}). Again: \
-             WAKEFUL_SEED={seed:#x} cargo test {short}",
-            plan.count
+            "wakeful: {name} failed with seed {seed:#x} ({number} of {count}). Again: \
+             WAKEFUL_SEED={seed:#x} cargo test {short}"
         )
         .ok();
         match outcome {
             Ok(_) => panic!("{name} returned an error with seed {seed:#x}"),
             Err(payload) => resume_unwind(payload),
         }
+    }
+}
+
+/// Returns the seeds with which [`run`] calls a test, for code that reports failures in its own way.
+///
+/// # Panics
+///
+/// When `count` is 0, or an environment variable has a value that it cannot have.
+///
+/// # Examples
+///
+/// ```
+/// use wakeful::seeds;
+///
+/// let seeds = seeds::of("order", 3);
+/// // `WAKEFUL_SEEDS` can ask for another number.
+/// let count = seeds.len();
+/// assert_eq!(seeds.count(), count);
+/// ```
+pub fn of(name: &str, count: u32) -> Seeds {
+    let variable = |name: &str| env::var_os(name).map(|text| text.to_string_lossy().into_owned());
+    match Plan::new(name, count, variable) {
+        Ok(plan) => Seeds {
+            random: SplitMix64(plan.start),
+            left: plan.count,
+            only: plan.only,
+        },
+        Err(message) => panic!("{message}"),
+    }
+}
+
+/// The seeds of a test; made by [`of`].
+#[derive(Clone)]
+#[must_use = "iterators do nothing unless they are used"]
+pub struct Seeds {
+    random: SplitMix64,
+    left: u32,
+    only: Option<u64>,
+}
+
+impl Iterator for Seeds {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        self.left = self.left.checked_sub(1)?;
+        Some(self.only.unwrap_or_else(|| self.random.next()))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Seeds {}
+
+impl fmt::Debug for Seeds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seeds")
+            .field("left", &self.left)
+            .finish_non_exhaustive()
     }
 }
 

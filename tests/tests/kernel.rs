@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Shutdown};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -502,6 +503,43 @@ fn a_kernel_on_another_thread_is_not_asked() {
     let other = std::thread::spawn(|| run(every_call()));
     other.join().unwrap();
     assert_eq!(lock(&faults.asked).len(), 0);
+}
+
+/// Notes each message, as the thread that sends it and the task that it concerns.
+#[derive(Default)]
+struct Messages(Mutex<Vec<(String, Option<String>)>>);
+
+impl Kernel for Messages {
+    fn message(&self, task: Option<&dyn Display>) {
+        let thread = std::thread::current().name().unwrap().to_owned();
+        lock(&self.0).push((thread, task.map(ToString::to_string)));
+    }
+}
+
+#[test]
+fn a_kernel_learns_of_each_message_of_another_thread_and_of_its_task() {
+    let (messages, guard) = installed(Messages::default());
+    let runtime = Runtime::new().unwrap();
+    // It is that of the time at which the runtime was built.
+    drop(guard);
+    let handle = runtime.handle().clone();
+    runtime.block_on(async {
+        let task = wakeful::spawn(std::future::pending::<()>());
+        let abort = task.abort_handle();
+        let send = move || {
+            abort.abort();
+            handle.spawn(|| async {}).abort();
+        };
+        let thread = std::thread::Builder::new().name("sender".to_owned());
+        thread.spawn(send).unwrap().join().unwrap();
+        assert!(task.await.unwrap_err().is_cancelled());
+        // On the runtime's own thread nothing is sent.
+        wakeful::spawn(yield_now()).await.unwrap();
+    });
+    let sent = |task: Option<&str>| ("sender".to_owned(), task.map(str::to_owned));
+    let messages = lock(&messages.0);
+    assert_eq!(messages[..2], [sent(Some("1.0")), sent(None)]);
+    assert!(messages.iter().all(|(thread, _)| thread == "sender"));
 }
 
 // --- time, order, closures, names, signals ----------------------------------------------------------

@@ -1,6 +1,6 @@
 //! What can go wrong in a world.
 
-use crate::world::choices::Choices;
+use crate::world::choices::{Choices, Name};
 
 /// The faults of a world.
 ///
@@ -71,12 +71,12 @@ impl Faults {
     }
 
     /// Returns whether a transfer is cut here.
-    pub(crate) fn short(self, choices: &mut Choices, stream: &str) -> bool {
+    pub(crate) fn short<'a>(self, choices: &mut Choices, stream: impl Into<Name<'a>>) -> bool {
         self.transfers && choices.chance(stream, 4)
     }
 
     /// Returns what becomes of a datagram.
-    pub(crate) fn datagram(self, choices: &mut Choices, stream: &str) -> Fate {
+    pub(crate) fn datagram(self, choices: &mut Choices, stream: (&'static str, u64)) -> Fate {
         if !self.datagrams {
             Fate::Arrives
         } else if choices.chance(stream, 8) {
@@ -91,10 +91,15 @@ impl Faults {
     }
 
     /// Returns the error of a transfer that would succeed.
-    pub(crate) fn errno(self, choices: &mut Choices, stream: &str) -> Option<i32> {
+    pub(crate) fn errno<'a>(
+        self,
+        choices: &mut Choices,
+        stream: impl Into<Name<'a>>,
+    ) -> Option<i32> {
         if !self.transfers {
             return None;
         }
+        let stream = stream.into();
         if choices.chance(stream, 16) {
             Some(libc::EINTR)
         } else if choices.chance(stream, 16) {

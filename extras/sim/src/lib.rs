@@ -79,15 +79,23 @@
 //!
 //! # A seed that fails
 //!
-//! It is printed with the command that repeats it, and with its *tape*: the choices that were not plain.
-//! Each choice belongs to a named stream, and 0 is the plain one: first in line, the tick goes on, the
-//! least delay, no fault. The tape that is printed is *shrunk* to the choices that matter: the others are
-//! left out as long as the run ends at the same place. A tape in a file can be kept as a test:
-//! `WAKEFUL_TAPE=file cargo test NAME`.
+//! It is reported with what has failed, when and where, and with the command that repeats it. Each choice of a run
+//! belongs to a named stream, and 0 is the plain one: first in line, the tick goes on, the least delay, no
+//! fault. The others are the run's *tape*. It is *shrunk* to the choices that matter: the others are left out
+//! as long as the run ends at the same place. A run with these alone is shown by a page, the *timeline*.
+//!
+//! Tape and timeline are files in the folder `wakeful-sim` of the target directory that the test program is in. If
+//! it is in none, that is `target` of the current directory or of one above it, else the folder for temporary files.
+//! `WAKEFUL_TAPE=file cargo test NAME` runs a tape; a line on stderr says if it does not fail.
 //! `WAKEFUL_SEED` and `WAKEFUL_SEEDS` are those of [`wakeful::seeds`].
 //!
-//! One seed in 16, and each that fails, runs twice. If the events differ, the test fails with the first
-//! difference: then something in it does not follow from the seed.
+//! # What follows from no seed
+//!
+//! One seed in 16, and each that fails, runs twice. If the events or the choices differ, the test fails with the
+//! first difference. A thread that wakes a task, spawns one or drops a socket ends the run with its name: it is no
+//! part of the simulation, unlike closures of the blocking pool.
+//!
+//! `docs/SIMULATED-TESTS.md` in the repository has examples, and says what to do when a seed fails.
 //!
 //! # Sockets
 //!
@@ -113,9 +121,12 @@
 #![forbid(unsafe_code)]
 
 mod faults;
+mod files;
 pub mod hosts;
+mod leaks;
 mod net;
 mod panics;
+mod report;
 mod run;
 mod shrink;
 mod sim;
@@ -123,13 +134,14 @@ mod world;
 
 pub use faults::Faults;
 pub use hosts::Hosts;
+pub use leaks::Leaks;
 pub use run::{Options, Run};
 pub use sim::{Sim, check, run_seed, run_tape, shrink_tape};
 pub use world::tape::Tape;
 
-/// Writes a test that runs in a world: `seeds` times, with `faults`.
+/// Writes a test that runs in a world: `seeds` times, with `faults`, and with `leaks` allowed or not.
 ///
-/// Both lines can be left out, see [`Options::new`]. Attributes such as `#[should_panic]` come before the
+/// The three lines can be left out, see [`Options::new`]. Attributes such as `#[should_panic]` come before the
 /// function. An `async fn` with a [`Sim`] is a test with one host, which runs it. A `fn` with a `&`[`Hosts`] sets up
 /// several hosts.
 ///
@@ -141,6 +153,7 @@ macro_rules! test {
     (
         $(seeds = $seeds:expr;)?
         $(faults = $faults:expr;)?
+        $(leaks = $leaks:expr;)?
         $(#[$attribute:meta])*
         async fn $name:ident($sim:ident: $type:ty) $body:block
     ) => {
@@ -151,6 +164,7 @@ macro_rules! test {
             let options = $crate::Options::new();
             $(let options = options.seeds($seeds);)?
             $(let options = options.faults($faults);)?
+            $(let options = options.leaks($leaks);)?
             let name = ::core::concat!(::core::module_path!(), "::", ::core::stringify!($name));
             $crate::check(name, options, body);
         }

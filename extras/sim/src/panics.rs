@@ -7,6 +7,8 @@ use std::sync::Once;
 thread_local! {
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// Set while the simulation itself ends a run.
+    static ENDS_RUN: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Notes the place of each panic of this thread while `run` runs, and prints none if it is quiet. Returns what
@@ -18,7 +20,7 @@ pub(crate) fn observed<R>(quiet: bool, run: impl FnOnce() -> R) -> (R, Option<St
         panic::set_hook(Box::new(move |info| {
             let place = info.location().map(ToString::to_string);
             PLACE.with_borrow_mut(|last| *last = place);
-            if !IS_QUIET.get() {
+            if !ENDS_RUN.take() && !IS_QUIET.get() {
                 print(info);
             }
         }));
@@ -29,4 +31,15 @@ pub(crate) fn observed<R>(quiet: bool, run: impl FnOnce() -> R) -> (R, Option<St
     let result = run();
     IS_QUIET.set(before);
     (result, PLACE.take())
+}
+
+/// Ends a run with a panic that is not printed, because the report has its text. Its place is that of the call.
+///
+/// # Panics
+///
+/// Always.
+#[track_caller]
+pub(crate) fn end_run(text: String) -> ! {
+    ENDS_RUN.set(true);
+    panic!("{text}")
 }

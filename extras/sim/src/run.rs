@@ -5,14 +5,18 @@
 
 use std::any::Any;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use std::{env, fs, io::Write};
 
 use wakeful::seeds;
 
 use crate::faults::Faults;
+use crate::leaks::{Leaks, Left};
 use crate::net::Net;
 use crate::panics;
+use crate::report::{self, End, Source};
 use crate::shrink::{self, Shrunk};
 use crate::world::choices::Choices;
 use crate::world::events::{self, Event, Events};
@@ -27,15 +31,18 @@ pub struct Options {
     pub seeds: u32,
     /// What can go wrong.
     pub faults: Faults,
+    /// What happens about tasks and sockets that are left.
+    pub leaks: Leaks,
 }
 
 impl Options {
-    /// Creates the defaults: 100 seeds, [`Faults::delays_only`].
+    /// Creates the defaults: 100 seeds, [`Faults::delays_only`], [`Leaks::Report`].
     #[must_use]
     pub fn new() -> Self {
         Self {
             seeds: 100,
             faults: Faults::default(),
+            leaks: Leaks::default(),
         }
     }
 
@@ -50,6 +57,14 @@ impl Options {
     #[must_use]
     pub fn faults(mut self, faults: Faults) -> Self {
         self.faults = faults;
+        self
+    }
+
+    /// Sets what happens about tasks and sockets that are left when the future of the test has ended. It has no effect
+    /// on a test with several hosts.
+    #[must_use]
+    pub fn leaks(mut self, leaks: Leaks) -> Self {
+        self.leaks = leaks;
         self
     }
 }
@@ -73,7 +88,14 @@ pub struct Run {
     pub choices: u64,
     /// The choices that were not plain.
     pub tape: Tape,
+    /// The time of the simulation at its end.
+    pub elapsed: Duration,
     events: Vec<Event>,
+    pub(crate) recording: Option<Vec<u8>>,
+    /// What was left when the future of the test had ended.
+    pub(crate) left: Left,
+    /// Whether a thread took part that is no part of the simulation.
+    pub(crate) is_from_outside: bool,
 }
 
 impl Run {
@@ -85,8 +107,12 @@ impl Run {
             place: None,
             hash: net.events.hash(),
             choices: net.choices.count(),
-            tape: net.choices.tape().clone(),
+            tape: net.choices.tape(),
+            elapsed: Duration::from_nanos(net.now_ns),
             events: net.events.take_list(),
+            recording: None,
+            left: Left::default(),
+            is_from_outside: false,
         }
     }
 }
@@ -94,12 +120,14 @@ impl Run {
 /// What a run reports.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Report {
-    /// Its panics, and the tasks of a deadlock.
+    /// Its panics.
     Print,
     /// Nothing, because it repeats another run.
     Quiet,
     /// Nothing, but it keeps its events, to be compared.
     Events,
+    /// Nothing, but it keeps a recording of the test's runtime.
+    Record,
 }
 
 /// Creates what the hosts of a run share.
@@ -142,27 +170,72 @@ fn run(choices: Choices, report: Report, once: Once<'_>) -> Run {
 /// Runs a test with many seeds, or with the tape in the file that `WAKEFUL_TAPE` names.
 pub(crate) fn check(test: &str, options: Options, once: Once<'_>) {
     if let Some(file) = env::var_os("WAKEFUL_TAPE") {
-        return check_tape(test, &file, once);
+        return check_tape(test, Path::new(&file), once);
     }
-    let mut number = 0_u32;
-    seeds::run(test, options.seeds, |seed| {
+    let seeds = seeds::of(test, options.seeds);
+    let count = seeds.len();
+    for (number, seed) in (1..).zip(seeds) {
+        let source = Source::Seed {
+            seed,
+            number,
+            count,
+        };
         let first = with_seed(test, seed, once);
-        number += 1;
-        if first.panic.is_some() || number % 16 == 1 {
-            compare(test, seed, once, &first);
+        if number == 1 && !first.left.is_none() {
+            let left = first.left;
+            eprintln!("{test}: {left} were left when the test had ended, see `Options::leaks`");
         }
-        if let Some(panic) = first.panic {
-            let all = first.tape.len();
-            write_tape(&shrink(first.tape, once), all, first.choices);
-            resume_unwind(panic);
+        // The message about a thread names the cause of the difference.
+        let is_compared = first.panic.is_some() || number % 16 == 1;
+        if is_compared
+            && !first.is_from_outside
+            && let Some(difference) = difference(test, seed, once, &first)
+        {
+            report::Report::new(test, &source, "two runs differ").write();
+            panic!("{test}: two runs of the seed {seed:#x} differ: {difference}. {CAUSES}");
         }
-    });
+        fail_if_panicked(test, &source, first, once);
+    }
 }
 
-fn check_tape(test: &str, file: &std::ffi::OsStr, once: Once<'_>) {
+/// Causes of a difference between two runs of a seed.
+const CAUSES: &str = "Usual causes: the order of a `HashMap`, `std::time::Instant::now`, other threads, random \
+     numbers, `tokio::select!` without `biased`, addresses as keys, and what an earlier run has left in a static";
+
+/// Writes the report of a run and panics, if the run has.
+fn fail_if_panicked(test: &str, source: &Source<'_>, run: Run, once: Once<'_>) {
+    let Some(panic) = run.panic else { return };
+    let end = End {
+        panic: &*panic,
+        place: run.place.as_deref(),
+        after: run.elapsed,
+    };
+    let mut report = report::Report::of_panic(test, source, &end);
+    // No tape repeats what a thread does.
+    if !run.is_from_outside {
+        let mut tape = run.tape;
+        if matches!(source, Source::Seed { .. }) {
+            let all = tape.len();
+            let shrunk = shrink(tape, once);
+            report.tape(&shrunk, all, run.choices);
+            tape = shrunk.tape;
+        }
+        let recorded = self::run(Choices::from_tape(tape), Report::Record, once);
+        report.timeline(recorded.recording.as_deref());
+    }
+    report.write();
+    resume_unwind(panic);
+}
+
+fn check_tape(test: &str, file: &Path, once: Once<'_>) {
     let name = file.display();
-    let text = fs::read_to_string(file);
-    let text = text.unwrap_or_else(|error| panic!("WAKEFUL_TAPE={name}: {error}"));
+    let text = fs::read_to_string(file).unwrap_or_else(|error| {
+        let here = env::current_dir().unwrap_or_default();
+        panic!(
+            "WAKEFUL_TAPE={name}: {error}. The test runs in {}",
+            here.display()
+        )
+    });
     let tape: Tape = match text.parse() {
         Ok(tape) => tape,
         Err(message) => panic!("WAKEFUL_TAPE={name}: {message}"),
@@ -172,49 +245,38 @@ fn check_tape(test: &str, file: &std::ffi::OsStr, once: Once<'_>) {
         "WAKEFUL_TAPE={name}: it is a tape of the test `{}`, not of `{test}`",
         tape.test()
     );
-    if let Some(panic) = with_tape(tape, once).panic {
-        resume_unwind(panic);
+    let run = with_tape(tape.clone(), once);
+    if run.panic.is_none() {
+        // A failure to write is ignored, because there is no other place for the line.
+        writeln!(
+            std::io::stderr(),
+            "wakeful: {test}: the run of the tape {name} did not fail; it made {} of the {} choices on the tape",
+            run.tape.len(),
+            tape.len()
+        )
+        .ok();
     }
+    fail_if_panicked(test, &Source::Tape(file), run, once);
 }
 
-/// Runs a seed once more, and panics if the events or the choices differ.
-fn compare(test: &str, seed: u64, once: Once<'_>, first: &Run) {
+/// Runs a seed once more, and returns how the events or the choices differ.
+fn difference(test: &str, seed: u64, once: Once<'_>, first: &Run) -> Option<String> {
     let again = || run(Choices::from_seed(test, seed), Report::Events, once);
     let second = again();
     // The order of tasks need not show in events.
     let same_choices = second.choices == first.choices && second.tape == first.tape;
     if second.hash == first.hash && same_choices {
-        return;
+        return None;
     }
     let third = again();
     let difference = events::difference(&second.events, &third.events);
-    let difference = difference.unwrap_or_else(|| match same_choices {
-        true => "two later runs were equal".to_owned(),
-        false => first
-            .tape
-            .difference(&second.tape)
-            .unwrap_or_else(|| format!("{} choices, then {}", first.choices, second.choices)),
-    });
-    panic!(
-        "{test}: two runs of the seed {seed:#x} differ: {difference}. Usual causes: the order of a \
-         `HashMap`, `std::time::Instant::now`, other threads, random numbers, addresses as keys, and \
-         what an earlier run has left in a static"
-    );
-}
-
-/// Writes a shrunk tape to stderr. The run had `choices` choices, and `all` of them were not plain.
-fn write_tape(shrunk: &Shrunk, all: usize, choices: u64) {
-    let Shrunk { tape, runs, .. } = shrunk;
-    let plural = if tape.len() == 1 { "matters" } else { "matter" };
-    let limit = match shrunk.complete {
-        true => "",
-        false => ", where shrinking ended at its limit",
-    };
-    // A failure to write is ignored, because there is no other place for the report.
-    writeln!(
-        std::io::stderr(),
-        "{tape}# {} of {choices} choices {plural}; {all} were not plain ({runs} runs to shrink{limit})",
-        tape.len()
-    )
-    .ok();
+    Some(difference.unwrap_or_else(|| {
+        match same_choices {
+            true => "two later runs were equal".to_owned(),
+            false => first
+                .tape
+                .difference(&second.tape)
+                .unwrap_or_else(|| format!("{} choices, then {}", first.choices, second.choices)),
+        }
+    }))
 }

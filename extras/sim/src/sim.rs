@@ -1,18 +1,20 @@
 //! Tests with one host: it runs on the thread of the test, and starts with the test's future.
 
 use std::future::Future;
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 use wakeful::kernel;
-use wakeful::runtime::Builder;
+use wakeful::runtime::{Builder, OnDeadlock, Runtime};
+use wakeful::trace::{self, Recording};
 
+use crate::leaks::{self, Leaks, Left};
+use crate::panics::end_run;
 use crate::run::{self, Options, Report, Run};
+use crate::world::World;
 use crate::world::choices::Choices;
 use crate::world::tape::Tape;
-use crate::world::{DEADLOCK, World};
 
 /// The simulation, for the code of a test.
 #[derive(Clone)]
@@ -91,7 +93,9 @@ pub fn shrink_tape<F: Future<Output = ()>>(
 }
 
 /// Runs a test with many seeds, or with the tape in the file that `WAKEFUL_TAPE` names. A seed that
-/// fails runs once more, to compare the events. Then its tape is shrunk, and written to stderr.
+/// fails runs once more, to compare the events. Then its tape is shrunk, and a report is written to stderr.
+///
+/// A tape whose run does not fail any more is no failure, but a line on stderr says so.
 ///
 /// # Panics
 ///
@@ -112,23 +116,43 @@ fn run_once<F: Future<Output = ()>>(
     let net = run::new_net(choices, report, options.faults);
     let world = Arc::new(World::new(Arc::clone(&net)));
     let installed = kernel::install(Arc::clone(&world) as Arc<dyn kernel::Kernel>);
-    let runtime = Builder::new()
-        .count_wakers(true)
-        .deadlock_after(Duration::from_secs(10))
-        .build()
-        .expect("building the runtime");
-    let sim = Sim { world };
-    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body(sim))));
-    let is_deadlock = outcome.as_ref().is_err_and(|payload| {
-        let text = payload.downcast_ref::<String>();
-        text.is_some_and(|text| text.starts_with(DEADLOCK))
+    let runtime = build(report);
+    let sim = Sim {
+        world: Arc::clone(&world),
+    };
+    let mut left = Left::default();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(body(sim));
+        left = Left::of(&runtime, &world);
+        if options.leaks == Leaks::Deny {
+            leaks::deny(&runtime, &world);
+        }
+        if let Some(text) = world.outside.text(|| runtime.dump()) {
+            end_run(text);
+        }
+    }));
+    let recording = (report == Report::Record).then(|| {
+        let _entered = runtime.enter();
+        trace::snapshot()
     });
-    if is_deadlock && report == Report::Print {
-        // A failure to write is ignored, because there is no other place for the report.
-        writeln!(std::io::stderr(), "{}", runtime.dump()).ok();
-    }
     // Destructors can panic, too.
     let outcome = outcome.and(catch_unwind(AssertUnwindSafe(|| drop(runtime))));
     drop(installed);
-    Run::of(&net, outcome.err())
+    let mut run = Run::of(&net, outcome.err());
+    run.recording = recording.flatten();
+    run.left = left;
+    run.is_from_outside = run.panic.is_some() && world.outside.is_noted();
+    run
+}
+
+/// Builds the runtime of a run. The simulation finds deadlocks itself, because it sees those of sockets, too.
+fn build(report: Report) -> Runtime {
+    let builder = Builder::new()
+        .count_wakers(true)
+        .on_deadlock(OnDeadlock::Ignore);
+    let recorded = match report {
+        Report::Record => builder.record(Recording::new()),
+        _ => builder,
+    };
+    recorded.build().expect("building the runtime")
 }

@@ -3,10 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::cell::RefCell;
-use std::process::Command;
 use std::rc::Rc;
 use std::time::Duration;
-use std::{env, fs};
 
 use async_lock::Mutex;
 use wakeful::task::yield_now;
@@ -138,48 +136,4 @@ fn a_tape_that_does_not_fail_stays_as_it_is() {
     });
     assert!(!run.tape.is_empty());
     assert_eq!(shrink_tape(run.tape.clone(), options, wait), run.tape);
-}
-
-/// Set in a process that runs [`fails_with_two_choices`].
-const FAILS: &str = "WAKEFUL_SIM_SHRINKING";
-
-wakeful_sim::test! {
-    seeds = 500;
-    async fn fails_with_two_choices(sim: Sim) {
-        if env::var_os(FAILS).is_some() {
-            two_orders_matter(sim).await;
-        }
-    }
-}
-
-/// Runs [`fails_with_two_choices`] in a process of its own, and returns what it writes.
-fn run_in_child(variables: &[(&str, &str)]) -> String {
-    let mut child = Command::new(env::current_exe().unwrap());
-    let names = ["WAKEFUL_SEED", "WAKEFUL_SEEDS", "WAKEFUL_TAPE"];
-    for name in names {
-        child.env_remove(name);
-    }
-    child.args(["--exact", "fails_with_two_choices", "--nocapture"]);
-    let output = child
-        .env(FAILS, "1")
-        .envs(variables.iter().copied())
-        .output();
-    let output = output.unwrap();
-    assert!(!output.status.success());
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-#[test]
-fn the_report_has_the_shrunk_tape_once_and_the_tape_repeats_the_failure() {
-    let text = run_in_child(&[]);
-    assert_eq!(text.matches("both").count(), 1, "one panic: {text}");
-    assert!(text.contains("# 2 of "), "{text}");
-    assert!(text.contains(" choices matter; "), "{text}");
-    let (begin, end) = (text.find("wakeful-sim tape 1"), text.find("# 2 of "));
-    let tape = &text[begin.unwrap()..end.unwrap()];
-    let file = env::temp_dir().join(format!("wakeful-sim-{}.tape", std::process::id()));
-    fs::write(&file, tape).unwrap();
-    let again = run_in_child(&[("WAKEFUL_TAPE", file.to_str().unwrap())]);
-    fs::remove_file(&file).unwrap();
-    assert!(again.contains("both"), "{again}");
 }

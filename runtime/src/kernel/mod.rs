@@ -80,10 +80,10 @@ pub use wait::{Event, Wait};
 ///
 /// Each method has a default: the call is made. Methods are called on the thread that makes the call,
 /// in the middle of the runtime's work. They must not use the runtime or its sockets, and not wait for
-/// other threads that do.
+/// other threads that do. Only [`dump`](crate::dump()) can be called, in [`wait`](Self::wait).
 ///
 /// `closing` and the calls that wake another thread are asked of the kernel of the thread on which they
-/// happen, if it has one.
+/// happen, if it has one. [`message`](Self::message) is the exception.
 pub trait Kernel: Send + Sync {
     /// A socket was created, and is neither bound nor connected. See socket(2).
     fn opened(&self, fd: BorrowedFd<'_>) {
@@ -224,6 +224,16 @@ pub trait Kernel: Send + Sync {
     fn wake(&self, eventfd: BorrowedFd<'_>) -> Verdict<()> {
         let _ = eventfd;
         Verdict::Real
+    }
+
+    /// A message is sent to a runtime that was built while this kernel was installed. A thread sends one to a
+    /// runtime that it does not run: it wakes a task, aborts or spawns one, or drops a socket. `task` is the
+    /// [`Id`](crate::task::Id) of the task, as text, if the message concerns one.
+    ///
+    /// Called on the thread that sends, before the message can be seen. What follows from such a message does not
+    /// follow from the choices of a simulation.
+    fn message(&self, task: Option<&dyn fmt::Display>) {
+        let _ = task;
     }
 
     /// Returns the time in nanoseconds since some moment, which never decreases, or `None` for the

@@ -21,9 +21,11 @@ use super::Hosts;
 use super::run::run_program;
 use crate::net::hosts::HostId;
 use crate::net::steps::Step;
+use crate::panics::end_run;
 use crate::run::Report;
+use crate::world::World;
+use crate::world::ends::DEADLOCK;
 use crate::world::gate::{Crashed, Ended, Gate, Turn};
-use crate::world::{DEADLOCK, World};
 
 /// The program of a host.
 pub(super) struct Program {
@@ -99,9 +101,9 @@ impl Hosts {
                 Step::Arrived | Step::Time => {}
                 Step::Deadlock => {
                     let (at, hosts) = (self.elapsed(), self.describe_for_report());
-                    panic!(
+                    end_run(format!(
                         "{DEADLOCK} after {at:?}: nothing is in flight, and no timer is armed: {hosts}"
-                    );
+                    ));
                 }
                 Step::Late => {
                     let last = Duration::from_nanos(self.net().lan.last_ns);

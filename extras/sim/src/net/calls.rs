@@ -210,9 +210,9 @@ impl Net {
 
     /// Returns how many bytes of `len` a send of a stream moves at most, which a fault decides.
     fn limit(&mut self, id: SocketId, len: usize) -> usize {
-        let stream = format!("send {id}");
-        if len > 1 && self.faults.short(&mut self.choices, &stream) {
-            1 + self.choices.choose(&stream, len as u32 - 1) as usize
+        let stream = ("send", id);
+        if len > 1 && self.faults.short(&mut self.choices, stream) {
+            1 + self.choices.choose(stream, len as u32 - 1) as usize
         } else {
             usize::MAX
         }

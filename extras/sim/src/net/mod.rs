@@ -213,9 +213,8 @@ impl Net {
     /// Lets something happen after a random delay, and after everything else that is in flight to the same
     /// socket.
     pub(crate) fn send(&mut self, to: SocketId, delivery: Delivery) {
-        let stream = format!("delay {to}");
         let steps = if self.faults.delays() {
-            self.choices.choose(&stream, 64)
+            self.choices.choose(("delay", to), 64)
         } else {
             0
         };

@@ -349,9 +349,9 @@ impl Net {
 
     /// Lets bytes arrive in pieces, at different times.
     fn send_in_pieces(&mut self, to: SocketId, mut bytes: Vec<u8>) {
-        let stream = format!("pieces {to}");
-        while bytes.len() > 1 && self.faults.short(&mut self.choices, &stream) {
-            let at = 1 + self.choices.choose(&stream, bytes.len() as u32 - 1) as usize;
+        let stream = ("pieces", to);
+        while bytes.len() > 1 && self.faults.short(&mut self.choices, stream) {
+            let at = 1 + self.choices.choose(stream, bytes.len() as u32 - 1) as usize;
             let rest = bytes.split_off(at);
             self.send(to, Delivery::Bytes { to, bytes });
             bytes = rest;

@@ -132,9 +132,7 @@ impl Net {
             to,
             bytes,
         };
-        let fate = self
-            .faults
-            .datagram(&mut self.choices, &format!("datagrams {id}"));
+        let fate = self.faults.datagram(&mut self.choices, ("datagrams", id));
         match fate {
             Fate::Lost => {}
             Fate::Late => self.at(self.now_ns + LATE_NS, datagram(bytes)),

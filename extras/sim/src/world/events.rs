@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::choices::hash;
-
 /// One event. Descriptors are numbers of the simulation, because the kernel's depend on other threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Event {
@@ -49,9 +47,14 @@ impl Events {
     pub(crate) fn push(&mut self, event: Event) {
         let mut mixed = self.hash;
         for number in [event.at_ns, event.socket, event.value as u64] {
-            mixed = hash(mixed, &number.to_ne_bytes());
+            mixed = mix(mixed, number);
         }
-        self.hash = hash(mixed, event.what.as_bytes());
+        for part in event.what.as_bytes().chunks(8) {
+            let mut bytes = [0; 8];
+            bytes[..part.len()].copy_from_slice(part);
+            mixed = mix(mixed, u64::from_le_bytes(bytes));
+        }
+        self.hash = mixed;
         if let Some(list) = &mut self.list {
             list.push(event);
         }
@@ -64,6 +67,12 @@ impl Events {
     pub(crate) fn take_list(&mut self) -> Vec<Event> {
         self.list.take().unwrap_or_default()
     }
+}
+
+/// Adds a number to a hash. By words, because a run has hundreds of events: FNV-1a by bytes takes six times as long.
+fn mix(hash: u64, number: u64) -> u64 {
+    let mixed = (hash ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 32)
 }
 
 /// Returns the first difference of two lists, as text.

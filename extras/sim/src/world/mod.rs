@@ -13,11 +13,13 @@
 //! those that are no sockets, such as the eventfd of a runtime.
 
 pub(crate) mod choices;
+pub(crate) mod ends;
 pub(crate) mod events;
 pub(crate) mod gate;
 pub(crate) mod tape;
 mod turn;
 
+use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Shutdown};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -32,13 +34,12 @@ use crate::net::epoll::Watch;
 use crate::net::hosts::{HostId, Lan};
 use crate::net::tcp::Socket;
 use crate::net::{Delivery, Net, SocketId};
+use crate::panics::end_run;
+use ends::Outside;
 use gate::Gate;
 
 /// Time that passes in a turn. Otherwise a task that yields until something arrives would wait forever.
 const TURN_NS: u64 = 1_000;
-
-/// Begins the message of the panic with which a run ends that nothing can continue.
-pub(crate) const DEADLOCK: &str = "deadlock";
 
 /// What all hosts of a simulation share.
 pub(crate) type SharedNet = Arc<Mutex<Net>>;
@@ -58,6 +59,7 @@ pub(crate) struct World {
     /// The streams of choices about tasks.
     order: String,
     hold: String,
+    pub(crate) outside: Outside,
 }
 
 impl World {
@@ -68,6 +70,7 @@ impl World {
             gate: None,
             order: "order".to_owned(),
             hold: "hold".to_owned(),
+            outside: Outside::default(),
         }
     }
 
@@ -79,6 +82,7 @@ impl World {
             gate: Some(gate),
             order: format!("order {name}"),
             hold: format!("hold {name}"),
+            outside: Outside::default(),
         }
     }
 
@@ -125,7 +129,13 @@ impl World {
             return outside(what);
         };
         let net = &mut *net;
-        let result = match net.faults.errno(&mut net.choices, &format!("{what} {id}")) {
+        // A stream of their own: without the error the transfer makes its choices at the same places.
+        let stream = match what {
+            "send" => "errno send",
+            "recv" => "errno recv",
+            _ => "errno",
+        };
+        let result = match net.faults.errno(&mut net.choices, (stream, id)) {
             Some(errno) => {
                 if errno == libc::EAGAIN {
                     net.again(id);
@@ -357,7 +367,14 @@ impl Kernel for World {
         Verdict::Is(Ok(()))
     }
 
+    fn message(&self, task: Option<&dyn fmt::Display>) {
+        self.outside.note(task);
+    }
+
     fn wait(&self, wait: &mut Wait<'_>) -> io::Result<()> {
+        if let Some(text) = self.outside.text(wakeful::dump) {
+            end_run(text);
+        }
         if let Some(gate) = &self.gate {
             return self.wait_for_turn(gate, wait);
         }
@@ -393,7 +410,7 @@ impl Kernel for World {
                 (None, None) => {
                     let at = Duration::from_nanos(net.now_ns);
                     drop(net);
-                    panic!("{DEADLOCK} after {at:?}: nothing is in flight, and no timer is armed");
+                    end_run(ends::deadlock(at, &wakeful::dump()));
                 }
             };
             net.now_ns = next.max(net.now_ns);

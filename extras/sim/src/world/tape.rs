@@ -19,8 +19,18 @@ const HEADER: &str = "wakeful-sim tape 1";
 pub struct Tape {
     test: String,
     seed: Option<u64>,
-    /// Value and number of possibilities, by stream and place in it.
-    choices: BTreeMap<(String, u64), (u32, u32)>,
+    /// The choices of each stream that has some, by their place in it.
+    streams: BTreeMap<String, Vec<Made>>,
+}
+
+/// A choice of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Made {
+    /// Place in the stream. The first choice of a stream has 1.
+    pub(crate) index: u64,
+    pub(crate) value: u32,
+    /// The number of possibilities.
+    pub(crate) of: u32,
 }
 
 impl Tape {
@@ -28,7 +38,7 @@ impl Tape {
         Self {
             test: test.to_owned(),
             seed,
-            choices: BTreeMap::new(),
+            streams: BTreeMap::new(),
         }
     }
 
@@ -47,53 +57,78 @@ impl Tape {
     /// Returns the number of choices.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.choices.len()
+        self.streams.values().map(Vec::len).sum()
     }
 
     /// Returns whether every choice was plain.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.choices.is_empty()
+        self.streams.is_empty()
     }
 
     pub(crate) fn get(&self, stream: &str, index: u64) -> u32 {
-        let found = self.choices.get(&(stream.to_owned(), index));
-        found.map_or(0, |(value, _)| *value)
+        self.find(stream, index).map_or(0, |made| made.value)
+    }
+
+    fn find(&self, stream: &str, index: u64) -> Option<&Made> {
+        let made = self.streams.get(stream)?;
+        let place = made.binary_search_by_key(&index, |made| made.index);
+        place.ok().map(|place| &made[place])
+    }
+
+    fn all(&self) -> impl Iterator<Item = (&str, &Made)> {
+        let streams = self.streams.iter();
+        streams.flat_map(|(name, made)| made.iter().map(move |made| (name.as_str(), made)))
     }
 
     /// Returns stream and index of each choice.
     pub(crate) fn places(&self) -> Vec<(String, u64)> {
-        self.choices.keys().cloned().collect()
+        let place = |(name, made): (&str, &Made)| (name.to_owned(), made.index);
+        self.all().map(place).collect()
     }
 
     /// Returns the names of the streams that have choices.
     pub(crate) fn streams(&self) -> BTreeSet<String> {
-        self.choices.keys().map(|(name, _)| name.clone()).collect()
+        self.streams.keys().cloned().collect()
+    }
+
+    /// Returns each choice as text: `order 118 = 2 of 5`.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let line = |(name, made): (&str, &Made)| {
+            format!("{name} {} = {} of {}", made.index, made.value, made.of)
+        };
+        self.all().map(line).collect()
     }
 
     /// Returns a tape with some of the choices.
     pub(crate) fn filtered(&self, keep: impl Fn(&(String, u64)) -> bool) -> Self {
-        let mut tape = self.clone();
-        tape.choices.retain(|place, _| keep(place));
+        let mut tape = Self::new(&self.test, self.seed);
+        for (name, made) in self.all() {
+            if keep(&(name.to_owned(), made.index)) {
+                tape.push(name, made.index, made.value, made.of);
+            }
+        }
         tape
     }
 
     /// Returns a tape with another value of one choice.
     pub(crate) fn with(&self, place: &(String, u64), value: u32) -> Self {
         let mut tape = self.clone();
-        if let Some(choice) = tape.choices.get_mut(place) {
-            choice.0 = value;
+        let (name, index) = place;
+        if let Some(made) = self.find(name, *index) {
+            tape.push(name, *index, value, made.of);
         }
         tape
     }
 
     /// Returns the first choice that another tape has not, or has otherwise, as text.
     pub(crate) fn difference(&self, other: &Tape) -> Option<String> {
-        let places: BTreeSet<_> = self.choices.keys().chain(other.choices.keys()).collect();
+        let places = [self.places(), other.places()].concat();
+        let places: BTreeSet<_> = places.into_iter().collect();
         let (stream, index) = places
             .into_iter()
-            .find(|place| self.choices.get(*place) != other.choices.get(*place))?;
-        let (one, two) = (self.get(stream, *index), other.get(stream, *index));
+            .find(|(name, index)| self.find(name, *index) != other.find(name, *index))?;
+        let (one, two) = (self.get(&stream, index), other.get(&stream, index));
         Some(format!(
             "the choice `{stream} {index}` was {one}, then {two}"
         ))
@@ -102,12 +137,25 @@ impl Tape {
     /// Returns a measure of how far the run is from a plain one: first the number of choices, then the sum
     /// of their values.
     pub(crate) fn weight(&self) -> (usize, u64) {
-        let values = self.choices.values().map(|(value, _)| u64::from(*value));
+        let values = self.all().map(|(_, made)| u64::from(made.value));
         (self.len(), values.sum())
     }
 
+    /// Sets a choice.
     pub(crate) fn push(&mut self, stream: &str, index: u64, value: u32, of: u32) {
-        self.choices.insert((stream.to_owned(), index), (value, of));
+        let made = self.streams.entry(stream.to_owned()).or_default();
+        let choice = Made { index, value, of };
+        match made.binary_search_by_key(&index, |made| made.index) {
+            Ok(place) => made[place] = choice,
+            Err(place) => made.insert(place, choice),
+        }
+    }
+
+    /// Sets the choices of a stream, which are in order.
+    pub(crate) fn push_all(&mut self, stream: &str, made: &[Made]) {
+        if !made.is_empty() {
+            self.streams.insert(stream.to_owned(), made.to_vec());
+        }
     }
 }
 
@@ -117,10 +165,9 @@ impl fmt::Display for Tape {
         if let Some(seed) = self.seed {
             writeln!(f, "seed {seed:#x}")?;
         }
-        for ((stream, index), (value, of)) in &self.choices {
-            writeln!(f, "{stream} {index} = {value} of {of}")?;
-        }
-        Ok(())
+        self.lines()
+            .iter()
+            .try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 

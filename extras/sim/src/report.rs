@@ -1,0 +1,243 @@
+//! The report of a run that has failed: what, when and where, the choices that matter, and how to run it again.
+//!
+//! ```text
+//!   bank::transfers_never_hang: seed 0xa3 (164 of 500): deadlock after 0ns: nothing is in flight, and ...
+//!     task 1.0 "transfer": spawned at bank.rs:40:5, waits on something outside of the runtime; ...
+//!   again:    WAKEFUL_SEED=0xa3 cargo test transfers_never_hang
+//!   shrunk:   2 of 31 choices matter, of 14 that were not plain (23 runs): hold 4 = 1 of 2, order 7 = 1 of 2
+//!   tape:     target/wakeful-sim/bank-transfers_never_hang.tape
+//!   timeline: target/wakeful-sim/bank-transfers_never_hang.html
+//! ```
+//!
+//! It is written with `eprint!`, so that it is among the output of its test.
+
+use std::any::Any;
+use std::fmt::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use wakeful_trace::{Format, Trace};
+
+use crate::files;
+use crate::shrink::Shrunk;
+use crate::world::tape::Tape;
+
+/// The choices that one line names.
+const CHOICES: usize = 8;
+
+/// The time between two events of a timeline, at least.
+const STEP_NS: u64 = 100;
+
+/// How a run was chosen.
+pub(crate) enum Source<'a> {
+    Seed {
+        seed: u64,
+        /// 1 for the first one.
+        number: usize,
+        count: usize,
+    },
+    Tape(&'a Path),
+}
+
+/// How a run has ended.
+pub(crate) struct End<'a> {
+    pub(crate) panic: &'a (dyn Any + Send),
+    pub(crate) place: Option<&'a str>,
+    /// In the time of the simulation.
+    pub(crate) after: Duration,
+}
+
+impl End<'_> {
+    /// Returns the text of the panic.
+    fn text(&self) -> &str {
+        let text = self.panic.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| self.panic.downcast_ref::<String>().map(String::as_str));
+        text.unwrap_or("a payload that is no text")
+    }
+}
+
+/// A report, line by line.
+pub(crate) struct Report<'a> {
+    test: &'a str,
+    text: String,
+}
+
+impl<'a> Report<'a> {
+    /// Begins with the lines that say what has failed. `what` can have many lines.
+    pub(crate) fn new(test: &'a str, source: &Source<'_>, what: &str) -> Self {
+        let mut report = Report {
+            test,
+            text: String::new(),
+        };
+        let run = match source {
+            Source::Seed {
+                seed,
+                number,
+                count,
+            } => format!("seed {seed:#x} ({number} of {count})"),
+            Source::Tape(file) => format!("tape {}", file.display()),
+        };
+        report.line(&format!("{test}: {run}: "), what);
+        if let Source::Seed { seed, .. } = source {
+            // The name of the test is its last part, so that the command works in any shell.
+            let short = test.rsplit("::").next().unwrap_or(test);
+            let command = format!("WAKEFUL_SEED={seed:#x} cargo test {short}");
+            report.line("again:    ", &command);
+        }
+        report
+    }
+
+    /// As [`new`](Self::new), for a run that ended with a panic.
+    pub(crate) fn of_panic(test: &'a str, source: &Source<'_>, end: &End<'_>) -> Self {
+        let text = end.text();
+        // The simulation ends a run with the time and what nothing can wake; the place is its own.
+        let what = match end.place {
+            Some(place) if !crate::world::ends::is_own(text) => {
+                format!("panicked after {:?} at {place}\n{text}", end.after)
+            }
+            _ => text.to_owned(),
+        };
+        Self::new(test, source, &what)
+    }
+
+    /// Adds a tape and its file. The run that was shrunk had `choices` choices, and `all` of them were not plain.
+    pub(crate) fn tape(&mut self, shrunk: &Shrunk, all: usize, choices: u64) {
+        let Shrunk { tape, runs, .. } = shrunk;
+        let verb = if tape.len() == 1 { "matters" } else { "matter" };
+        let limit = match shrunk.complete {
+            true => "",
+            false => ", where shrinking ended at its limit",
+        };
+        let summary = format!(
+            "{} of {choices} choices {verb}, of {all} that were not plain ({runs} runs{limit})",
+            tape.len()
+        );
+        let listed = listed(tape);
+        self.line("shrunk:   ", &format!("{summary}{listed}"));
+        let text = format!("{tape}# {summary}\n");
+        match files::write(self.test, "tape", text.as_bytes()) {
+            Ok(path) => self.line("tape:     ", &path),
+            Err(error) => self.line("tape:     ", &format!("not written, {error}\n{text}")),
+        }
+    }
+
+    /// Adds the page that shows a recording.
+    pub(crate) fn timeline(&mut self, recording: Option<&[u8]>) {
+        let Some(recording) = recording else { return };
+        let path = match Trace::from_bytes(recording) {
+            Ok(trace) => files::write(self.test, "html", &Format::Html.render(&spread(trace)))
+                .map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match path {
+            Ok(path) => self.line("timeline: ", &path),
+            Err(error) => self.line("timeline: ", &format!("not written, {error}")),
+        }
+    }
+
+    /// Adds a line. The further lines of `text` are indented.
+    fn line(&mut self, head: &str, text: &str) {
+        let text = text.trim_end().replace('\n', "\n  ");
+        writeln!(self.text, "{head}{text}").ok();
+    }
+
+    /// Writes the report to stderr.
+    pub(crate) fn write(&self) {
+        eprint!("{}", self.text);
+    }
+}
+
+/// Lets each event come at least [`STEP_NS`] after the one before. In a simulation polls take no time, and their order
+/// would not be seen.
+fn spread(mut trace: Trace) -> Trace {
+    let mut least_ns = 0;
+    for event in &mut trace.events {
+        event.time = event.time.max(least_ns);
+        least_ns = event.time + STEP_NS;
+    }
+    trace
+}
+
+/// Returns the first choices of a tape.
+fn listed(tape: &Tape) -> String {
+    let choices = tape.lines();
+    let mut text = String::new();
+    for (number, choice) in choices.iter().take(CHOICES).enumerate() {
+        let separator = if number == 0 { ": " } else { ", " };
+        write!(text, "{separator}{choice}").ok();
+    }
+    match choices.len().saturating_sub(CHOICES) {
+        0 => text,
+        more => format!("{text}, and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEED: Source<'_> = Source::Seed {
+        seed: 0xa3,
+        number: 164,
+        count: 500,
+    };
+
+    fn report(text: &'static str) -> String {
+        let end = End {
+            panic: &text,
+            place: Some("bank.rs:7:5"),
+            after: Duration::from_millis(20),
+        };
+        Report::of_panic("bank::never_hangs", &SEED, &end).text
+    }
+
+    #[test]
+    fn a_panic_has_its_time_and_place_and_all_of_its_lines() {
+        let expected = "bank::never_hangs: seed 0xa3 (164 of 500): panicked after 20ms at bank.rs:7:5\n  \
+             one\n  two\nagain:    WAKEFUL_SEED=0xa3 cargo test never_hangs\n";
+        assert_eq!(report("one\ntwo\n"), expected);
+    }
+
+    #[test]
+    fn a_deadlock_has_no_place_of_its_own() {
+        let expected = "bank::never_hangs: seed 0xa3 (164 of 500): deadlock after 0ns: why\n  \
+             task 1.0\nagain:    WAKEFUL_SEED=0xa3 cargo test never_hangs\n";
+        assert_eq!(report("deadlock after 0ns: why\ntask 1.0"), expected);
+    }
+
+    #[test]
+    fn events_of_one_moment_are_apart_on_the_timeline_and_later_ones_stay() {
+        let recorded = wakeful::runtime::Builder::new().record(wakeful::trace::Recording::new());
+        let bytes = recorded.build().unwrap().block_on(async {
+            wakeful::task::yield_now().await;
+            wakeful::trace::snapshot().unwrap()
+        });
+        let mut trace = Trace::from_bytes(&bytes).unwrap();
+        assert!(trace.events.len() > 4);
+        trace.events.iter_mut().for_each(|event| event.time = 7);
+        trace.events[3].time = 5_000;
+        trace.events[4].time = 9_000;
+        let times: Vec<_> = spread(trace)
+            .events
+            .iter()
+            .map(|event| event.time)
+            .collect();
+        assert_eq!(times[..5], [7, 107, 207, 5_000, 9_000]);
+        assert!(times[4..].windows(2).all(|two| two[1] == two[0] + 100));
+    }
+
+    #[test]
+    fn a_long_tape_is_listed_as_far_as_a_line_goes() {
+        let mut tape = Tape::new("test", None);
+        assert_eq!(listed(&tape), "");
+        for index in 1..=10 {
+            tape.push("order", index, 1, 2);
+        }
+        let text = listed(&tape);
+        assert!(
+            text.starts_with(": order 1 = 1 of 2, order 2 = 1 of 2, "),
+            "{text}"
+        );
+        assert!(text.ends_with("order 8 = 1 of 2, and 2 more"), "{text}");
+    }
+}

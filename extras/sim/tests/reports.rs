@@ -1,0 +1,194 @@
+//! The report of a seed that fails: its lines, its files, and what it says about a tape.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::cell::RefCell;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::rc::Rc;
+use std::time::Duration;
+
+use async_lock::Mutex;
+use wakeful::task::{Builder, yield_now};
+use wakeful::time::sleep;
+use wakeful_sim::Sim;
+
+/// Set in a process in which the tests below fail.
+const FAILS: &str = "WAKEFUL_SIM_FAILS";
+
+fn fails() -> bool {
+    env::var_os(FAILS).is_some()
+}
+
+wakeful_sim::test! {
+    seeds = 500;
+    /// In each of ten rounds two tasks say their numbers. Fails if two certain rounds have the other order.
+    async fn two_orders_matter(_sim: Sim) {
+        let mut reversed = Vec::new();
+        for round in 0..10 {
+            let said = Rc::new(RefCell::new(Vec::new()));
+            for (number, name) in [(1, "one"), (2, "two")] {
+                let said = Rc::clone(&said);
+                let say = async move { said.borrow_mut().push(number) };
+                Builder::new().name(name).spawn(say).unwrap();
+            }
+            // Each round makes one choice between the two.
+            sleep(Duration::from_secs(1)).await;
+            assert_eq!(said.borrow().len(), 2);
+            if *said.borrow() == [2, 1] {
+                reversed.push(round);
+            }
+        }
+        let both = reversed.contains(&3) && reversed.contains(&7);
+        if both {
+            wakeful::trace::mark("both are reversed");
+        }
+        assert!(!(fails() && both), "both");
+    }
+}
+
+wakeful_sim::test! {
+    seeds = 500;
+    /// Two tasks that take two locks in opposite orders, or in the same order.
+    async fn two_locks_do_not_hang(_sim: Sim) {
+        let locks = [(); 2].map(|()| Rc::new(Mutex::new(())));
+        let order = if fails() { [1, 0] } else { [0, 1] };
+        let tasks = [("first", [0, 1]), ("second", order)].map(|(name, order)| {
+            let [one, other] = order.map(|index| Rc::clone(&locks[index]));
+            let task = async move {
+                let _one = one.lock().await;
+                yield_now().await;
+                let _other = other.lock().await;
+            };
+            Builder::new().name(name).spawn(task).unwrap()
+        });
+        for task in tasks {
+            task.await.unwrap();
+        }
+    }
+}
+
+/// Runs a test of this file in a process of its own.
+fn run(test: &str, variables: &[(&str, &str)]) -> Output {
+    let mut child = Command::new(env::current_exe().unwrap());
+    for name in ["WAKEFUL_SEED", "WAKEFUL_SEEDS", "WAKEFUL_TAPE", FAILS] {
+        child.env_remove(name);
+    }
+    child.args(["--exact", test, "--nocapture"]);
+    child.envs(variables.iter().copied()).output().unwrap()
+}
+
+/// Returns what a test writes that fails.
+fn failure(test: &str, variables: &[(&str, &str)]) -> String {
+    let variables = [variables, &[(FAILS, "1")]].concat();
+    let output = run(test, &variables);
+    assert!(!output.status.success());
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// Returns the rest of the line that begins so.
+#[track_caller]
+fn line<'a>(text: &'a str, begin: &str) -> &'a str {
+    let mut found = text.lines().filter_map(|line| line.strip_prefix(begin));
+    let line = found.next();
+    assert!(found.next().is_none(), "{begin} occurs twice in {text}");
+    line.unwrap_or_else(|| panic!("{begin} is not in {text}"))
+}
+
+/// Writes a tape to a file that this process alone has.
+fn tape_file(name: &str, tape: &str) -> PathBuf {
+    let path = env::temp_dir().join(format!("wakeful-sim-{}-{name}.tape", std::process::id()));
+    fs::write(&path, tape).unwrap();
+    path
+}
+
+#[test]
+fn a_report_names_seed_and_place_and_its_files_repeat_and_show_the_failure() {
+    let text = failure("two_orders_matter", &[]);
+    let head = line(&text, "reports::two_orders_matter: seed 0x");
+    assert!(head.contains(" of 500): panicked after 10.0"), "{head}");
+    assert!(head.contains("s at extras/sim/tests/reports.rs:"), "{head}");
+    line(&text, "  both");
+    let again = line(&text, "again:    WAKEFUL_SEED=0x");
+    assert!(again.ends_with(" cargo test two_orders_matter"), "{again}");
+    let shrunk = line(&text, "shrunk:   2 of ");
+    assert!(shrunk.contains(" choices matter, of "), "{shrunk}");
+    assert!(shrunk.contains("): order "), "{shrunk}");
+    let tape = line(&text, "tape:     ");
+    assert!(tape.ends_with("wakeful-sim/reports-two_orders_matter.tape"));
+    // The timeline is that of the shrunk run.
+    let page = line(&text, "timeline: ");
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("extras/sim/tests/reports.rs:"));
+    assert!(page.contains("both are reversed"), "it shows the failure");
+    let kept = tape_file("kept", &fs::read_to_string(tape).unwrap());
+    let again = failure(
+        "two_orders_matter",
+        &[("WAKEFUL_TAPE", kept.to_str().unwrap())],
+    );
+    let head = line(&again, "reports::two_orders_matter: tape ");
+    assert!(head.contains(": panicked after 10.0"), "{head}");
+    line(&again, "  both");
+    assert!(Path::new(line(&again, "timeline: ")).is_file());
+    fs::remove_file(kept).unwrap();
+}
+
+#[test]
+fn the_command_of_a_report_repeats_the_failure() {
+    let text = failure("two_orders_matter", &[]);
+    let again = line(&text, "again:    WAKEFUL_SEED=");
+    let (seed, _) = again.split_once(' ').unwrap();
+    let again = failure("two_orders_matter", &[("WAKEFUL_SEED", seed)]);
+    let head = format!("reports::two_orders_matter: seed {seed} (1 of 1): panicked after");
+    line(&again, &head);
+}
+
+#[test]
+fn the_report_of_a_deadlock_lists_the_root_and_the_tasks_once() {
+    let text = failure("two_locks_do_not_hang", &[]);
+    let head = line(&text, "reports::two_locks_do_not_hang: seed 0x");
+    let nothing = "nothing is in flight, and no timer is armed";
+    assert!(
+        head.contains(": deadlock after ") && head.ends_with(nothing),
+        "{head}"
+    );
+    assert!(line(&text, "  root: ").starts_with("waits "));
+    let first = line(&text, "  task 1.0 \"first\": spawned at ");
+    assert!(first.contains("1 clone of its waker exists"), "{first}");
+    line(&text, "  task 2.0 \"second\": spawned at ");
+    assert!(!text.contains("panicked at"), "{text}");
+}
+
+#[test]
+fn a_tape_that_does_not_fail_any_more_says_so() {
+    let tape =
+        "wakeful-sim tape 1\ntest reports::two_orders_matter\norder 2 = 1 of 2\nold 7 = 1 of 2\n";
+    let file = tape_file("old", tape);
+    let path = file.to_str().unwrap();
+    let output = run("two_orders_matter", &[("WAKEFUL_TAPE", path), (FAILS, "1")]);
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stderr).unwrap();
+    let line = line(
+        &text,
+        "wakeful: reports::two_orders_matter: the run of the tape ",
+    );
+    let end = "did not fail; it made 1 of the 2 choices on the tape";
+    assert!(line.ends_with(end), "{line}");
+    fs::remove_file(file).unwrap();
+}
+
+#[test]
+fn a_tape_that_cannot_be_run_says_why() {
+    let other = tape_file("other", "wakeful-sim tape 1\ntest another\n");
+    let path = other.to_str().unwrap();
+    let text = failure("two_orders_matter", &[("WAKEFUL_TAPE", path)]);
+    let why = "it is a tape of the test `another`, not of `reports::two_orders_matter`";
+    assert!(text.contains(why), "{text}");
+    let text = failure("two_orders_matter", &[("WAKEFUL_TAPE", "no/such.tape")]);
+    let why =
+        "WAKEFUL_TAPE=no/such.tape: No such file or directory (os error 2). The test runs in /";
+    assert!(text.contains(why), "{text}");
+    fs::remove_file(other).unwrap();
+}
