@@ -45,7 +45,9 @@ impl Executor {
         task: &Row<Task>,
         poll: impl FnOnce() -> Poll<Outcome>,
     ) -> Poll<Outcome> {
-        self.record_poll_begin(index, task);
+        if self.recorder().is_on() {
+            self.record_poll_begin(index, task);
+        }
         self.publish_poll(index, task);
         let polled = match &self.poll_times {
             None => poll(),
@@ -54,9 +56,12 @@ impl Executor {
         if let Some(progress) = &self.tasks.progress {
             progress.end_poll();
         }
-        match polled {
-            Poll::Pending => self.record_poll_end(index, PollEnd::Pending),
-            Poll::Ready(_) => self.record_poll_end(index, PollEnd::Ready),
+        // The poll can have begun or ended the recording.
+        if self.recorder().is_on() {
+            match polled {
+                Poll::Pending => self.record_poll_end(index, PollEnd::Pending),
+                Poll::Ready(_) => self.record_poll_end(index, PollEnd::Ready),
+            }
         }
         polled
     }
@@ -112,6 +117,7 @@ impl Executor {
     }
 
     /// Measures a poll and reports a slow one to the user's hook.
+    #[inline(never)]
     fn measure(
         &self,
         times: &PollTimes,

@@ -237,11 +237,10 @@ impl RunQueue {
         limit: u32,
         counts: impl Fn(&T) -> bool,
     ) -> u32 {
-        let counts = |index: u32| rows.row(index).is_some_and(|row| counts(row));
         let shuffled = |shuffle: &RefCell<Shuffle>| {
             let shuffle = shuffle.borrow();
-            let rows = shuffle.rows.iter().filter(|index| counts(**index));
-            rows.count() as u32
+            let rows = shuffle.rows.iter().filter_map(|index| rows.row(*index));
+            rows.filter(|row| counts(row)).count() as u32
         };
         let mut count = self.shuffle.as_ref().map_or(0, shuffled);
         for list in [&self.ready, &self.deferred] {
@@ -249,7 +248,7 @@ impl RunQueue {
             while count < limit
                 && let Some(row) = rows.row(at)
             {
-                count += u32::from(counts(at));
+                count += u32::from(counts(row));
                 at = row.next().get();
             }
         }

@@ -35,7 +35,7 @@ use crate::sys;
 pub(crate) mod progress;
 pub(crate) mod stall;
 
-use progress::{Polled, Progress, Step};
+use progress::{LoopPhase, Progress, Step};
 use stall::{LoopState, Stall};
 
 /// The time between two looks, at least and at most.
@@ -295,11 +295,11 @@ impl Watcher {
         let runtime = self.runtime;
         Stall {
             runtime: runtime.serial(),
-            loop_state: match step.polled {
-                Polled::Stopped => LoopState::Stopped,
-                Polled::BetweenPolls => LoopState::BetweenPolls,
-                Polled::Root => LoopState::PollingRoot,
-                Polled::Task(key) => LoopState::Polling(Id { runtime, key }),
+            loop_state: match step.phase {
+                LoopPhase::Stopped => LoopState::Stopped,
+                LoopPhase::BetweenPolls => LoopState::BetweenPolls,
+                LoopPhase::Root => LoopState::PollingRoot,
+                LoopPhase::Task(key) => LoopState::Polling(Id { runtime, key }),
             },
             name: step.name,
             spawned_at: step.place,

@@ -56,7 +56,7 @@ pub(crate) struct Progress {
 
 /// What the loop does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Polled {
+pub(crate) enum LoopPhase {
     /// No `block_on` runs.
     Stopped,
     BetweenPolls,
@@ -67,7 +67,7 @@ pub(crate) enum Polled {
 /// What the loop does in one step.
 #[derive(Debug)]
 pub(crate) struct Step {
-    pub(crate) polled: Polled,
+    pub(crate) phase: LoopPhase,
     pub(crate) name: Option<String>,
     /// The place of the task's spawn, or the call of `block_on`.
     pub(crate) place: Option<&'static Location<'static>>,
@@ -154,19 +154,19 @@ impl Progress {
         let key = Key::from_bits(self.polled.load(Ordering::Relaxed));
         let spawned_at = self.spawned_at.get();
         let tick = self.tick.load(Ordering::Relaxed);
-        let polled = match steps & STATE {
-            POLLING if key.index() == ROOT => Polled::Root,
-            POLLING => Polled::Task(key),
-            BETWEEN => Polled::BetweenPolls,
-            _ => Polled::Stopped,
+        let phase = match steps & STATE {
+            POLLING if key.index() == ROOT => LoopPhase::Root,
+            POLLING => LoopPhase::Task(key),
+            BETWEEN => LoopPhase::BetweenPolls,
+            _ => LoopPhase::Stopped,
         };
-        let (name, place) = match polled {
-            Polled::Task(key) => {
+        let (name, place) = match phase {
+            LoopPhase::Task(key) => {
                 let name = self.names().get(&key).map(ToString::to_string);
                 (name, spawned_at)
             }
-            Polled::Root => (None, self.blocking_on.get()),
-            Polled::BetweenPolls | Polled::Stopped => (None, None),
+            LoopPhase::Root => (None, self.blocking_on.get()),
+            LoopPhase::BetweenPolls | LoopPhase::Stopped => (None, None),
         };
         // A poll is two steps, its begin and its end. The one in progress has left the queue as well.
         let since_tick =
@@ -178,7 +178,7 @@ impl Progress {
         let after = self.steps.load(Ordering::Relaxed);
         let is_current = before == steps && after == steps;
         is_current.then_some(Step {
-            polled,
+            phase,
             name,
             place,
             waiting,
@@ -198,14 +198,14 @@ mod tests {
     #[test]
     fn a_step_says_what_is_polled_and_how_many_tasks_wait() {
         let (progress, here) = (Progress::default(), Location::caller());
-        assert_eq!(now(&progress).polled, Polled::Stopped);
+        assert_eq!(now(&progress).phase, LoopPhase::Stopped);
         progress.start(Some(here));
-        assert_eq!(now(&progress).polled, Polled::BetweenPolls);
+        assert_eq!(now(&progress).phase, LoopPhase::BetweenPolls);
         progress.begin_tick(3);
         assert_eq!(now(&progress).waiting, 3);
         progress.begin_poll(Key::new(ROOT, 0), here);
         let root = now(&progress);
-        assert_eq!((root.polled, root.place), (Polled::Root, Some(here)));
+        assert_eq!((root.phase, root.place), (LoopPhase::Root, Some(here)));
         assert_eq!(root.waiting, 2);
         progress.begin_tick(2);
         let key = Key::new(5, 70_000);
@@ -213,7 +213,7 @@ mod tests {
         let spawned_at = Location::caller();
         progress.begin_poll(key, spawned_at);
         let task = now(&progress);
-        assert_eq!(task.polled, Polled::Task(key));
+        assert_eq!(task.phase, LoopPhase::Task(key));
         assert_eq!(task.name.as_deref(), Some("import"));
         assert_eq!((task.place, task.waiting), (Some(spawned_at), 1));
         progress.end_poll();
@@ -260,7 +260,7 @@ mod tests {
                 let Some(step) = progress.read(progress.steps()) else {
                     continue;
                 };
-                if let Polled::Task(key) = step.polled {
+                if let LoopPhase::Task(key) = step.phase {
                     assert_eq!(step.place, Some(places[key.index() as usize - 1]));
                     assert_eq!(key.generation() % 2 + 1, key.index());
                 }
