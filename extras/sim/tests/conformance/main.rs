@@ -94,6 +94,7 @@ fn calls() -> Vec<(&'static str, Script)> {
         a_listener_of_both_families,
         a_listener_of_ipv4_only,
         an_address_of_another_family,
+        another_family_after_a_refusal,
     ]);
     scripts
 }
