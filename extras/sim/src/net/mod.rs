@@ -335,25 +335,37 @@ mod tests {
         }
     }
 
-    /// Returns a client and an accepted socket, with descriptors 10 and 11.
-    fn connected(net: &mut Net) -> (SocketId, SocketId) {
+    /// Returns a socket that listens, with descriptor 9, and its address.
+    fn listening(net: &mut Net) -> (SocketId, SocketAddr) {
         let listener = open(net, 9, Type::STREAM);
         net.listen(listener, 1).unwrap();
         let Ok(Address::Ip(mut to)) = net.local_addr(listener) else {
             unreachable!("a socket of TCP");
         };
         to.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        (listener, to)
+    }
+
+    /// Accepts a connection, with descriptor 11.
+    fn accept(net: &mut Net, listener: SocketId) -> SocketId {
+        let (server, _) = net.accept(listener).unwrap();
+        net.fds.insert(11, server);
+        if let Some(socket) = net.sockets.get_mut(&server) {
+            socket.handles = 1;
+        }
+        server
+    }
+
+    /// Returns a client and an accepted socket, with descriptors 10 and 11.
+    fn connected(net: &mut Net) -> (SocketId, SocketId) {
+        let (listener, to) = listening(net);
         let client = open(net, 10, Type::STREAM);
         assert_eq!(
             net.connect(client, &Address::Ip(to)),
             Err(libc::EINPROGRESS)
         );
         settle(net);
-        let (server, _) = net.accept(listener).unwrap();
-        net.fds.insert(11, server);
-        if let Some(socket) = net.sockets.get_mut(&server) {
-            socket.handles = 1;
-        }
+        let server = accept(net, listener);
         net.fds.remove(&9);
         net.close(listener, false);
         (client, server)
@@ -384,6 +396,28 @@ mod tests {
         net.close(server, false);
         settle(&mut net);
         assert_eq!(net.time_wait.len(), 1);
+    }
+
+    #[test]
+    fn an_answer_to_a_connection_that_was_given_up_is_none_to_the_next_one() {
+        let mut net = net();
+        let (listener, to) = listening(&mut net);
+        let client = open(&mut net, 10, Type::STREAM);
+        let connect = |net: &mut Net| net.connect(client, &Address::Ip(to));
+        assert_eq!(connect(&mut net), Err(libc::EINPROGRESS));
+        net.now_ns = net.next_ns().unwrap();
+        assert!(net.deliver().is_empty(), "the listener has answered");
+        net.shutdown(client, std::net::Shutdown::Both).unwrap();
+        assert_eq!(connect(&mut net), Err(libc::EINPROGRESS));
+        settle(&mut net);
+        let server = accept(&mut net, listener);
+        assert!(net.accept(listener).is_err());
+        if let Some(socket) = net.sockets.get_mut(&client) {
+            assert_eq!(socket.error.take(), Some(libc::ECONNRESET));
+        }
+        net.send_bytes(client, b"x".to_vec(), 1).unwrap();
+        settle(&mut net);
+        assert_eq!(net.recv(server, 9, false, drop), Ok(1));
     }
 
     #[test]

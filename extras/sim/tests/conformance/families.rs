@@ -126,3 +126,15 @@ pub(crate) async fn an_address_of_another_family(log: Log) {
     log.call("bind again", socket.bind(&at("::1", 0)));
     log.call("bind again", socket.bind(&at("127.0.0.1", 0)));
 }
+
+pub(crate) async fn another_family_after_a_refusal(log: Log) {
+    let listener = Raw::tcp();
+    listener.bind(&at("0.0.0.0", 0)).unwrap();
+    listener.listen(8).unwrap();
+    let port = ip_of(listener.local_addr()).port();
+    let client = Raw::tcp_v6();
+    log.call("::1", client.connect(&at("::1", port)));
+    settle().await;
+    log.call("outcome", client.connect(&at("::1", port)));
+    connect(&log, "mapped", client, at("::ffff:127.0.0.1", port)).await;
+}

@@ -193,6 +193,9 @@ pub(crate) async fn calls_on_a_new_socket_of_udp(log: Log) {
     log.call("shutdown", new.shutdown(Shutdown::Write));
     let port_0 = ip("127.0.0.1:0".parse().unwrap());
     log.call("port 0", new.send_to(b"x", &port_0));
+    // It has failed, and still takes effect.
+    let (_server, to) = Raw::bound_udp();
+    log.call("send to", new.send_to(b"x", &to));
 }
 
 pub(crate) async fn a_socket_of_udp_that_is_shut_down(log: Log) {
