@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_lite::future::poll_once;
 use wakeful::runtime::Runtime;
 use wakeful::task::spawn_blocking;
 use wakeful::time::{sleep, timeout};
@@ -297,6 +298,9 @@ wakeful_sim::test! {
                 // In a task the crash does not end the program at once, but with the next wait.
                 let task = wakeful::spawn(async move { sim.crash("server") });
                 task.await.unwrap_err();
+                // Leaked, so that the end of the program does not close it.
+                let attempt = Box::leak(Box::new(Box::pin(TcpStream::connect("client:7000"))));
+                assert!(poll_once(attempt).await.is_some_and(|result| result.is_err()));
                 pending().await
             });
         });
@@ -306,8 +310,10 @@ wakeful_sim::test! {
             async move {
                 sleep(secs(1)).await;
                 assert!(sim.is_running("server"));
+                let listener = listen().await;
                 TcpStream::connect("server:7000").await.unwrap();
-                sleep(secs(1)).await;
+                let accepted = timeout(secs(1), listener.accept()).await;
+                assert!(accepted.is_err(), "it is off, although its program goes on");
                 assert!(!sim.is_running("server"));
                 sim.restart("server");
                 sleep(secs(1)).await;
@@ -350,33 +356,52 @@ wakeful_sim::test! {
     }
 }
 
+/// Counts values until they are dropped.
+struct Counted(Arc<AtomicU32>);
+
+impl Counted {
+    fn new(alive: &Arc<AtomicU32>) -> Self {
+        alive.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(alive))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 wakeful_sim::test! {
     seeds = 50;
     faults = Faults::lossless();
-    fn a_closure_does_not_run_after_the_crash_of_its_host(sim: &Hosts) {
-        let starts = Arc::new(AtomicU32::new(0));
-        let counted = Arc::clone(&starts);
+    fn a_crash_drops_all_that_its_program_owns_also_in_closures(sim: &Hosts) {
+        let alive = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&alive);
         sim.host("server", move || {
-            let number = counted.fetch_add(1, Ordering::Relaxed) + 1;
-            run(async {
+            let alive = &counted;
+            run(async move {
                 loop {
-                    let counted = Arc::clone(&counted);
-                    let current = spawn_blocking(move || counted.load(Ordering::Relaxed));
-                    assert_eq!(current.await.unwrap(), number);
+                    let (in_task, in_closure) = (Counted::new(alive), Counted::new(alive));
+                    wakeful::spawn(async move {
+                        pending::<()>().await;
+                        drop(in_task);
+                    });
+                    drop(spawn_blocking(move || drop(in_closure)));
+                    sleep(Duration::from_micros(20)).await;
                 }
             });
         });
-        // A closure is always in flight.
-        for crash in 1..10 {
-            sim.at(Duration::from_millis(crash), |sim| sim.restart("server"));
+        for restart in 1..10 {
+            let alive = Arc::clone(&alive);
+            sim.at(Duration::from_millis(restart), move |sim| {
+                assert!(alive.load(Ordering::Relaxed) > 10);
+                sim.crash("server");
+                assert_eq!(alive.load(Ordering::Relaxed), 0);
+                sim.restart("server");
+            });
         }
-        sim.client("client", move || {
-            let starts = Arc::clone(&starts);
-            async move {
-                sleep(Duration::from_millis(20)).await;
-                assert_eq!(starts.load(Ordering::Relaxed), 10);
-            }
-        });
+        sim.client("client", || sleep(Duration::from_millis(20)));
     }
 }
 

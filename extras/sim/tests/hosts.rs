@@ -102,6 +102,8 @@ wakeful_sim::test! {
             sleep(secs(1)).await;
             ask("one:7000", b"first").await;
             ask("two:7000", b"second").await;
+            let refused = TcpStream::connect("localhost:7000").await.unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
             let own = TcpListener::bind("0.0.0.0:7000").await.unwrap();
             let taken = TcpListener::bind("127.0.0.1:7000").await.unwrap_err();
             assert_eq!(taken.kind(), ErrorKind::AddrInUse);
@@ -385,9 +387,11 @@ fn a_host_that_always_has_work_does_not_keep_others_from_their_turns() {
     assert!(seed.tape.is_empty(), "all choices of this tape are plain");
     let run = hosts::run_tape(seed.tape, Options::new(), |sim| {
         for name in ["busy", "busy-too"] {
-            sim.host(name, || {
+            let clone = sim.clone();
+            sim.host(name, move || {
                 run(async {
                     loop {
+                        assert!(clone.elapsed() < secs(1), "the client has no turns");
                         yield_now().await;
                     }
                 });
@@ -399,7 +403,6 @@ fn a_host_that_always_has_work_does_not_keep_others_from_their_turns() {
                 yield_now().await;
             }
         });
-        sim.end_by(secs(1));
     });
     assert!(run.panic.is_none());
 }

@@ -7,10 +7,11 @@ use std::future::Future;
 use std::process::{Command, id};
 use std::time::Duration;
 
+use wakeful::runtime::Runtime;
 use wakeful::task::{spawn_blocking, yield_now};
 use wakeful::time::{sleep, timeout};
 use wakeful_net::{TcpListener, TcpStream};
-use wakeful_sim::{Faults, Options, Sim, run_seed};
+use wakeful_sim::{Faults, Hosts, Options, Sim, hosts, run_seed};
 
 /// Is set in a child process.
 const CHILD: &str = "WAKEFUL_SIM_TEST_CHILD";
@@ -86,6 +87,50 @@ fn write_hashes<F: Future<Output = ()>>(name: &str, seeds: u64, body: impl Fn(Si
     }
 }
 
+/// A server that crashes, and a client.
+fn two_hosts(sim: &Hosts) {
+    sim.host("server", || {
+        Runtime::new().unwrap().block_on(async {
+            let listener = TcpListener::bind("0.0.0.0:7000").await.unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                wakeful::spawn(async move {
+                    let mut buf = [0; 64];
+                    while let Ok(n @ 1..) = stream.read(&mut buf).await {
+                        stream.write_all(&buf[..n]).await.ok();
+                    }
+                });
+            }
+        });
+    });
+    sim.client("client", async || {
+        for _ in 0..10 {
+            sleep(Duration::from_millis(500)).await;
+            let asked = async {
+                let stream = TcpStream::connect("server:7000").await?;
+                stream.write_all(b"some bytes").await?;
+                stream.read_exact(&mut [0; 10]).await
+            };
+            timeout(Duration::from_secs(1), asked).await.ok();
+            spawn_blocking(|| ()).await.unwrap();
+        }
+    });
+    let crash = Duration::from_millis(1_000 + u64::from(sim.choose(10)));
+    sim.between(crash, crash * 2, |sim| sim.crash("server"));
+    sim.between(crash * 2, crash * 3, |sim| {
+        sim.partition("client", "server")
+    });
+}
+
+fn write_hashes_of_hosts(seeds: u64) {
+    let options = Options::new().faults(Faults::lossless());
+    for seed in 0..seeds {
+        let run = hosts::run_seed("hosts", seed, options, two_hosts);
+        assert!(run.panic.is_none(), "seed {seed}");
+        println!("\n{MARK}hosts {seed} {:016x}", run.hash);
+    }
+}
+
 /// Runs the test `test` of this program in a child process, and returns its lines.
 fn child(test: &str) -> Vec<String> {
     let output = Command::new(env::current_exe().unwrap())
@@ -106,11 +151,12 @@ fn equal_seeds_give_equal_events_in_two_processes() {
         write_hashes("echo", 1_000, echo);
         write_hashes("bulk", 1_000, bulk);
         write_hashes("timers", 1_000, timers);
+        write_hashes_of_hosts(100);
         return;
     }
     let name = "equal_seeds_give_equal_events_in_two_processes";
     let (one, other) = (child(name), child(name));
-    assert_eq!((one.len(), other.len()), (3_000, 3_000));
+    assert_eq!((one.len(), other.len()), (3_100, 3_100));
     for (one, other) in one.iter().zip(&other) {
         assert_eq!(one, other);
     }

@@ -192,8 +192,8 @@ impl Hosts {
         self.add(name, false, Arc::new(program));
     }
 
-    /// Makes a host whose program is a future, for which a runtime is built. The run ends when all clients have ended. A restart calls the
-    /// closure again; a client that has crashed has not ended.
+    /// Makes a host whose program is a future, for which a runtime is built. The run ends when all clients have
+    /// ended. A restart calls the closure again; a client that has crashed has not ended.
     ///
     /// # Panics
     ///
