@@ -10,6 +10,10 @@ use crate::world::choices::Choices;
 pub struct Faults {
     delays: bool,
     transfers: bool,
+    /// Whether what is sent arrives before the call returns.
+    at_once: bool,
+    /// Whether the order of tasks and events is chosen.
+    orders: bool,
 }
 
 impl Faults {
@@ -19,6 +23,17 @@ impl Faults {
         Self {
             delays: false,
             transfers: false,
+            at_once: false,
+            orders: true,
+        }
+    }
+
+    /// No faults, and what is sent has arrived when the call returns, as on Linux' loopback.
+    #[must_use]
+    pub fn loopback() -> Self {
+        Self {
+            at_once: true,
+            ..Self::none()
         }
     }
 
@@ -27,7 +42,7 @@ impl Faults {
     pub fn delays_only() -> Self {
         Self {
             delays: true,
-            transfers: false,
+            ..Self::none()
         }
     }
 
@@ -38,7 +53,25 @@ impl Faults {
         Self {
             delays: true,
             transfers: true,
+            ..Self::none()
         }
+    }
+
+    /// Leaves tasks and events in the order in which they became ready, instead of a chosen one.
+    #[must_use]
+    pub fn in_order(self) -> Self {
+        Self {
+            orders: false,
+            ..self
+        }
+    }
+
+    pub(crate) fn at_once(self) -> bool {
+        self.at_once
+    }
+
+    pub(crate) fn orders(self) -> bool {
+        self.orders
     }
 
     pub(crate) fn delays(self) -> bool {

@@ -54,6 +54,7 @@
 
 #![forbid(unsafe_code)]
 
+mod entered;
 mod faults;
 mod net;
 mod panics;
@@ -61,6 +62,7 @@ mod run;
 mod shrink;
 mod world;
 
+pub use entered::{Entered, enter};
 pub use faults::Faults;
 pub use run::{Options, Run, Sim, check, run_seed, run_tape, shrink_tape};
 pub use world::tape::Tape;

@@ -141,6 +141,9 @@ impl Net {
     /// Lets something happen after a random delay, and after everything else that is in flight to the same
     /// socket.
     pub(crate) fn send(&mut self, to: SocketId, delivery: Delivery) {
+        if self.faults.at_once() {
+            return self.at(self.now_ns, delivery);
+        }
         let stream = format!("delay {to}");
         let steps = if self.faults.delays() {
             self.choices.choose(&stream, 64)
@@ -158,6 +161,15 @@ impl Net {
     pub(crate) fn at(&mut self, at_ns: u64, delivery: Delivery) {
         self.next_delivery += 1;
         self.in_flight.insert((at_ns, self.next_delivery), delivery);
+    }
+
+    /// Makes everything arrive that takes no time. Closures wait for the next turn.
+    pub(crate) fn arrive_at_once(&mut self) {
+        if self.faults.at_once() {
+            for work in self.deliver() {
+                self.at(self.now_ns, Delivery::Work(work));
+            }
+        }
     }
 
     /// Returns when the next thing happens.

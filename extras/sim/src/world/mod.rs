@@ -64,6 +64,7 @@ impl World {
             return outside(what);
         };
         let result = call(&mut net, id);
+        net.arrive_at_once();
         let value = result.as_ref().err().map_or(0, |errno| -i64::from(*errno));
         net.note(what, id, value);
         Verdict::Is(result.map_err(io::Error::from_raw_os_error))
@@ -90,6 +91,7 @@ impl World {
             }
             None => transfer(net, id),
         };
+        net.arrive_at_once();
         let value = match &result {
             Ok(count) => *count as i64,
             Err(errno) => -i64::from(*errno),
@@ -156,6 +158,7 @@ impl Kernel for World {
         if let Some(id) = net.fds.remove(&fd.as_raw_fd()) {
             net.note("close", id, zero_linger.into());
             net.close(id, zero_linger);
+            net.arrive_at_once();
         }
     }
 
@@ -338,7 +341,7 @@ impl Kernel for World {
     }
 
     fn chooses(&self) -> bool {
-        true
+        self.net().faults.orders()
     }
 
     fn choose(&self, choice: Choice, of: u32) -> u32 {
