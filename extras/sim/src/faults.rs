@@ -10,10 +10,21 @@ use crate::world::choices::Choices;
 pub struct Faults {
     delays: bool,
     transfers: bool,
+    datagrams: bool,
     /// Whether what is sent arrives before the call returns.
     at_once: bool,
     /// Whether the order of tasks and events is chosen.
     orders: bool,
+}
+
+/// What becomes of a datagram of UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Arrives,
+    Lost,
+    Twice,
+    /// Later ones overtake it.
+    Late,
 }
 
 impl Faults {
@@ -23,6 +34,7 @@ impl Faults {
         Self {
             delays: false,
             transfers: false,
+            datagrams: false,
             at_once: false,
             orders: true,
         }
@@ -57,6 +69,18 @@ impl Faults {
         }
     }
 
+    /// What a program has to bear on any network: as [`lossless`](Self::lossless), and datagrams of UDP that
+    /// are lost, arrive twice, or are overtaken by later ones.
+    #[must_use]
+    pub fn hostile() -> Self {
+        Self {
+            delays: true,
+            transfers: true,
+            datagrams: true,
+            ..Self::none()
+        }
+    }
+
     /// Leaves tasks and events in the order in which they became ready, instead of a chosen one.
     #[must_use]
     pub fn in_order(self) -> Self {
@@ -81,6 +105,21 @@ impl Faults {
     /// Returns whether a transfer is cut here.
     pub(crate) fn short(self, choices: &mut Choices, stream: &str) -> bool {
         self.transfers && choices.chance(stream, 4)
+    }
+
+    /// Returns what becomes of a datagram.
+    pub(crate) fn datagram(self, choices: &mut Choices, stream: &str) -> Fate {
+        if !self.datagrams {
+            Fate::Arrives
+        } else if choices.chance(stream, 8) {
+            Fate::Lost
+        } else if choices.chance(stream, 8) {
+            Fate::Twice
+        } else if choices.chance(stream, 8) {
+            Fate::Late
+        } else {
+            Fate::Arrives
+        }
     }
 
     /// Returns the error of a transfer that would succeed.

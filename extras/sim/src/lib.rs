@@ -1,4 +1,4 @@
-//! Runs programs of [Wakeful](wakeful) in a simulated world: TCP and time without a kernel.
+//! Runs programs of [Wakeful](wakeful) in a simulated world: sockets and time without a kernel.
 //!
 //! The program is the one that ships. Its loop, timers, streams and listeners run unchanged; only what
 //! is below the system calls is another ([`wakeful::kernel`]). Time moves when the runtime waits, so
@@ -46,11 +46,26 @@
 //! One seed in 16, and each that fails, runs twice. If the events differ, the test fails with the first
 //! difference: then something in it does not follow from the seed.
 //!
+//! # Sockets
+//!
+//! TCP, UDP and Unix sockets answer as Linux does on loopback. TCP and UDP take time; on Unix sockets
+//! a call changes the other socket at once. Only [`Faults::hostile`] loses datagrams of UDP, unless the
+//! receiver's buffer is full.
+//!
+//! A path of a Unix socket is a name only, and no file is created. Like the file, it stays when the socket has
+//! closed, so connecting to it is refused. It can be bound again, as if the program had removed the file.
+//!
 //! # Limits
 //!
-//! The simulation is one host with TCP, time, closures of the blocking pool and the name `localhost`. UDP,
-//! Unix sockets, and sockets of std are refused with `Unsupported`; pipes and signals are the real ones,
-//! and their events are not seen. Threads of the program are not simulated.
+//! The simulation is one host with sockets, time, closures of the blocking pool and the name `localhost`.
+//! Sockets of std are refused with `Unsupported`; pipes and signals are the real ones, and their events are not
+//! seen. Threads of the program are not simulated.
+//!
+//! The options of a socket are those of a real one that belongs to it, and is not connected. Of them,
+//! `SO_REUSEADDR` and a linger time of zero have an effect. The sizes of buffers, `IPV6_V6ONLY`, `SO_REUSEPORT`,
+//! multicast and broadcast have none. Credentials of a peer (`UnixStream::peer_cred`) are those of
+//! `UnixStream::pair` only. Received datagrams have no control data: neither local address nor segments, and a
+//! datagram that was cut is not reported as such. Descriptors cannot be passed over Unix sockets.
 
 #![forbid(unsafe_code)]
 

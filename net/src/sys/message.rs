@@ -108,8 +108,8 @@ pub(crate) fn send_msg(
     }
     let mut buf = buf;
     if kernel::any() {
-        match ask(|kernel| ask::with_address(target, |target| kernel.send_to(fd, buf, target))) {
-            Verdict::Is(result) => return Ok(result?.min(buf.len())),
+        match ask_segments(fd, buf, target, segment_size) {
+            Verdict::Is(result) => return result,
             Verdict::Short(limit) => buf = &buf[..shortened(buf.len(), limit)],
             Verdict::Real => {}
         }
@@ -137,6 +137,36 @@ pub(crate) fn send_msg(
         // only reads them and keeps no pointer.
         unsafe { libc::sendmsg(fd, from, libc::MSG_NOSIGNAL) }
     })
+}
+
+/// Asks an installed kernel for each datagram of a send. If it does not answer for the first, it is not asked for the
+/// others. Returns how many bytes were sent before the first that was not.
+#[cold]
+#[inline(never)]
+fn ask_segments(
+    fd: BorrowedFd<'_>,
+    buf: &[u8],
+    target: &SockAddr,
+    segment_size: Option<u16>,
+) -> Verdict<usize> {
+    let size = segment_size.map_or(buf.len(), usize::from);
+    let mut sent = 0;
+    loop {
+        let segment = &buf[sent..buf.len().min(sent + size)];
+        let call = |kernel: &dyn kernel::Kernel| {
+            ask::with_address(target, |target| kernel.send_to(fd, segment, target))
+        };
+        match ask(call) {
+            Verdict::Is(Ok(count))
+                if count >= segment.len() && sent + segment.len() < buf.len() =>
+            {
+                sent += segment.len();
+            }
+            Verdict::Is(Ok(count)) => return Verdict::Is(Ok(sent + count.min(segment.len()))),
+            verdict if sent == 0 => return verdict,
+            _ => return Verdict::Is(Ok(sent)),
+        }
+    }
 }
 
 /// Requests the local address of each datagram. See `IP_PKTINFO` in ip(7), `IPV6_RECVPKTINFO` in
@@ -270,8 +300,41 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
+    use std::sync::{Arc, Mutex};
+
+    use wakeful::kernel::{Address, Kernel};
 
     use super::*;
+
+    /// A kernel that takes datagrams of any length but 13.
+    #[derive(Default)]
+    struct Lengths(Mutex<Vec<usize>>);
+
+    impl Kernel for Lengths {
+        fn send_to(&self, _fd: BorrowedFd<'_>, buf: &[u8], _to: &Address) -> Verdict<usize> {
+            if buf.len() == 13 {
+                return Verdict::Is(Err(io::ErrorKind::WouldBlock.into()));
+            }
+            self.0.lock().unwrap().push(buf.len());
+            Verdict::Is(Ok(buf.len()))
+        }
+    }
+
+    #[test]
+    fn an_installed_kernel_is_asked_for_each_segment() {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = socket.local_addr().unwrap().into();
+        let kernel = Arc::new(Lengths::default());
+        let _installed = kernel::install(kernel.clone());
+        let send = |len, size| send_msg(socket.as_fd(), &vec![7; len], &to, None, size);
+        assert_eq!(send(2500, Some(1000)).unwrap(), 2500);
+        assert_eq!(send(0, None).unwrap(), 0);
+        // The last one is not sent.
+        assert_eq!(send(2013, Some(1000)).unwrap(), 2000);
+        assert!(send(13, Some(20)).is_err());
+        let lengths = kernel.0.lock().unwrap().clone();
+        assert_eq!(lengths, [1000, 1000, 500, 0, 1000, 1000]);
+    }
 
     fn packet_info(ip: IpAddr) -> Vec<u8> {
         let mut control = Control::default();

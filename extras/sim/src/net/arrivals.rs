@@ -20,7 +20,8 @@ impl Net {
         match delivery {
             Delivery::Syn { client, to } => self.arrive_syn(client, to),
             Delivery::Connected { client, server } => {
-                if let Some(stream) = self.stream(client) {
+                let stream = self.stream(client);
+                if let Some(stream) = stream.filter(|stream| stream.peer == server) {
                     stream.phase = Phase::Open;
                     self.note("connected", client, 0);
                     self.changed(client);
@@ -33,18 +34,7 @@ impl Net {
             }
             Delivery::Established { server } => self.arrive_established(server),
             Delivery::Bytes { to, bytes } => self.arrive_bytes(to, &bytes),
-            Delivery::Fin { to } => {
-                if let Some(stream) = self.stream(to) {
-                    stream.has_fin = true;
-                    stream.read_end = true;
-                    stream.close_if_over();
-                    let peer = stream.peer;
-                    self.send(peer, Delivery::FinTaken { of: peer });
-                    self.note("end", to, 0);
-                    self.changed(to);
-                    self.remove_if_over(to);
-                }
-            }
+            Delivery::Fin { to } => self.arrive_fin(to),
             Delivery::FinTaken { of } => {
                 if let Some(stream) = self.stream(of) {
                     stream.is_fin_taken = true;
@@ -62,8 +52,32 @@ impl Net {
                 }
             }
             Delivery::Again { socket } => self.changed(socket),
+            Delivery::Datagram {
+                sender,
+                from,
+                to,
+                bytes,
+            } => self.arrive_datagram(sender, from, to, bytes),
+            Delivery::Unreachable { sender, to } => self.arrive_unreachable(sender, to),
             Delivery::Work(_) => {}
         }
+    }
+
+    fn arrive_fin(&mut self, to: SocketId) {
+        let Some(stream) = self.stream(to) else {
+            return;
+        };
+        stream.has_fin = true;
+        stream.read_end = true;
+        stream.close_if_over();
+        let (peer, was_first) = (stream.peer, stream.ended_first && stream.write_end);
+        if was_first {
+            self.wait_for_late_packets(to);
+        }
+        self.send(peer, Delivery::FinTaken { of: peer });
+        self.note("end", to, 0);
+        self.changed(to);
+        self.remove_if_over(to);
     }
 
     fn is_full(&self, listener: SocketId) -> bool {
@@ -78,7 +92,16 @@ impl Net {
         let Some(from) = self.sockets.get(&client).and_then(|socket| socket.local) else {
             return;
         };
+        let stream = self.stream(client);
+        if !stream.is_some_and(|stream| stream.phase == Phase::Connecting && stream.peer == 0) {
+            // The client has given up.
+            return;
+        }
         let Some(listener) = self.listener_at(to) else {
+            if from == to {
+                self.connect_to_itself(client);
+                return;
+            }
             let errno = libc::ECONNREFUSED;
             self.send(client, Delivery::Reset { to: client, errno });
             return;
@@ -88,17 +111,33 @@ impl Net {
             self.at(at, Delivery::Syn { client, to });
             return;
         }
-        let mut socket = Socket::new(to.is_ipv6());
+        let Some(listening) = self.sockets.get(&listener) else {
+            return;
+        };
+        let mut socket = Socket::new(listening.is_v6, State::New);
         socket.handles = 0;
         socket.local = Some(to);
+        socket.reuse = listening.reuse;
         let mut stream = Stream::new(client, from, Phase::Open);
         stream.listener = Some(listener);
+        stream.is_known = true;
         socket.state = State::Stream(stream);
         let server = self.insert(socket);
         if let Some(stream) = self.stream(client) {
             stream.peer = server;
         }
         self.send(client, Delivery::Connected { client, server });
+    }
+
+    /// Connects a socket to itself, because it is bound to the address that it connects to. Both ends of TCP
+    /// can start at once.
+    fn connect_to_itself(&mut self, id: SocketId) {
+        if let Some(stream) = self.stream(id) {
+            stream.peer = id;
+            stream.phase = Phase::Open;
+            self.note("connected", id, 0);
+            self.changed(id);
+        }
     }
 
     fn arrive_established(&mut self, server: SocketId) {

@@ -3,14 +3,15 @@
 //! As in Linux, the flags of an event are the state when the epoll reports it, not that of the change.
 //! Changes of one socket in between are one event.
 //!
-//! Sources: epoll(7), tcp(7); `tcp_poll` in Linux' `net/ipv4/tcp.c` for the flags.
+//! Sources: epoll(7), tcp(7); `tcp_poll` in Linux' `net/ipv4/tcp.c`, `datagram_poll` in `net/core/datagram.c`,
+//! and `unix_poll` and `unix_dgram_poll` in `net/unix/af_unix.c` for the flags.
 
 use std::os::fd::RawFd;
 
 use wakeful::kernel::Event;
 
 use super::tcp::{Phase, Socket, State};
-use super::{Net, SocketId};
+use super::{Delivery, Net, SocketId};
 
 /// A socket in an epoll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,14 +29,14 @@ pub(crate) struct Ready {
     watch: Watch,
 }
 
-const IN: u32 = libc::EPOLLIN as u32;
-const OUT: u32 = libc::EPOLLOUT as u32;
-const RDHUP: u32 = libc::EPOLLRDHUP as u32;
-const HUP: u32 = libc::EPOLLHUP as u32;
+pub(super) const IN: u32 = libc::EPOLLIN as u32;
+pub(super) const OUT: u32 = libc::EPOLLOUT as u32;
+pub(super) const RDHUP: u32 = libc::EPOLLRDHUP as u32;
+pub(super) const HUP: u32 = libc::EPOLLHUP as u32;
 const ERR: u32 = libc::EPOLLERR as u32;
 
-/// Returns the flags that Linux would report for a socket now.
-pub(crate) fn flags(socket: &Socket) -> u32 {
+/// Returns the flags that Linux would report for a socket now, as far as they do not depend on its peer.
+fn flags(socket: &Socket) -> u32 {
     let mut flags = 0;
     match &socket.state {
         State::New => flags = OUT | HUP,
@@ -59,6 +60,8 @@ pub(crate) fn flags(socket: &Socket) -> u32 {
                 flags |= HUP;
             }
         }
+        State::Udp(udp) => flags = udp.flags(),
+        State::Unix(unix) => flags = unix.flags(),
     }
     if socket.error.is_some() {
         flags |= ERR;
@@ -75,12 +78,26 @@ impl Net {
         }
     }
 
+    /// Removes a descriptor from an epoll. One that is closed is not found. As in Linux, its socket stays in
+    /// the epoll then while another descriptor of it is open.
     pub(crate) fn unwatch(&mut self, epoll: RawFd, fd: RawFd) {
+        let Some(id) = self.fds.get(&fd).copied() else {
+            return;
+        };
         let is_it = |watch: &Watch| watch.epoll == epoll && watch.fd == fd;
-        for socket in self.sockets.values_mut() {
+        if let Some(socket) = self.sockets.get_mut(&id) {
             socket.watches.retain(|watch| !is_it(watch));
         }
-        self.ready.retain(|ready| !is_it(&ready.watch));
+        self.ready
+            .retain(|ready| ready.socket != id || !is_it(&ready.watch));
+    }
+
+    /// Removes a socket from all epolls, because its last descriptor is closed.
+    pub(super) fn unwatch_all(&mut self, id: SocketId) {
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.watches.clear();
+        }
+        self.ready.retain(|ready| ready.socket != id);
     }
 
     /// Marks a socket as changed, for each epoll that watches it.
@@ -96,6 +113,23 @@ impl Net {
             if !self.ready.contains(&ready) {
                 self.ready.push(ready);
             }
+        }
+    }
+
+    /// Causes the event that follows an `EAGAIN` by fault: for bytes soon, and for room as after an
+    /// `EAGAIN` of the kernel.
+    pub(crate) fn again(&mut self, id: SocketId) {
+        self.wait_for_room(id);
+        self.send(id, Delivery::Again { socket: id });
+    }
+
+    /// Lets room be an event, as after a send that has found none. Linux does so whenever it finds that a socket
+    /// has no room: another send can have used it before its event is reported.
+    fn wait_for_room(&mut self, id: SocketId) {
+        match self.sockets.get_mut(&id).map(|socket| &mut socket.state) {
+            Some(State::Stream(stream)) => stream.found_no_room = true,
+            Some(State::Unix(unix)) => unix.found_no_room = true,
+            _ => {}
         }
     }
 
@@ -115,7 +149,14 @@ impl Net {
                 continue;
             };
             // Errors and hang-ups are reported whether they are asked for or not.
-            let found = flags(socket) & (watch.interest | ERR | HUP);
+            let mut found = flags(socket);
+            if !self.has_peer_room(id) {
+                found &= !OUT;
+            }
+            if found & OUT == 0 {
+                self.wait_for_room(id);
+            }
+            let found = found & (watch.interest | ERR | HUP);
             if found != 0 {
                 self.note("event", id, found.into());
                 let token = watch.token;

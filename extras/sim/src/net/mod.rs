@@ -1,15 +1,28 @@
 //! The network of a world: sockets by descriptor, and what is in flight between them.
 //!
-//! `tcp` has the calls of a socket, `arrivals` what arrives at it, `epoll` the events that it causes. Nothing
-//! here waits: [`Net::deliver`] makes what is due happen, and the simulation moves the time.
+//! ```text
+//!   calls       a call on a socket, whatever kind it is of
+//!   tcp         TCP: the calls; `arrivals` has what arrives
+//!   udp         UDP
+//!   unix        Unix streams and datagrams
+//!   ip          addresses of TCP and UDP
+//!   epoll       the events of all of them
+//! ```
+//!
+//! Nothing here waits: [`Net::deliver`] makes what is due happen, and the simulation moves the time.
 
 mod arrivals;
+pub(crate) mod calls;
 pub(crate) mod epoll;
+mod ip;
 pub(crate) mod tcp;
+mod udp;
+mod unix;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 
 use wakeful::kernel::Work;
 
@@ -21,6 +34,9 @@ use tcp::Socket;
 
 /// Number of a socket in this world.
 pub(crate) type SocketId = u64;
+
+/// Number of an error.
+pub(crate) type Errno = i32;
 
 /// The least time that something is in flight.
 const LATENCY_NS: u64 = 20_000;
@@ -70,9 +86,33 @@ pub(crate) enum Delivery {
     Again {
         socket: SocketId,
     },
+    /// A datagram of UDP.
+    Datagram {
+        sender: SocketId,
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    /// No socket was bound where a datagram has arrived (an ICMP message).
+    Unreachable {
+        sender: SocketId,
+        to: SocketAddr,
+    },
     /// A closure of the blocking pool.
     Work(Work),
 }
+
+/// A connection that was closed first on this side.
+#[derive(Debug)]
+struct Closed {
+    local: SocketAddr,
+    /// `SO_REUSEADDR` of its socket.
+    reuse: bool,
+    until_ns: u64,
+}
+
+/// How long its address stays in use: `TCP_TIMEWAIT_LEN`.
+const TIME_WAIT_NS: u64 = 60_000_000_000;
 
 pub(crate) struct Net {
     pub(crate) now_ns: u64,
@@ -83,9 +123,15 @@ pub(crate) struct Net {
     pub(crate) fds: HashMap<RawFd, SocketId>,
     /// Sockets with a change that no epoll has reported.
     pub(crate) ready: Vec<Ready>,
-    in_flight: BTreeMap<(u64, u64), Delivery>,
-    /// When the last delivery for a socket comes: nothing overtakes on a connection.
+    /// What is in flight, by time and number, with the socket whose deliveries keep their order.
+    in_flight: BTreeMap<(u64, u64), (Option<SocketId>, Delivery)>,
+    /// When the last delivery for a socket comes: nothing overtakes on a connection. Without one in flight,
+    /// there is no entry.
     last: BTreeMap<SocketId, u64>,
+    /// The latest connections that were closed first on this side.
+    time_wait: Vec<Closed>,
+    /// Paths to which Unix sockets were bound.
+    paths: BTreeSet<PathBuf>,
     next_delivery: u64,
     next_socket: SocketId,
     next_port: u16,
@@ -103,6 +149,8 @@ impl Net {
             ready: Vec::new(),
             in_flight: BTreeMap::new(),
             last: BTreeMap::new(),
+            time_wait: Vec::new(),
+            paths: BTreeSet::new(),
             next_delivery: 0,
             next_socket: 1,
             next_port: 40_000,
@@ -154,13 +202,33 @@ impl Net {
         let last = self.last.entry(to).or_default();
         *last = at.max(*last);
         let at = *last;
-        self.at(at, delivery);
+        self.insert_in_flight(at, Some(to), delivery);
     }
 
     /// Lets something happen at a time.
     pub(crate) fn at(&mut self, at_ns: u64, delivery: Delivery) {
+        self.insert_in_flight(at_ns, None, delivery);
+    }
+
+    fn insert_in_flight(&mut self, at_ns: u64, ordered: Option<SocketId>, delivery: Delivery) {
         self.next_delivery += 1;
-        self.in_flight.insert((at_ns, self.next_delivery), delivery);
+        let key = (at_ns, self.next_delivery);
+        self.in_flight.insert(key, (ordered, delivery));
+    }
+
+    /// Keeps the address of a connection in use that was closed first on this side.
+    fn wait_for_late_packets(&mut self, id: SocketId) {
+        let now_ns = self.now_ns;
+        self.time_wait.retain(|closed| closed.until_ns > now_ns);
+        if let Some(socket) = self.sockets.get(&id)
+            && let Some(local) = socket.local
+        {
+            self.time_wait.push(Closed {
+                local,
+                reuse: socket.reuse,
+                until_ns: now_ns + TIME_WAIT_NS,
+            });
+        }
     }
 
     /// Makes everything arrive that takes no time. Closures wait for the next turn.
@@ -185,11 +253,175 @@ impl Net {
             if entry.key().0 > self.now_ns {
                 break;
             }
-            match entry.remove() {
+            let (at_ns, _) = *entry.key();
+            let (ordered, delivery) = entry.remove();
+            if let Some(id) = ordered
+                && self.last.get(&id) == Some(&at_ns)
+            {
+                // Whatever is sent from now on arrives later.
+                self.last.remove(&id);
+            }
+            match delivery {
                 Delivery::Work(closure) => work.push(closure),
                 delivery => self.arrive(delivery),
             }
         }
         work
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, Type};
+    use wakeful::kernel::Address;
+
+    use super::calls::MAX_SENT;
+    use super::epoll::Watch;
+    use super::*;
+
+    const EPOLL: RawFd = 3;
+
+    fn net() -> Net {
+        let choices = Choices::from_seed("test", 1);
+        Net::new(choices, Events::new(false), Faults::delays_only())
+    }
+
+    fn open(net: &mut Net, fd: RawFd, kind: Type) -> SocketId {
+        let socket = Socket::for_kind(Domain::IPV4, kind).unwrap();
+        let id = net.insert(socket);
+        net.fds.insert(fd, id);
+        id
+    }
+
+    fn watch(net: &mut Net, id: SocketId, fd: RawFd) {
+        let watch = Watch {
+            epoll: EPOLL,
+            fd,
+            token: id,
+            interest: u32::MAX,
+        };
+        net.watch(id, watch);
+    }
+
+    fn tokens(net: &mut Net) -> Vec<u64> {
+        std::iter::from_fn(|| net.next_event(EPOLL))
+            .map(|event| event.token)
+            .collect()
+    }
+
+    /// Lets everything arrive.
+    fn settle(net: &mut Net) {
+        while let Some(at_ns) = net.next_ns() {
+            net.now_ns = at_ns;
+            assert!(net.deliver().is_empty(), "no closures");
+        }
+    }
+
+    /// Returns a client and an accepted socket, with descriptors 10 and 11.
+    fn connected(net: &mut Net) -> (SocketId, SocketId) {
+        let listener = open(net, 9, Type::STREAM);
+        net.listen(listener, 1).unwrap();
+        let Ok(Address::Ip(mut to)) = net.local_addr(listener) else {
+            unreachable!("a socket of TCP");
+        };
+        to.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        let client = open(net, 10, Type::STREAM);
+        assert_eq!(
+            net.connect(client, &Address::Ip(to)),
+            Err(libc::EINPROGRESS)
+        );
+        settle(net);
+        let (server, _) = net.accept(listener).unwrap();
+        net.fds.insert(11, server);
+        if let Some(socket) = net.sockets.get_mut(&server) {
+            socket.handles = 1;
+        }
+        net.fds.remove(&9);
+        net.close(listener, false);
+        (client, server)
+    }
+
+    #[test]
+    fn nothing_is_kept_of_connections_that_are_over() {
+        let mut net = net();
+        for _ in 0..50 {
+            let (client, server) = connected(&mut net);
+            net.send_bytes(client, b"bytes".to_vec(), 5).unwrap();
+            settle(&mut net);
+            assert_eq!(net.recv(server, 9, false, drop), Ok(5));
+            net.fds.clear();
+            net.close(client, false);
+            settle(&mut net);
+            net.close(server, false);
+            settle(&mut net);
+        }
+        assert!(net.sockets.is_empty());
+        assert!(net.last.is_empty());
+        // The addresses are in use for a minute.
+        assert_eq!(net.time_wait.len(), 50);
+        net.now_ns += TIME_WAIT_NS;
+        let (client, server) = connected(&mut net);
+        net.close(client, false);
+        settle(&mut net);
+        net.close(server, false);
+        settle(&mut net);
+        assert_eq!(net.time_wait.len(), 1);
+    }
+
+    #[test]
+    fn a_socket_without_descriptor_has_no_events() {
+        let mut net = net();
+        let (client, server) = connected(&mut net);
+        watch(&mut net, client, 10);
+        watch(&mut net, server, 11);
+        net.fds.remove(&10);
+        net.close(client, false);
+        assert_eq!(tokens(&mut net), [server]);
+        assert!(net.sockets.contains_key(&client), "its end is in flight");
+        settle(&mut net);
+        assert_eq!(tokens(&mut net), [server]);
+    }
+
+    #[test]
+    fn room_that_was_used_before_its_event_is_an_event_later() {
+        let mut net = net();
+        let (client, server) = connected(&mut net);
+        watch(&mut net, client, 10);
+        tokens(&mut net);
+        let fill = |net: &mut Net| net.send_bytes(client, vec![7; MAX_SENT], MAX_SENT);
+        let count = fill(&mut net).unwrap();
+        settle(&mut net);
+        net.recv(server, count / 2, false, drop).unwrap();
+        settle(&mut net);
+        // Not more than there is room for, so this send does not ask for an event.
+        net.send_bytes(client, vec![7; count / 2], count / 2)
+            .unwrap();
+        assert!(tokens(&mut net).is_empty(), "there is no room now");
+        settle(&mut net);
+        net.recv(server, count, false, drop).unwrap();
+        settle(&mut net);
+        assert_eq!(tokens(&mut net), [client]);
+    }
+
+    #[test]
+    fn a_number_that_is_used_again_does_not_end_the_watch_of_another_socket() {
+        let mut net = net();
+        let (client, server) = connected(&mut net);
+        watch(&mut net, client, 10);
+        if let Some(socket) = net.sockets.get_mut(&client) {
+            socket.handles += 1;
+        }
+        // The duplicate keeps the socket in the epoll.
+        net.fds.remove(&10);
+        net.close(client, false);
+        let other = open(&mut net, 10, Type::DGRAM);
+        watch(&mut net, other, 10);
+        tokens(&mut net);
+        net.unwatch(EPOLL, 10);
+        net.changed(other);
+        assert!(tokens(&mut net).is_empty());
+        net.send_bytes(server, b"x".to_vec(), 1).unwrap();
+        settle(&mut net);
+        assert_eq!(tokens(&mut net), [client]);
     }
 }

@@ -18,10 +18,13 @@
 //! Sources: tcp(7), connect(2), accept(2), shutdown(2), RFC 9293.
 
 use std::collections::VecDeque;
-use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 
 use super::epoll::Watch;
-use super::{Delivery, Net, SocketId};
+use super::ip::{check_family, overlaps, reaches, source, target};
+use super::udp::Udp;
+use super::unix::Unix;
+use super::{Delivery, Errno, Net, SocketId};
 
 /// Bytes that are in flight or not read in one direction, at most.
 pub(crate) const CAPACITY: usize = 64 * 1024;
@@ -31,7 +34,10 @@ pub(crate) struct Socket {
     /// Number of descriptors. A socket without one still delivers what was sent.
     pub(crate) handles: u32,
     pub(crate) is_v6: bool,
+    /// The address of a socket of TCP or UDP.
     pub(crate) local: Option<SocketAddr>,
+    /// `SO_REUSEADDR` when it was bound.
+    pub(super) reuse: bool,
     pub(crate) state: State,
     /// The pending error.
     pub(crate) error: Option<i32>,
@@ -40,9 +46,14 @@ pub(crate) struct Socket {
 
 #[derive(Debug)]
 pub(crate) enum State {
+    /// TCP, neither listening nor connected.
     New,
+    /// TCP.
     Listening(Listener),
+    /// TCP.
     Stream(Stream),
+    Udp(Udp),
+    Unix(Unix),
 }
 
 #[derive(Debug)]
@@ -50,6 +61,15 @@ pub(crate) struct Listener {
     pub(super) backlog: usize,
     /// Connections that are open and not accepted.
     pub(crate) queue: VecDeque<SocketId>,
+}
+
+impl Listener {
+    pub(super) fn new(backlog: usize) -> Self {
+        Self {
+            backlog,
+            queue: VecDeque::new(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +87,10 @@ pub(crate) struct Stream {
     pub(super) peer: SocketId,
     /// The listener of a connection that is not accepted yet.
     pub(super) listener: Option<SocketId>,
+    /// Whether connect(2) has chosen the local address.
+    chose_local: bool,
+    /// Whether a call has found the connection open: accept(2), shutdown(2), or a second connect(2).
+    pub(super) is_known: bool,
     pub(crate) received: VecDeque<u8>,
     /// Whether the peer's FIN has arrived.
     pub(super) has_fin: bool,
@@ -76,6 +100,8 @@ pub(crate) struct Stream {
     pub(crate) read_end: bool,
     /// Set by shutting down the writing direction.
     pub(crate) write_end: bool,
+    /// Whether this side's FIN was sent before the peer's has arrived.
+    pub(super) ended_first: bool,
     /// Bytes that were sent and that the peer has not taken, as far as this side knows.
     pub(super) sent: usize,
     /// Set by a send that found less room than it asked for. Then an event is due.
@@ -89,11 +115,14 @@ impl Stream {
             peer_addr,
             peer,
             listener: None,
+            chose_local: false,
+            is_known: false,
             received: VecDeque::new(),
             has_fin: false,
             is_fin_taken: false,
             read_end: false,
             write_end: false,
+            ended_first: false,
             sent: 0,
             found_no_room: false,
         }
@@ -116,24 +145,14 @@ impl Stream {
     }
 }
 
-/// An errno, and 0 for none.
-type Errno = i32;
-
-fn unspecified(is_v6: bool) -> SocketAddr {
-    if is_v6 {
-        (Ipv6Addr::UNSPECIFIED, 0).into()
-    } else {
-        (Ipv4Addr::UNSPECIFIED, 0).into()
-    }
-}
-
 impl Socket {
-    pub(crate) fn new(is_v6: bool) -> Self {
+    pub(crate) fn new(is_v6: bool, state: State) -> Self {
         Self {
             handles: 1,
             is_v6,
             local: None,
-            state: State::New,
+            reuse: false,
+            state,
             error: None,
             watches: Vec::new(),
         }
@@ -154,107 +173,78 @@ impl Net {
 
     /// Returns the socket that a client of `to` reaches.
     pub(super) fn listener_at(&self, to: SocketAddr) -> Option<SocketId> {
-        let reaches = |local: SocketAddr| {
-            local.port() == to.port() && (local.ip() == to.ip() || local.ip().is_unspecified())
-        };
         let mut sockets = self.sockets.iter();
         let found = sockets.find(|(_, socket)| {
-            matches!(socket.state, State::Listening(_)) && socket.local.is_some_and(reaches)
+            let is_bound_to_it = socket.local.is_some_and(|local| reaches(local, to));
+            matches!(socket.state, State::Listening(_)) && is_bound_to_it
         });
         found.map(|(id, _)| *id)
     }
 
-    pub(crate) fn bind(&mut self, id: SocketId, address: SocketAddr) -> Result<(), Errno> {
+    pub(super) fn tcp_listen(&mut self, id: SocketId, backlog: u32) -> Result<(), Errno> {
         let socket = self.sockets.get(&id).ok_or(libc::EBADF)?;
-        if socket.local.is_some() {
+        if let State::Stream(_) = socket.state {
             return Err(libc::EINVAL);
         }
-        if socket.is_v6 != address.is_ipv6() {
-            return Err(libc::EAFNOSUPPORT);
-        }
-        let mut local = address;
-        if local.port() == 0 {
-            local.set_port(self.free_port());
-        }
-        // An unspecified address contains the others of its family.
-        let overlaps = |other: SocketAddr| {
-            let (one, two) = (local.ip(), other.ip());
-            let is_same = one == two || one.is_unspecified() || two.is_unspecified();
-            local.port() == other.port() && local.is_ipv4() == other.is_ipv4() && is_same
+        let local = self.bind_to_any_port(id)?;
+        let clashes = |(other_id, other): (&SocketId, &Socket)| {
+            let overlaps = other.local.is_some_and(|other| overlaps(local, other));
+            *other_id != id && matches!(other.state, State::Listening(_)) && overlaps
         };
-        let clashes = |other: &Socket| {
-            let is_bound = matches!(other.state, State::New | State::Listening(_));
-            is_bound && other.handles > 0 && other.local.is_some_and(overlaps)
-        };
-        if self.sockets.values().any(clashes) {
+        if self.sockets.iter().any(clashes) {
             return Err(libc::EADDRINUSE);
-        }
-        if let Some(socket) = self.sockets.get_mut(&id) {
-            socket.local = Some(local);
-        }
-        Ok(())
-    }
-
-    pub(crate) fn listen(&mut self, id: SocketId, backlog: u32) -> Result<(), Errno> {
-        let port = self.free_port();
-        let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
-        let mut local = socket.local.unwrap_or(unspecified(socket.is_v6));
-        if local.port() == 0 {
-            local.set_port(port);
         }
         // Linux lets one connection more wait than asked for.
         let backlog = backlog as usize + 1;
-        match &mut socket.state {
-            State::New => {
-                socket.local = Some(local);
-                socket.state = State::Listening(Listener {
-                    backlog,
-                    queue: VecDeque::new(),
-                });
-            }
-            State::Listening(listener) => listener.backlog = backlog,
-            State::Stream(_) => return Err(libc::EINVAL),
+        let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
+        if let State::Listening(listener) = &mut socket.state {
+            listener.backlog = backlog;
+        } else {
+            socket.state = State::Listening(Listener::new(backlog));
         }
         self.changed(id);
         Ok(())
     }
 
-    pub(crate) fn connect(&mut self, id: SocketId, to: SocketAddr) -> Result<(), Errno> {
+    pub(super) fn tcp_connect(&mut self, id: SocketId, to: SocketAddr) -> Result<(), Errno> {
         let port = self.free_port();
         let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
-        match &socket.state {
+        match &mut socket.state {
             State::New => {}
-            State::Listening(_) => return Err(libc::EISCONN),
-            State::Stream(stream) => {
-                return Err(match stream.phase {
-                    Phase::Connecting => libc::EALREADY,
-                    Phase::Open => libc::EISCONN,
-                    Phase::Closed => libc::ECONNABORTED,
-                });
-            }
+            State::Stream(stream) if !stream.is_known => match stream.phase {
+                Phase::Connecting => return Err(libc::EALREADY),
+                Phase::Open => {
+                    stream.is_known = true;
+                    return Ok(());
+                }
+                Phase::Closed => {
+                    // The outcome, and the next call connects again.
+                    if stream.chose_local {
+                        socket.local = None;
+                    }
+                    socket.state = State::New;
+                    return Err(socket.error.take().unwrap_or(libc::ECONNABORTED));
+                }
+            },
+            _ => return Err(libc::EISCONN),
         }
-        if socket.is_v6 != to.is_ipv6() {
-            return Err(libc::EAFNOSUPPORT);
+        check_family(socket.is_v6, to)?;
+        let to = target(to);
+        let mut local = socket.local.unwrap_or(SocketAddr::new(source(to), port));
+        if local.ip().is_unspecified() {
+            local.set_ip(source(to));
         }
-        let mut to = to;
-        if to.ip().is_unspecified() {
-            let local = if socket.is_v6 {
-                Ipv6Addr::LOCALHOST.into()
-            } else {
-                Ipv4Addr::LOCALHOST.into()
-            };
-            to.set_ip(local);
-        }
-        let local = socket.local.unwrap_or(SocketAddr::new(to.ip(), port));
-        socket.local = Some(local);
         // The peer is known when the packet arrives.
-        socket.state = State::Stream(Stream::new(0, to, Phase::Connecting));
+        let mut stream = Stream::new(0, to, Phase::Connecting);
+        stream.chose_local = socket.local.is_none();
+        socket.local = Some(local);
+        socket.state = State::Stream(stream);
         self.send(id, Delivery::Syn { client: id, to });
         Err(libc::EINPROGRESS)
     }
 
     /// Takes the first connection out of the queue.
-    pub(crate) fn accept(&mut self, id: SocketId) -> Result<(SocketId, SocketAddr), Errno> {
+    pub(super) fn tcp_accept(&mut self, id: SocketId) -> Result<(SocketId, SocketAddr), Errno> {
         let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
         let State::Listening(listener) = &mut socket.state else {
             return Err(libc::EINVAL);
@@ -265,7 +255,7 @@ impl Net {
         Ok((accepted, stream.peer_addr))
     }
 
-    pub(crate) fn recv(
+    pub(super) fn tcp_recv(
         &mut self,
         id: SocketId,
         asked: usize,
@@ -307,7 +297,7 @@ impl Net {
 
     /// Sends as much of `bytes` as there is room for, at most `limit` bytes. They are the first of `len`
     /// bytes; less than all of these causes an event later.
-    pub(crate) fn send_bytes(
+    pub(super) fn tcp_send(
         &mut self,
         id: SocketId,
         bytes: &[u8],
@@ -348,15 +338,6 @@ impl Net {
         Ok(count)
     }
 
-    /// Causes the event that follows an `EAGAIN` by fault: for bytes soon, and for room as after an
-    /// `EAGAIN` of the kernel.
-    pub(crate) fn again(&mut self, id: SocketId) {
-        if let Some(stream) = self.stream(id) {
-            stream.found_no_room = true;
-        }
-        self.send(id, Delivery::Again { socket: id });
-    }
-
     /// Lets bytes arrive in pieces, at different times.
     fn send_in_pieces(&mut self, to: SocketId, mut bytes: Vec<u8>) {
         let stream = format!("pieces {to}");
@@ -369,78 +350,92 @@ impl Net {
         self.send(to, Delivery::Bytes { to, bytes });
     }
 
-    pub(crate) fn shutdown(&mut self, id: SocketId, how: Shutdown) -> Result<(), Errno> {
+    pub(super) fn tcp_shutdown(&mut self, id: SocketId, how: Shutdown) -> Result<(), Errno> {
         let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
-        let stream = match &mut socket.state {
-            State::Stream(stream) if stream.phase == Phase::Open => stream,
+        match &mut socket.state {
+            State::Listening(listener) => {
+                if how != Shutdown::Write {
+                    let queue = std::mem::take(&mut listener.queue);
+                    socket.state = State::New;
+                    self.reset_all(queue);
+                }
+            }
+            State::Stream(stream) => match stream.phase {
+                Phase::Connecting => {
+                    if stream.chose_local {
+                        socket.local = None;
+                    }
+                    socket.state = State::New;
+                    socket.error = Some(libc::ECONNRESET);
+                }
+                Phase::Open => {
+                    stream.is_known = true;
+                    stream.read_end |= how != Shutdown::Write;
+                    if how != Shutdown::Read {
+                        self.end(id);
+                    }
+                }
+                Phase::Closed => return Err(libc::ENOTCONN),
+            },
             _ => return Err(libc::ENOTCONN),
-        };
-        if how != Shutdown::Write {
-            stream.read_end = true;
-        }
-        let peer = stream.peer;
-        if how != Shutdown::Read && !stream.write_end {
-            stream.write_end = true;
-            self.send(peer, Delivery::Fin { to: peer });
         }
         self.changed(id);
         Ok(())
     }
 
-    /// Returns the address of this end. Port 0 of all addresses before it is bound.
-    pub(crate) fn local_addr(&self, id: SocketId) -> Result<SocketAddr, Errno> {
-        let socket = self.sockets.get(&id).ok_or(libc::EBADF)?;
-        Ok(socket.local.unwrap_or(unspecified(socket.is_v6)))
+    /// Sends the FIN of a stream, if it was not sent before.
+    fn end(&mut self, id: SocketId) {
+        if let Some(stream) = self.stream(id)
+            && !stream.write_end
+        {
+            stream.write_end = true;
+            stream.ended_first = !stream.has_fin;
+            let peer = stream.peer;
+            self.send(peer, Delivery::Fin { to: peer });
+        }
     }
 
-    pub(crate) fn peer_addr(&self, id: SocketId) -> Result<SocketAddr, Errno> {
+    /// Resets the connections of a queue that nothing accepts any more.
+    fn reset_all(&mut self, queue: VecDeque<SocketId>) {
+        for waiting in queue {
+            self.reset_peer(waiting, libc::ECONNRESET);
+            self.sockets.remove(&waiting);
+        }
+    }
+
+    pub(super) fn tcp_peer_addr(&self, id: SocketId) -> Result<SocketAddr, Errno> {
         match &self.sockets.get(&id).ok_or(libc::EBADF)?.state {
             State::Stream(stream) if stream.phase == Phase::Open => Ok(stream.peer_addr),
             _ => Err(libc::ENOTCONN),
         }
     }
 
-    /// Closes one descriptor of a socket, and the socket with its last one.
-    pub(crate) fn close(&mut self, id: SocketId, zero_linger: bool) {
+    /// Closes the last descriptor of a socket.
+    pub(super) fn tcp_close(&mut self, id: SocketId, zero_linger: bool) {
         let Some(socket) = self.sockets.get_mut(&id) else {
             return;
         };
-        socket.handles -= 1;
-        if socket.handles > 0 {
-            return;
-        }
-        socket.watches.clear();
         match &mut socket.state {
-            State::New => {
-                self.sockets.remove(&id);
-            }
             State::Listening(listener) => {
                 let queue = std::mem::take(&mut listener.queue);
                 self.sockets.remove(&id);
-                for waiting in queue {
-                    self.reset_peer(waiting, libc::ECONNRESET);
-                    self.sockets.remove(&waiting);
-                }
+                self.reset_all(queue);
             }
-            State::Stream(stream) => {
-                let (peer, phase) = (stream.peer, stream.phase);
-                let is_reset = zero_linger || !stream.received.is_empty();
-                let ends = !std::mem::replace(&mut stream.write_end, true);
+            State::Stream(stream) if stream.phase == Phase::Open => {
                 stream.read_end = true;
-                if phase != Phase::Open {
-                    self.sockets.remove(&id);
-                } else if is_reset {
+                if zero_linger || !stream.received.is_empty() {
                     self.reset_peer(id, libc::ECONNRESET);
                     self.sockets.remove(&id);
-                } else {
-                    let is_over = stream.has_fin;
-                    if ends {
-                        self.send(peer, Delivery::Fin { to: peer });
-                    }
-                    if is_over {
-                        self.sockets.remove(&id);
-                    }
+                    return;
                 }
+                let is_over = stream.has_fin;
+                self.end(id);
+                if is_over {
+                    self.sockets.remove(&id);
+                }
+            }
+            _ => {
+                self.sockets.remove(&id);
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The simulation: a kernel that answers every call on a TCP socket, and whose time moves when the runtime
-//! waits.
+//! The simulation: a kernel that answers every call on a socket of TCP, UDP or Unix, and whose time moves when
+//! the runtime waits.
 //!
 //! ```text
 //!   wait: what is due happens --> events?  yes: return them
@@ -25,8 +25,9 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Type};
 use wakeful::kernel::{Address, Choice, Kernel, Verdict, Wait, Work};
 
+use crate::net::calls::MAX_SENT;
 use crate::net::epoll::Watch;
-use crate::net::tcp::{CAPACITY, Socket};
+use crate::net::tcp::Socket;
 use crate::net::{Delivery, Net, SocketId};
 
 /// Time that passes in a turn. Otherwise a task that yields until something arrives would wait forever.
@@ -103,7 +104,9 @@ impl World {
 
 /// Refuses a socket that is not of this world.
 fn outside<T>(what: &str) -> Verdict<T> {
-    let message = format!("{what}: the simulated world has TCP sockets only, and none of std");
+    let message = format!(
+        "{what}: the simulated world has sockets of TCP, UDP and Unix only, and none of std"
+    );
     Verdict::Is(Err(io::Error::new(ErrorKind::Unsupported, message)))
 }
 
@@ -111,33 +114,45 @@ fn is_socket(fd: BorrowedFd<'_>) -> bool {
     SockRef::from(&fd).r#type().is_ok()
 }
 
-/// Returns the address of a TCP socket.
-fn ip(address: &Address) -> Option<std::net::SocketAddr> {
-    match address {
-        Address::Ip(address) => Some(*address),
-        _ => None,
-    }
-}
-
 /// Creates the real socket of a connection that is accepted.
-fn new_real_socket(is_v6: bool) -> io::Result<OwnedFd> {
-    let domain = if is_v6 { Domain::IPV6 } else { Domain::IPV4 };
+fn new_real_socket(domain: Domain) -> io::Result<OwnedFd> {
     let kind = Type::STREAM.nonblocking().cloexec();
     socket2::Socket::new_raw(domain, kind, None).map(OwnedFd::from)
+}
+
+/// Copies the bytes of several buffers, as many as one send moves.
+fn gather(bufs: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for buf in bufs {
+        let room = MAX_SENT - bytes.len();
+        bytes.extend_from_slice(&buf[..buf.len().min(room)]);
+    }
+    bytes
 }
 
 impl Kernel for World {
     fn opened(&self, fd: BorrowedFd<'_>) {
         let socket = SockRef::from(&fd);
-        let is_v6 = match (socket.domain(), socket.r#type()) {
-            (Ok(Domain::IPV4), Ok(Type::STREAM)) => false,
-            (Ok(Domain::IPV6), Ok(Type::STREAM)) => true,
-            _ => return,
+        let (Ok(domain), Ok(kind)) = (socket.domain(), socket.r#type()) else {
+            return;
+        };
+        let Some(socket) = Socket::for_kind(domain, kind) else {
+            return;
         };
         let mut net = self.net();
-        let id = net.insert(Socket::new(is_v6));
+        let id = net.insert(socket);
         net.fds.insert(fd.as_raw_fd(), id);
         net.note("open", id, 0);
+    }
+
+    fn paired(&self, near: BorrowedFd<'_>, far: BorrowedFd<'_>) {
+        self.opened(near);
+        self.opened(far);
+        let mut net = self.net();
+        let ids = [near, far].map(|fd| net.fds.get(&fd.as_raw_fd()).copied());
+        if let [Some(near), Some(far)] = ids {
+            net.unix_pair(near, far);
+        }
     }
 
     fn duplicated(&self, from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
@@ -163,10 +178,8 @@ impl Kernel for World {
     }
 
     fn bind(&self, fd: BorrowedFd<'_>, address: &Address) -> Verdict<()> {
-        match ip(address) {
-            Some(address) => self.call(fd, "bind", |net, id| net.bind(id, address)),
-            None => outside("bind"),
-        }
+        let reuse = SockRef::from(&fd).reuse_address().unwrap_or(false);
+        self.call(fd, "bind", |net, id| net.bind(id, address, reuse))
     }
 
     fn listen(&self, fd: BorrowedFd<'_>, backlog: u32) -> Verdict<()> {
@@ -174,17 +187,13 @@ impl Kernel for World {
     }
 
     fn connect(&self, fd: BorrowedFd<'_>, address: &Address) -> Verdict<()> {
-        match ip(address) {
-            Some(address) => self.call(fd, "connect", |net, id| net.connect(id, address)),
-            None => outside("connect"),
-        }
+        self.call(fd, "connect", |net, id| net.connect(id, address))
     }
 
     fn accept(&self, listener: BorrowedFd<'_>) -> Verdict<(OwnedFd, Address)> {
-        let accepted = self.call(listener, "accept", |net, id| {
-            let is_v6 = net.sockets.get(&id).is_some_and(|socket| socket.is_v6);
+        self.call(listener, "accept", |net, id| {
             // First, as in Linux: without a descriptor the connection stays in the queue.
-            let fd = new_real_socket(is_v6)
+            let fd = new_real_socket(net.domain(id)?)
                 .map_err(|error| error.raw_os_error().unwrap_or(libc::ENFILE))?;
             let (accepted, peer) = net.accept(id)?;
             net.fds.insert(fd.as_raw_fd(), accepted);
@@ -192,11 +201,7 @@ impl Kernel for World {
                 socket.handles = 1;
             }
             Ok((fd, peer))
-        });
-        match accepted {
-            Verdict::Is(result) => Verdict::Is(result.map(|(fd, peer)| (fd, Address::Ip(peer)))),
-            _ => Verdict::Real,
-        }
+        })
     }
 
     fn shutdown(&self, fd: BorrowedFd<'_>, how: Shutdown) -> Verdict<()> {
@@ -217,31 +222,35 @@ impl Kernel for World {
     }
 
     fn send(&self, fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Verdict<usize> {
-        let len: usize = bufs.iter().map(|buf| buf.len()).sum();
-        let bytes = bufs.iter().flat_map(|buf| buf.iter().copied());
-        let bytes: Vec<u8> = bytes.take(CAPACITY).collect();
-        self.transfer(fd, "send", |net, id| {
-            let stream = format!("send {id}");
-            let limit = if bytes.len() > 1 && net.faults.short(&mut net.choices, &stream) {
-                1 + net.choices.choose(&stream, bytes.len() as u32 - 1) as usize
-            } else {
-                usize::MAX
-            };
-            net.send_bytes(id, &bytes, len, limit)
-        })
+        let len = bufs.iter().map(|buf| buf.len()).sum();
+        let bytes = gather(bufs);
+        self.transfer(fd, "send", |net, id| net.send_bytes(id, bytes, len))
     }
 
     fn recv_from(
         &self,
-        _fd: BorrowedFd<'_>,
-        _buf: &mut [u8],
-        _peek: bool,
+        fd: BorrowedFd<'_>,
+        buf: &mut [u8],
+        peek: bool,
     ) -> Verdict<(usize, Address)> {
-        outside("recv_from")
+        let what = if peek { "peek" } else { "recv" };
+        let mut sender = None;
+        let received = self.transfer(fd, what, |net, id| {
+            let (count, from) = net.recv_from(id, buf, peek)?;
+            sender = Some(from);
+            Ok(count)
+        });
+        match (received, sender) {
+            (Verdict::Is(Ok(count)), Some(from)) => Verdict::Is(Ok((count, from))),
+            (Verdict::Is(Err(error)), _) => Verdict::Is(Err(error)),
+            _ => outside(what),
+        }
     }
 
-    fn send_to(&self, _fd: BorrowedFd<'_>, _buf: &[u8], _target: &Address) -> Verdict<usize> {
-        outside("send_to")
+    fn send_to(&self, fd: BorrowedFd<'_>, buf: &[u8], target: &Address) -> Verdict<usize> {
+        let bytes = gather(&[IoSlice::new(buf)]);
+        let send = |net: &mut Net, id| net.send_to(id, bytes, buf.len(), target);
+        self.transfer(fd, "send", send)
     }
 
     fn take_error(&self, fd: BorrowedFd<'_>) -> Verdict<Option<io::Error>> {
@@ -252,15 +261,11 @@ impl Kernel for World {
     }
 
     fn local_addr(&self, fd: BorrowedFd<'_>) -> Verdict<Address> {
-        self.call(fd, "local_addr", |net, id| {
-            net.local_addr(id).map(Address::Ip)
-        })
+        self.call(fd, "local_addr", |net, id| net.local_addr(id))
     }
 
     fn peer_addr(&self, fd: BorrowedFd<'_>) -> Verdict<Address> {
-        self.call(fd, "peer_addr", |net, id| {
-            net.peer_addr(id).map(Address::Ip)
-        })
+        self.call(fd, "peer_addr", |net, id| net.peer_addr(id))
     }
 
     fn watch(

@@ -1,98 +1,22 @@
-//! Scripts that run on real loopback and in the simulation: what the kernel answers must be among what the
-//! simulation answers.
+//! TCP as `TcpStream` and `TcpListener` use it.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-use std::cell::RefCell;
-use std::collections::BTreeSet;
-use std::fmt::Debug;
-use std::future::Future;
-use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr};
-use std::pin::Pin;
-use std::rc::Rc;
+use std::io;
+use std::net::{Ipv4Addr, Shutdown};
 use std::time::Duration;
 
 use futures_lite::future::zip;
-use wakeful::io::Interest;
-use wakeful::time::{sleep, timeout};
+use wakeful::time::timeout;
 use wakeful_net::{TcpListener, TcpSocket, TcpStream};
-use wakeful_sim::{Faults, Options, run_seed};
 
-/// What a script has seen.
-#[derive(Clone, Default)]
-struct Log(Rc<RefCell<Vec<String>>>);
+use crate::log::{Log, listen, log_ready, pair, read, settle, write};
 
-impl Log {
-    fn push(&self, what: &str, seen: impl Debug) {
-        self.0.borrow_mut().push(format!("{what}: {seen:?}"));
-    }
-
-    /// Logs a value, or the kind of an error.
-    fn result<T: Debug>(&self, what: &str, result: io::Result<T>) {
-        match result {
-            Ok(value) => self.push(what, value),
-            Err(error) => self.push(what, error.kind()),
-        }
-    }
-
-    fn take(&self) -> Vec<String> {
-        self.0.take()
-    }
-}
-
-async fn listen() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
-}
-
-/// Returns an accepted stream and its client.
-async fn pair() -> (TcpStream, TcpStream) {
-    let (listener, address) = listen().await;
-    let (accepted, client) = zip(listener.accept(), TcpStream::connect(address)).await;
-    (accepted.unwrap().0, client.unwrap())
-}
-
-/// Waits until everything that is in flight has arrived.
-async fn settle() {
-    sleep(Duration::from_millis(5)).await;
-}
-
-async fn read(log: &Log, what: &str, stream: &TcpStream) {
-    let mut buf = [0; 64];
-    let result = stream.read(&mut buf).await;
-    log.result(
-        what,
-        result.map(|count| String::from_utf8_lossy(&buf[..count]).into_owned()),
-    );
-}
-
-async fn write(log: &Log, what: &str, stream: &TcpStream) {
-    log.result(what, stream.write_all(b"bytes").await);
-}
-
-async fn log_ready(log: &Log, what: &str, stream: &TcpStream) {
-    let ready = stream
-        .ready(Interest::READABLE | Interest::WRITABLE)
-        .await
-        .unwrap();
-    let flags = (ready.is_readable(), ready.is_writable());
-    let ends = (
-        ready.is_read_closed(),
-        ready.is_write_closed(),
-        ready.is_error(),
-    );
-    log.push(what, (flags, ends));
-}
-
-async fn refused(log: Log) {
+pub(crate) async fn refused(log: Log) {
     let (listener, address) = listen().await;
     drop(listener);
     log.result("connect", TcpStream::connect(address).await.map(drop));
 }
 
-async fn end_after_bytes(log: Log) {
+pub(crate) async fn end_after_bytes(log: Log) {
     let (server, client) = pair().await;
     server.write_all(b"abc").await.unwrap();
     server.shutdown().await.unwrap();
@@ -104,7 +28,7 @@ async fn end_after_bytes(log: Log) {
     log.result("peer", client.peer_addr().map(drop));
 }
 
-async fn half_close(log: Log) {
+pub(crate) async fn half_close(log: Log) {
     let (server, client) = pair().await;
     client.shutdown().await.unwrap();
     read(&log, "server", &server).await;
@@ -117,7 +41,7 @@ async fn half_close(log: Log) {
     log.result("shut down again", client.shutdown_now(Shutdown::Write));
 }
 
-async fn write_to_a_closed_peer(log: Log) {
+pub(crate) async fn write_to_a_closed_peer(log: Log) {
     let (server, client) = pair().await;
     drop(server);
     settle().await;
@@ -135,7 +59,7 @@ async fn write_to_a_closed_peer(log: Log) {
     log.result("shutdown", client.shutdown_now(Shutdown::Write));
 }
 
-async fn close_with_unread_bytes(log: Log) {
+pub(crate) async fn close_with_unread_bytes(log: Log) {
     let (server, client) = pair().await;
     client.write_all(b"unread").await.unwrap();
     server.readable().await.unwrap();
@@ -150,7 +74,7 @@ async fn close_with_unread_bytes(log: Log) {
     log.result("shutdown", client.shutdown_now(Shutdown::Both));
 }
 
-async fn zero_linger(log: Log) {
+pub(crate) async fn zero_linger(log: Log) {
     let (server, client) = pair().await;
     server.set_zero_linger().unwrap();
     drop(server);
@@ -160,7 +84,7 @@ async fn zero_linger(log: Log) {
     write(&log, "write again", &client).await;
 }
 
-async fn bytes_before_a_reset(log: Log) {
+pub(crate) async fn bytes_before_a_reset(log: Log) {
     let (server, client) = pair().await;
     server.write_all(b"bytes").await.unwrap();
     server.set_zero_linger().unwrap();
@@ -171,7 +95,7 @@ async fn bytes_before_a_reset(log: Log) {
     read(&log, "read a third time", &client).await;
 }
 
-async fn listener_closed_with_a_client_in_its_queue(log: Log) {
+pub(crate) async fn listener_closed_with_a_client_in_its_queue(log: Log) {
     let (listener, address) = listen().await;
     let client = TcpStream::connect(address).await.unwrap();
     settle().await;
@@ -181,7 +105,7 @@ async fn listener_closed_with_a_client_in_its_queue(log: Log) {
     log.result("connect", TcpStream::connect(address).await.map(drop));
 }
 
-async fn accept_after_the_client_has_left(log: Log) {
+pub(crate) async fn accept_after_the_client_has_left(log: Log) {
     let (listener, address) = listen().await;
     let client = TcpStream::connect(address).await.unwrap();
     client.write_all(b"bytes").await.unwrap();
@@ -195,7 +119,7 @@ async fn accept_after_the_client_has_left(log: Log) {
     read(&log, "end", &server).await;
 }
 
-async fn accept_after_the_client_has_reset(log: Log) {
+pub(crate) async fn accept_after_the_client_has_reset(log: Log) {
     let (listener, address) = listen().await;
     let client = TcpStream::connect(address).await.unwrap();
     settle().await;
@@ -207,7 +131,7 @@ async fn accept_after_the_client_has_reset(log: Log) {
     read(&log, "read again", &server).await;
 }
 
-async fn flags_of_an_open_stream(log: Log) {
+pub(crate) async fn flags_of_an_open_stream(log: Log) {
     let (server, client) = pair().await;
     log_ready(&log, "open", &client).await;
     server.shutdown().await.unwrap();
@@ -218,7 +142,7 @@ async fn flags_of_an_open_stream(log: Log) {
     log_ready(&log, "both ended", &client).await;
 }
 
-async fn addresses(log: Log) {
+pub(crate) async fn addresses(log: Log) {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     log.push("port", port != 0);
@@ -235,7 +159,7 @@ async fn addresses(log: Log) {
     log.push("ip", (server.local_addr().unwrap().ip(), peer.ip()));
 }
 
-async fn binding(log: Log) {
+pub(crate) async fn binding(log: Log) {
     let (_listener, address) = listen().await;
     let socket = TcpSocket::new_v4().unwrap();
     log.push("unbound", socket.local_addr().unwrap());
@@ -253,7 +177,7 @@ async fn binding(log: Log) {
     log.push("family", connect.await.is_err());
 }
 
-async fn shut_down_reading(log: Log) {
+pub(crate) async fn shut_down_reading(log: Log) {
     let (server, client) = pair().await;
     client.shutdown_now(Shutdown::Read).unwrap();
     read(&log, "read", &client).await;
@@ -265,7 +189,7 @@ async fn shut_down_reading(log: Log) {
     read(&log, "read what came later", &client).await;
 }
 
-async fn shut_down_both(log: Log) {
+pub(crate) async fn shut_down_both(log: Log) {
     let (server, client) = pair().await;
     client.shutdown_now(Shutdown::Both).unwrap();
     read(&log, "server", &server).await;
@@ -274,7 +198,7 @@ async fn shut_down_both(log: Log) {
     log.result("peer", client.peer_addr().map(drop));
 }
 
-async fn no_room(log: Log) {
+pub(crate) async fn no_room(log: Log) {
     let (server, client) = pair().await;
     let mut sent = 0_usize;
     client.writable().await.unwrap();
@@ -298,7 +222,7 @@ async fn no_room(log: Log) {
     log.push("all", received == sent);
 }
 
-async fn nothing_to_move(log: Log) {
+pub(crate) async fn nothing_to_move(log: Log) {
     let (server, client) = pair().await;
     log.result("read", server.read(&mut []).await);
     log.result("write", client.write(&[]).await);
@@ -313,7 +237,7 @@ async fn nothing_to_move(log: Log) {
     log.push("read", buf);
 }
 
-async fn full_queue(log: Log) {
+pub(crate) async fn full_queue(log: Log) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -335,7 +259,7 @@ async fn full_queue(log: Log) {
     log.result("fourth", TcpStream::connect(address).await.map(drop));
 }
 
-async fn dropped_half(log: Log) {
+pub(crate) async fn dropped_half(log: Log) {
     let (server, client) = pair().await;
     let (reader, writer) = client.into_split();
     drop(writer);
@@ -345,7 +269,7 @@ async fn dropped_half(log: Log) {
     log.result("client", reader.read_exact(&mut got).await);
 }
 
-async fn reset_while_writing(log: Log) {
+pub(crate) async fn reset_while_writing(log: Log) {
     let (server, client) = pair().await;
     let write = async {
         let bytes = vec![7; 1 << 24];
@@ -359,69 +283,4 @@ async fn reset_while_writing(log: Log) {
     let (kind, ()) = zip(write, leave).await;
     log.push("write", kind);
     read(&log, "read", &server).await;
-}
-
-const BULK: [&str; 2] = ["no_room", "reset_while_writing"];
-
-type Script = fn(Log) -> Pin<Box<dyn Future<Output = ()>>>;
-
-macro_rules! scripts {
-    ($($name:ident),* $(,)?) => {
-        [$((stringify!($name), (|log| Box::pin($name(log))) as Script)),*]
-    };
-}
-
-#[test]
-fn the_answers_of_the_kernel_are_among_those_of_the_simulation() {
-    let scripts = scripts![
-        refused,
-        end_after_bytes,
-        half_close,
-        write_to_a_closed_peer,
-        close_with_unread_bytes,
-        zero_linger,
-        bytes_before_a_reset,
-        listener_closed_with_a_client_in_its_queue,
-        accept_after_the_client_has_left,
-        accept_after_the_client_has_reset,
-        flags_of_an_open_stream,
-        addresses,
-        binding,
-        shut_down_reading,
-        shut_down_both,
-        no_room,
-        nothing_to_move,
-        full_queue,
-        dropped_half,
-        reset_while_writing,
-    ];
-    let mut differ = Vec::new();
-    for (name, script) in scripts {
-        let log = Log::default();
-        wakeful::block_on(script(log.clone()));
-        let real = log.take();
-        assert!(!real.is_empty(), "{name}");
-        let mut world = BTreeSet::new();
-        // The scripts that move megabytes take longer.
-        let seeds = if BULK.contains(&name) { 2 } else { 20 };
-        for (seed, faults) in (0..seeds).flat_map(|seed| {
-            [Faults::none(), Faults::delays_only(), Faults::lossless()].map(|faults| (seed, faults))
-        }) {
-            let run = run_seed(name, seed, Options::new().faults(faults), |_| {
-                script(log.clone())
-            });
-            assert!(run.panic.is_none(), "{name}, seed {seed}, {faults:?}");
-            world.insert(log.take());
-        }
-        if !world.contains(&real) {
-            differ.push(format!(
-                "{name}\n  kernel: {real:#?}\n  world: {world:#?}\n"
-            ));
-        }
-    }
-    let mut stderr = io::stderr().lock();
-    for text in &differ {
-        stderr.write_all(text.as_bytes()).unwrap();
-    }
-    assert!(differ.is_empty(), "{} scripts differ", differ.len());
 }

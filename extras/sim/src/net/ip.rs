@@ -1,0 +1,141 @@
+//! Addresses of IP sockets: which of them are the same, and which are free.
+//!
+//! An address of IPv4 that is written as one of IPv6 is kept as one of IPv4. A socket for IPv6 that is bound
+//! to all addresses is bound to those of IPv4 as well, and shows them in the form of IPv6.
+//!
+//! Sources: bind(2), ip(7), ipv6(7); socket(7) for `SO_REUSEADDR`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::tcp::{Socket, State};
+use super::{Errno, Net, SocketId};
+
+/// Returns the address in the form in which the simulation keeps it.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
+/// Returns the address in the form in which a socket shows it.
+pub(super) fn shown(is_v6: bool, address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if is_v6 => SocketAddr::new(ip.to_ipv6_mapped().into(), address.port()),
+        _ => address,
+    }
+}
+
+/// Returns what getsockname(2) answers: port 0 of all addresses before the socket is bound.
+pub(super) fn local_of(socket: &Socket) -> SocketAddr {
+    let unbound = if socket.is_v6 {
+        (Ipv6Addr::UNSPECIFIED, 0).into()
+    } else {
+        (Ipv4Addr::UNSPECIFIED, 0).into()
+    };
+    socket
+        .local
+        .map_or(unbound, |local| shown(socket.is_v6, local))
+}
+
+/// Refuses an address that is not one of the socket's family.
+pub(super) fn check_family(is_v6: bool, address: SocketAddr) -> Result<(), Errno> {
+    match (is_v6, address) {
+        (false, SocketAddr::V6(_)) => Err(libc::EAFNOSUPPORT),
+        // An address of IPv4 is shorter than one of IPv6, which Linux looks at first.
+        (true, SocketAddr::V4(_)) => Err(libc::EINVAL),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the address that is meant by `to`: the unspecified one is this host.
+pub(super) fn target(to: SocketAddr) -> SocketAddr {
+    let ip = match canonical(to).ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, to.port())
+}
+
+/// Returns the address that packets to `to` are sent from.
+pub(super) fn source(to: SocketAddr) -> IpAddr {
+    match to.ip() {
+        IpAddr::V4(ip) if ip.is_loopback() => Ipv4Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+/// Returns whether packets to `to` reach a socket that is bound to `local`.
+pub(super) fn reaches(local: SocketAddr, to: SocketAddr) -> bool {
+    local.port() == to.port() && contains(local.ip(), to.ip())
+}
+
+fn contains(all: IpAddr, one: IpAddr) -> bool {
+    let has_all = match all {
+        IpAddr::V4(ip) => ip.is_unspecified() && one.is_ipv4(),
+        IpAddr::V6(ip) => ip.is_unspecified(),
+    };
+    has_all || all == one
+}
+
+/// Returns whether two sockets cannot be bound to these addresses at the same time.
+pub(super) fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
+    reaches(one, other) || reaches(other, one)
+}
+
+impl Net {
+    /// Binds a socket of TCP or UDP. `reuse` is its `SO_REUSEADDR`.
+    pub(super) fn ip_bind(
+        &mut self,
+        id: SocketId,
+        address: SocketAddr,
+        reuse: bool,
+    ) -> Result<(), Errno> {
+        let socket = self.sockets.get(&id).ok_or(libc::EBADF)?;
+        check_family(socket.is_v6, address)?;
+        if socket.local.is_some() {
+            return Err(libc::EINVAL);
+        }
+        let is_udp = socket.is_udp();
+        let mut local = canonical(address);
+        if local.port() == 0 {
+            local.set_port(self.free_port());
+        }
+        let clashes = |other: &Socket| {
+            let share = reuse && other.reuse && !matches!(other.state, State::Listening(_));
+            other.is_udp() == is_udp && !share && other.local.is_some_and(|at| overlaps(local, at))
+        };
+        let waits = !is_udp && self.is_in_time_wait(local, reuse);
+        if waits || self.sockets.values().any(clashes) {
+            return Err(libc::EADDRINUSE);
+        }
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            socket.local = Some(local);
+            socket.reuse = reuse;
+        }
+        Ok(())
+    }
+
+    /// Binds a socket to a free port if it is not bound, to all addresses.
+    pub(super) fn bind_to_any_port(&mut self, id: SocketId) -> Result<SocketAddr, Errno> {
+        let port = self.free_port();
+        let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
+        let local = socket.local.unwrap_or_else(|| {
+            let mut local = local_of(socket);
+            local.set_port(port);
+            local
+        });
+        socket.local = Some(local);
+        Ok(local)
+    }
+
+    /// Returns whether a connection was closed first on this side, at an address that overlaps, within the last
+    /// minute. Its packets could still arrive.
+    fn is_in_time_wait(&self, local: SocketAddr, reuse: bool) -> bool {
+        self.time_wait.iter().any(|closed| {
+            let share = reuse && closed.reuse;
+            closed.until_ns > self.now_ns && !share && overlaps(local, closed.local)
+        })
+    }
+}
