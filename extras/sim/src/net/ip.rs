@@ -38,6 +38,15 @@ pub(super) fn local_of(socket: &Socket) -> SocketAddr {
         .map_or(unbound, |local| shown(socket.is_v6, local))
 }
 
+/// Checks that a TCP connection can have this peer: no group of hosts. See `tcp_v4_connect` in Linux'
+/// `net/ipv4/tcp_ipv4.c`.
+pub(super) fn check_one_host(to: SocketAddr) -> Result<(), Errno> {
+    if to.ip().is_multicast() || to.ip() == Ipv4Addr::BROADCAST {
+        return Err(libc::ENETUNREACH);
+    }
+    Ok(())
+}
+
 /// Refuses an address that is not one of the socket's family.
 pub(super) fn check_family(is_v6: bool, address: SocketAddr) -> Result<(), Errno> {
     match (is_v6, address) {

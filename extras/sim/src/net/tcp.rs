@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::net::{Shutdown, SocketAddr};
 
 use super::epoll::Watch;
-use super::ip::{check_family, overlaps, reaches, source, target};
+use super::ip::{check_family, check_one_host, overlaps, reaches, source, target};
 use super::udp::Udp;
 use super::unix::Unix;
 use super::{Delivery, Errno, Net, SocketId};
@@ -229,6 +229,7 @@ impl Net {
             _ => return Err(libc::EISCONN),
         }
         check_family(socket.is_v6, to)?;
+        check_one_host(to)?;
         let to = target(to);
         let mut local = socket.local.unwrap_or(SocketAddr::new(source(to), port));
         if local.ip().is_unspecified() {
@@ -263,9 +264,15 @@ impl Net {
         mut copy: impl FnMut(u8),
     ) -> Result<usize, Errno> {
         let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
-        let has_bytes =
-            matches!(&socket.state, State::Stream(stream) if !stream.received.is_empty());
-        if !has_bytes && let Some(error) = socket.error.take() {
+        let (has_bytes, has_fin) = match &socket.state {
+            State::Stream(stream) => (!stream.received.is_empty(), stream.has_fin),
+            _ => (false, false),
+        };
+        // Behind the peer's FIN there is the end, also after a reset, whose error is for other calls.
+        if !has_bytes
+            && !has_fin
+            && let Some(error) = socket.error.take()
+        {
             return Err(error);
         }
         let Some(stream) = socket.stream() else {
