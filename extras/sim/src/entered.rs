@@ -50,7 +50,7 @@ pub struct Entered {
 }
 
 impl Entered {
-    /// Returns the number of choices so far. Without any, and without an event, the world was not asked.
+    /// Returns the number of choices so far. Without any, and without an event, nothing has used it.
     #[must_use]
     pub fn choices(&self) -> u64 {
         self.world.net().choices.count()
