@@ -39,6 +39,7 @@ impl Net {
                 if let Some(stream) = self.stream(of) {
                     stream.is_fin_taken = true;
                     stream.close_if_over();
+                    self.release_port_if_over(of);
                 }
             }
             Delivery::Reset { to, errno } => self.arrive_reset(to, errno),
@@ -74,10 +75,18 @@ impl Net {
         if was_first {
             self.wait_for_late_packets(to);
         }
+        self.release_port_if_over(to);
         self.send(peer, Delivery::FinTaken { of: peer });
         self.note("end", to, 0);
         self.changed(to);
         self.remove_if_over(to);
+    }
+
+    fn release_port_if_over(&mut self, id: SocketId) {
+        let stream = self.stream(id);
+        if stream.is_some_and(|stream| stream.phase == Phase::Closed) {
+            self.release_port(id);
+        }
     }
 
     fn is_full(&self, listener: SocketId) -> bool {
@@ -117,6 +126,8 @@ impl Net {
         let mut socket = Socket::new(listening.is_v6, State::New);
         socket.handles = 0;
         socket.local = Some(to);
+        socket.has_port = true;
+        socket.is_port_chosen = true;
         socket.reuse = listening.reuse;
         let mut stream = Stream::new(client, from, Phase::Open);
         stream.listener = Some(listener);
@@ -198,6 +209,7 @@ impl Net {
         stream.read_end = true;
         stream.write_end = true;
         socket.error = Some(errno);
+        self.release_port(to);
         self.note("reset", to, errno.into());
         if is_closed && !waits {
             self.sockets.remove(&to);

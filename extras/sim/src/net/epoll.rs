@@ -127,7 +127,9 @@ impl Net {
     /// has no room: another send can have used it before its event is reported.
     fn wait_for_room(&mut self, id: SocketId) {
         match self.sockets.get_mut(&id).map(|socket| &mut socket.state) {
-            Some(State::Stream(stream)) => stream.found_no_room = true,
+            Some(State::Stream(stream)) if stream.phase == Phase::Open => {
+                stream.found_no_room = true;
+            }
             Some(State::Unix(unix)) => unix.found_no_room = true,
             _ => {}
         }

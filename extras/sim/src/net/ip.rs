@@ -7,7 +7,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::tcp::{Socket, State};
+use super::tcp::{Phase, Socket, State};
 use super::{Errno, Net, SocketId};
 
 /// Returns the address in the form in which the simulation keeps it.
@@ -45,6 +45,13 @@ pub(super) fn check_one_host(to: SocketAddr) -> Result<(), Errno> {
         return Err(libc::ENETUNREACH);
     }
     Ok(())
+}
+
+impl Socket {
+    /// Returns the address that no other socket can have.
+    pub(super) fn bound(&self) -> Option<SocketAddr> {
+        self.local.filter(|_| self.has_port)
+    }
 }
 
 /// Refuses an address that is not one of the socket's family.
@@ -103,7 +110,11 @@ impl Net {
     ) -> Result<(), Errno> {
         let socket = self.sockets.get(&id).ok_or(libc::EBADF)?;
         check_family(socket.is_v6, address)?;
-        if socket.local.is_some() {
+        let is_closed = match &socket.state {
+            State::Stream(stream) => stream.phase == Phase::Closed,
+            _ => true,
+        };
+        if socket.has_port || !is_closed {
             return Err(libc::EINVAL);
         }
         let is_udp = socket.is_udp();
@@ -113,7 +124,9 @@ impl Net {
         }
         let clashes = |other: &Socket| {
             let share = reuse && other.reuse && !matches!(other.state, State::Listening(_));
-            other.is_udp() == is_udp && !share && other.local.is_some_and(|at| overlaps(local, at))
+            other.is_udp() == is_udp
+                && !share
+                && other.bound().is_some_and(|at| overlaps(local, at))
         };
         let waits = !is_udp && self.is_in_time_wait(local, reuse);
         if waits || self.sockets.values().any(clashes) {
@@ -121,22 +134,53 @@ impl Net {
         }
         if let Some(socket) = self.sockets.get_mut(&id) {
             socket.local = Some(local);
+            socket.has_port = true;
+            socket.is_port_chosen = address.port() == 0;
+            socket.is_ip_chosen = false;
             socket.reuse = reuse;
         }
         Ok(())
     }
 
-    /// Binds a socket to a free port if it is not bound, to all addresses.
+    /// Binds a socket to a free port, unless it has one. Returns its address, of all addresses if the program has
+    /// chosen none.
     pub(super) fn bind_to_any_port(&mut self, id: SocketId) -> Result<SocketAddr, Errno> {
         let port = self.free_port();
         let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
-        let local = socket.local.unwrap_or_else(|| {
-            let mut local = local_of(socket);
-            local.set_port(port);
-            local
-        });
+        if let Some(local) = socket.bound() {
+            return Ok(local);
+        }
+        if socket.is_ip_chosen {
+            socket.local = None;
+        }
+        let mut local = socket.local.unwrap_or(local_of(socket));
+        local.set_port(port);
         socket.local = Some(local);
+        socket.has_port = true;
+        socket.is_port_chosen = true;
         Ok(local)
+    }
+
+    /// Binds a socket that connects to an address, as far as it is not bound.
+    pub(super) fn bind_for(&mut self, id: SocketId, to: SocketAddr) -> Result<(), Errno> {
+        let mut local = self.bind_to_any_port(id)?;
+        if let Some(socket) = self.sockets.get_mut(&id)
+            && local.ip().is_unspecified()
+        {
+            local.set_ip(source(to));
+            socket.local = Some(local);
+            socket.is_ip_chosen = true;
+        }
+        Ok(())
+    }
+
+    /// Lets other sockets have the port of one whose connection is over, if the kernel has chosen it.
+    pub(super) fn release_port(&mut self, id: SocketId) {
+        if let Some(socket) = self.sockets.get_mut(&id)
+            && socket.is_port_chosen
+        {
+            socket.has_port = false;
+        }
     }
 
     /// Returns whether a connection was closed first on this side, at an address that overlaps, within the last

@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use std::net::{Shutdown, SocketAddr};
 
 use super::epoll::Watch;
-use super::ip::{check_family, check_one_host, overlaps, reaches, source, target};
+use super::ip::{check_family, check_one_host, overlaps, reaches, target};
 use super::udp::Udp;
 use super::unix::Unix;
 use super::{Delivery, Errno, Net, SocketId};
@@ -34,8 +34,14 @@ pub(crate) struct Socket {
     /// Number of descriptors. A socket without one still delivers what was sent.
     pub(crate) handles: u32,
     pub(crate) is_v6: bool,
-    /// The address of a socket of TCP or UDP.
+    /// The address of a socket of TCP or UDP, also after its port is free again.
     pub(crate) local: Option<SocketAddr>,
+    /// Whether no other socket can have its port.
+    pub(super) has_port: bool,
+    /// Whether the port was chosen by the kernel. Then it is free again when the connection is over.
+    pub(super) is_port_chosen: bool,
+    /// Whether the IP address was chosen by connect(2). Then another connection has another one.
+    pub(super) is_ip_chosen: bool,
     /// `SO_REUSEADDR` when it was bound.
     pub(super) reuse: bool,
     pub(crate) state: State,
@@ -87,8 +93,6 @@ pub(crate) struct Stream {
     pub(super) peer: SocketId,
     /// The listener of a connection that is not accepted yet.
     pub(super) listener: Option<SocketId>,
-    /// Whether connect(2) has chosen the local address.
-    chose_local: bool,
     /// Whether a call has found the connection open: accept(2), shutdown(2), or a second connect(2).
     pub(super) is_known: bool,
     pub(crate) received: VecDeque<u8>,
@@ -115,7 +119,6 @@ impl Stream {
             peer_addr,
             peer,
             listener: None,
-            chose_local: false,
             is_known: false,
             received: VecDeque::new(),
             has_fin: false,
@@ -151,6 +154,9 @@ impl Socket {
             handles: 1,
             is_v6,
             local: None,
+            has_port: false,
+            is_port_chosen: false,
+            is_ip_chosen: false,
             reuse: false,
             state,
             error: None,
@@ -188,7 +194,7 @@ impl Net {
         }
         let local = self.bind_to_any_port(id)?;
         let clashes = |(other_id, other): (&SocketId, &Socket)| {
-            let overlaps = other.local.is_some_and(|other| overlaps(local, other));
+            let overlaps = other.bound().is_some_and(|other| overlaps(local, other));
             *other_id != id && matches!(other.state, State::Listening(_)) && overlaps
         };
         if self.sockets.iter().any(clashes) {
@@ -207,7 +213,6 @@ impl Net {
     }
 
     pub(super) fn tcp_connect(&mut self, id: SocketId, to: SocketAddr) -> Result<(), Errno> {
-        let port = self.free_port();
         let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
         match &mut socket.state {
             State::New => {}
@@ -219,9 +224,6 @@ impl Net {
                 }
                 Phase::Closed => {
                     // The outcome, and the next call connects again.
-                    if stream.chose_local {
-                        socket.local = None;
-                    }
                     socket.state = State::New;
                     return Err(socket.error.take().unwrap_or(libc::ECONNABORTED));
                 }
@@ -231,15 +233,11 @@ impl Net {
         check_family(socket.is_v6, to)?;
         check_one_host(to)?;
         let to = target(to);
-        let mut local = socket.local.unwrap_or(SocketAddr::new(source(to), port));
-        if local.ip().is_unspecified() {
-            local.set_ip(source(to));
+        self.bind_for(id, to)?;
+        if let Some(socket) = self.sockets.get_mut(&id) {
+            // The peer is known when the packet arrives.
+            socket.state = State::Stream(Stream::new(0, to, Phase::Connecting));
         }
-        // The peer is known when the packet arrives.
-        let mut stream = Stream::new(0, to, Phase::Connecting);
-        stream.chose_local = socket.local.is_none();
-        socket.local = Some(local);
-        socket.state = State::Stream(stream);
         self.send(id, Delivery::Syn { client: id, to });
         Err(libc::EINPROGRESS)
     }
@@ -268,7 +266,7 @@ impl Net {
             State::Stream(stream) => (!stream.received.is_empty(), stream.has_fin),
             _ => (false, false),
         };
-        // Behind the peer's FIN there is the end, also after a reset, whose error is for other calls.
+        // After a FIN, an error is left to a send.
         if !has_bytes
             && !has_fin
             && let Some(error) = socket.error.take()
@@ -364,16 +362,15 @@ impl Net {
                 if how != Shutdown::Write {
                     let queue = std::mem::take(&mut listener.queue);
                     socket.state = State::New;
+                    self.release_port(id);
                     self.reset_all(queue);
                 }
             }
             State::Stream(stream) => match stream.phase {
                 Phase::Connecting => {
-                    if stream.chose_local {
-                        socket.local = None;
-                    }
                     socket.state = State::New;
                     socket.error = Some(libc::ECONNRESET);
+                    self.release_port(id);
                 }
                 Phase::Open => {
                     stream.is_known = true;

@@ -72,13 +72,7 @@ impl Net {
         let socket = self.sockets.get(&id).ok_or(libc::EBADF)?;
         check_family(socket.is_v6, to)?;
         let to = target(to);
-        let mut local = self.bind_to_any_port(id)?;
-        if local.ip().is_unspecified() {
-            local.set_ip(source(to));
-        }
-        if let Some(socket) = self.sockets.get_mut(&id) {
-            socket.local = Some(local);
-        }
+        self.bind_for(id, to)?;
         if let Some(udp) = self.udp(id) {
             udp.peer = Some(to);
         }
@@ -124,8 +118,9 @@ impl Net {
         len: usize,
         to: Option<SocketAddr>,
     ) -> Result<usize, Errno> {
-        let to = self.udp_target(id, len, to)?;
+        // Also if nothing is sent.
         let mut from = self.bind_to_any_port(id)?;
+        let to = self.udp_target(id, len, to)?;
         if from.ip().is_unspecified() {
             from.set_ip(source(to));
         }
@@ -227,12 +222,11 @@ impl Net {
 
     pub(super) fn udp_shutdown(&mut self, id: SocketId, how: Shutdown) -> Result<(), Errno> {
         let udp = self.udp(id).ok_or(libc::EBADF)?;
-        if udp.peer.is_none() {
-            return Err(libc::ENOTCONN);
-        }
         udp.read_end |= how != Shutdown::Write;
         udp.write_end |= how != Shutdown::Read;
+        // As in Linux, it takes effect without a peer as well, and fails.
+        let result = udp.peer.map(drop).ok_or(libc::ENOTCONN);
         self.changed(id);
-        Ok(())
+        result
     }
 }

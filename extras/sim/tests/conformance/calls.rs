@@ -3,26 +3,26 @@
 use std::net::Shutdown;
 
 use crate::log::{Log, edges, flags, settle};
-use crate::raw::{Raw, ip, ip_of};
+use crate::raw::{LOOPBACK, Raw, ip, ip_of};
 
 fn loopback() -> wakeful::kernel::Address {
     ip("127.0.0.1:0".parse().unwrap())
 }
 
 pub(crate) async fn connect_again_after_a_refusal(log: Log) {
-    let bound = Raw::tcp();
-    bound.bind(&loopback()).unwrap();
-    let to = bound.local_addr().unwrap();
-    let socket = Raw::tcp();
-    for _ in 0..2 {
+    for at in LOOPBACK {
+        let (bound, to) = Raw::tcp_bound_to(at);
+        let socket = Raw::tcp_for(&to);
+        for _ in 0..2 {
+            log.call("connect", socket.connect(&to));
+            settle().await;
+            log.call("outcome", socket.connect(&to));
+        }
+        bound.listen(1).unwrap();
         log.call("connect", socket.connect(&to));
         settle().await;
-        log.call("outcome", socket.connect(&to));
+        log.call("connected", socket.connect(&to));
     }
-    bound.listen(1).unwrap();
-    log.call("connect", socket.connect(&to));
-    settle().await;
-    log.call("connected", socket.connect(&to));
 }
 
 pub(crate) async fn connect_again_after_the_error_was_taken(log: Log) {
@@ -44,40 +44,44 @@ pub(crate) async fn connect_again_after_the_error_was_taken(log: Log) {
 }
 
 pub(crate) async fn connect_twice(log: Log) {
-    let (listener, to) = Raw::tcp_listener(1);
-    let socket = Raw::tcp();
-    log.call("connect", socket.connect(&to));
-    settle().await;
-    log.call("connected", socket.connect(&to));
-    log.call("again", socket.connect(&to));
-    log.call("listen", socket.listen(1));
-    log.call("accept", socket.accept().map(drop));
-    log.call("bind", socket.bind(&loopback()));
-    let (accepted, _) = listener.accept().unwrap();
-    log.call("accepted", accepted.connect(&to));
-    log.call("listener", listener.connect(&to));
+    for at in LOOPBACK {
+        let (listener, to) = Raw::tcp_listener_at(at, 1);
+        let socket = Raw::tcp_for(&to);
+        log.call("connect", socket.connect(&to));
+        settle().await;
+        log.call("connected", socket.connect(&to));
+        log.call("again", socket.connect(&to));
+        log.call("listen", socket.listen(1));
+        log.call("accept", socket.accept().map(drop));
+        log.call("bind", socket.bind(&ip(at.parse().unwrap())));
+        let (accepted, _) = listener.accept().unwrap();
+        log.call("accepted", accepted.connect(&to));
+        log.call("listener", listener.connect(&to));
+    }
 }
 
 pub(crate) async fn calls_after_a_reset(log: Log) {
-    let (listener, to) = Raw::tcp_listener(1);
-    let socket = Raw::tcp().watched();
-    log.call("connect", socket.get_ref().connect(&to));
-    settle().await;
-    log.call("connected", socket.get_ref().connect(&to));
-    edges(&log, "open", &socket).await;
-    listener.accept().unwrap().0.reset();
-    edges(&log, "reset", &socket).await;
-    let socket = socket.get_ref();
-    let local = socket.local_addr().map(drop);
-    log.call("local", local);
-    log.call("peer", socket.peer_addr().map(drop));
-    log.call("connect", socket.connect(&to));
-    log.call("shutdown", socket.shutdown(Shutdown::Both));
-    log.call("listen", socket.listen(1));
-    log.push("error", socket.take_error());
-    log.push("error", socket.take_error());
-    log.call("receive", socket.recv(1));
-    log.call("send", socket.send(b"x"));
+    for at in LOOPBACK {
+        let (listener, to) = Raw::tcp_listener_at(at, 1);
+        let socket = Raw::tcp_for(&to).watched();
+        log.call("connect", socket.get_ref().connect(&to));
+        settle().await;
+        log.call("connected", socket.get_ref().connect(&to));
+        edges(&log, "open", &socket).await;
+        listener.accept().unwrap().0.reset();
+        edges(&log, "reset", &socket).await;
+        let socket = socket.get_ref();
+        let local = socket.local_addr().map(drop);
+        log.call("local", local);
+        log.call("peer", socket.peer_addr().map(drop));
+        log.call("connect", socket.connect(&to));
+        log.call("shutdown", socket.shutdown(Shutdown::Both));
+        log.call("listen", socket.listen(1));
+        log.push("error", socket.take_error());
+        log.push("error", socket.take_error());
+        log.call("receive", socket.recv(1));
+        log.call("send", socket.send(b"x"));
+    }
 }
 
 pub(crate) async fn a_reset_with_unread_bytes_on_both_sides(log: Log) {
@@ -100,23 +104,25 @@ pub(crate) async fn a_reset_with_unread_bytes_on_both_sides(log: Log) {
 }
 
 pub(crate) async fn shut_down_a_listener(log: Log) {
-    let (listener, to) = Raw::tcp_listener(4);
-    let listener = listener.watched();
-    log.call("write", listener.get_ref().shutdown(Shutdown::Write));
-    let client = Raw::tcp().watched();
-    log.call("connect", client.get_ref().connect(&to));
-    edges(&log, "listener", &listener).await;
-    edges(&log, "client", &client).await;
-    log.call("read", listener.get_ref().shutdown(Shutdown::Read));
-    edges(&log, "listener", &listener).await;
-    edges(&log, "client", &client).await;
-    log.call("accept", listener.get_ref().accept().map(drop));
-    log.call("receive", client.get_ref().recv(1));
-    log.call("shutdown", listener.get_ref().shutdown(Shutdown::Both));
-    let late = Raw::tcp();
-    log.call("connect", late.connect(&to));
-    settle().await;
-    log.push("error", late.take_error());
+    for at in LOOPBACK {
+        let (listener, to) = Raw::tcp_listener_at(at, 4);
+        let listener = listener.watched();
+        log.call("write", listener.get_ref().shutdown(Shutdown::Write));
+        let client = Raw::tcp_for(&to).watched();
+        log.call("connect", client.get_ref().connect(&to));
+        edges(&log, "listener", &listener).await;
+        edges(&log, "client", &client).await;
+        log.call("read", listener.get_ref().shutdown(Shutdown::Read));
+        edges(&log, "listener", &listener).await;
+        edges(&log, "client", &client).await;
+        log.call("accept", listener.get_ref().accept().map(drop));
+        log.call("receive", client.get_ref().recv(1));
+        log.call("shutdown", listener.get_ref().shutdown(Shutdown::Both));
+        let late = Raw::tcp_for(&to);
+        log.call("connect", late.connect(&to));
+        settle().await;
+        log.push("error", late.take_error());
+    }
 }
 
 pub(crate) async fn calls_on_a_new_socket(log: Log) {
@@ -229,42 +235,44 @@ pub(crate) async fn two_sockets_that_share_an_address(log: Log) {
 }
 
 pub(crate) async fn connect_to_itself(log: Log) {
-    let socket = Raw::tcp();
-    socket.bind(&loopback()).unwrap();
-    let address = socket.local_addr().unwrap();
-    let socket = socket.watched();
-    log.call("connect", socket.get_ref().connect(&address));
-    flags(&log, "connected", &socket).await;
-    let itself = socket.get_ref();
-    let peer = ip_of(itself.peer_addr()) == ip_of(itself.local_addr());
-    log.push("peer", peer);
-    log.call("send", itself.send(b"bytes"));
-    settle().await;
-    log.call("receive", itself.recv(9));
-    log.call("shutdown", itself.shutdown(Shutdown::Write));
-    flags(&log, "ended", &socket).await;
-    log.call("receive", itself.recv(9));
-    log.call("peer", itself.peer_addr().map(drop));
+    for at in LOOPBACK {
+        let (socket, address) = Raw::tcp_bound_to(at);
+        let socket = socket.watched();
+        log.call("connect", socket.get_ref().connect(&address));
+        flags(&log, "connected", &socket).await;
+        let itself = socket.get_ref();
+        let peer = ip_of(itself.peer_addr()) == ip_of(itself.local_addr());
+        log.push("peer", peer);
+        log.call("send", itself.send(b"bytes"));
+        settle().await;
+        log.call("receive", itself.recv(9));
+        log.call("shutdown", itself.shutdown(Shutdown::Write));
+        flags(&log, "ended", &socket).await;
+        log.call("receive", itself.recv(9));
+        log.call("peer", itself.peer_addr().map(drop));
+    }
 }
 
 pub(crate) async fn shut_down_twice(log: Log) {
-    let (listener, to) = Raw::tcp_listener(1);
-    let client = Raw::tcp().watched();
-    log.call("connect", client.get_ref().connect(&to));
-    edges(&log, "open", &client).await;
-    let server = listener.accept().unwrap().0.watched();
-    edges(&log, "accepted", &server).await;
-    for _ in 0..2 {
-        log.call("client", client.get_ref().shutdown(Shutdown::Write));
+    for at in LOOPBACK {
+        let (listener, to) = Raw::tcp_listener_at(at, 1);
+        let client = Raw::tcp_for(&to).watched();
+        log.call("connect", client.get_ref().connect(&to));
+        edges(&log, "open", &client).await;
+        let server = listener.accept().unwrap().0.watched();
+        edges(&log, "accepted", &server).await;
+        for _ in 0..2 {
+            log.call("client", client.get_ref().shutdown(Shutdown::Write));
+            edges(&log, "client", &client).await;
+            edges(&log, "server", &server).await;
+        }
+        log.call("server", server.get_ref().shutdown(Shutdown::Write));
         edges(&log, "client", &client).await;
         edges(&log, "server", &server).await;
+        log.call("client", client.get_ref().shutdown(Shutdown::Write));
+        log.call("server", server.get_ref().shutdown(Shutdown::Both));
+        log.call("client", client.get_ref().connect(&to));
     }
-    log.call("server", server.get_ref().shutdown(Shutdown::Write));
-    edges(&log, "client", &client).await;
-    edges(&log, "server", &server).await;
-    log.call("client", client.get_ref().shutdown(Shutdown::Write));
-    log.call("server", server.get_ref().shutdown(Shutdown::Both));
-    log.call("client", client.get_ref().connect(&to));
 }
 
 pub(crate) async fn edges_of_bytes_and_the_end(log: Log) {
@@ -323,4 +331,37 @@ pub(crate) async fn connections_are_accepted_in_order(log: Log) {
         log.push("accepted", clients.iter().position(is_peer));
     }
     log.call("accept", listener.accept().map(drop));
+}
+
+pub(crate) async fn edges_of_a_listener(log: Log) {
+    let (listener, to) = Raw::tcp_listener(8);
+    let listener = listener.watched();
+    edges(&log, "empty", &listener).await;
+    let clients = [(); 3].map(|()| Raw::tcp());
+    for client in &clients {
+        log.call("connect", client.connect(&to));
+        edges(&log, "a connection", &listener).await;
+    }
+    log.call("accept", listener.get_ref().accept().map(drop));
+    edges(&log, "nothing new", &listener).await;
+    drop(clients);
+    edges(&log, "the clients have left", &listener).await;
+    for _ in 0..3 {
+        log.call("accept", listener.get_ref().accept().map(drop));
+    }
+}
+
+pub(crate) async fn an_error_after_the_end(log: Log) {
+    let (listener, to) = Raw::tcp_listener(1);
+    let client = Raw::tcp().watched();
+    log.call("connect", client.get_ref().connect(&to));
+    settle().await;
+    drop(listener.accept().unwrap());
+    edges(&log, "the end", &client).await;
+    log.call("send", client.get_ref().send(b"x"));
+    edges(&log, "reset", &client).await;
+    log.call("receive", client.get_ref().recv(9));
+    log.call("peek", client.get_ref().peek());
+    log.push("error", client.get_ref().take_error());
+    log.call("send", client.get_ref().send(b"x"));
 }

@@ -1,4 +1,4 @@
-//! Scripts that run on real loopback and in the simulation: both must give the same answers.
+//! Scripts and random calls, on real loopback and in the simulation: both must give the same answers.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -6,12 +6,14 @@ mod calls;
 mod duplicates;
 mod families;
 mod log;
+mod random;
 mod raw;
 mod streams;
 mod udp;
 mod unix;
 mod unix_datagrams;
 
+use std::env;
 use std::future::Future;
 use std::io::{self, Write as _};
 use std::pin::Pin;
@@ -19,6 +21,7 @@ use std::pin::Pin;
 use wakeful_sim::{Faults, Options, run_seed};
 
 use log::Log;
+use random::Kind;
 
 type Script = fn(Log) -> Pin<Box<dyn Future<Output = ()>>>;
 
@@ -84,6 +87,8 @@ fn calls() -> Vec<(&'static str, Script)> {
         edges_of_bytes_and_the_end,
         transfers_of_no_bytes,
         connections_are_accepted_in_order,
+        edges_of_a_listener,
+        an_error_after_the_end,
     ]);
     scripts.extend(scripts![families:
         streams_of_ipv6,
@@ -110,6 +115,7 @@ fn datagrams() -> Vec<(&'static str, Script)> {
         udp_of_both_families,
         a_socket_that_is_connected_later,
         segments_and_control_data,
+        edges_of_datagrams,
     ])
 }
 
@@ -205,4 +211,27 @@ fn the_kernel_and_the_simulation_give_the_same_answers() {
     drop(stderr);
     assert!(differ.is_empty(), "{} scripts differ", differ.len());
     assert!(count >= 60);
+}
+
+/// Sequences of random calls for each kind of socket. `WAKEFUL_SEEDS` replaces it.
+const SEQUENCES: u64 = 50;
+
+#[test]
+fn the_kernel_and_the_simulation_give_the_same_answers_to_random_calls() {
+    let sequences = env::var("WAKEFUL_SEEDS").map_or(SEQUENCES, |count| count.parse().unwrap());
+    for kind in [Kind::Tcp, Kind::Udp, Kind::UnixStream, Kind::UnixDatagram] {
+        for seed in 0..sequences {
+            let log = Log::default();
+            wakeful::block_on(random::calls(log.clone(), kind, seed));
+            let real = log.take();
+            let options = Options::new().faults(Faults::delays_only());
+            let run = run_seed("random", seed, options, |_| {
+                random::calls(log.clone(), kind, seed)
+            });
+            assert!(run.panic.is_none(), "{kind:?} {seed}");
+            let simulated = log.take();
+            let both = || side_by_side(&real, &simulated);
+            assert!(real == simulated, "{kind:?} {seed}\n{}", both());
+        }
+    }
 }

@@ -12,6 +12,9 @@ use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use wakeful::io::AsyncFd;
 use wakeful::kernel::{self, Address, Kernel, Verdict};
 
+/// Free ports of both families.
+pub(crate) const LOOPBACK: [&str; 2] = ["127.0.0.1:0", "[::1]:0"];
+
 /// A non-blocking socket.
 #[derive(Debug)]
 pub(crate) struct Raw(OwnedFd);
@@ -120,11 +123,31 @@ impl Raw {
 
     /// Returns a socket of TCP that listens on loopback, with its address.
     pub(crate) fn tcp_listener(backlog: u32) -> (Self, Address) {
-        let listener = Self::tcp();
-        listener.bind(&ip("127.0.0.1:0".parse().unwrap())).unwrap();
+        Self::tcp_listener_at(LOOPBACK[0], backlog)
+    }
+
+    /// Returns a socket of TCP that listens at `at`, with its address.
+    pub(crate) fn tcp_listener_at(at: &str, backlog: u32) -> (Self, Address) {
+        let (listener, address) = Self::tcp_bound_to(at);
         listener.listen(backlog).unwrap();
-        let address = listener.local_addr().unwrap();
         (listener, address)
+    }
+
+    /// Returns a socket of TCP that is bound to `at`, with its address.
+    pub(crate) fn tcp_bound_to(at: &str) -> (Self, Address) {
+        let at = ip(at.parse().unwrap());
+        let socket = Self::tcp_for(&at);
+        socket.bind(&at).unwrap();
+        let address = socket.local_addr().unwrap();
+        (socket, address)
+    }
+
+    /// Returns a socket of TCP for the family of an address.
+    pub(crate) fn tcp_for(address: &Address) -> Self {
+        match address {
+            Address::Ip(SocketAddr::V6(_)) => Self::tcp_v6(),
+            _ => Self::tcp(),
+        }
     }
 
     /// Returns a socket of UDP that is bound to loopback, with its address.

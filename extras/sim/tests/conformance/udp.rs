@@ -7,7 +7,7 @@ use std::time::Duration;
 use wakeful::time::timeout;
 use wakeful_net::UdpSocket;
 
-use crate::log::{Log, flags, settle};
+use crate::log::{Log, edges, flags, settle};
 use crate::raw::{Raw, ip, ip_of};
 
 async fn bound() -> (UdpSocket, SocketAddr) {
@@ -162,8 +162,12 @@ pub(crate) async fn ports_of_udp(log: Log) {
     log.call("in use", Raw::udp().bind(&address));
     log.call("one of all", Raw::udp().bind(&all));
     log.call("twice", socket.bind(&address));
-    // TCP has ports of its own.
-    log.call("tcp", Raw::tcp().bind(&address));
+    // TCP has ports of its own. Another program can have one of them.
+    let tcp = (0..20).any(|_| {
+        let (_udp, address) = Raw::bound_udp();
+        Raw::tcp().bind(&address).is_ok()
+    });
+    log.push("tcp", tcp);
     let reuse = Raw::udp();
     reuse.options().set_reuse_address(true).unwrap();
     log.call("only one has SO_REUSEADDR", reuse.bind(&address));
@@ -312,4 +316,23 @@ pub(crate) async fn segments_and_control_data(log: Log) {
     log.result("message", client.send_msg(b"abc", to, local).await);
     let received = server.recv_msg(&mut buf).await.unwrap();
     log.push("sender", received.peer == from);
+}
+
+pub(crate) async fn edges_of_datagrams(log: Log) {
+    let (server, to) = Raw::bound_udp();
+    let server = server.watched();
+    edges(&log, "empty", &server).await;
+    let client = Raw::udp();
+    for bytes in [&b"one"[..], b"", b"three"] {
+        log.call("send", client.send_to(bytes, &to));
+        edges(&log, "a datagram", &server).await;
+    }
+    log.call("receive", server.get_ref().recv(9));
+    edges(&log, "nothing new", &server).await;
+    log.call("peek", server.get_ref().peek());
+    log.call("receive", server.get_ref().recv(9));
+    log.call("receive", server.get_ref().recv(9));
+    log.call("receive", server.get_ref().recv(9));
+    log.call("send", client.send_to(b"later", &to));
+    edges(&log, "a datagram", &server).await;
 }

@@ -76,6 +76,36 @@ impl Net {
         }
     }
 
+    /// Returns the peer of a socket that sends, or its error. Linux looks at these before it looks a name up.
+    fn unix_check_sender(
+        &mut self,
+        id: SocketId,
+        len: usize,
+        named: bool,
+    ) -> Result<Option<SocketId>, Errno> {
+        let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
+        let State::Unix(unix) = &mut socket.state else {
+            return Err(libc::EBADF);
+        };
+        if !named && unix.peer.is_none() {
+            return Err(libc::ENOTCONN);
+        }
+        if len > SEND_BUFFER - 32 {
+            return Err(libc::EMSGSIZE);
+        }
+        if let Some(error) = socket.error.take() {
+            return Err(error);
+        }
+        if unix.write_end {
+            return Err(libc::EPIPE);
+        }
+        if unix.sent >= SEND_BUFFER {
+            unix.found_no_room = true;
+            return Err(libc::EAGAIN);
+        }
+        Ok(unix.peer_id())
+    }
+
     pub(in crate::net) fn unix_send_datagram(
         &mut self,
         id: SocketId,
@@ -83,18 +113,13 @@ impl Net {
         len: usize,
         to: Option<Option<Name>>,
     ) -> Result<usize, Errno> {
-        let unix = self.unix(id).ok_or(libc::EBADF)?;
         let named = to.is_some();
-        let to = match to {
-            Some(name) => self.named(&name.ok_or(libc::EINVAL)?, false)?,
-            None => unix.peer_id().ok_or(libc::ENOTCONN)?,
+        let peer = self.unix_check_sender(id, len, named)?;
+        let to = match (to, peer) {
+            (Some(name), _) => self.named(&name.ok_or(libc::EINVAL)?, false)?,
+            (None, Some(peer)) => peer,
+            (None, None) => return Err(libc::ENOTCONN),
         };
-        if len > SEND_BUFFER - 32 {
-            return Err(libc::EMSGSIZE);
-        }
-        if unix.write_end {
-            return Err(libc::EPIPE);
-        }
         let Some(receiver) = self.unix(to) else {
             if !named && let Some(unix) = self.unix_mut(id) {
                 // The first send to a peer that has closed. There is none afterwards.
@@ -108,7 +133,7 @@ impl Net {
         if receiver.read_end {
             return Err(libc::EPIPE);
         }
-        if unix.sent >= SEND_BUFFER || self.unix_is_full_for(id, to) {
+        if self.unix_is_full_for(id, to) {
             if let Some(unix) = self.unix_mut(id) {
                 unix.found_no_room = true;
             }
@@ -119,7 +144,7 @@ impl Net {
         let datagram = Datagram {
             bytes,
             sender: id,
-            name: unix.name.clone(),
+            name: self.unix(id).and_then(|unix| unix.name.clone()),
         };
         let size = datagram.size();
         if let Some(receiver) = self.unix_mut(to) {
