@@ -11,6 +11,10 @@ pub struct Faults {
     delays: bool,
     transfers: bool,
     datagrams: bool,
+    /// Whether what is sent arrives before the call returns.
+    at_once: bool,
+    /// Whether the order of tasks and events is chosen.
+    orders: bool,
 }
 
 /// What becomes of a datagram of UDP.
@@ -31,6 +35,17 @@ impl Faults {
             delays: false,
             transfers: false,
             datagrams: false,
+            at_once: false,
+            orders: true,
+        }
+    }
+
+    /// No faults, and what is sent has arrived when the call returns, as on Linux' loopback.
+    #[must_use]
+    pub fn loopback() -> Self {
+        Self {
+            at_once: true,
+            ..Self::none()
         }
     }
 
@@ -39,8 +54,7 @@ impl Faults {
     pub fn delays_only() -> Self {
         Self {
             delays: true,
-            transfers: false,
-            datagrams: false,
+            ..Self::none()
         }
     }
 
@@ -51,7 +65,7 @@ impl Faults {
         Self {
             delays: true,
             transfers: true,
-            datagrams: false,
+            ..Self::none()
         }
     }
 
@@ -63,7 +77,25 @@ impl Faults {
             delays: true,
             transfers: true,
             datagrams: true,
+            ..Self::none()
         }
+    }
+
+    /// Leaves tasks and events in the order in which they became ready, instead of a chosen one.
+    #[must_use]
+    pub fn in_order(self) -> Self {
+        Self {
+            orders: false,
+            ..self
+        }
+    }
+
+    pub(crate) fn at_once(self) -> bool {
+        self.at_once
+    }
+
+    pub(crate) fn orders(self) -> bool {
+        self.orders
     }
 
     pub(crate) fn delays(self) -> bool {

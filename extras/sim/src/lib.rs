@@ -120,6 +120,7 @@
 
 #![forbid(unsafe_code)]
 
+mod entered;
 mod faults;
 mod files;
 pub mod hosts;
@@ -132,6 +133,7 @@ mod shrink;
 mod sim;
 mod world;
 
+pub use entered::{Entered, enter};
 pub use faults::Faults;
 pub use hosts::Hosts;
 pub use leaks::Leaks;

@@ -159,7 +159,7 @@ impl Net {
                 .collect();
             let chosen = match places.len() {
                 0 => return None,
-                1 => 0,
+                count if count == 1 || !self.faults.orders() => 0,
                 count => self.choices.choose("events", count as u32) as usize,
             };
             let Ready { socket: id, watch } = self.ready.remove(places[chosen]);

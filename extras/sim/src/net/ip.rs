@@ -39,6 +39,15 @@ pub(super) fn local_of(socket: &Socket) -> SocketAddr {
         .map_or(unbound, |local| shown(socket.is_v6, local))
 }
 
+/// Checks that a TCP connection can have this peer: no group of hosts. See `tcp_v4_connect` in Linux'
+/// `net/ipv4/tcp_ipv4.c`.
+pub(super) fn check_one_host(to: SocketAddr) -> Result<(), Errno> {
+    if to.ip().is_multicast() || to.ip() == Ipv4Addr::BROADCAST {
+        return Err(libc::ENETUNREACH);
+    }
+    Ok(())
+}
+
 impl Socket {
     /// Returns the address that no other socket can have.
     pub(super) fn bound(&self) -> Option<SocketAddr> {

@@ -213,6 +213,9 @@ impl Net {
     /// Lets something happen after a random delay, and after everything else that is in flight to the same
     /// socket.
     pub(crate) fn send(&mut self, to: SocketId, delivery: Delivery) {
+        if self.faults.at_once() {
+            return self.at(self.now_ns, delivery);
+        }
         let steps = if self.faults.delays() {
             self.choices.choose(("delay", to), 64)
         } else {
@@ -249,6 +252,24 @@ impl Net {
                 reuse: socket.reuse,
                 until_ns: now_ns + TIME_WAIT_NS,
             });
+        }
+    }
+
+    /// Makes everything arrive that takes no time. Closures and actions wait for the next turn.
+    pub(crate) fn arrive_at_once(&mut self) {
+        if !self.faults.at_once() {
+            return;
+        }
+        let mut later = Vec::new();
+        while let Some(delivery) = self.take_due() {
+            match delivery {
+                Delivery::Work { .. } | Delivery::Action(_) => later.push(delivery),
+                Delivery::Resend { to, tries } => self.resend(to, tries),
+                delivery => self.arrive_at_host(delivery),
+            }
+        }
+        for delivery in later {
+            self.at(self.now_ns, delivery);
         }
     }
 

@@ -22,7 +22,7 @@ use std::net::{Shutdown, SocketAddr};
 
 use super::epoll::Watch;
 use super::hosts::HostId;
-use super::ip::{check_family, overlaps, reaches, target};
+use super::ip::{check_family, check_one_host, overlaps, reaches, target};
 use super::udp::Udp;
 use super::unix::Unix;
 use super::{Delivery, Errno, Net, SocketId};
@@ -235,6 +235,7 @@ impl Net {
             _ => return Err(libc::EISCONN),
         }
         check_family(socket.is_v6, to)?;
+        check_one_host(to)?;
         let to = target(to);
         self.bind_for(id, to)?;
         if let Some(socket) = self.sockets.get_mut(&id) {

@@ -110,6 +110,7 @@ impl World {
             return outside(what);
         };
         let result = call(&mut net, id);
+        net.arrive_at_once();
         let value = result.as_ref().err().map_or(0, |errno| -i64::from(*errno));
         net.note(what, id, value);
         Verdict::Is(result.map_err(io::Error::from_raw_os_error))
@@ -144,6 +145,7 @@ impl World {
             }
             None => transfer(net, id),
         };
+        net.arrive_at_once();
         let value = match &result {
             Ok(count) => *count as i64,
             Err(errno) => -i64::from(*errno),
@@ -237,6 +239,7 @@ impl Kernel for World {
         if let Some(id) = net.fds.remove(&fd.as_raw_fd()) {
             net.note("close", id, zero_linger.into());
             net.close(id, zero_linger);
+            net.arrive_at_once();
         }
     }
 
@@ -439,7 +442,7 @@ impl Kernel for World {
     }
 
     fn chooses(&self) -> bool {
-        true
+        self.net().faults.orders()
     }
 
     fn choose(&self, choice: Choice, of: u32) -> u32 {

@@ -38,6 +38,8 @@ fn streams() -> Vec<(&'static str, Script)> {
         end_after_bytes,
         half_close,
         write_to_a_closed_peer,
+        read_behind_the_end_and_a_reset,
+        connect_to_no_host,
         close_with_unread_bytes,
         zero_linger,
         bytes_before_a_reset,

@@ -59,6 +59,25 @@ pub(crate) async fn write_to_a_closed_peer(log: Log) {
     log.result("shutdown", client.shutdown_now(Shutdown::Write));
 }
 
+pub(crate) async fn read_behind_the_end_and_a_reset(log: Log) {
+    let (server, client) = pair().await;
+    drop(server);
+    settle().await;
+    write(&log, "answered by a reset", &client).await;
+    settle().await;
+    read(&log, "the end", &client).await;
+    read(&log, "the end again", &client).await;
+    log_ready(&log, "ready", &client).await;
+    write(&log, "write", &client).await;
+    read(&log, "the end at last", &client).await;
+}
+
+pub(crate) async fn connect_to_no_host(log: Log) {
+    for address in ["255.255.255.255:9", "224.0.0.1:9", "[ff02::1]:9"] {
+        log.result(address, TcpStream::connect(address).await.map(drop));
+    }
+}
+
 pub(crate) async fn close_with_unread_bytes(log: Log) {
     let (server, client) = pair().await;
     client.write_all(b"unread").await.unwrap();

@@ -1,0 +1,70 @@
+//! A world around code that builds its own runtimes.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use wakeful::kernel::{self, Installed};
+
+use crate::net::Net;
+use crate::run::Options;
+use crate::world::World;
+use crate::world::choices::Choices;
+use crate::world::events::Events;
+
+/// Puts this thread into a world until the guard is dropped, with the choices of a seed. This is for tests that
+/// build their runtimes themselves, and are to run unchanged:
+///
+/// ```
+/// use std::time::Duration;
+/// use wakeful_sim::{Options, enter};
+///
+/// fn a_test() {
+///     wakeful::block_on(wakeful::time::sleep(Duration::from_secs(3_600)));
+/// }
+///
+/// wakeful::seeds::run("a_test", 10, |seed| {
+///     let _world = enter("a_test", seed, Options::new());
+///     a_test();
+/// });
+/// ```
+///
+/// Runtimes that this thread builds in the meantime are of that world. Each has to be dropped before the guard.
+/// Other threads and their runtimes are not part of it. [`check`](crate::check) is for a test whose runtime it
+/// can build: it compares runs, and shrinks a tape.
+pub fn enter(test: &str, seed: u64, options: Options) -> Entered {
+    let choices = Choices::from_seed(test, seed);
+    let net = Net::new(choices, Events::new(false), options.faults);
+    let world = Arc::new(World::new(Arc::new(Mutex::new(net))));
+    let installed = kernel::install(Arc::clone(&world) as Arc<dyn kernel::Kernel>);
+    Entered {
+        world,
+        _installed: installed,
+    }
+}
+
+/// Keeps this thread in a world; made by [`enter`].
+#[must_use = "dropping the guard ends the world"]
+pub struct Entered {
+    world: Arc<World>,
+    _installed: Installed,
+}
+
+impl Entered {
+    /// Returns the number of choices so far. Without any, and without an event, nothing has used it.
+    #[must_use]
+    pub fn choices(&self) -> u64 {
+        self.world.net().choices.count()
+    }
+
+    /// Returns the hash of all events so far. Equal seeds have equal hashes, and it is 0 before the first event.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        self.world.net().events.hash()
+    }
+}
+
+impl fmt::Debug for Entered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entered").finish_non_exhaustive()
+    }
+}
