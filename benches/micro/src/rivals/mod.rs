@@ -18,6 +18,8 @@ pub enum Name {
     Wakeful,
     /// Wakeful while it records, to learn what an event of a recording costs.
     WakefulRecorded,
+    /// Wakeful while its loop is watched, to learn what that costs per poll.
+    WakefulWatched,
     /// tokio's current-thread runtime, `tokio::spawn`.
     Tokio,
     /// A tokio `LocalSet` on a current-thread runtime, `spawn_local`.
@@ -47,8 +49,9 @@ impl Name {
     /// Calls the visitor with the runtime of this name.
     pub fn accept<V: Visit>(self, visitor: V) -> V::Output {
         match self {
-            Name::Wakeful => visitor.visit::<wakeful::Wakeful<false>>(),
-            Name::WakefulRecorded => visitor.visit::<wakeful::Wakeful<true>>(),
+            Name::Wakeful => visitor.visit::<wakeful::Wakeful<{ wakeful::PLAIN }>>(),
+            Name::WakefulRecorded => visitor.visit::<wakeful::Wakeful<{ wakeful::RECORDED }>>(),
+            Name::WakefulWatched => visitor.visit::<wakeful::Wakeful<{ wakeful::WATCHED }>>(),
             Name::Tokio => visitor.visit::<tokio::CurrentThread>(),
             Name::TokioLocalSet => visitor.visit::<tokio::Local<true>>(),
             Name::TokioLocalRuntime => visitor.visit::<tokio::Local<false>>(),

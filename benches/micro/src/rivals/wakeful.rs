@@ -1,4 +1,4 @@
-//! Wakeful, also while it records.
+//! Wakeful, also while it records or is watched.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,11 +9,18 @@ use wakeful::trace::Recording;
 
 use crate::Rival;
 
-/// Wakeful with its defaults, or with a recording in memory.
+/// Wakeful with one of these settings.
 #[derive(Clone)]
-pub(crate) struct Wakeful<const RECORDED: bool>;
+pub(crate) struct Wakeful<const SETTING: u8>;
 
-impl<const RECORDED: bool> Rival for Wakeful<RECORDED> {
+/// The defaults.
+pub(crate) const PLAIN: u8 = 0;
+/// A recording in memory.
+pub(crate) const RECORDED: u8 = 1;
+/// A watch thread.
+pub(crate) const WATCHED: u8 = 2;
+
+impl<const SETTING: u8> Rival for Wakeful<SETTING> {
     type Handle<T: 'static> = JoinHandle<T>;
 
     fn run<T, F>(main: impl FnOnce(Self) -> F) -> T
@@ -21,9 +28,10 @@ impl<const RECORDED: bool> Rival for Wakeful<RECORDED> {
         T: 'static,
         F: Future<Output = T> + 'static,
     {
-        let builder = match RECORDED {
-            true => Builder::new().record(Recording::new()),
-            false => Builder::new(),
+        let builder = match SETTING {
+            RECORDED => Builder::new().record(Recording::new()),
+            WATCHED => Builder::new().watch(Duration::from_secs(1)),
+            _ => Builder::new(),
         };
         let runtime = builder.build().expect("a runtime can be created");
         runtime.block_on(Self::join(runtime.spawn(main(Self))))
