@@ -10,6 +10,7 @@ use crate::world::choices::Choices;
 pub struct Faults {
     delays: bool,
     transfers: bool,
+    shortages: bool,
 }
 
 impl Faults {
@@ -19,6 +20,7 @@ impl Faults {
         Self {
             delays: false,
             transfers: false,
+            shortages: false,
         }
     }
 
@@ -28,6 +30,7 @@ impl Faults {
         Self {
             delays: true,
             transfers: false,
+            shortages: false,
         }
     }
 
@@ -38,7 +41,16 @@ impl Faults {
         Self {
             delays: true,
             transfers: true,
+            shortages: false,
         }
+    }
+
+    /// Adds errors of accept(2): a shortage of descriptors, after which the connection is still in the queue, and
+    /// a connection that was lost before.
+    #[must_use]
+    pub fn with_shortages(mut self) -> Self {
+        self.shortages = true;
+        self
     }
 
     pub(crate) fn delays(self) -> bool {
@@ -62,6 +74,16 @@ impl Faults {
         } else {
             None
         }
+    }
+
+    /// Returns the error of an accept, which takes no connection out of the queue.
+    pub(crate) fn accept_errno(self, choices: &mut Choices, stream: &str) -> Option<i32> {
+        if !self.shortages {
+            return None;
+        }
+        let errnos = [libc::EMFILE, libc::ECONNABORTED, libc::EINTR];
+        let mut errnos = errnos.into_iter();
+        errnos.find(|_| choices.chance(stream, 8))
     }
 }
 

@@ -179,6 +179,10 @@ impl Kernel for World {
 
     fn accept(&self, listener: BorrowedFd<'_>) -> Verdict<(OwnedFd, Address)> {
         let accepted = self.call(listener, "accept", |net, id| {
+            let stream = format!("accept {id}");
+            if let Some(errno) = net.faults.accept_errno(&mut net.choices, &stream) {
+                return Err(errno);
+            }
             let is_v6 = net.sockets.get(&id).is_some_and(|socket| socket.is_v6);
             // First, as in Linux: without a descriptor the connection stays in the queue.
             let fd = new_real_socket(is_v6)

@@ -1,0 +1,108 @@
+//! Timers: their time, their order, and those that are canceled or moved.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use futures_lite::future::or;
+use wakeful::time::{Instant, interval_at, sleep, sleep_until, timeout_at};
+use wakeful_sim::Sim;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) async fn timers_end_on_time(_: Sim) {
+    let durations_ns = [1, 999, 1_000_000, 1_500_001, 123_456_789, 3_600_000_000_123];
+    let sleepers = durations_ns.map(|ns| {
+        wakeful::spawn(async move {
+            let (start, duration) = (Instant::now(), Duration::from_nanos(ns));
+            sleep(duration).await;
+            let passed = start.elapsed();
+            assert!(passed >= duration, "{duration:?} took {passed:?}");
+            assert!(
+                passed < duration + SECOND / 1000,
+                "{duration:?} took {passed:?}"
+            );
+        })
+    });
+    for sleeper in sleepers {
+        sleeper.await.unwrap();
+    }
+}
+
+/// Records that it was woken.
+struct Recorder {
+    number: u64,
+    woken: Arc<Mutex<Vec<u64>>>,
+}
+
+impl Wake for Recorder {
+    fn wake(self: Arc<Self>) {
+        self.woken.lock().unwrap().push(self.number);
+    }
+}
+
+/// The deadlines are so close that many expire in one turn, and several in one slot. External wakers, because
+/// tasks that are woken run in any order.
+pub(super) async fn timers_wake_in_the_order_of_their_deadlines(_: Sim) {
+    let start = Instant::now() + SECOND;
+    let woken = Arc::new(Mutex::new(Vec::new()));
+    let armed = [4, 0, 7, 2, 5, 1, 6, 3].map(|number| {
+        let mut sleep = Box::pin(sleep_until(start + Duration::from_nanos(number * 3)));
+        let woken = Arc::clone(&woken);
+        let waker = Waker::from(Arc::new(Recorder { number, woken }));
+        let polled = sleep.as_mut().poll(&mut Context::from_waker(&waker));
+        assert!(polled.is_pending());
+        sleep
+    });
+    sleep(SECOND * 2).await;
+    assert_eq!(*woken.lock().unwrap(), [0, 1, 2, 3, 4, 5, 6, 7]);
+    drop(armed);
+}
+
+/// Two timers of a task expire at once, and one of them is dropped without a poll. By then the row of that timer
+/// can have another one.
+pub(super) async fn timers_that_are_dropped_harm_no_others(_: Sim) {
+    let start = Instant::now();
+    let tasks = [(); 4].map(|()| {
+        wakeful::spawn(async move {
+            for round in 1..10 {
+                let at = start + SECOND * round;
+                or(sleep_until(at), sleep_until(at)).await;
+                assert!(Instant::now() < at + SECOND / 2);
+            }
+        })
+    });
+    for task in tasks {
+        task.await.unwrap();
+    }
+}
+
+pub(super) async fn a_sleep_is_moved_into_the_past(_: Sim) {
+    let start = Instant::now();
+    let shared = Rc::new(RefCell::new(Box::pin(sleep(SECOND * 3600))));
+    let sleeper = wakeful::spawn({
+        let shared = Rc::clone(&shared);
+        poll_fn(move |cx| shared.borrow_mut().as_mut().poll(cx))
+    });
+    sleep(SECOND).await;
+    shared.borrow_mut().as_mut().reset(start);
+    sleeper.await.unwrap();
+    assert!(start.elapsed() < SECOND * 2);
+}
+
+pub(super) async fn an_interval_does_not_drift(_: Sim) {
+    let start = Instant::now();
+    let mut ticks = interval_at(start + SECOND, SECOND);
+    for number in 1..10 {
+        assert_eq!(ticks.tick().await, start + SECOND * number);
+        sleep(Duration::from_millis(3)).await;
+    }
+}
+
+pub(super) async fn a_result_at_the_deadline_is_returned(_: Sim) {
+    let at = Instant::now() + SECOND;
+    assert!(timeout_at(at, sleep_until(at)).await.is_ok());
+}
