@@ -69,15 +69,23 @@ fn run(names: &BTreeSet<String>, keep: bool) -> Result<bool, Problem> {
     if keep {
         for bug in &chosen {
             if !names.is_empty() || !bug.tape().exists() {
-                keep_tape(&program, bug)?;
+                if let Err(problem) = keep_tape(&program, bug) {
+                    println!("{}: no tape: {problem}", bug.name);
+                }
             }
         }
     }
     let healthy = check_scenarios(&program, &chosen)?;
-    let found = chosen
-        .iter()
-        .filter(|bug| report(bug, check(&program, bug)))
-        .count();
+    let (mut found, mut plain) = (0, 0);
+    for bug in &chosen {
+        let choices = report(bug, check(&program, bug));
+        found += usize::from(choices.is_some());
+        plain += usize::from(choices == Some(0));
+    }
+    println!(
+        "{plain} fail whatever is chosen, {} under certain choices only",
+        found - plain
+    );
     println!("planted bugs found: {found} of {}", chosen.len());
     Ok(healthy && found == chosen.len())
 }
@@ -111,8 +119,16 @@ fn check_scenarios(program: &Program, bugs: &[&Bug]) -> Result<bool, Problem> {
     Ok(passed)
 }
 
+/// How a bug was found.
+struct Found {
+    /// The place of the seed.
+    number: u32,
+    /// The number of choices on its tape.
+    choices: usize,
+}
+
 /// Checks a bug, and returns how it was found.
-fn check(program: &Program, bug: &Bug) -> Result<String, Problem> {
+fn check(program: &Program, bug: &Bug) -> Result<Found, Problem> {
     let (name, scenario) = (bug.name.as_str(), bug.scenario.as_str());
     let Some(failure) = program.search(Some(name), scenario, SEEDS)? else {
         return Err(format!("not found with {SEEDS} seeds of {scenario}"));
@@ -128,28 +144,31 @@ fn check(program: &Program, bug: &Bug) -> Result<String, Problem> {
     if program.fails(None, scenario, &tape)? {
         return Err(format!("{} fails without the bug", tape.display()));
     }
-    let choices = text.lines().filter(|line| line.contains(" = ")).count();
-    Ok(format!(
-        "seed {}, {choices} choices on its tape",
-        failure.number
-    ))
+    Ok(Found {
+        number: failure.number,
+        choices: text.lines().filter(|line| line.contains(" = ")).count(),
+    })
 }
 
-/// Prints the result of a bug. Returns whether it was found.
-fn report(bug: &Bug, checked: Result<String, Problem>) -> bool {
-    match &checked {
-        Ok(how) => println!("{}: {how}", bug.name),
-        Err(problem) => println!("{} FAILED ({}): {problem}", bug.name, bug.what),
+/// Prints the result of a bug. Returns the number of choices on its tape if it was found.
+fn report(bug: &Bug, checked: Result<Found, Problem>) -> Option<usize> {
+    match checked {
+        Ok(Found { number, choices }) => {
+            println!("{}: seed {number}, {choices} choices on its tape", bug.name);
+            Some(choices)
+        }
+        Err(problem) => {
+            println!("{} FAILED ({}): {problem}", bug.name, bug.what);
+            None
+        }
     }
-    checked.is_ok()
 }
 
 /// Writes the tape of the first seed that fails.
 fn keep_tape(program: &Program, bug: &Bug) -> Result<(), Problem> {
     let (name, scenario) = (bug.name.as_str(), bug.scenario.as_str());
     let Some(failure) = program.search(Some(name), scenario, SEEDS)? else {
-        println!("{name}: not found with {SEEDS} seeds of {scenario}, so there is no tape");
-        return Ok(());
+        return Err(format!("not found with {SEEDS} seeds of {scenario}"));
     };
     let text = program.shrink(name, scenario, failure.seed)?;
     fs::write(bug.tape(), text).map_err(|error| format!("{}: {error}", bug.tape().display()))

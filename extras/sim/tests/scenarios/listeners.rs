@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use wakeful::task::consume_budget;
-use wakeful::time::sleep;
+use wakeful::time::{sleep, timeout};
 use wakeful_net::{TcpListener, TcpStream, serve};
 use wakeful_sim::Sim;
 
@@ -41,6 +41,32 @@ pub(super) async fn two_tasks_accept_on_one_listener(_: Sim) {
     }
     for server in servers {
         server.await.unwrap();
+    }
+}
+
+/// One of the tasks waits for a limited time, and gives up if the connections are late.
+pub(super) async fn one_of_three_accepts_gives_up(_: Sim) {
+    let (listener, address) = listen().await;
+    let listener = Rc::new(listener);
+    let servers = [Duration::MAX, PAUSE * 7 / 10, Duration::MAX].map(|limit| {
+        let listener = Rc::clone(&listener);
+        wakeful::spawn(async move {
+            if let Ok(accepted) = timeout(limit, listener.accept()).await {
+                echo(accepted.unwrap().0).await;
+            }
+        })
+    });
+    let clients = [(); 2].map(|()| {
+        wakeful::spawn(async move {
+            let stream = TcpStream::connect(address).await.unwrap();
+            ask(&stream, b"hello").await;
+        })
+    });
+    for client in clients {
+        client.await.unwrap();
+    }
+    for server in servers {
+        server.abort();
     }
 }
 

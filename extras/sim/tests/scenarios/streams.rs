@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_lite::future::{poll_once, zip};
 use wakeful::io::duplex;
+use wakeful::task::consume_budget;
 use wakeful::time::{sleep, timeout};
 use wakeful_net::TcpStream;
 use wakeful_sim::Sim;
@@ -50,6 +51,41 @@ pub(super) async fn messages_are_read_whole(_: Sim) {
         }
     };
     zip(send, receive).await;
+}
+
+/// More operations in one poll than the budget allows, of two kinds.
+pub(super) async fn many_small_reads(_: Sim) {
+    let (client, server) = connection().await;
+    let sent = bytes(400);
+    client.write_all(&sent).await.unwrap();
+    sleep(PAUSE).await;
+    let mut got = Vec::new();
+    let mut buf = [0; 1];
+    while got.len() < sent.len() {
+        consume_budget().await;
+        assert_eq!(server.read(&mut buf).await.unwrap(), 1);
+        got.push(buf[0]);
+    }
+    assert_eq!(got, sent);
+}
+
+/// At each end one task waits for bytes while another one waits for room.
+pub(super) async fn both_directions_at_once(_: Sim) {
+    async fn exchange(stream: TcpStream) {
+        let stream = Rc::new(stream);
+        let writer = wakeful::spawn({
+            let stream = Rc::clone(&stream);
+            async move { stream.write_all(&bytes(LARGE)).await.unwrap() }
+        });
+        let mut got = vec![0; LARGE];
+        stream.read_exact(&mut got).await.unwrap();
+        assert!(got == bytes(LARGE));
+        writer.await.unwrap();
+    }
+    let (client, server) = connection().await;
+    let client = wakeful::spawn(exchange(client));
+    exchange(server).await;
+    client.await.unwrap();
 }
 
 pub(super) async fn an_end_behind_bytes_is_read(_: Sim) {

@@ -1,7 +1,7 @@
 //! Tasks: their wakes, their ends, and those that wait for them.
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_lite::future::poll_once;
 use wakeful::Shutdown;
 use wakeful::task::consume_budget;
-use wakeful::time::sleep;
+use wakeful::time::{Instant, sleep, sleep_until};
 use wakeful_sim::Sim;
 
 const PAUSE: Duration = Duration::from_millis(1);
@@ -34,6 +34,37 @@ pub(super) async fn an_aborted_task_is_joined(_: Sim) {
     sleep(PAUSE).await;
     handle.abort();
     assert!(joiner.await.unwrap().is_cancelled());
+}
+
+/// The task is aborted in the turn in which its timer expires.
+pub(super) async fn an_abort_meets_a_wake(_: Sim) {
+    let at = Instant::now() + PAUSE * 2;
+    let task = wakeful::spawn(async move {
+        sleep_until(at).await;
+        pending::<()>().await;
+    });
+    sleep(PAUSE).await;
+    sleep_until(at).await;
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+}
+
+/// The handle is dropped in the turn in which its task ends.
+pub(super) async fn a_handle_is_dropped_at_the_end_of_its_task(_: Sim) {
+    let at = Instant::now() + PAUSE * 2;
+    let output = Rc::new(());
+    let task = wakeful::spawn({
+        let output = Rc::clone(&output);
+        async move {
+            sleep(PAUSE).await;
+            sleep_until(at).await;
+            output
+        }
+    });
+    sleep_until(at).await;
+    drop(task);
+    sleep(PAUSE).await;
+    assert_eq!(Rc::strong_count(&output), 1, "the output is dropped");
 }
 
 pub(super) async fn an_output_waits_for_its_joiner(_: Sim) {
@@ -82,4 +113,24 @@ pub(super) async fn a_shutdown_reaches_every_task(_: Sim) {
     for task in tasks {
         task.await.unwrap();
     }
+}
+
+/// The future could end in the turn in which it is canceled.
+pub(super) async fn nothing_runs_after_a_cancellation(_: Sim) {
+    let shutdown = Shutdown::new();
+    let at = Instant::now() + PAUSE;
+    let task = wakeful::spawn({
+        let shutdown = shutdown.clone();
+        async move {
+            let work = async {
+                sleep_until(at).await;
+                assert!(!shutdown.is_cancelled(), "the future runs after that");
+            };
+            shutdown.run_until_cancelled(work).await;
+        }
+    });
+    sleep(PAUSE / 2).await;
+    sleep_until(at).await;
+    shutdown.cancel();
+    task.await.unwrap();
 }

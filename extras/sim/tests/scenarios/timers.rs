@@ -11,6 +11,8 @@ use futures_lite::future::or;
 use wakeful::time::{Instant, interval_at, sleep, sleep_until, timeout_at};
 use wakeful_sim::Sim;
 
+use super::{ask, connection, echo};
+
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) async fn timers_end_on_time(_: Sim) {
@@ -60,6 +62,37 @@ pub(super) async fn timers_wake_in_the_order_of_their_deadlines(_: Sim) {
     sleep(SECOND * 2).await;
     assert_eq!(*woken.lock().unwrap(), [0, 1, 2, 3, 4, 5, 6, 7]);
     drop(armed);
+}
+
+/// Timers of many lengths, while bytes come and go, so that time moves in steps of many lengths as well.
+pub(super) async fn timers_beside_traffic(sim: Sim) {
+    let (client, server) = connection().await;
+    let server = wakeful::spawn(echo(server));
+    let client = wakeful::spawn(async move {
+        for _ in 0..20 {
+            ask(&client, b"hello").await;
+        }
+    });
+    let sleepers = [1, 2, 3, 4, 5].map(|number| {
+        let sim = sim.clone();
+        wakeful::spawn(async move {
+            for _ in 0..20 {
+                let start = sim.elapsed();
+                let random = (start.as_nanos() as u64 + number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                // Up to 2 ms.
+                let duration = Duration::from_nanos(random >> 43);
+                sleep(duration).await;
+                let late = (sim.elapsed() - start).checked_sub(duration);
+                let late = late.expect("it is not early");
+                assert!(late < SECOND / 10_000, "{duration:?} took {late:?} more");
+            }
+        })
+    });
+    for sleeper in sleepers {
+        sleeper.await.unwrap();
+    }
+    client.await.unwrap();
+    server.await.unwrap();
 }
 
 /// Two timers of a task expire at once, and one of them is dropped without a poll. By then the row of that timer
