@@ -68,10 +68,9 @@ fn run(names: &BTreeSet<String>, keep: bool) -> Result<bool, Problem> {
     let chosen: Vec<_> = bugs.iter().filter(is_chosen).collect();
     if keep {
         for bug in &chosen {
-            if !names.is_empty() || !bug.tape().exists() {
-                if let Err(problem) = keep_tape(&program, bug) {
-                    println!("{}: no tape: {problem}", bug.name);
-                }
+            let is_wanted = !names.is_empty() || !bug.tape().exists();
+            if is_wanted && let Err(problem) = keep_tape(&program, bug) {
+                println!("{}: no tape: {problem}", bug.name);
             }
         }
     }
@@ -83,7 +82,7 @@ fn run(names: &BTreeSet<String>, keep: bool) -> Result<bool, Problem> {
         plain += usize::from(choices == Some(0));
     }
     println!(
-        "{plain} fail whatever is chosen, {} under certain choices only",
+        "{plain} fail with plain choices already, {} with others only",
         found - plain
     );
     println!("planted bugs found: {found} of {}", chosen.len());

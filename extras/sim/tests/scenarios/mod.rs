@@ -87,6 +87,7 @@ scenarios! {
     tasks with Faults::lossless() =>
         a_task_wakes_itself
         an_aborted_task_is_joined
+        an_aborted_closure_does_not_begin
         an_abort_meets_a_wake
         an_output_waits_for_its_joiner
         a_handle_is_dropped_at_the_end_of_its_task

@@ -3,12 +3,14 @@
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use futures_lite::future::poll_once;
 use wakeful::Shutdown;
-use wakeful::task::consume_budget;
+use wakeful::task::{consume_budget, spawn_blocking};
 use wakeful::time::{Instant, sleep, sleep_until};
 use wakeful_sim::Sim;
 
@@ -34,6 +36,21 @@ pub(super) async fn an_aborted_task_is_joined(_: Sim) {
     sleep(PAUSE).await;
     handle.abort();
     assert!(joiner.await.unwrap().is_cancelled());
+}
+
+/// If the closure is late, its task has ended before.
+pub(super) async fn an_aborted_closure_does_not_begin(_: Sim) {
+    let began = Arc::new(AtomicBool::new(false));
+    let task = spawn_blocking({
+        let began = Arc::clone(&began);
+        move || began.store(true, Ordering::Relaxed)
+    });
+    sleep(PAUSE / 10).await;
+    task.abort();
+    task.await.ok();
+    let before = began.load(Ordering::Relaxed);
+    sleep(PAUSE).await;
+    assert_eq!(began.load(Ordering::Relaxed), before);
 }
 
 /// The task is aborted in the turn in which its timer expires.
