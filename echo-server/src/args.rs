@@ -106,6 +106,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DUR", value_parser = some_time, allow_hyphen_values = true)]
     pub(crate) stats: Option<Duration>,
 
+    /// Log a thread whose loop does not go on for DUR (such as 1s), with what it does, by a thread that looks
+    /// at it [default: never]
+    #[arg(long, value_name = "DUR", value_parser = some_time, allow_hyphen_values = true)]
+    pub(crate) watch: Option<Duration>,
+
     /// Record what the server does, and write it at the end and on SIGUSR2: a page (.html), JSON for
     /// Perfetto (.json), a picture (.svg) or text (.txt). A .wtr file is written all the time. Each
     /// further thread has a file of its own, FILE-2 and so on

@@ -17,7 +17,8 @@
 //! The streams are shared with other programs (the shell, a supervisor), so they cannot be made
 //! non-blocking. poll(2) with a timeout of zero reports whether there is room, and a pipe with room
 //! takes [`LONGEST`] bytes in one piece. See pipe(7), `PIPE_BUF`. A crate such as tracing-appender
-//! would need a thread for this, and the program has one thread per runtime and no other.
+//! would need a thread for this, and the program has one thread per runtime and no other, unless `--watch` asks for
+//! those.
 
 use std::env;
 use std::fmt;
@@ -34,7 +35,7 @@ use rustix::stdio::stderr;
 use tracing::{Level, warn};
 use tracing_subscriber::filter::{Directive, EnvFilter};
 use tracing_subscriber::fmt::MakeWriter;
-use wakeful::time::sleep;
+use wakeful::time::{Instant, sleep};
 
 use crate::args::{Args, LogFormat};
 
@@ -237,10 +238,28 @@ pub(crate) struct FailureLines {
 struct Allowance {
     /// Lines that can be logged now.
     lines: u32,
+    /// Since when intervals give back lines.
+    since: Instant,
     /// Lines left out since the last one that has their number.
     left_out: u64,
-    /// Whether a task runs [`FailureLines::refill`].
-    is_refilled: bool,
+    /// Whether a task runs [`FailureLines::report`].
+    is_reported: bool,
+}
+
+impl Allowance {
+    /// Gives back the lines of the intervals that have passed. Computed when a line is asked for, so that
+    /// an idle server does not wake up for it.
+    fn refill(&mut self, burst: u32) {
+        let passed = self.since.elapsed().as_nanos() / INTERVAL.as_nanos();
+        let passed = u32::try_from(passed).unwrap_or(u32::MAX);
+        self.lines = self.lines.saturating_add(passed).min(burst);
+        self.since = if self.lines == burst {
+            Instant::now()
+        } else {
+            // Fewer than a burst.
+            self.since + INTERVAL * passed
+        };
+    }
 }
 
 impl FailureLines {
@@ -251,8 +270,9 @@ impl FailureLines {
     fn with_burst(burst: u32) -> Arc<FailureLines> {
         let state = Mutex::new(Allowance {
             lines: burst,
+            since: Instant::now(),
             left_out: 0,
-            is_refilled: false,
+            is_reported: false,
         });
         Arc::new(FailureLines { burst, state })
     }
@@ -268,33 +288,33 @@ impl FailureLines {
             return true;
         }
         let mut now = self.lock();
-        let is_admitted = now.lines > 0;
-        if is_admitted {
+        now.refill(self.burst);
+        if now.lines > 0 {
             now.lines -= 1;
-        } else {
-            now.left_out += 1;
+            return true;
         }
-        if !now.is_refilled && self.burst > 0 {
-            now.is_refilled = true;
+        now.left_out += 1;
+        if !now.is_reported && self.burst > 0 {
+            now.is_reported = true;
             drop(now);
-            wakeful::spawn(Arc::clone(self).refill());
+            wakeful::spawn(Arc::clone(self).report());
         }
-        is_admitted
+        false
     }
 
-    /// Logs once per interval how many lines were left out, until the whole burst is available again.
-    async fn refill(self: Arc<Self>) {
+    /// Logs once per interval how many lines were left out, until there are none.
+    async fn report(self: Arc<Self>) {
         loop {
             sleep(INTERVAL).await;
-            if self.log_left_out() > 0 {
-                continue;
+            {
+                let mut now = self.lock();
+                if now.left_out == 0 {
+                    now.is_reported = false;
+                    return;
+                }
+                now.since = Instant::now();
             }
-            let mut now = self.lock();
-            now.lines += 1;
-            if now.lines >= self.burst {
-                now.is_refilled = false;
-                return;
-            }
+            self.log_left_out();
         }
     }
 
@@ -438,7 +458,7 @@ mod tests {
             let admitted = |tries: u32| (0..tries).filter(|_| lines.admit()).count();
             let left_out = || lines.lock().left_out;
             assert_eq!((admitted(1000), left_out()), (10, 990));
-            yield_now().await; // the task that refills begins to wait
+            yield_now().await; // the task that reports begins to wait
             // A line with the number, and none of the burst.
             advance(INTERVAL).await;
             assert_eq!((left_out(), admitted(5), left_out()), (0, 0, 5));
@@ -452,12 +472,24 @@ mod tests {
             for _ in 0..20 {
                 advance(INTERVAL).await;
             }
-            assert!(!lines.lock().is_refilled, "an idle server must not wake up");
+            assert!(!lines.lock().is_reported, "an idle server must not wake up");
             assert_eq!((admitted(20), left_out()), (10, 10));
             yield_now().await;
             advance(INTERVAL).await;
             assert_eq!((left_out(), admitted(7)), (0, 0));
             assert_eq!((lines.log_left_out(), lines.log_left_out()), (7, 0));
+        });
+    }
+
+    #[test]
+    fn failures_that_were_all_logged_leave_no_timer_behind() {
+        let runtime = Builder::new().start_paused(true).build().expect("epoll");
+        runtime.block_on(async {
+            let lines = FailureLines::with_burst(BURST);
+            assert!((0..BURST).all(|_| lines.admit()));
+            assert!(!lines.lock().is_reported, "an idle server must not wake up");
+            advance(INTERVAL * 100).await;
+            assert_eq!((0..100).filter(|_| lines.admit()).count(), 10);
         });
     }
 

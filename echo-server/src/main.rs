@@ -17,7 +17,7 @@
 //! From the bottom: `trace_file`, `args`, `log`, `trace`, `setup`, `listen`, `timeouts`, `state`, `connection`, `echo`,
 //! `accept`, `udp`, `server`, `stats`, `shutdown`, `workers`, `program`, `main`.
 //!
-//! There is no `unsafe` code here, and one thread unless `--threads` asks for more.
+//! There is no `unsafe` code here, and one thread unless `--threads` or `--watch` asks for more.
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,8 @@
 //! The program from start to end: bind, serve, drain. The root future of the main thread.
 //!
 //! Called by `main` with the arguments. Signals and the interval of `--stats` are waited for here,
-//! in the root future. So there is one task per connection and one per socket, and after a connection
-//! has failed, for some seconds, the one of [`crate::log::FailureLines`].
+//! in the root future. So there is one task per connection and one per socket, and while more connections fail
+//! than have a line each, the one of [`crate::log::FailureLines`].
 //!
 //! The signal handlers are installed first. From then on no signal is lost, also while names are
 //! resolved and sockets opened.

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rlimit::{INFINITY, Resource, increase_nofile_limit};
-use tracing::{Level, warn};
-use wakeful::runtime::{Builder, Runtime, SlowPoll};
+use tracing::{Level, field, warn};
+use wakeful::dump::LoopState;
+use wakeful::runtime::{Builder, Runtime, SlowPoll, Stall};
 
 use crate::args::Args;
+use crate::log::millis;
 use crate::trace;
 
 /// Descriptors that connections must leave free: the standard streams, name lookups, and the
@@ -79,7 +81,8 @@ pub(crate) fn is_ignored(signal: Signal) -> bool {
 ///
 /// # Errors
 ///
-/// Returns an error if the system refuses epoll or eventfd descriptors, or the file of `--trace`.
+/// Returns an error if the system refuses epoll or eventfd descriptors, the file of `--trace`, or the thread of
+/// `--watch`.
 pub(crate) fn build_runtime(args: &Args, thread: u32) -> io::Result<Runtime> {
     // Measuring costs two clock readings per poll, so it is on only if the times are shown.
     let mut builder = Builder::new()
@@ -87,6 +90,9 @@ pub(crate) fn build_runtime(args: &Args, thread: u32) -> io::Result<Runtime> {
         .busy_poll(args.busy_poll.unwrap_or_default());
     if tracing::enabled!(Level::TRACE) {
         builder = builder.on_slow_poll(SLOW_POLL, log_slow_poll);
+    }
+    if let Some(limit) = args.watch {
+        builder = builder.watch(limit).on_stall(log_stall);
     }
     if let Some(recording) = trace::recording(args, thread)? {
         builder = builder.record(recording);
@@ -100,6 +106,25 @@ fn log_slow_poll(slow: &SlowPoll) {
         .spawned_at
         .map_or("unknown".to_owned(), ToString::to_string);
     warn!(name, %spawned_at, took_us = slow.took.as_nanos() as f64 / 1e3, "slow poll");
+}
+
+/// Logs that a loop does not go on. Called by the thread that watches it.
+fn log_stall(stall: &Stall) {
+    let task = match stall.loop_state {
+        LoopState::Polling(id) => id.to_string(),
+        LoopState::PollingRoot => "root".to_owned(),
+        _ => "(between two polls)".to_owned(),
+    };
+    warn!(
+        runtime = stall.runtime,
+        task = %task,
+        name = stall.name.as_deref(),
+        spawned_at = stall.spawned_at.map(field::display),
+        lasted_ms = millis(stall.lasted),
+        thread = stall.thread.as_deref().unwrap_or("unknown"),
+        waiting = stall.waiting,
+        "stuck"
+    );
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing::{error, info, warn};
 use wakeful::task::spawn_blocking;
@@ -70,20 +70,38 @@ pub(crate) fn recording(args: &Args, thread: u32) -> io::Result<Option<Recording
 /// Writes what this thread has recorded so far. Its connections wait for the copy only. While a file is being
 /// written, a further request is refused, because a copy can be large.
 pub(crate) fn write(args: &Args, thread: u32) {
-    let converting = || CONVERTING.lock().unwrap_or_else(PoisonError::into_inner);
-    if !converting().insert(thread) {
+    let Some(converting) = Converting::begin(thread) else {
         warn!(target: REPORT, "the trace asked for before is still being written");
         return;
-    }
-    let Some(copy) = copy(args, thread) else {
-        converting().remove(&thread);
-        return;
     };
-    // The closure logs how it ended.
-    drop(spawn_blocking(move || {
-        convert(&copy);
-        converting().remove(&thread);
-    }));
+    if let Some(copy) = copy(args, thread) {
+        // The closure logs how it ended.
+        drop(spawn_blocking(move || {
+            convert(&copy);
+            drop(converting);
+        }));
+    }
+}
+
+/// Marks a thread in [`CONVERTING`] until it is dropped, also by a conversion that panics, and by a closure that is
+/// never run.
+struct Converting(u32);
+
+impl Converting {
+    /// Returns `None` if the thread is marked.
+    fn begin(thread: u32) -> Option<Converting> {
+        Converting::all().insert(thread).then(|| Converting(thread))
+    }
+
+    fn all() -> MutexGuard<'static, BTreeSet<u32>> {
+        CONVERTING.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Converting {
+    fn drop(&mut self) {
+        Converting::all().remove(&self.0);
+    }
 }
 
 /// Writes what this thread has recorded, at its end.
@@ -143,6 +161,22 @@ fn log_written(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_conversion_that_panics_or_never_runs_lets_the_next_one_begin() {
+        let thread = u32::MAX;
+        let convert = Converting::begin(thread).expect("the first one");
+        assert!(Converting::begin(thread).is_none());
+        let panics = move || {
+            let _converting = convert;
+            panic!("for the test");
+        };
+        std::panic::catch_unwind(panics).expect_err("it panics");
+        let never_runs = Converting::begin(thread).map(|converting| move || drop(converting));
+        assert!(never_runs.is_some() && Converting::begin(thread).is_none());
+        drop(never_runs);
+        assert!(Converting::begin(thread).is_some());
+    }
 
     #[test]
     fn an_older_copy_does_not_replace_a_newer_one() {

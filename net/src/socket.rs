@@ -8,7 +8,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Type};
 use wakeful::io::{AsyncFd, IoCount, Ready};
@@ -48,14 +48,23 @@ pub(crate) enum Mode {
     Peek,
 }
 
+/// Number of connections after each of which a listener asks whether there is another.
+const ASKED_EACH: u8 = 8;
+
+/// Returns whether a listener asks before it accepts, by the number of connections since its queue was
+/// empty. In a long burst it asks at powers of two, because then another one is likely.
+fn asks_first(accepted: u8) -> bool {
+    (1..=ASKED_EACH).contains(&accepted) || accepted.is_power_of_two()
+}
+
 /// A non-blocking socket.
 #[derive(Debug)]
 pub struct Socket {
     descriptor: Descriptor,
     family: Family,
-    /// Of a listener: whether a connection was accepted since the queue was last found empty. Relaxed,
-    /// because a stale value costs one system call.
-    has_accepted: AtomicBool,
+    /// Of a listener: number of connections accepted since the queue was last found empty, modulo 256. One byte,
+    /// because each connection has it too. Relaxed, because a stale value costs one system call.
+    accepted: AtomicU8,
 }
 
 impl Socket {
@@ -63,7 +72,7 @@ impl Socket {
         Self {
             descriptor,
             family,
-            has_accepted: AtomicBool::new(false),
+            accepted: AtomicU8::new(0),
         }
     }
 
@@ -93,15 +102,21 @@ impl Socket {
     /// Accepts a connection.
     ///
     /// After one, the queue is mostly empty. An accept4(2) that finds that is eight times as dear as a
-    /// poll(2), which therefore asks first ([TRIED.md](../../docs/TRIED.md)).
+    /// poll(2), which therefore [asks first](asks_first) ([TRIED.md](../../docs/TRIED.md)).
     pub(crate) fn accept(&self) -> io::Result<(Descriptor, SockAddr)> {
         let fd = self.as_fd();
-        if self.has_accepted.load(Ordering::Relaxed) && !sys::poll::is_readable(fd)? {
-            self.has_accepted.store(false, Ordering::Relaxed);
+        let count = self.accepted.load(Ordering::Relaxed);
+        if asks_first(count) && !sys::poll::is_readable(fd)? {
+            self.accepted.store(0, Ordering::Relaxed);
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let result = accepted(self, sys::accept(fd));
-        self.has_accepted.store(result.is_ok(), Ordering::Relaxed);
+        let count = if result.is_ok() {
+            count.wrapping_add(1)
+        } else {
+            0
+        };
+        self.accepted.store(count, Ordering::Relaxed);
         result
     }
 
@@ -328,4 +343,40 @@ pub(crate) fn duplicate(io: &Io) -> io::Result<Io> {
     let duplicate = socket.descriptor.duplicate()?;
     io.mark_duplicated();
     Io::new(Socket::new(duplicate, socket.family))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn a_burst_of_any_length_is_accepted_and_then_the_queue_is_found_empty() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let socket = Socket::new(Descriptor::from(OwnedFd::from(listener)), Family::Tcp);
+        for length in [1, 2, 8, 9, 16, 17, 40] {
+            let clients: Vec<_> = (0..length).map(|_| TcpStream::connect(address)).collect();
+            assert!(clients.iter().all(Result::is_ok));
+            for _ in 0..length {
+                socket.accept().unwrap();
+            }
+            let empty = socket.accept().unwrap_err();
+            assert_eq!(empty.kind(), io::ErrorKind::WouldBlock, "after {length}");
+            assert_eq!(socket.accepted.load(Ordering::Relaxed), 0);
+        }
+    }
+
+    #[test]
+    fn a_socket_takes_eight_bytes() {
+        assert_eq!(size_of::<Socket>(), 8);
+    }
+
+    #[test]
+    fn a_listener_asks_after_each_of_the_first_connections_and_then_rarely() {
+        let asked: Vec<u8> = (0..=255).filter(|count| asks_first(*count)).collect();
+        assert_eq!(asked, [1, 2, 3, 4, 5, 6, 7, 8, 16, 32, 64, 128]);
+    }
 }

@@ -43,6 +43,7 @@ use crate::table::Key;
 use crate::task_info::WakeCause;
 use crate::timer::Timers;
 use crate::waker_counts;
+use crate::watch::Watch;
 
 /// Everything that one runtime owns.
 pub(crate) struct Core {
@@ -54,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) blocking: Pool,
     pub(crate) busy_poll: BusyPoll,
     pub(crate) deadlocks: DeadlockWatch,
+    /// The watch of the loop, if there is one.
+    pub(crate) watch: Option<Watch>,
     /// Returns whether an operation of the runtime waits for a thread that another runtime can have started: that of
     /// a standard stream. A function, because standard streams use a `Core`.
     pub(crate) awaits_shared_thread: fn(RuntimeId) -> bool,
@@ -362,13 +365,6 @@ fn drop_external_waker(waker: Waker) {
     drop(waker);
 }
 
-/// Takes one operation off the budget of the current poll. Returns `false` if none is left; the caller
-/// then has to yield.
-#[inline]
-pub(crate) fn try_consume() -> bool {
-    with_current(|core| core.executor.try_consume()).unwrap_or(true)
-}
-
 /// Wakes the task that `data` identifies, on any thread.
 #[inline]
 pub(crate) fn wake(data: WakerData) {
@@ -521,6 +517,9 @@ impl Core {
                 .drop_user_value(message, "the drop of a remote closure");
         }
         self.executor.recorder().stop();
+        if let Some(watch) = &self.watch {
+            watch.stop();
+        }
     }
 
     /// Wakes the futures that still wait, under another executor. Their next poll reports the end of the

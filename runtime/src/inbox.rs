@@ -182,6 +182,11 @@ impl<M> Inbox<M> {
         self.pending.load(Ordering::Relaxed)
     }
 
+    /// Returns whether the owner is blocked or about to block. For the watch thread, which looks again later.
+    pub(crate) fn is_parked(&self) -> bool {
+        self.parked.load(Ordering::Relaxed)
+    }
+
     /// Returns the number of messages.
     pub(crate) fn len(&self) -> usize {
         self.lock().messages.len()

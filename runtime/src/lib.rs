@@ -76,15 +76,17 @@
 //!  inbox       messages from other threads
 //!  registry    which runtimes exist
 //!  blocking    threads for calls that block
+//!  watch       the thread that reports a loop that does not go on
 //!  reactor     kernel events into wakes
 //!  timer       deadlines into wakes
 //!  recorder    recordings: a ring of events in shared memory
 //!  executor    the run queue and the polls
 //!  context     what a runtime owns, and which runtime is this thread's
 //!  record      what the loop records
+//!  defer       how an operation yields
+//!  signal      public: Unix signals
 //!  dump        public: what a runtime does at one moment
 //!  wait_list   wakers of operations without a descriptor
-//!  signal      public: Unix signals
 //!  task        public: spawn, JoinHandle, JoinSet
 //!  time        public: sleep, timeout, interval
 //!  io          public: AsyncFd, copy, duplex
@@ -113,6 +115,7 @@ mod busy_poll;
 mod context;
 mod coop;
 mod deadlock_watch;
+mod defer;
 pub mod dump;
 mod executor;
 // Not a part of the documentation tests: their code needs packages that this one does not depend on.
@@ -150,6 +153,7 @@ mod timer;
 pub mod trace;
 mod wait_list;
 mod waker_counts;
+mod watch;
 
 pub use dump::dump;
 pub use runtime::{block_on, metrics};

@@ -27,8 +27,8 @@ use std::time::Duration;
 
 use pin_project_lite::pin_project;
 
+use crate::defer::poll_proceed;
 use crate::std_or_loom::{Mutex, MutexGuard};
-use crate::task::poll_proceed;
 use crate::time::{Timeout, timeout};
 use crate::wait_list::{WaitList, set_wait, wake_all};
 

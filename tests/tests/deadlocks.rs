@@ -90,6 +90,8 @@ fn a_deadlock_is_found_beside_what_cannot_end_it() {
         "idle-pool",
         "paused",
         "waker-in-a-task",
+        "watched",
+        "after-a-watched-runtime",
     ] {
         let text = panic_of_child(name);
         assert!(

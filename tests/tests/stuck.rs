@@ -184,7 +184,7 @@ fn each_output_in_the_guide_and_the_readme_is_that_of_the_program() {
             programs.push(shown.arguments);
         }
     }
-    let all = "locks, locks limited, waker, loop, timer, socket, cycle, server";
+    let all = "locks, locks limited, waker, loop, loop watched, endless-loop, timer, socket, cycle, server";
     assert_eq!(programs.join(", "), all);
 }
 
@@ -209,7 +209,7 @@ fn the_words_that_the_guide_explains_are_in_the_outputs() {
             }
         }
     }
-    assert_eq!(sections, 8);
+    assert_eq!(sections, 10);
 }
 
 #[test]

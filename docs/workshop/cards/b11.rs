@@ -1,6 +1,7 @@
 //! B11. The descriptor's number as a name
 //!
 //! From: K. Stage: 13.
+//! Model: `Table` gives out numbers as the kernel does for descriptors; the events are a list.
 //! Input: two events in one batch; the handler of the first closes the connection of the second.
 //! Bug: the event of b was given to c
 //! Fix: the event of b was given to none

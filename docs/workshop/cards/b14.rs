@@ -1,6 +1,7 @@
 //! B14. A thread for each event
 //!
 //! From: V. Stage: 7.
+//! Model: threads take their steps in every order, one at a time; the events are a list.
 //! Input: two messages, 1 and 2, one event each, in every order of the threads' steps.
 //! Bug: an order exists that answers "21"
 //! Fix: "12" in all 1 orders

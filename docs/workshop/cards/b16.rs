@@ -1,6 +1,7 @@
 //! B16. Two owners of one descriptor
 //!
 //! From: V. Stage: 5.
+//! Model: `Table` gives out numbers as the kernel does for descriptors.
 //! Input: two handlers of client a end, and client b connects in between.
 //! Bug: closes a, closes b
 //! Fix: closes a

@@ -1,6 +1,7 @@
 //! B21. A queue for ten
 //!
 //! From: V. Stage: 11.
+//! Model: `Queue` admits connections as the queue of a listening socket does.
 //! Input: 100 clients connect while the program handles an event.
 //! Bug: 11 of 100 connected, 89 try again after a second
 //! Fix: 100 of 100 connected

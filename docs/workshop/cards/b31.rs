@@ -1,6 +1,7 @@
 //! B31. One case for three results
 //!
 //! From: F. Stage: 6.
+//! Model: `Raw` is what read(2) returns and sets; no call is made.
 //! Input: a client that is slow, and one that resets its connection.
 //! Bug: slow: closed, reset: closed without a reason
 //! Fix: slow: waits, reset: closed after ECONNRESET

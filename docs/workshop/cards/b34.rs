@@ -1,6 +1,7 @@
 //! B34. Closed twice
 //!
 //! From: F. Stage: 13.
+//! Model: `Table` gives out numbers as the kernel does for descriptors.
 //! Input: a connection fails, a new client connects, and then the handler of the first one ends.
 //! Bug: closes a, closes b
 //! Fix: closes a

@@ -1,6 +1,7 @@
 //! B36. A start that fails leaks
 //!
 //! From: F. Stage: 11.
+//! Model: `Table` gives out numbers as the kernel does for descriptors; listen(2) is a constant.
 //! Input: the port is in use, and the program tries five times.
 //! Bug: 5 descriptors are left
 //! Fix: 0 descriptors are left

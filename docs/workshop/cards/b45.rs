@@ -1,6 +1,7 @@
 //! B45. Last in, first out
 //!
 //! From: Packt. Stage: 4.
+//! Model: a task is a number, and a poll is that number in the output.
 //! Input: task 0 always wakes itself; task 1 waits in the queue.
 //! Bug: polled: 0 0 0 0 0 0
 //! Fix: polled: 1 0 1 0 1 0

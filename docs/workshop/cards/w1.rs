@@ -1,6 +1,7 @@
 //! W1. "The backlog is a maximum limit on the number of clients"
 //!
 //! From: F. Stage: 11.
+//! Model: `Backlog` admits connections as the queue of a listening socket does.
 //! Input: 100 clients connect, one after the other, and stay.
 //! Bug: 100 clients, although the limit is 10
 //! Fix: 10 clients, 90 refused

@@ -1,6 +1,7 @@
 //! W4. "IOCP, kqueue and epoll are the same kind of thing"
 //!
 //! From: F. Stage: 18.
+//! Model: `Ring` writes into its buffers when it is waited for; no call is made.
 //! Input: two clients send "aaa" and "bbb"; both reads are started before one has ended.
 //! Bug: "bbb" and "bbb"
 //! Fix: "aaa" and "bbb"

@@ -34,6 +34,49 @@
 //! # fn main() {}
 //! ```
 //!
+//! # Several hosts
+//!
+//! [`Hosts`] is a simulation of whole programs: each one builds its own runtime on a host with a name and an
+//! address. Hosts crash and restart, partitions separate them, and signals end them:
+//!
+//! ```
+//! use std::time::Duration;
+//! use wakeful::runtime::Runtime;
+//! use wakeful::signal::shutdown_signal;
+//! use wakeful::signal::unix::SignalKind;
+//! use wakeful_net::{TcpListener, TcpStream, serve};
+//! use wakeful_sim::Hosts;
+//!
+//! /// The program's `main`.
+//! fn server() {
+//!     Runtime::new().unwrap().block_on(async {
+//!         let listener = TcpListener::bind("0.0.0.0:7000").await.unwrap();
+//!         serve(listener, async |stream: TcpStream, _| drop(stream.write_all(b"!").await))
+//!             .with_graceful_shutdown(shutdown_signal())
+//!             .await
+//!             .unwrap();
+//!     });
+//! }
+//!
+//! wakeful_sim::test! {
+//!     seeds = 20;
+//!     fn a_client_is_served_after_a_restart(sim: &Hosts) {
+//!         sim.host("server", server);
+//!         sim.client("client", async || {
+//!             wakeful::time::sleep(Duration::from_secs(10)).await;
+//!             let stream = TcpStream::connect("server:7000").await.unwrap();
+//!             stream.read_exact(&mut [0]).await.unwrap();
+//!             wakeful::time::sleep(Duration::from_secs(20)).await;
+//!             TcpStream::connect("server:7000").await.unwrap_err();
+//!         });
+//!         sim.at(Duration::from_secs(3), |sim| sim.crash("server"));
+//!         sim.at(Duration::from_secs(5), |sim| sim.restart("server"));
+//!         sim.at(Duration::from_secs(20), |sim| sim.signal("server", SignalKind::terminate()));
+//!     }
+//! }
+//! # fn main() {}
+//! ```
+//!
 //! # A seed that fails
 //!
 //! It is printed with the command that repeats it, and with its *tape*: the choices that were not plain.
@@ -48,31 +91,36 @@
 //!
 //! # Limits
 //!
-//! The simulation is one host with TCP, time, closures of the blocking pool and the name `localhost`. UDP,
-//! Unix sockets, and sockets of std are refused with `Unsupported`; pipes and signals are the real ones,
-//! and their events are not seen. Threads of the program are not simulated.
+//! The simulation has TCP, time, closures of the blocking pool, and the names of the hosts and `localhost`. UDP,
+//! Unix sockets, and sockets of std are refused with `Unsupported`; pipes are the real ones, and their events are
+//! not seen. So are signals in a test with one host. Threads of the program are not simulated.
 
 #![forbid(unsafe_code)]
 
 mod faults;
+pub mod hosts;
 mod net;
 mod panics;
 mod run;
 mod shrink;
+mod sim;
 mod world;
 
 pub use faults::Faults;
-pub use run::{Options, Run, Sim, check, run_seed, run_tape, shrink_tape};
+pub use hosts::Hosts;
+pub use run::{Options, Run};
+pub use sim::{Sim, check, run_seed, run_tape, shrink_tape};
 pub use world::tape::Tape;
 
 /// Writes a test that runs in a world: `seeds` times, with `faults`.
 ///
-/// Both lines can be left out, see [`Options::new`]. Attributes such as `#[should_panic]` come before
-/// `async fn`.
+/// Both lines can be left out, see [`Options::new`]. Attributes such as `#[should_panic]` come before the
+/// function. An `async fn` with a [`Sim`] is a test with one host, which runs it. A `fn` with a `&`[`Hosts`] sets up
+/// several hosts.
 ///
 /// # Examples
 ///
-/// See [the crate](crate).
+/// See [the crate](crate) and [`hosts`].
 #[macro_export]
 macro_rules! test {
     (
@@ -90,6 +138,23 @@ macro_rules! test {
             $(let options = options.faults($faults);)?
             let name = ::core::concat!(::core::module_path!(), "::", ::core::stringify!($name));
             $crate::check(name, options, body);
+        }
+    };
+    (
+        $(seeds = $seeds:expr;)?
+        $(faults = $faults:expr;)?
+        $(#[$attribute:meta])*
+        fn $name:ident($sim:ident: $type:ty) $body:block
+    ) => {
+        #[::core::prelude::v1::test]
+        $(#[$attribute])*
+        fn $name() {
+            fn setup($sim: $type) $body
+            let options = $crate::Options::new();
+            $(let options = options.seeds($seeds);)?
+            $(let options = options.faults($faults);)?
+            let name = ::core::concat!(::core::module_path!(), "::", ::core::stringify!($name));
+            $crate::hosts::check(name, options, setup);
         }
     };
 }

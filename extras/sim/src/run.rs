@@ -1,14 +1,13 @@
-//! One run of a test in a world, and many of them.
+//! Runs of a test: one with a seed or a tape, and many of them.
+//!
+//! Called by `sim` for tests with one host and by `hosts` for those with several; each of them passes a function
+//! that runs the test once.
 
 use std::any::Any;
-use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
-use std::time::Duration;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex};
 use std::{env, fs, io::Write};
 
-use wakeful::kernel;
-use wakeful::runtime::Builder;
 use wakeful::seeds;
 
 use crate::faults::Faults;
@@ -18,7 +17,7 @@ use crate::shrink::{self, Shrunk};
 use crate::world::choices::Choices;
 use crate::world::events::{self, Event, Events};
 use crate::world::tape::Tape;
-use crate::world::{DEADLOCK, World};
+use crate::world::{SharedNet, lock};
 
 /// How a test runs. [`test!`](crate::test) has a line for each field.
 #[derive(Clone, Copy, Debug)]
@@ -61,34 +60,6 @@ impl Default for Options {
     }
 }
 
-/// The simulation, for the code of a test.
-#[derive(Clone)]
-pub struct Sim {
-    world: Arc<World>,
-}
-
-impl Sim {
-    /// Returns the time since the simulation began.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        Duration::from_nanos(self.world.net().now_ns)
-    }
-
-    /// Returns the number of sockets that have a descriptor.
-    #[must_use]
-    pub fn open_sockets(&self) -> usize {
-        self.world.net().fds.len()
-    }
-}
-
-impl std::fmt::Debug for Sim {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sim")
-            .field("elapsed", &self.elapsed())
-            .finish_non_exhaustive()
-    }
-}
-
 /// The result of one run.
 #[derive(Debug)]
 pub struct Run {
@@ -105,71 +76,24 @@ pub struct Run {
     events: Vec<Event>,
 }
 
-/// Runs a test once, with the choices of a seed.
-///
-/// # Panics
-///
-/// When no runtime can be built, because descriptors have run out. A panic of the test is in the result.
-pub fn run_seed<F: Future<Output = ()>>(
-    test: &str,
-    seed: u64,
-    options: Options,
-    body: impl Fn(Sim) -> F,
-) -> Run {
-    run(
-        Choices::from_seed(test, seed),
-        options,
-        Report::Print,
-        &body,
-    )
-}
-
-/// Runs a test once, with the choices of a tape.
-///
-/// # Panics
-///
-/// As [`run_seed`].
-pub fn run_tape<F: Future<Output = ()>>(
-    tape: Tape,
-    options: Options,
-    body: impl Fn(Sim) -> F,
-) -> Run {
-    run(Choices::from_tape(tape), options, Report::Print, &body)
-}
-
-/// Shrinks the tape of a run that fails to the choices that matter: leaves out others, and lowers values, as
-/// long as the run ends with a panic at the same place. Takes at most 500 runs or 10 seconds.
-///
-/// Returns the tape as it is if its run does not fail.
-///
-/// # Panics
-///
-/// As [`run_seed`].
-pub fn shrink_tape<F: Future<Output = ()>>(
-    tape: Tape,
-    options: Options,
-    body: impl Fn(Sim) -> F,
-) -> Tape {
-    shrink(tape, options, &body).tape
-}
-
-fn shrink<F: Future<Output = ()>>(
-    tape: Tape,
-    options: Options,
-    body: &impl Fn(Sim) -> F,
-) -> Shrunk {
-    let quietly = |tape| run(Choices::from_tape(tape), options, Report::Quiet, body);
-    let place = quietly(tape.clone()).place;
-    shrink::shrink(tape, |tape| {
-        let run = quietly(tape);
-        let same = run.panic.is_some() && run.place == place;
-        same.then_some(run.tape)
-    })
+impl Run {
+    /// Creates the result of a run that is over.
+    pub(crate) fn of(net: &SharedNet, panic: Option<Box<dyn Any + Send>>) -> Self {
+        let mut net = lock(net);
+        Self {
+            panic,
+            place: None,
+            hash: net.events.hash(),
+            choices: net.choices.count(),
+            tape: net.choices.tape().clone(),
+            events: net.events.take_list(),
+        }
+    }
 }
 
 /// What a run reports.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Report {
+pub(crate) enum Report {
     /// Its panics, and the tasks of a deadlock.
     Print,
     /// Nothing, because it repeats another run.
@@ -178,94 +102,64 @@ enum Report {
     Events,
 }
 
-fn run<F: Future<Output = ()>>(
-    choices: Choices,
-    options: Options,
-    report: Report,
-    body: &impl Fn(Sim) -> F,
-) -> Run {
+/// Creates what the hosts of a run share.
+pub(crate) fn new_net(choices: Choices, report: Report, faults: Faults) -> SharedNet {
+    let events = Events::new(report == Report::Events);
+    Arc::new(Mutex::new(Net::new(choices, events, faults)))
+}
+
+/// Runs a test once.
+pub(crate) type Once<'a> = &'a dyn Fn(Choices, Report) -> Run;
+
+pub(crate) fn with_seed(test: &str, seed: u64, once: Once<'_>) -> Run {
+    run(Choices::from_seed(test, seed), Report::Print, once)
+}
+
+pub(crate) fn with_tape(tape: Tape, once: Once<'_>) -> Run {
+    run(Choices::from_tape(tape), Report::Print, once)
+}
+
+/// Shrinks a tape as long as its run ends with a panic at the same place.
+pub(crate) fn shrink(tape: Tape, once: Once<'_>) -> Shrunk {
+    let quietly = |tape| run(Choices::from_tape(tape), Report::Quiet, once);
+    let place = quietly(tape.clone()).place;
+    shrink::shrink(tape, |tape| {
+        let run = quietly(tape);
+        let same = run.panic.is_some() && run.place == place;
+        same.then_some(run.tape)
+    })
+}
+
+fn run(choices: Choices, report: Report, once: Once<'_>) -> Run {
     let quiet = report != Report::Print;
-    let (mut run, place) = panics::observed(quiet, || run_once(choices, options, report, body));
+    let (mut run, place) = panics::observed(quiet, || once(choices, report));
+    // That of another thread is known already.
+    let place = run.place.take().or(place);
     run.place = place.filter(|_| run.panic.is_some());
     run
 }
 
-fn run_once<F: Future<Output = ()>>(
-    choices: Choices,
-    options: Options,
-    report: Report,
-    body: &impl Fn(Sim) -> F,
-) -> Run {
-    let net = Net::new(
-        choices,
-        Events::new(report == Report::Events),
-        options.faults,
-    );
-    let world = Arc::new(World::new(net));
-    let installed = kernel::install(Arc::clone(&world) as Arc<dyn kernel::Kernel>);
-    let runtime = Builder::new()
-        .count_wakers(true)
-        .deadlock_after(Duration::from_secs(10))
-        .build()
-        .expect("building the runtime");
-    let sim = Sim {
-        world: Arc::clone(&world),
-    };
-    let outcome = catch_unwind(AssertUnwindSafe(|| runtime.block_on(body(sim))));
-    let is_deadlock = outcome.as_ref().is_err_and(|payload| {
-        let text = payload.downcast_ref::<String>();
-        text.is_some_and(|text| text.starts_with(DEADLOCK))
-    });
-    if is_deadlock && report == Report::Print {
-        // A failure to write is ignored, because there is no other place for the report.
-        writeln!(std::io::stderr(), "{}", runtime.dump()).ok();
-    }
-    // Destructors can panic, too.
-    let outcome = outcome.and(catch_unwind(AssertUnwindSafe(|| drop(runtime))));
-    drop(installed);
-    let mut net = world.net();
-    Run {
-        panic: outcome.err(),
-        place: None,
-        hash: net.events.hash(),
-        choices: net.choices.count(),
-        tape: net.choices.tape().clone(),
-        events: net.events.take_list(),
-    }
-}
-
-/// Runs a test with many seeds, or with the tape in the file that `WAKEFUL_TAPE` names. A seed that
-/// fails runs once more, to compare the events. Then its tape is shrunk, and written to stderr.
-///
-/// # Panics
-///
-/// When a run panics, or when two runs of a seed differ. When the number of seeds is 0, or an environment
-/// variable has a value that it cannot have.
-pub fn check<F: Future<Output = ()>>(test: &str, options: Options, body: impl Fn(Sim) -> F) {
+/// Runs a test with many seeds, or with the tape in the file that `WAKEFUL_TAPE` names.
+pub(crate) fn check(test: &str, options: Options, once: Once<'_>) {
     if let Some(file) = env::var_os("WAKEFUL_TAPE") {
-        return check_tape(test, &file, options, body);
+        return check_tape(test, &file, once);
     }
     let mut number = 0_u32;
     seeds::run(test, options.seeds, |seed| {
-        let first = run_seed(test, seed, options, &body);
+        let first = with_seed(test, seed, once);
         number += 1;
         if first.panic.is_some() || number % 16 == 1 {
-            compare(test, seed, options, &body, &first);
+            compare(test, seed, once, &first);
         }
         if let Some(panic) = first.panic {
             let all = first.tape.len();
-            write_tape(&shrink(first.tape, options, &body), all, first.choices);
+            write_tape(&shrink(first.tape, once), all, first.choices);
             resume_unwind(panic);
         }
     });
 }
 
-fn check_tape<F: Future<Output = ()>>(
-    test: &str,
-    file: &std::ffi::OsStr,
-    options: Options,
-    body: impl Fn(Sim) -> F,
-) {
+fn check_tape(test: &str, file: &std::ffi::OsStr, once: Once<'_>) {
     let name = file.display();
     let text = fs::read_to_string(file);
     let text = text.unwrap_or_else(|error| panic!("WAKEFUL_TAPE={name}: {error}"));
@@ -278,27 +172,14 @@ fn check_tape<F: Future<Output = ()>>(
         "WAKEFUL_TAPE={name}: it is a tape of the test `{}`, not of `{test}`",
         tape.test()
     );
-    if let Some(panic) = run_tape(tape, options, body).panic {
+    if let Some(panic) = with_tape(tape, once).panic {
         resume_unwind(panic);
     }
 }
 
 /// Runs a seed once more, and panics if the events or the choices differ.
-fn compare<F: Future<Output = ()>>(
-    test: &str,
-    seed: u64,
-    options: Options,
-    body: &impl Fn(Sim) -> F,
-    first: &Run,
-) {
-    let again = || {
-        run(
-            Choices::from_seed(test, seed),
-            options,
-            Report::Events,
-            body,
-        )
-    };
+fn compare(test: &str, seed: u64, once: Once<'_>, first: &Run) {
+    let again = || run(Choices::from_seed(test, seed), Report::Events, once);
     let second = again();
     // The order of tasks need not show in events.
     let same_choices = second.choices == first.choices && second.tape == first.tape;

@@ -136,6 +136,20 @@ wakeful_sim::test! {
 }
 
 wakeful_sim::test! {
+    seeds = 10;
+    async fn a_task_that_always_yields_does_not_stop_the_time(_sim: Sim) {
+        // Without a socket nothing asks the kernel for events.
+        let busy = wakeful::spawn(async {
+            loop {
+                yield_now().await;
+            }
+        });
+        sleep(Duration::from_millis(1)).await;
+        busy.abort();
+    }
+}
+
+wakeful_sim::test! {
     seeds = 200;
     faults = Faults::lossless();
     async fn echoes_come_back_under_every_seed(sim: Sim) {

@@ -16,7 +16,7 @@ use crate::format::{ROOT_ROW, kind};
 use crate::model::{Index, Instant, Model};
 use crate::read::Trace;
 use crate::text::{cause_words, message, operation, wait_words};
-use crate::words::json;
+use crate::words::{counted, json};
 
 /// Returns the recording as JSON.
 pub fn render(trace: &Trace, model: &Model) -> String {
@@ -251,7 +251,11 @@ fn instant_words(trace: &Trace, instant: &Instant) -> String {
         kind::TIMER_ARMED => format!("timer {} armed, due in {} ms", instant.x, instant.y),
         kind::TIMER_FIRED => "timer fired".to_owned(),
         kind::OPERATION => operation(instant.x, instant.a, instant.y),
-        kind::MESSAGE => format!("{} messages: {}", instant.y, message(instant.x)),
+        kind::MESSAGE => format!(
+            "{}: {}",
+            counted(instant.y as usize, "message"),
+            message(instant.x)
+        ),
         kind::SOURCE_ADDED => format!("fd {} registered", instant.x),
         kind::SOURCE_REMOVED => format!("fd {} deregistered", instant.x),
         kind::MARK => trace.text(instant.y).to_owned(),

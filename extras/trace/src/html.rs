@@ -6,7 +6,7 @@
 
 use crate::model::{CAUSES, Index, Model};
 use crate::read::Trace;
-use crate::words::{counted, grouped, json, xml};
+use crate::words::{counted, json, xml};
 
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/style.css");
@@ -18,7 +18,7 @@ const SCRIPT: [&str; 3] = [
 
 /// Hashes of the style and the script, for the policy. A unit test compares them.
 const STYLE_HASH: &str = "sha256-dbffppQoisbUE0yKpCbe0VcutaAcDryljkIlRdOkIHw=";
-const SCRIPT_HASH: &str = "sha256-sj+5oHbDc4XfJzteAzYsUAw+7TeDN4F38dEoB68PVsM=";
+const SCRIPT_HASH: &str = "sha256-VRr+ZGBRmMIYWH5KFUPhOgZE2Gw+fPiUn2q7lGBvinI=";
 
 /// Returns the recording as a page.
 pub fn render(trace: &Trace, model: &Model) -> String {
@@ -64,8 +64,8 @@ fn meta(trace: &Trace, model: &Model, columns: &Columns) -> String {
     );
     let mut facts = counted(trace.events.len(), "event");
     if trace.overwritten() > 0 {
-        let overwritten = grouped(trace.overwritten());
-        facts.push_str(&format!(", {overwritten} older ones overwritten"));
+        let overwritten = counted(trace.overwritten() as usize, "older one");
+        facts.push_str(&format!(", {overwritten} overwritten"));
     }
     json(&mut out, &facts);
     list(&mut out, "causes", CAUSES.iter().copied());

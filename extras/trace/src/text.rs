@@ -56,8 +56,8 @@ fn head(out: &mut String, trace: &Trace, model: &Model) -> std::fmt::Result {
     if trace.overwritten() > 0 {
         writeln!(
             out,
-            "{} older events were overwritten (the ring holds {})",
-            grouped(trace.overwritten()),
+            "{} overwritten (the ring holds {})",
+            counted(trace.overwritten() as usize, "older event"),
             grouped(trace.capacity)
         )?;
     }
@@ -218,7 +218,7 @@ fn loop_line(trace: &Trace, event: &Event) -> String {
                 counted(y as usize, "task")
             )
         }
-        kind::TURN_END => format!("turn ends, {x} events"),
+        kind::TURN_END => format!("turn ends, {}", counted(x as usize, "event")),
         kind::TIMER_ARMED => format!(
             "timer {x} armed, due in {}",
             duration(u64::from(y) * 1_000_000)
@@ -231,7 +231,7 @@ fn loop_line(trace: &Trace, event: &Event) -> String {
         kind::OPERATION => operation(x, a, y),
         kind::CLOSURE_BEGIN => format!("closure {y} begins on another thread"),
         kind::CLOSURE_END => format!("closure {y} ends"),
-        kind::MESSAGE => format!("{y} messages: {}", message(x)),
+        kind::MESSAGE => format!("{}: {}", counted(y as usize, "message"), message(x)),
         kind::SOURCE_ADDED => format!("fd {x} registered"),
         kind::SOURCE_REMOVED => format!("fd {x} deregistered"),
         kind::LOST => "the texts area is full: later texts are \"?\"".to_owned(),
@@ -271,7 +271,7 @@ pub(crate) fn operation(fd: u32, what: u8, result: u32) -> String {
         (_, ..0) => format!("fd {fd}: {noun} failed with errno {}", -result),
         (3, _) => format!("fd {fd} {verb} fd {result}"),
         (4, _) => format!("fd {fd} {verb}"),
-        _ => format!("fd {fd} {verb} {} bytes", grouped(result as u64)),
+        _ => format!("fd {fd} {verb} {}", counted(result as usize, "byte")),
     }
 }
 

@@ -23,7 +23,7 @@
 //! ```
 //!
 //! [`Runtime::dump`](crate::runtime::Runtime::dump) is for code outside of `block_on`, and
-//! [`Handle::dump`](crate::runtime::Handle::dump) for other threads.
+//! [`Handle::dump`](crate::runtime::Handle::dump) for other threads. [`on_signal`] makes one at each signal.
 //!
 //! A dump polls nothing, wakes nothing and runs no user code. It costs time in proportion to the
 //! number of tasks, sources and timers, and four system calls per socket. Names and addresses of
@@ -40,14 +40,17 @@ use crate::task_info::{TaskInfo, WakeCause};
 mod collect;
 mod groups;
 mod json;
+mod on_signal;
 mod text;
 mod verdicts;
 
 pub use crate::id::Id;
 pub use crate::sys::inspect::SourceKind;
 pub use crate::task_info::{TaskState, WaitTarget, Waiting};
+pub use crate::watch::stall::LoopState;
 pub(crate) use collect::{collect, collect_at_rest, lost_wakers, tasks};
 pub use groups::TaskGroup;
+pub use on_signal::on_signal;
 pub(crate) use verdicts::Outcome;
 pub use verdicts::Verdict;
 
@@ -81,21 +84,6 @@ pub struct Dump {
     pub threads: Vec<ThreadInfo>,
     /// What follows about tasks that nothing will wake.
     pub verdicts: Vec<Verdict>,
-}
-
-/// What the loop of a runtime does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LoopState {
-    /// Nothing, because no `block_on` runs.
-    Stopped,
-    /// A poll of this task.
-    Polling(Id),
-    /// A poll of the root future.
-    PollingRoot,
-    /// The handling of events, timers and messages. A dump that user code makes then, in a waker, a destructor, a
-    /// hook or a closure of another thread, has no verdicts, because what follows is not in it.
-    BetweenPolls,
 }
 
 /// A registered descriptor.

@@ -20,7 +20,8 @@ pub enum Verdict {
     /// As [`Deadlock`](Self::Deadlock), but other threads exist. Any of them can have a waker, a `Handle`
     /// or an `AbortHandle`.
     ProbableDeadlock {
-        /// The number of other threads, without idle ones of the blocking pool; 0 if it is not known.
+        /// The number of other threads, without idle ones of the blocking pool and those that watch a loop; 0 if it is
+        /// not known.
         threads: usize,
         /// The number of clones of wakers, if they are counted.
         wakers: Option<usize>,
@@ -77,7 +78,7 @@ pub(super) struct Around {
     pub(super) waits_for_thread: bool,
     /// The number of `Handle`s.
     pub(super) handles: usize,
-    /// The number of other threads, without idle ones of the blocking pool; `None` if it is not known.
+    /// The number of other threads that could wake a task; `None` if it is not known.
     pub(super) other_threads: Option<usize>,
 }
 

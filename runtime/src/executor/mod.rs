@@ -38,7 +38,6 @@ use crate::coop;
 use crate::hooks;
 use crate::id::{Id, RuntimeId, VTables, WakerData};
 use crate::recorder::Recorder;
-use crate::recorder::event::PollEnd;
 use crate::table::{Key, NONE};
 use crate::task_info::{WaitInfo, WaitKind, WakeCause};
 
@@ -56,6 +55,7 @@ mod task_table;
 
 use cell::{BoxedCell, Outcome, drop_ignoring_panic};
 use join_error::Payload;
+use observed::Observers;
 use panics::Panics;
 use poll_times::PollTimes;
 use task::Task;
@@ -88,7 +88,7 @@ pub(crate) struct Executor {
     outputs_to_drop: RefCell<Vec<BoxedCell>>,
     pub(crate) panics: Panics,
     pub(crate) poll_times: Option<PollTimes>,
-    /// Whether polls are measured or recorded.
+    /// Whether polls are measured, recorded or watched.
     observed: Cell<bool>,
 }
 
@@ -124,11 +124,15 @@ impl Executor {
         io_budget: u32,
         rng_seed: Option<u64>,
         panics: Panics,
-        poll_times: Option<PollTimes>,
+        Observers {
+            poll_times,
+            progress,
+        }: Observers,
     ) -> Self {
+        let observed = poll_times.is_some() || progress.is_some();
         Executor {
             runtime,
-            tasks: TaskTable::new(runtime, rng_seed),
+            tasks: TaskTable::new(runtime, rng_seed, progress),
             vtables,
             poll_vtable: if count_wakers {
                 &vtables.counted
@@ -145,8 +149,8 @@ impl Executor {
             dropping_output: Cell::new(false),
             outputs_to_drop: RefCell::new(Vec::new()),
             panics,
-            observed: Cell::new(poll_times.is_some()),
             poll_times,
+            observed: Cell::new(observed),
         }
     }
 
@@ -219,7 +223,7 @@ impl Executor {
     #[inline]
     pub(crate) fn tick(&self) -> Tick {
         if self.observed.get() {
-            self.record_root_pending();
+            self.observe_tick();
         }
         let mut polled = None;
         // `catch_unwind` is around the whole tick, because that is cheaper than around each poll.
@@ -252,7 +256,7 @@ impl Executor {
             } = next
             else {
                 if self.observed.get() {
-                    self.record_root_poll();
+                    self.observe_root_poll();
                 }
                 return Tick::Root;
             };
@@ -302,7 +306,7 @@ impl Executor {
         };
         let index = self.running.get();
         cell.as_mut().fail(self.id(index), payload);
-        self.recorder().poll_ended(PollEnd::Panicked, None);
+        self.observe_panic();
         let on_finish = self.tasks.finish(index, cell, Outcome::Panicked);
         self.finish(index, on_finish);
     }
@@ -393,7 +397,7 @@ impl Executor {
 
     /// Ends the root future. Its wakers have no effect from now on.
     pub(crate) fn end_root(&self) {
-        self.record_root_end();
+        self.observe_root_end();
         self.tasks.end_root();
     }
 

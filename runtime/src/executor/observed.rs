@@ -1,8 +1,10 @@
-//! What the executor measures and records, if it does: see [`super::poll_times`] and [`crate::recorder`].
+//! What the executor measures, records and publishes, if it does: see [`super::poll_times`], [`crate::recorder`] and
+//! [`crate::watch`].
 //!
 //! Called on cold paths. The functions read the rows. Only [`poll_observed`](Executor::poll_observed) runs user
 //! code (I3).
 
+use std::sync::Arc;
 use std::task::Poll;
 
 use super::Executor;
@@ -15,36 +17,98 @@ use crate::recorder::event::{Kind, PollEnd};
 use crate::recorder::{KeyframeTask, PolledTask};
 use crate::table::{Key, Row};
 use crate::task_info::{TaskState, WakeCause};
+use crate::watch::progress::{self, Progress};
 
-/// The queue is counted up to this length.
+/// A recording counts the queue up to this length.
 const MOST_QUEUED: u32 = 256;
+
+/// What observes all polls from the start.
+pub(crate) struct Observers {
+    pub(crate) poll_times: Option<PollTimes>,
+    pub(crate) progress: Option<Arc<Progress>>,
+}
 
 impl Executor {
     /// Begins to observe polls, or ends it.
     pub(crate) fn update_observed(&self) {
         let records = self.recorder().is_on();
-        self.observed.set(records || self.poll_times.is_some());
+        let from_the_start = self.poll_times.is_some() || self.tasks.progress.is_some();
+        self.observed.set(records || from_the_start);
         self.tasks.set_watched(records);
     }
 
-    /// Polls a task, and measures or records the poll.
+    /// Polls a task, and measures, records or publishes the poll.
     #[cold]
     pub(super) fn poll_observed(
         &self,
         index: u32,
-        task: &Task,
+        task: &Row<Task>,
         poll: impl FnOnce() -> Poll<Outcome>,
     ) -> Poll<Outcome> {
         self.record_poll_begin(index, task);
+        self.publish_poll(index, task);
         let polled = match &self.poll_times {
             None => poll(),
             Some(times) => self.measure(times, index, poll),
         };
+        if let Some(progress) = &self.tasks.progress {
+            progress.end_poll();
+        }
         match polled {
             Poll::Pending => self.record_poll_end(index, PollEnd::Pending),
-            Poll::Ready(_) => self.recorder().poll_ended(PollEnd::Ready, None),
+            Poll::Ready(_) => self.record_poll_end(index, PollEnd::Ready),
         }
         polled
+    }
+
+    /// Publishes for the watch thread that a task, or the root future, is polled.
+    #[inline]
+    fn publish_poll(&self, index: u32, task: &Row<Task>) {
+        if let Some(progress) = &self.tasks.progress {
+            let key = Key::new(index, task.generation());
+            progress.begin_poll(key, task.spawned_at.get());
+        }
+    }
+
+    /// Records the end of the root future's last poll, if it was polled: the tick begins or continues. Publishes the
+    /// length of the run queue.
+    #[cold]
+    pub(super) fn observe_tick(&self) {
+        self.record_poll_end(ROOT, PollEnd::Pending);
+        if let Some(progress) = &self.tasks.progress {
+            progress.begin_tick(self.tasks.queued(progress::MOST_QUEUED));
+        }
+    }
+
+    /// Records and publishes that the root future is polled next.
+    #[cold]
+    pub(super) fn observe_root_poll(&self) {
+        if let Some(root) = self.tasks.rows.row(ROOT) {
+            self.record_poll_begin(ROOT, root);
+            self.publish_poll(ROOT, root);
+        }
+    }
+
+    /// Records and publishes the end of the root future.
+    pub(super) fn observe_root_end(&self) {
+        let end = if std::thread::panicking() {
+            PollEnd::Panicked
+        } else {
+            PollEnd::Ready
+        };
+        self.recorder().poll_ended(end, None);
+        if let Some(progress) = &self.tasks.progress {
+            progress.stop();
+        }
+    }
+
+    /// Records and publishes that the poll in progress has panicked.
+    #[cold]
+    pub(super) fn observe_panic(&self) {
+        self.recorder().poll_ended(PollEnd::Panicked, None);
+        if let Some(progress) = &self.tasks.progress {
+            progress.end_poll();
+        }
     }
 
     /// Measures a poll and reports a slow one to the user's hook.
@@ -110,41 +174,31 @@ impl Executor {
         }
     }
 
-    /// Records that the root future is polled next.
-    #[cold]
-    pub(super) fn record_root_poll(&self) {
-        if let Some(root) = self.tasks.task(ROOT) {
-            self.record_poll_begin(ROOT, root);
-        }
-    }
-
-    /// Records the end of the root future's last poll, if it was polled: the tick continues.
-    #[cold]
-    pub(super) fn record_root_pending(&self) {
-        self.record_poll_end(ROOT, PollEnd::Pending);
-    }
-
-    /// Records the end of the root future.
-    pub(super) fn record_root_end(&self) {
-        let end = if std::thread::panicking() {
-            PollEnd::Panicked
-        } else {
-            PollEnd::Ready
-        };
-        self.recorder().poll_ended(end, None);
-    }
-
     /// Records the end of the poll in progress. The task is still in its row.
     fn record_poll_end(&self, index: u32, end: PollEnd) {
-        let wait = self.tasks.task(index).and_then(|task| task.wait.get());
-        self.recorder().poll_ended(end, wait.as_ref());
+        if self.recorder().is_on() {
+            let wait = match end {
+                PollEnd::Pending => self.tasks.task(index).and_then(|task| task.wait.get()),
+                _ => None,
+            };
+            self.recorder().poll_ended(end, wait.as_ref());
+        }
     }
 
     /// Drops the future of an aborted task.
     #[cold]
-    pub(super) fn cancel(&self, index: u32, task: &Task, cell: &mut BoxedCell) -> Poll<Outcome> {
+    pub(super) fn cancel(
+        &self,
+        index: u32,
+        task: &Row<Task>,
+        cell: &mut BoxedCell,
+    ) -> Poll<Outcome> {
         self.record_poll_begin(index, task);
+        self.publish_poll(index, task);
         let outcome = cell.as_mut().cancel(self.id(index));
+        if let Some(progress) = &self.tasks.progress {
+            progress.end_poll();
+        }
         self.recorder().poll_ended(PollEnd::Aborted, None);
         Poll::Ready(outcome)
     }
@@ -226,8 +280,9 @@ impl TaskTable {
         }
     }
 
-    /// Returns the length of the run queue, counted up to `limit`.
+    /// Returns the length of the run queue, counted up to `limit`. Tasks that have ended do not count.
     pub(super) fn queued(&self, limit: u32) -> u32 {
-        self.queue.len(&self.rows, limit)
+        let can_run = |task: &Task| !task.has(State::FINISHED);
+        self.queue.len(&self.rows, limit, can_run)
     }
 }

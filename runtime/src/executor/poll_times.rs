@@ -4,7 +4,7 @@
 //! [`Builder::enable_metrics_poll_time_histogram`](crate::runtime::Builder::enable_metrics_poll_time_histogram)
 //! or [`Builder::on_slow_poll`](crate::runtime::Builder::on_slow_poll) turned it on. It costs two
 //! clock readings per poll. A task that computes for a long time delays every other task of its
-//! thread, and these figures show it.
+//! thread, and these figures show it. A poll that never ends is found by [`crate::watch`].
 
 use std::cell::RefCell;
 use std::fmt;

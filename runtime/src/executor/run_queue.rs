@@ -229,17 +229,27 @@ impl RunQueue {
         }
     }
 
-    /// Returns the number of rows, counted up to `limit`, because the lists are walked.
+    /// Returns the number of rows for which `counts` returns true, up to `limit`, because the lists are walked.
     #[cold]
-    pub(super) fn len<T: Default>(&self, rows: &Table<T>, limit: u32) -> u32 {
-        let shuffled = |shuffle: &RefCell<Shuffle>| shuffle.borrow().rows.len() as u32;
+    pub(super) fn len<T: Default>(
+        &self,
+        rows: &Table<T>,
+        limit: u32,
+        counts: impl Fn(&T) -> bool,
+    ) -> u32 {
+        let counts = |index: u32| rows.row(index).is_some_and(|row| counts(row));
+        let shuffled = |shuffle: &RefCell<Shuffle>| {
+            let shuffle = shuffle.borrow();
+            let rows = shuffle.rows.iter().filter(|index| counts(**index));
+            rows.count() as u32
+        };
         let mut count = self.shuffle.as_ref().map_or(0, shuffled);
         for list in [&self.ready, &self.deferred] {
             let mut at = list.head.get();
             while count < limit
                 && let Some(row) = rows.row(at)
             {
-                count += 1;
+                count += u32::from(counts(at));
                 at = row.next().get();
             }
         }

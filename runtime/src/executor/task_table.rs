@@ -21,6 +21,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::os::fd::RawFd;
 use std::panic::Location;
+use std::sync::Arc;
 use std::task::Waker;
 
 use super::cell::{BoxedCell, Outcome};
@@ -31,6 +32,7 @@ use crate::id::{Id, RuntimeId, WakerData};
 use crate::recorder::Recorder;
 use crate::table::{Key, Row, Table};
 use crate::task_info::{WaitInfo, WakeCause};
+use crate::watch::progress::Progress;
 
 /// The tasks of one runtime, and its run queue.
 pub(super) struct TaskTable {
@@ -48,6 +50,8 @@ pub(super) struct TaskTable {
     closed: Cell<bool>,
     pub(super) counters: Counters,
     pub(super) recorder: Recorder,
+    /// What the watch thread sees; `None` if the runtime is not watched.
+    pub(super) progress: Option<Arc<Progress>>,
 }
 
 /// The row of the root future.
@@ -93,7 +97,7 @@ pub(super) fn count(counter: &Cell<u64>) {
 pub(super) enum Next<'a> {
     Task {
         index: u32,
-        task: &'a Task,
+        task: &'a Row<Task>,
         cell: BoxedCell,
         /// Whether the task is canceled instead of polled.
         aborted: bool,
@@ -122,7 +126,11 @@ pub(super) struct Remaining {
 }
 
 impl TaskTable {
-    pub(super) fn new(runtime: RuntimeId, rng_seed: Option<u64>) -> Self {
+    pub(super) fn new(
+        runtime: RuntimeId,
+        rng_seed: Option<u64>,
+        progress: Option<Arc<Progress>>,
+    ) -> Self {
         let rows = Table::<Task>::new();
         let (key, root) = rows.take();
         debug_assert_eq!(key.index(), ROOT);
@@ -138,6 +146,7 @@ impl TaskTable {
             closed: Cell::new(false),
             counters: Counters::default(),
             recorder: Recorder::default(),
+            progress,
         }
     }
 
@@ -204,6 +213,9 @@ impl TaskTable {
         if let Some(row) = self.rows.find(key) {
             row.set(State::NAMED);
             self.names.borrow_mut().insert(key, name.into());
+            if let Some(progress) = &self.progress {
+                progress.set_name(key, name);
+            }
         }
     }
 
@@ -344,8 +356,11 @@ impl TaskTable {
     }
 
     #[cold]
-    fn remove_name(&self, key: Key) -> Option<String> {
-        self.names.borrow_mut().remove(&key).map(String::from)
+    fn remove_name(&self, key: Key) {
+        self.names.borrow_mut().remove(&key);
+        if let Some(progress) = &self.progress {
+            progress.remove_name(key);
+        }
     }
 
     /// Records that a task has ended. Its output stays in the row if a handle exists; otherwise the

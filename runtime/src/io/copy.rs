@@ -25,7 +25,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::{AsyncRead, AsyncWrite};
-use crate::task::poll_proceed;
+use crate::defer::poll_proceed;
 
 /// Upper limit of one read, and of the bytes pending for a slow writer.
 const BUFFER_SIZE: usize = 16 * 1024;

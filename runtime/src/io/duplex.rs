@@ -22,10 +22,10 @@ use std::task::{Context, Poll, ready};
 
 use super::{AsyncRead, AsyncWrite};
 use crate::context;
+use crate::defer::{defer_current, poll_proceed, try_consume};
 use crate::id::WaiterId;
 use crate::reactor::waiters::Waiters;
 use crate::std_or_loom::{Mutex, MutexGuard};
-use crate::task::{defer_current, poll_proceed};
 use crate::wait_list::{next_operation, set_wait, wake_all};
 
 /// Creates two streams that are connected to each other. Each direction buffers at most `max` bytes.
@@ -183,7 +183,7 @@ impl Pipe {
                 return Poll::Pending;
             }
         }
-        if !context::try_consume() {
+        if !try_consume() {
             drop(queue);
             defer_current(cx);
             return Poll::Pending;

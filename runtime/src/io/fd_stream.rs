@@ -18,7 +18,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::{AsyncFd, AsyncRead, AsyncWrite, Interest};
-use crate::task::poll_proceed;
+use crate::defer::poll_proceed;
 
 /// Reads the value whenever the descriptor is readable. The value must be in non-blocking mode.
 impl<T: AsFd> AsyncRead for AsyncFd<T>

@@ -20,6 +20,7 @@ use std::task::{Context, Poll, Waker};
 use super::{Interest, Ready};
 use crate::context::{self, Core};
 use crate::coop;
+use crate::defer::{defer_current, try_consume};
 use crate::hooks;
 use crate::id::{RuntimeId, WaiterId, WakerData};
 use crate::inbox::Message;
@@ -27,7 +28,6 @@ use crate::reactor::source::{ReadyEvent, ReadyWords};
 use crate::reactor::{PollReady, runtime_is_gone};
 use crate::recorder::event::Kind;
 use crate::table::Key;
-use crate::task::defer_current;
 use crate::task_info::{WaitInfo, WaitOn};
 
 /// Stands before the EPERM of epoll_ctl(2), which alone sounds like missing privileges.
@@ -280,7 +280,7 @@ impl Registration {
         if !self.runtime.is_current() {
             return self.gone(wait);
         }
-        if !context::try_consume() {
+        if !try_consume() {
             defer_current(cx);
             return Poll::Pending;
         }

@@ -13,6 +13,7 @@ use crate::busy_poll::BusyPoll;
 use crate::context::{self, Core};
 use crate::deadlock_watch::{DeadlockWatch, OnDeadlock};
 use crate::executor::Executor;
+use crate::executor::observed::Observers;
 use crate::executor::panics::Panics;
 use crate::executor::poll_times::{Hook, PollTimes};
 use crate::reactor::Reactor;
@@ -22,6 +23,8 @@ use crate::timer::Timers;
 use crate::timer::auto_advance::AutoAdvance;
 use crate::timer::clock::Clock;
 use crate::trace::{self, Recording};
+use crate::watch::stall::Stall;
+use crate::watch::{StallHook, Watch};
 
 /// Polls between two turns of the reactor; the default of tokio.
 const EVENT_INTERVAL: u32 = 61;
@@ -66,6 +69,8 @@ pub struct Builder {
     count_wakers: bool,
     deadlocks: DeadlockWatch,
     recording: Option<Recording>,
+    watch: Option<Duration>,
+    on_stall: Option<StallHook>,
 }
 
 impl Builder {
@@ -87,6 +92,8 @@ impl Builder {
             count_wakers: false,
             deadlocks: DeadlockWatch::default(),
             recording: None,
+            watch: None,
+            on_stall: None,
         }
     }
 
@@ -244,8 +251,8 @@ impl Builder {
     /// Sets the reaction to a deadlock. The default is [`OnDeadlock::Panic`].
     ///
     /// A deadlock is certain when no task can run, none waits for a descriptor, a signal, a timer or a
-    /// closure, and the process has no other thread but idle ones of this runtime's blocking pool. The
-    /// runtime looks for it when it has waited for 20 ms and would wait without a limit. A waker that a signal
+    /// closure, and the process has no other thread but idle ones of this runtime's blocking pool and those of
+    /// [`watch`](Self::watch). The runtime looks for it when it has waited for 20 ms and would wait without a limit. A waker that a signal
     /// handler, another process or a thread-local of an idle thread could wake is not known.
     ///
     /// # Examples
@@ -295,6 +302,67 @@ impl Builder {
         self
     }
 
+    /// Reports a loop that does not go on for `limit`, while it does not. Off by default.
+    ///
+    /// [`on_slow_poll`](Self::on_slow_poll) and a dump need the loop, so they say nothing about a poll that never ends.
+    /// This starts a thread, `wakeful-watch`, that looks at the loop at least twice per limit. If the loop has polled
+    /// nothing and is not parked, the thread writes one line to stderr, once per stall, with the task that is polled
+    /// and what its thread does:
+    ///
+    /// ```text
+    /// wakeful: stuck: runtime 1 has been polling task 5.0 "import" (spawned at import.rs:14:9) for at least 12.3 s;
+    /// its thread sleeps in futex; at least 31 tasks wait behind it
+    /// ```
+    ///
+    /// The thread also answers for [`dump::on_signal`](crate::dump::on_signal()), if the loop has not received the
+    /// signal within a second. It ends with the runtime. A dump does not count it among the threads that could wake a
+    /// task, so a deadlock of a process with one thread stays certain.
+    ///
+    /// It costs some two nanoseconds per poll, and a thread that runs for some microseconds at each look.
+    ///
+    /// # Units
+    ///
+    /// Looks happen each half of the limit, in real time, but at least each half of a second and at most each
+    /// millisecond. So a stall is reported after one limit to one and a half. Time in which the process is stopped, as
+    /// by SIGSTOP, does not count.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wakeful::runtime::Builder;
+    ///
+    /// let runtime = Builder::new().watch(Duration::from_secs(10)).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn watch(mut self, limit: Duration) -> Self {
+        self.watch = Some(limit);
+        self
+    }
+
+    /// Calls `hook` with each stall that [`watch`](Self::watch) finds, instead of writing it to stderr. Without
+    /// `watch` it has no effect.
+    ///
+    /// The hook runs on the watch thread, because the runtime's thread does not go on. A panic in it is not
+    /// propagated.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wakeful::runtime::Builder;
+    ///
+    /// let builder = Builder::new().watch(Duration::from_secs(10));
+    /// let runtime = builder.on_stall(|stall| eprintln!("stuck: {stall}")).build()?;
+    /// # std::io::Result::Ok(())
+    /// ```
+    #[must_use]
+    pub fn on_stall(mut self, hook: impl Fn(&Stall) + Send + 'static) -> Self {
+        self.on_stall = Some(Box::new(hook));
+        self
+    }
+
     /// Records what the runtime does from the start; see [`trace`](crate::trace). Off by default.
     ///
     /// # Examples
@@ -320,13 +388,15 @@ impl Builder {
     /// The error of opening its two descriptors, an epoll and an eventfd: `EMFILE` or `ENFILE` at a
     /// limit of open descriptors, `ENOMEM` without memory. Also an error when 65,536 runtimes are
     /// alive in the process. With [`record`](Self::record), the errors of
-    /// [`trace::start`](crate::trace::start).
+    /// [`trace::start`](crate::trace::start). With [`watch`](Self::watch), `EAGAIN` at a limit of threads.
     pub fn build(self) -> io::Result<Runtime> {
         let remote = registry::register()?;
         let id = remote.id();
         let measure = self.enable_metrics_poll_time_histogram || self.on_slow_poll.is_some();
         let poll_times = measure.then(|| PollTimes::new(self.on_slow_poll));
         let panics = Panics::new(self.unhandled_panic);
+        let watch = self.watch.map(|limit| Watch::new(limit, self.on_stall));
+        let progress = watch.as_ref().map(|watch| Arc::clone(&watch.progress));
         let core = Core {
             id,
             executor: Executor::new(
@@ -336,7 +406,10 @@ impl Builder {
                 self.io_budget,
                 self.rng_seed,
                 panics,
-                poll_times,
+                Observers {
+                    poll_times,
+                    progress,
+                },
             ),
             reactor: Reactor::new(Arc::clone(&remote), self.max_io_events_per_tick),
             timers: Timers::new(
@@ -347,13 +420,17 @@ impl Builder {
             remote,
             busy_poll: BusyPoll::new(self.busy_poll),
             deadlocks: self.deadlocks,
+            watch,
             awaits_shared_thread: crate::io::awaits_thread,
             signals: Default::default(),
             messages: Default::default(),
             messages_left: Default::default(),
         };
-        // Its drop undoes the registration if the recording cannot be made.
+        // Its drop undoes the registration if the recording cannot be made, or the watch thread cannot start.
         let runtime = Runtime::from_core(core, self.event_interval);
+        if let Some(watch) = &runtime.core.watch {
+            watch.start(&runtime.core.remote)?;
+        }
         if let Some(recording) = &self.recording {
             trace::begin(&runtime.core, recording)?;
         }
@@ -383,6 +460,7 @@ impl fmt::Debug for Builder {
             .field("on_deadlock", &self.deadlocks.policy)
             .field("deadlock_after", &self.deadlocks.after)
             .field("recording", &self.recording)
+            .field("watch", &self.watch)
             .finish_non_exhaustive()
     }
 }

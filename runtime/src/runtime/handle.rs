@@ -23,12 +23,13 @@ use std::thread;
 use pin_project_lite::pin_project;
 
 use crate::context;
+use crate::defer::poll_proceed;
 use crate::dump::{self, Dump};
 use crate::executor::cell::drop_ignoring_panic;
 use crate::inbox::{Message, Shared};
 use crate::oneshot::{Closed, Receiver, Sender, channel};
 use crate::std_or_loom::{Mutex, MutexGuard};
-use crate::task::{Id, JoinError, poll_proceed, spawn};
+use crate::task::{Id, JoinError, spawn};
 
 /// Handle to a runtime that works on any thread; cheap to clone.
 ///

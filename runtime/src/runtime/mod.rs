@@ -30,6 +30,7 @@ mod park;
 pub use crate::deadlock_watch::OnDeadlock;
 pub use crate::executor::panics::UnhandledPanic;
 pub use crate::executor::poll_times::SlowPoll;
+pub use crate::watch::stall::Stall;
 pub use builder::Builder;
 pub use handle::{Handle, RemoteJoinHandle, TryCurrentError};
 pub use metrics::RuntimeMetrics;
@@ -222,6 +223,9 @@ impl RefUnwindSafe for Runtime {}
 impl Core {
     /// Schedules a root future until the guard is dropped.
     fn begin_root(&self) -> RootGuard<'_> {
+        if let Some(watch) = &self.watch {
+            watch.progress.start(context::blocking_on());
+        }
         let data = self.executor.begin_root();
         RootGuard {
             core: self,
@@ -238,7 +242,10 @@ impl Core {
         if timeout.is_none() {
             timeout = self.before_endless_wait();
         }
-        if timeout == Some(Duration::ZERO) && self.reactor.sources() == 0 {
+        if timeout == Some(Duration::ZERO)
+            && self.reactor.sources() == 0
+            && !(hooks::any() && self.timers.clock.moves_in_waits())
+        {
             self.reactor.skip_turn();
             // Without timers the clock is not read: that would cost more than this turn.
             if !self.timers.is_empty() {

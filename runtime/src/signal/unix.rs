@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use crate::context::{self, Core};
+use crate::defer::poll_proceed;
 use crate::hooks;
 use crate::id::{RuntimeId, WaiterId};
 use crate::inbox::Message;
@@ -19,7 +20,6 @@ use crate::ready::Interest;
 use crate::recorder::event::Kind;
 use crate::sys;
 use crate::table::Key;
-use crate::task::poll_proceed;
 use crate::task_info::{WaitInfo, WaitOn};
 
 /// Number of a signal.
@@ -224,7 +224,12 @@ impl Signal {
         self.poll_at(cx, Location::caller())
     }
 
-    pub(super) fn poll_at(
+    /// Returns the count of the signal when it was last received.
+    pub(crate) fn received_count(&self) -> u64 {
+        self.seen
+    }
+
+    pub(crate) fn poll_at(
         &mut self,
         cx: &mut Context<'_>,
         location: &'static Location<'static>,

@@ -1,5 +1,5 @@
 //! The only module with system calls: epoll, eventfd, signals, standard streams, shared memory, questions about
-//! descriptors and threads, and their common parts.
+//! descriptors and threads, a cell for a place in the source, and their common parts.
 //!
 //! The `unsafe` code of this crate is in this module and in the line of `id.rs` that builds a
 //! `Waker`. The crate root denies it everywhere else. Each wrapper is one system call with Rust
@@ -13,8 +13,10 @@ pub(crate) mod epoll;
 pub(crate) mod eventfd;
 pub(crate) mod inspect;
 pub(crate) mod mapping;
+pub(crate) mod place;
 pub(crate) mod signal;
 pub(crate) mod stdio;
+pub(crate) mod thread_state;
 pub(crate) mod ticks;
 
 /// An integer type in which system calls return -1 for an error in `errno`.

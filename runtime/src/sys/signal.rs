@@ -114,8 +114,9 @@ pub(crate) fn caught(signal: i32) -> u64 {
         .map_or(0, |n| n.load(Ordering::Acquire))
 }
 
-/// Returns how often an installed kernel has caught `signal`, if that kernel catches it.
-fn caught_by_kernel(signal: i32) -> Option<u64> {
+/// Returns how often an installed kernel has caught `signal`, if that kernel catches it. Such a signal does not exist
+/// on other threads.
+pub(crate) fn caught_by_kernel(signal: i32) -> Option<u64> {
     if kernel::any() {
         kernel::current()?.caught(signal)
     } else {

@@ -14,6 +14,7 @@ use std::task::{Context, Poll};
 
 use super::{Id, JoinError};
 use crate::context;
+use crate::defer::defer_current;
 use crate::executor::join::{PollJoin, output_of};
 use crate::inbox::Message;
 use crate::task_info::{WaitInfo, WaitOn};
@@ -186,7 +187,7 @@ impl<T: 'static> Future for JoinHandle<T> {
                 Poll::Pending
             }
             PollJoin::OverBudget => {
-                super::defer_current(cx);
+                defer_current(cx);
                 Poll::Pending
             }
             PollJoin::Ready(cell) => {

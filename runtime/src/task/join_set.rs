@@ -30,8 +30,9 @@ use std::task::{Context, Poll, Waker};
 use pin_project_lite::pin_project;
 
 use super::spawn_blocking::run_on_pool;
-use super::{AbortHandle, Id, JoinError, JoinHandle, defer_current, poll_proceed, spawn_named};
+use super::{AbortHandle, Id, JoinError, JoinHandle, spawn_named};
 use crate::context;
+use crate::defer::{defer_current, poll_proceed, try_consume};
 use crate::std_or_loom::{Mutex, MutexGuard};
 use crate::wait_list::{set_wait, wake_all};
 
@@ -431,7 +432,7 @@ impl<T: 'static> JoinSet<T> {
                     continue;
                 };
                 let id = handle.id();
-                let has_budget = context::try_consume();
+                let has_budget = try_consume();
                 // `None`: the future was dropped, but the poll that did it is not over. Its drop
                 // wakes this waker, which polls the set from inside of that poll.
                 let Some(joined) = has_budget.then(|| handle.try_join()).flatten() else {

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::context;
+use crate::defer::{defer_current, poll_proceed};
 use crate::executor::cell::{BoxedCell, TaskCell};
 
 mod join_handle;
@@ -332,35 +333,5 @@ impl Future for ConsumeBudget {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         poll_proceed(cx)
-    }
-}
-
-/// Takes one operation off the budget of the current poll. `Pending` if none is left: the task of `cx`
-/// is deferred then.
-pub(crate) fn poll_proceed(cx: &Context<'_>) -> Poll<()> {
-    if context::try_consume() {
-        return Poll::Ready(());
-    }
-    defer_current(cx);
-    Poll::Pending
-}
-
-/// Defers the task of `cx` until after the next turn.
-#[inline]
-pub(crate) fn defer_current(cx: &Context<'_>) {
-    let data = context::local_data(cx.waker());
-    if context::with_current(|core| core.executor.defer_current(data)) != Some(true) {
-        defer_external(cx);
-    }
-}
-
-/// As [`defer_current`], with a waker that is not the running task's.
-#[cold]
-fn defer_external(cx: &Context<'_>) {
-    match context::current() {
-        Some(core) if core.executor.is_polling() => core.executor.defer(cx.waker().clone()),
-        // Another executor polls, with this thread's runtime entered or not. A turn may never come,
-        // so the waker is woken at once.
-        _ => cx.waker().wake_by_ref(),
     }
 }

@@ -88,6 +88,11 @@ impl Clock {
         self.kernel_base_ns.is_some() || self.is_paused()
     }
 
+    /// Returns whether the time is that of an installed kernel, which moves it in waits.
+    pub(crate) fn moves_in_waits(&self) -> bool {
+        self.kernel_base_ns.is_some()
+    }
+
     /// Pauses the clock. Returns `false` if it was paused.
     pub(crate) fn pause(&self) -> bool {
         let now_ns = self.now_ns();

@@ -10,7 +10,7 @@ use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wakeful::io::AsyncFd;
 use wakeful::runtime::{Builder, Handle, OnDeadlock, Runtime};
@@ -38,6 +38,8 @@ fn main() {
         "paused" => paused().block_on(stuck()),
         "waker-in-a-task" => runtime.block_on(with_a_waker_in_a_task()),
         "twice" => twice(&runtime),
+        "watched" => watched().block_on(stuck()),
+        "after-a-watched-runtime" => after_a_watched_runtime(&runtime),
         // None.
         "thread" => runtime.block_on(woken_by_a_thread()),
         "threads-that-end" => runtime.block_on(woken_by_threads_that_end()),
@@ -65,6 +67,23 @@ fn with_policy(policy: OnDeadlock) -> Runtime {
         .deadlock_after(Duration::from_millis(30))
         .build()
         .unwrap()
+}
+
+fn watched() -> Runtime {
+    let builder = Builder::new().watch(Duration::from_secs(3600));
+    builder.build().unwrap()
+}
+
+/// The watch thread ends with its runtime.
+fn after_a_watched_runtime(runtime: &Runtime) {
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let watched = watched();
+    assert_eq!(threads(), 2);
+    drop(watched);
+    while threads() > 1 {
+        thread::yield_now();
+    }
+    runtime.block_on(stuck());
 }
 
 async fn stuck() {
@@ -124,7 +143,10 @@ async fn dump_of_a_chain(tasks: usize) {
         next = spawn(async move { next.await.unwrap() });
     }
     settle().await;
-    assert!(wakeful::dump().verdicts.len() < 2);
+    let begin = Instant::now();
+    let dump = wakeful::dump();
+    println!("{} tasks in {:?}", dump.tasks.len(), begin.elapsed());
+    assert!(dump.verdicts.len() < 2);
     drop(next);
 }
 

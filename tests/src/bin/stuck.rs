@@ -6,7 +6,6 @@
 use std::cell::{Cell, RefCell};
 use std::env;
 use std::future::{Future, poll_fn};
-use std::io;
 use std::net;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -15,8 +14,9 @@ use std::time::Duration;
 
 use async_lock::Mutex;
 use wakeful::Shutdown;
+use wakeful::dump::on_signal;
 use wakeful::runtime::{Builder, Runtime};
-use wakeful::signal::unix::{SignalKind, signal};
+use wakeful::signal::unix::SignalKind;
 use wakeful::task::{self, JoinHandle, spawn_blocking, yield_now};
 use wakeful::time::{sleep, timeout};
 use wakeful::trace::Recording;
@@ -34,6 +34,8 @@ fn main() {
         ["waker", "fixed"] => counting().block_on(flag(Flag::poll)),
         ["loop"] => reporting_slow_polls().block_on(import()),
         ["loop", "fixed"] => reporting_slow_polls().block_on(import_on_a_thread()),
+        ["loop", "watched"] => watched(Duration::from_millis(100)).block_on(import()),
+        ["endless-loop"] => watched(Duration::from_secs(60)).block_on(endless_loop()),
         ["endless-loop", file] => recording(file).block_on(endless_loop()),
         ["timer"] => counting().block_on(with_dumps(retry(Duration::from_secs(PAUSE_MS)))),
         ["timer", "fixed"] => counting().block_on(retry(Duration::from_millis(PAUSE_MS))),
@@ -69,6 +71,10 @@ fn reporting_slow_polls() -> Runtime {
         );
     });
     builder.build().unwrap()
+}
+
+fn watched(limit: Duration) -> Runtime {
+    Builder::new().watch(limit).build().unwrap()
 }
 
 #[track_caller]
@@ -194,6 +200,7 @@ async fn import_on_a_thread() {
 }
 
 async fn endless_loop() {
+    spawn_named("dumps", on_signal(SignalKind::user_defined1()).unwrap());
     let import = spawn_named("import", async {
         sleep(Duration::from_millis(5)).await;
         println!("ready");
@@ -208,19 +215,11 @@ async fn endless_loop() {
 
 /// Runs a future beside a task that prints a dump at each SIGUSR1.
 async fn with_dumps(future: impl Future<Output = ()> + 'static) {
-    spawn_named("dumps", dump_on_signal());
+    spawn_named("dumps", on_signal(SignalKind::user_defined1()).unwrap());
     let future = spawn_named("main", future);
     settle().await;
     println!("ready");
     future.await.unwrap();
-}
-
-async fn dump_on_signal() -> io::Result<()> {
-    let mut signals = signal(SignalKind::user_defined1())?;
-    while signals.recv().await.is_some() {
-        eprintln!("{}", wakeful::dump());
-    }
-    Ok(())
 }
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -9,11 +9,11 @@ pub(crate) fn measure(bench: &Bench, collected: &mut Collected) {
          server closes. The round trip covers the whole connection.",
     );
     let contestants = bench.selected(&SERVERS);
-    let (rounds, count) = (bench.rounds(1, 5), bench.quick_or_full(2000, 8000));
+    let (rounds, count) = (bench.rounds(1, 15), bench.quick_or_full(2000, 8000));
     bench.in_turn(
         "connections",
         rounds,
-        &[10, 200],
+        &[1, 10, 200],
         &contestants,
         collected,
         |at_once, one, recorder| {

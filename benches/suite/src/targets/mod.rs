@@ -1,4 +1,4 @@
-//! Judges the measurements by Wakeful's own targets, P1 to P16.
+//! Judges the measurements by Wakeful's own targets, P1 to P17.
 //!
 //! ```text
 //! mod          the list of all targets
@@ -40,6 +40,7 @@ pub(crate) fn judge(all: &[Results]) -> Vec<Verdict> {
     verdicts.extend(figures.relays());
     verdicts.extend(figures.http());
     verdicts.extend(figures.tails());
+    verdicts.push(figures.connections());
     verdicts
 }
 
@@ -84,7 +85,7 @@ mod tests {
         let verdicts = judge(&[]);
         assert!(verdicts.iter().all(|one| one.outcome.is_none()));
         // P13 is not measured by the suite.
-        for number in (1..=12).chain(14..=16) {
+        for number in (1..=12).chain(14..=17) {
             of(&verdicts, &format!("P{number}"));
         }
         assert!(table(&verdicts).contains("not measured"));

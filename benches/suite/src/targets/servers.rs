@@ -1,4 +1,4 @@
-//! Targets of the echo server: P1 to P3, P7 and P9 to P11.
+//! Targets of the echo server: P1 to P3, P7, P9 to P11 and P17.
 
 use super::figures::{Figures, NOISE, row};
 use super::verdict::{Cell, Outcome, Verdict};
@@ -180,6 +180,25 @@ impl Figures<'_> {
                     );
                     (shown, Outcome::of(switches < 0.5 && cpu < 10.0))
                 }),
+        )
+    }
+
+    /// Connections that come alone, and in bursts.
+    pub(super) fn connections(&self) -> Verdict {
+        let series = self.series(Part::Connections, "rate");
+        let ratios = ["1 at once", "200 at once"].iter().filter_map(|case| {
+            let ratio = series.estimate(&row(case, 0.0), ECHO_SERVER.name, FLOOR)?;
+            Some((*case, ratio))
+        });
+        let ratios: Vec<(&str, Estimate)> = ratios.collect();
+        let shown = ratios.iter().map(|(case, ratio)| format!("{ratio} ({case})"));
+        let shown = shown.collect::<Vec<_>>().join(", ");
+        let worst = ratios.iter().map(|(_, ratio)| Outcome::at_least(*ratio, 1.0));
+        Verdict::new(
+            "P17",
+            "connections/s, one message each, against raw epoll",
+            "more than 1 (fewer calls of `accept4`)",
+            worst.max().map(|worst| (shown, worst)),
         )
     }
 

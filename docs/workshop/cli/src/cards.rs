@@ -6,12 +6,16 @@ use std::io::Read as _;
 use std::process::{Command, Stdio};
 
 use crate::layout::LAB;
+use crate::rounds::parallel;
 use crate::stage::Stage;
-use crate::verify::{Tally, parallel};
+use crate::tally::Tally;
 use crate::{End, Problem, compile, layout, run};
 
 /// Lines of the code that is shown.
 const LINES: usize = 30;
+
+/// What a card with a model uses, if it does not bring its own.
+const MODELS: [&str; 2] = ["use card::Table;", "model::explore("];
 
 /// Stages that the cards can name.
 const STAGES: std::ops::RangeInclusive<u32> = 0..=18;
@@ -24,6 +28,8 @@ pub(crate) struct Card {
     /// The letter of the text that it comes from.
     from: String,
     stage: u32,
+    /// What its code has instead of the kernel or of threads that run freely.
+    model: Option<String>,
     input: String,
     /// What is seen of each version.
     bug: String,
@@ -82,6 +88,7 @@ impl Card {
             title: title.to_owned(),
             from: from.to_owned(),
             stage: stage.trim_end_matches('.').parse().ok()?,
+            model: field("Model: ").map(str::to_owned),
             input: field("Input: ")?.to_owned(),
             bug: field("Bug: ")?.to_owned(),
             fix: field("Fix: ")?.to_owned(),
@@ -143,6 +150,10 @@ impl Card {
         need(self.shown != self.fixed && self.bug != self.fix, "its fix changes nothing");
         need(STAGES.contains(&self.stage), "its stage does not exist");
         need(!self.why.is_empty(), "it does not say why");
+        let text = file(&self.id).and_then(|name| layout::read(&format!("cards/{name}.rs")).ok());
+        let text = text.unwrap_or_default();
+        let is_model = MODELS.iter().any(|part| text.contains(part));
+        need(!is_model || self.model.is_some(), "it uses a model, and has no line `Model: `");
         problems
     }
 }
@@ -170,7 +181,11 @@ pub(crate) fn show(id: &str, try_it: bool) -> Result<End, Problem> {
     compile::prepare_cards()?;
     card.compile("-Awarnings")?;
     let (bug, fix) = (card.run("bug")?, card.run("fix")?);
-    println!("\ninput   {}\nseen    {bug}\nfixed   {fix}\n", card.input);
+    println!("\ninput   {}\nseen    {bug}\nfixed   {fix}", card.input);
+    if let Some(model) = &card.model {
+        println!("model   {model}");
+    }
+    println!();
     println!("{}\n", wrapped(&card.why));
     print!("{}", indented(&card.fixed));
     match Stage::find(card.stage) {
@@ -228,6 +243,9 @@ $ cargo workshop card B15 --try
 `--try` runs the code and its fix with the same input, and says what is seen and why. Peers and errors come from a
 script, so the result is the same in each run. Some cards give away what a stage asks for: do the stage first.
 
+A card with the word *model* has a few lines instead of the kernel, or of threads that run freely. `--try` says what
+they stand for. The other cards make real calls, or take the bytes of a script.
+
 `cargo workshop verify` checks that each input breaks its card, and that the fix holds. It also writes this list.
 "
     .to_owned();
@@ -238,7 +256,9 @@ script, so the result is the same in each run. Some cards give away what a stage
         let _ = write!(page, "\n## Stage {number}\n\n| card | about | text |\n|---|---|---|\n");
         for card in cards.iter().filter(|card| card.stage == number) {
             let file = file(&card.id).unwrap_or_default();
-            let _ = writeln!(page, "| [{}]({file}.rs) | {} | {} |", card.id, card.title, card.from);
+            let model = if card.model.is_some() { " (*model*)" } else { "" };
+            let (id, title, from) = (&card.id, &card.title, &card.from);
+            let _ = writeln!(page, "| [{id}]({file}.rs) | {title}{model} | {from} |");
         }
     }
     page

@@ -42,17 +42,17 @@ pub(crate) fn check(
     if !compiled.success {
         return Ok(Checked::DoesNotCompile);
     }
-    run_cases(source, out, show, false)
+    run_cases(&cases(out)?, source, out, show, false)
 }
 
 /// Runs the cases of a check that is compiled, or those up to the first failure.
 pub(crate) fn run_cases(
+    cases: &[String],
     source: &str,
     out: &str,
     show: bool,
     only_first: bool,
 ) -> Result<Checked, Problem> {
-    let cases = cases(out)?;
     let (mut passed, mut failed) = (0, None);
     for (number, name) in cases.iter().enumerate() {
         match run::case(out, source, number, show)? {

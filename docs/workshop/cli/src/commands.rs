@@ -36,8 +36,7 @@ fn mine(stage: &Stage) -> Result<Files, Problem> {
 pub(crate) fn next(style: &Style) -> Result<End, Problem> {
     let progress = Progress::load();
     let Some(number) = progress.current() else {
-        println!("Build a pocket runtime, stage by stage; then read the real one.");
-        println!("The pages are in docs/workshop/stages; a stage takes 10 to 50 minutes.\n");
+        println!("The pages are in docs/workshop/stages.\n");
         println!("next:  cargo workshop start {}", STAGES[0].number);
         return Ok(End::Green);
     };
@@ -107,7 +106,7 @@ fn lay_out_mine(stage: &Stage, files: &Files) -> Result<(), Problem> {
     let library = if has_sockets { "pocket".to_owned() } else { stage.folder() };
     if has_sockets {
         let path = format!("{}/examples/echo.rs", stage.mine());
-        layout::write(&path, &layout::read("stages/echo.rs")?)?;
+        layout::write(&path, &layout::read(&stage.echo())?)?;
     }
     let manifest = format!(
         "# For editors and examples: `cargo workshop check` calls rustc itself.\n[package]\n\

@@ -1,8 +1,10 @@
 //! Compiles with `rustc`, without cargo: a stage takes less than a second.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use crate::layout::{self, LAB};
@@ -15,9 +17,23 @@ pub(crate) struct Compiled {
     pub(crate) messages: String,
 }
 
+/// Returns the compiler: that of the environment, or the one that `rustc` starts. rustup's `rustc` looks for it
+/// each time, and `verify` starts it hundreds of times.
+fn compiler() -> &'static OsStr {
+    static COMPILER: OnceLock<OsString> = OnceLock::new();
+    COMPILER.get_or_init(|| {
+        if let Some(program) = std::env::var_os("RUSTC") {
+            return program;
+        }
+        let output = Command::new("rustc").args(["--print", "sysroot"]).output().ok();
+        let sysroot = output.and_then(|output| String::from_utf8(output.stdout).ok());
+        let own = sysroot.map(|sysroot| Path::new(sysroot.trim()).join("bin/rustc"));
+        own.filter(|path| path.is_file()).map_or_else(|| "rustc".into(), Into::into)
+    })
+}
+
 fn rustc() -> Command {
-    let program = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut command = Command::new(program);
+    let mut command = Command::new(compiler());
     command.current_dir(layout::root()).args(["--edition", "2024", "-Cdebuginfo=0"]);
     command.args(["-L", LAB]).stdin(Stdio::null());
     command
@@ -123,10 +139,10 @@ pub(crate) fn stage(source: &str, check: &str, out: &str, show: bool) -> Result<
     run(command, show)
 }
 
-/// Compiles the echo server with a stage that is compiled in `out`.
-pub(crate) fn echo(out: &str) -> Result<Compiled, Problem> {
+/// Compiles the echo server `source` with a stage that is compiled in `out`.
+pub(crate) fn echo(source: &str, out: &str) -> Result<Compiled, Problem> {
     let mut command = rustc();
     command.args(["--crate-name", "echo", &format!("--extern=pocket={out}/libstage.rlib")]);
-    command.args(["-o", &format!("{out}/echo"), "stages/echo.rs"]);
+    command.args(["-o", &format!("{out}/echo"), source]);
     run(command, false)
 }

@@ -2,12 +2,13 @@
 //! them, so the same program draws the same bytes.
 
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::process::{Command, Stdio};
 
 use crate::check::lay_out;
 use crate::layout::LAB;
 use crate::stage::Stage;
-use crate::{Problem, compile, layout};
+use crate::{Problem, compile, layout, run};
 
 /// Width of a letter.
 const LETTER: usize = 8;
@@ -76,12 +77,19 @@ impl Picture {
     }
 }
 
-/// Runs the picture of a check that is compiled in `out`. None if the stage has no picture.
+/// Runs the picture of a check that is compiled in `out`. None if the stage has no picture, or if its run
+/// never ends.
 pub(crate) fn trace(out: &str) -> Result<Option<Picture>, Problem> {
+    let failed = |error| format!("running {out}/check: {error}");
     let mut command = Command::new(layout::path(&format!("{out}/check")));
-    command.arg("draw").stderr(Stdio::null());
-    let output = command.output().map_err(|error| format!("starting {out}/check: {error}"))?;
-    let picture = Picture::parse(&String::from_utf8_lossy(&output.stdout));
+    command.arg("draw").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().map_err(failed)?;
+    // A picture has some kilobytes, so the pipe has room for all of it.
+    let output = child.stdout.take();
+    run::ends(child)?;
+    let mut text = String::new();
+    output.map_or(Ok(0), |mut output| output.read_to_string(&mut text)).map_err(failed)?;
+    let picture = Picture::parse(&text);
     Ok((!picture.lanes.is_empty()).then_some(picture))
 }
 
@@ -186,19 +194,24 @@ fn draw(out: &mut String, left: usize, heading: &str, picture: &Picture) {
 
 /// The mark of a step, by its first word.
 fn shape(text: &str, x: usize, y: usize) -> String {
-    match text.split(' ').next().unwrap_or_default() {
-        "poll" | "read" | "write" | "accept" => {
+    let end = |c: char| !c.is_alphanumeric() && c != '_';
+    match text.split(end).next().unwrap_or_default() {
+        "poll" | "polls" | "polled" | "read" | "write" | "accept" => {
             format!(
                 "<rect class=\"poll\" x=\"{}\" y=\"{}\" width=\"12\" height=\"12\"/>",
                 x - 6,
                 y - 6
             )
         }
-        "wake" | "wakes" | "expires" => {
+        "wake" | "wakes" | "expires" | "signals" => {
             format!("<path class=\"wake\" d=\"M{} {} h14 l-7 -13 z\"/>", x - 7, y + 6)
         }
-        "Ready" | "ends" => format!("<circle class=\"end\" cx=\"{x}\" cy=\"{y}\" r=\"6\"/>"),
-        "Pending" | "blocks" => format!("<circle class=\"wait\" cx=\"{x}\" cy=\"{y}\" r=\"5\"/>"),
+        "Ready" | "ends" | "returns" | "gets" => {
+            format!("<circle class=\"end\" cx=\"{x}\" cy=\"{y}\" r=\"6\"/>")
+        }
+        "Pending" | "blocks" | "sleeps" => {
+            format!("<circle class=\"wait\" cx=\"{x}\" cy=\"{y}\" r=\"5\"/>")
+        }
         _ => format!("<path class=\"other\" d=\"M{x} {} l5 5 l-5 5 l-5 -5 z\"/>", y - 5),
     }
 }

@@ -9,14 +9,18 @@ mod commands;
 mod compile;
 mod diff;
 mod draw;
+mod job;
 mod layout;
 mod page;
 mod progress;
 mod report;
+mod rounds;
 mod run;
 mod runtimes;
 mod source;
 mod stage;
+mod suite;
+mod tally;
 mod terminal;
 mod verify;
 mod wrong;
@@ -43,7 +47,7 @@ usage: cargo workshop [COMMAND] [--plain]
   break X               breaks Wakeful in one line (stage 17), runs the test, restores it
   doctor                what this machine lacks
   verify [N..]          tests the workshop: references, wrong solutions, pages (--cards: only cards)
-                        --runs=200 runs the references that often, half of it beside spinners
+                        --quick runs each once; --runs=200 runs only the references, that often
 
 Exit status: 0 green, 1 red, 2 the command could not be carried out.";
 
@@ -159,7 +163,10 @@ fn run(words: &[String], flags: &[String]) -> Result<End, Problem> {
         "verify" if runs(flags)?.is_some() => {
             verify::many_runs(&numbers, runs(flags)?.unwrap_or_default())
         }
-        "verify" => verify::verify(&numbers, has("--write"), has("--quick")),
+        "verify" => {
+            let extent = verify::Extent { write: has("--write"), quick: has("--quick") };
+            verify::verify(&numbers, extent)
+        }
         other => Err(format!("unknown command `{other}`\n\n{USAGE}")),
     }
 }

@@ -239,9 +239,16 @@ pub(crate) fn with_code(stage: &Stage) -> Result<(String, usize), Problem> {
     Ok((out, count))
 }
 
+/// What stands before and after a picture.
+const MARKS: (&str, &str) = ("<!-- picture -->\n", "<!-- end of the picture -->\n");
+
+/// Whether a page has a place for a picture.
+pub(crate) fn has_picture(stage: &Stage) -> Result<bool, Problem> {
+    Ok(stage.page()?.contains(MARKS.0))
+}
+
 /// Replaces what is between the two marks of the picture.
 pub(crate) fn with_picture(stage: &Stage, markdown: &str) -> Result<String, Problem> {
-    const MARKS: (&str, &str) = ("<!-- picture -->\n", "<!-- end of the picture -->\n");
     let text = stage.page()?;
     let parts = text.split_once(MARKS.0);
     let parts = parts.and_then(|(before, rest)| Some((before, rest.split_once(MARKS.1)?.1)));

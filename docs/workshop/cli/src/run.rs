@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -9,7 +10,11 @@ use crate::Problem;
 use crate::layout;
 use crate::report::Report;
 
-/// Between two looks at a case that runs.
+/// The first pause between two looks at a case that runs. Each is twice as long as the one before, up to
+/// `PAUSE`: most cases end within a millisecond.
+const FIRST_PAUSE: Duration = Duration::from_micros(200);
+
+/// The longest pause between two looks at a case that runs.
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// Looks in a row, with all threads asleep and no CPU time used, after which a case counts as stuck.
@@ -31,7 +36,10 @@ pub(crate) enum Ended {
 
 /// Runs a case. `source` is the folder with the learner's files. With `show`, their output is printed.
 pub(crate) fn case(out: &str, source: &str, number: usize, show: bool) -> Result<Ended, Problem> {
-    let report = layout::path(&format!("{out}/report"));
+    // A case can run several times at once, each with a report of its own.
+    static REPORTS: AtomicU64 = AtomicU64::new(0);
+    let name = format!("{out}/report-{}", REPORTS.fetch_add(1, Ordering::Relaxed));
+    let report = layout::path(&name);
     let _ = fs::remove_file(&report);
     let mut command = Command::new(layout::path(&format!("{out}/check")));
     command.current_dir(layout::root()).arg(number.to_string()).stdin(Stdio::null());
@@ -42,6 +50,7 @@ pub(crate) fn case(out: &str, source: &str, number: usize, show: bool) -> Result
     let child = command.spawn().map_err(|error| format!("starting {out}/check: {error}"))?;
     let stopped = wait(child)?;
     let text = fs::read_to_string(&report).unwrap_or_default();
+    let _ = fs::remove_file(&report);
     if text == "ok\n" {
         return Ok(Ended::Passed);
     }
@@ -79,7 +88,7 @@ pub(crate) fn ends(child: Child) -> Result<bool, Problem> {
 
 fn wait(mut child: Child) -> Result<Stopped, Problem> {
     let failed = |error| format!("waiting for a check: {error}");
-    let (mut looks, mut last) = (0, 0);
+    let (mut looks, mut last, mut pause) = (0, 0, FIRST_PAUSE);
     for all in 0.. {
         if let Some(status) = child.try_wait().map_err(failed)? {
             return Ok(Stopped::Ended(status));
@@ -92,7 +101,8 @@ fn wait(mut child: Child) -> Result<Stopped, Problem> {
             child.wait().map_err(failed)?;
             return Ok(if looks == ASLEEP { Stopped::Asleep } else { Stopped::Busy });
         }
-        thread::sleep(PAUSE);
+        thread::sleep(pause);
+        pause = PAUSE.min(pause * 2);
     }
     Ok(Stopped::Busy)
 }

@@ -131,6 +131,12 @@ impl Stage {
         Ok((own, whole))
     }
 
+    /// Returns the echo server that runs on its reference.
+    pub(crate) fn echo(&self) -> String {
+        let own = self.path("echo.rs");
+        if layout::path(&own).is_file() { own } else { "stages/echo.rs".to_owned() }
+    }
+
     /// Returns the page.
     pub(crate) fn page(&self) -> Result<String, Problem> {
         layout::read(&self.path("page.md"))

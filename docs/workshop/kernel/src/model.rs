@@ -69,6 +69,14 @@ fn step(at: At, name: &'static str, effect: impl FnOnce(&mut Gate)) -> bool {
     }
 }
 
+/// Adds to the steps what a thread of the model does between two of them.
+pub fn note(name: &'static str) {
+    let Some(number) = NUMBER.get() else { return };
+    if let Some(gate) = gate().as_mut() {
+        gate.steps.push((number, name));
+    }
+}
+
 /// A value behind a lock.
 #[derive(Debug, Default)]
 pub struct Shared<T>(Mutex<T>);
@@ -144,7 +152,7 @@ pub fn explore(threads: impl Fn() -> Threads) -> Verdict {
     loop {
         order += 1;
         match run_one(threads(), &mut path) {
-            Ended::All => {}
+            Ended::All(_) => {}
             Ended::Asleep(steps) => return Verdict::Asleep { order, steps },
             Ended::Never(steps) => return Verdict::NeverEnds { order, steps },
             Ended::Panicked(message) => return Verdict::Panicked(message),
@@ -152,6 +160,19 @@ pub fn explore(threads: impl Fn() -> Threads) -> Verdict {
         if !next_path(&mut path) {
             return Verdict::AllEnd { orders: order };
         }
+    }
+}
+
+/// Returns the steps of one order: the first one that does not end, or else the first of all. For pictures.
+#[must_use]
+pub fn one_order(threads: impl Fn() -> Threads) -> Vec<(usize, &'static str)> {
+    match explore(&threads) {
+        Verdict::Asleep { steps, .. } | Verdict::NeverEnds { steps, .. } => steps,
+        Verdict::Panicked(_) => Vec::new(),
+        Verdict::AllEnd { .. } => match run_one(threads(), &mut Vec::new()) {
+            Ended::All(steps) | Ended::Asleep(steps) | Ended::Never(steps) => steps,
+            Ended::Panicked(_) => Vec::new(),
+        },
     }
 }
 
@@ -167,7 +188,7 @@ fn next_path(path: &mut Vec<Choice>) -> bool {
 }
 
 enum Ended {
-    All,
+    All(Vec<(usize, &'static str)>),
     Asleep(Vec<(usize, &'static str)>),
     Never(Vec<(usize, &'static str)>),
     Panicked(String),
@@ -212,7 +233,7 @@ fn run_one(threads: Threads, path: &mut Vec<Choice>) -> Ended {
         // A panic was noted by the thread itself.
         let _ = handle.join();
     }
-    Ended::All
+    Ended::All(gate().take().map(|gate| gate.steps).unwrap_or_default())
 }
 
 fn run_thread(number: usize, f: Box<dyn FnOnce() + Send>) {

@@ -9,9 +9,9 @@ mod waker;
 
 pub use future::{DropNote, Scripted, poll_once, yield_once};
 pub use report::{
-    Case, Diagnosis, Failure, Outcome, Picture, Stage, expect, fail, kernel_lanes, run_scripted,
-    skip, stage,
+    Case, Diagnosis, Failure, Outcome, Picture, Stage, expect, fail, kernel_lanes, lanes,
+    run_scripted, skip, stage,
 };
-pub use thread::{Watched, has_slept, is_asleep_forever, until};
+pub use thread::{Watched, has_slept, is_asleep_forever, rests, until};
 pub use trace::Trace;
-pub use waker::{Slot, WakeCount, on_wake};
+pub use waker::{Slot, WakeCount, on_drop, on_wake};

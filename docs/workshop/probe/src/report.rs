@@ -258,8 +258,16 @@ fn finish(stage: &Stage, failure: &Failure, at: &str) -> ! {
     process::exit(1);
 }
 
+/// Steps of a picture, at most. A wrong solution can have any number.
+const DRAWN: usize = 40;
+
 fn draw(picture: Picture) -> String {
-    let steps = (picture.run)();
+    let mut steps = (picture.run)();
+    if steps.len() > DRAWN {
+        let more = steps.len() - DRAWN;
+        steps.truncate(DRAWN);
+        steps.push((0, format!("and {more} more")));
+    }
     let mut text = format!("title\t{}\ndescription\t{}\n", picture.title, picture.description);
     for lane in picture.lanes {
         let _ = writeln!(text, "lane\t{lane}");
@@ -268,6 +276,19 @@ fn draw(picture: Picture) -> String {
         let _ = writeln!(text, "step\t{lane}\t{step}");
     }
     text
+}
+
+/// Sorts steps into lanes. The first word of a step is the name of its lane; others are in the first lane.
+#[must_use]
+pub fn lanes(steps: &[String], names: &[&str]) -> Vec<(usize, String)> {
+    let place = |step: &String| {
+        let (name, text) = step.split_once(' ').unwrap_or(("", step));
+        match names.iter().position(|lane| *lane == name) {
+            Some(lane) => (lane, text.to_owned()),
+            None => (0, step.clone()),
+        }
+    };
+    steps.iter().map(place).collect()
 }
 
 /// Sorts the steps of the kernel into two lanes: the runtime's calls, and the peers. Leaves out numbers of

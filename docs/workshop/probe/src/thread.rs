@@ -99,6 +99,14 @@ pub fn has_slept(watched: &Watched) -> bool {
 /// If the thread has panicked.
 #[must_use]
 pub fn is_asleep_forever(watched: &Watched) -> bool {
+    let asleep = rests(watched);
+    assert!(!watched.panicked.load(Ordering::SeqCst), "the thread panicked");
+    asleep
+}
+
+/// Waits until a thread has ended, also by a panic. Returns true if it sleeps instead, when no other thread
+/// can wake it.
+pub fn rests(watched: &Watched) -> bool {
     let mut looks = 0;
     while !watched.done.load(Ordering::SeqCst) {
         looks = if state(watched.id()) == 'S' { looks + 1 } else { 0 };
@@ -107,6 +115,5 @@ pub fn is_asleep_forever(watched: &Watched) -> bool {
         }
         pause();
     }
-    assert!(!watched.panicked.load(Ordering::SeqCst), "the thread panicked");
     false
 }

@@ -78,3 +78,26 @@ pub fn on_wake(f: impl FnOnce() + 'static) -> Waker {
     ACTION.set(Some(Box::new(f)));
     Arc::new(OnWake).into()
 }
+
+/// Returns a waker that runs a function of its own thread when its last clone is dropped, and not when it is
+/// called. There is one such waker at a time.
+#[must_use]
+pub fn on_drop(f: impl FnOnce() + 'static) -> Waker {
+    thread_local! {
+        static ACTION: std::cell::RefCell<Option<Box<dyn FnOnce()>>> =
+            const { std::cell::RefCell::new(None) };
+    }
+    struct OnDrop;
+    impl Wake for OnDrop {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for OnDrop {
+        fn drop(&mut self) {
+            if let Some(action) = ACTION.take() {
+                action();
+            }
+        }
+    }
+    ACTION.set(Some(Box::new(f)));
+    Arc::new(OnDrop).into()
+}

@@ -3,7 +3,9 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use probe::{Case, Diagnosis, Outcome, Stage, Trace, Watched, expect, fail, is_asleep_forever};
+use probe::{
+    Case, Diagnosis, Outcome, Picture, Stage, Trace, Watched, expect, fail, is_asleep_forever,
+};
 use stage::run;
 
 static STAGE: Stage = Stage {
@@ -37,7 +39,7 @@ static STAGE: Stage = Stage {
         Case { name: "the number of polls is the future's", run: the_future_decides },
     ],
     panics: &[("resumed after completion", "0.2"), ("", "0.1")],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -104,3 +106,26 @@ fn a_pending_future_is_polled_again() -> Outcome {
 fn the_future_decides() -> Outcome {
     run_pending(4)
 }
+
+const PICTURE: Picture = Picture {
+    title: "A future that is pending twice",
+    description: "Nothing runs when the future is made. It is polled three times: two polls return Pending, \
+                  the third one returns Ready. Then run returns.",
+    lanes: &["program", "future"],
+    run: || {
+        let trace = Trace::new();
+        trace.note("program makes the future");
+        let inside = trace.clone();
+        let thread = Watched::spawn(move || {
+            inside.note("program calls run");
+            let output = run(Pending { times: 2, trace: inside.clone(), ready: false });
+            inside.note(format!("program run returns {output}"));
+        });
+        probe::rests(&thread);
+        let place = |step: String| match step.strip_prefix("program ") {
+            Some(step) => (0, step.to_owned()),
+            None => (1, step),
+        };
+        trace.steps().into_iter().map(place).collect()
+    },
+};

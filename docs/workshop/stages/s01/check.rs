@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::{Context, Poll};
 
-use probe::{Case, Diagnosis, Outcome, Stage, Trace, WakeCount, expect, fail};
+use probe::{Case, Diagnosis, Outcome, Picture, Stage, Trace, WakeCount, expect, fail};
 use stage::{Broken, Bytes, LONGEST, read_frame};
 
 static STAGE: Stage = Stage {
@@ -70,6 +70,20 @@ static STAGE: Stage = Stage {
             section: "Not too much",
             function: "poll",
         },
+        Diagnosis {
+            id: "1.9",
+            what: "the length is not the one that was sent",
+            why: "its first byte is the highest one, as in most protocols: `from_be_bytes`",
+            section: "Write",
+            function: "poll",
+        },
+        Diagnosis {
+            id: "1.10",
+            what: "a body of `LONGEST` bytes is refused",
+            why: "it is the longest that is allowed: only a longer one is an error",
+            section: "Not too much",
+            function: "poll",
+        },
     ],
     cases: &[
         Case { name: "a frame in one piece is read in one poll", run: one_piece },
@@ -81,7 +95,7 @@ static STAGE: Stage = Stage {
         Case { name: "a frame without a body is read", run: no_body },
     ],
     panics: &[("a read into an empty buffer", "1.8"), ("read after the end", "1.6")],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -192,6 +206,9 @@ fn one_piece() -> Outcome {
     let mut bytes = Pieces::new(&[FRAME], false);
     let (result, polls) = read(&mut bytes)?;
     let seen = format!("{result:?} in {polls} poll");
+    if result == Some(Err(Broken::TooLong)) {
+        return fail("1.9", bytes.trace.steps(), "a body of 5 bytes", seen);
+    }
     expect(bytes.trace.steps(), &format!("{:?} in 1 poll", Some(Ok::<_, Broken>(b"hello"))), &seen)
 }
 
@@ -274,5 +291,31 @@ fn no_memory_before_the_bytes() -> Outcome {
         let seen = format!("{allocated} bytes allocated for 4 bytes that arrived");
         return fail("1.4", bytes.trace.steps(), "no more than arrived", seen);
     }
+    if result == Some(Err(Broken::TooLong)) {
+        return fail("1.10", bytes.trace.steps(), "a wait for the body", format!("{result:?}"));
+    }
     expect(bytes.trace.steps(), "None", &format!("{result:?}"))
 }
+
+const PICTURE: Picture = Picture {
+    title: "A header in two pieces",
+    description: "The first poll reads three of four header bytes, and returns Pending. What it has read is in \
+                  the future, so the second poll reads one more byte, and then the body.",
+    lanes: &["caller", "future", "bytes"],
+    run: || {
+        let mut bytes = Pieces::new(&[&FRAME[..3], &FRAME[3..]], true);
+        let result = read(&mut bytes);
+        let place = |step: String| match step.trim().strip_prefix("read: ") {
+            Some("Pending") => (2, "Pending".to_owned()),
+            Some(what) => (2, format!("read {what}")),
+            None => (1, step),
+        };
+        let mut steps = vec![(0, "makes the future".to_owned())];
+        steps.extend(bytes.trace.steps().into_iter().map(place));
+        if let Ok((Some(result), _)) = result {
+            steps.push((1, "Ready".to_owned()));
+            steps.push((0, format!("gets {:?}", text(result))));
+        }
+        steps
+    },
+};

@@ -7,8 +7,8 @@ use std::task::Poll;
 use std::thread;
 
 use probe::{
-    Case, Diagnosis, Outcome, Scripted, Slot, Stage, Trace, Watched, expect, fail, has_slept,
-    is_asleep_forever, until,
+    Case, Diagnosis, Outcome, Picture, Scripted, Slot, Stage, Trace, Watched, expect, fail,
+    has_slept, is_asleep_forever, until,
 };
 use stage::block_on;
 
@@ -60,7 +60,7 @@ static STAGE: Stage = Stage {
         Diagnosis {
             id: "2.7",
             what: "the waker does not wake the thread",
-            why: "the context has another waker, or `wake` does not call `unpark`",
+            why: "the context has another waker, or `wake_by_ref` does not set the flag and then call `unpark`",
             section: "Who calls wake",
             function: "wake_by_ref",
         },
@@ -73,7 +73,7 @@ static STAGE: Stage = Stage {
         Case { name: "an unpark that is no wake polls nothing", run: an_unpark_polls_nothing },
     ],
     panics: &[],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -191,3 +191,33 @@ fn a_park_takes_no_wake() -> Outcome {
     }
     expect(trace.steps(), "poll f, poll f", &trace.polls())
 }
+
+const PICTURE: Picture = Picture {
+    title: "A thread that sleeps until it is woken",
+    description: "The future is pending, so the thread of block_on sleeps. Another thread calls the waker. Then \
+                  the future is polled a second time, and is ready.",
+    lanes: &["block_on", "future", "other thread"],
+    run: || {
+        let (trace, slot) = (Trace::new(), Slot::new());
+        let future = Scripted::new("f", &trace).stores_waker(&slot).ready();
+        let inside = trace.clone();
+        let thread = Watched::spawn(move || {
+            inside.note("block_on is called");
+            block_on(future);
+            inside.note("block_on returns");
+        });
+        until(|| slot.get().is_some() || has_slept(&thread));
+        if has_slept(&thread) {
+            trace.note("block_on sleeps");
+        }
+        trace.note("other calls the waker");
+        slot.wake();
+        probe::rests(&thread);
+        let named = |step: String| match step.starts_with("poll") || step.starts_with(' ') {
+            true => format!("future {}", step.trim()),
+            false => step,
+        };
+        let steps: Vec<String> = trace.steps().into_iter().map(named).collect();
+        probe::lanes(&steps, &["block_on", "future", "other"])
+    },
+};

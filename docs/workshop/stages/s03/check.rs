@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Wake, Waker};
 use kernel::EventFd;
 use kernel::model::{self, Threads, Verdict};
 use probe::{
-    Case, Diagnosis, Outcome, Stage, WakeCount, Watched, expect, fail, is_asleep_forever, on_wake,
-    poll_once,
+    Case, Diagnosis, Outcome, Picture, Stage, WakeCount, Watched, expect, fail, is_asleep_forever,
+    on_drop, on_wake, poll_once,
 };
 use stage::Event;
 
@@ -38,8 +38,8 @@ static STAGE: Stage = Stage {
         },
         Diagnosis {
             id: "3.4",
-            what: "the waker is called under the lock",
-            why: "a waker can run any code; one that needs the lock waits for itself",
+            what: "a waker is called or dropped under the lock",
+            why: "both can run any code; code that needs the lock waits for itself",
             section: "Wake after the lock",
             function: "set",
         },
@@ -64,10 +64,11 @@ static STAGE: Stage = Stage {
         Case { name: "the event wakes the task", run: the_event_wakes_the_task },
         Case { name: "the newest waker is woken", run: the_newest_waker_is_woken },
         Case { name: "a waker can use the event", run: a_waker_can_use_the_event },
+        Case { name: "the drop of a waker can use the event", run: a_drop_can_use_the_event },
         Case { name: "no order of the steps loses the wake", run: no_order_loses_the_wake },
     ],
     panics: &[],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -131,6 +132,25 @@ fn the_newest_waker_is_woken() -> Outcome {
     fail("3.2", steps, "B woken 1 times", seen)
 }
 
+fn a_drop_can_use_the_event() -> Outcome {
+    let thread = Watched::spawn(|| {
+        let event = Arc::new(Event::new());
+        let inside = Arc::clone(&event);
+        let first = on_drop(move || {
+            let _ = poll_once(inside.wait(), Waker::noop());
+        });
+        let mut wait = pin!(event.wait());
+        let _ = wait.as_mut().poll(&mut Context::from_waker(&first));
+        drop(first);
+        let _ = wait.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    });
+    if is_asleep_forever(&thread) {
+        let steps = steps(&["poll", "poll with another waker", "  the drop of the first polls"]);
+        return fail("3.4", steps, "the drop returns", "asleep forever");
+    }
+    Ok(())
+}
+
 fn a_waker_can_use_the_event() -> Outcome {
     let thread = Watched::spawn(|| {
         let event = Arc::new(Event::new());
@@ -165,7 +185,13 @@ fn threads() -> Threads {
     let waker: Waker = Arc::new(Signal(EventFd::new().unwrap())).into();
     let task = move || {
         let mut wait = pin!(event.wait());
-        while wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        let mut poll = || {
+            model::note("poll");
+            let polled = wait.as_mut().poll(&mut Context::from_waker(&waker));
+            model::note(if polled.is_ready() { "Ready" } else { "Pending" });
+            polled.is_pending()
+        };
+        while poll() {
             model::sleep();
         }
     };
@@ -183,3 +209,19 @@ fn no_order_loses_the_wake() -> Outcome {
     let steps = steps.iter().map(name).collect();
     fail("3.1", steps, "the task ends", format!("order {order}: the task is {seen}"))
 }
+
+const PICTURE: Picture = Picture {
+    title: "An event, a task that waits, and a thread that sets it",
+    description: "The task finds that the event is not set, and stores its waker, in one step. So the thread \
+                  that sets the event finds the waker. The task is polled again, and is ready.",
+    lanes: &["task", "event", "thread"],
+    run: || {
+        let place = |(thread, step): (usize, &str)| match (thread, step) {
+            (0, "poll" | "Pending" | "Ready" | "wakes up") => (0, step.to_owned()),
+            (1, "signals") => (2, "wakes the task".to_owned()),
+            (0, _) => (1, format!("task: {step}")),
+            _ => (1, format!("thread: {step}")),
+        };
+        model::one_order(threads).into_iter().map(place).collect()
+    },
+};

@@ -62,8 +62,8 @@ static STAGE: Stage = Stage {
         },
         Diagnosis {
             id: "4.8",
-            what: "the table is borrowed while a task is polled",
-            why: "a future can spawn or wake during its poll, and needs the table for that",
+            what: "the table is borrowed while a task is polled or dropped",
+            why: "both can run any code, and a future that spawns needs the table",
             section: "Take it out",
             function: "poll",
         },
@@ -81,6 +81,7 @@ static STAGE: Stage = Stage {
         Case { name: "a wake during the poll is not lost", run: a_wake_during_the_poll_is_kept },
         Case { name: "a task can spawn", run: a_task_can_spawn },
         Case { name: "a finished future is dropped at once", run: a_finished_future_is_dropped },
+        Case { name: "a task can spawn when it is dropped", run: a_task_can_spawn_in_its_drop },
         Case { name: "a task that was not woken is not polled", run: no_poll_without_a_wake },
         Case { name: "a wake after the end does nothing", run: a_late_wake_does_nothing },
     ],
@@ -187,6 +188,28 @@ fn a_wake_during_the_poll_is_kept() -> Outcome {
         return fail("4.4", trace.steps(), "poll a, poll a", trace.polls());
     }
     expect(trace.steps(), "poll a, poll a", &trace.polls())
+}
+
+/// Spawns a task when it is dropped.
+struct SpawnsInDrop(Rc<Executor>, Trace);
+
+impl Drop for SpawnsInDrop {
+    fn drop(&mut self) {
+        self.1.note("the drop of a spawns b");
+        self.0.spawn(Scripted::new("b", &self.1).ready());
+    }
+}
+
+fn a_task_can_spawn_in_its_drop() -> Outcome {
+    let trace = Trace::new();
+    let executor = Rc::new(Executor::new());
+    let spawns = SpawnsInDrop(Rc::clone(&executor), trace.clone());
+    executor.spawn(std::future::poll_fn(move |_| {
+        let _ = &spawns;
+        std::task::Poll::Ready(())
+    }));
+    executor.run();
+    expect(trace.steps(), "poll b", &trace.polls())
 }
 
 fn a_task_can_spawn() -> Outcome {

@@ -7,8 +7,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use probe::{
-    Case, Diagnosis, DropNote, Failure, Outcome, Stage, Trace, WakeCount, expect, fail, on_wake,
-    yield_once,
+    Case, Diagnosis, DropNote, Outcome, Picture, Stage, Trace, WakeCount, expect, fail, on_drop,
+    on_wake, yield_once,
 };
 use stage::{Executor, JoinError, JoinHandle};
 
@@ -59,8 +59,8 @@ static STAGE: Stage = Stage {
         },
         Diagnosis {
             id: "5.7",
-            what: "the shared place is borrowed while the joiner is woken",
-            why: "a waker can run any code, and one that polls the handle needs the shared place",
+            what: "the shared place is borrowed while a waker is called or dropped",
+            why: "both can run any code, and a waker that polls the handle needs the shared place",
             section: "Output and joiner",
             function: "finish",
         },
@@ -71,6 +71,20 @@ static STAGE: Stage = Stage {
             section: "Output and joiner",
             function: "poll",
         },
+        Diagnosis {
+            id: "5.9",
+            what: "the joiner is woken before the output is there",
+            why: "a waker can run the joiner at once: what it waits for is stored first",
+            section: "Output and joiner",
+            function: "finish",
+        },
+        Diagnosis {
+            id: "5.10",
+            what: "the handle answers for a task that has not ended",
+            why: "an abort is a request: the handle waits until the task's poll has carried it out",
+            section: "An abort is a request",
+            function: "poll",
+        },
     ],
     cases: &[
         Case { name: "a joiner that waits gets the output", run: joined_before_the_end },
@@ -78,17 +92,22 @@ static STAGE: Stage = Stage {
         Case { name: "a panic ends one task", run: a_panic_ends_one_task },
         Case { name: "an aborted task is not polled again", run: an_aborted_task_is_not_polled },
         Case { name: "an aborted task that waits is dropped", run: an_aborted_task_is_dropped },
+        Case {
+            name: "the joiner of an aborted task comes after its drop",
+            run: dropped_then_joined,
+        },
         Case { name: "an abort after the end changes nothing", run: a_late_abort_changes_nothing },
         Case { name: "a task without a handle runs to its end", run: a_detached_task_runs },
         Case { name: "the newest joiner is woken", run: the_newest_joiner_is_woken },
         Case { name: "a waker can poll the handle", run: a_waker_can_poll_the_handle },
+        Case { name: "the drop of a waker can poll the handle", run: a_drop_can_poll_the_handle },
     ],
     panics: &[
         ("already borrowed", "5.7"),
         ("already mutably borrowed", "5.7"),
         ("a task of the check panics", "5.3"),
     ],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -217,6 +236,26 @@ fn an_aborted_task_is_dropped() -> Outcome {
     }
 }
 
+fn dropped_then_joined() -> Outcome {
+    let (trace, executor) = (Trace::new(), Executor::new());
+    let note = DropNote::new(&trace, "the future is dropped");
+    let mut handle = executor.spawn(async move {
+        let _note = note;
+        pending::<u32>().await
+    });
+    executor.run();
+    handle.abort();
+    trace.note("abort");
+    if let Poll::Ready(seen) = poll(&mut handle) {
+        return fail("5.10", trace.steps(), "Pending until the future is dropped", seen);
+    }
+    executor.run();
+    match poll(&mut handle) {
+        Poll::Ready(seen) => expect(trace.steps(), "Aborted", &seen),
+        Poll::Pending => fail("5.1", trace.steps(), "Aborted", "Pending"),
+    }
+}
+
 fn a_late_abort_changes_nothing() -> Outcome {
     let (trace, executor) = (Trace::new(), Executor::new());
     let mut handle = executor.spawn(async { 7 });
@@ -280,6 +319,62 @@ fn a_waker_can_poll_the_handle() -> Outcome {
     let polled = Pin::new(&mut *handle.borrow_mut()).poll(&mut Context::from_waker(&waker));
     assert!(polled.is_pending());
     executor.run();
-    let result: Result<(), Failure> = expect(trace.steps(), "Ok(7)", &trace.steps().join(", "));
-    result
+    let seen = trace.steps().join(", ");
+    match seen.is_empty() {
+        true => fail("5.9", Vec::new(), "Ok(7)", "Pending, when the joiner is called"),
+        false => expect(trace.steps(), "Ok(7)", &seen),
+    }
 }
+
+fn a_drop_can_poll_the_handle() -> Outcome {
+    let executor = Rc::new(Executor::new());
+    let mut handle = executor.spawn(pending::<u32>());
+    let inside = Rc::clone(&executor);
+    // The task is polled in the drop, and looks into the shared place.
+    let first = on_drop(move || {
+        inside.run();
+    });
+    assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&first)).is_pending());
+    drop(first);
+    match poll(&mut handle) {
+        Poll::Pending => Ok(()),
+        Poll::Ready(seen) => expect(Vec::new(), "Pending", &seen),
+    }
+}
+
+const PICTURE: Picture = Picture {
+    title: "Three ends of a task",
+    description: "Task a returns 7, task b panics, and task c waits until it is aborted. The joiner gets an \
+                  output, a panic and an abort. Task c is dropped before the joiner gets the abort.",
+    lanes: &["a", "b", "c", "joiner"],
+    run: || {
+        let (trace, executor) = (Trace::new(), Executor::new());
+        let (a, b, c, joiner) = (trace.clone(), trace.clone(), trace.clone(), trace.clone());
+        let note = DropNote::new(&trace, "c dropped");
+        let first = executor.spawn(async move {
+            a.note("a poll");
+            a.note("a Ready(7)");
+            7
+        });
+        let second = executor.spawn(async move {
+            b.note("b poll");
+            b.note("b panics");
+            panic!("a task of the check panics")
+        });
+        let third = executor.spawn(async move {
+            let _note = note;
+            c.note("c poll");
+            c.note("c Pending");
+            pending::<u32>().await
+        });
+        drop(executor.spawn(async move {
+            joiner.note(format!("joiner gets {}", text(first.await)));
+            joiner.note(format!("joiner gets {}", text(second.await)));
+            joiner.note("joiner aborts c");
+            third.abort();
+            joiner.note(format!("joiner gets {}", text(third.await)));
+        }));
+        executor.run();
+        probe::lanes(&trace.steps(), &["a", "b", "c", "joiner"])
+    },
+};

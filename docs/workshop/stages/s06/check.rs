@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kernel::Script;
-use probe::{Case, Diagnosis, Failure, Outcome, Stage, expect, fail, run_scripted};
+use probe::{Case, Diagnosis, Failure, Outcome, Picture, Stage, expect, fail, run_scripted};
 use stage::{ROOM, Trigger, serve};
 
 const EINTR: i32 = 4;
@@ -92,7 +92,7 @@ static STAGE: Stage = Stage {
         },
     ],
     panics: &[("Interrupted", "6.5")],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -358,3 +358,29 @@ fn a_slow_reader_that_ended() -> Outcome {
     }
     Ok(())
 }
+
+const PICTURE: Picture = Picture {
+    title: "The same bytes, level-triggered and edge-triggered",
+    description: "The peer writes 6,000 bytes and closes its side. Each time the server reads until EAGAIN, so \
+                  both triggers need one report per step of the peer. With edges OUT is registered from the \
+                  beginning, so the first report is that there is room.",
+    lanes: &["level", "its peer", "edge", "its peer"],
+    run: || {
+        let mut steps = Vec::new();
+        for (lanes, trigger) in [(0, Trigger::Level), (2, Trigger::Edge)] {
+            let (peer, stream) = pair();
+            let (p1, p2) = (Rc::clone(&peer), Rc::clone(&peer));
+            Script::new()
+                .then("the peer writes 6,000 bytes", move || {
+                    (&*p1).write_all(&[7; 6_000]).unwrap();
+                })
+                .then("the peer closes its side", move || p2.shutdown(Shutdown::Write).unwrap())
+                .begin();
+            let _ = run(stream, trigger, "6.2");
+            let calls = probe::kernel_lanes().into_iter();
+            let calls = calls.filter(|(_, step)| !step.starts_with("epoll_create1"));
+            steps.extend(calls.map(|(lane, step)| (lanes + lane, step)));
+        }
+        steps
+    },
+};

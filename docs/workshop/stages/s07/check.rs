@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use kernel::Script;
 use probe::{
-    Case, Diagnosis, Failure, Outcome, Picture, Slot, Stage, WakeCount, expect, fail, on_wake,
-    poll_once, run_scripted,
+    Case, Diagnosis, Failure, Outcome, Picture, Slot, Stage, WakeCount, expect, fail, on_drop,
+    on_wake, poll_once, run_scripted,
 };
 use stage::{TcpListener, TcpStream, block_on, spawn};
 
@@ -89,6 +89,13 @@ static STAGE: Stage = Stage {
             section: "Two directions",
             function: "collect",
         },
+        Diagnosis {
+            id: "7.11",
+            what: "the sources are borrowed while a waker is dropped",
+            why: "the drop of a waker can run any code: one that reads from a socket needs the sources",
+            section: "Collect, then wake",
+            function: "wait_for",
+        },
     ],
     cases: &[
         Case { name: "an echo server sleeps once per event", run: an_echo_sleeps_once_per_event },
@@ -100,8 +107,14 @@ static STAGE: Stage = Stage {
             run: a_stale_event_wakes_no_task,
         },
         Case { name: "interrupted calls are made again", run: interrupted_calls_are_repeated },
+        Case { name: "the drop of a waker can read", run: a_drop_can_read },
     ],
-    panics: &[("Interrupted", "7.9"), ("WouldBlock", "7.3")],
+    panics: &[
+        ("Interrupted", "7.9"),
+        ("WouldBlock", "7.3"),
+        ("already borrowed", "7.11"),
+        ("already mutably borrowed", "7.11"),
+    ],
     picture: Some(PICTURE),
 };
 
@@ -335,6 +348,25 @@ fn interrupted_calls_are_repeated() -> Outcome {
     };
     let read = run(|| block_on(read), "7.1")?;
     expect(kernel::steps(), "1 byte", &format!("{read} byte"))
+}
+
+fn a_drop_can_read() -> Outcome {
+    let (peer, stream) = pair();
+    Script::new().begin();
+    let moved = async move {
+        let (_count, newest) = WakeCount::new();
+        let stream = Rc::new(TcpStream::new(stream).unwrap());
+        let (inside, waker) = (Rc::clone(&stream), newest.clone());
+        let first = on_drop(move || {
+            assert!(poll_once(inside.read(&mut [0; 1]), &waker).is_pending());
+        });
+        assert!(poll_once(stream.read(&mut [0; 1]), &first).is_pending());
+        drop(first);
+        assert!(poll_once(stream.read(&mut [0; 1]), &newest).is_pending());
+    };
+    run(|| block_on(moved), "7.1")?;
+    drop(peer);
+    Ok(())
 }
 
 const PICTURE: Picture = Picture {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use kernel::Script;
 use probe::{
-    Case, Diagnosis, Failure, Outcome, Picture, Stage, Trace, WakeCount, expect, fail, on_wake,
-    poll_once, run_scripted, yield_once,
+    Case, Diagnosis, Failure, Outcome, Picture, Stage, Trace, WakeCount, expect, fail, on_drop,
+    on_wake, poll_once, run_scripted, yield_once,
 };
 use stage::{Elapsed, TcpStream, block_on, sleep, spawn, timeout};
 
@@ -75,8 +75,8 @@ static STAGE: Stage = Stage {
         },
         Diagnosis {
             id: "8.9",
-            what: "the timers are borrowed while a waker is called",
-            why: "a waker can run any code: one that drops a sleep needs the timers",
+            what: "the timers are borrowed while a waker is called or dropped",
+            why: "both can run any code: a waker that drops a sleep needs the timers",
             section: "Arm and expire",
             function: "turn",
         },
@@ -94,6 +94,27 @@ static STAGE: Stage = Stage {
             section: "Arm and expire",
             function: "expire",
         },
+        Diagnosis {
+            id: "8.12",
+            what: "a deadline that is weeks away is not waited for",
+            why: "its milliseconds do not fit into `i32`: shorten them to `i32::MAX`, as `as` does not",
+            section: "Write",
+            function: "timeout_ms",
+        },
+        Diagnosis {
+            id: "8.13",
+            what: "the loop sleeps longer than until the first deadline, rounded up",
+            why: "a time of whole milliseconds needs no further one: `div_ceil` adds one only to a rest",
+            section: "How long",
+            function: "timeout_ms",
+        },
+        Diagnosis {
+            id: "8.14",
+            what: "a timer whose deadline has passed is left for another turn",
+            why: "`expire` has to take out all timers whose deadlines have passed, not only the first",
+            section: "Arm and expire",
+            function: "expire",
+        },
     ],
     cases: &[
         Case { name: "a sleep is one wait, and never early", run: a_sleep_is_one_wait },
@@ -106,8 +127,16 @@ static STAGE: Stage = Stage {
         Case { name: "the newest waker is woken", run: the_newest_waker_is_woken },
         Case { name: "a waker can drop a sleep", run: a_waker_can_drop_a_sleep },
         Case { name: "timeout drops a future that is late", run: timeout_drops_a_late_future },
+        Case { name: "half a microsecond is rounded up, too", run: half_a_microsecond },
+        Case { name: "a sleep of 40 days ends after 40 days", run: a_far_deadline },
+        Case { name: "timers of one turn expire in it", run: timers_of_one_turn },
+        Case { name: "the drop of a waker can drop a sleep", run: a_drop_can_drop_a_sleep },
     ],
-    panics: &[("already borrowed", "8.9"), ("already mutably borrowed", "8.9")],
+    panics: &[
+        ("already borrowed", "8.9"),
+        ("already mutably borrowed", "8.9"),
+        ("TryFromIntError", "8.12"),
+    ],
     picture: Some(PICTURE),
 };
 
@@ -164,6 +193,9 @@ fn a_poll_is_no_proof() -> Outcome {
     let passed = run(|| block_on(timed), "8.1")?;
     if passed < ms(5) {
         return fail("8.3", kernel::steps(), "5ms passed", format!("{passed:?} passed"));
+    }
+    if passed > ms(5) {
+        return fail("8.13", kernel::steps(), "5ms passed", format!("{passed:?} passed"));
     }
     expect(kernel::steps(), "5ms passed", &format!("{passed:?} passed"))
 }
@@ -297,6 +329,67 @@ fn timeout_drops_a_late_future() -> Outcome {
     };
     run(|| block_on(late), "8.1")?;
     expect(trace.steps(), "dropped, elapsed", &trace.steps().join(", "))
+}
+
+fn half_a_microsecond() -> Outcome {
+    Script::new().begin();
+    run(|| block_on(sleep(Duration::from_nanos(1_000_500))), "8.1")
+}
+
+fn a_far_deadline() -> Outcome {
+    const DAYS: u64 = 40;
+    Script::new().begin();
+    let timed = async {
+        let start = kernel::now();
+        sleep(Duration::from_secs(DAYS * 24 * 3600)).await;
+        kernel::now() - start
+    };
+    let days = run(|| block_on(timed), "8.12")?.as_secs() / (24 * 3600);
+    // Each wait is as long as it can be.
+    let seen = format!("{days} days in {} waits", kernel::parks());
+    if seen != format!("{DAYS} days in 2 waits") {
+        return fail("8.12", kernel::steps(), format!("{DAYS} days in 2 waits"), seen);
+    }
+    Ok(())
+}
+
+fn timers_of_one_turn() -> Outcome {
+    const TIMERS: usize = 10;
+    Script::new().begin();
+    let all = async {
+        let sleeps: Vec<_> = (0..TIMERS).map(|_| spawn(sleep(ms(10)))).collect();
+        for sleep in sleeps {
+            sleep.await.unwrap();
+        }
+    };
+    run(|| block_on(all), "8.1")?;
+    let turns = kernel::count("epoll_wait");
+    if turns >= TIMERS {
+        let seen = format!("{turns} turns for {TIMERS} timers of one deadline");
+        return fail("8.14", kernel::steps(), "1 turn for all timers of one deadline", seen);
+    }
+    Ok(())
+}
+
+fn a_drop_can_drop_a_sleep() -> Outcome {
+    Script::new().begin();
+    let replaced = async {
+        let (_count, waker) = WakeCount::new();
+        // Once the waker leaves with its sleep, and once another one replaces it.
+        for replaces in [false, true] {
+            let mut other = Box::pin(sleep(ms(50)));
+            assert!(poll_once(other.as_mut(), &waker).is_pending());
+            let drops = on_drop(move || drop(other));
+            let mut first = Box::pin(sleep(ms(10)));
+            assert!(poll_once(first.as_mut(), &drops).is_pending());
+            drop(drops);
+            if replaces {
+                assert!(poll_once(first.as_mut(), &waker).is_pending());
+            }
+        }
+        sleep(ms(20)).await;
+    };
+    run(|| block_on(replaced), "8.1")
 }
 
 const PICTURE: Picture = Picture {

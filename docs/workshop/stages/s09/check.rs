@@ -10,10 +10,12 @@ use std::time::Duration;
 use kernel::Script;
 use kernel::model::{self, Threads, Verdict};
 use probe::{
-    Case, Diagnosis, Failure, Outcome, Slot, Stage, expect, fail, run_scripted, yield_once,
+    Case, Diagnosis, Failure, Outcome, Picture, Slot, Stage, expect, fail, run_scripted, yield_once,
 };
 use stage::inbox::Inbox;
 use stage::{TcpStream, block_on, sleep};
+
+const EINTR: i32 = 4;
 
 static STAGE: Stage = Stage {
     number: 9,
@@ -60,6 +62,13 @@ static STAGE: Stage = Stage {
             section: "Look and announce in one step",
             function: "prepare_park",
         },
+        Diagnosis {
+            id: "9.7",
+            what: "EINTR ends the loop",
+            why: "a signal can interrupt `epoll_wait`: that is a turn without events",
+            section: "Write",
+            function: "turn",
+        },
     ],
     cases: &[
         Case { name: "with a task scheduled the owner does not park", run: no_park_with_work },
@@ -67,10 +76,11 @@ static STAGE: Stage = Stage {
         Case { name: "two wakes of one sleep are one signal", run: two_wakes_are_one_signal },
         Case { name: "the owner's own wakes need no signal", run: own_wakes_need_no_signal },
         Case { name: "the wakes of events need no signal", run: event_wakes_need_no_signal },
+        Case { name: "an interrupted wait is no error", run: an_interrupted_wait },
         Case { name: "no order of the steps loses a wake", run: no_order_loses_a_wake },
     ],
-    panics: &[],
-    picture: None,
+    panics: &[("Interrupted", "9.7")],
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -162,6 +172,12 @@ fn own_wakes_need_no_signal() -> Outcome {
     no_signals()
 }
 
+fn an_interrupted_wait() -> Outcome {
+    Script::new().begin();
+    kernel::inject("epoll_wait", EINTR, 1);
+    run(|| block_on(sleep(Duration::from_millis(1))))
+}
+
 fn event_wakes_need_no_signal() -> Outcome {
     let listener = StdListener::bind(("127.0.0.1", 0)).unwrap();
     let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
@@ -193,6 +209,7 @@ fn threads() -> Threads {
             if inbox.pop().is_some() {
                 handled += 1;
             } else if inbox.prepare_park() {
+                model::note("sleeps");
                 model::sleep();
                 inbox.unpark();
             }
@@ -212,3 +229,15 @@ fn no_order_loses_a_wake() -> Outcome {
     let steps = steps.iter().map(name).collect();
     fail("9.5", steps, "the owner handles 2 tasks", format!("order {order}: the owner is {seen}"))
 }
+
+const PICTURE: Picture = Picture {
+    title: "Two threads push, and the owner sleeps between",
+    description: "The owner finds no task, and announces its sleep in the same step. The push of A finds the \
+                  announcement and signals. The owner takes the task and sleeps again, until the push of B \
+                  signals.",
+    lanes: &["owner", "A", "B"],
+    run: || {
+        let named = |(thread, step): (usize, &str)| (thread, step.to_owned());
+        model::one_order(threads).into_iter().map(named).collect()
+    },
+};

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use probe::{Case, Diagnosis, Outcome, Stage, Trace, WakeCount, expect, fail};
+use probe::{Case, Diagnosis, Outcome, Picture, Stage, Trace, WakeCount, expect, fail, poll_once};
 use stage::{Bytes, LineReader};
 
 static STAGE: Stage = Stage {
@@ -45,16 +45,40 @@ static STAGE: Stage = Stage {
             section: "Write",
             function: "next_line",
         },
+        Diagnosis {
+            id: "10.6",
+            what: "an empty line is taken for the end",
+            why: "a `\\n` ends a line, also one without a byte; only a read of 0 bytes is the end",
+            section: "Write",
+            function: "next_line",
+        },
+        Diagnosis {
+            id: "10.7",
+            what: "a pair begins with a line of the pair before",
+            why: "the line that was stored has to leave its place with its pair: `take`, not `clone`",
+            section: "Two safe steps",
+            function: "next_pair",
+        },
+        Diagnosis {
+            id: "10.8",
+            what: "a character that comes in two pieces is not the same",
+            why: "a read can end inside of a character: store bytes, and make a `String` of a whole line",
+            section: "Write",
+            function: "next_line",
+        },
     ],
     cases: &[
+        Case { name: "a line can be empty", run: an_empty_line },
         Case { name: "lines in one piece are read", run: lines_in_one_piece },
         Case { name: "the last line needs no end", run: the_last_line },
         Case { name: "a line in pieces is read", run: a_line_in_pieces },
+        Case { name: "a character in pieces is read", run: a_character_in_pieces },
+        Case { name: "pairs in one piece are read", run: pairs_in_one_piece },
         Case { name: "a dropped read of a line loses nothing", run: dropped_lines },
         Case { name: "a dropped read of a pair loses nothing", run: dropped_pairs },
     ],
     panics: &[],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -68,9 +92,9 @@ struct Pieces {
 }
 
 impl Pieces {
-    fn new(pieces: &[&str], trace: &Trace) -> Pieces {
+    fn new(pieces: &[&[u8]], trace: &Trace) -> Pieces {
         let pieces = pieces.iter().filter(|piece| !piece.is_empty());
-        let pieces = pieces.map(|piece| piece.as_bytes().to_vec()).collect();
+        let pieces = pieces.map(|piece| piece.to_vec()).collect();
         Pieces { pieces, trace: trace.clone() }
     }
 }
@@ -126,12 +150,26 @@ fn all<T>(
 
 /// Reads the pieces as lines.
 fn lines(pieces: &[&str], drops: bool) -> (String, Vec<String>) {
+    let pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_bytes()).collect();
+    lines_of_bytes(&pieces, drops)
+}
+
+/// The same for pieces that end anywhere.
+fn lines_of_bytes(pieces: &[&[u8]], drops: bool) -> (String, Vec<String>) {
     let trace = Trace::new();
     let mut reader = LineReader::new(Pieces::new(pieces, &trace));
     let lines = all(&mut reader, &trace, drops, async |reader: &mut LineReader<Pieces>| {
         reader.next_line().await
     });
     (format!("{lines:?}"), trace.steps())
+}
+
+fn an_empty_line() -> Outcome {
+    let (seen, steps) = lines(&["\n"], false);
+    if seen == "[]" {
+        return fail("10.6", steps, r#"[""]"#, seen);
+    }
+    expect(steps, r#"[""]"#, &seen)
 }
 
 fn lines_in_one_piece() -> Outcome {
@@ -159,6 +197,34 @@ fn a_line_in_pieces() -> Outcome {
     expect(steps, r#"["one"]"#, &seen)
 }
 
+fn a_character_in_pieces() -> Outcome {
+    let (seen, steps) = lines_of_bytes(&[b"\xc3", b"\xa4\n"], false);
+    if seen != r#"["ä"]"# {
+        return fail("10.8", steps, r#"["ä"]"#, seen);
+    }
+    Ok(())
+}
+
+/// Reads the pieces as pairs.
+fn pairs(pieces: &[&[u8]], drops: bool) -> (String, Vec<String>) {
+    let trace = Trace::new();
+    let mut reader = LineReader::new(Pieces::new(pieces, &trace));
+    let pairs = all(&mut reader, &trace, drops, async |reader: &mut LineReader<Pieces>| {
+        reader.next_pair().await
+    });
+    (format!("{pairs:?}"), trace.steps())
+}
+
+const PAIRS: &str = r#"[("name", "value"), ("key", "7")]"#;
+
+fn pairs_in_one_piece() -> Outcome {
+    let (seen, steps) = pairs(&[TEXT.as_bytes()], false);
+    if seen.matches("name").count() > 1 {
+        return fail("10.7", steps, PAIRS, seen);
+    }
+    expect(steps, PAIRS, &seen)
+}
+
 const TEXT: &str = "name\nvalue\nkey\n7\n";
 
 fn dropped_lines() -> Outcome {
@@ -174,19 +240,46 @@ fn dropped_lines() -> Outcome {
 }
 
 fn dropped_pairs() -> Outcome {
-    let expected = r#"[("name", "value"), ("key", "7")]"#;
-    for cut in 1..TEXT.len() {
-        let trace = Trace::new();
-        let pieces = Pieces::new(&[&TEXT[..cut], &TEXT[cut..]], &trace);
-        let mut reader = LineReader::new(pieces);
-        let pairs = all(&mut reader, &trace, true, async |reader: &mut LineReader<Pieces>| {
-            reader.next_pair().await
-        });
-        let seen = format!("{pairs:?}");
-        if seen != expected {
-            let seen = format!("{seen}, cut after byte {cut}");
-            return fail("10.2", trace.steps(), expected, seen);
+    let text = TEXT.as_bytes();
+    // Cut once and twice: the same future can be dropped, begun again and dropped again.
+    for first in 1..text.len() {
+        for second in first..text.len() {
+            let pieces = [&text[..first], &text[first..second], &text[second..]];
+            let (seen, steps) = pairs(&pieces, true);
+            if seen != PAIRS {
+                let seen = format!("{seen}, cut after the bytes {first} and {second}");
+                return fail("10.2", steps, PAIRS, seen);
+            }
         }
     }
     Ok(())
 }
+
+const PICTURE: Picture = Picture {
+    title: "Two dropped futures, no lost byte",
+    description: "Three calls of next_pair read a name and a value that come in three pieces. The first two \
+                  futures are dropped while they wait. The third one returns the pair.",
+    lanes: &["caller", "bytes"],
+    run: || {
+        let trace = Trace::new();
+        let pieces = Pieces::new(&["name\nva", "l", "ue\n"], &trace);
+        let mut reader = LineReader::new(pieces);
+        for _ in 0..4 {
+            trace.note("calls next_pair");
+            // Polled once, then dropped.
+            match poll_once(reader.next_pair(), Waker::noop()) {
+                Poll::Pending => trace.note("drops the future"),
+                Poll::Ready(pair) => {
+                    trace.note(format!("gets {pair:?}"));
+                    break;
+                }
+            }
+        }
+        let place = |step: String| match step.strip_prefix("read: ") {
+            Some("Pending") => (1, "Pending".to_owned()),
+            Some(bytes) => (1, format!("read {bytes}")),
+            None => (0, step),
+        };
+        trace.steps().into_iter().map(place).collect()
+    },
+};

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use kernel::Script;
-use probe::{Case, Diagnosis, Failure, Outcome, Stage, expect, fail, run_scripted};
+use probe::{Case, Diagnosis, Failure, Outcome, Picture, Stage, expect, fail, run_scripted};
 use stage::serve::{GRACE, PAUSE, Stop, serve};
 use stage::{TcpListener, block_on, sleep, spawn};
 
@@ -151,7 +151,7 @@ static STAGE: Stage = Stage {
         Case { name: "a stop ends in time, and closes everything", run: a_stop_in_time },
     ],
     panics: &[("ConnectionReset", "11.3"), ("BrokenPipe", "11.3"), ("Connection reset", "11.3")],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -541,3 +541,28 @@ fn a_stop_in_time() -> Outcome {
     }
     expect(steps, "Some(3) aborted", &format!("{:?} aborted", served.result.ok()))
 }
+
+const PICTURE: Picture = Picture {
+    title: "A connection from accept to its end",
+    description: "A client connects, writes, reads and closes its side. Each time the server tries first, and \
+                  blocks after EAGAIN. The read of 0 bytes is the end.",
+    lanes: &["server", "client"],
+    run: || {
+        let (clients, stop) = (Clients::new(), Stop::default());
+        let (writer, reader) = (clients.clone(), clients.clone());
+        let script = clients
+            .connects(Script::new(), "connects")
+            .then("writes 5 bytes", move || writer.write(0, b"hello"))
+            .then("reads, and closes its side", move || {
+                reader.read(0);
+                reader.end(0);
+            });
+        let _ = run(&clients, &stop, script, "11.11", "11.2");
+        let mut calls = probe::kernel_lanes();
+        calls.retain(|(_, step)| !step.starts_with("epoll_create1"));
+        // What follows the last read is the wait for the stop.
+        let last = calls.iter().rposition(|(_, step)| step.starts_with("read"));
+        calls.truncate(last.map_or(calls.len(), |last| last + 1));
+        calls
+    },
+};

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as Peer};
 use std::rc::Rc;
 
 use kernel::Script;
-use probe::{Case, Diagnosis, Outcome, Stage, fail, run_scripted};
+use probe::{Case, Diagnosis, Outcome, Picture, Stage, fail, run_scripted};
 use stage::causes::{Cause, causes};
 use stage::programs::{Mailbox, Ticket, ask, count_lines, hand_over, load, transfer};
 use stage::tools::{Event, named};
@@ -61,11 +61,23 @@ static STAGE: Stage = Stage {
         Case { name: "program 6 asks a question", run: program_6 },
     ],
     panics: &[],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
     probe::stage(&STAGE)
+}
+
+/// Returns the steps of a run, without those of the runtime.
+fn steps(hangs: bool) -> Vec<String> {
+    let noise = |step: &String| step.starts_with("epoll_") || step.starts_with("eventfd_");
+    let mut steps: Vec<String> = kernel::steps().into_iter().filter(|step| !noise(step)).collect();
+    // What follows is the end of the run, which drops the tasks.
+    let last = steps.iter().rposition(|step| step == "blocks");
+    if let (true, Some(last)) = (hangs, last) {
+        steps.truncate(last + 1);
+    }
+    steps
 }
 
 /// Runs a program, and compares its cause and what it returns.
@@ -78,13 +90,7 @@ fn run(
 ) -> Outcome {
     script.begin();
     let result = run_scripted(|| block_on(named("main", program)), "12.2", "12.4", "");
-    let noise = |step: &String| step.starts_with("epoll_") || step.starts_with("eventfd_");
-    let mut steps: Vec<String> = kernel::steps().into_iter().filter(|step| !noise(step)).collect();
-    // What follows is the end of the run, which drops the tasks.
-    let last = steps.iter().rposition(|step| step == "blocks");
-    if let (true, Some(last)) = (result.is_err(), last) {
-        steps.truncate(last + 1);
-    }
+    let steps = steps(result.is_err());
     let named = causes()[number - 1];
     if named == Cause::Unknown {
         let seen = format!("program {number} hangs: name its cause in my/s12/causes.rs");
@@ -193,3 +199,26 @@ fn program_6() -> Outcome {
     let program = async { ask(TcpStream::new(stream).unwrap()).await };
     run(6, Cause::BothRead, script, program, "seven")
 }
+
+const PICTURE: Picture = Picture {
+    title: "Program 3 hands a ticket over",
+    description: "First main waits for the ticket, then helper does. The call wakes the task that waited last, \
+                  helper. Its end wakes main.",
+    lanes: &["main", "helper", "runtime", "desk"],
+    run: || {
+        let ticket = Ticket::default();
+        let desk = ticket.clone();
+        Script::new().then("desk calls the ticket", move || desk.call()).begin();
+        let result =
+            run_scripted(|| block_on(named("main", hand_over(ticket))), "12.2", "12.4", "");
+        let named = |step: String| match step.trim() {
+            "poll main" => "main poll".to_owned(),
+            "poll helper" => "helper poll".to_owned(),
+            "blocks" => "runtime blocks".to_owned(),
+            step if step.starts_with("wakes") => format!("desk {step}"),
+            step => step.replace("is pending", "Pending").replace("has ended", "Ready"),
+        };
+        let steps: Vec<String> = steps(result.is_err()).into_iter().map(named).collect();
+        probe::lanes(&steps, &["main", "helper", "runtime", "desk"])
+    },
+};

@@ -1,6 +1,6 @@
 //! The check of stage 13: every sequence of six operations, compared with a list of what must be there.
 
-use probe::{Case, Diagnosis, Outcome, Stage, expect, fail};
+use probe::{Case, Diagnosis, Outcome, Picture, Stage, Trace, expect, fail};
 use stage::{Key, Table};
 
 /// Operations of a sequence.
@@ -61,7 +61,7 @@ static STAGE: Stage = Stage {
         Case { name: "every sequence of six operations", run: every_sequence },
     ],
     panics: &[("overflow", "13.4")],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -187,3 +187,32 @@ fn every_sequence() -> Outcome {
     }
     Ok(())
 }
+
+const PICTURE: Picture = Picture {
+    title: "A key that is stale",
+    description: "Value a leaves row 0, and value c comes into it. The key of c has the next generation, so the \
+                  key of a finds nothing.",
+    lanes: &["program", "row 0", "row 1"],
+    run: || {
+        let parts = |key: Key| (key.to_u64() & 0xffff_ffff, key.to_u64() >> 32);
+        let name = |key: Key| format!("{}.{}", parts(key).0, parts(key).1);
+        let row = |key: Key| if parts(key).0 == 0 { "row0" } else { "row1" };
+        let (mut table, trace) = (Table::new(), Trace::new());
+        let insert = |table: &mut Table<&'static str>, value: &'static str| {
+            let key = table.insert(value);
+            trace.note(format!("program insert {value}: key {}", name(key)));
+            trace.note(format!("{} {value}, generation {}", row(key), parts(key).1));
+            key
+        };
+        let a = insert(&mut table, "a");
+        insert(&mut table, "b");
+        table.remove(a);
+        trace.note(format!("program remove key {}", name(a)));
+        trace.note(format!("{} vacant", row(a)));
+        let c = insert(&mut table, "c");
+        for key in [a, c] {
+            trace.note(format!("program get key {}: {:?}", name(key), table.get(key)));
+        }
+        probe::lanes(&trace.steps(), &["program", "row0", "row1"])
+    },
+};

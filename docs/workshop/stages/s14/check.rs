@@ -1,15 +1,18 @@
 //! The check of stage 14: the calls of an echo, counted.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener as StdListener, TcpStream as Peer};
 use std::rc::Rc;
+use std::time::Duration;
 
 use kernel::Script;
 use probe::{
-    Case, Diagnosis, Failure, Outcome, Picture, Stage, WakeCount, expect, fail, poll_once,
+    Case, Diagnosis, Failure, Outcome, Picture, Stage, WakeCount, expect, fail, on_drop, poll_once,
     run_scripted,
 };
 use stage::{TcpStream, block_on, spawn};
+
+const EINTR: i32 = 4;
 
 static STAGE: Stage = Stage {
     number: 14,
@@ -56,6 +59,27 @@ static STAGE: Stage = Stage {
             section: "Readiness",
             function: "poll_ready",
         },
+        Diagnosis {
+            id: "14.7",
+            what: "EINTR ends what it only interrupts",
+            why: "a signal can interrupt any call; the call is made again",
+            section: "Write",
+            function: "poll_io",
+        },
+        Diagnosis {
+            id: "14.8",
+            what: "a short write clears the readiness of reads",
+            why: "a transfer proves something about its own direction only",
+            section: "A short transfer is a proof",
+            function: "poll_transfer",
+        },
+        Diagnosis {
+            id: "14.9",
+            what: "the sources are borrowed while a waker is dropped",
+            why: "the drop of a waker can run any code: one that reads from a socket needs the sources",
+            section: "Write",
+            function: "poll_ready",
+        },
     ],
     cases: &[
         Case { name: "a task that waits is woken", run: a_task_is_woken },
@@ -63,8 +87,13 @@ static STAGE: Stage = Stage {
         Case { name: "a message is one read", run: a_message_is_one_read },
         Case { name: "the newest waker is woken", run: the_newest_waker_is_woken },
         Case { name: "the end behind the last bytes is seen", run: the_end_is_seen },
+        Case { name: "an event without a waker is noted", run: an_event_without_a_waker },
+        Case { name: "a writer is woken", run: a_writer_is_woken },
+        Case { name: "a short write leaves the reads", run: a_short_write_leaves_the_reads },
+        Case { name: "an interrupted read is made again", run: an_interrupted_read },
+        Case { name: "the drop of a waker can read", run: a_drop_can_read },
     ],
-    panics: &[],
+    panics: &[("already borrowed", "14.9"), ("already mutably borrowed", "14.9")],
     picture: Some(PICTURE),
 };
 
@@ -170,6 +199,114 @@ fn the_newest_waker_is_woken() -> Outcome {
 fn the_end_is_seen() -> Outcome {
     let echoed = echo(&[b"hello"], true, "14.3")?;
     expect(kernel::steps(), "5 bytes", &format!("{echoed} bytes"))
+}
+
+/// More than the kernel keeps for a socket.
+const MANY: usize = 16 << 20;
+
+/// A peer and the socket that is connected to it.
+fn pair() -> (Rc<Peer>, kernel::Stream) {
+    let listener = StdListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
+    (Rc::new(peer), kernel::Stream::new(listener.accept().unwrap().0))
+}
+
+fn an_event_without_a_waker() -> Outcome {
+    let ((peer_a, a), (peer_b, b)) = (pair(), pair());
+    let first = Rc::clone(&peer_a);
+    let second = Rc::clone(&peer_a);
+    Script::new()
+        .then("peer a writes 3 bytes", move || (&*first).write_all(b"one").unwrap())
+        .then("the peers write 3 bytes each", move || {
+            (&*second).write_all(b"two").unwrap();
+            (&*peer_b).write_all(b"two").unwrap();
+        })
+        .begin();
+    let reads = async move {
+        let (a, b) = (TcpStream::new(a).unwrap(), TcpStream::new(b).unwrap());
+        // The read is short, and no task waits for a when its next bytes come.
+        let one = a.read(&mut [0; 8]).await.unwrap();
+        let two = b.read(&mut [0; 8]).await.unwrap();
+        one + two + a.read(&mut [0; 8]).await.unwrap()
+    };
+    let read = run_scripted(|| block_on(reads), "14.5", "14.4", "")?;
+    drop(peer_a);
+    expect(kernel::steps(), "9 bytes", &format!("{read} bytes"))
+}
+
+/// Reads until no byte comes for a while.
+fn read_all(mut peer: &Peer) {
+    let mut buffer = [0; 65536];
+    while peer.read(&mut buffer).is_ok_and(|n| n > 0) {}
+}
+
+fn a_writer_is_woken() -> Outcome {
+    let (peer, stream) = pair();
+    peer.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+    let mut script = Script::new();
+    for _ in 0..30 {
+        let peer = Rc::clone(&peer);
+        script = script.then_maybe("the peer reads all", move || read_all(&peer));
+    }
+    script.begin();
+    let write = async move {
+        TcpStream::new(stream).unwrap().write_all(&vec![0; MANY]).await.unwrap();
+    };
+    run_scripted(|| block_on(write), "14.5", "14.4", "")
+}
+
+fn a_short_write_leaves_the_reads() -> Outcome {
+    let (peer, stream) = pair();
+    Script::new()
+        .then("the peer writes 2 bytes", move || {
+            (&*peer).write_all(b"xy").unwrap();
+            std::mem::forget(peer);
+        })
+        .begin();
+    let both = async move {
+        let (_count, waker) = WakeCount::new();
+        let stream = TcpStream::new(stream).unwrap();
+        stream.read(&mut [0; 1]).await.unwrap();
+        // The peer does not read, so a write is short.
+        assert!(poll_once(stream.write_all(&vec![0; MANY]), &waker).is_pending());
+        poll_once(stream.read(&mut [0; 1]), &waker).is_ready()
+    };
+    let is_ready = run_scripted(|| block_on(both), "14.5", "14.4", "")?;
+    if !is_ready {
+        return fail("14.8", kernel::steps(), "1 byte read", "the read waits, and 1 byte is there");
+    }
+    Ok(())
+}
+
+fn an_interrupted_read() -> Outcome {
+    let (peer, stream) = pair();
+    (&*peer).write_all(b"x").unwrap();
+    Script::new().begin();
+    kernel::inject("read", EINTR, 1);
+    let read = async move { TcpStream::new(stream).unwrap().read(&mut [0; 1]).await };
+    match run_scripted(|| block_on(read), "14.7", "14.4", "")? {
+        Ok(1) => Ok(()),
+        other => fail("14.7", kernel::steps(), "Ok(1)", format!("{other:?}")),
+    }
+}
+
+fn a_drop_can_read() -> Outcome {
+    let (peer, stream) = pair();
+    Script::new().begin();
+    let moved = async move {
+        let (_count, newest) = WakeCount::new();
+        let stream = Rc::new(TcpStream::new(stream).unwrap());
+        let (inside, waker) = (Rc::clone(&stream), newest.clone());
+        let first = on_drop(move || {
+            assert!(poll_once(inside.read(&mut [0; 1]), &waker).is_pending());
+        });
+        assert!(poll_once(stream.read(&mut [0; 1]), &first).is_pending());
+        drop(first);
+        assert!(poll_once(stream.read(&mut [0; 1]), &newest).is_pending());
+    };
+    run_scripted(|| block_on(moved), "14.5", "14.4", "")?;
+    drop(peer);
+    Ok(())
 }
 
 const PICTURE: Picture = Picture {

@@ -9,7 +9,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use kernel::Script;
-use probe::{Case, Diagnosis, Failure, Outcome, Stage, expect, fail, run_scripted, yield_once};
+use probe::{
+    Case, Diagnosis, Failure, Outcome, Picture, Stage, expect, fail, run_scripted, yield_once,
+};
 use stage::{TcpStream, block_on, sleep, spawn};
 
 /// Two ticks and some polls: what another task has to wait for at most.
@@ -53,15 +55,40 @@ static STAGE: Stage = Stage {
             section: "A tick",
             function: "tick",
         },
+        Diagnosis {
+            id: "15.6",
+            what: "the future of `block_on` is asleep forever, although it was woken",
+            why: "its flag was set: `unschedule` has to clear it before the poll, or a wake puts nothing in",
+            section: "Write",
+            function: "tick",
+        },
+        Diagnosis {
+            id: "15.7",
+            what: "a task pays for the operations of another one",
+            why: "the budget is that of one poll: it is full again before each",
+            section: "A budget",
+            function: "tick",
+        },
+        Diagnosis {
+            id: "15.8",
+            what: "more than 61 polls come between two turns",
+            why: "`0..TICK` has as many numbers as a tick has polls",
+            section: "A tick",
+            function: "tick",
+        },
     ],
     cases: &[
+        Case { name: "a wake of the root in its poll counts", run: a_wake_in_the_poll_counts },
         Case { name: "the root is polled when it is woken", run: the_root_is_polled_when_woken },
         Case { name: "a socket is served beside a spinner", run: a_socket_beside_a_spinner },
         Case { name: "a timer expires beside a spinner", run: a_timer_beside_a_spinner },
         Case { name: "a task runs beside a busy socket", run: a_task_beside_a_busy_socket },
+        Case { name: "the root has a budget", run: the_root_has_a_budget },
+        Case { name: "each poll has its own budget", run: each_poll_has_its_own_budget },
+        Case { name: "a turn comes after 61 polls", run: a_turn_after_61_polls },
     ],
     panics: &[],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -93,6 +120,16 @@ async fn spin(stop: Rc<Cell<bool>>, mut at: impl FnMut(u32)) {
         Poll::Pending
     })
     .await;
+}
+
+fn a_wake_in_the_poll_counts() -> Outcome {
+    Script::new().begin();
+    let root = async {
+        for _ in 0..3 {
+            yield_once().await;
+        }
+    };
+    run(|| block_on(root), "15.6")
 }
 
 fn the_root_is_polled_when_woken() -> Outcome {
@@ -203,3 +240,135 @@ fn a_task_beside_a_busy_socket() -> Outcome {
     }
     expect(Vec::new(), &BYTES.to_string(), &(kernel::count("read")).to_string())
 }
+
+fn the_root_has_a_budget() -> Outcome {
+    const BYTES: usize = 500;
+    let (peer, stream) = pair();
+    (&peer).write_all(&[7; BYTES]).unwrap();
+    Script::new().begin();
+    let root = async move {
+        let stream = TcpStream::new(stream).unwrap();
+        for _ in 0..BYTES {
+            stream.read(&mut [0; 1]).await.unwrap();
+        }
+    };
+    run(|| block_on(root), "15.4")?;
+    drop(peer);
+    expect(Vec::new(), &BYTES.to_string(), &(kernel::count("read")).to_string())
+}
+
+fn each_poll_has_its_own_budget() -> Outcome {
+    const BYTES: usize = 1_000;
+    let ((peer_a, a), (peer_b, b)) = (pair(), pair());
+    (&peer_a).write_all(&[7; BYTES]).unwrap();
+    (&peer_b).write_all(&[7; 1]).unwrap();
+    Script::new().begin();
+    let two = async move {
+        let busy = spawn(async move {
+            let stream = TcpStream::new(a).unwrap();
+            for _ in 0..BYTES {
+                stream.read(&mut [0; 1]).await.unwrap();
+            }
+        });
+        let other = spawn(async move {
+            let stream = TcpStream::new(b).unwrap();
+            let (mut buffer, mut polls) = ([0; 1], 0);
+            let mut read = std::pin::pin!(stream.read(&mut buffer));
+            poll_fn(|cx| {
+                polls += 1;
+                read.as_mut().poll(cx).map(|read| read.map(|_| polls))
+            })
+            .await
+        });
+        let polls = other.await.unwrap().unwrap();
+        busy.await.unwrap();
+        polls
+    };
+    let polls = run(|| block_on(two), "15.4")?;
+    drop((peer_a, peer_b));
+    if polls > 1 {
+        let seen = format!("{polls} polls for 1 read, after a task that has used up its budget");
+        return fail("15.7", Vec::new(), "1 poll for 1 read", seen);
+    }
+    Ok(())
+}
+
+fn a_turn_after_61_polls() -> Outcome {
+    const TICKS: u32 = 100;
+    Script::new().begin();
+    let (stop, now) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0)));
+    let polls = Rc::clone(&now);
+    let end = Rc::clone(&stop);
+    let spins = async move {
+        let spinner = spin(stop, move |n| {
+            polls.set(n);
+            if n == 61 * TICKS {
+                end.set(true);
+            }
+        });
+        spawn(spinner).await.unwrap();
+    };
+    run(|| block_on(spins), "15.4")?;
+    let turns = kernel::count("epoll_wait");
+    if turns < TICKS as usize {
+        let seen = format!("{turns} turns for {} polls", now.get());
+        return fail("15.8", Vec::new(), format!("{TICKS} turns for {} polls", now.get()), seen);
+    }
+    Ok(())
+}
+
+/// Puts polls of the spinner that follow each other into one step.
+fn grouped(steps: Vec<String>) -> Vec<(usize, String)> {
+    let (mut grouped, mut polls) = (Vec::new(), 0);
+    for step in steps.into_iter().chain([String::new()]) {
+        if step == "poll" {
+            polls += 1;
+            continue;
+        }
+        if polls > 0 {
+            grouped.push((1, format!("polls: {polls}")));
+            polls = 0;
+        }
+        let is_turn = step.starts_with("epoll_wait");
+        match step.split_once(" = ") {
+            Some((_, result)) if is_turn => grouped.push((0, format!("epoll_wait = {result}"))),
+            Some((call, result)) if call.starts_with("read fd") => {
+                grouped.push((2, format!("read = {result}")));
+            }
+            None if !step.is_empty() => grouped.push((2, step)),
+            _ => {}
+        }
+    }
+    grouped
+}
+
+const PICTURE: Picture = Picture {
+    title: "A socket beside a task that never waits",
+    description: "After 61 polls the loop looks for events, although the spinner is scheduled. So the byte that \
+                  comes during the second tick is read after it.",
+    lanes: &["loop", "spinner", "socket"],
+    run: || {
+        let listener = StdListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
+        let stream = listener.accept().unwrap().0;
+        let (other, stop) = (stream.try_clone().unwrap(), Rc::new(Cell::new(false)));
+        Script::new().begin();
+        let served = async move {
+            let stream = TcpStream::new(kernel::Stream::new(stream)).unwrap();
+            let spinner = spawn(spin(stop.clone(), move |n| {
+                kernel::note("poll");
+                if n == 100 {
+                    (&peer).write_all(b"x").unwrap();
+                    // On a busy machine the byte can come a moment later.
+                    while other.peek(&mut [0; 1]).is_err() {}
+                    kernel::note("the peer writes");
+                }
+            }));
+            stream.read(&mut [0; 1]).await.unwrap();
+            stop.set(true);
+            spinner.await.unwrap();
+        };
+        let _ = run(|| block_on(served), "15.4");
+        grouped(kernel::steps())
+    },
+};

@@ -3,9 +3,9 @@
 
 use std::rc::Rc;
 
-use probe::{Case, Diagnosis, Outcome, Stage, fail};
+use probe::{Case, Diagnosis, Outcome, Picture, Stage, Trace, fail};
 use stage::check;
-use stage::subject::Runtime;
+use stage::subject::{Runtime, Task};
 
 // Defines `RUNTIMES`.
 include!(env!("WORKSHOP_RUNTIMES"));
@@ -77,7 +77,7 @@ static STAGE: Stage = Stage {
         Case { name: "wrong runtimes fail", run: wrong_ones_fail },
     ],
     panics: &[],
-    picture: None,
+    picture: Some(PICTURE),
 };
 
 fn main() {
@@ -152,3 +152,54 @@ fn wrong_ones_fail() -> Outcome {
         format!("{} of {} got past; the first one: {}", passed.len(), wrong.len(), first.why);
     fail("16.1", steps, format!("each of {} fails with a seed", wrong.len()), seen)
 }
+
+/// A runtime whose sleeps are written down.
+struct Recorded {
+    runtime: Rc<dyn Runtime>,
+    trace: Trace,
+}
+
+impl Runtime for Recorded {
+    fn spawn(&self, task: Task) {
+        self.runtime.spawn(task);
+    }
+
+    fn sleep(&self, us: u64) -> Task {
+        self.trace.note(format!("sleeps {us} us"));
+        self.runtime.sleep(us)
+    }
+
+    fn now(&self) -> u64 {
+        self.runtime.now()
+    }
+
+    fn run(&self) -> usize {
+        self.runtime.run()
+    }
+}
+
+/// Returns the sleeps of a script.
+fn sleeps(seed: u64) -> Vec<String> {
+    let trace = Trace::new();
+    let inside = trace.clone();
+    let right = RUNTIMES.iter().find(|subject| subject.name == "reference").expect("the reference");
+    let _ = check(seed, &move || {
+        Rc::new(Recorded { runtime: (right.new)(), trace: inside.clone() })
+    });
+    trace.steps()
+}
+
+const PICTURE: Picture = Picture {
+    title: "One seed twice, and another seed",
+    description: "The first sleeps of a script. The same seed gives the same script each time, and another \
+                  seed gives another script.",
+    lanes: &["seed 7", "seed 7 again", "seed 8"],
+    run: || {
+        let scripts = [sleeps(7), sleeps(7), sleeps(8)];
+        let row = |n: usize| {
+            let lane = |(lane, steps): (usize, &Vec<String>)| Some((lane, steps.get(n)?.clone()));
+            scripts.iter().enumerate().filter_map(lane).collect::<Vec<_>>()
+        };
+        (0..6).flat_map(row).collect()
+    },
+};

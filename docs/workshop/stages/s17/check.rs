@@ -115,18 +115,18 @@ const KEY: [(&str, &str, &str); 20] = [
         "runtime/src/reactor/source.rs",
     ),
     (
-        "Decides whether a transfer has emptied or filled the kernel's buffer.",
-        "short_transfer",
+        "Clears readiness after a transfer that has emptied or filled the kernel's buffer.",
+        "short_transfer|poll_transfer|AsyncFd::transfer",
         "runtime/src/io/async_fd.rs",
     ),
     (
-        "Removes the waker of a wait that is dropped.",
+        "Called by the drop of a wait: removes its waker.",
         "Registration::cancel_wait",
         "runtime/src/io/registration.rs",
     ),
     ("Rounds the time of a wait up to milliseconds.", "whole_ms", "runtime/src/sys/epoll.rs"),
     (
-        "Removes the timers whose deadlines have passed.",
+        "Takes the timers whose deadlines have passed out of the wheel.",
         "Wheel::expire",
         "runtime/src/timer/wheel.rs",
     ),
@@ -198,14 +198,9 @@ fn the_key_fits() -> Outcome {
     Ok(())
 }
 
-/// Returns the answers with their numbers.
-fn answers() -> Result<Vec<(usize, &'static str)>, probe::Failure> {
-    let answers: Vec<_> = (1..).zip(names()).collect();
-    let open = answers.iter().filter(|(_, name)| name.trim().is_empty()).count();
-    match open {
-        0 => Ok(answers),
-        _ => fail("todo", Vec::new(), "", format!("17.1: {open} names in my/s17/lib.rs are empty")),
-    }
+/// Returns the answers that are given, with their numbers.
+fn answers() -> impl Iterator<Item = (usize, &'static str)> {
+    (1..).zip(names()).filter(|(_, name)| !name.trim().is_empty())
 }
 
 fn names_exist() -> Outcome {
@@ -213,7 +208,7 @@ fn names_exist() -> Outcome {
     for folder in ["runtime/src", "net/src", "echo-server/src"] {
         collect(&Path::new(ROOT).join(folder), &mut items);
     }
-    for (number, name) in answers()? {
+    for (number, name) in answers() {
         if !items.contains(split(name).1) {
             let seen = format!("{number}. {name}");
             return fail("17.1", Vec::new(), "the name of an item in the source", seen);
@@ -223,7 +218,8 @@ fn names_exist() -> Outcome {
 }
 
 fn names_are_right() -> Outcome {
-    for ((number, name), (question, right, file)) in answers()?.into_iter().zip(KEY) {
+    for (number, name) in answers() {
+        let (question, right, file) = KEY[number - 1];
         let (owner, item) = split(name);
         let folder = file.rsplit_once('/').map_or(file, |(folder, _)| folder);
         let steps = vec![format!("{number}. {question}")];
@@ -238,7 +234,13 @@ fn names_are_right() -> Outcome {
             return fail("17.3", steps, format!("a type in {folder}"), seen);
         }
     }
-    Ok(())
+    // What is given is checked first, so that it can be done in parts.
+    match names().len() - answers().count() {
+        0 => Ok(()),
+        open => {
+            fail("todo", Vec::new(), "", format!("17.1: {open} names in my/s17/lib.rs are empty"))
+        }
+    }
 }
 
 fn breaks_are_right() -> Outcome {

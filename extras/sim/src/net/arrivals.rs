@@ -18,7 +18,7 @@ impl Net {
     /// Makes one thing happen that was in flight.
     pub(crate) fn arrive(&mut self, delivery: Delivery) {
         match delivery {
-            Delivery::Syn { client, to } => self.arrive_syn(client, to),
+            Delivery::Syn { client, to, tries } => self.arrive_syn(client, to, tries),
             Delivery::Connected { client, server } => {
                 if let Some(stream) = self.stream(client) {
                     stream.phase = Phase::Open;
@@ -62,7 +62,8 @@ impl Net {
                 }
             }
             Delivery::Again { socket } => self.changed(socket),
-            Delivery::Work(_) => {}
+            // They do not arrive at a socket.
+            Delivery::Work { .. } | Delivery::Resend { .. } | Delivery::Action(_) => {}
         }
     }
 
@@ -74,18 +75,22 @@ impl Net {
         })
     }
 
-    fn arrive_syn(&mut self, client: SocketId, to: SocketAddr) {
+    fn arrive_syn(&mut self, client: SocketId, to: SocketAddr, tries: u32) {
         let Some(from) = self.sockets.get(&client).and_then(|socket| socket.local) else {
             return;
         };
-        let Some(listener) = self.listener_at(to) else {
+        let Some(host) = self.answering_host(client, to.ip()) else {
+            self.retry_syn(client, to, tries);
+            return;
+        };
+        let Some(listener) = self.listener_at(host, to) else {
             let errno = libc::ECONNREFUSED;
             self.send(client, Delivery::Reset { to: client, errno });
             return;
         };
         if self.is_full(listener) {
             let at = self.now_ns + RETRY_NS;
-            self.at(at, Delivery::Syn { client, to });
+            self.at(at, Delivery::Syn { client, to, tries });
             return;
         }
         let mut socket = Socket::new(to.is_ipv6());
@@ -95,6 +100,7 @@ impl Net {
         stream.listener = Some(listener);
         socket.state = State::Stream(stream);
         let server = self.insert(socket);
+        self.lan.set_host(server, host);
         if let Some(stream) = self.stream(client) {
             stream.peer = server;
         }

@@ -99,6 +99,22 @@ impl Net {
         }
     }
 
+    /// Returns whether an epoll is due to report a change. It can have been undone meanwhile.
+    pub(crate) fn has_event(&self, epoll: RawFd) -> bool {
+        self.ready.iter().any(|ready| ready.watch.epoll == epoll)
+    }
+
+    /// Forgets changes of sockets that are not watched any more. Otherwise a later epoll with the same number
+    /// could report them.
+    pub(crate) fn forget_ended_watches(&mut self) {
+        let sockets = &self.sockets;
+        let is_watched = |ready: &Ready| {
+            let socket = sockets.get(&ready.socket);
+            socket.is_some_and(|socket| socket.watches.contains(&ready.watch))
+        };
+        self.ready.retain(is_watched);
+    }
+
     /// Takes the next event of an epoll, in a chosen order.
     pub(crate) fn next_event(&mut self, epoll: RawFd) -> Option<Event> {
         loop {

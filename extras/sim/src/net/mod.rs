@@ -1,10 +1,15 @@
 //! The network of a world: sockets by descriptor, and what is in flight between them.
 //!
-//! `tcp` has the calls of a socket, `arrivals` what arrives at it, `epoll` the events that it causes. Nothing
-//! here waits: [`Net::deliver`] makes what is due happen, and the simulation moves the time.
+//! `tcp` has the calls of a socket, `arrivals` what arrives at it, `epoll` the events that it causes. With several
+//! hosts, `hosts` has what passes between them, `programs` what each of them waits for, and `steps` what happens
+//! next. Without hosts, [`Net::deliver`] makes what is due happen, and the simulation moves the time.
 
 mod arrivals;
+mod clock;
 pub(crate) mod epoll;
+pub(crate) mod hosts;
+pub(crate) mod programs;
+pub(crate) mod steps;
 pub(crate) mod tcp;
 
 use std::collections::{BTreeMap, HashMap};
@@ -17,6 +22,7 @@ use crate::faults::Faults;
 use crate::world::choices::Choices;
 use crate::world::events::{Event, Events};
 use epoll::Ready;
+use hosts::{HostId, Lan};
 use tcp::Socket;
 
 /// Number of a socket in this world.
@@ -36,6 +42,8 @@ pub(crate) enum Delivery {
     Syn {
         client: SocketId,
         to: SocketAddr,
+        /// How often there was no answer.
+        tries: u32,
     },
     /// The client's connection is open.
     Connected {
@@ -71,7 +79,17 @@ pub(crate) enum Delivery {
         socket: SocketId,
     },
     /// A closure of the blocking pool.
-    Work(Work),
+    Work {
+        host: HostId,
+        work: Work,
+    },
+    /// What is held back for a socket is sent again.
+    Resend {
+        to: SocketId,
+        tries: u32,
+    },
+    /// An action of the test, by its number.
+    Action(u64),
 }
 
 pub(crate) struct Net {
@@ -81,6 +99,7 @@ pub(crate) struct Net {
     pub(crate) faults: Faults,
     pub(crate) sockets: BTreeMap<SocketId, Socket>,
     pub(crate) fds: HashMap<RawFd, SocketId>,
+    pub(crate) lan: Lan,
     /// Sockets with a change that no epoll has reported.
     pub(crate) ready: Vec<Ready>,
     in_flight: BTreeMap<(u64, u64), Delivery>,
@@ -100,6 +119,7 @@ impl Net {
             faults,
             sockets: BTreeMap::new(),
             fds: HashMap::new(),
+            lan: Lan::default(),
             ready: Vec::new(),
             in_flight: BTreeMap::new(),
             last: BTreeMap::new(),
@@ -123,6 +143,7 @@ impl Net {
         let id = self.next_socket;
         self.next_socket += 1;
         self.sockets.insert(id, socket);
+        self.lan.set_host(id, self.lan.running);
         id
     }
 
@@ -174,7 +195,7 @@ impl Net {
                 break;
             }
             match entry.remove() {
-                Delivery::Work(closure) => work.push(closure),
+                Delivery::Work { work: closure, .. } => work.push(closure),
                 delivery => self.arrive(delivery),
             }
         }

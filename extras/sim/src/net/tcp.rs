@@ -21,6 +21,7 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr};
 
 use super::epoll::Watch;
+use super::hosts::HostId;
 use super::{Delivery, Net, SocketId};
 
 /// Bytes that are in flight or not read in one direction, at most.
@@ -152,14 +153,15 @@ impl Net {
         self.sockets.get_mut(&id)?.stream()
     }
 
-    /// Returns the socket that a client of `to` reaches.
-    pub(super) fn listener_at(&self, to: SocketAddr) -> Option<SocketId> {
+    /// Returns the socket that a client of `to` reaches on a host.
+    pub(super) fn listener_at(&self, host: HostId, to: SocketAddr) -> Option<SocketId> {
         let reaches = |local: SocketAddr| {
             local.port() == to.port() && (local.ip() == to.ip() || local.ip().is_unspecified())
         };
         let mut sockets = self.sockets.iter();
-        let found = sockets.find(|(_, socket)| {
-            matches!(socket.state, State::Listening(_)) && socket.local.is_some_and(reaches)
+        let found = sockets.find(|(id, socket)| {
+            let listens = matches!(socket.state, State::Listening(_));
+            listens && socket.local.is_some_and(reaches) && self.lan.host_of(**id) == host
         });
         found.map(|(id, _)| *id)
     }
@@ -171,6 +173,9 @@ impl Net {
         }
         if socket.is_v6 != address.is_ipv6() {
             return Err(libc::EAFNOSUPPORT);
+        }
+        if !self.has_address(id, address.ip()) {
+            return Err(libc::EADDRNOTAVAIL);
         }
         let mut local = address;
         if local.port() == 0 {
@@ -186,7 +191,9 @@ impl Net {
             let is_bound = matches!(other.state, State::New | State::Listening(_));
             is_bound && other.handles > 0 && other.local.is_some_and(overlaps)
         };
-        if self.sockets.values().any(clashes) {
+        let host = self.lan.host_of(id);
+        let mut others = self.sockets.iter();
+        if others.any(|(other, socket)| self.lan.host_of(*other) == host && clashes(socket)) {
             return Err(libc::EADDRINUSE);
         }
         if let Some(socket) = self.sockets.get_mut(&id) {
@@ -245,11 +252,13 @@ impl Net {
             };
             to.set_ip(local);
         }
-        let local = socket.local.unwrap_or(SocketAddr::new(to.ip(), port));
-        socket.local = Some(local);
+        let source = SocketAddr::new(self.source_ip(id, to.ip()), port);
+        let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
+        socket.local = Some(socket.local.unwrap_or(source));
         // The peer is known when the packet arrives.
         socket.state = State::Stream(Stream::new(0, to, Phase::Connecting));
-        self.send(id, Delivery::Syn { client: id, to });
+        let (client, tries) = (id, 0);
+        self.send(id, Delivery::Syn { client, to, tries });
         Err(libc::EINPROGRESS)
     }
 

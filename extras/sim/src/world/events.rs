@@ -23,7 +23,8 @@ impl fmt::Display for Event {
         } = self;
         match socket {
             // Sockets are numbered from 1.
-            0 => write!(f, "at {at_ns} ns: {what}"),
+            0 if *value == 0 => write!(f, "at {at_ns} ns: {what}"),
+            0 => write!(f, "at {at_ns} ns: {what} {value}"),
             _ => write!(f, "at {at_ns} ns: {what} of socket {socket}: {value}"),
         }
     }

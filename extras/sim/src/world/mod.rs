@@ -14,20 +14,24 @@
 
 pub(crate) mod choices;
 pub(crate) mod events;
+pub(crate) mod gate;
 pub(crate) mod tape;
+mod turn;
 
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Shutdown};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Type};
 use wakeful::kernel::{Address, Choice, Kernel, Verdict, Wait, Work};
 
 use crate::net::epoll::Watch;
+use crate::net::hosts::{HostId, Lan};
 use crate::net::tcp::{CAPACITY, Socket};
 use crate::net::{Delivery, Net, SocketId};
+use gate::Gate;
 
 /// Time that passes in a turn. Otherwise a task that yields until something arrives would wait forever.
 const TURN_NS: u64 = 1_000;
@@ -35,21 +39,56 @@ const TURN_NS: u64 = 1_000;
 /// Begins the message of the panic with which a run ends that nothing can continue.
 pub(crate) const DEADLOCK: &str = "deadlock";
 
-/// The kernel of a world.
+/// What all hosts of a simulation share.
+pub(crate) type SharedNet = Arc<Mutex<Net>>;
+
+/// Locks what all hosts share. One thread at a time runs, so there is no wait.
+pub(crate) fn lock(net: &SharedNet) -> MutexGuard<'_, Net> {
+    // A panic in user code cannot come between two changes that belong together.
+    net.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The kernel of a world, for the runtimes of one host.
 pub(crate) struct World {
-    net: Mutex<Net>,
+    net: SharedNet,
+    host: HostId,
+    /// `None` for a host that is alone. It runs on the thread of the test.
+    gate: Option<Arc<Gate>>,
+    /// The streams of choices about tasks.
+    order: String,
+    hold: String,
 }
 
 impl World {
-    pub(crate) fn new(net: Net) -> Self {
+    pub(crate) fn new(net: SharedNet) -> Self {
         Self {
-            net: Mutex::new(net),
+            net,
+            host: 0,
+            gate: None,
+            order: "order".to_owned(),
+            hold: "hold".to_owned(),
+        }
+    }
+
+    /// Creates the kernel for one run of a host's program.
+    pub(crate) fn of_host(net: SharedNet, host: HostId, name: &str, gate: Arc<Gate>) -> Self {
+        Self {
+            net,
+            host,
+            gate: Some(gate),
+            order: format!("order {name}"),
+            hold: format!("hold {name}"),
         }
     }
 
     pub(crate) fn net(&self) -> MutexGuard<'_, Net> {
-        // A panic in user code cannot come between two changes that belong together.
-        self.net.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.net)
+    }
+
+    /// Returns what hosts share, unless the program has been ended: then it changes nothing any more.
+    fn live(&self) -> Option<MutexGuard<'_, Net>> {
+        let is_dead = self.gate.as_ref().is_some_and(|gate| gate.is_dead());
+        (!is_dead).then(|| self.net())
     }
 
     /// Makes a call on a socket of this world.
@@ -59,7 +98,9 @@ impl World {
         what: &'static str,
         call: impl FnOnce(&mut Net, SocketId) -> Result<T, i32>,
     ) -> Verdict<T> {
-        let mut net = self.net();
+        let Some(mut net) = self.live() else {
+            return dead();
+        };
         let Some(id) = net.fds.get(&fd.as_raw_fd()).copied() else {
             return outside(what);
         };
@@ -76,7 +117,9 @@ impl World {
         what: &'static str,
         transfer: impl FnOnce(&mut Net, SocketId) -> Result<usize, i32>,
     ) -> Verdict<usize> {
-        let mut net = self.net();
+        let Some(mut net) = self.live() else {
+            return dead();
+        };
         let Some(id) = net.fds.get(&fd.as_raw_fd()).copied() else {
             return outside(what);
         };
@@ -103,6 +146,11 @@ impl World {
 fn outside<T>(what: &str) -> Verdict<T> {
     let message = format!("{what}: the simulated world has TCP sockets only, and none of std");
     Verdict::Is(Err(io::Error::new(ErrorKind::Unsupported, message)))
+}
+
+/// The answer to a program that has been ended.
+fn dead<T>() -> Verdict<T> {
+    Verdict::Is(Err(io::Error::from_raw_os_error(libc::ENETDOWN)))
 }
 
 fn is_socket(fd: BorrowedFd<'_>) -> bool {
@@ -132,14 +180,18 @@ impl Kernel for World {
             (Ok(Domain::IPV6), Ok(Type::STREAM)) => true,
             _ => return,
         };
-        let mut net = self.net();
+        let Some(mut net) = self.live() else {
+            return;
+        };
         let id = net.insert(Socket::new(is_v6));
         net.fds.insert(fd.as_raw_fd(), id);
         net.note("open", id, 0);
     }
 
     fn duplicated(&self, from: BorrowedFd<'_>, to: BorrowedFd<'_>) {
-        let mut net = self.net();
+        let Some(mut net) = self.live() else {
+            return;
+        };
         let Some(id) = net.fds.get(&from.as_raw_fd()).copied() else {
             return;
         };
@@ -152,7 +204,9 @@ impl Kernel for World {
 
     fn closing(&self, fd: BorrowedFd<'_>) {
         let zero_linger = SockRef::from(&fd).linger().ok() == Some(Some(Duration::ZERO));
-        let mut net = self.net();
+        let Some(mut net) = self.live() else {
+            return;
+        };
         if let Some(id) = net.fds.remove(&fd.as_raw_fd()) {
             net.note("close", id, zero_linger.into());
             net.close(id, zero_linger);
@@ -271,15 +325,16 @@ impl Kernel for World {
         token: u64,
         interest: u32,
     ) -> Verdict<()> {
-        if !is_socket(fd) {
-            return Verdict::Real;
-        }
         let watch = Watch {
             epoll: epoll.as_raw_fd(),
             fd: fd.as_raw_fd(),
             token,
             interest,
         };
+        if !is_socket(fd) {
+            self.with_program(|program| program.watch_other(watch));
+            return Verdict::Real;
+        }
         self.call(fd, "watch", |net, id| {
             net.watch(id, watch);
             Ok(())
@@ -287,8 +342,12 @@ impl Kernel for World {
     }
 
     fn unwatch(&self, epoll: BorrowedFd<'_>, fd: RawFd) -> Verdict<()> {
-        let mut net = self.net();
+        let Some(mut net) = self.live() else {
+            return Verdict::Is(Ok(()));
+        };
         if !net.fds.contains_key(&fd) {
+            drop(net);
+            self.with_program(|program| program.unwatch_other(epoll.as_raw_fd(), fd));
             return Verdict::Real;
         }
         net.unwatch(epoll.as_raw_fd(), fd);
@@ -296,6 +355,9 @@ impl Kernel for World {
     }
 
     fn wait(&self, wait: &mut Wait<'_>) -> io::Result<()> {
+        if let Some(gate) = &self.gate {
+            return self.wait_for_turn(gate, wait);
+        }
         let mut net = self.net();
         net.now_ns += TURN_NS;
         let limit = wait.limit();
@@ -337,8 +399,23 @@ impl Kernel for World {
         }
     }
 
+    fn wake(&self, eventfd: BorrowedFd<'_>) -> Verdict<()> {
+        if let (Some(_), Some(mut net)) = (&self.gate, self.live()) {
+            net.wake(eventfd.as_raw_fd());
+        }
+        Verdict::Real
+    }
+
+    fn caught(&self, signal: i32) -> Option<u64> {
+        self.gate.as_ref()?;
+        Some(
+            self.with_program(|program| program.caught(signal))
+                .unwrap_or(0),
+        )
+    }
+
     fn now_ns(&self) -> Option<u64> {
-        Some(self.net().now_ns)
+        Some(self.net().host_now_ns(self.host))
     }
 
     fn chooses(&self) -> bool {
@@ -346,27 +423,37 @@ impl Kernel for World {
     }
 
     fn choose(&self, choice: Choice, of: u32) -> u32 {
-        let mut net = self.net();
+        let Some(mut net) = self.live() else {
+            return 0;
+        };
         match choice {
-            Choice::NextTask => net.choices.choose("order", of),
+            Choice::NextTask => net.choices.choose(&self.order, of),
             // One tick in four ends early.
-            _ => u32::from(net.choices.chance("hold", 4)),
+            _ => u32::from(net.choices.chance(&self.hold, 4)),
         }
     }
 
     fn blocking(&self, work: Work) -> Result<(), Work> {
-        let mut net = self.net();
-        // Sockets are numbered from 1, so 0 is the stream of closures.
-        net.send(0, Delivery::Work(work));
+        // Without a host to run on, the closure is dropped.
+        if let Some(mut net) = self.live() {
+            let host = self.host;
+            // Sockets are numbered from 1, so 0 is the stream of closures.
+            net.send(0, Delivery::Work { host, work });
+        }
         Ok(())
     }
 
     fn resolve(&self, host: &str) -> Verdict<Vec<IpAddr>> {
         if host == "localhost" {
-            Verdict::Is(Ok(vec![Ipv4Addr::LOCALHOST.into()]))
-        } else {
-            let message = format!("the simulated world has no host `{host}`, only `localhost`");
-            Verdict::Is(Err(io::Error::new(ErrorKind::NotFound, message)))
+            return Verdict::Is(Ok(vec![Ipv4Addr::LOCALHOST.into()]));
         }
+        let net = self.net();
+        if let Some(found) = net.lan.find(host) {
+            return Verdict::Is(Ok(vec![Lan::ip(found).into()]));
+        }
+        let others = net.lan.hosts.iter();
+        let others: String = others.map(|host| format!(", `{}`", host.name)).collect();
+        let message = format!("the simulated world has no host `{host}`, only `localhost`{others}");
+        Verdict::Is(Err(io::Error::new(ErrorKind::NotFound, message)))
     }
 }

@@ -195,8 +195,8 @@ function instantWords(i) {
       if (result < 0) return `fd ${x}: ${noun} failed with errno ${-result}`;
       if (a === 3) return `fd ${x} accepted fd ${result}`;
       if (a === 4) return `fd ${x} connected`;
-      return `fd ${x} ${["", "received", "sent"][a] ?? "transferred"} ${grouped(result)} bytes`;
-    case 15: return `${y} messages: ${["wake", "timer or waker", "closure", "abort"][x] ?? "other"}`;
+      return `fd ${x} ${["", "received", "sent"][a] ?? "transferred"} ${counted(result, "byte")}`;
+    case 15: return `${counted(y, "message")}: ${["wake", "timer or waker", "closure", "abort"][x] ?? "other"}`;
     case 16: return `fd ${x} registered`;
     case 17: return `fd ${x} deregistered`;
     case 18: return `mark "${text(y)}"`;

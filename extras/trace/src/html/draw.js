@@ -79,6 +79,8 @@ function showLane(lane) {
 // --- drawing ---------------------------------------------------------------------------------------------
 
 function redraw() {
+  // What it describes is not below the pointer any more.
+  $("tip").hidden = true;
   if (!state.frame) state.frame = requestAnimationFrame(draw);
 }
 

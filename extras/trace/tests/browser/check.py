@@ -142,6 +142,33 @@ async def the_slow_task_is_one_click_away(page):
     await assert_quiet(page)
 
 
+async def the_slow_task_is_found_in_at_most_five_actions(page):
+    """By a list, by the table with keys alone, and by a search: its duration, its spawn, what woke it and what waited."""
+    await page.open(FOLDER / "server.html")
+    await page.press("#longest-polls button")
+    text = await page.eval(PANEL)
+    assert "import" in text and "37.0 ms" in text and "main.rs:29" in text, text
+    slow = await page.eval(SELECTED)
+    await page.key("w")
+    assert await page.eval(SELECTED) != slow
+
+    await page.open(FOLDER / "server.html")
+    await page.key("t")
+    await page.eval("document.querySelector('#table-kind').focus()")
+    await page.key("p")
+    await page.eval("document.querySelector('#table-body button').focus()")
+    await page.key("Enter")
+    assert await page.eval(SELECTED) == slow, await page.eval(SELECTED)
+
+    await page.open(FOLDER / "server.html")
+    await page.key("/")
+    await page.type("import")
+    await page.key("Enter")
+    text = await page.eval(PANEL)
+    assert "longest poll" in text and "37.0 ms" in text, text
+    await assert_quiet(page)
+
+
 async def tooltips_have_file_and_line(page):
     await page.open(FOLDER / "small.html")
     await page.press("#longest-polls button")
@@ -152,6 +179,9 @@ async def tooltips_have_file_and_line(page):
     await page.frame()
     tip = await page.eval("document.querySelector('#tip').hidden ? '' : document.querySelector('#tip').textContent")
     assert "src/echo.rs:12" in tip and "4.50 ms" in tip and "src/main.rs:29" in tip, tip
+    # A key that moves the view leaves none behind.
+    await page.key("+")
+    assert await page.eval("document.querySelector('#tip').hidden")
     await assert_quiet(page)
 
 
@@ -298,7 +328,7 @@ async def pictures(page):
 
 TESTS = [keys_zoom_and_pan, tab_walks_along_a_lane_and_escape_leaves, the_end_of_a_lane_gives_the_focus_on,
          w_follows_a_wake_backwards, wheel_and_drag_move_the_view, search_finds_names_places_fds_and_peers,
-         the_slow_task_is_one_click_away, tooltips_have_file_and_line, the_table_sorts, hostile_names_stay_text,
+         the_slow_task_is_one_click_away, the_slow_task_is_found_in_at_most_five_actions, tooltips_have_file_and_line, the_table_sorts, hostile_names_stay_text,
          both_themes_draw_and_have_contrast, motion_can_be_reduced, a_million_events_load_and_draw]
 
 

@@ -21,10 +21,11 @@ use std::task::{Context, Poll};
 
 use super::{has_waiter_of, thread_not_started, with_operation};
 use crate::context;
+use crate::defer::{defer_current, poll_proceed, try_consume};
 use crate::id::{RuntimeId, WaiterId};
 use crate::reactor::waiters::Waiters;
 use crate::sys;
-use crate::task::{defer_current, poll_proceed, submit_detached};
+use crate::task::submit_detached;
 use crate::wait_list::{next_operation, set_wait, wake_all};
 
 /// Upper limit of one read.
@@ -92,7 +93,7 @@ pub(super) fn poll_read(
     let waker = cx.waker().clone();
     let mut input = lock();
     if input.is_ready() {
-        if !context::try_consume() {
+        if !try_consume() {
             drop(input);
             defer_current(cx);
             return Poll::Pending;

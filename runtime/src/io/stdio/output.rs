@@ -24,10 +24,11 @@ use std::task::{Context, Poll};
 
 use super::{has_waiter_of, thread_not_started, with_operation};
 use crate::context;
+use crate::defer::{defer_current, poll_proceed, try_consume};
 use crate::id::{RuntimeId, WaiterId};
 use crate::reactor::waiters::Waiters;
 use crate::sys;
-use crate::task::{defer_current, poll_proceed, submit_detached};
+use crate::task::submit_detached;
 use crate::wait_list::{next_operation, set_wait, wake_all};
 
 /// Upper limit of the bytes that were accepted and are not written yet.
@@ -201,7 +202,7 @@ impl Output {
         if queue.room() == 0 {
             return self.wait(queue, operation, waker, wait);
         }
-        if !context::try_consume() {
+        if !try_consume() {
             drop(queue);
             defer_current(cx);
             return Poll::Pending;
@@ -226,7 +227,7 @@ impl Output {
         if queue.finished < written.end {
             return self.wait(queue, operation, waker, wait);
         }
-        if !context::try_consume() {
+        if !try_consume() {
             drop(queue);
             defer_current(cx);
             return Poll::Pending;

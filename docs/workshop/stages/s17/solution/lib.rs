@@ -28,13 +28,13 @@ pub fn names() -> [&'static str; 20] {
         "Waiters::store",
         // 12. Clears readiness, unless an event has come since.
         "ReadyWord::clear",
-        // 13. Decides whether a transfer has emptied or filled the kernel's buffer.
+        // 13. Clears readiness after a transfer that has emptied or filled the kernel's buffer.
         "short_transfer",
-        // 14. Removes the waker of a wait that is dropped.
+        // 14. Called by the drop of a wait: removes its waker.
         "Registration::cancel_wait",
         // 15. Rounds the time of a wait up to milliseconds.
         "whole_ms",
-        // 16. Removes the timers whose deadlines have passed.
+        // 16. Takes the timers whose deadlines have passed out of the wheel.
         "Wheel::expire",
         // 17. Publishes that the loop is about to block, and looks into the inbox again.
         "Inbox::prepare_park",

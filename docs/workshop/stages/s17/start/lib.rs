@@ -28,13 +28,13 @@ pub fn names() -> [&'static str; 20] {
         "",
         // 12. Clears readiness, unless an event has come since.
         "",
-        // 13. Decides whether a transfer has emptied or filled the kernel's buffer.
+        // 13. Clears readiness after a transfer that has emptied or filled the kernel's buffer.
         "",
-        // 14. Removes the waker of a wait that is dropped.
+        // 14. Called by the drop of a wait: removes its waker.
         "",
         // 15. Rounds the time of a wait up to milliseconds.
         "",
-        // 16. Removes the timers whose deadlines have passed.
+        // 16. Takes the timers whose deadlines have passed out of the wheel.
         "",
         // 17. Publishes that the loop is about to block, and looks into the inbox again.
         "",

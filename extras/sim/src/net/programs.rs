@@ -1,0 +1,252 @@
+//! The programs of hosts: which one can run, what it waits for, and how it ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::os::fd::RawFd;
+
+use wakeful::kernel::{Event, Work};
+
+use super::clock::Clock;
+use super::epoll::Watch;
+use super::hosts::HostId;
+use super::{Delivery, Net};
+
+/// A host. Its machine can be up without a program.
+pub(crate) struct Host {
+    pub(crate) name: String,
+    pub(crate) is_up: bool,
+    pub(crate) clock: Clock,
+    pub(crate) program: Option<Program>,
+    /// Closures of the blocking pool that are due.
+    pub(super) work: Vec<Work>,
+}
+
+/// One run of a host's program.
+#[derive(Default)]
+pub(crate) struct Program {
+    /// `None` before the first wait.
+    waits: Option<Waits>,
+    /// Number of the last turn among those of all hosts.
+    last_turn: u64,
+    /// How often it has kept its turn since it gave it up.
+    pub(super) kept: u32,
+    /// Whether another host has woken a task.
+    is_woken: bool,
+    /// Descriptors in its epolls that are no sockets: eventfds, and that of signals.
+    others: Vec<Watch>,
+    /// Those of them that are due an event, because of a signal.
+    others_ready: Vec<Watch>,
+    /// How often each signal was caught, for those that have a listener.
+    caught: BTreeMap<i32, u64>,
+    listens: BTreeSet<i32>,
+}
+
+/// What a program waits for.
+struct Waits {
+    epoll: RawFd,
+    /// A time of the simulation; `None` if only an event ends the wait.
+    until_ns: Option<u64>,
+}
+
+/// Returns whether a signal without a listener ends the program. See signal(7).
+fn ends_program(signal: i32) -> bool {
+    let harmless = [
+        libc::SIGCHLD,
+        libc::SIGCONT,
+        libc::SIGURG,
+        libc::SIGWINCH,
+        // Stopping a program is not part of the simulation.
+        libc::SIGSTOP,
+        libc::SIGTSTP,
+        libc::SIGTTIN,
+        libc::SIGTTOU,
+    ];
+    !harmless.contains(&signal)
+}
+
+impl Net {
+    pub(crate) fn add_host(&mut self, name: &str) -> HostId {
+        self.lan.hosts.push(Host {
+            name: name.to_owned(),
+            is_up: false,
+            clock: Clock::default(),
+            program: None,
+            work: Vec::new(),
+        });
+        self.lan.hosts.len() - 1
+    }
+
+    pub(crate) fn program(&mut self, host: HostId) -> Option<&mut Program> {
+        self.lan.hosts.get_mut(host)?.program.as_mut()
+    }
+
+    pub(crate) fn start_program(&mut self, host: HostId) {
+        self.note("start", 0, host as i64);
+        let host = &mut self.lan.hosts[host];
+        host.is_up = true;
+        host.program = Some(Program::default());
+    }
+
+    /// Switches a host off. Returns its closures, which the caller drops without a lock.
+    pub(crate) fn crash(&mut self, host: HostId) -> Vec<Work> {
+        self.note("crash", 0, host as i64);
+        self.drop_sockets(host);
+        self.lan.hosts[host].is_up = false;
+        self.end_program(host)
+    }
+
+    /// Ends a program whose host stays up. Returns its closures, as [`crash`](Self::crash).
+    pub(crate) fn exit(&mut self, host: HostId) -> Vec<Work> {
+        self.note("exit", 0, host as i64);
+        self.close_sockets(host);
+        self.end_program(host)
+    }
+
+    fn end_program(&mut self, host: HostId) -> Vec<Work> {
+        let is_work = |delivery: &Delivery| match delivery {
+            Delivery::Work { host: of, .. } => *of == host,
+            _ => false,
+        };
+        let in_flight = self.in_flight.iter();
+        let in_flight = in_flight.filter(|(_, delivery)| is_work(delivery));
+        let keys: Vec<_> = in_flight.map(|(key, _)| *key).collect();
+        let host = &mut self.lan.hosts[host];
+        host.program = None;
+        let mut work = mem::take(&mut host.work);
+        for key in keys {
+            if let Some(Delivery::Work { work: one, .. }) = self.in_flight.remove(&key) {
+                work.push(one);
+            }
+        }
+        work
+    }
+
+    /// Returns what the clock of a host shows.
+    pub(crate) fn host_now_ns(&self, host: HostId) -> u64 {
+        match self.lan.hosts.get(host) {
+            Some(host) => host.clock.at(self.now_ns),
+            None => self.now_ns,
+        }
+    }
+
+    /// Returns the hosts whose programs can run, the one first that has run least recently.
+    pub(super) fn able_hosts(&self) -> Vec<HostId> {
+        let able = self.lan.hosts.iter().enumerate().filter_map(|(id, host)| {
+            let program = host.program.as_ref()?;
+            let is_able = !host.work.is_empty() || self.is_able(program);
+            is_able.then_some((program.last_turn, id))
+        });
+        let mut able: Vec<_> = able.collect();
+        able.sort_unstable();
+        able.into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn is_able(&self, program: &Program) -> bool {
+        let Some(waits) = &program.waits else {
+            return true;
+        };
+        program.is_woken
+            || program
+                .others_ready
+                .iter()
+                .any(|watch| watch.epoll == waits.epoll)
+            || waits.until_ns.is_some_and(|until| until <= self.now_ns)
+            || self.has_event(waits.epoll)
+    }
+
+    /// Returns the time until which the first program waits.
+    pub(super) fn first_deadline_ns(&self) -> Option<u64> {
+        let programs = self.lan.hosts.iter().flat_map(|host| &host.program);
+        let waits = programs.flat_map(|program| &program.waits);
+        waits.filter_map(|waits| waits.until_ns).min()
+    }
+
+    /// Begins the turn of a host.
+    pub(crate) fn begin_turn(&mut self, host: HostId) {
+        self.note("turn", 0, host as i64);
+        self.lan.turns += 1;
+        let turns = self.lan.turns;
+        if let Some(program) = self.program(host) {
+            program.last_turn = turns;
+        }
+    }
+
+    /// A host begins to wait, for at most `limit_ns` of its clock.
+    pub(crate) fn begin_wait(&mut self, host: HostId, epoll: RawFd, limit_ns: Option<u64>) {
+        let clock = self.lan.hosts[host].clock;
+        let shown_ns = clock.at(self.now_ns);
+        let until_ns = limit_ns.map(|limit| clock.when(shown_ns.saturating_add(limit)));
+        if let Some(program) = self.program(host) {
+            program.waits = Some(Waits { epoll, until_ns });
+        }
+    }
+
+    /// Takes the closures that are due.
+    pub(crate) fn take_work(&mut self, host: HostId) -> Vec<Work> {
+        mem::take(&mut self.lan.hosts[host].work)
+    }
+
+    /// Takes the next event of a program's epoll.
+    pub(crate) fn next_event_of(&mut self, host: HostId, epoll: RawFd) -> Option<Event> {
+        let program = self.program(host)?;
+        let mut others = program.others_ready.iter();
+        if let Some(place) = others.position(|watch| watch.epoll == epoll) {
+            let watch = program.others_ready.remove(place);
+            return Some(Event {
+                token: watch.token,
+                flags: libc::EPOLLIN as u32,
+            });
+        }
+        self.next_event(epoll)
+    }
+
+    /// The wait of a program has ended.
+    pub(crate) fn end_wait(&mut self, host: HostId) {
+        if let Some(program) = self.program(host) {
+            program.is_woken = false;
+        }
+    }
+
+    /// A descriptor is written, which can be in an epoll of any program.
+    pub(crate) fn wake(&mut self, fd: RawFd) {
+        for host in &mut self.lan.hosts {
+            if let Some(program) = &mut host.program {
+                program.is_woken |= program.others.iter().any(|watch| watch.fd == fd);
+            }
+        }
+    }
+
+    /// Sends a signal to a program. Returns whether it ends the program.
+    #[must_use]
+    pub(crate) fn signal(&mut self, host: HostId, signal: i32) -> bool {
+        self.note("signal", 0, signal.into());
+        let Some(program) = self.program(host) else {
+            return false;
+        };
+        if !program.listens.contains(&signal) {
+            return ends_program(signal);
+        }
+        *program.caught.entry(signal).or_default() += 1;
+        // The descriptor of signals is one of them. For the others it is one event too many.
+        program.others_ready.clone_from(&program.others);
+        false
+    }
+}
+
+impl Program {
+    /// Returns how often a signal was caught. To ask for it makes a listener.
+    pub(crate) fn caught(&mut self, signal: i32) -> u64 {
+        self.listens.insert(signal);
+        self.caught.get(&signal).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn watch_other(&mut self, watch: Watch) {
+        self.others.push(watch);
+    }
+
+    pub(crate) fn unwatch_other(&mut self, epoll: RawFd, fd: RawFd) {
+        let is_it = |watch: &Watch| watch.epoll == epoll && watch.fd == fd;
+        self.others.retain(|watch| !is_it(watch));
+        self.others_ready.retain(|watch| !is_it(watch));
+    }
+}

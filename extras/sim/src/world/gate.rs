@@ -1,0 +1,136 @@
+//! Lets the thread of a host run only while another thread waits for it.
+//!
+//! ```text
+//!   the simulation   resume ------------------- waits ------------------> Turn::Waits, or Ended
+//!                      | resumed                                            ^ paused
+//!                      v                                                    |
+//!   the host         runs until its runtime waits, or its program ends -----+
+//! ```
+//!
+//! So one thread at a time runs, and the order follows from the choices of the run. A condition variable for
+//! each direction, because both threads know which one is next.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The payload of the panic that ends the program of a host from outside. It is not printed.
+pub(crate) struct Crashed;
+
+/// How the program of a host has ended.
+pub(crate) enum Ended {
+    Returned,
+    /// By [`Crashed`].
+    Unwound,
+    Panicked {
+        payload: Box<dyn Any + Send>,
+        place: Option<String>,
+    },
+    /// It cannot be ended, because a destructor waits during a panic. Its thread stays where it is.
+    Left,
+}
+
+/// What a host has done with its turn.
+pub(crate) enum Turn {
+    Waits,
+    Ended(Ended),
+    /// It has run for too long.
+    Stuck,
+}
+
+enum State {
+    Waits,
+    Runs,
+    Ended(Option<Ended>),
+}
+
+/// One run of a host's program.
+pub(crate) struct Gate {
+    state: Mutex<State>,
+    resumed: Condvar,
+    paused: Condvar,
+    /// Whether nothing that the program does reaches the simulation any more. Relaxed, because the mutex orders
+    /// it, except for a program that is stuck.
+    is_dead: AtomicBool,
+    /// Whether a dump is written when the program ends.
+    wants_dump: AtomicBool,
+}
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State::Waits),
+            resumed: Condvar::new(),
+            paused: Condvar::new(),
+            is_dead: AtomicBool::new(false),
+            wants_dump: AtomicBool::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under this lock panics.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.is_dead.load(Ordering::Relaxed)
+    }
+
+    /// Ends the program: its next wait unwinds.
+    pub(crate) fn kill(&self) {
+        self.is_dead.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn wants_dump(&self) -> bool {
+        self.wants_dump.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn ask_for_dump(&self) {
+        self.wants_dump.store(true, Ordering::Relaxed);
+    }
+
+    /// Lets the host run until it waits or ends, for at most `patience` of the machine's time. Called by the
+    /// thread that runs now.
+    pub(crate) fn resume(&self, patience: Duration) -> Turn {
+        let mut state = self.lock();
+        if matches!(*state, State::Waits) {
+            *state = State::Runs;
+            self.resumed.notify_one();
+        }
+        let (mut state, _) = self
+            .paused
+            .wait_timeout_while(state, patience, |state| matches!(state, State::Runs))
+            .unwrap_or_else(PoisonError::into_inner);
+        match &mut *state {
+            State::Waits => Turn::Waits,
+            State::Runs => Turn::Stuck,
+            State::Ended(ended) => Turn::Ended(ended.take().unwrap_or(Ended::Left)),
+        }
+    }
+
+    /// Waits for the first turn. Called by the host's thread.
+    pub(crate) fn begin(&self) {
+        self.wait(self.lock());
+    }
+
+    /// Ends the turn and waits for the next one. Called by the host's thread.
+    pub(crate) fn pause(&self) {
+        let mut state = self.lock();
+        *state = State::Waits;
+        self.paused.notify_one();
+        self.wait(state);
+    }
+
+    fn wait(&self, state: MutexGuard<'_, State>) {
+        let waits = |state: &mut State| matches!(state, State::Waits);
+        let resumed = self.resumed.wait_while(state, waits);
+        drop(resumed.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Ends the last turn. Called by the host's thread.
+    pub(crate) fn end(&self, ended: Ended) {
+        *self.lock() = State::Ended(Some(ended));
+        self.paused.notify_one();
+    }
+}

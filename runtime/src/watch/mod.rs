@@ -1,0 +1,438 @@
+//! The watch thread: says that a loop does not go on, while it does not.
+//!
+//! Started by [`Builder::build`](crate::runtime::Builder::build) if
+//! [`Builder::watch`](crate::runtime::Builder::watch) was called; ended by the end of the runtime. A poll that never
+//! returns answers no signal and makes no dump. So the loop publishes what it does ([`progress`]), and this thread
+//! looks at it twice per limit:
+//!
+//! ```text
+//!  the runtime's thread                      wakeful-watch
+//!  Progress: step, task, place  <----------  each half of the limit: the same step, and not parked?
+//!  Inbox: parked                             twice in a row: report a Stall, once
+//!  Signals: received by the loop             a signal that was caught a second ago and not received: report it
+//! ```
+//!
+//! Looks are counted, and the time between them is not compared: a process that was stopped by SIGSTOP, or a machine
+//! that was asleep, has made no look meanwhile, and its loop has time to go on until the next one.
+//!
+//! Rejected: a signal that makes the loop's thread describe itself. Its handler would interrupt code that changes the
+//! table of tasks. Also rejected: reading that table from here, for the same reason.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::id::{Id, RuntimeId};
+use crate::inbox::Shared;
+use crate::sys;
+
+pub(crate) mod progress;
+pub(crate) mod stall;
+
+use progress::{Polled, Progress, Step};
+use stall::{LoopState, Stall};
+
+/// The time between two looks, at least and at most.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The time after which a signal that the loop has not received is answered here.
+const ANSWER_AFTER: Duration = Duration::from_secs(1);
+
+/// Hook that is called with each stall, on the watch thread.
+pub(crate) type StallHook = Box<dyn Fn(&Stall) + Send>;
+
+/// The number of watch threads that have begun, and of those that are ending.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+static ENDED: AtomicU64 = AtomicU64::new(0);
+
+/// Returns the number of watch threads that have begun so far.
+pub(crate) fn begun() -> u64 {
+    BEGUN.load(Ordering::Acquire)
+}
+
+/// Returns how many watch threads of the process have existed all the time since `begun` was read, at least. They
+/// hold no waker, so a count of threads that could wake a task leaves them out.
+pub(crate) fn alive_since(begun: u64) -> usize {
+    let ended = ENDED.load(Ordering::Acquire);
+    usize::try_from(begun.saturating_sub(ended)).unwrap_or(0)
+}
+
+/// Counts a watch thread.
+struct Counted;
+
+impl Counted {
+    fn begin() -> Self {
+        BEGUN.fetch_add(1, Ordering::AcqRel);
+        Counted
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        ENDED.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// The watch of one runtime.
+pub(crate) struct Watch {
+    pub(crate) progress: Arc<Progress>,
+    limit: Duration,
+    /// Taken by the thread.
+    hook: Cell<Option<StallHook>>,
+    signals: Arc<Signals>,
+    /// Dropped to end the thread.
+    end: Cell<Option<mpsc::Sender<()>>>,
+}
+
+impl Watch {
+    pub(crate) fn new(limit: Duration, hook: Option<StallHook>) -> Self {
+        Watch {
+            progress: Arc::default(),
+            limit,
+            hook: Cell::new(hook),
+            signals: Arc::default(),
+            end: Cell::new(None),
+        }
+    }
+
+    /// Starts the thread. It watches the runtime whose thread calls this.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` at a limit of threads, `ENOMEM`.
+    pub(crate) fn start(&self, shared: &Arc<Shared>) -> io::Result<()> {
+        let (pause, intervals) = schedule(self.limit);
+        let watcher = Watcher {
+            runtime: shared.id(),
+            shared: Arc::downgrade(shared),
+            thread: sys::inspect::current_thread(),
+            progress: Arc::clone(&self.progress),
+            signals: Arc::clone(&self.signals),
+            hook: self.hook.take(),
+            pause,
+            looks: Looks::new(intervals),
+        };
+        let (end, ended) = mpsc::channel();
+        let (begin, begun) = mpsc::channel();
+        let builder = thread::Builder::new().name("wakeful-watch".to_owned());
+        builder.spawn(move || {
+            let _counted = Counted::begin();
+            begin.send(()).ok();
+            watcher.run(&ended);
+        })?;
+        // Before the runtime can look for a deadlock, in which an uncounted thread would be in doubt.
+        begun.recv().ok();
+        self.end.set(Some(end));
+        Ok(())
+    }
+
+    /// Ends the thread, without waiting for it: its hook is user code.
+    pub(crate) fn stop(&self) {
+        drop(self.end.take());
+    }
+
+    /// Watches whether the loop receives a signal, as long as the result exists. It has the number of times that the
+    /// signal was received.
+    pub(crate) fn await_signal(&self, number: i32, received: u64) -> Arc<AtomicU64> {
+        let received = Arc::new(AtomicU64::new(received));
+        self.signals.lock().push(AwaitedSignal {
+            number,
+            received: Arc::downgrade(&received),
+            answered: 0,
+            looks: 0,
+        });
+        received
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch")
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns the time between two looks, and the number of these intervals in the limit.
+fn schedule(limit: Duration) -> (Duration, u32) {
+    let pause = (limit / 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+    (pause, intervals(limit, pause).max(2))
+}
+
+fn intervals(time: Duration, pause: Duration) -> u32 {
+    let intervals = time.as_nanos().div_ceil(pause.as_nanos());
+    u32::try_from(intervals).unwrap_or(u32::MAX - 1)
+}
+
+/// The signals that the loop is to receive.
+#[derive(Debug, Default)]
+struct Signals(Mutex<Vec<AwaitedSignal>>);
+
+#[derive(Debug)]
+struct AwaitedSignal {
+    number: i32,
+    /// How often the loop has received it. Gone with its listener.
+    received: Weak<AtomicU64>,
+    /// The count up to which the watch thread has answered.
+    answered: u64,
+    /// The number of looks that have found it caught and not received.
+    looks: u32,
+}
+
+impl Signals {
+    fn lock(&self) -> MutexGuard<'_, Vec<AwaitedSignal>> {
+        // No user code runs under this lock, so a poisoned one is consistent.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes a look. Returns the signals that were not received in `intervals` intervals, each once. `caught`
+    /// returns how often a signal was caught.
+    fn look(&self, intervals: u32, caught: impl Fn(i32) -> u64) -> Vec<i32> {
+        let mut unanswered = Vec::new();
+        self.lock().retain_mut(|signal| {
+            let Some(received) = signal.received.upgrade() else {
+                return false;
+            };
+            let caught = caught(signal.number);
+            if caught == received.load(Ordering::Relaxed) || caught == signal.answered {
+                signal.looks = 0;
+                return true;
+            }
+            signal.looks += 1;
+            if signal.looks > intervals {
+                (signal.answered, signal.looks) = (caught, 0);
+                unanswered.push(signal.number);
+            }
+            true
+        });
+        unanswered
+    }
+}
+
+/// What the looks have found so far.
+#[derive(Debug)]
+struct Looks {
+    /// The intervals without a change that are a stall.
+    intervals: u32,
+    steps: u64,
+    /// The time of the first look that has found this step.
+    since: Instant,
+    /// The number of intervals since then.
+    unchanged: u32,
+}
+
+impl Looks {
+    fn new(intervals: u32) -> Self {
+        Looks {
+            intervals,
+            steps: 0,
+            since: Instant::now(),
+            unchanged: 0,
+        }
+    }
+
+    /// Makes a look. Returns whether this look reports a stall: one per stall does.
+    fn look(&mut self, steps: u64, is_idle: bool, now: Instant) -> bool {
+        if steps != self.steps || is_idle {
+            (self.steps, self.since, self.unchanged) = (steps, now, 0);
+            return false;
+        }
+        self.unchanged = self.unchanged.saturating_add(1);
+        self.unchanged == self.intervals
+    }
+}
+
+/// The data of the watch thread.
+struct Watcher {
+    runtime: RuntimeId,
+    /// Weak, so that the descriptors of the runtime are closed with it.
+    shared: Weak<Shared>,
+    /// The number of the runtime's thread.
+    thread: Option<i32>,
+    progress: Arc<Progress>,
+    signals: Arc<Signals>,
+    hook: Option<StallHook>,
+    pause: Duration,
+    looks: Looks,
+}
+
+impl Watcher {
+    /// Looks until the runtime has ended.
+    fn run(mut self, ended: &mpsc::Receiver<()>) {
+        while ended.recv_timeout(self.pause) == Err(RecvTimeoutError::Timeout) {
+            let Some(shared) = self.shared.upgrade() else {
+                break;
+            };
+            let is_parked = shared.inbox().is_parked();
+            drop(shared);
+            self.look(is_parked);
+        }
+    }
+
+    fn look(&mut self, is_parked: bool) {
+        let steps = self.progress.steps();
+        let is_idle = is_parked || Progress::is_stopped(steps);
+        if self.looks.look(steps, is_idle, Instant::now())
+            && let Some(step) = self.progress.read(steps)
+        {
+            self.report(&self.stall(step));
+        }
+        let intervals = intervals(ANSWER_AFTER, self.pause);
+        for number in self.signals.look(intervals, sys::signal::caught) {
+            self.answer(number);
+        }
+    }
+
+    /// Returns the description of a step that lasts.
+    fn stall(&self, step: Step) -> Stall {
+        let runtime = self.runtime;
+        Stall {
+            runtime: runtime.serial(),
+            loop_state: match step.polled {
+                Polled::Stopped => LoopState::Stopped,
+                Polled::BetweenPolls => LoopState::BetweenPolls,
+                Polled::Root => LoopState::PollingRoot,
+                Polled::Task(key) => LoopState::Polling(Id { runtime, key }),
+            },
+            name: step.name,
+            spawned_at: step.place,
+            lasted: self.looks.since.elapsed(),
+            thread: self.thread.and_then(sys::thread_state::of),
+            waiting: step.waiting as usize,
+        }
+    }
+
+    fn report(&self, stall: &Stall) {
+        let Some(hook) = &self.hook else {
+            write(format_args!("stuck: {stall}"));
+            return;
+        };
+        // The panic itself is reported by the panic hook.
+        let called = catch_unwind(AssertUnwindSafe(|| hook(stall)));
+        if let Err(payload) = called {
+            // Its destructor can panic, too.
+            catch_unwind(AssertUnwindSafe(|| drop(payload))).ok();
+        }
+    }
+
+    /// Says that the loop has not answered a signal, and why.
+    fn answer(&self, number: i32) {
+        let head = format!("no dump within {ANSWER_AFTER:?} of signal {number}");
+        let step = (self.looks.unchanged > 0).then(|| self.progress.read(self.looks.steps));
+        match step.flatten() {
+            Some(step) => write(format_args!("{head}: {}", self.stall(step))),
+            None => write(format_args!(
+                "{head}: runtime {} goes on, but the future of `dump::on_signal` is not polled",
+                self.runtime.serial()
+            )),
+        }
+    }
+}
+
+/// Writes a report to stderr, and ignores a failure, because there is no other place for it.
+fn write(report: fmt::Arguments<'_>) {
+    writeln!(io::stderr(), "wakeful: {report}").ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_lasts_for_all_intervals_is_reported_once_and_the_next_one_again() {
+        let (mut looks, now) = (Looks::new(2), Instant::now());
+        let mut reports = |steps, is_idle, times| {
+            let looks: Vec<_> = (0..times)
+                .map(|_| looks.look(steps, is_idle, now))
+                .collect();
+            looks.iter().filter(|is_reported| **is_reported).count()
+        };
+        assert_eq!(reports(6, false, 2), 0);
+        assert_eq!(reports(6, false, 1), 1);
+        assert_eq!(reports(6, false, 100), 0);
+        // One change in between.
+        assert_eq!(reports(10, false, 2), 0);
+        assert_eq!(reports(14, false, 2), 0);
+        assert_eq!(reports(14, false, 1), 1);
+        // Parked, and the same step after it.
+        assert_eq!(reports(14, true, 100), 0);
+        assert_eq!(reports(14, false, 1), 0);
+        assert_eq!(reports(14, false, 1), 1);
+    }
+
+    #[test]
+    fn time_without_looks_makes_no_stall() {
+        let (mut looks, now) = (Looks::new(2), Instant::now());
+        let later = now + Duration::from_secs(3600);
+        assert!(!looks.look(6, false, now));
+        // The process was stopped for an hour.
+        assert!(!looks.look(6, false, later));
+        assert!(!looks.look(10, false, later));
+        assert_eq!(looks.since, later);
+    }
+
+    #[test]
+    fn the_limit_is_divided_into_two_intervals_or_more_short_ones() {
+        let ms = Duration::from_millis;
+        assert_eq!(schedule(ms(200)), (ms(100), 2));
+        assert_eq!(schedule(ms(1000)), (ms(500), 2));
+        assert_eq!(schedule(ms(10_001)), (ms(500), 21));
+        assert_eq!(schedule(Duration::ZERO), (ms(1), 2));
+        assert_eq!(schedule(Duration::MAX), (ms(500), u32::MAX - 1));
+    }
+
+    #[test]
+    fn a_signal_that_is_not_received_is_answered_once() {
+        let watch = Watch::new(Duration::from_secs(1), None);
+        let received = watch.await_signal(7, 3);
+        let caught = Cell::new(3);
+        let look = || {
+            watch
+                .signals
+                .look(2, |number| if number == 7 { caught.get() } else { 0 })
+        };
+        assert!((0..10).all(|_| look().is_empty()));
+        // It comes again at each look, and is answered all the same.
+        caught.set(4);
+        assert!(look().is_empty());
+        caught.set(5);
+        assert!(look().is_empty());
+        caught.set(6);
+        assert_eq!(look(), [7]);
+        assert!((0..10).all(|_| look().is_empty()));
+        // Received in time.
+        caught.set(7);
+        assert!(look().is_empty() && look().is_empty());
+        received.store(7, Ordering::Relaxed);
+        assert!((0..10).all(|_| look().is_empty()));
+        caught.set(8);
+        assert!(look().is_empty() && look().is_empty());
+        assert_eq!(look(), [7]);
+        drop(received);
+        caught.set(9);
+        assert!((0..10).all(|_| look().is_empty()));
+        assert!(watch.signals.lock().is_empty());
+    }
+
+    #[test]
+    fn threads_that_have_ended_or_begun_since_are_not_counted() {
+        // Other tests of this process do not watch.
+        let before = begun();
+        let first = Counted::begin();
+        assert_eq!(alive_since(before), 0);
+        let with_first = begun();
+        let second = Counted::begin();
+        assert_eq!(alive_since(with_first), 1);
+        drop(first);
+        assert_eq!(alive_since(with_first), 0, "the other one has begun later");
+        drop(second);
+        assert_eq!(alive_since(begun()), 0);
+    }
+}
