@@ -11,6 +11,7 @@ pub struct Faults {
     delays: bool,
     transfers: bool,
     datagrams: bool,
+    shortages: bool,
     /// Whether what is sent arrives before the call returns.
     at_once: bool,
     /// Whether the order of tasks and events is chosen.
@@ -35,6 +36,7 @@ impl Faults {
             delays: false,
             transfers: false,
             datagrams: false,
+            shortages: false,
             at_once: false,
             orders: true,
         }
@@ -98,6 +100,14 @@ impl Faults {
         self.orders
     }
 
+    /// Adds errors of accept(2): a shortage of descriptors, after which the connection is still in the queue, and
+    /// a connection that was lost before.
+    #[must_use]
+    pub fn with_shortages(mut self) -> Self {
+        self.shortages = true;
+        self
+    }
+
     pub(crate) fn delays(self) -> bool {
         self.delays
     }
@@ -139,6 +149,20 @@ impl Faults {
         } else {
             None
         }
+    }
+
+    /// Returns the error of an accept, which takes no connection out of the queue.
+    pub(crate) fn accept_errno(
+        self,
+        choices: &mut Choices,
+        stream: (&'static str, u64),
+    ) -> Option<i32> {
+        if !self.shortages {
+            return None;
+        }
+        let errnos = [libc::EMFILE, libc::ECONNABORTED, libc::EINTR];
+        let mut errnos = errnos.into_iter();
+        errnos.find(|_| choices.chance(stream, 8))
     }
 }
 

@@ -258,6 +258,9 @@ impl Kernel for World {
 
     fn accept(&self, listener: BorrowedFd<'_>) -> Verdict<(OwnedFd, Address)> {
         self.call(listener, "accept", |net, id| {
+            if let Some(errno) = net.faults.accept_errno(&mut net.choices, ("accept", id)) {
+                return Err(errno);
+            }
             // First, as in Linux: without a descriptor the connection stays in the queue.
             let fd = new_real_socket(net.domain(id)?)
                 .map_err(|error| error.raw_os_error().unwrap_or(libc::ENFILE))?;
