@@ -16,10 +16,11 @@ use crate::world::events::Events;
 ///
 /// ```
 /// use std::time::Duration;
+/// use wakeful::time::sleep;
 /// use wakeful_sim::{Options, enter};
 ///
 /// fn a_test() {
-///     wakeful::block_on(wakeful::time::sleep(Duration::from_secs(3_600)));
+///     wakeful::block_on(async { sleep(Duration::from_secs(3_600)).await });
 /// }
 ///
 /// wakeful::seeds::run("a_test", 10, |seed| {

@@ -3,6 +3,7 @@
 //! Called by `world` with a descriptor's socket; calls `tcp`, `udp` and `unix`. An address of another family is
 //! refused here.
 
+use std::io::IoSlice;
 use std::net::Shutdown;
 
 use socket2::Domain;
@@ -16,6 +17,16 @@ use super::{Errno, Net, SocketId};
 
 /// Bytes that one send moves at most, apart from those that make a datagram too long.
 pub(crate) const MAX_SENT: usize = 256 * 1024;
+
+/// Copies the bytes of several buffers, as many as one send moves.
+pub(crate) fn gather(bufs: &[IoSlice<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for buf in bufs {
+        let room = MAX_SENT - bytes.len();
+        bytes.extend_from_slice(&buf[..buf.len().min(room)]);
+    }
+    bytes
+}
 
 /// What answers a call.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -29,7 +29,7 @@ use std::time::Duration;
 use socket2::{Domain, SockRef, Type};
 use wakeful::kernel::{Address, Choice, Kernel, Verdict, Wait, Work};
 
-use crate::net::calls::MAX_SENT;
+use crate::net::calls::gather;
 use crate::net::epoll::Watch;
 use crate::net::hosts::{HostId, Lan};
 use crate::net::tcp::Socket;
@@ -176,16 +176,6 @@ fn is_socket(fd: BorrowedFd<'_>) -> bool {
 fn new_real_socket(domain: Domain) -> io::Result<OwnedFd> {
     let kind = Type::STREAM.nonblocking().cloexec();
     socket2::Socket::new_raw(domain, kind, None).map(OwnedFd::from)
-}
-
-/// Copies the bytes of several buffers, as many as one send moves.
-fn gather(bufs: &[IoSlice<'_>]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for buf in bufs {
-        let room = MAX_SENT - bytes.len();
-        bytes.extend_from_slice(&buf[..buf.len().min(room)]);
-    }
-    bytes
 }
 
 impl Kernel for World {
