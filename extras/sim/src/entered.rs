@@ -9,6 +9,7 @@ use crate::net::Net;
 use crate::run::Options;
 use crate::world::World;
 use crate::world::choices::Choices;
+use crate::world::ends::Outside;
 use crate::world::events::Events;
 
 /// Puts this thread into a world until the guard is dropped, with the choices of a seed. This is for tests that
@@ -30,12 +31,14 @@ use crate::world::events::Events;
 /// ```
 ///
 /// Runtimes that this thread builds in the meantime are of that world. Each has to be dropped before the guard.
-/// Other threads and their runtimes are not part of it. [`check`](crate::check) is for a test whose runtime it
+/// Other threads and their runtimes are not part of it, and can still wake its tasks. [`check`](crate::check) is for a test whose runtime it
 /// can build: it compares runs, and shrinks a tape.
 pub fn enter(test: &str, seed: u64, options: Options) -> Entered {
     let choices = Choices::from_seed(test, seed);
     let net = Net::new(choices, Events::new(false), options.faults);
-    let world = Arc::new(World::new(Arc::new(Mutex::new(net))));
+    let mut world = World::new(Arc::new(Mutex::new(net)));
+    world.outside = Outside::allowed();
+    let world = Arc::new(world);
     let installed = kernel::install(Arc::clone(&world) as Arc<dyn kernel::Kernel>);
     Entered {
         world,

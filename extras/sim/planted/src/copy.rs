@@ -12,8 +12,13 @@ use crate::bug::Bug;
 use crate::{Problem, root};
 
 /// What the scenarios need.
-const FOLDERS: [&str; 3] = ["runtime", "net", "extras/sim"];
-const FILES: [&str; 3] = ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml"];
+const FOLDERS: [&str; 4] = ["runtime", "net", "extras/sim", "extras/trace"];
+const FILES: [&str; 4] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "rust-toolchain.toml",
+    "extras/Cargo.toml",
+];
 
 /// The function that the bugs ask, at the end of `runtime/src/lib.rs`. The environment chooses one of them.
 const SWITCH: &str = r#"

@@ -60,7 +60,11 @@ fn with_lines(mut text: String, dump: &Dump) -> String {
 /// The first message of a thread that is no part of the simulation. When such a message comes follows from no seed,
 /// so the run fails.
 #[derive(Debug, Default)]
-pub(crate) struct Outside(OnceLock<Message>);
+pub(crate) struct Outside {
+    first: OnceLock<Message>,
+    /// Whether other threads may take part.
+    is_allowed: bool,
+}
 
 #[derive(Debug)]
 struct Message {
@@ -70,12 +74,20 @@ struct Message {
 }
 
 impl Outside {
+    /// Lets other threads take part.
+    pub(crate) fn allowed() -> Self {
+        Self {
+            is_allowed: true,
+            ..Self::default()
+        }
+    }
+
     /// Notes a message of this thread, unless a kernel is installed on it: then it is part of a simulation.
     pub(crate) fn note(&self, task: Option<&dyn fmt::Display>) {
-        if kernel::current().is_some() {
+        if self.is_allowed || kernel::current().is_some() {
             return;
         }
-        self.0.get_or_init(|| Message {
+        self.first.get_or_init(|| Message {
             thread: match thread::current().name() {
                 Some(name) => format!("the thread {name:?}"),
                 None => "a thread without a name".to_owned(),
@@ -86,12 +98,12 @@ impl Outside {
 
     /// Returns whether another thread took part.
     pub(crate) fn is_noted(&self) -> bool {
-        self.0.get().is_some()
+        self.first.get().is_some()
     }
 
     /// Returns the message for a run in which another thread took part.
     pub(crate) fn text(&self, dump: impl FnOnce() -> Dump) -> Option<String> {
-        let Message { thread, task } = self.0.get()?;
+        let Message { thread, task } = self.first.get()?;
         let what = match task {
             Some(id) => format!("has woken, aborted or detached {}", name(id, &dump())),
             None => "has spawned a task, or dropped a socket or timer of the runtime".to_owned(),
