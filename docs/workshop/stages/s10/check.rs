@@ -262,7 +262,7 @@ const PICTURE: Picture = Picture {
     lanes: &["caller", "bytes"],
     run: || {
         let trace = Trace::new();
-        let pieces = Pieces::new(&[b"name\nva", b"l", b"ue\n"], &trace);
+        let pieces = Pieces::new(&[b"name\nval", b"u", b"e\n"], &trace);
         let mut reader = LineReader::new(pieces);
         for _ in 0..4 {
             trace.note("calls next_pair");
