@@ -8,13 +8,13 @@ server=""
 trap 'kill $server 2>/dev/null || true; rm -rf "$out"' EXIT
 
 for model in blocking async; do
-    target/debug/flavors serve --model "$model" --bind 127.0.0.1:0 >"$out/log" 2>/dev/null &
+    target/debug/flavors serve --model "$model" --bind 127.0.0.1:0 >"$out/$model.log" 2>/dev/null &
     server=$!
-    until grep -q '^listening on' "$out/log"; do
+    until grep -qs "^listening on" "$out/$model.log"; do
         kill -0 "$server"
         sleep 0.05
     done
-    port="$(sed -n 's/^listening on .*://p' "$out/log")"
+    port="$(sed -n 's/^listening on .*://p' "$out/$model.log")"
     echo "$model"
     # The first client connects, and sends nothing.
     exec 3<>"/dev/tcp/127.0.0.1/$port"
