@@ -247,6 +247,14 @@ impl Net {
         Err(libc::EINPROGRESS)
     }
 
+    /// Returns whether this is a listener without a connection in its queue.
+    pub(crate) fn is_queue_empty(&self, id: SocketId) -> bool {
+        match self.sockets.get(&id).map(|socket| &socket.state) {
+            Some(State::Listening(listener)) => listener.queue.is_empty(),
+            _ => false,
+        }
+    }
+
     /// Takes the first connection out of the queue.
     pub(super) fn tcp_accept(&mut self, id: SocketId) -> Result<(SocketId, SocketAddr), Errno> {
         let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;

@@ -251,6 +251,10 @@ impl Kernel for World {
             if let Some(errno) = net.faults.accept_errno(&mut net.choices, ("accept", id)) {
                 return Err(errno);
             }
+            if net.is_queue_empty(id) {
+                // The real socket is a tenth of a small run.
+                return Err(libc::EAGAIN);
+            }
             // First, as in Linux: without a descriptor the connection stays in the queue.
             let fd = new_real_socket(net.domain(id)?)
                 .map_err(|error| error.raw_os_error().unwrap_or(libc::ENFILE))?;
