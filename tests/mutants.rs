@@ -121,6 +121,8 @@ mod user_code;
 mod waiting;
 #[path = "tests/wakers.rs"]
 mod wakers;
+#[path = "tests/watch.rs"]
+mod watch;
 
 #[test]
 fn every_test_file_is_here_or_a_program_of_its_own() {
