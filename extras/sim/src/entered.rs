@@ -31,8 +31,8 @@ use crate::world::events::Events;
 /// ```
 ///
 /// Runtimes that this thread builds in the meantime are of that world. Each has to be dropped before the guard.
-/// Other threads and their runtimes are not part of it, and can still wake its tasks. [`check`](crate::check) is for a test whose runtime it
-/// can build: it compares runs, and shrinks a tape.
+/// Other threads and their runtimes are not part of it, and can still wake its tasks. [`check`](crate::check) is for
+/// a test whose runtime it can build: it compares runs, and shrinks a tape.
 pub fn enter(test: &str, seed: u64, options: Options) -> Entered {
     let choices = Choices::from_seed(test, seed);
     let net = Net::new(choices, Events::new(false), options.faults);
@@ -60,7 +60,15 @@ impl Entered {
         self.world.net().choices.count()
     }
 
-    /// Returns the hash of all events so far. Equal seeds have equal hashes, and it is 0 before the first event.
+    /// Returns whether another thread has woken, aborted or spawned a task of this world, or dropped a socket or
+    /// timer of it. When it does follows from no seed, so two runs of a seed can differ in choices and hash.
+    #[must_use]
+    pub fn is_reached_by_threads(&self) -> bool {
+        self.world.outside.is_noted()
+    }
+
+    /// Returns the hash of all events so far. Equal seeds have equal hashes, unless another thread
+    /// [takes part](Self::is_reached_by_threads). It is 0 before the first event.
     #[must_use]
     pub fn hash(&self) -> u64 {
         self.world.net().events.hash()

@@ -4,7 +4,10 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::future::poll_fn;
 use std::rc::Rc;
+use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
 use wakeful::task::yield_now;
@@ -121,4 +124,35 @@ fn tasks_and_events_come_in_order_only_if_it_is_asked_for() {
         assert!(run(Faults::loopback(), once).len() > 1);
     }
     assert_eq!(run(Faults::lossless().in_order(), order_of_tasks), plain);
+}
+
+/// Wakes the root future from another thread, which ends before the next poll.
+async fn wake_by_a_thread() {
+    let mut was_woken = false;
+    poll_fn(|cx| {
+        if was_woken {
+            return Poll::Ready(());
+        }
+        was_woken = true;
+        let waker = cx.waker().clone();
+        thread::spawn(move || waker.wake()).join().unwrap();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[test]
+fn a_world_tells_whether_another_thread_took_part() {
+    let world = enter("test", 1, options(Faults::lossless()));
+    wakeful::block_on(async {
+        let own = thread::spawn(|| wakeful::block_on(yield_now()));
+        sleep(Duration::from_secs(1)).await;
+        own.join().unwrap();
+    });
+    assert!(
+        !world.is_reached_by_threads(),
+        "a runtime of another thread is no part of it"
+    );
+    wakeful::block_on(wake_by_a_thread());
+    assert!(world.is_reached_by_threads());
 }

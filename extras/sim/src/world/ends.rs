@@ -58,7 +58,7 @@ fn with_lines(mut text: String, dump: &Dump) -> String {
 }
 
 /// The first message of a thread that is no part of the simulation. When such a message comes follows from no seed,
-/// so the run fails.
+/// so the run fails, unless other threads are allowed.
 #[derive(Debug, Default)]
 pub(crate) struct Outside {
     first: OnceLock<Message>,
@@ -84,7 +84,7 @@ impl Outside {
 
     /// Notes a message of this thread, unless a kernel is installed on it: then it is part of a simulation.
     pub(crate) fn note(&self, task: Option<&dyn fmt::Display>) {
-        if self.is_allowed || kernel::current().is_some() {
+        if kernel::current().is_some() {
             return;
         }
         self.first.get_or_init(|| Message {
@@ -101,8 +101,11 @@ impl Outside {
         self.first.get().is_some()
     }
 
-    /// Returns the message for a run in which another thread took part.
+    /// Returns the message for a run in which another thread took part, if none may.
     pub(crate) fn text(&self, dump: impl FnOnce() -> Dump) -> Option<String> {
+        if self.is_allowed {
+            return None;
+        }
         let Message { thread, task } = self.first.get()?;
         let what = match task {
             Some(id) => format!("has woken, aborted or detached {}", name(id, &dump())),
