@@ -1,5 +1,6 @@
 //! Pictures of traces, as SVG: a lane for each task or part, and a row for each step. No time appears in
-//! them, so the same program draws the same bytes.
+//! them, so the same program draws the same bytes. A picture of a page has two layouts, because half of the
+//! lanes of a wide one would be outside of the screen of a phone.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -12,9 +13,10 @@ use crate::{Problem, compile, layout, run};
 
 /// Width of a letter.
 const LETTER: usize = 8;
-const ROW: usize = 24;
-const TOP: usize = 64;
-const LEFT: usize = 44;
+/// Between the middle of a mark and its text.
+const GAP: usize = 14;
+/// Width of a narrow layout at most: that of a page on a small phone, and of an image without a width.
+pub(crate) const NARROW: usize = 300;
 
 /// What a check wrote about a run.
 #[derive(Default)]
@@ -43,21 +45,29 @@ impl Picture {
         picture
     }
 
-    /// Returns where each lane begins, and the width of all.
-    fn places(&self) -> (Vec<usize>, usize) {
-        let mut places = Vec::new();
-        let mut at = LEFT;
+    /// Returns the layout with a column of texts for each lane.
+    fn wide(&self) -> Layout {
+        let (mut lanes, mut at) = (Vec::new(), 44);
         for (lane, name) in self.lanes.iter().enumerate() {
-            places.push(at);
-            let texts =
-                self.steps.iter().filter(|step| step.0 == lane).map(|step| step.1.trim().len());
-            at += LETTER * texts.chain([name.len()]).max().unwrap_or(0) + 48;
+            lanes.push(at);
+            let texts = self.steps.iter().filter(|step| step.0 == lane);
+            let longest = texts.map(|step| letters(&step.1)).chain([letters(name)]).max();
+            at += LETTER * longest.unwrap_or(0) + 44;
         }
-        (places, at)
+        Layout { lanes, text: None, heads: 0, row: 24, width: at }
     }
 
-    fn width(&self) -> usize {
-        self.places().1
+    /// Returns the layout with one column for the texts of all lanes.
+    fn narrow(&self) -> Layout {
+        let lanes: Vec<usize> = (0..self.lanes.len()).map(|lane| 38 + 16 * lane).collect();
+        let text = lanes.last().copied().unwrap_or(0) + GAP;
+        let longest = self.steps.iter().map(|step| letters(&step.1)).max().unwrap_or(0);
+        Layout { lanes, text: Some(text), heads: 18, row: 20, width: text + LETTER * longest }
+    }
+
+    /// Returns the width of the narrow layout.
+    pub(crate) fn narrow_width(&self) -> usize {
+        self.narrow().width
     }
 
     /// The steps as a list, for readers who do not see the picture.
@@ -70,8 +80,9 @@ impl Picture {
     /// The lines of the page that show the picture and its steps.
     pub(crate) fn markdown(&self) -> String {
         format!(
-            "![{}](picture.svg)\n\n<details><summary>The same steps as a list</summary>\n\n{}\n</details>\n",
+            "![{}](picture.svg)\n\n{}\n\n<details><summary>The same steps as a list</summary>\n\n{}\n</details>\n",
             self.title,
+            fill(&format!("*{}.* {}", self.title, self.description)),
             self.list()
         )
     }
@@ -107,7 +118,6 @@ pub(crate) fn reference(stage: &Stage) -> Result<Option<Picture>, Problem> {
 
 /// The style: colors for light and dark, and shapes that differ without them.
 const STYLE: &str = "\
-<style>
 text { font: 13px ui-monospace, monospace; fill: #1b1b1b }
 .head { font-weight: bold }
 .number { fill: #5a5a5a }
@@ -129,89 +139,219 @@ text { fill: #ececec }
 .wait { fill: #1b1b1b; stroke: #ececec }
 .other { fill: #b5b5b5 }
 }
-</style>
 ";
 
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// Breaks a paragraph into lines.
+fn fill(text: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last().map_or(0, String::len);
+        if line > 0 && line + 1 + word.len() > 110 {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            line.push_str(if line.is_empty() { "" } else { " " });
+            line.push_str(word);
+        }
+    }
+    lines.join("\n")
+}
+
+fn letters(text: &str) -> usize {
+    text.trim().chars().count()
+}
+
+/// Where the parts of a run are.
+struct Layout {
+    /// The middle of each lane.
+    lanes: Vec<usize>,
+    /// Where all texts begin. None: each beside its mark.
+    text: Option<usize>,
+    /// Between the names of two lanes, from top to bottom.
+    heads: usize,
+    /// Height of a step.
+    row: usize,
+    width: usize,
+}
+
+impl Layout {
+    /// Returns where the name of a lane stands.
+    fn head(&self, lane: usize) -> usize {
+        24 + self.heads * lane
+    }
+
+    /// Returns the middle of a step.
+    fn step(&self, number: usize) -> usize {
+        self.head(self.lanes.len().saturating_sub(1)) + 28 + self.row * number
+    }
+}
+
 /// Draws runs side by side, each under its heading.
 pub(crate) fn svg(runs: &[(&str, &Picture)]) -> String {
-    let width: usize = runs.iter().map(|(_, picture)| picture.width()).sum();
-    let rows = runs.iter().map(|(_, picture)| picture.steps.len()).max().unwrap_or(0);
-    let height = TOP + ROW * rows + 16;
-    let (title, description) =
-        runs.first().map_or(("", ""), |(_, picture)| (&*picture.title, &*picture.description));
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {width} {height}\" role=\"img\" aria-labelledby=\"title desc\">\n\
-         <title id=\"title\">{}</title>\n<desc id=\"desc\">{}</desc>\n{STYLE}\
-         <rect class=\"back\" width=\"{width}\" height=\"{height}\"/>\n",
-        escape(title),
-        escape(description)
-    );
-    let mut left = 0;
+    let width: usize = runs.iter().map(|(_, picture)| picture.wide().width).sum();
+    let mut drawing = String::new();
+    let (mut left, mut bottom) = (0, 0);
     for (heading, picture) in runs {
-        draw(&mut out, left, heading, picture);
-        left += picture.width();
+        let x = left + 12;
+        let _ = writeln!(drawing, "<text class=\"head\" x=\"{x}\" y=\"20\">{heading}</text>");
+        let _ = writeln!(drawing, "<g transform=\"translate({left} 24)\">");
+        let layout = picture.wide();
+        draw(&mut drawing, &layout, picture);
+        drawing.push_str("</g>\n");
+        left += layout.width;
+        bottom = bottom.max(24 + layout.step(picture.steps.len()));
     }
-    out.push_str("</svg>\n");
-    out
+    let pictures: Vec<&Picture> = runs.iter().map(|run| run.1).collect();
+    let end = legend(&mut drawing, &marks(&pictures), bottom, width);
+    let Some(picture) = pictures.first() else { return String::new() };
+    document(picture, &width.to_string(), end, "", &drawing)
 }
 
-fn draw(out: &mut String, left: usize, heading: &str, picture: &Picture) {
-    let places = picture.places().0;
-    let bottom = TOP + ROW * picture.steps.len();
-    if !heading.is_empty() {
-        let _ = writeln!(
-            out,
-            "<text class=\"head\" x=\"{}\" y=\"20\">{}</text>",
-            left + 12,
-            escape(heading)
-        );
+/// Draws a run for a page, in two layouts. The width of the image decides which of them is visible, so the
+/// document has no width of its own.
+pub(crate) fn for_page(picture: &Picture) -> String {
+    let marks = marks(&[picture]);
+    let (wide, narrow) = (picture.wide(), picture.narrow());
+    let mut drawing = String::new();
+    let mut height = 0;
+    let from = wide.width.max(legend_width(&marks));
+    for (class, layout, width) in [("wide", &wide, from), ("narrow", &narrow, NARROW)] {
+        let _ = writeln!(drawing, "<g class=\"{class}\">");
+        draw(&mut drawing, layout, picture);
+        let bottom = layout.step(picture.steps.len());
+        height = height.max(legend(&mut drawing, &marks, bottom, width));
+        drawing.push_str("</g>\n");
     }
-    for (number, name) in picture.lanes.iter().enumerate() {
-        let x = left + places[number] + 12;
-        let _ =
-            writeln!(out, "<text class=\"head\" x=\"{}\" y=\"44\">{}</text>", x - 6, escape(name));
-        let _ = writeln!(out, "<path class=\"lane\" d=\"M{x} {} V{bottom}\"/>", TOP - 12);
+    let style = format!(
+        ".narrow {{ display: none }}\n@media (max-width: {}px) {{\n.wide {{ display: none }}\n\
+         .narrow {{ display: inline }}\n}}\n",
+        from - 1
+    );
+    document(picture, "100%", height, &style, &drawing)
+}
+
+fn document(picture: &Picture, width: &str, height: usize, style: &str, drawing: &str) -> String {
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" role=\"img\" \
+         aria-labelledby=\"title desc\">\n<title id=\"title\">{}</title>\n<desc id=\"desc\">{}</desc>\n\
+         <style>\n{STYLE}{style}</style>\n<rect class=\"back\" width=\"100%\" height=\"100%\"/>\n\
+         {drawing}</svg>\n",
+        escape(&picture.title),
+        escape(&picture.description)
+    )
+}
+
+fn draw(out: &mut String, layout: &Layout, picture: &Picture) {
+    let bottom = layout.step(picture.steps.len()) - layout.row / 2;
+    for (lane, name) in picture.lanes.iter().enumerate() {
+        let (x, y) = (layout.lanes[lane], layout.head(lane));
+        let (left, name) = (x - 6, escape(name));
+        let _ = writeln!(out, "<text class=\"head\" x=\"{left}\" y=\"{y}\">{name}</text>");
+        let _ = writeln!(out, "<path class=\"lane\" d=\"M{x} {} V{bottom}\"/>", y + 6);
     }
     for (number, (lane, text)) in picture.steps.iter().enumerate() {
-        let (x, y) = (left + places[*lane] + 12, TOP + ROW * number + 8);
-        let _ = writeln!(
-            out,
-            "<text class=\"number\" x=\"{}\" y=\"{}\">{}</text>",
-            left + 12,
-            y + 4,
-            number + 1
-        );
-        let _ = writeln!(out, "{}", shape(text.trim(), x, y));
-        let _ =
-            writeln!(out, "<text x=\"{}\" y=\"{}\">{}</text>", x + 14, y + 4, escape(text.trim()));
+        let (x, y) = (layout.lanes[*lane], layout.step(number));
+        let (line, number) = (y + 4, number + 1);
+        let _ = writeln!(out, "<text class=\"number\" x=\"8\" y=\"{line}\">{number}</text>");
+        Mark::of(text).draw(out, x, y);
+        let left = layout.text.unwrap_or(x + GAP);
+        let _ = writeln!(out, "<text x=\"{left}\" y=\"{line}\">{}</text>", escape(text.trim()));
     }
 }
 
-/// The mark of a step, by its first word.
-fn shape(text: &str, x: usize, y: usize) -> String {
-    let end = |c: char| !c.is_alphanumeric() && c != '_';
-    match text.split(end).next().unwrap_or_default() {
-        "poll" | "polls" | "polled" | "read" | "write" | "accept" => {
-            format!(
-                "<rect class=\"poll\" x=\"{}\" y=\"{}\" width=\"12\" height=\"12\"/>",
-                x - 6,
-                y - 6
-            )
+/// Returns the marks that occur.
+fn marks(pictures: &[&Picture]) -> Vec<Mark> {
+    let steps = || pictures.iter().flat_map(|picture| &picture.steps);
+    let occurs = |mark: &Mark| steps().any(|step| Mark::of(&step.1) == *mark);
+    Mark::ALL.into_iter().filter(occurs).collect()
+}
+
+/// Width of a mark and its meaning.
+fn entry_width(mark: Mark) -> usize {
+    GAP + LETTER * letters(mark.meaning()) + 16
+}
+
+fn legend_width(marks: &[Mark]) -> usize {
+    8 + marks.iter().map(|mark| entry_width(*mark)).sum::<usize>()
+}
+
+/// Draws what the marks mean. Returns where it ends.
+fn legend(out: &mut String, marks: &[Mark], top: usize, width: usize) -> usize {
+    let (mut x, mut y) = (8, top + 12);
+    // One mark says nothing.
+    if marks.len() < 2 {
+        return top;
+    }
+    for mark in marks {
+        if x > 8 && x + entry_width(*mark) > width {
+            (x, y) = (8, y + 20);
         }
-        "wake" | "wakes" | "expires" | "signals" => {
-            format!("<path class=\"wake\" d=\"M{} {} h14 l-7 -13 z\"/>", x - 7, y + 6)
+        mark.draw(out, x + 6, y);
+        let (left, line, meaning) = (x + 6 + GAP, y + 4, mark.meaning());
+        let _ = writeln!(out, "<text class=\"number\" x=\"{left}\" y=\"{line}\">{meaning}</text>");
+        x += entry_width(*mark);
+    }
+    y + 16
+}
+
+/// What kind of step it is.
+#[derive(Clone, Copy, PartialEq)]
+enum Mark {
+    Call,
+    Wake,
+    End,
+    Wait,
+    Other,
+}
+
+impl Mark {
+    const ALL: [Mark; 5] = [Mark::Call, Mark::Wake, Mark::End, Mark::Wait, Mark::Other];
+
+    /// Returns the mark of a step, by its first word.
+    fn of(text: &str) -> Mark {
+        let end = |c: char| !c.is_alphanumeric() && c != '_';
+        match text.trim().split(end).next().unwrap_or_default() {
+            "poll" | "polls" | "polled" | "read" | "write" | "accept" | "epoll_create1"
+            | "epoll_ctl" | "epoll_wait" => Mark::Call,
+            "wake" | "wakes" | "expires" | "signals" => Mark::Wake,
+            "Ready" | "ends" | "returns" | "gets" | "panics" | "dropped" => Mark::End,
+            "Pending" | "blocks" | "sleeps" => Mark::Wait,
+            _ => Mark::Other,
         }
-        "Ready" | "ends" | "returns" | "gets" => {
-            format!("<circle class=\"end\" cx=\"{x}\" cy=\"{y}\" r=\"6\"/>")
+    }
+
+    fn meaning(self) -> &'static str {
+        match self {
+            Mark::Call => "poll or call",
+            Mark::Wake => "wake",
+            Mark::End => "end",
+            Mark::Wait => "wait",
+            Mark::Other => "other step",
         }
-        "Pending" | "blocks" | "sleeps" => {
-            format!("<circle class=\"wait\" cx=\"{x}\" cy=\"{y}\" r=\"5\"/>")
-        }
-        _ => format!("<path class=\"other\" d=\"M{x} {} l5 5 l-5 5 l-5 -5 z\"/>", y - 5),
+    }
+
+    /// Draws the mark around a point.
+    fn draw(self, out: &mut String, x: usize, y: usize) {
+        let _ = match self {
+            Mark::Call => {
+                let (x, y) = (x - 6, y - 6);
+                writeln!(
+                    out,
+                    "<rect class=\"poll\" x=\"{x}\" y=\"{y}\" width=\"12\" height=\"12\"/>"
+                )
+            }
+            Mark::Wake => {
+                writeln!(out, "<path class=\"wake\" d=\"M{} {} h14 l-7 -13 z\"/>", x - 7, y + 6)
+            }
+            Mark::End => writeln!(out, "<circle class=\"end\" cx=\"{x}\" cy=\"{y}\" r=\"6\"/>"),
+            Mark::Wait => writeln!(out, "<circle class=\"wait\" cx=\"{x}\" cy=\"{y}\" r=\"5\"/>"),
+            Mark::Other => {
+                writeln!(out, "<path class=\"other\" d=\"M{x} {} l5 5 l-5 5 l-5 -5 z\"/>", y - 5)
+            }
+        };
     }
 }

@@ -195,8 +195,12 @@ fn pictures(stages: &[Stage], write: bool, tally: &mut Tally) -> Result<(), Prob
             continue;
         };
         count += 1;
-        let (path, svg) = (stage.path("picture.svg"), draw::svg(&[("", &picture)]));
+        let (path, svg) = (stage.path("picture.svg"), draw::for_page(&picture));
         let page = page::with_picture(stage, &picture.markdown())?;
+        if picture.narrow_width() > draw::NARROW {
+            let (width, limit) = (picture.narrow_width(), draw::NARROW);
+            problems.push(format!("{path}: a step is too long: {width} px, at most {limit}"));
+        }
         if write {
             layout::write(&path, &svg)?;
             layout::write(&stage.path("page.md"), &page)?;

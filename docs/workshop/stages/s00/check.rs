@@ -110,7 +110,7 @@ fn the_future_decides() -> Outcome {
 const PICTURE: Picture = Picture {
     title: "A future that is pending twice",
     description: "Nothing runs when the future is made. It is polled three times: two polls return Pending, \
-                  the third one returns Ready. Then run returns.",
+                  the third one returns Ready. Then run returns its output.",
     lanes: &["program", "future"],
     run: || {
         let trace = Trace::new();
@@ -119,7 +119,7 @@ const PICTURE: Picture = Picture {
         let thread = Watched::spawn(move || {
             inside.note("program calls run");
             let output = run(Pending { times: 2, trace: inside.clone(), ready: false });
-            inside.note(format!("program run returns {output}"));
+            inside.note(format!("program gets {output}"));
         });
         probe::rests(&thread);
         let place = |step: String| match step.strip_prefix("program ") {

@@ -307,6 +307,7 @@ const PICTURE: Picture = Picture {
         let result = read(&mut bytes);
         let place = |step: String| match step.trim().strip_prefix("read: ") {
             Some("Pending") => (2, "Pending".to_owned()),
+            Some("1 bytes") => (2, "read 1 byte".to_owned()),
             Some(what) => (2, format!("read {what}")),
             None => (1, step),
         };

@@ -211,7 +211,7 @@ const PICTURE: Picture = Picture {
         if has_slept(&thread) && trace.only("block_on returns").is_empty() {
             trace.note("block_on sleeps");
         }
-        trace.note("other calls the waker");
+        trace.note("other wakes block_on");
         slot.wake();
         probe::rests(&thread);
         let named = |step: String| match step.starts_with("poll") || step.starts_with(' ') {

@@ -162,7 +162,7 @@ fn an_echo_sleeps_once_per_event() -> Outcome {
         .then("the peer writes 5 bytes", move || {
             p2.borrow_mut().as_mut().unwrap().write_all(b"hello").unwrap();
         })
-        .then("the peer reads 5 bytes and closes its side", move || {
+        .then("the peer reads, and closes its side", move || {
             let mut peer = p3.borrow_mut();
             let peer = peer.as_mut().unwrap();
             // Without an echo the read fails, and the server is asleep.

@@ -545,7 +545,8 @@ fn a_stop_in_time() -> Outcome {
 const PICTURE: Picture = Picture {
     title: "A connection from accept to its end",
     description: "A client connects, writes, reads and closes its side. Each time the server tries first, and \
-                  blocks after EAGAIN. The read of 0 bytes is the end.",
+                  blocks after EAGAIN. The read of 0 bytes is the end. The first two calls register the \
+                  eventfd and the listener. The 5 ms are a timer of the check.",
     lanes: &["server", "client"],
     run: || {
         let (clients, stop) = (Clients::new(), Stop::default());

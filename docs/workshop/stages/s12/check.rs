@@ -201,7 +201,7 @@ fn program_6() -> Outcome {
 }
 
 const PICTURE: Picture = Picture {
-    title: "Program 3 hands a ticket over",
+    title: "Program 3, after it was mended",
     description: "First main waits for the ticket, then helper does. The call wakes the task that waited last, \
                   helper. Its end wakes main.",
     lanes: &["main", "helper", "runtime", "desk"],

@@ -312,7 +312,7 @@ fn a_drop_can_read() -> Outcome {
 const PICTURE: Picture = Picture {
     title: "One read per message",
     description: "After a short read the task waits without another call. Only the first read, before any \
-                  event, returns EAGAIN.",
+                  event, returns EAGAIN. Registered are the eventfd of stage 9 and the socket.",
     lanes: &["runtime", "peer"],
     run: || {
         let _ = echo(&[b"one", b"two"], false, "14.5");

@@ -327,7 +327,8 @@ fn grouped(steps: Vec<String>) -> Vec<(usize, String)> {
             continue;
         }
         if polls > 0 {
-            grouped.push((1, format!("polls: {polls}")));
+            let poll = if polls == 1 { "poll".to_owned() } else { format!("poll, {polls} times") };
+            grouped.push((1, poll));
             polls = 0;
         }
         let is_turn = step.starts_with("epoll_wait");
