@@ -3,7 +3,7 @@
 //! From: K. Stage: 6.
 //! Input: a descriptor that is ready in each of 1,000 turns.
 //! Bug: 1000 buffers of events
-//! Fix: 1 buffers of events
+//! Fix: 1 buffer of events
 //!
 //! The buffer is allocated and freed in each turn, and `epoll_wait` fills it anyway. Allocate it once, before
 //! the loop.
@@ -49,7 +49,7 @@ fn input(turns: fn(&Epoll, &dyn Fn() -> Vec<Event>) -> io::Result<usize>) -> Str
         vec![Event::default(); 128]
     };
     turns(&epoll, &buffer).unwrap();
-    format!("{} buffers of events", count.get())
+    format!("{} of events", card::count(count.get(), "buffer"))
 }
 
 fn main() {

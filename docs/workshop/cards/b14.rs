@@ -4,7 +4,7 @@
 //! Model: threads take their steps in every order, one at a time; the events are a list.
 //! Input: two messages, 1 and 2, one event each, in every order of the threads' steps.
 //! Bug: an order exists that answers "21"
-//! Fix: "12" in all 1 orders
+//! Fix: "12" in each order (there is 1)
 //!
 //! The event of message 2 starts a second thread for the same connection. The second thread can overtake the first, and
 //! there are as many threads as events. One task reads a connection, and handles its messages in order.
@@ -52,7 +52,7 @@ fn answer(answers: &Answers, message: &str) {
 fn input(on_events: fn(&Answers, [&'static str; 2]) -> Threads) -> String {
     std::panic::set_hook(Box::new(|_| ()));
     match model::explore(|| on_events(&Answers::default(), ["1", "2"])) {
-        Verdict::AllEnd { orders } => format!("\"12\" in all {orders} orders"),
+        Verdict::AllEnd { orders } => format!("\"12\" in each order (there is {orders})"),
         Verdict::Panicked(_) => "an order exists that answers \"21\"".to_owned(),
         other => format!("{other:?}"),
     }

@@ -3,7 +3,7 @@
 //! From: V. Stage: 11.
 //! Input: `accept` fails with EMFILE, and it goes on failing while the loop runs.
 //! Bug: never sleeps, 500 lines logged
-//! Fix: asleep until a client leaves, 1 lines logged
+//! Fix: asleep until a client leaves, 1 line logged
 //!
 //! The listener stays readable, because the connection is still in its queue. So the next turn fails at once,
 //! and the log grows without a limit. Stop watching the listener until a descriptor is free, and log it once.
@@ -59,7 +59,7 @@ fn input(serve: fn(&Epoll, &Listener, &mut Vec<String>) -> io::Result<()>) -> St
     kernel::inject("accept", 24, 5_000);
     let end = outcome(|| serve(&epoll, &listener, &mut log).unwrap()).unwrap_err();
     let end = end.replace("forever", "until a client leaves");
-    format!("{end}, {} lines logged", log.len())
+    format!("{end}, {} logged", card::count(log.len(), "line"))
 }
 
 fn main() {

@@ -3,7 +3,7 @@
 //! From: F. Stage: 9.
 //! Input: another thread stops the server while the loop sleeps.
 //! Bug: never ends: 2000 waits failed
-//! Fix: ends after 1 waits
+//! Fix: ends after 1 wait
 //!
 //! `stop` closes the descriptor that the loop waits on, and the loop answers each error with `continue`. It then
 //! uses a core, and a new descriptor with the same number would be polled instead. Set a flag, then wake the loop
@@ -56,7 +56,7 @@ fn with_bug() -> String {
     // A closed descriptor fails forever; this record ends.
     kernel::inject("epoll_wait", EBADF, 2_000);
     outcome(|| bug::run(&epoll, &Cell::new(false)).unwrap()).unwrap_err();
-    format!("never ends: {} waits failed", kernel::count("epoll_wait"))
+    format!("never ends: {} failed", card::count(kernel::count("epoll_wait"), "wait"))
 }
 
 fn with_fix() -> String {
@@ -71,7 +71,7 @@ fn with_fix() -> String {
     };
     Script::new().then("another thread stops the server", stop).begin();
     fix::run(&epoll, &stopping).unwrap();
-    format!("ends after {} waits", kernel::count("epoll_wait"))
+    format!("ends after {}", card::count(kernel::count("epoll_wait"), "wait"))
 }
 
 fn main() {

@@ -3,7 +3,7 @@
 //! From: F. Stage: 11.
 //! Input: `accept` fails once: a client gave up before it was accepted.
 //! Bug: ends without a message, 0 clients served
-//! Fix: 1 clients served, 1 lines logged
+//! Fix: 1 client served, 1 line logged
 //!
 //! The error ends the loop, and the function returns as if nothing had failed. `ECONNABORTED` concerns one client. Log
 //! the error, and accept the next one; only an error of the listener itself ends the server, with a message.
@@ -48,9 +48,10 @@ fn input(start: fn(&Listener, &mut Vec<String>) -> Vec<Stream>) -> String {
     kernel::inject("accept", 103, 1);
     let mut log = Vec::new();
     let served = start(&listener, &mut log).len();
+    let served = card::count(served, "client");
     match log.len() {
-        0 => format!("ends without a message, {served} clients served"),
-        lines => format!("{served} clients served, {lines} lines logged"),
+        0 => format!("ends without a message, {served} served"),
+        lines => format!("{served} served, {} logged", card::count(lines, "line")),
     }
 }
 

@@ -3,7 +3,7 @@
 //! From: F. Stage: 8.
 //! Input: wait for 2 seconds.
 //! Bug: never sleeps
-//! Fix: 1 waits, 2 s passed
+//! Fix: 1 wait, 2 s passed
 //!
 //! Two seconds become two nanoseconds, which is no wait at all, so the loop turns without a pause. Convert a
 //! duration by its own functions, and let the unit be part of the name.
@@ -53,7 +53,7 @@ fn input(timespec: fn(Duration) -> Timespec) -> String {
     match waited {
         Ok(()) => {
             let passed = (kernel::now() - start).as_secs();
-            format!("{} waits, {passed} s passed", kernel::timed_parks())
+            format!("{}, {passed} s passed", card::count(kernel::timed_parks() as usize, "wait"))
         }
         Err(end) => end,
     }

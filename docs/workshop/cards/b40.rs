@@ -3,7 +3,7 @@
 //! From: F. Stage: 16.
 //! Input: a server that loses what one read does not complete.
 //! Bug: the wrong server passes
-//! Fix: the wrong server fails, split after 1 bytes
+//! Fix: the wrong server fails, split at byte 1
 //!
 //! The test sends each frame whole, and short: it arrives in one read. So it passes with a server that works only
 //! then. Choose the splits, all of them, and let the test decide when the rest comes.
@@ -29,7 +29,7 @@ mod fix {
             let (first, second) = SENT.split_at(at);
             let requests = server(&[first, second]);
             if requests != ["put", "get"] {
-                return Err(format!("split after {at} bytes"));
+                return Err(format!("split at byte {at}"));
             }
         }
         Ok(())

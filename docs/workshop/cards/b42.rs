@@ -2,8 +2,8 @@
 //!
 //! From: evio. Stage: 8.
 //! Input: an idle server, and a timer that is due after one second.
-//! Bug: 10 times awake
-//! Fix: 1 times awake
+//! Bug: awake 10 times
+//! Fix: awake 1 time
 //!
 //! A limit of 100 ms on each wait hides that the loop does not know when it has to wake up, or cannot be woken. It
 //! costs ten turns a second for each idle process. Wait until the next deadline, or without a limit if there is
@@ -43,7 +43,7 @@ fn input(sleep_until: fn(&Epoll, Instant) -> io::Result<()>) -> String {
     let epoll = Epoll::new().unwrap();
     Script::new().begin();
     sleep_until(&epoll, kernel::now() + Duration::from_secs(1)).unwrap();
-    format!("{} times awake", kernel::timed_parks())
+    format!("awake {}", card::count(kernel::timed_parks() as usize, "time"))
 }
 
 fn main() {

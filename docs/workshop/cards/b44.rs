@@ -3,7 +3,7 @@
 //! From: evio. Stage: 11.
 //! Input: `accept` fails with EPROTO, then a client connects.
 //! Bug: the loop ends: Protocol error (os error 71)
-//! Fix: 1 clients served
+//! Fix: 1 client served
 //!
 //! All errors but one end the loop, and with it all connections. accept(2) also returns errors of the connection
 //! that it was about to accept. Sort the errors: try again, skip this client, wait for descriptors; the rest ends.
@@ -52,7 +52,7 @@ fn input(accept_all: fn(&Listener, &mut Vec<Stream>) -> io::Result<()>) -> Strin
     kernel::inject("accept", 71, 1);
     let mut clients = Vec::new();
     match accept_all(&listener, &mut clients) {
-        Ok(()) => format!("{} clients served", clients.len()),
+        Ok(()) => format!("{} served", card::count(clients.len(), "client")),
         Err(error) => format!("the loop ends: {error}"),
     }
 }

@@ -29,6 +29,12 @@ pub fn run(bug: Program<'_>, fix: Program<'_>) {
     println!("{}", outcome(version).unwrap_or_else(|end| end));
 }
 
+/// Returns a number and what it counts: `1 byte`, `2 bytes`.
+#[must_use]
+pub fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Runs a part of a card. The error says how it ended instead of with a result: in a panic, or never.
 pub fn outcome<T>(part: impl FnOnce() -> T) -> Result<T, String> {
     panic::set_hook(Box::new(|_| ()));
@@ -98,7 +104,7 @@ impl Conn {
     #[must_use]
     pub fn state(&self) -> String {
         let open = if self.closed { "closed" } else { "open" };
-        format!("{} bytes back, {open}", self.written.len())
+        format!("{} back, {open}", count(self.written.len(), "byte"))
     }
 }
 
@@ -268,5 +274,5 @@ pub fn rest(mut client: TcpStream) -> String {
         Err(error) if error.kind() == ErrorKind::ConnectionReset => "reset",
         Err(_) => "error",
     };
-    format!("{} bytes back, {end}", bytes.len())
+    format!("{} back, {end}", count(bytes.len(), "byte"))
 }

@@ -3,7 +3,7 @@
 //! From: F. Stage: 1.
 //! Input: a frame of 9 bytes in two events, 6 bytes and 3.
 //! Bug: 0 frames
-//! Fix: 1 frames
+//! Fix: 1 frame
 //!
 //! Nothing waits by itself: after `read` only the program has the bytes. The buffer is a local variable of the
 //! handler, so it ends with the event. It belongs to the connection. In `async` code a local variable is enough,
@@ -63,7 +63,7 @@ fn input(mut on_event: impl FnMut(&mut Conn) -> usize) -> String {
     let not_yet = Got::Error(ErrorKind::WouldBlock);
     let mut socket = Conn::new(&[Got::Bytes(b"\x05\0\0\0he"), not_yet, Got::Bytes(b"llo")]);
     let frames = on_event(&mut socket) + on_event(&mut socket);
-    format!("{frames} frames")
+    card::count(frames, "frame")
 }
 
 fn main() {

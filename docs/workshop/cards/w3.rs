@@ -3,7 +3,7 @@
 //! From: F. Stage: 1.
 //! Input: a message with the text "mail me @EOF@ today".
 //! Bug: 2 messages: "mail me ", " today"
-//! Fix: 1 messages: "mail me @EOF@ today"
+//! Fix: 1 message: "mail me @EOF@ today"
 //!
 //! The five bytes can be data, and a search for them ends the message there. The length at the beginning says where
 //! the end is. The footer can only confirm it, and has to be compared.
@@ -55,7 +55,7 @@ fn input(messages: fn(&[u8]) -> Vec<String>) -> String {
     let stream = [&LENGTH, &b"mail me @EOF@ today"[..], FOOTER].concat();
     let messages = messages(&stream);
     let list: Vec<String> = messages.iter().map(|message| format!("{message:?}")).collect();
-    format!("{} messages: {}", messages.len(), list.join(", "))
+    format!("{}: {}", card::count(messages.len(), "message"), list.join(", "))
 }
 
 fn main() {

@@ -3,7 +3,7 @@
 //! From: E. Stage: 11.
 //! Input: a client sends "a", and waits for the echo.
 //! Bug: asleep forever, 0 bytes back
-//! Fix: asleep forever, 1 bytes back
+//! Fix: asleep forever, 1 byte back
 //!
 //! The delimiter does not come, and the end comes only after the echo: both sides wait. A client can also send more
 //! bytes without a delimiter than fit into memory. An immediate echo writes back the bytes of each read. The fixed
@@ -47,7 +47,7 @@ mod fix {
 fn input(echo: fn(&mut Conn) -> io::Result<()>) -> String {
     let mut connection = Conn::of(&[b"a"]).then_silent();
     let end = outcome(|| echo(&mut connection).unwrap()).unwrap_err();
-    format!("{end}, {} bytes back", connection.written.len())
+    format!("{end}, {} back", card::count(connection.written.len(), "byte"))
 }
 
 fn main() {

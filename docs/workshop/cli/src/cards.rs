@@ -246,6 +246,9 @@ script, so the result is the same in each run. Some cards give away what a stage
 A card with the word *model* has a few lines instead of the kernel, or of threads that run freely. `--try` says what
 they stand for. The other cards make real calls, or take the bytes of a script.
 
+The last column names the text: by its letter in [CORRECTIONS.md](../../CORRECTIONS.md), or as one of the two that are
+cited, the library evio and a book by Packt.
+
 `cargo workshop verify` checks that each input breaks its card, and that the fix holds. It also writes this list.
 "
     .to_owned();

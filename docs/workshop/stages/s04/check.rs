@@ -268,7 +268,7 @@ const PICTURE: Picture = Picture {
     title: "Two tasks, one queue",
     description: "Task a wakes itself in its first poll, so it is polled again, after task b. Task b waits \
                   until it is woken from outside, and three wakes are one poll.",
-    lanes: &["executor", "task a", "task b"],
+    lanes: &["caller", "task a", "task b"],
     run: || {
         let (trace, executor, slot) = (Trace::new(), Executor::new(), Slot::new());
         trace.note("spawn a");
