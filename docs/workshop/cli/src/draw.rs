@@ -215,10 +215,15 @@ pub(crate) fn svg(runs: &[(&str, &Picture)]) -> String {
 /// document has no width of its own.
 pub(crate) fn for_page(picture: &Picture) -> String {
     let marks = marks(&[picture]);
-    let (wide, narrow) = (picture.wide(), picture.narrow());
+    let (wide, mut narrow) = (picture.wide(), picture.narrow());
     let mut drawing = String::new();
     let mut height = 0;
     let from = wide.width.max(legend_width(&marks));
+    // One height for both, as far as the rows allow it.
+    let steps = picture.steps.len();
+    let legend_of = |width| legend(&mut String::new(), &marks, 0, width);
+    let rows = wide.step(steps) + legend_of(from) - narrow.step(0) - legend_of(NARROW);
+    narrow.row = (rows / steps.max(1)).clamp(20, wide.row);
     for (class, layout, width) in [("wide", &wide, from), ("narrow", &narrow, NARROW)] {
         let _ = writeln!(drawing, "<g class=\"{class}\">");
         draw(&mut drawing, layout, picture);

@@ -10,8 +10,8 @@ pub type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// A runtime. Its time is virtual: it moves only in `run`, when no task is scheduled.
 pub trait Runtime {
-    /// Starts a task. Tasks are polled in the order in which they were scheduled, and one that is scheduled
-    /// already is not scheduled again.
+    /// Starts a task. Tasks are polled in the order in which they were scheduled. One that is
+    /// scheduled already is not scheduled again.
     fn spawn(&self, task: Task);
 
     /// Returns a future that is ready `us` microseconds from now: not before, and here not after.
