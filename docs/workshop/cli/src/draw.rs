@@ -360,3 +360,47 @@ impl Mark {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{NARROW, Picture, fill, for_page, svg};
+
+    fn picture() -> Picture {
+        Picture::parse(
+            "title\tA picture\nlane\tone\nlane\ttwo\nlane\tthree\nstep\t0\tpoll a\nstep\t2\tPending <1>\n",
+        )
+    }
+
+    #[test]
+    fn a_picture_for_a_page_has_each_step_in_both_layouts() {
+        let drawn = for_page(&picture());
+        for text in ["poll a", "Pending &lt;1&gt;", "three"] {
+            assert_eq!(drawn.matches(&format!(">{text}</text>")).count(), 2, "{text}");
+        }
+        assert!(drawn.contains("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"100%\""));
+    }
+
+    #[test]
+    fn the_legend_has_the_marks_that_occur() {
+        for drawn in [for_page(&picture()), svg(&[("yours", &picture())])] {
+            assert!(drawn.contains(">poll or call</text>") && drawn.contains(">wait</text>"));
+            assert!(!drawn.contains(">wake</text>") && !drawn.contains(">other step</text>"));
+        }
+    }
+
+    #[test]
+    fn the_narrow_layout_has_its_texts_beside_all_lanes() {
+        let narrow = picture().narrow();
+        let text = narrow.text.unwrap();
+        assert!(narrow.lanes.iter().all(|lane| lane + 8 < text));
+        let mut long = picture();
+        long.steps.push((0, "a step that is longer than thirty".to_owned()));
+        assert!(picture().narrow_width() < NARROW && NARROW < long.narrow_width());
+    }
+
+    #[test]
+    fn a_description_is_broken_into_lines() {
+        let text = fill(&"twelve chars ".repeat(20));
+        assert!(text.lines().count() > 1 && text.lines().all(|line| line.len() <= 110));
+    }
+}
