@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, BufRead};
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::check::{Checked, check as run_check, lay_out};
+use crate::check::{Checked, check as run_check};
 use crate::progress::{self, Progress};
 use crate::report::headline;
 use crate::stage::{Files, STAGES, Stage, read_files};
@@ -18,7 +17,7 @@ use crate::{End, Problem, cards, compile, diff, draw, layout, page};
 const WATCH_PAUSE: Duration = Duration::from_millis(300);
 
 /// Returns the given stage, or the one that was started last.
-fn current(number: Option<u32>) -> Result<Stage, Problem> {
+pub(crate) fn current(number: Option<u32>) -> Result<Stage, Problem> {
     let current = number.or_else(|| Progress::load().current());
     Stage::find(current.ok_or("no stage is started; begin with: cargo workshop start 0")?)
 }
@@ -43,7 +42,10 @@ pub(crate) fn next(style: &Style) -> Result<End, Problem> {
     let stage = Stage::find(number)?;
     println!("stage {}  {}  {}", stage.number, stage.name, state(&progress, &stage, style));
     println!("{}\n", stage.question());
-    if progress.get("green", number).is_some() {
+    if layout::names(&stage.mine()).is_empty() {
+        println!("docs/workshop/{} has gone", stage.mine());
+        println!("next:  cargo workshop start {number}");
+    } else if progress.get("green", number).is_some() {
         match following(&stage) {
             Some(next) => println!("next:  cargo workshop start {}", next.number),
             None => println!("This is the last stage. cargo workshop status shows all."),
@@ -65,65 +67,6 @@ fn state(progress: &Progress, stage: &Stage, style: &Style) -> String {
         (Some(_), _) => style.green("green"),
         (None, Some(_)) => "started".to_owned(),
         (None, None) => "-".to_owned(),
-    }
-}
-
-/// Lays out a stage. With `own`, files that the stage does not change are the learner's own.
-pub(crate) fn start(number: u32, own: bool) -> Result<End, Problem> {
-    let stage = Stage::find(number)?;
-    if !read_files(&stage.mine())?.is_empty() {
-        let mine = stage.mine();
-        return Err(format!(
-            "docs/workshop/{mine} exists: cargo workshop reset {number} lays it out again"
-        ));
-    }
-    let mut files = stage.start()?;
-    if own {
-        let base = stage.base.ok_or(format!("stage {number} continues no other one"))?;
-        let changed = stage.own_start()?;
-        for (name, text) in mine(&Stage::find(base)?)? {
-            if !changed.contains_key(&name) {
-                files.insert(name, text);
-            }
-        }
-    }
-    lay_out_mine(&stage, &files)?;
-    println!("docs/workshop/{}: {}", stage.mine(), names(&files));
-    println!("read:  docs/workshop/{}  (cargo workshop read {number})", stage.path("page.md"));
-    println!("next:  cargo workshop check");
-    Ok(End::Green)
-}
-
-fn names(files: &Files) -> String {
-    files.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// Writes the learner's files, with manifests for editors.
-fn lay_out_mine(stage: &Stage, files: &Files) -> Result<(), Problem> {
-    lay_out(files, &stage.mine())?;
-    // The stages with sockets are one crate, and have a program to run.
-    let has_sockets = files.contains_key("net.rs");
-    let library = if has_sockets { "pocket".to_owned() } else { stage.folder() };
-    if has_sockets {
-        let path = format!("{}/examples/echo.rs", stage.mine());
-        layout::write(&path, &layout::read(&stage.echo())?)?;
-    }
-    let manifest = format!(
-        "# For editors and examples: `cargo workshop check` calls rustc itself.\n[package]\n\
-         name = \"{}\"\nedition = \"2024\"\n\n[lib]\nname = \"{library}\"\npath = \"lib.rs\"\n\n\
-         [dependencies]\nkernel = {{ path = \"../../kernel\" }}\n",
-        stage.folder()
-    );
-    layout::write(&format!("{}/Cargo.toml", stage.mine()), &manifest)?;
-    let is_stage = |name: &String| layout::path("my").join(name).join("Cargo.toml").exists();
-    let members: Vec<String> = layout::names("my").into_iter().filter(is_stage).collect();
-    let workspace = format!("[workspace]\nresolver = \"3\"\nmembers = {members:?}\n");
-    layout::write("my/Cargo.toml", &workspace)?;
-    let mut progress = Progress::load();
-    progress.set("current", stage.number, 0)?;
-    match progress.get("started", stage.number) {
-        Some(_) => Ok(()),
-        None => progress.set("started", stage.number, progress::now()),
     }
 }
 
@@ -246,22 +189,6 @@ pub(crate) fn solution(number: Option<u32>, give_up: bool, style: &Style) -> Res
     Ok(End::Green)
 }
 
-/// Lays out a stage again. The old files get another name.
-pub(crate) fn reset(number: Option<u32>) -> Result<End, Problem> {
-    let stage = current(number)?;
-    let mine = stage.mine();
-    if layout::path(&mine).exists() {
-        let free = |n: &u32| !layout::path(&format!("my/old/{}.{n}", stage.folder())).exists();
-        let n = (1..).find(free).unwrap_or(1);
-        let old = format!("my/old/{}.{n}", stage.folder());
-        let moved = fs::create_dir_all(layout::path("my/old"))
-            .and_then(|()| fs::rename(layout::path(&mine), layout::path(&old)));
-        moved.map_err(|error| format!("moving {mine} to {old}: {error}"))?;
-        println!("the old files are in docs/workshop/{old}");
-    }
-    start(stage.number, false)
-}
-
 /// Lists the stages.
 pub(crate) fn status(minutes: bool, style: &Style) -> Result<End, Problem> {
     let progress = Progress::load();
@@ -280,9 +207,19 @@ pub(crate) fn status(minutes: bool, style: &Style) -> Result<End, Problem> {
     Ok(End::Green)
 }
 
+fn has_picture(stage: &Stage) -> bool {
+    layout::path(&stage.path("picture.svg")).is_file()
+}
+
 /// Draws the learner's run beside that of the reference.
 pub(crate) fn draw(number: Option<u32>) -> Result<End, Problem> {
     let stage = current(number)?;
+    if !has_picture(&stage) {
+        let with: Vec<String> =
+            STAGES.iter().filter(|s| has_picture(s)).map(|s| s.number.to_string()).collect();
+        let (number, with) = (stage.number, with.join(", "));
+        return Err(format!("stage {number} has no picture; stages with one: {with}"));
+    }
     mine(&stage)?;
     compile::prepare()?;
     let out = format!("{}/my-{}", layout::LAB, stage.folder());
@@ -327,45 +264,4 @@ pub(crate) fn quiz(number: u32, style: &Style) -> Result<End, Problem> {
         println!("{}\n", answer.collect::<Vec<_>>().join("\n").trim());
     }
     Ok(End::Green)
-}
-
-/// Looks whether this machine has what the workshop needs.
-pub(crate) fn doctor() -> Result<End, Problem> {
-    let mut end = End::Green;
-    let mut report = |what: &str, result: Result<String, String>| match result {
-        Ok(found) => println!("ok     {what}: {found}"),
-        Err(problem) => {
-            end = End::Red;
-            println!("LACKS  {what}: {problem}");
-        }
-    };
-    report(
-        "Linux",
-        match cfg!(target_os = "linux") {
-            true => Ok(std::env::consts::ARCH.to_owned()),
-            false => Err("epoll is Linux's; use the dev container in .devcontainer".to_owned()),
-        },
-    );
-    report("rustc", rust_version());
-    let stat = fs::read_to_string("/proc/thread-self/schedstat");
-    report(
-        "/proc",
-        stat.map(|_| "the CPU time of threads is readable".to_owned()).map_err(|e| e.to_string()),
-    );
-    let socket = std::net::TcpListener::bind(("127.0.0.1", 0));
-    report("loopback", socket.map(|_| "a socket can listen".to_owned()).map_err(|e| e.to_string()));
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    report("cores", Ok(cores.to_string()));
-    report("kernel and probe", compile::prepare().map(|()| "compiled".to_owned()));
-    Ok(end)
-}
-
-fn rust_version() -> Result<String, String> {
-    let output = Command::new("rustc").arg("--version").output().map_err(|e| e.to_string())?;
-    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let minor = text.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
-    match minor {
-        Some(88..) => Ok(text),
-        _ => Err(format!("1.88 or newer is needed, found: {text}")),
-    }
 }

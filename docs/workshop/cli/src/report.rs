@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::progress::Progress;
 use crate::stage::{Files, Stage};
 use crate::terminal::Style;
 
@@ -91,7 +92,11 @@ impl Report {
         if !self.section.is_empty() {
             parts.push(format!("page {}, \"{}\"", stage.number, self.section));
         }
-        parts.push("cargo workshop hint".to_owned());
+        // Without a number it is a hint for the stage that was started last.
+        parts.push(match Progress::load().current() == Some(stage.number) {
+            true => "cargo workshop hint".to_owned(),
+            false => format!("cargo workshop hint {}", stage.number),
+        });
         parts.join("; ")
     }
 }
