@@ -1,8 +1,9 @@
 //! Looks whether a machine has what the workshop needs.
 
-use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
+use std::{fs, io};
 
 use crate::{End, Problem, compile};
 
@@ -29,12 +30,18 @@ pub(crate) fn doctor() -> Result<End, Problem> {
         "/proc",
         stat.map(|_| "the CPU time of threads is readable".to_owned()).map_err(|e| e.to_string()),
     );
-    let socket = std::net::TcpListener::bind(("127.0.0.1", 0));
-    report("loopback", socket.map(|_| "a socket can listen".to_owned()).map_err(|e| e.to_string()));
+    let connected = "a socket can listen, and another one connects".to_owned();
+    report("loopback", connect().map(|()| connected).map_err(|e| e.to_string()));
     let cores = thread::available_parallelism().map_or(1, usize::from);
     report("cores", Ok(cores.to_string()));
     report("kernel and probe", compile::prepare().map(|()| "compiled".to_owned()));
     Ok(end)
+}
+
+/// Connects two sockets. In a network namespace without loopback a socket can listen, but not be reached.
+fn connect() -> io::Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", 0))?;
+    TcpStream::connect(listener.local_addr()?).map(drop)
 }
 
 fn rust_version() -> Result<String, String> {

@@ -21,8 +21,9 @@ pub(crate) fn start(number: u32, base: Base) -> Result<End, Problem> {
     let stage = Stage::find(number)?;
     let mine = stage.mine();
     if !layout::names(&mine).is_empty() {
+        let option = if base == Base::Mine { " --mine" } else { "" };
         return Err(format!(
-            "docs/workshop/{mine} exists: cargo workshop reset {number} lays it out again, and keeps your files"
+            "docs/workshop/{mine} exists: cargo workshop reset {number}{option} lays it out again, and keeps your files"
         ));
     }
     let own = match base {
@@ -109,7 +110,8 @@ fn lay_out_stage(stage: &Stage, own: Option<Files>) -> Result<End, Problem> {
     println!("docs/workshop/{}: {}", stage.mine(), names(&files));
     match stage.base {
         Some(base) if given.is_empty() => {
-            println!("base:  the reference of stage {base}  (--mine: your own files)");
+            let own = format!("your own: cargo workshop reset {number} --mine");
+            println!("base:  the reference of stage {base}  ({own})");
         }
         Some(base) => println!("base:  your files of stage {base}: {}", names(&given)),
         None => {}

@@ -192,6 +192,23 @@ fn what_needs_a_started_stage_names_the_command_that_starts_it() {
 }
 
 #[test]
+fn the_doctor_notices_a_network_without_loopback() {
+    let copy = Copy::new();
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--map-root-user", "--net"]);
+    // Not each machine permits it.
+    if !unshare.arg("true").stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        return;
+    }
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--map-root-user", "--net", env!("CARGO_BIN_EXE_workshop"), "doctor"]);
+    let output = unshare.env("CARGO_MANIFEST_DIR", copy.path("cli")).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("LACKS  loopback"), "{text}");
+}
+
+#[test]
 fn help_is_printed_in_each_way_of_asking() {
     let copy = Copy::new();
     let help = copy.ok("--help");
@@ -318,6 +335,7 @@ fn a_reset_lays_out_the_files_that_the_stage_was_started_with() {
     assert_eq!(copy.read("my/s08/reactor.rs"), mark(&reactor));
     copy.refused("reset 8 --mine", &["which are not green"]);
     assert_eq!(copy.read("my/s08/reactor.rs"), mark(&reactor));
+    copy.refused("start 8 --mine", &["exists: cargo workshop reset 8 --mine lays it out again"]);
     let out = copy.ok("reset 8 --reference");
     assert!(out.contains("the reference of stage 7"), "{out}");
     assert_eq!(copy.read("my/s08/reactor.rs"), reactor);
