@@ -343,22 +343,60 @@ fn a_reset_lays_out_the_files_that_the_stage_was_started_with() {
     assert_eq!(copy.read("my/s08/reactor.rs"), reactor);
 }
 
-#[test]
-fn a_break_refuses_files_with_other_changes() {
-    let copy = Copy::new();
-    let file = copy.0.join("runtime/src/table.rs");
-    fs::create_dir_all(file.parent().unwrap()).unwrap();
-    fs::write(&file, "").unwrap();
-    let git = |words: &str| {
+/// Copies the files that the breaks change, and commits them.
+fn with_wakeful(copy: &Copy) {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+    for change in fs::read_dir(copy.path("stages/s17/breaks")).unwrap() {
+        let change = fs::read_to_string(change.unwrap().path()).unwrap();
+        for file in change.lines().filter_map(|line| line.strip_prefix("--- ")) {
+            fs::create_dir_all(copy.0.join(file).parent().unwrap()).unwrap();
+            fs::copy(repository.join(file), copy.0.join(file)).unwrap();
+        }
+    }
+    for words in ["init -q", "add runtime", "commit -q -m a"] {
         let mut git = Command::new("git");
         git.current_dir(&copy.0).args(["-c", "user.name=a", "-c", "user.email=a@b"]);
         assert!(git.args(words.split(' ')).status().unwrap().success());
-    };
-    git("init -q");
-    git("add runtime");
-    git("commit -q -m a");
+    }
+}
+
+/// Runs `break a` with a shell instead of cargo: `sh test ..` runs the script `test`, which writes down what it was
+/// called with. A script that is a program of its own could be open in a child of another test, and not start.
+fn break_a(copy: &Copy, script: &str) -> (Ran, String) {
+    let calls = copy.path("calls");
+    let note = "echo \"$1 $PROPTEST_DISABLE_FAILURE_PERSISTENCE\"";
+    fs::write(copy.0.join("test"), format!("{note} >>{}\n{script}\n", calls.display())).unwrap();
+    let output = copy.command("break a").env("CARGO", "sh").output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    (Ran { status: output.status.code(), out, err }, fs::read_to_string(calls).unwrap())
+}
+
+#[test]
+fn a_break_tells_a_red_test_from_one_that_cannot_be_compiled() {
+    let copy = Copy::new();
+    with_wakeful(&copy);
+    let before = fs::read_to_string(copy.0.join("runtime/src/table.rs")).unwrap();
+    let (ran, calls) = break_a(&copy, "[ \"$1\" = --no-run ]");
+    assert_eq!(ran.status, Some(0), "{ran:?}");
+    assert!(ran.out.contains("a_stale_key_finds_nothing went red: I4"), "{ran:?}");
+    assert_eq!(calls, "--no-run true\n-p true\n");
+    let (ran, _) = break_a(&copy, "exit 0");
+    assert_eq!(ran.status, Some(1), "{ran:?}");
+    let (ran, _) = break_a(&copy, "exit 101");
+    assert_eq!(ran.status, Some(2), "{ran:?}");
+    assert!(ran.err.contains("could not be compiled"), "{ran:?}");
+    assert_eq!(fs::read_to_string(copy.0.join("runtime/src/table.rs")).unwrap(), before);
+}
+
+#[test]
+fn a_break_refuses_files_with_other_changes() {
+    let copy = Copy::new();
+    with_wakeful(&copy);
+    let file = copy.0.join("runtime/src/table.rs");
     fs::OpenOptions::new().append(true).open(&file).unwrap().write_all(b"// mine\n").unwrap();
+    let before = fs::read_to_string(&file).unwrap();
     copy.refused("break a", &["runtime/src/table.rs has changes", "git diff"]);
     copy.refused("break b", &["runtime/src/table.rs has changes"]);
-    assert_eq!(fs::read_to_string(&file).unwrap(), "// mine\n");
+    assert_eq!(fs::read_to_string(&file).unwrap(), before);
 }
