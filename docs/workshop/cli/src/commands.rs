@@ -119,11 +119,11 @@ fn check_stage(stage: &Stage, style: &Style) -> Result<End, Problem> {
 pub(crate) fn watch(number: Option<u32>, style: &Style) -> Result<End, Problem> {
     let stage = current(number)?;
     mine(&stage)?;
-    let mut seen = None;
+    let (needed, mut seen) = (stage.start()?.into_keys().collect::<Vec<_>>(), Vec::new());
     loop {
-        let newest = newest(&stage);
-        if newest != seen {
-            seen = newest;
+        let now = versions(&stage);
+        if is_news(&needed, &seen, &now) {
+            seen = now;
             check_stage(&stage, style)?;
             println!("\nwaiting for a change of docs/workshop/{} (Ctrl-C ends)", stage.mine());
         }
@@ -131,10 +131,21 @@ pub(crate) fn watch(number: Option<u32>, style: &Style) -> Result<End, Problem> 
     }
 }
 
-fn newest(stage: &Stage) -> Option<SystemTime> {
-    let folder = layout::path(&stage.mine());
-    let files = fs::read_dir(folder).ok()?.flatten();
-    files.filter_map(|file| file.metadata().ok()?.modified().ok()).max()
+/// A file's name, when it was changed, and its length.
+type Version = (String, SystemTime, u64);
+
+/// Whether there is something else to check. While an editor saves, a file of the stage can be away for a moment.
+fn is_news(needed: &[String], seen: &[Version], now: &[Version]) -> bool {
+    now != seen && needed.iter().all(|name| now.iter().any(|version| version.0 == *name))
+}
+
+fn versions(stage: &Stage) -> Vec<Version> {
+    let version = |name: String| {
+        let file = fs::metadata(layout::path(&stage.mine()).join(&name)).ok()?;
+        Some((name, file.modified().ok()?, file.len()))
+    };
+    let names = layout::names(&stage.mine()).into_iter().filter(|name| name.ends_with(".rs"));
+    names.filter_map(version).collect()
 }
 
 /// Prints the next hint.
@@ -264,4 +275,29 @@ pub(crate) fn quiz(number: u32, style: &Style) -> Result<End, Problem> {
         println!("{}\n", answer.collect::<Vec<_>>().join("\n").trim());
     }
     Ok(End::Green)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Version, is_news};
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn a_file_that_is_being_saved_is_no_news_until_it_is_back() {
+        let version = |name: &str, at, length| -> Version {
+            (name.to_owned(), SystemTime::UNIX_EPOCH + Duration::from_secs(at), length)
+        };
+        let needed = ["lib.rs".to_owned()];
+        let seen = [version("lib.rs", 5, 10), version("more.rs", 5, 10)];
+        assert!(is_news(&needed, &[], &seen));
+        assert!(!is_news(&needed, &seen, &seen));
+        assert!(!is_news(&needed, &seen, &[]));
+        assert!(!is_news(&needed, &seen, &seen[1..]));
+        // A file of the learner's can go.
+        assert!(is_news(&needed, &seen, &seen[..1]));
+        // An older file counts as well, such as one that git has restored.
+        for changed in [version("lib.rs", 4, 10), version("lib.rs", 5, 11)] {
+            assert!(is_news(&needed, &seen, &[changed, seen[1].clone()]));
+        }
+    }
 }
