@@ -73,13 +73,14 @@ fn state(progress: &Progress, stage: &Stage, style: &Style) -> String {
 /// Checks the learner's answer.
 pub(crate) fn check(number: Option<u32>, style: &Style) -> Result<End, Problem> {
     let stage = current(number)?;
-    check_stage(&stage, style)
+    check_stage(&stage, style, "my")
 }
 
-fn check_stage(stage: &Stage, style: &Style) -> Result<End, Problem> {
+/// Checks an answer. It is compiled in a folder whose name begins with `place`.
+fn check_stage(stage: &Stage, style: &Style, place: &str) -> Result<End, Problem> {
     let files = mine(stage)?;
     compile::prepare()?;
-    let out = format!("{}/my-{}", layout::LAB, stage.folder());
+    let out = format!("{}/{place}-{}", layout::LAB, stage.folder());
     match run_check(stage, &stage.mine(), &out, true)? {
         Checked::DoesNotCompile => {
             println!("stage {}  {}  does not compile", stage.number, stage.name);
@@ -124,7 +125,8 @@ pub(crate) fn watch(number: Option<u32>, style: &Style) -> Result<End, Problem> 
         let now = versions(&stage);
         if is_news(&needed, &seen, &now) {
             seen = now;
-            check_stage(&stage, style)?;
+            // A folder of its own, because `check` can run in another terminal.
+            check_stage(&stage, style, "watch")?;
             println!("\nwaiting for a change of docs/workshop/{} (Ctrl-C ends)", stage.mine());
         }
         thread::sleep(WATCH_PAUSE);

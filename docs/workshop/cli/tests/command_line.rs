@@ -209,6 +209,22 @@ fn the_doctor_notices_a_network_without_loopback() {
 }
 
 #[test]
+fn two_commands_can_compile_what_they_share_at_once() {
+    let copy = Copy::new();
+    let start = || copy.command("doctor").stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+    let commands: Vec<_> = (0..4).map(|_| start().unwrap()).collect();
+    for command in commands {
+        let output = command.wait_with_output().unwrap();
+        let messages = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), messages.as_str()), (Some(0), ""));
+    }
+    let lab = fs::read_dir(copy.path("target/lab")).unwrap();
+    let mut names: Vec<_> = lab.map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["libkernel.rlib", "libprobe.rlib"]);
+}
+
+#[test]
 fn help_is_printed_in_each_way_of_asking() {
     let copy = Copy::new();
     let help = copy.ok("--help");
