@@ -123,7 +123,7 @@ pub(crate) fn watch(number: Option<u32>, style: &Style) -> Result<End, Problem> 
     let (needed, mut seen) = (stage.start()?.into_keys().collect::<Vec<_>>(), Vec::new());
     loop {
         let now = versions(&stage);
-        if is_news(&needed, &seen, &now) {
+        if has_changed(&needed, &seen, &now) {
             seen = now;
             // A folder of its own, because `check` can run in another terminal.
             check_stage(&stage, style, "watch")?;
@@ -137,7 +137,7 @@ pub(crate) fn watch(number: Option<u32>, style: &Style) -> Result<End, Problem> 
 type Version = (String, SystemTime, u64);
 
 /// Whether there is something else to check. While an editor saves, a file of the stage can be away for a moment.
-fn is_news(needed: &[String], seen: &[Version], now: &[Version]) -> bool {
+fn has_changed(needed: &[String], seen: &[Version], now: &[Version]) -> bool {
     now != seen && needed.iter().all(|name| now.iter().any(|version| version.0 == *name))
 }
 
@@ -281,25 +281,25 @@ pub(crate) fn quiz(number: u32, style: &Style) -> Result<End, Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Version, is_news};
+    use super::{Version, has_changed};
     use std::time::{Duration, SystemTime};
 
     #[test]
-    fn a_file_that_is_being_saved_is_no_news_until_it_is_back() {
+    fn a_file_that_is_being_saved_is_no_change_until_it_is_back() {
         let version = |name: &str, at, length| -> Version {
             (name.to_owned(), SystemTime::UNIX_EPOCH + Duration::from_secs(at), length)
         };
         let needed = ["lib.rs".to_owned()];
         let seen = [version("lib.rs", 5, 10), version("more.rs", 5, 10)];
-        assert!(is_news(&needed, &[], &seen));
-        assert!(!is_news(&needed, &seen, &seen));
-        assert!(!is_news(&needed, &seen, &[]));
-        assert!(!is_news(&needed, &seen, &seen[1..]));
+        assert!(has_changed(&needed, &[], &seen));
+        assert!(!has_changed(&needed, &seen, &seen));
+        assert!(!has_changed(&needed, &seen, &[]));
+        assert!(!has_changed(&needed, &seen, &seen[1..]));
         // A file of the learner's can go.
-        assert!(is_news(&needed, &seen, &seen[..1]));
+        assert!(has_changed(&needed, &seen, &seen[..1]));
         // An older file counts as well, such as one that git has restored.
         for changed in [version("lib.rs", 4, 10), version("lib.rs", 5, 11)] {
-            assert!(is_news(&needed, &seen, &[changed, seen[1].clone()]));
+            assert!(has_changed(&needed, &seen, &[changed, seen[1].clone()]));
         }
     }
 }

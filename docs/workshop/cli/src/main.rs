@@ -79,7 +79,7 @@ fn main() -> ExitCode {
         Ok(End::Green) => ExitCode::SUCCESS,
         Ok(End::Red) => ExitCode::from(1),
         Err(problem) => {
-            // Whoever closed the other end does not want to know.
+            // If it cannot be written, no one reads it.
             let _ = writeln!(std::io::stderr(), "{problem}");
             ExitCode::from(2)
         }

@@ -243,7 +243,7 @@ fn a_word_that_is_not_text_is_refused() {
     assert_eq!(output.status.code(), Some(2), "{output:?}");
 }
 
-/// Runs a command whose output or messages nobody reads. Returns its status and what the other pipe got.
+/// Runs a command whose output or messages have no reader. Returns its status and what the other pipe got.
 fn into_a_closed_pipe(mut command: Command, messages: bool) -> (Option<i32>, String) {
     let closed = pipe().unwrap().1;
     let (mut reader, open) = pipe().unwrap();
@@ -259,7 +259,7 @@ fn into_a_closed_pipe(mut command: Command, messages: bool) -> (Option<i32>, Str
 }
 
 #[test]
-fn output_that_nobody_reads_ends_the_command_quietly() {
+fn output_without_a_reader_ends_the_command_quietly() {
     let copy = Copy::new();
     for words in ["", "status", "--help", "card", "read 3", "quiz 3", "wrong 3", "start 0"] {
         let (status, messages) = into_a_closed_pipe(copy.command(words), false);
@@ -273,7 +273,7 @@ fn output_that_nobody_reads_ends_the_command_quietly() {
 }
 
 #[test]
-fn a_verdict_that_nobody_reads_is_not_green() {
+fn a_verdict_without_a_reader_is_not_green() {
     let copy = Copy::new();
     copy.ok("start 0");
     copy.solve("s00");
@@ -303,7 +303,7 @@ fn a_folder_without_rust_files_is_not_overwritten() {
 }
 
 #[test]
-fn a_reset_keeps_the_files_and_begins_anew() {
+fn a_reset_keeps_the_files_and_begins_again() {
     let copy = Copy::new();
     copy.ok("start 0");
     copy.solve("s00");
@@ -389,7 +389,7 @@ fn break_a(copy: &Copy, script: &str) -> (Ran, String) {
 }
 
 #[test]
-fn a_break_tells_a_red_test_from_one_that_cannot_be_compiled() {
+fn a_break_distinguishes_a_red_test_from_one_that_cannot_be_compiled() {
     let copy = Copy::new();
     with_wakeful(&copy);
     let before = fs::read_to_string(copy.0.join("runtime/src/table.rs")).unwrap();
