@@ -90,7 +90,10 @@ fn check_stage(stage: &Stage, style: &Style, place: &str) -> Result<End, Problem
             println!("stage {}  {}  skipped: {reason}", stage.number, stage.name);
             Ok(End::Green)
         }
-        Checked::Ran { passed, of, failed: Some((case, report)) } => {
+        Checked::Ran { passed, of, failed: Some((case, mut report)) } => {
+            if Progress::load().current() != Some(stage.number) {
+                report.hint = format!(" {}", stage.number);
+            }
             println!("{}", headline(stage, passed, of));
             print!("{}", report.show(stage, &files, &case, style));
             Ok(End::Red)

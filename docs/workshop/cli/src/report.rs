@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 
-use crate::progress::Progress;
 use crate::stage::{Files, Stage};
 use crate::terminal::Style;
 
@@ -28,6 +27,8 @@ pub(crate) struct Report {
     /// The place of a panic in the learner's file.
     pub(crate) at: String,
     pub(crate) steps: Vec<String>,
+    /// What follows `hint` in the command that it names: a number, unless the stage was started last.
+    pub(crate) hint: String,
 }
 
 impl Report {
@@ -92,11 +93,7 @@ impl Report {
         if !self.section.is_empty() {
             parts.push(format!("page {}, \"{}\"", stage.number, self.section));
         }
-        // Without a number it is a hint for the stage that was started last.
-        parts.push(match Progress::load().current() == Some(stage.number) {
-            true => "cargo workshop hint".to_owned(),
-            false => format!("cargo workshop hint {}", stage.number),
-        });
+        parts.push(format!("cargo workshop hint{}", self.hint));
         parts.join("; ")
     }
 }

@@ -34,10 +34,11 @@ fn run(stage: &Stage, wrong: &wrong::Wrong, style: &Style) -> Result<End, Proble
     compile::prepare()?;
     lay_out(&files, &source)?;
     let checked = check(stage, &source, &out, true)?;
-    let Checked::Ran { passed, of, failed: Some((case, report)) } = checked else {
+    let Checked::Ran { passed, of, failed: Some((case, mut report)) } = checked else {
         return Err(format!("stage {}: {} does not fail", stage.number, wrong.name));
     };
     println!("{}", headline(stage, passed, of));
+    report.hint = format!(" {}", stage.number);
     print!("{}", report.show(stage, &files, &case, style));
     if let (Some(reference), Some(seen)) = (draw::reference(stage)?, draw::trace(&out)?) {
         let path = format!("{out}/picture.svg");

@@ -322,6 +322,25 @@ fn a_reset_keeps_the_files_and_begins_again() {
 }
 
 #[test]
+fn a_failure_names_the_hint_of_its_stage() {
+    let copy = Copy::new();
+    copy.ok("start 0");
+    let again = "let _ = future.as_mut().poll(&mut cx); return output";
+    let mistake = copy.read("stages/s00/solution/lib.rs").replace("return output", again);
+    fs::write(copy.path("my/s00/lib.rs"), mistake).unwrap();
+    let ends = |words: &str, command: &str| {
+        let ran = copy.run(words);
+        let text: String = ran.out.split_whitespace().collect();
+        assert!(text.contains(command), "{words}: {ran:?}");
+        text.ends_with(command)
+    };
+    assert!(ends("check", "cargoworkshophint"));
+    copy.ok("start 3");
+    assert!(ends("check 0", "cargoworkshophint0"));
+    ends("wrong 3 looks_then_stores", "cargoworkshophint3");
+}
+
+#[test]
 fn only_green_files_are_continued_with() {
     let copy = Copy::new();
     copy.refused("start 8 --mine", &["stage 7, which is not started: cargo workshop start 7"]);

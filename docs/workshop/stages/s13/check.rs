@@ -54,7 +54,7 @@ static STAGE: Stage = Stage {
         Diagnosis {
             id: "13.7",
             what: "index and generation are in each other's place",
-            why: "whoever sees the number, in a trace or a token, finds the row in its low half",
+            why: "the low half of the number is the row: a trace and a token of epoll show it there",
             section: "A key is a number",
             function: "to_u64",
         },
