@@ -20,6 +20,9 @@ const MODELS: [&str; 2] = ["use card::Table;", "model::explore("];
 /// Stages that the cards can name.
 const STAGES: std::ops::RangeInclusive<u32> = 0..=18;
 
+/// The ids, as prose.
+pub(crate) const RANGE: &str = "B1 to B45 or W1 to W9";
+
 /// A card.
 pub(crate) struct Card {
     /// `B15`.
@@ -49,12 +52,18 @@ fn ids() -> Vec<String> {
 /// Returns the name of a card's file, without its ending: `b05`, `w3`.
 fn file(id: &str) -> Option<String> {
     let id = id.to_ascii_lowercase();
-    let number: u32 = id.get(1..)?.parse().ok()?;
+    let digits = id.get(1..)?.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u32 = id.get(1..)?.parse().ok().filter(|_| digits)?;
     match id.chars().next()? {
         'b' => Some(format!("b{number:02}")),
         'w' => Some(format!("w{number}")),
         _ => None,
     }
+}
+
+/// Whether there is a card with that id.
+pub(crate) fn exists(id: &str) -> bool {
+    file(id).is_some_and(|name| layout::path(&format!("cards/{name}.rs")).is_file())
 }
 
 /// Returns the code of a module, without its indent.
@@ -68,9 +77,9 @@ fn module(text: &str, name: &str) -> String {
 
 impl Card {
     fn read(id: &str) -> Result<Card, Problem> {
-        let unknown = || format!("there is no card {id} (cards: B1 to B45, W1 to W9)");
+        let unknown = || format!("there is no card `{id}`: {RANGE}");
         let path = format!("cards/{}.rs", file(id).ok_or_else(unknown)?);
-        if !layout::path(&path).is_file() {
+        if !exists(id) {
             return Err(unknown());
         }
         Card::parse(&layout::read(&path)?).ok_or(format!("{path}: its first lines are incomplete"))
@@ -318,6 +327,7 @@ mod tests {
         assert_eq!(file("b5").as_deref(), Some("b05"));
         assert_eq!(file("W9").as_deref(), Some("w9"));
         assert_eq!(file("15"), None);
+        assert_eq!(file("b+5"), None);
         assert_eq!(file("é"), None);
     }
 

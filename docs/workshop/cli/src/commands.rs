@@ -3,11 +3,10 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, BufRead};
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use crate::check::{Checked, check as run_check, lay_out};
+use crate::check::{Checked, check as run_check};
 use crate::progress::{self, Progress};
 use crate::report::headline;
 use crate::stage::{Files, STAGES, Stage, read_files};
@@ -18,7 +17,7 @@ use crate::{End, Problem, cards, compile, diff, draw, layout, page};
 const WATCH_PAUSE: Duration = Duration::from_millis(300);
 
 /// Returns the given stage, or the one that was started last.
-fn current(number: Option<u32>) -> Result<Stage, Problem> {
+pub(crate) fn current(number: Option<u32>) -> Result<Stage, Problem> {
     let current = number.or_else(|| Progress::load().current());
     Stage::find(current.ok_or("no stage is started; begin with: cargo workshop start 0")?)
 }
@@ -43,7 +42,10 @@ pub(crate) fn next(style: &Style) -> Result<End, Problem> {
     let stage = Stage::find(number)?;
     println!("stage {}  {}  {}", stage.number, stage.name, state(&progress, &stage, style));
     println!("{}\n", stage.question());
-    if progress.get("green", number).is_some() {
+    if layout::names(&stage.mine()).is_empty() {
+        println!("docs/workshop/{} has gone", stage.mine());
+        println!("next:  cargo workshop start {number}");
+    } else if progress.get("green", number).is_some() {
         match following(&stage) {
             Some(next) => println!("next:  cargo workshop start {}", next.number),
             None => println!("This is the last stage. cargo workshop status shows all."),
@@ -68,75 +70,17 @@ fn state(progress: &Progress, stage: &Stage, style: &Style) -> String {
     }
 }
 
-/// Lays out a stage. With `own`, files that the stage does not change are the learner's own.
-pub(crate) fn start(number: u32, own: bool) -> Result<End, Problem> {
-    let stage = Stage::find(number)?;
-    if !read_files(&stage.mine())?.is_empty() {
-        let mine = stage.mine();
-        return Err(format!(
-            "docs/workshop/{mine} exists: cargo workshop reset {number} lays it out again"
-        ));
-    }
-    let mut files = stage.start()?;
-    if own {
-        let base = stage.base.ok_or(format!("stage {number} continues no other one"))?;
-        let changed = stage.own_start()?;
-        for (name, text) in mine(&Stage::find(base)?)? {
-            if !changed.contains_key(&name) {
-                files.insert(name, text);
-            }
-        }
-    }
-    lay_out_mine(&stage, &files)?;
-    println!("docs/workshop/{}: {}", stage.mine(), names(&files));
-    println!("read:  docs/workshop/{}  (cargo workshop read {number})", stage.path("page.md"));
-    println!("next:  cargo workshop check");
-    Ok(End::Green)
-}
-
-fn names(files: &Files) -> String {
-    files.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// Writes the learner's files, with manifests for editors.
-fn lay_out_mine(stage: &Stage, files: &Files) -> Result<(), Problem> {
-    lay_out(files, &stage.mine())?;
-    // The stages with sockets are one crate, and have a program to run.
-    let has_sockets = files.contains_key("net.rs");
-    let library = if has_sockets { "pocket".to_owned() } else { stage.folder() };
-    if has_sockets {
-        let path = format!("{}/examples/echo.rs", stage.mine());
-        layout::write(&path, &layout::read(&stage.echo())?)?;
-    }
-    let manifest = format!(
-        "# For editors and examples: `cargo workshop check` calls rustc itself.\n[package]\n\
-         name = \"{}\"\nedition = \"2024\"\n\n[lib]\nname = \"{library}\"\npath = \"lib.rs\"\n\n\
-         [dependencies]\nkernel = {{ path = \"../../kernel\" }}\n",
-        stage.folder()
-    );
-    layout::write(&format!("{}/Cargo.toml", stage.mine()), &manifest)?;
-    let is_stage = |name: &String| layout::path("my").join(name).join("Cargo.toml").exists();
-    let members: Vec<String> = layout::names("my").into_iter().filter(is_stage).collect();
-    let workspace = format!("[workspace]\nresolver = \"3\"\nmembers = {members:?}\n");
-    layout::write("my/Cargo.toml", &workspace)?;
-    let mut progress = Progress::load();
-    progress.set("current", stage.number, 0)?;
-    match progress.get("started", stage.number) {
-        Some(_) => Ok(()),
-        None => progress.set("started", stage.number, progress::now()),
-    }
-}
-
 /// Checks the learner's answer.
 pub(crate) fn check(number: Option<u32>, style: &Style) -> Result<End, Problem> {
     let stage = current(number)?;
-    check_stage(&stage, style)
+    check_stage(&stage, style, "my")
 }
 
-fn check_stage(stage: &Stage, style: &Style) -> Result<End, Problem> {
+/// Checks an answer. It is compiled in a folder whose name begins with `place`.
+fn check_stage(stage: &Stage, style: &Style, place: &str) -> Result<End, Problem> {
     let files = mine(stage)?;
     compile::prepare()?;
-    let out = format!("{}/my-{}", layout::LAB, stage.folder());
+    let out = format!("{}/{place}-{}", layout::LAB, stage.folder());
     match run_check(stage, &stage.mine(), &out, true)? {
         Checked::DoesNotCompile => {
             println!("stage {}  {}  does not compile", stage.number, stage.name);
@@ -146,7 +90,10 @@ fn check_stage(stage: &Stage, style: &Style) -> Result<End, Problem> {
             println!("stage {}  {}  skipped: {reason}", stage.number, stage.name);
             Ok(End::Green)
         }
-        Checked::Ran { passed, of, failed: Some((case, report)) } => {
+        Checked::Ran { passed, of, failed: Some((case, mut report)) } => {
+            if Progress::load().current() != Some(stage.number) {
+                report.hint = format!(" {}", stage.number);
+            }
             println!("{}", headline(stage, passed, of));
             print!("{}", report.show(stage, &files, &case, style));
             Ok(End::Red)
@@ -176,22 +123,34 @@ fn check_stage(stage: &Stage, style: &Style) -> Result<End, Problem> {
 pub(crate) fn watch(number: Option<u32>, style: &Style) -> Result<End, Problem> {
     let stage = current(number)?;
     mine(&stage)?;
-    let mut seen = None;
+    let (needed, mut seen) = (stage.start()?.into_keys().collect::<Vec<_>>(), Vec::new());
     loop {
-        let newest = newest(&stage);
-        if newest != seen {
-            seen = newest;
-            check_stage(&stage, style)?;
+        let now = versions(&stage);
+        if has_changed(&needed, &seen, &now) {
+            seen = now;
+            // A folder of its own, because `check` can run in another terminal.
+            check_stage(&stage, style, "watch")?;
             println!("\nwaiting for a change of docs/workshop/{} (Ctrl-C ends)", stage.mine());
         }
         thread::sleep(WATCH_PAUSE);
     }
 }
 
-fn newest(stage: &Stage) -> Option<SystemTime> {
-    let folder = layout::path(&stage.mine());
-    let files = fs::read_dir(folder).ok()?.flatten();
-    files.filter_map(|file| file.metadata().ok()?.modified().ok()).max()
+/// A file's name, when it was changed, and its length.
+type Version = (String, SystemTime, u64);
+
+/// Whether there is something else to check. While an editor saves, a file of the stage can be away for a moment.
+fn has_changed(needed: &[String], seen: &[Version], now: &[Version]) -> bool {
+    now != seen && needed.iter().all(|name| now.iter().any(|version| version.0 == *name))
+}
+
+fn versions(stage: &Stage) -> Vec<Version> {
+    let version = |name: String| {
+        let file = fs::metadata(layout::path(&stage.mine()).join(&name)).ok()?;
+        Some((name, file.modified().ok()?, file.len()))
+    };
+    let names = layout::names(&stage.mine()).into_iter().filter(|name| name.ends_with(".rs"));
+    names.filter_map(version).collect()
 }
 
 /// Prints the next hint.
@@ -246,22 +205,6 @@ pub(crate) fn solution(number: Option<u32>, give_up: bool, style: &Style) -> Res
     Ok(End::Green)
 }
 
-/// Lays out a stage again. The old files get another name.
-pub(crate) fn reset(number: Option<u32>) -> Result<End, Problem> {
-    let stage = current(number)?;
-    let mine = stage.mine();
-    if layout::path(&mine).exists() {
-        let free = |n: &u32| !layout::path(&format!("my/old/{}.{n}", stage.folder())).exists();
-        let n = (1..).find(free).unwrap_or(1);
-        let old = format!("my/old/{}.{n}", stage.folder());
-        let moved = fs::create_dir_all(layout::path("my/old"))
-            .and_then(|()| fs::rename(layout::path(&mine), layout::path(&old)));
-        moved.map_err(|error| format!("moving {mine} to {old}: {error}"))?;
-        println!("the old files are in docs/workshop/{old}");
-    }
-    start(stage.number, false)
-}
-
 /// Lists the stages.
 pub(crate) fn status(minutes: bool, style: &Style) -> Result<End, Problem> {
     let progress = Progress::load();
@@ -280,9 +223,19 @@ pub(crate) fn status(minutes: bool, style: &Style) -> Result<End, Problem> {
     Ok(End::Green)
 }
 
+fn has_picture(stage: &Stage) -> bool {
+    layout::path(&stage.path("picture.svg")).is_file()
+}
+
 /// Draws the learner's run beside that of the reference.
 pub(crate) fn draw(number: Option<u32>) -> Result<End, Problem> {
     let stage = current(number)?;
+    if !has_picture(&stage) {
+        let with: Vec<String> =
+            STAGES.iter().filter(|s| has_picture(s)).map(|s| s.number.to_string()).collect();
+        let (number, with) = (stage.number, with.join(", "));
+        return Err(format!("stage {number} has no picture; stages with one: {with}"));
+    }
     mine(&stage)?;
     compile::prepare()?;
     let out = format!("{}/my-{}", layout::LAB, stage.folder());
@@ -329,43 +282,27 @@ pub(crate) fn quiz(number: u32, style: &Style) -> Result<End, Problem> {
     Ok(End::Green)
 }
 
-/// Looks whether this machine has what the workshop needs.
-pub(crate) fn doctor() -> Result<End, Problem> {
-    let mut end = End::Green;
-    let mut report = |what: &str, result: Result<String, String>| match result {
-        Ok(found) => println!("ok     {what}: {found}"),
-        Err(problem) => {
-            end = End::Red;
-            println!("LACKS  {what}: {problem}");
-        }
-    };
-    report(
-        "Linux",
-        match cfg!(target_os = "linux") {
-            true => Ok(std::env::consts::ARCH.to_owned()),
-            false => Err("epoll is Linux's; use the dev container in .devcontainer".to_owned()),
-        },
-    );
-    report("rustc", rust_version());
-    let stat = fs::read_to_string("/proc/thread-self/schedstat");
-    report(
-        "/proc",
-        stat.map(|_| "the CPU time of threads is readable".to_owned()).map_err(|e| e.to_string()),
-    );
-    let socket = std::net::TcpListener::bind(("127.0.0.1", 0));
-    report("loopback", socket.map(|_| "a socket can listen".to_owned()).map_err(|e| e.to_string()));
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    report("cores", Ok(cores.to_string()));
-    report("kernel and probe", compile::prepare().map(|()| "compiled".to_owned()));
-    Ok(end)
-}
+#[cfg(test)]
+mod tests {
+    use super::{Version, has_changed};
+    use std::time::{Duration, SystemTime};
 
-fn rust_version() -> Result<String, String> {
-    let output = Command::new("rustc").arg("--version").output().map_err(|e| e.to_string())?;
-    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let minor = text.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
-    match minor {
-        Some(88..) => Ok(text),
-        _ => Err(format!("1.88 or newer is needed, found: {text}")),
+    #[test]
+    fn a_file_that_is_being_saved_is_no_change_until_it_is_back() {
+        let version = |name: &str, at, length| -> Version {
+            (name.to_owned(), SystemTime::UNIX_EPOCH + Duration::from_secs(at), length)
+        };
+        let needed = ["lib.rs".to_owned()];
+        let seen = [version("lib.rs", 5, 10), version("more.rs", 5, 10)];
+        assert!(has_changed(&needed, &[], &seen));
+        assert!(!has_changed(&needed, &seen, &seen));
+        assert!(!has_changed(&needed, &seen, &[]));
+        assert!(!has_changed(&needed, &seen, &seen[1..]));
+        // A file of the learner's can go.
+        assert!(has_changed(&needed, &seen, &seen[..1]));
+        // An older file counts as well, such as one that git has restored.
+        for changed in [version("lib.rs", 4, 10), version("lib.rs", 5, 11)] {
+            assert!(has_changed(&needed, &seen, &[changed, seen[1].clone()]));
+        }
     }
 }

@@ -64,6 +64,24 @@ fn is_fresh(output: &str, folder: &str) -> bool {
     sources.iter().all(|path| modified(path).is_some_and(|changed| changed < built))
 }
 
+/// Compiles a library that all commands share. It appears as a whole: `watch` in one terminal and `check` in another
+/// can come here at once.
+fn library(mut command: Command, name: &str) -> Result<(), Problem> {
+    let folder = format!("{LAB}/{name}.{}", std::process::id());
+    let (new, place) = (format!("{folder}/lib{name}.rlib"), format!("{LAB}/lib{name}.rlib"));
+    fs::create_dir_all(layout::path(&folder))
+        .map_err(|error| format!("creating {folder}: {error}"))?;
+    command.args(["-o", &new]);
+    let compiled = run(command, true)?.success;
+    let moved = match compiled {
+        true => fs::rename(layout::path(&new), layout::path(&place)),
+        false => Ok(()),
+    };
+    let _ = fs::remove_dir_all(layout::path(&folder));
+    moved.map_err(|error| format!("moving {new} to {place}: {error}"))?;
+    if compiled { Ok(()) } else { Err(format!("{name} does not compile")) }
+}
+
 /// Compiles `kernel` and `probe`, if they have changed.
 pub(crate) fn prepare() -> Result<(), Problem> {
     fs::create_dir_all(layout::path(LAB)).map_err(|error| format!("creating {LAB}: {error}"))?;
@@ -75,14 +93,12 @@ pub(crate) fn prepare() -> Result<(), Problem> {
             continue;
         }
         let mut command = rustc();
-        command.args(["--crate-type", "rlib", "--crate-name", name, "-o", &output]);
+        command.args(["--crate-type", "rlib", "--crate-name", name]);
         command.arg(format!("{folder}/lib.rs"));
         if name == "probe" {
             command.arg(format!("--extern=kernel={LAB}/libkernel.rlib"));
         }
-        if !run(command, true)?.success {
-            return Err(format!("{name} does not compile"));
-        }
+        library(command, name)?;
     }
     Ok(())
 }
@@ -99,11 +115,8 @@ pub(crate) fn prepare_cards() -> Result<(), Problem> {
     let mut command = rustc();
     command.args(["--crate-type", "rlib", "--crate-name", "card", "-Funsafe_code"]);
     command.arg(format!("--extern=kernel={LAB}/libkernel.rlib"));
-    command.args(["-o", &output, "cards/card.rs"]);
-    match run(command, true)?.success {
-        true => Ok(()),
-        false => Err("cards/card.rs does not compile".to_owned()),
-    }
+    command.arg("cards/card.rs");
+    library(command, "card")
 }
 
 /// Compiles a card. `warnings` says what to do with them: `-A` or `-D`, and their names.

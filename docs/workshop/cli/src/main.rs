@@ -2,12 +2,14 @@
 //!
 //! Needs nothing but std and `rustc`.
 
+mod arguments;
 mod breaks;
 mod cards;
 mod check;
 mod commands;
 mod compile;
 mod diff;
+mod doctor;
 mod draw;
 mod job;
 mod layout;
@@ -19,6 +21,7 @@ mod run;
 mod runtimes;
 mod source;
 mod stage;
+mod start;
 mod suite;
 mod tally;
 mod terminal;
@@ -26,7 +29,11 @@ mod verify;
 mod wrong;
 mod wrong_run;
 
+use std::io::Write as _;
 use std::process::ExitCode;
+
+use arguments::Arguments;
+use start::Base;
 
 const USAGE: &str = "\
 usage: cargo workshop [COMMAND] [--plain]
@@ -37,7 +44,8 @@ usage: cargo workshop [COMMAND] [--plain]
   watch [N]             checks it whenever a file changes
   hint [N]              the next of three hints: a question, the place, the shape
   solution [N]          the difference to the reference, once you are green (--give-up: before)
-  reset [N]             lays out the stage again and keeps your old files
+  reset [N]             lays out the stage again as it was started, and keeps your old files
+                        (--mine, --reference: with these files of the stage before)
   status [--minutes]    all stages
   draw [N]              your run beside the reference's, as a picture
   read N                the page of a stage
@@ -61,121 +69,77 @@ pub(crate) enum End {
 pub(crate) type Problem = String;
 
 fn main() -> ExitCode {
-    end_with_the_reader();
-    let (flags, words): (Vec<String>, Vec<String>) =
-        std::env::args().skip(1).partition(|argument| argument.starts_with('-'));
-    if flags.iter().any(|flag| flag == "--help" || flag == "-h") {
-        println!("{USAGE}");
-        return ExitCode::SUCCESS;
-    }
-    match run(&words, &flags) {
+    let words: Vec<String> =
+        std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let ended = Arguments::parse(&words).and_then(|arguments| {
+        end_with_the_reader(arguments.judges());
+        run(&arguments)
+    });
+    match ended {
         Ok(End::Green) => ExitCode::SUCCESS,
         Ok(End::Red) => ExitCode::from(1),
         Err(problem) => {
-            eprintln!("{problem}");
+            // If it cannot be written, no one reads it.
+            let _ = writeln!(std::io::stderr(), "{problem}");
             ExitCode::from(2)
         }
     }
 }
 
-/// Ends the program without a message when the reader of its output has gone, as `head` does.
-fn end_with_the_reader() {
+/// Ends the program without a panic when output cannot be written. If the reader has gone, as `head` does, it ends
+/// quietly; but a command that judges does not end green then.
+fn end_with_the_reader(judges: bool) {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         let text = info.payload().downcast_ref::<String>();
-        if text.is_some_and(|text| text.starts_with("failed printing to stdout")) {
-            std::process::exit(0);
+        let Some(text) = text.filter(|text| text.starts_with("failed printing to std")) else {
+            return default(info);
+        };
+        let reader_has_gone = text.contains("Broken pipe");
+        if !reader_has_gone {
+            let _ = writeln!(std::io::stderr(), "{text}");
         }
-        default(info);
+        std::process::exit(if reader_has_gone && !judges { 0 } else { 2 });
     }));
 }
 
-/// The flags that a command admits, besides `--plain`.
-fn admitted(command: &str) -> &'static [&'static str] {
-    match command {
-        "start" => &["--mine"],
-        "solution" => &["--give-up"],
-        "status" => &["--minutes"],
-        "card" => &["--try"],
-        "verify" => &["--write", "--quick", "--cards"],
-        _ => &[],
-    }
-}
-
-fn is_admitted(command: &str, flag: &str) -> bool {
-    admitted(command).contains(&flag) || command == "verify" && flag.starts_with("--runs=")
-}
-
-/// Returns the number of runs that `--runs=` asks for.
-fn runs(flags: &[String]) -> Result<Option<usize>, Problem> {
-    let Some(number) = flags.iter().find_map(|flag| flag.strip_prefix("--runs=")) else {
-        return Ok(None);
-    };
-    match number.parse() {
-        Ok(runs @ 1..=1_000_000) => Ok(Some(runs)),
-        _ => Err(format!("`--runs={number}`: a number from 1 to 1,000,000 is needed")),
-    }
-}
-
-fn run(words: &[String], flags: &[String]) -> Result<End, Problem> {
-    let command = words.first().map_or("", String::as_str);
-    let unknown = flags.iter().find(|flag| *flag != "--plain" && !is_admitted(command, flag));
-    if let Some(flag) = unknown {
-        return Err(format!("unknown option `{flag}`\n\n{USAGE}"));
-    }
-    let has = |name: &str| flags.iter().any(|flag| flag == name);
-    let style = terminal::Style::new(has("--plain"));
-    if command == "card" {
-        return match &words[1..] {
-            [] => cards::list(),
-            [id] => cards::show(id, has("--try")),
-            _ => Err("`card` takes one card".to_owned()),
-        };
-    }
-    if command == "wrong" {
-        return wrong_run::show(&words[1..], &style);
-    }
-    if command == "break" {
-        return breaks::run(words.get(1).map(String::as_str));
-    }
-    let numbers = numbers(&words[words.len().min(1)..])?;
-    let one = match numbers[..] {
-        [] => None,
-        [number] => Some(number),
-        _ if command == "verify" => None,
-        _ => return Err(format!("`{command}` takes one stage")),
-    };
-    let required = || one.ok_or_else(|| format!("`{command}` needs the number of a stage"));
-    match command {
+fn run(arguments: &Arguments) -> Result<End, Problem> {
+    let (one, stages) = (arguments.stage(), &arguments.stages[..]);
+    let required = || one.ok_or_else(|| format!("`{}` needs a stage", arguments.command));
+    let style = terminal::Style::new(arguments.has("--plain"));
+    match arguments.command {
         "" => commands::next(&style),
-        "start" => commands::start(required()?, has("--mine")),
+        "start" if arguments.has("--mine") => start::start(required()?, Base::Mine),
+        "start" => start::start(required()?, Base::Reference),
+        "reset" if arguments.has("--mine") => start::reset(one, Some(Base::Mine)),
+        "reset" if arguments.has("--reference") => start::reset(one, Some(Base::Reference)),
+        "reset" => start::reset(one, None),
         "check" => commands::check(one, &style),
         "watch" => commands::watch(one, &style),
         "hint" => commands::hint(one),
-        "solution" => commands::solution(one, has("--give-up"), &style),
-        "reset" => commands::reset(one),
-        "status" => commands::status(has("--minutes"), &style),
+        "solution" => commands::solution(one, arguments.has("--give-up"), &style),
+        "status" => commands::status(arguments.has("--minutes"), &style),
         "draw" => commands::draw(one),
         "read" => commands::read(required()?),
         "quiz" => commands::quiz(required()?, &style),
-        "doctor" => commands::doctor(),
-        "verify" if has("--cards") => cards::verify_only(has("--write")),
-        "verify" if runs(flags)?.is_some() => {
-            verify::many_runs(&numbers, runs(flags)?.unwrap_or_default())
+        "doctor" => doctor::doctor(),
+        "card" => match arguments.names.first() {
+            None => cards::list(),
+            Some(id) => cards::show(id, arguments.has("--try")),
+        },
+        "wrong" => wrong_run::show(required()?, arguments.names.first(), &style),
+        "break" => breaks::run(&arguments.names),
+        "verify" => match arguments.runs {
+            Some(runs) => verify::many_runs(stages, runs),
+            None if arguments.has("--cards") => cards::verify_only(arguments.has("--write")),
+            None => {
+                let (write, quick) = (arguments.has("--write"), arguments.has("--quick"));
+                verify::verify(stages, verify::Extent { write, quick })
+            }
+        },
+        _ => {
+            println!("{USAGE}");
+            Ok(End::Green)
         }
-        "verify" => {
-            let extent = verify::Extent { write: has("--write"), quick: has("--quick") };
-            verify::verify(&numbers, extent)
-        }
-        other => Err(format!("unknown command `{other}`\n\n{USAGE}")),
     }
-}
-
-fn numbers(words: &[String]) -> Result<Vec<u32>, Problem> {
-    let parse = |word: &String| {
-        word.trim_start_matches('s')
-            .parse()
-            .map_err(|_| format!("`{word}` is not the number of a stage"))
-    };
-    words.iter().map(parse).collect()
 }

@@ -31,6 +31,16 @@ impl Progress {
     pub(crate) fn set(&mut self, word: &str, stage: u32, number: u64) -> Result<(), Problem> {
         self.0.retain(|line| line.0 != word || line.1 != stage);
         self.0.push((word.to_owned(), stage, number));
+        self.write()
+    }
+
+    /// Forgets a number of a stage and writes the file.
+    pub(crate) fn forget(&mut self, word: &str, stage: u32) -> Result<(), Problem> {
+        self.0.retain(|line| line.0 != word || line.1 != stage);
+        self.write()
+    }
+
+    fn write(&self) -> Result<(), Problem> {
         let lines: String = self
             .0
             .iter()

@@ -27,6 +27,8 @@ pub(crate) struct Report {
     /// The place of a panic in the learner's file.
     pub(crate) at: String,
     pub(crate) steps: Vec<String>,
+    /// What follows `hint` in the command that it names: a number, unless the stage was started last.
+    pub(crate) hint: String,
 }
 
 impl Report {
@@ -85,13 +87,13 @@ impl Report {
         let mut parts = Vec::new();
         if !self.at.is_empty() {
             parts.push(trim_column(&self.at).to_owned());
-        } else if let Some(place) = find_function(files, &self.function) {
+        } else if let Some(place) = find_function(&written(stage), files, &self.function) {
             parts.push(format!("{}/{place} `{}`", stage.mine(), self.function));
         }
         if !self.section.is_empty() {
             parts.push(format!("page {}, \"{}\"", stage.number, self.section));
         }
-        parts.push("cargo workshop hint".to_owned());
+        parts.push(format!("cargo workshop hint{}", self.hint));
         parts.join("; ")
     }
 }
@@ -101,16 +103,31 @@ fn trim_column(at: &str) -> &str {
     at.rsplit_once(':').map_or(at, |(place, _)| place)
 }
 
-fn find_function(files: &Files, function: &str) -> Option<String> {
+/// Returns the functions that the learner writes, as `lib.rs: impl Core > fn spend`.
+fn written(stage: &Stage) -> Vec<String> {
+    let blanks = stage.blanks().unwrap_or_default();
+    blanks.into_iter().map(|blank| format!("{}: {}", blank.file, blank.item)).collect()
+}
+
+/// Returns the place of a function: the one that the learner writes, if several have that name.
+fn find_function(written: &[String], files: &Files, function: &str) -> Option<String> {
     if function.is_empty() {
         return None;
     }
     let starts = [format!("fn {function}("), format!("fn {function}<")];
-    files.iter().find_map(|(name, text)| {
+    let find = |(name, text): (&String, &String)| {
         let is_it = |line: &str| starts.iter().any(|start| line.contains(start));
         let line = text.lines().position(is_it)?;
         Some(format!("{name}:{}", line + 1))
-    })
+    };
+    let own = |name: &str| {
+        let is_it = |blank: &String| {
+            blank.starts_with(&format!("{name}: ")) && blank.ends_with(&format!("fn {function}"))
+        };
+        written.iter().any(is_it)
+    };
+    let in_own = files.iter().filter(|(name, _)| own(name)).find_map(find);
+    in_own.or_else(|| files.iter().find_map(find))
 }
 
 /// Numbers steps. Of many, the first and the last ones are shown.
@@ -164,4 +181,23 @@ pub(crate) fn headline(stage: &Stage, passed: usize, of: usize) -> String {
     let left = format!("stage {}  {}", stage.number, stage.name);
     let right = format!("{passed} of {of}");
     format!("{left}{right:>width$}", width = WIDTH - left.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Files, find_function};
+
+    #[test]
+    fn of_two_functions_the_one_that_the_learner_writes_is_named() {
+        let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+        let files = Files::from([
+            file("lib.rs", "fn turn(core: &Core) {}\nfn run<F>() {}\n"),
+            file("reactor.rs", "impl Reactor {\n    fn turn(&self) {}\n}\n"),
+        ]);
+        let written = ["reactor.rs: impl Reactor > fn turn".to_owned()];
+        let place = |function| find_function(&written, &files, function);
+        assert_eq!(place("turn").as_deref(), Some("reactor.rs:2"));
+        assert_eq!(place("run").as_deref(), Some("lib.rs:2"));
+        assert_eq!(place("other"), None);
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::source::{self, Blank};
-use crate::{Problem, layout};
+use crate::{Problem, arguments, layout};
 
 /// A stage.
 #[derive(Clone, Copy, PartialEq)]
@@ -49,10 +49,7 @@ impl Stage {
     /// Returns the stage with that number.
     pub(crate) fn find(number: u32) -> Result<Stage, Problem> {
         let found = STAGES.iter().find(|stage| stage.number == number).copied();
-        found.ok_or_else(|| {
-            let known: Vec<String> = STAGES.iter().map(|s| s.number.to_string()).collect();
-            format!("there is no stage {number} (stages: {})", known.join(", "))
-        })
+        found.ok_or_else(|| format!("there is no stage `{number}`: {}", arguments::range()))
     }
 
     /// Returns the name of its folders: `s04`.

@@ -8,25 +8,22 @@ use crate::terminal::Style;
 use crate::{End, Problem, compile, draw, layout, wrong};
 
 /// Lists the wrong solutions of a stage, or checks one.
-pub(crate) fn show(words: &[String], style: &Style) -> Result<End, Problem> {
-    let usage = "`wrong` needs the number of a stage, and a name to check that one";
-    let [number, names @ ..] = words else { return Err(usage.to_owned()) };
-    let number = number.parse().map_err(|_| format!("`{number}` is not the number of a stage"))?;
+pub(crate) fn show(number: u32, name: Option<&String>, style: &Style) -> Result<End, Problem> {
     let stage = Stage::find(number)?;
     let all = wrong::all(&stage)?;
-    match names {
-        [] => {
-            for wrong in all {
-                println!("{:<6} {:<32} {}", wrong.id, wrong.name, wrong.why);
-            }
-            Ok(End::Green)
+    let Some(name) = name else {
+        for wrong in all {
+            println!("{:<6} {:<32} {}", wrong.id, wrong.name, wrong.why);
         }
-        [name] => {
-            let wrong = all.iter().find(|wrong| wrong.name == *name);
-            let wrong = wrong.ok_or(format!("stage {number} has no wrong solution `{name}`"))?;
-            run(&stage, wrong, style)
+        return Ok(End::Green);
+    };
+    match all.iter().find(|wrong| wrong.name == *name) {
+        Some(wrong) => run(&stage, wrong, style),
+        None => {
+            let names: Vec<&str> = all.iter().map(|wrong| wrong.name.as_str()).collect();
+            let names = names.join(", ");
+            Err(format!("stage {number} has no wrong solution `{name}`: {names}"))
         }
-        _ => Err(usage.to_owned()),
     }
 }
 
@@ -37,10 +34,11 @@ fn run(stage: &Stage, wrong: &wrong::Wrong, style: &Style) -> Result<End, Proble
     compile::prepare()?;
     lay_out(&files, &source)?;
     let checked = check(stage, &source, &out, true)?;
-    let Checked::Ran { passed, of, failed: Some((case, report)) } = checked else {
+    let Checked::Ran { passed, of, failed: Some((case, mut report)) } = checked else {
         return Err(format!("stage {}: {} does not fail", stage.number, wrong.name));
     };
     println!("{}", headline(stage, passed, of));
+    report.hint = format!(" {}", stage.number);
     print!("{}", report.show(stage, &files, &case, style));
     if let (Some(reference), Some(seen)) = (draw::reference(stage)?, draw::trace(&out)?) {
         let path = format!("{out}/picture.svg");

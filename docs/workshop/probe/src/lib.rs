@@ -14,4 +14,4 @@ pub use report::{
 };
 pub use thread::{Watched, has_slept, is_asleep_forever, rests, until};
 pub use trace::Trace;
-pub use waker::{Slot, WakeCount, on_drop, on_wake};
+pub use waker::{Forward, Slot, WakeCount, on_drop, on_wake};

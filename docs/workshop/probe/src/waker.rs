@@ -1,8 +1,9 @@
 //! Wakers that record.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Wake, Waker};
+use std::task::{Poll, Wake, Waker};
 
 /// Counts wakes.
 #[derive(Default)]
@@ -26,6 +27,52 @@ impl WakeCount {
     #[must_use]
     pub fn get(&self) -> usize {
         self.0.load(Ordering::SeqCst)
+    }
+
+    /// Whether a clone of its waker is still there.
+    #[must_use]
+    pub fn is_kept(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1
+    }
+}
+
+/// Wakes the task whose waker is in a slot. The check can ask whether a clone of it is still there.
+pub struct Forward {
+    slot: Slot,
+    woken: AtomicBool,
+}
+
+impl Wake for Forward {
+    fn wake(self: Arc<Self>) {
+        self.woken.store(true, Ordering::SeqCst);
+        self.slot.wake();
+    }
+}
+
+impl Forward {
+    /// Returns it with its waker.
+    #[must_use]
+    pub fn new() -> (Arc<Forward>, Waker) {
+        let forward = Arc::new(Forward { slot: Slot::new(), woken: AtomicBool::new(false) });
+        (Arc::clone(&forward), forward.into())
+    }
+
+    /// Waits until its waker has been called.
+    pub async fn woken(&self) {
+        poll_fn(|cx| {
+            self.slot.set(cx.waker());
+            match self.woken.load(Ordering::SeqCst) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
+        .await;
+    }
+
+    /// Whether a clone of its waker is still there.
+    #[must_use]
+    pub fn is_kept(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1
     }
 }
 

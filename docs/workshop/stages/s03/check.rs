@@ -57,6 +57,13 @@ static STAGE: Stage = Stage {
             section: "The newest waker",
             function: "poll",
         },
+        Diagnosis {
+            id: "3.7",
+            what: "the event keeps a waker that it has called",
+            why: "`set` calls a clone: a waker can keep its task in memory, long after the task has ended",
+            section: "Wake after the lock",
+            function: "set",
+        },
     ],
     cases: &[
         Case { name: "an event before the poll is seen", run: an_event_before_the_poll },
@@ -65,6 +72,7 @@ static STAGE: Stage = Stage {
         Case { name: "the newest waker is woken", run: the_newest_waker_is_woken },
         Case { name: "a waker can use the event", run: a_waker_can_use_the_event },
         Case { name: "the drop of a waker can use the event", run: a_drop_can_use_the_event },
+        Case { name: "a waker that was called is gone", run: a_called_waker_is_gone },
         Case { name: "no order of the steps loses the wake", run: no_order_loses_the_wake },
     ],
     panics: &[],
@@ -165,6 +173,22 @@ fn a_waker_can_use_the_event() -> Outcome {
     if is_asleep_forever(&thread) {
         let steps = steps(&["poll", "set", "  the waker polls a second wait"]);
         return fail("3.4", steps, "the waker returns", "asleep forever");
+    }
+    Ok(())
+}
+
+fn a_called_waker_is_gone() -> Outcome {
+    let (count, waker) = WakeCount::new();
+    let event = Event::new();
+    let mut wait = pin!(event.wait());
+    let _ = wait.as_mut().poll(&mut Context::from_waker(&waker));
+    drop(waker);
+    event.set();
+    let after_set = count.is_kept();
+    let _ = wait.poll(&mut Context::from_waker(Waker::noop()));
+    if after_set && count.is_kept() {
+        let steps = steps(&["poll", "set", "poll: Ready"]);
+        return fail("3.7", steps, "no clone of the waker is left", "a clone is left in the event");
     }
     Ok(())
 }

@@ -85,6 +85,13 @@ static STAGE: Stage = Stage {
             section: "An abort is a request",
             function: "poll",
         },
+        Diagnosis {
+            id: "5.11",
+            what: "the shared place keeps a joiner that was woken",
+            why: "`finish` calls a clone: a waker can keep its task in memory, as long as the handle is there",
+            section: "Output and joiner",
+            function: "finish",
+        },
     ],
     cases: &[
         Case { name: "a joiner that waits gets the output", run: joined_before_the_end },
@@ -101,6 +108,7 @@ static STAGE: Stage = Stage {
         Case { name: "the newest joiner is woken", run: the_newest_joiner_is_woken },
         Case { name: "a waker can poll the handle", run: a_waker_can_poll_the_handle },
         Case { name: "the drop of a waker can poll the handle", run: a_drop_can_poll_the_handle },
+        Case { name: "a joiner that was woken is gone", run: a_woken_joiner_is_gone },
     ],
     panics: &[
         ("already borrowed", "5.7"),
@@ -340,6 +348,31 @@ fn a_drop_can_poll_the_handle() -> Outcome {
         Poll::Pending => Ok(()),
         Poll::Ready(seen) => expect(Vec::new(), "Pending", &seen),
     }
+}
+
+fn a_woken_joiner_is_gone() -> Outcome {
+    let executor = Executor::new();
+    let mut handle = executor.spawn(async {
+        yield_once().await;
+        7
+    });
+    let (count, waker) = WakeCount::new();
+    assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    executor.run();
+    let after_the_end = count.is_kept();
+    let seen = poll(&mut handle);
+    if after_the_end && count.is_kept() {
+        let steps = ["the joiner polls the handle", "the task ends", "the joiner polls again"];
+        let seen = "a clone is left, while the handle is there";
+        return fail(
+            "5.11",
+            steps.map(str::to_owned).into(),
+            "no clone of the waker is left",
+            seen,
+        );
+    }
+    expect(Vec::new(), "Ready(\"Ok(7)\")", &format!("{seen:?}"))
 }
 
 const PICTURE: Picture = Picture {

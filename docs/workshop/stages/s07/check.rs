@@ -1,20 +1,23 @@
 //! The check of stage 7. Peers act when the runtime blocks, so every count is exact.
 
+use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, RefCell};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener as StdListener, TcpStream as Peer};
 use std::rc::Rc;
+use std::sync::atomic::{AtomicIsize, Ordering::SeqCst};
 use std::task::Poll;
 use std::time::Duration;
 
 use kernel::Script;
 use probe::{
-    Case, Diagnosis, Failure, Outcome, Picture, Slot, Stage, WakeCount, expect, fail, on_drop,
-    on_wake, poll_once, run_scripted,
+    Case, Diagnosis, Failure, Forward, Outcome, Picture, Slot, Stage, WakeCount, expect, fail,
+    on_drop, on_wake, poll_once, run_scripted,
 };
 use stage::{TcpListener, TcpStream, block_on, spawn};
 
 const EINTR: i32 = 4;
+const ENOSPC: i32 = 28;
 
 static STAGE: Stage = Stage {
     number: 7,
@@ -96,6 +99,20 @@ static STAGE: Stage = Stage {
             section: "Collect, then wake",
             function: "wait_for",
         },
+        Diagnosis {
+            id: "7.12",
+            what: "a registration that failed leaves a place behind",
+            why: "`add` takes a place before it registers, and returns the error without giving it back",
+            section: "Registered once",
+            function: "add",
+        },
+        Diagnosis {
+            id: "7.13",
+            what: "an event leaves its waker in the source",
+            why: "the waker was called and stays: it keeps its task, and the next event wakes it for nothing",
+            section: "Collect, then wake",
+            function: "collect",
+        },
     ],
     cases: &[
         Case { name: "an echo server sleeps once per event", run: an_echo_sleeps_once_per_event },
@@ -108,6 +125,8 @@ static STAGE: Stage = Stage {
         },
         Case { name: "interrupted calls are made again", run: interrupted_calls_are_repeated },
         Case { name: "the drop of a waker can read", run: a_drop_can_read },
+        Case { name: "a waker that was called is gone", run: a_called_waker_is_gone },
+        Case { name: "a failed registration leaves nothing", run: a_failed_registration },
     ],
     panics: &[
         ("Interrupted", "7.9"),
@@ -366,6 +385,80 @@ fn a_drop_can_read() -> Outcome {
     };
     run(|| block_on(moved), "7.1")?;
     drop(peer);
+    Ok(())
+}
+
+fn a_called_waker_is_gone() -> Outcome {
+    let (peer, stream) = pair();
+    Script::new()
+        .then("the peer writes 1 byte", move || {
+            (&peer).write_all(b"x").unwrap();
+            std::mem::forget(peer);
+        })
+        .begin();
+    let waits = async move {
+        let stream = TcpStream::new(stream).unwrap();
+        let (forward, waker) = Forward::new();
+        assert!(poll_once(stream.read(&mut [0; 1]), &waker).is_pending());
+        drop(waker);
+        forward.woken().await;
+        forward.is_kept()
+    };
+    if run(|| block_on(waits), "7.1")? {
+        let seen = "a clone is left in the reactor";
+        return fail("7.13", kernel::steps(), "no clone of the waker is left", seen);
+    }
+    Ok(())
+}
+
+/// Counts the bytes that are allocated now.
+struct Counting;
+
+static ALLOCATED: AtomicIsize = AtomicIsize::new(0);
+
+// SAFETY: forwards to the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATED.fetch_add(layout.size().cast_signed(), SeqCst);
+        // SAFETY: as required of the caller.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        ALLOCATED.fetch_sub(layout.size().cast_signed(), SeqCst);
+        // SAFETY: as required of the caller.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn a_failed_registration() -> Outcome {
+    const SOCKETS: u32 = 1_000;
+    let listener = StdListener::bind(loopback()).unwrap();
+    let stream = Peer::connect(listener.local_addr().unwrap()).unwrap();
+    Script::new().begin();
+    let fails = async move {
+        let mut allocated = Vec::new();
+        // The first time only lists grow that every solution has.
+        for _ in 0..2 {
+            kernel::inject("epoll_ctl(ADD)", ENOSPC, SOCKETS);
+            for _ in 0..SOCKETS {
+                let again = kernel::Stream::new(stream.try_clone().unwrap());
+                assert!(TcpStream::new(again).is_err());
+            }
+            kernel::clear_record();
+            allocated.push(ALLOCATED.load(SeqCst));
+        }
+        allocated[1] - allocated[0]
+    };
+    let more = run(|| block_on(fails), "7.1")?;
+    if more > 16 * 1024 {
+        let steps = vec![format!("{SOCKETS} sockets are not registered: ENOSPC")];
+        let seen = format!("{more} bytes are allocated more than before");
+        return fail("7.12", steps, "as many bytes are allocated as before", seen);
+    }
     Ok(())
 }
 

@@ -11,6 +11,7 @@ use probe::{Case, Diagnosis, Failure, Outcome, Picture, Stage, expect, fail, run
 use stage::serve::{GRACE, PAUSE, Stop, serve};
 use stage::{TcpListener, block_on, sleep, spawn};
 
+const EAGAIN: i32 = 11;
 const EINVAL: i32 = 22;
 const EMFILE: i32 = 24;
 const ECONNABORTED: i32 = 103;
@@ -130,6 +131,13 @@ static STAGE: Stage = Stage {
             section: "Each byte at once",
             function: "echo",
         },
+        Diagnosis {
+            id: "11.17",
+            what: "a client that needs a second after the stop is cut off",
+            why: "a write that waits can still end within the grace period; without one it cannot",
+            section: "In good order",
+            function: "drain",
+        },
     ],
     cases: &[
         Case { name: "a message is echoed before the next one", run: each_message_at_once },
@@ -149,6 +157,7 @@ static STAGE: Stage = Stage {
             run: a_stop_in_good_order,
         },
         Case { name: "a stop ends in time, and closes everything", run: a_stop_in_time },
+        Case { name: "a write can end within the grace period", run: a_write_in_the_grace_period },
     ],
     panics: &[("ConnectionReset", "11.3"), ("BrokenPipe", "11.3"), ("Connection reset", "11.3")],
     picture: Some(PICTURE),
@@ -540,6 +549,34 @@ fn a_stop_in_time() -> Outcome {
         );
     }
     expect(steps, "Some(3) aborted", &format!("{:?} aborted", served.result.ok()))
+}
+
+fn a_write_in_the_grace_period() -> Outcome {
+    let (clients, stop) = (Clients::new(), Stop::default());
+    let (comes, b_ends, a_ends, stops) =
+        (clients.clone(), clients.clone(), clients.clone(), stop.clone());
+    let mut script = clients.connects(Script::new(), "a connects");
+    script = clients.connects(script, "b connects");
+    // Each write has to wait for the next event of its socket.
+    script = script
+        .then("a and b write 5 bytes, and their sockets have no room for the echo", move || {
+            kernel::inject("write", EAGAIN, 2);
+            comes.write(0, b"hello");
+            comes.write(1, b"hello");
+        })
+        .then("a stop", move || stops.stop())
+        .then("a second later b has room, and closes its side", move || {
+            kernel::advance(Duration::from_secs(1));
+            b_ends.end(1);
+        })
+        .then("a has room, and closes its side", move || a_ends.end(0));
+    let served = run(&clients, &stop, script, "11.12", "11.12")?;
+    let seen = format!("a reads {:?}, {:?} aborted", served.read(0).0, served.result.ok());
+    let expected = "a reads \"hello\", Some(0) aborted";
+    if seen != expected {
+        return fail("11.17", kernel::steps(), expected, seen);
+    }
+    Ok(())
 }
 
 const PICTURE: Picture = Picture {

@@ -51,6 +51,13 @@ static STAGE: Stage = Stage {
             section: "A key is a number",
             function: "to_u64",
         },
+        Diagnosis {
+            id: "13.7",
+            what: "index and generation are in each other's place",
+            why: "the low half of the number is the row: a trace and a token of epoll show it there",
+            section: "A key is a number",
+            function: "to_u64",
+        },
     ],
     cases: &[
         Case { name: "a key is the same after a number", run: a_key_is_a_number },
@@ -58,6 +65,7 @@ static STAGE: Stage = Stage {
         Case { name: "a row is given to one value", run: a_row_is_given_once },
         Case { name: "rows are used again", run: rows_are_used_again },
         Case { name: "a used up row retires", run: a_used_up_row_retires },
+        Case { name: "the index is the low half", run: the_index_is_the_low_half },
         Case { name: "every sequence of six operations", run: every_sequence },
     ],
     panics: &[("overflow", "13.4")],
@@ -84,6 +92,21 @@ fn a_key_is_a_number() -> Outcome {
         if value % 3 > 0 {
             table.remove(key);
         }
+    }
+    Ok(())
+}
+
+fn the_index_is_the_low_half() -> Outcome {
+    let mut table = Table::new();
+    let (a, b) = (table.insert("a"), table.insert("b"));
+    table.remove(b);
+    let c = table.insert("c");
+    let seen = [a, b, c].map(|key| format!("{:#x}", key.to_u64())).join(", ");
+    let expected = "0x0, 0x1, 0x100000001";
+    if seen != expected {
+        let steps =
+            steps(&["insert a", "insert b", "remove b", "insert c", "their keys as numbers"]);
+        return fail("13.7", steps, expected, seen);
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use kernel::Script;
 use probe::{
-    Case, Diagnosis, Failure, Outcome, Picture, Stage, WakeCount, expect, fail, on_drop, poll_once,
-    run_scripted,
+    Case, Diagnosis, Failure, Forward, Outcome, Picture, Stage, WakeCount, expect, fail, on_drop,
+    poll_once, run_scripted,
 };
 use stage::{TcpStream, block_on, spawn};
 
@@ -80,6 +80,13 @@ static STAGE: Stage = Stage {
             section: "Write",
             function: "poll_ready",
         },
+        Diagnosis {
+            id: "14.10",
+            what: "an event leaves its waker in the source",
+            why: "the waker was called and stays: it keeps its task, and the next event wakes it for nothing",
+            section: "Readiness",
+            function: "collect",
+        },
     ],
     cases: &[
         Case { name: "a task that waits is woken", run: a_task_is_woken },
@@ -92,6 +99,7 @@ static STAGE: Stage = Stage {
         Case { name: "a short write leaves the reads", run: a_short_write_leaves_the_reads },
         Case { name: "an interrupted read is made again", run: an_interrupted_read },
         Case { name: "the drop of a waker can read", run: a_drop_can_read },
+        Case { name: "a waker that was called is gone", run: a_called_waker_is_gone },
     ],
     panics: &[("already borrowed", "14.9"), ("already mutably borrowed", "14.9")],
     picture: Some(PICTURE),
@@ -306,6 +314,31 @@ fn a_drop_can_read() -> Outcome {
     };
     run_scripted(|| block_on(moved), "14.5", "14.4", "")?;
     drop(peer);
+    Ok(())
+}
+
+fn a_called_waker_is_gone() -> Outcome {
+    let listener = StdListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
+    let stream = kernel::Stream::new(listener.accept().unwrap().0);
+    Script::new()
+        .then("the peer writes 1 byte", move || {
+            (&peer).write_all(b"x").unwrap();
+            std::mem::forget(peer);
+        })
+        .begin();
+    let waits = async move {
+        let stream = TcpStream::new(stream).unwrap();
+        let (forward, waker) = Forward::new();
+        assert!(poll_once(stream.read(&mut [0; 1]), &waker).is_pending());
+        drop(waker);
+        forward.woken().await;
+        forward.is_kept()
+    };
+    if run_scripted(|| block_on(waits), "14.5", "14.4", "")? {
+        let seen = "a clone is left in the reactor";
+        return fail("14.10", kernel::steps(), "no clone of the waker is left", seen);
+    }
     Ok(())
 }
 

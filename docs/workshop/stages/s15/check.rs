@@ -17,6 +17,9 @@ use stage::{TcpStream, block_on, sleep, spawn};
 /// Two ticks and some polls: what another task has to wait for at most.
 const SOON: u32 = 130;
 
+/// Operations in one poll, of a task that never waits.
+const BUDGET: u32 = 128;
+
 static STAGE: Stage = Stage {
     number: 15,
     diagnoses: &[
@@ -75,6 +78,13 @@ static STAGE: Stage = Stage {
             why: "`0..TICK` has as many numbers as a tick has polls",
             section: "A tick",
             function: "tick",
+        },
+        Diagnosis {
+            id: "15.9",
+            what: "a poll has not as many operations as its budget",
+            why: "look first, then take one: with 128 left, 128 operations succeed and the next one does not",
+            section: "A budget",
+            function: "spend",
         },
     ],
     cases: &[
@@ -237,6 +247,10 @@ fn a_task_beside_a_busy_socket() -> Outcome {
     if before > SOON {
         let seen = format!("{before} reads in one poll, before another task was polled");
         return fail("15.2", Vec::new(), format!("at most {SOON} reads in one poll"), seen);
+    }
+    if before != BUDGET {
+        let seen = format!("{before} reads in one poll");
+        return fail("15.9", Vec::new(), format!("{BUDGET} reads in one poll"), seen);
     }
     expect(Vec::new(), &BYTES.to_string(), &(kernel::count("read")).to_string())
 }

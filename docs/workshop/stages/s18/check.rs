@@ -3,12 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpListener as StdListener, TcpStream as Peer};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
 use kernel::{Ring, Script};
 use probe::{
-    Case, Diagnosis, Failure, Outcome, Stage, WakeCount, expect, fail, on_wake, poll_once,
+    Case, Diagnosis, Failure, Outcome, Stage, WakeCount, expect, fail, on_drop, on_wake, poll_once,
     run_scripted, skip,
 };
 use stage::{Connection, Driver, block_on};
@@ -74,8 +75,8 @@ static STAGE: Stage = Stage {
         },
         Diagnosis {
             id: "18.9",
-            what: "a waker runs while the state is borrowed",
-            why: "a waker can run any code, also a poll of this receive: end the borrow first",
+            what: "a waker is called or dropped while the state is borrowed",
+            why: "both can run any code, also a poll of this receive: end the borrow first",
             section: "Started once",
             function: "complete",
         },
@@ -86,6 +87,7 @@ static STAGE: Stage = Stage {
         Case { name: "the newest waker is woken", run: the_newest_waker },
         Case { name: "a dropped receive loses nothing", run: a_dropped_receive },
         Case { name: "a waker can receive", run: a_waker_can_receive },
+        Case { name: "the drop of a waker can receive", run: a_drop_can_receive },
         Case { name: "the kernel owns nothing at the end", run: nothing_in_flight },
     ],
     panics: &[("is in flight", "18.2"), ("already", "18.9")],
@@ -225,6 +227,30 @@ fn a_waker_can_receive() -> Outcome {
         };
         let other = run(&driver, waits, "18.3")?;
         expect(kernel::steps(), "hello, other", &format!("{}, {other}", seen.borrow()))
+    })
+}
+
+fn a_drop_can_receive() -> Outcome {
+    with_ring(|ring| {
+        let (driver, connection, peer) = set_up(ring);
+        writes(Script::new(), &peer, "hello").begin();
+        let again = Rc::clone(&connection);
+        let moved = async {
+            let (_count, newest) = WakeCount::new();
+            let waker = newest.clone();
+            let first = on_drop(move || {
+                // It is forgotten, because its drop would take the waker of the other one.
+                let mut receive = std::mem::ManuallyDrop::new(again.receive());
+                assert!(poll_once(Pin::new(&mut *receive), &waker).is_pending());
+            });
+            let mut receive = std::pin::pin!(connection.receive());
+            assert!(poll_once(receive.as_mut(), &first).is_pending());
+            drop(first);
+            assert!(poll_once(receive.as_mut(), &newest).is_pending());
+            text(receive.await.unwrap())
+        };
+        let seen = run(&driver, moved, "18.3")?;
+        expect(kernel::steps(), "hello", &seen)
     })
 }
 

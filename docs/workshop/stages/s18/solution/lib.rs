@@ -114,6 +114,7 @@ impl Future for Receive<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let shared = &self.0.shared;
+        let waker = cx.waker().clone();
         let mut state = shared.state.borrow_mut();
         if !state.arrived.is_empty() {
             return Poll::Ready(Ok(std::mem::take(&mut state.arrived)));
@@ -128,7 +129,9 @@ impl Future for Receive<'_> {
             state.in_flight = true;
             self.0.driver.ring.receive(shared.id, &shared.stream, vec![0; SIZE]);
         }
-        state.waker = Some(cx.waker().clone());
+        let old = state.waker.replace(waker);
+        drop(state);
+        drop(old);
         Poll::Pending
     }
 }
