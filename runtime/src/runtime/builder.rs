@@ -316,7 +316,8 @@ impl Builder {
     ///
     /// The thread also answers for [`dump::on_signal`](crate::dump::on_signal()), if the loop has not received the
     /// signal within a second. It ends with the runtime. A dump does not count it among the threads that could wake a
-    /// task, so a deadlock of a process with one thread stays certain.
+    /// task, so a deadlock of a process with one thread stays certain. Only while it calls or drops the hook of
+    /// [`on_stall`](Self::on_stall), it counts.
     ///
     /// It costs some two nanoseconds per poll, and a thread that runs for some microseconds at each look.
     ///

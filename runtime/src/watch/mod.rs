@@ -32,9 +32,11 @@ use crate::id::{Id, RuntimeId};
 use crate::inbox::Shared;
 use crate::sys;
 
+pub(crate) mod harmless;
 pub(crate) mod progress;
 pub(crate) mod stall;
 
+use harmless::Harmless;
 use progress::{LoopPhase, Progress, Step};
 use stall::{LoopState, Stall};
 
@@ -47,38 +49,6 @@ const ANSWER_AFTER: Duration = Duration::from_secs(1);
 
 /// Hook that is called with each stall, on the watch thread.
 pub(crate) type StallHook = Box<dyn Fn(&Stall) + Send>;
-
-/// The number of watch threads that have begun, and of those that are ending.
-static BEGUN: AtomicU64 = AtomicU64::new(0);
-static ENDED: AtomicU64 = AtomicU64::new(0);
-
-/// Returns the number of watch threads that have begun so far.
-pub(crate) fn begun() -> u64 {
-    BEGUN.load(Ordering::Acquire)
-}
-
-/// Returns how many watch threads of the process have existed all the time since `begun` was read, at least. They
-/// hold no waker, so a count of threads that could wake a task leaves them out.
-pub(crate) fn alive_since(begun: u64) -> usize {
-    let ended = ENDED.load(Ordering::Acquire);
-    usize::try_from(begun.saturating_sub(ended)).unwrap_or(0)
-}
-
-/// Counts a watch thread.
-struct Counted;
-
-impl Counted {
-    fn begin() -> Self {
-        BEGUN.fetch_add(1, Ordering::AcqRel);
-        Counted
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        ENDED.fetch_add(1, Ordering::AcqRel);
-    }
-}
 
 /// The watch of one runtime.
 pub(crate) struct Watch {
@@ -109,12 +79,13 @@ impl Watch {
     /// `EAGAIN` at a limit of threads, `ENOMEM`.
     pub(crate) fn start(&self, shared: &Arc<Shared>) -> io::Result<()> {
         let (pause, intervals) = schedule(self.limit);
-        let watcher = Watcher {
+        let mut watcher = Watcher {
             runtime: shared.id(),
             shared: Arc::downgrade(shared),
             thread: sys::inspect::current_thread(),
             progress: Arc::clone(&self.progress),
             signals: Arc::clone(&self.signals),
+            harmless: None,
             hook: self.hook.take(),
             pause,
             looks: Looks::new(intervals),
@@ -123,7 +94,7 @@ impl Watch {
         let (begin, begun) = mpsc::channel();
         let builder = thread::Builder::new().name("wakeful-watch".to_owned());
         builder.spawn(move || {
-            let _counted = Counted::begin();
+            watcher.harmless = Some(Harmless::begin());
             begin.send(()).ok();
             watcher.run(&ended);
         })?;
@@ -258,6 +229,8 @@ struct Watcher {
     thread: Option<i32>,
     progress: Arc<Progress>,
     signals: Arc<Signals>,
+    /// `None` while the hook is called. Dropped before the hook.
+    harmless: Option<Harmless>,
     hook: Option<StallHook>,
     pause: Duration,
     looks: Looks,
@@ -279,10 +252,13 @@ impl Watcher {
     fn look(&mut self, is_parked: bool) {
         let steps = self.progress.steps();
         let is_idle = is_parked || Progress::is_stopped(steps);
-        if self.looks.look(steps, is_idle, Instant::now())
-            && let Some(step) = self.progress.read(steps)
-        {
-            self.report(&self.stall(step));
+        if self.looks.look(steps, is_idle, Instant::now()) {
+            // Before the step is read: what the hook does can be what the loop waits for, once it goes on.
+            self.harmless = None;
+            if let Some(step) = self.progress.read(steps) {
+                self.report(&self.stall(step));
+            }
+            self.harmless = Some(Harmless::begin());
         }
         let intervals = intervals(ANSWER_AFTER, self.pause);
         for number in self.signals.look(intervals, sys::signal::caught) {
@@ -419,20 +395,5 @@ mod tests {
         caught.set(9);
         assert!((0..10).all(|_| look().is_empty()));
         assert!(watch.signals.lock().is_empty());
-    }
-
-    #[test]
-    fn threads_that_have_ended_or_begun_since_are_not_counted() {
-        // Other tests of this process do not watch.
-        let before = begun();
-        let first = Counted::begin();
-        assert_eq!(alive_since(before), 0);
-        let with_first = begun();
-        let second = Counted::begin();
-        assert_eq!(alive_since(with_first), 1);
-        drop(first);
-        assert_eq!(alive_since(with_first), 0, "the other one has begun later");
-        drop(second);
-        assert_eq!(alive_since(begun()), 0);
     }
 }
