@@ -400,3 +400,14 @@ fn a_signal_that_the_loop_does_not_receive_is_answered_by_the_watch_thread() {
     assert!(rest.contains("\ntask 1.0 \"dumps\": spawned at "), "{rest}");
     assert_eq!(rest.matches("runtime 1 after ").count(), 1, "{rest}");
 }
+
+#[test]
+fn a_signal_that_comes_while_no_block_on_runs_is_answered_with_that() {
+    let mut child = Watched::start("signal-between");
+    child.signal(Signal::USR1);
+    let line = child.next_line();
+    let text = "wakeful: no dump within 1s of signal 10: no `block_on` of runtime 1 runs\n";
+    assert_eq!(line, text);
+    let rest = child.end();
+    assert_eq!(rest.matches("runtime 1 after ").count(), 1, "{rest}");
+}

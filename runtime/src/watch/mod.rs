@@ -322,12 +322,17 @@ impl Watcher {
     /// Says that the loop has not answered a signal, and why.
     fn answer(&self, number: i32) {
         let head = format!("no dump within {ANSWER_AFTER:?} of signal {number}");
+        let runtime = self.runtime.serial();
         let step = (self.looks.unchanged > 0).then(|| self.progress.read(self.looks.steps));
         match step.flatten() {
             Some(step) => write(format_args!("{head}: {}", self.stall(step))),
+            None if Progress::is_stopped(self.looks.steps) => {
+                write(format_args!(
+                    "{head}: no `block_on` of runtime {runtime} runs"
+                ));
+            }
             None => write(format_args!(
-                "{head}: runtime {} goes on, but the future of `dump::on_signal` is not polled",
-                self.runtime.serial()
+                "{head}: runtime {runtime} goes on, but the future of `dump::on_signal` is not polled"
             )),
         }
     }
