@@ -28,6 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::drops::drop_ignoring_panic;
 use crate::id::{Id, RuntimeId};
 use crate::inbox::Shared;
 use crate::sys;
@@ -247,7 +248,7 @@ struct Watcher {
     thread: Option<i32>,
     progress: Arc<Progress>,
     signals: Arc<Signals>,
-    /// `None` while the hook is called. Dropped before the hook.
+    /// `None` while the hook is called or dropped.
     harmless: Option<Harmless>,
     hook: Option<StallHook>,
     looks: Looks,
@@ -264,6 +265,8 @@ impl Watcher {
             drop(shared);
             self.look(is_parked);
         }
+        self.harmless = None;
+        drop_ignoring_panic(self.hook.take());
     }
 
     fn look(&mut self, is_parked: bool) {
@@ -311,12 +314,8 @@ impl Watcher {
             write(format_args!("stuck: {stall}"));
             return;
         };
-        // The panic itself is reported by the panic hook.
-        let called = catch_unwind(AssertUnwindSafe(|| hook(stall)));
-        if let Err(payload) = called {
-            // Its destructor can panic, too.
-            catch_unwind(AssertUnwindSafe(|| drop(payload))).ok();
-        }
+        // The panic itself is reported by the panic hook. The destructor of its payload can panic, too.
+        drop_ignoring_panic(catch_unwind(AssertUnwindSafe(|| hook(stall))));
     }
 
     /// Says that the loop has not answered a signal, and why.
