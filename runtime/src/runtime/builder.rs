@@ -389,7 +389,8 @@ impl Builder {
     /// The error of opening its two descriptors, an epoll and an eventfd: `EMFILE` or `ENFILE` at a
     /// limit of open descriptors, `ENOMEM` without memory. Also an error when 65,536 runtimes are
     /// alive in the process. With [`record`](Self::record), the errors of
-    /// [`trace::start`](crate::trace::start). With [`watch`](Self::watch), `EAGAIN` at a limit of threads.
+    /// [`trace::start`](crate::trace::start). With [`watch`](Self::watch), `WouldBlock` if its thread
+    /// cannot be started, at a limit of threads or without memory.
     pub fn build(self) -> io::Result<Runtime> {
         let remote = registry::register()?;
         let id = remote.id();

@@ -77,7 +77,7 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// `EAGAIN` at a limit of threads, `ENOMEM`.
+    /// `WouldBlock` at a limit of threads, or without memory.
     pub(crate) fn start(&self, shared: &Arc<Shared>) -> io::Result<()> {
         let mut watcher = Watcher {
             runtime: shared.id(),
@@ -92,10 +92,14 @@ impl Watch {
         let (end, ended) = mpsc::channel();
         let (begin, begun) = mpsc::channel();
         let builder = thread::Builder::new().name("wakeful-watch".to_owned());
-        builder.spawn(move || {
+        let started = builder.spawn(move || {
             watcher.harmless = Some(Harmless::begin());
             begin.send(()).ok();
             watcher.run(&ended);
+        });
+        started.map_err(|error| {
+            let text = format!("start the watch thread: {error}");
+            io::Error::new(error.kind(), text)
         })?;
         // Before the runtime can look for a deadlock, in which an uncounted thread would be in doubt.
         begun.recv().ok();
