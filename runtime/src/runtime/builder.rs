@@ -319,13 +319,15 @@ impl Builder {
     /// task, so a deadlock of a process with one thread stays certain. Only while it calls or drops the hook of
     /// [`on_stall`](Self::on_stall), it counts.
     ///
+    /// Nothing is reported while no `block_on` runs: neither between two of them, nor while the runtime is dropped.
+    ///
     /// It costs some two nanoseconds per poll, and a thread that runs for some microseconds at each look.
     ///
     /// # Units
     ///
     /// Looks happen each half of the limit, in real time, but at least each half of a second and at most each
-    /// millisecond. So a stall is reported after one limit to one and a half. Time in which the process is stopped, as
-    /// by SIGSTOP, does not count.
+    /// millisecond. So a stall is reported after one limit to one and a half, and not before two milliseconds. Time in
+    /// which the process is stopped, as by SIGSTOP, does not count.
     ///
     /// # Examples
     ///

@@ -279,11 +279,11 @@ impl Watcher {
         let interval = self.looks.interval(Instant::now());
         if self.looks.look(steps, is_idle, interval) {
             // Before the step is read: what the hook does can be what the loop waits for, once it goes on.
-            self.harmless = None;
+            let harmless = self.harmless.take().filter(|_| self.hook.is_none());
             if let Some(step) = self.progress.read(steps) {
                 self.report(&self.stall(step));
             }
-            self.harmless = Some(Harmless::begin());
+            self.harmless = harmless.or_else(|| Some(Harmless::begin()));
         }
         if interval.is_none() {
             return;
