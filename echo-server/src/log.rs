@@ -247,9 +247,12 @@ struct Allowance {
 }
 
 impl Allowance {
-    /// Gives back the lines of the intervals that have passed. Computed when a line is asked for, so that
-    /// an idle server does not wake up for it.
+    /// Gives back the lines of the intervals that have passed, unless they have a line with a number. Computed
+    /// when a line is asked for, so that an idle server does not wake up for it.
     fn refill(&mut self, burst: u32) {
+        if self.is_reported {
+            return;
+        }
         let passed = self.since.elapsed().as_nanos() / INTERVAL.as_nanos();
         let passed = u32::try_from(passed).unwrap_or(u32::MAX);
         self.lines = self.lines.saturating_add(passed).min(burst);
@@ -478,6 +481,28 @@ mod tests {
             advance(INTERVAL).await;
             assert_eq!((left_out(), admitted(7)), (0, 0));
             assert_eq!((lines.log_left_out(), lines.log_left_out()), (7, 0));
+        });
+    }
+
+    #[test]
+    fn an_interval_has_no_line_beside_the_one_with_the_number() {
+        let runtime = Builder::new().start_paused(true).build().expect("epoll");
+        runtime.block_on(async {
+            let lines = FailureLines::with_burst(BURST);
+            // Due as soon as the task that reports, and woken before it.
+            let fails_first = wakeful::spawn({
+                let lines = Arc::clone(&lines);
+                async move {
+                    sleep(INTERVAL).await;
+                    (lines.admit(), lines.lock().left_out)
+                }
+            });
+            yield_now().await;
+            assert_eq!((0..1000).filter(|_| lines.admit()).count(), 10);
+            yield_now().await; // the task that reports begins to wait
+            advance(INTERVAL).await;
+            assert_eq!(fails_first.await.expect("it does not panic"), (false, 991));
+            assert_eq!(lines.lock().left_out, 0);
         });
     }
 

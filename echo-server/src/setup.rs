@@ -16,7 +16,7 @@ use wakeful::dump::LoopState;
 use wakeful::runtime::{Builder, Runtime, SlowPoll, Stall};
 
 use crate::args::Args;
-use crate::log::millis;
+use crate::log::{REPORT, millis};
 use crate::trace;
 
 /// Descriptors that connections must leave free: the standard streams, name lookups, and the
@@ -108,7 +108,7 @@ fn log_slow_poll(slow: &SlowPoll) {
     warn!(name, %spawned_at, took_us = slow.took.as_nanos() as f64 / 1e3, "slow poll");
 }
 
-/// Logs that a loop does not go on. Called by the thread that watches it.
+/// Logs that a loop does not go on, whatever the level is. Called by the thread that watches it.
 fn log_stall(stall: &Stall) {
     let task = match stall.loop_state {
         LoopState::Polling(id) => id.to_string(),
@@ -116,6 +116,7 @@ fn log_stall(stall: &Stall) {
         _ => "(between two polls)".to_owned(),
     };
     warn!(
+        target: REPORT,
         runtime = stall.runtime,
         task = %task,
         name = stall.name.as_deref(),

@@ -7,6 +7,7 @@ mod support;
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -22,9 +23,11 @@ fn server_that_blocks(directory: &Directory, arguments: &[&str]) -> (Server, Pat
         let fifo = fifo.clone();
         move || drop(fs::File::open(fifo).unwrap())
     });
-    let mut all = vec!["--trace", fifo.to_str().unwrap()];
-    all.extend_from_slice(arguments);
-    let server = Server::start(&all);
+    // `launch` removes the variable, and env(1) sets it again: no level hides what was asked for.
+    let mut command = Command::new("env");
+    command.args(["RUST_LOG=off", PROGRAM, "127.0.0.1:0", "--trace"]);
+    command.arg(&fifo).args(arguments);
+    let server = Server::launch(command, 1);
     opens.join().unwrap();
     server.assert_serves();
     server.signal(Signal::TERM);

@@ -62,6 +62,7 @@
 //!  hooks       the byte that is set while something watches
 //!  kernel      public: what answers system calls
 //!  random      random numbers that a seed repeats
+//!  drops       drops of values that user code made
 //!  sys         system calls: epoll, eventfd, signals
 //!  std_or_loom locks and atomics, or loom's
 //!  table       rows at stable addresses, found by index and generation
@@ -116,6 +117,7 @@ mod context;
 mod coop;
 mod deadlock_watch;
 mod defer;
+mod drops;
 pub mod dump;
 mod executor;
 // Not a part of the documentation tests: their code needs packages that this one does not depend on.

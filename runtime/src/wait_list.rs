@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
 
 use crate::context;
-use crate::executor::cell::drop_ignoring_panic;
+use crate::drops::drop_ignoring_panic;
 use crate::id::WaiterId;
 use crate::task_info::{WaitInfo, WaitOn};
 

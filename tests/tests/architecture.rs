@@ -23,6 +23,7 @@ const ORDER: [(&str, &[&str]); 5] = [
             "hooks",
             "kernel",
             "random",
+            "drops",
             "sys",
             "std_or_loom",
             "table",

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use wakeful::runtime::{Builder, Runtime};
@@ -331,6 +332,17 @@ fn without_new_threads<T>(f: impl FnOnce() -> T) -> T {
     let result = f();
     set(None);
     result
+}
+
+#[test]
+fn a_watch_thread_that_cannot_start_is_an_error_of_build_that_names_it() {
+    alone(|| {
+        let watched = Builder::new().watch(Duration::from_secs(1));
+        let error = without_new_threads(|| watched.build().unwrap_err());
+        assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+        let start = "start the watch thread: ";
+        assert!(error.to_string().starts_with(start), "{error}");
+    });
 }
 
 #[test]

@@ -115,6 +115,8 @@ fn what_a_thread_a_timer_or_a_closure_will_end_is_no_deadlock() {
     for name in [
         "thread",
         "threads-that-end",
+        "stall-hook",
+        "dropped-stall-hook",
         "many-idle-threads",
         "timer",
         "paused-timer",

@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, PipeReader, PipeWriter, Read, Write, pipe};
-use std::panic::Location;
+use std::panic::{Location, panic_any};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
@@ -227,12 +227,23 @@ fn the_destructor_of_an_aborted_task_that_blocks_is_reported_with_the_task() {
     assert_eq!(one(runtime, &stalls).name.as_deref(), Some("aborted"));
 }
 
+/// A payload of a panic that panics when it is dropped, with another one.
+struct PanicsOnDrop(u32);
+
+impl Drop for PanicsOnDrop {
+    fn drop(&mut self) {
+        if self.0 > 0 {
+            panic_any(PanicsOnDrop(self.0 - 1));
+        }
+    }
+}
+
 #[test]
 fn a_hook_that_panics_is_called_again() {
     let (reader, writer) = limited_pipe();
     let panics = move || {
         (&writer).write_all(b"x").unwrap();
-        panic!("for the test");
+        panic_any(PanicsOnDrop(3));
     };
     let (runtime, stalls) = watched_with(panics);
     runtime.block_on(async {
@@ -398,5 +409,16 @@ fn a_signal_that_the_loop_does_not_receive_is_answered_by_the_watch_thread() {
     let rest = child.end();
     assert!(rest.starts_with("runtime 1 after "), "{rest}");
     assert!(rest.contains("\ntask 1.0 \"dumps\": spawned at "), "{rest}");
+    assert_eq!(rest.matches("runtime 1 after ").count(), 1, "{rest}");
+}
+
+#[test]
+fn a_signal_that_comes_while_no_block_on_runs_is_answered_with_that() {
+    let mut child = Watched::start("signal-between");
+    child.signal(Signal::USR1);
+    let line = child.next_line();
+    let text = "wakeful: no dump within 1s of signal 10: no `block_on` of runtime 1 runs\n";
+    assert_eq!(line, text);
+    let rest = child.end();
     assert_eq!(rest.matches("runtime 1 after ").count(), 1, "{rest}");
 }

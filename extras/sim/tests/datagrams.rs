@@ -47,6 +47,25 @@ fn received_under(faults: Faults) -> Vec<Vec<u8>> {
 }
 
 #[test]
+fn a_send_in_segments_is_whole_under_every_seed() {
+    for seed in 0..100 {
+        let body = |_| async {
+            let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let client = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            let to = server.local_addr().unwrap();
+            let sent = client.send_segments(&[7; 2_500], 500, to, None).await;
+            assert_eq!(sent.unwrap(), 2_500);
+            for _ in 0..5 {
+                assert_eq!(server.recv(&mut [0; 1_000]).await.unwrap(), 500);
+            }
+        };
+        let options = Options::new().faults(Faults::lossless());
+        let run = run_seed("test", seed, options, body);
+        assert!(run.panic.is_none(), "seed {seed}: {:?}", run.panic);
+    }
+}
+
+#[test]
 fn only_hostile_faults_lose_double_and_reorder_datagrams() {
     let in_order: Vec<u8> = (0..10).collect();
     for faults in [Faults::none(), Faults::delays_only(), Faults::lossless()] {

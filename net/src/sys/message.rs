@@ -108,8 +108,8 @@ pub(crate) fn send_msg(
     }
     let mut buf = buf;
     if kernel::any() {
-        match ask_segments(fd, buf, target, segment_size) {
-            Verdict::Is(result) => return result,
+        match ask_send(fd, buf, target, segment_size) {
+            Verdict::Is(result) => return Ok(result?.min(buf.len())),
             Verdict::Short(limit) => buf = &buf[..shortened(buf.len(), limit)],
             Verdict::Real => {}
         }
@@ -139,34 +139,21 @@ pub(crate) fn send_msg(
     })
 }
 
-/// Asks an installed kernel for each datagram of a send. If it does not answer for the first, it is not asked for the
-/// others. Returns how many bytes were sent before the first that was not.
+/// Asks an installed kernel for a send.
 #[cold]
 #[inline(never)]
-fn ask_segments(
+fn ask_send(
     fd: BorrowedFd<'_>,
     buf: &[u8],
     target: &SockAddr,
     segment_size: Option<u16>,
 ) -> Verdict<usize> {
-    let size = segment_size.map_or(buf.len(), usize::from);
-    let mut sent = 0;
-    loop {
-        let segment = &buf[sent..buf.len().min(sent + size)];
-        let call = |kernel: &dyn kernel::Kernel| {
-            ask::with_address(target, |target| kernel.send_to(fd, segment, target))
-        };
-        match ask(call) {
-            Verdict::Is(Ok(count))
-                if count >= segment.len() && sent + segment.len() < buf.len() =>
-            {
-                sent += segment.len();
-            }
-            Verdict::Is(Ok(count)) => return Verdict::Is(Ok(sent + count.min(segment.len()))),
-            verdict if sent == 0 => return verdict,
-            _ => return Verdict::Is(Ok(sent)),
-        }
-    }
+    ask(|kernel| {
+        ask::with_address(target, |target| match segment_size {
+            None => kernel.send_to(fd, buf, target),
+            Some(size) => kernel.send_segments(fd, buf, size.into(), target),
+        })
+    })
 }
 
 /// Requests the local address of each datagram. See `IP_PKTINFO` in ip(7), `IPV6_RECVPKTINFO` in
@@ -306,7 +293,7 @@ mod tests {
 
     use super::*;
 
-    /// A kernel that takes datagrams of any length but 13.
+    /// A kernel that takes datagrams of any length but 13, and is asked for segments one by one.
     #[derive(Default)]
     struct Lengths(Mutex<Vec<usize>>);
 
@@ -321,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn an_installed_kernel_is_asked_for_each_segment() {
+    fn a_kernel_that_takes_the_first_segment_has_sent_all_of_them() {
         let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         let to = socket.local_addr().unwrap().into();
         let kernel = Arc::new(Lengths::default());
@@ -329,9 +316,9 @@ mod tests {
         let send = |len, size| send_msg(socket.as_fd(), &vec![7; len], &to, None, size);
         assert_eq!(send(2500, Some(1000)).unwrap(), 2500);
         assert_eq!(send(0, None).unwrap(), 0);
-        // The last one is not sent.
-        assert_eq!(send(2013, Some(1000)).unwrap(), 2000);
-        assert!(send(13, Some(20)).is_err());
+        // The last one is lost.
+        assert_eq!(send(2013, Some(1000)).unwrap(), 2013);
+        assert!(send(26, Some(13)).is_err());
         let lengths = kernel.0.lock().unwrap().clone();
         assert_eq!(lengths, [1000, 1000, 500, 0, 1000, 1000]);
     }

@@ -20,7 +20,7 @@ use crate::sys::inspect;
 use crate::table::Key;
 use crate::task_info::{TaskInfo, WaitInfo, WaitKind, WaitTarget, Waiting};
 use crate::waker_counts;
-use crate::watch;
+use crate::watch::harmless;
 
 /// The number of descriptors about which the kernel is asked, and of threads that are listed.
 const LIMIT: usize = 1000;
@@ -87,13 +87,13 @@ fn collect_from(
 }
 
 /// Returns the number of threads of this process that can wake a task: not this one, nor idle ones of this
-/// runtime's blocking pool, nor those that watch a loop. `None` if it is not known.
+/// runtime's blocking pool, nor those that only watch a loop. `None` if it is not known.
 fn other_threads(core: &Core) -> Option<usize> {
     let idle_threads = || core.blocking.counts().2;
     let before = idle_threads();
-    let watches = watch::begun();
+    let watches = harmless::begun();
     let count = inspect::thread_count()?;
-    let watches = watch::alive_since(watches);
+    let watches = harmless::harmless_since(watches);
     // One that was busy before can have started another thread, and one that is busy now has work.
     let idle = before.min(idle_threads());
     count.checked_sub(1 + idle + watches)

@@ -18,6 +18,8 @@ use crate::sys;
 /// this future goes on for as long as its root future. It is also never in a deadlock, because the signal can wake a
 /// task.
 ///
+/// The loop writes the dump, as `eprintln!` does: a pipe that is full and that no one reads blocks it.
+///
 /// A loop that does not come to this task within a second answers nothing by itself. If the runtime is
 /// [watched](crate::runtime::Builder::watch), the watch thread then writes what the loop does instead, in one line.
 ///

@@ -25,6 +25,7 @@ use std::task::{Context, Poll};
 use pin_project_lite::pin_project;
 
 use super::join_error::{JoinError, Payload};
+use crate::drops::drop_ignoring_panic;
 use crate::id::Id;
 
 /// The cell of a task, owned by its row or by the poll in progress.
@@ -151,18 +152,6 @@ where
                 output: Some(Err(error)),
             } => Some(error.to_string()),
             _ => None,
-        }
-    }
-}
-
-/// Drops a value and discards a panic from its destructor. Used where another panic is already being
-/// reported.
-pub(crate) fn drop_ignoring_panic<T>(value: T) {
-    if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
-        // The destructor of the payload is user code, too. If it panics, the new payload is leaked, so
-        // that this terminates.
-        if let Err(third) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
-            Box::leak(third);
         }
     }
 }

@@ -53,7 +53,7 @@ mod task;
 pub(crate) mod task_rows;
 mod task_table;
 
-use cell::{BoxedCell, Outcome, drop_ignoring_panic};
+use cell::{BoxedCell, Outcome};
 use join_error::Payload;
 use observed::Observers;
 use panics::Panics;
@@ -375,8 +375,7 @@ impl Executor {
     fn report_panic(&self, what: &'static str, payload: Payload) {
         count(&self.tasks.counters.panics);
         count(&self.tasks.counters.panics_unhandled);
-        self.panics.report_payload(what, payload.as_ref());
-        drop_ignoring_panic(payload);
+        self.panics.report_payload(what, payload);
     }
 
     /// Marks a task as aborted and schedules it: when it is next in the queue, its future is dropped

@@ -10,6 +10,7 @@ use std::fmt;
 use std::io::Write;
 use std::panic::Location;
 
+use crate::drops::drop_ignoring_panic;
 use crate::executor::join_error::panic_text;
 
 /// Reaction of the runtime to a panic of a task that is not joined; see
@@ -61,10 +62,11 @@ impl Panics {
         self.write(format!("wakeful: unhandled panic of {task}: {text}"));
     }
 
-    /// Reports a panic of other user code that the runtime has called.
-    pub(crate) fn report_payload(&self, what: &str, payload: &(dyn Any + Send)) {
-        let text = panic_text(payload).unwrap_or("(no text)");
+    /// Reports a panic of other user code that the runtime has called, and drops its payload.
+    pub(crate) fn report_payload(&self, what: &str, payload: Box<dyn Any + Send>) {
+        let text = panic_text(payload.as_ref()).unwrap_or("(no text)");
         self.write(format!("wakeful: {what} panicked: {text:?}"));
+        drop_ignoring_panic(payload);
     }
 
     /// Writes a report to stderr, and stores it if it has to end `block_on`.

@@ -171,6 +171,29 @@ pub trait Kernel: Send + Sync {
         Verdict::Real
     }
 
+    /// Sends the bytes as datagrams of `segment_size` bytes, the last of which can be shorter: all of them, or
+    /// none. See `UDP_SEGMENT` in udp(7).
+    ///
+    /// The default asks [`send_to`](Self::send_to) for each. The answer to the first is that of the call, and a later
+    /// one that is not sent is lost.
+    fn send_segments(
+        &self,
+        fd: BorrowedFd<'_>,
+        buf: &[u8],
+        segment_size: usize,
+        target: &Address,
+    ) -> Verdict<usize> {
+        let mut segments = buf.chunks(segment_size.max(1));
+        let first = self.send_to(fd, segments.next().unwrap_or_default(), target);
+        if !matches!(first, Verdict::Is(Ok(_))) {
+            return first;
+        }
+        for segment in segments {
+            drop(self.send_to(fd, segment, target));
+        }
+        Verdict::Is(Ok(buf.len()))
+    }
+
     /// Reads and clears the pending error, see `SO_ERROR` in socket(7).
     fn take_error(&self, fd: BorrowedFd<'_>) -> Verdict<Option<io::Error>> {
         let _ = fd;

@@ -316,15 +316,18 @@ impl Builder {
     ///
     /// The thread also answers for [`dump::on_signal`](crate::dump::on_signal()), if the loop has not received the
     /// signal within a second. It ends with the runtime. A dump does not count it among the threads that could wake a
-    /// task, so a deadlock of a process with one thread stays certain.
+    /// task, so a deadlock of a process with one thread stays certain. Only while it calls or drops the hook of
+    /// [`on_stall`](Self::on_stall), it counts.
+    ///
+    /// Nothing is reported while no `block_on` runs: neither between two of them, nor while the runtime is dropped.
     ///
     /// It costs some two nanoseconds per poll, and a thread that runs for some microseconds at each look.
     ///
     /// # Units
     ///
     /// Looks happen each half of the limit, in real time, but at least each half of a second and at most each
-    /// millisecond. So a stall is reported after one limit to one and a half. Time in which the process is stopped, as
-    /// by SIGSTOP, does not count.
+    /// millisecond. So a stall is reported after one limit to one and a half, and not before two milliseconds. Time in
+    /// which the process is stopped, as by SIGSTOP, does not count.
     ///
     /// # Examples
     ///
@@ -388,7 +391,8 @@ impl Builder {
     /// The error of opening its two descriptors, an epoll and an eventfd: `EMFILE` or `ENFILE` at a
     /// limit of open descriptors, `ENOMEM` without memory. Also an error when 65,536 runtimes are
     /// alive in the process. With [`record`](Self::record), the errors of
-    /// [`trace::start`](crate::trace::start). With [`watch`](Self::watch), `EAGAIN` at a limit of threads.
+    /// [`trace::start`](crate::trace::start). With [`watch`](Self::watch), `WouldBlock` if its thread
+    /// cannot be started, at a limit of threads or without memory.
     pub fn build(self) -> io::Result<Runtime> {
         let remote = registry::register()?;
         let id = remote.id();

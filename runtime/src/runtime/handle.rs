@@ -24,8 +24,8 @@ use pin_project_lite::pin_project;
 
 use crate::context;
 use crate::defer::poll_proceed;
+use crate::drops::drop_ignoring_panic;
 use crate::dump::{self, Dump};
-use crate::executor::cell::drop_ignoring_panic;
 use crate::inbox::{Message, Shared};
 use crate::oneshot::{Closed, Receiver, Sender, channel};
 use crate::std_or_loom::{Mutex, MutexGuard};

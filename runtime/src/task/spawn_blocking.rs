@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{JoinHandle, spawn_named};
 use crate::context::{self, Core};
-use crate::executor::cell::drop_ignoring_panic;
+use crate::drops::drop_ignoring_panic;
 use crate::executor::join_error::NotStarted;
 use crate::hooks;
 use crate::oneshot::{Closed, Receiver, channel};

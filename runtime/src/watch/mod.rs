@@ -12,8 +12,8 @@
 //!  Signals: received by the loop             a signal that was caught a second ago and not received: report it
 //! ```
 //!
-//! Looks are counted, and the time between them is not compared: a process that was stopped by SIGSTOP, or a machine
-//! that was asleep, has made no look meanwhile, and its loop has time to go on until the next one.
+//! Looks are counted. One that comes late does not count: a process that was stopped by SIGSTOP makes a look as soon as it
+//! goes on, and its loop has time to do so until the next one.
 //!
 //! Rejected: a signal that makes the loop's thread describe itself. Its handler would interrupt code that changes the
 //! table of tasks. Also rejected: reading that table from here, for the same reason.
@@ -28,13 +28,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::drops::drop_ignoring_panic;
 use crate::id::{Id, RuntimeId};
 use crate::inbox::Shared;
 use crate::sys;
 
+pub(crate) mod harmless;
 pub(crate) mod progress;
 pub(crate) mod stall;
 
+use harmless::Harmless;
 use progress::{LoopPhase, Progress, Step};
 use stall::{LoopState, Stall};
 
@@ -47,38 +50,6 @@ const ANSWER_AFTER: Duration = Duration::from_secs(1);
 
 /// Hook that is called with each stall, on the watch thread.
 pub(crate) type StallHook = Box<dyn Fn(&Stall) + Send>;
-
-/// The number of watch threads that have begun, and of those that are ending.
-static BEGUN: AtomicU64 = AtomicU64::new(0);
-static ENDED: AtomicU64 = AtomicU64::new(0);
-
-/// Returns the number of watch threads that have begun so far.
-pub(crate) fn begun() -> u64 {
-    BEGUN.load(Ordering::Acquire)
-}
-
-/// Returns how many watch threads of the process have existed all the time since `begun` was read, at least. They
-/// hold no waker, so a count of threads that could wake a task leaves them out.
-pub(crate) fn alive_since(begun: u64) -> usize {
-    let ended = ENDED.load(Ordering::Acquire);
-    usize::try_from(begun.saturating_sub(ended)).unwrap_or(0)
-}
-
-/// Counts a watch thread.
-struct Counted;
-
-impl Counted {
-    fn begin() -> Self {
-        BEGUN.fetch_add(1, Ordering::AcqRel);
-        Counted
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        ENDED.fetch_add(1, Ordering::AcqRel);
-    }
-}
 
 /// The watch of one runtime.
 pub(crate) struct Watch {
@@ -106,26 +77,29 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// `EAGAIN` at a limit of threads, `ENOMEM`.
+    /// `WouldBlock` at a limit of threads, or without memory.
     pub(crate) fn start(&self, shared: &Arc<Shared>) -> io::Result<()> {
-        let (pause, intervals) = schedule(self.limit);
-        let watcher = Watcher {
+        let mut watcher = Watcher {
             runtime: shared.id(),
             shared: Arc::downgrade(shared),
             thread: sys::inspect::current_thread(),
             progress: Arc::clone(&self.progress),
             signals: Arc::clone(&self.signals),
+            harmless: None,
             hook: self.hook.take(),
-            pause,
-            looks: Looks::new(intervals),
+            looks: Looks::new(schedule(self.limit)),
         };
         let (end, ended) = mpsc::channel();
         let (begin, begun) = mpsc::channel();
         let builder = thread::Builder::new().name("wakeful-watch".to_owned());
-        builder.spawn(move || {
-            let _counted = Counted::begin();
+        let started = builder.spawn(move || {
+            watcher.harmless = Some(Harmless::begin());
             begin.send(()).ok();
             watcher.run(&ended);
+        });
+        started.map_err(|error| {
+            let text = format!("start the watch thread: {error}");
+            io::Error::new(error.kind(), text)
         })?;
         // Before the runtime can look for a deadlock, in which an uncounted thread would be in doubt.
         begun.recv().ok();
@@ -219,31 +193,51 @@ impl Signals {
 /// What the looks have found so far.
 #[derive(Debug)]
 struct Looks {
+    pause: Duration,
     /// The intervals without a change that are a stall.
     intervals: u32,
+    /// The time of the last look.
+    last: Instant,
+    /// Whether it came late.
+    was_late: bool,
     steps: u64,
-    /// The time of the first look that has found this step.
-    since: Instant,
-    /// The number of intervals since then.
+    /// The number of intervals that have passed in this step, and their sum.
     unchanged: u32,
+    lasted: Duration,
 }
 
 impl Looks {
-    fn new(intervals: u32) -> Self {
+    fn new((pause, intervals): (Duration, u32)) -> Self {
         Looks {
+            pause,
             intervals,
+            last: Instant::now(),
+            was_late: false,
             steps: 0,
-            since: Instant::now(),
             unchanged: 0,
+            lasted: Duration::ZERO,
         }
     }
 
+    /// Returns the time since the last look. `None` if this look comes so late that the loop cannot have run meanwhile
+    /// either. Of two late ones in a row the second counts: the machine is slow, and the process was not stopped.
+    fn interval(&mut self, now: Instant) -> Option<Duration> {
+        let interval = now.saturating_duration_since(self.last);
+        self.last = now;
+        self.was_late = interval > self.pause * 2 && !self.was_late;
+        (!self.was_late).then_some(interval)
+    }
+
     /// Makes a look. Returns whether this look reports a stall: one per stall does.
-    fn look(&mut self, steps: u64, is_idle: bool, now: Instant) -> bool {
+    fn look(&mut self, steps: u64, is_idle: bool, interval: Option<Duration>) -> bool {
         if steps != self.steps || is_idle {
-            (self.steps, self.since, self.unchanged) = (steps, now, 0);
+            (self.steps, self.unchanged, self.lasted) = (steps, 0, Duration::ZERO);
             return false;
         }
+        let Some(interval) = interval else {
+            return false;
+        };
+        self.lasted += interval;
         self.unchanged = self.unchanged.saturating_add(1);
         self.unchanged == self.intervals
     }
@@ -258,15 +252,16 @@ struct Watcher {
     thread: Option<i32>,
     progress: Arc<Progress>,
     signals: Arc<Signals>,
+    /// `None` while the hook is called or dropped.
+    harmless: Option<Harmless>,
     hook: Option<StallHook>,
-    pause: Duration,
     looks: Looks,
 }
 
 impl Watcher {
     /// Looks until the runtime has ended.
     fn run(mut self, ended: &mpsc::Receiver<()>) {
-        while ended.recv_timeout(self.pause) == Err(RecvTimeoutError::Timeout) {
+        while ended.recv_timeout(self.looks.pause) == Err(RecvTimeoutError::Timeout) {
             let Some(shared) = self.shared.upgrade() else {
                 break;
             };
@@ -274,17 +269,26 @@ impl Watcher {
             drop(shared);
             self.look(is_parked);
         }
+        self.harmless = None;
+        drop_ignoring_panic(self.hook.take());
     }
 
     fn look(&mut self, is_parked: bool) {
         let steps = self.progress.steps();
         let is_idle = is_parked || Progress::is_stopped(steps);
-        if self.looks.look(steps, is_idle, Instant::now())
-            && let Some(step) = self.progress.read(steps)
-        {
-            self.report(&self.stall(step));
+        let interval = self.looks.interval(Instant::now());
+        if self.looks.look(steps, is_idle, interval) {
+            // Before the step is read: what the hook does can be what the loop waits for, once it goes on.
+            let harmless = self.harmless.take().filter(|_| self.hook.is_none());
+            if let Some(step) = self.progress.read(steps) {
+                self.report(&self.stall(step));
+            }
+            self.harmless = harmless.or_else(|| Some(Harmless::begin()));
         }
-        let intervals = intervals(ANSWER_AFTER, self.pause);
+        if interval.is_none() {
+            return;
+        }
+        let intervals = intervals(ANSWER_AFTER, self.looks.pause);
         for number in self.signals.look(intervals, sys::signal::caught) {
             self.answer(number);
         }
@@ -303,7 +307,7 @@ impl Watcher {
             },
             name: step.name,
             spawned_at: step.place,
-            lasted: self.looks.since.elapsed(),
+            lasted: self.looks.lasted,
             thread: self.thread.and_then(sys::thread_state::of),
             waiting: step.waiting as usize,
         }
@@ -314,23 +318,24 @@ impl Watcher {
             write(format_args!("stuck: {stall}"));
             return;
         };
-        // The panic itself is reported by the panic hook.
-        let called = catch_unwind(AssertUnwindSafe(|| hook(stall)));
-        if let Err(payload) = called {
-            // Its destructor can panic, too.
-            catch_unwind(AssertUnwindSafe(|| drop(payload))).ok();
-        }
+        // The panic itself is reported by the panic hook. The destructor of its payload can panic, too.
+        drop_ignoring_panic(catch_unwind(AssertUnwindSafe(|| hook(stall))));
     }
 
     /// Says that the loop has not answered a signal, and why.
     fn answer(&self, number: i32) {
         let head = format!("no dump within {ANSWER_AFTER:?} of signal {number}");
+        let runtime = self.runtime.serial();
         let step = (self.looks.unchanged > 0).then(|| self.progress.read(self.looks.steps));
         match step.flatten() {
             Some(step) => write(format_args!("{head}: {}", self.stall(step))),
+            None if Progress::is_stopped(self.looks.steps) => {
+                write(format_args!(
+                    "{head}: no `block_on` of runtime {runtime} runs"
+                ));
+            }
             None => write(format_args!(
-                "{head}: runtime {} goes on, but the future of `dump::on_signal` is not polled",
-                self.runtime.serial()
+                "{head}: runtime {runtime} goes on, but the future of `dump::on_signal` is not polled"
             )),
         }
     }
@@ -345,12 +350,14 @@ fn write(report: fmt::Arguments<'_>) {
 mod tests {
     use super::*;
 
+    const PAUSE: Duration = Duration::from_millis(100);
+
     #[test]
     fn a_step_that_lasts_for_all_intervals_is_reported_once_and_the_next_one_again() {
-        let (mut looks, now) = (Looks::new(2), Instant::now());
+        let mut looks = Looks::new((PAUSE, 2));
         let mut reports = |steps, is_idle, times| {
             let looks: Vec<_> = (0..times)
-                .map(|_| looks.look(steps, is_idle, now))
+                .map(|_| looks.look(steps, is_idle, Some(PAUSE)))
                 .collect();
             looks.iter().filter(|is_reported| **is_reported).count()
         };
@@ -368,14 +375,32 @@ mod tests {
     }
 
     #[test]
-    fn time_without_looks_makes_no_stall() {
-        let (mut looks, now) = (Looks::new(2), Instant::now());
-        let later = now + Duration::from_secs(3600);
-        assert!(!looks.look(6, false, now));
-        // The process was stopped for an hour.
-        assert!(!looks.look(6, false, later));
-        assert!(!looks.look(10, false, later));
-        assert_eq!(looks.since, later);
+    fn time_in_which_the_process_was_stopped_does_not_count() {
+        let mut looks = Looks::new((PAUSE, 2));
+        let mut now = looks.last;
+        let mut look_after = |time| {
+            now += time;
+            let interval = looks.interval(now);
+            (looks.look(6, false, interval), looks.lasted)
+        };
+        let none = Duration::ZERO;
+        assert_eq!(look_after(PAUSE), (false, none));
+        assert_eq!(look_after(PAUSE), (false, PAUSE));
+        // Stopped for an hour: the look comes as soon as the process goes on.
+        assert_eq!(look_after(PAUSE * 36_000), (false, PAUSE));
+        assert_eq!(look_after(PAUSE), (true, PAUSE * 2));
+    }
+
+    #[test]
+    fn every_other_look_of_a_slow_machine_counts() {
+        let mut looks = Looks::new((PAUSE, 2));
+        let mut now = looks.last;
+        let mut counts = || {
+            now += PAUSE * 3;
+            looks.interval(now).is_some()
+        };
+        let counts: Vec<_> = (0..4).map(|_| counts()).collect();
+        assert_eq!(counts, [false, true, false, true]);
     }
 
     #[test]
@@ -419,20 +444,5 @@ mod tests {
         caught.set(9);
         assert!((0..10).all(|_| look().is_empty()));
         assert!(watch.signals.lock().is_empty());
-    }
-
-    #[test]
-    fn threads_that_have_ended_or_begun_since_are_not_counted() {
-        // Other tests of this process do not watch.
-        let before = begun();
-        let first = Counted::begin();
-        assert_eq!(alive_since(before), 0);
-        let with_first = begun();
-        let second = Counted::begin();
-        assert_eq!(alive_since(with_first), 1);
-        drop(first);
-        assert_eq!(alive_since(with_first), 0, "the other one has begun later");
-        drop(second);
-        assert_eq!(alive_since(begun()), 0);
     }
 }

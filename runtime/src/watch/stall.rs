@@ -41,7 +41,7 @@ pub struct Stall {
     /// The time for which the loop was seen in this state. The state itself can be older by half of the limit.
     pub lasted: Duration,
     /// What the loop's thread does: `is running`, `sleeps in futex` with the name of a system call, or
-    /// `waits for a device in read`. `None` if /proc is not mounted.
+    /// `waits for a device in read`. `None` if /proc cannot be read: it is not mounted, or no descriptor is free.
     pub thread: Option<String>,
     /// The number of tasks that were in the run queue behind this one, at least. Tasks that became ready since the
     /// last turn are not counted, and at most 64 are.

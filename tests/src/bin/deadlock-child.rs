@@ -8,12 +8,13 @@ use std::future::pending;
 use std::io::Write as _;
 use std::os::fd::AsRawFd;
 use std::rc::Rc;
-use std::sync::{Arc, Barrier};
+use std::sync::{Arc, Barrier, mpsc};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use wakeful::io::AsyncFd;
-use wakeful::runtime::{Builder, Handle, OnDeadlock, Runtime};
+use wakeful::runtime::{Builder, Handle, OnDeadlock, Runtime, Stall};
 use wakeful::signal::unix::{SignalKind, signal};
 use wakeful::spawn;
 use wakeful::task::{self, JoinHandle, spawn_blocking};
@@ -43,6 +44,8 @@ fn main() {
         // None.
         "thread" => runtime.block_on(woken_by_a_thread()),
         "threads-that-end" => runtime.block_on(woken_by_threads_that_end()),
+        "stall-hook" => woken_by_a_stall_hook(),
+        "dropped-stall-hook" => woken_by_the_drop_of_a_stall_hook(&runtime),
         "many-idle-threads" => many_idle_threads(),
         "timer" => runtime.block_on(async { sleep(Duration::from_millis(20)).await }),
         "paused-timer" => paused().block_on(async { sleep(Duration::from_secs(1 << 30)).await }),
@@ -217,6 +220,49 @@ async fn woken_by_threads_that_end() {
         pending_once().await;
         drop(thread);
     }
+}
+
+/// The loop goes on, and waits, before the hook has returned.
+fn woken_by_a_stall_hook() {
+    let (called, calls) = mpsc::channel();
+    let (send, wakers) = mpsc::channel::<Waker>();
+    let hook = move |_: &Stall| {
+        called.send(()).unwrap();
+        thread::sleep(Duration::from_millis(50));
+        wakers.recv().unwrap().wake();
+    };
+    let builder = Builder::new()
+        .watch(Duration::from_millis(20))
+        .on_stall(hook);
+    builder.build().unwrap().block_on(async {
+        let waker = my_waker().await;
+        calls.recv().unwrap();
+        send.send(waker).unwrap();
+        pending_once().await;
+    });
+}
+
+/// The hook is dropped after its runtime has ended.
+fn woken_by_the_drop_of_a_stall_hook(runtime: &Runtime) {
+    struct WakesOnDrop(mpsc::Receiver<Waker>);
+    impl Drop for WakesOnDrop {
+        fn drop(&mut self) {
+            let waker = self.0.recv().unwrap();
+            thread::sleep(Duration::from_millis(50));
+            waker.wake();
+        }
+    }
+    let (send, wakers) = mpsc::channel();
+    let wakes = WakesOnDrop(wakers);
+    let hook = move |_: &Stall| _ = &wakes;
+    let builder = Builder::new()
+        .watch(Duration::from_secs(3600))
+        .on_stall(hook);
+    drop(builder.build().unwrap());
+    runtime.block_on(async move {
+        send.send(my_waker().await).unwrap();
+        pending_once().await;
+    });
 }
 
 async fn pending_once() {

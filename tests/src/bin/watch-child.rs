@@ -20,20 +20,27 @@ fn main() {
         std::process::exit(9);
     });
     let name = std::env::args().nth(1).unwrap_or_default();
-    // In the second case no stall is reported, but the signal is answered after a second.
+    // In the other cases no stall is reported, but the signal is answered after a second.
     let limit = match &*name {
         "stuck" => Duration::from_secs(1),
-        "signal" => Duration::from_secs(3600),
+        "signal" | "signal-between" => Duration::from_secs(3600),
         other => panic!("{other:?} is not known"),
     };
     let runtime = Builder::new().watch(limit).build().unwrap();
-    runtime.block_on(async {
+    let dumps = runtime.block_on(async {
         let dumps = dump::on_signal(SignalKind::user_defined1()).unwrap();
         let dumps = task::Builder::new().name("dumps").spawn(dumps).unwrap();
         settle().await;
-        let import = task::Builder::new()
-            .name("import")
-            .spawn(async { import() });
+        dumps
+    });
+    if name == "signal-between" {
+        block();
+        runtime.block_on(settle());
+        dumps.abort();
+        return println!("ended");
+    }
+    runtime.block_on(async {
+        let import = task::Builder::new().name("import").spawn(async { block() });
         import.unwrap().await.unwrap();
         settle().await;
         dumps.abort();
@@ -42,7 +49,7 @@ fn main() {
 }
 
 /// Blocks the thread.
-fn import() {
+fn block() {
     println!("ready");
     std::io::stdin().read_exact(&mut [0]).unwrap();
 }

@@ -16,6 +16,7 @@ pub(crate) mod choices;
 pub(crate) mod ends;
 pub(crate) mod events;
 pub(crate) mod gate;
+mod socket_calls;
 pub(crate) mod tape;
 mod turn;
 
@@ -33,7 +34,7 @@ use crate::net::calls::gather;
 use crate::net::epoll::Watch;
 use crate::net::hosts::{HostId, Lan};
 use crate::net::tcp::Socket;
-use crate::net::{Delivery, Net, SocketId};
+use crate::net::{Delivery, Net};
 use crate::panics::end_run;
 use ends::Outside;
 use gate::Gate;
@@ -94,64 +95,6 @@ impl World {
     fn live(&self) -> Option<MutexGuard<'_, Net>> {
         let is_dead = self.gate.as_ref().is_some_and(|gate| gate.is_dead());
         (!is_dead).then(|| self.net())
-    }
-
-    /// Makes a call on a socket of this world.
-    fn call<T>(
-        &self,
-        fd: BorrowedFd<'_>,
-        what: &'static str,
-        call: impl FnOnce(&mut Net, SocketId) -> Result<T, i32>,
-    ) -> Verdict<T> {
-        let Some(mut net) = self.live() else {
-            return dead();
-        };
-        let Some(id) = net.fds.get(&fd.as_raw_fd()).copied() else {
-            return outside(what);
-        };
-        let result = call(&mut net, id);
-        net.arrive_at_once();
-        let value = result.as_ref().err().map_or(0, |errno| -i64::from(*errno));
-        net.note(what, id, value);
-        Verdict::Is(result.map_err(io::Error::from_raw_os_error))
-    }
-
-    /// Makes a transfer, which can fail by a fault.
-    fn transfer(
-        &self,
-        fd: BorrowedFd<'_>,
-        what: &'static str,
-        transfer: impl FnOnce(&mut Net, SocketId) -> Result<usize, i32>,
-    ) -> Verdict<usize> {
-        let Some(mut net) = self.live() else {
-            return dead();
-        };
-        let Some(id) = net.fds.get(&fd.as_raw_fd()).copied() else {
-            return outside(what);
-        };
-        let net = &mut *net;
-        // A stream of their own: without the error the transfer makes its choices at the same places.
-        let stream = match what {
-            "send" => "errno send",
-            "recv" => "errno recv",
-            _ => "errno",
-        };
-        let result = match net.faults.errno(&mut net.choices, (stream, id)) {
-            Some(errno) => {
-                if errno == libc::EAGAIN {
-                    net.again(id);
-                }
-                Err(errno)
-            }
-            None => transfer(net, id),
-        };
-        net.arrive_at_once();
-        let value = match &result {
-            Ok(count) => *count as i64,
-            Err(errno) => -i64::from(*errno),
-        };
-        net.note(what, id, value);
-        Verdict::Is(result.map_err(io::Error::from_raw_os_error))
     }
 }
 
@@ -313,6 +256,23 @@ impl Kernel for World {
     fn send_to(&self, fd: BorrowedFd<'_>, buf: &[u8], target: &Address) -> Verdict<usize> {
         let bytes = gather(&[IoSlice::new(buf)]);
         let send = |net: &mut Net, id| net.send_to(id, bytes, buf.len(), target);
+        self.transfer(fd, "send", send)
+    }
+
+    fn send_segments(
+        &self,
+        fd: BorrowedFd<'_>,
+        buf: &[u8],
+        segment_size: usize,
+        target: &Address,
+    ) -> Verdict<usize> {
+        let send = |net: &mut Net, id| {
+            // What is wrong with one is wrong with the first, which is the longest.
+            for segment in buf.chunks(segment_size) {
+                net.send_to(id, segment.to_vec(), segment.len(), target)?;
+            }
+            Ok(buf.len())
+        };
         self.transfer(fd, "send", send)
     }
 
