@@ -587,6 +587,7 @@ fn the_kernels_time_moves_in_waits_and_fifty_days_take_few_turns() {
 #[test]
 fn a_recording_has_the_times_of_the_kernels_clock() {
     const NANOSECONDS: u32 = 2;
+    const ANOTHER_CLOCK: u32 = 4;
     let (_kernel, _guard) = installed(Jumps::default());
     let settings = wakeful::trace::Recording::new();
     let runtime = Builder::new().record(settings).build().unwrap();
@@ -596,6 +597,7 @@ fn a_recording_has_the_times_of_the_kernels_clock() {
     });
     let recording = Recording::read(bytes);
     assert_eq!(recording.u32(72), NANOSECONDS);
+    assert_eq!(recording.u32(76), ANOTHER_CLOCK);
     assert_eq!(recording.events[0].time, 0);
     assert!(recording.events.last().unwrap().time >= 3_600_000_000_000);
 }

@@ -239,9 +239,12 @@ fn started_at(hundredths: u64) -> Option<u64> {
 }
 
 /// Returns the nanoseconds between the last event and now. The clock of the wall is used, so an adjustment of
-/// it is part of the result.
-pub fn age(trace: &Trace) -> u64 {
+/// it is part of the result. Returns `None` if the times are those of another clock.
+pub fn age(trace: &Trace) -> Option<u64> {
+    if trace.virtual_clock {
+        return None;
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_nanos() as u64);
-    now.saturating_sub(trace.wall_clock.saturating_add(trace.end()))
+    Some(now.saturating_sub(trace.wall_clock.saturating_add(trace.end())))
 }

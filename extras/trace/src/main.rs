@@ -154,8 +154,9 @@ fn ps(path: &Path, json: bool) -> Result<(), Failure> {
     let model = Model::new(&trace);
     let mut rows = table::rows(&trace, &model);
     let state = live::thread_state(&trace);
-    if state.is_some() {
-        table::poll_goes_on(&mut rows, live::age(&trace));
+    let age = live::age(&trace).filter(|_| state.is_some() && !trace.ended);
+    if let Some(age) = age {
+        table::add_age(&mut rows, age);
     }
     if json {
         return print(&table::to_json(&trace, &rows, 0));
@@ -164,10 +165,13 @@ fn ps(path: &Path, json: bool) -> Result<(), Failure> {
     out.push('\n');
     match state {
         _ if trace.ended => {}
-        Some(state) => out.push_str(&format!(
-            "{state}; its last event is {} old\n",
-            wakeful_trace::words::duration(live::age(&trace))
-        )),
+        Some(state) => match age {
+            Some(age) => out.push_str(&format!(
+                "{state}; its last event is {} old\n",
+                wakeful_trace::words::duration(age)
+            )),
+            None => out.push_str(&format!("{state}; the times are those of its own clock\n")),
+        },
         None => out.push_str("the process has ended; this is its last event\n"),
     }
     for warning in &trace.warnings {

@@ -147,8 +147,11 @@ impl View {
         self.trace = self.recording.read()?;
         self.model = Model::new(&self.trace);
         let mut rows = table::rows(&self.trace, &self.model);
-        if live::thread_state(&self.trace).is_some() {
-            table::poll_goes_on(&mut rows, live::age(&self.trace));
+        if live::thread_state(&self.trace).is_some()
+            && !self.trace.ended
+            && let Some(age) = live::age(&self.trace)
+        {
+            table::add_age(&mut rows, age);
         }
         let before = std::mem::replace(&mut self.rows, rows);
         if let Some(looked) = self.looked {

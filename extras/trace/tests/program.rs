@@ -8,6 +8,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{Recorder, small};
 
@@ -184,6 +185,46 @@ fn ps_shows_the_tasks_of_a_dead_process() {
         "{table}"
     );
     assert!(!table.contains("3.4"), "it has ended: {table}");
+}
+
+/// Returns a recording of this process, which has begun two seconds ago.
+fn of_this_process(flags: u32) -> Vec<u8> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let begun = (now - Duration::from_millis(1_900)).as_nanos() as u64;
+    let pid = std::process::id().to_le_bytes();
+    let mut recorder = small();
+    recorder.flags = flags;
+    let mut bytes = recorder.bytes();
+    bytes[12..16].copy_from_slice(&pid);
+    bytes[80..88].copy_from_slice(&begun.to_le_bytes());
+    // The first thread of a process has its number.
+    bytes[140..144].copy_from_slice(&pid);
+    bytes
+}
+
+#[test]
+fn a_wait_goes_on_after_the_last_event_if_the_process_lives() {
+    let folder = Folder::new("alive");
+    let path = folder.path("a.wtr");
+    let waits = |flags| {
+        fs::write(&path, of_this_process(flags)).unwrap();
+        // Nobody answers the request for a keyframe.
+        let output = program(&["ps", &path, "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let accepts = &json["tasks"][1];
+        assert_eq!(accepts["name"], "accept");
+        accepts["since_ns"].as_u64().unwrap()
+    };
+    // The wait has begun in the first millisecond, and the last event is half a second later.
+    let (runs, has_ended, virtual_clock) = (waits(0), waits(1), waits(4));
+    assert!(runs > 1_800_000_000, "{runs}");
+    assert!(has_ended < 600_000_000, "{has_ended}");
+    assert_eq!(virtual_clock, has_ended);
+    let table = stdout(&program(&["ps", &path]));
+    assert!(
+        table.contains("; the times are those of its own clock\n"),
+        "{table}"
+    );
 }
 
 #[test]
