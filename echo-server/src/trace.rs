@@ -54,10 +54,17 @@ pub(crate) fn recording(args: &Args, thread: u32) -> io::Result<Option<Recording
     if file.format.is_none() {
         return Ok(Some(recording.file(&file.path)));
     }
-    let opened = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&file.path);
+    let opened = match fs::metadata(&file.path) {
+        // To open a pipe would block, and to write one would block the end of the server.
+        Ok(exists) if !exists.is_file() => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it exists and is not a regular file",
+        )),
+        _ => OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&file.path),
+    };
     opened.map_err(|error| {
         let message = format!(
             "the trace cannot be written to {}: {error}",

@@ -12,7 +12,7 @@ use wakeful_trace::{Model, Trace};
 
 use crate::args::{Sort, Top};
 use crate::screen::{Key, Screen};
-use crate::{Failure, PATIENCE, paths, print};
+use crate::{Failure, PATIENCE, paths, print, unreadable, warn};
 
 /// Runs the command.
 pub(crate) fn run(options: &Top) -> Result<(), Failure> {
@@ -23,6 +23,7 @@ pub(crate) fn run(options: &Top) -> Result<(), Failure> {
         thread::sleep(options.interval);
         view.refresh()?;
         view.sort();
+        warn(&view.trace);
         return print(&match options.json {
             true => table::to_json(&view.trace, &view.rows, view.elapsed),
             false => format!(
@@ -49,7 +50,7 @@ fn open(options: &Top) -> Result<Live, Failure> {
         let recording = Live::open(&path)?;
         let runtime = recording
             .read()
-            .map_err(|error| Failure::Other(format!("{}: {error}", options.from.words())))?
+            .map_err(|error| unreadable(&options.from.words(), error))?
             .runtime;
         if options.runtime.is_none_or(|wanted| wanted == runtime) {
             return Ok(recording);

@@ -115,16 +115,37 @@ fn what_cannot_be_read_or_written_has_status_1_and_a_cause() {
     let text = folder.path("text.wtr");
     fs::write(&text, "hello").unwrap();
     let missing = folder.path("missing.wtr");
+    let page = folder.file("page.html", &small());
     for (arguments, words) in [
-        (&["text", &missing][..], "No such file or directory"),
-        (&["text", &other], "written by format 2, this reads 1"),
-        (&["ps", &text], "not a recording"),
+        (
+            &["text", &missing][..],
+            "wakeful-trace: cannot open {missing}: No such file or directory",
+        ),
+        (
+            &["text", &other],
+            "wakeful-trace: cannot read {other}: written by format 2, this reads 1",
+        ),
+        (
+            &["ps", &text],
+            "wakeful-trace: cannot read {text}: not a recording: it has 5 bytes",
+        ),
+        (
+            &["top", &text, "--once"],
+            "wakeful-trace: cannot read {text}: not a recording: it has 5 bytes",
+        ),
         (&["text", "/dev/null"], "it is no regular file"),
         (
             &["convert", &good, "/no/such/folder/a.svg"],
             "cannot write /no/such/folder/a.svg",
         ),
-        (&["convert", &good, "a.pdf"], ".txt, .json, .svg, .html"),
+        (
+            &["convert", &good, "a.pdf"],
+            "cannot write the output: \"a.pdf\" has none of the endings .txt, .json, .svg, .html",
+        ),
+        (
+            &["convert", &page, &page],
+            "cannot write {page}: it is the recording that is read",
+        ),
         (
             &["ps", "4294967"],
             "cannot list the descriptors in /proc/4294967/fd",
@@ -141,8 +162,40 @@ fn what_cannot_be_read_or_written_has_status_1_and_a_cause() {
         let output = program(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let message = stderr(&output);
-        assert!(message.contains(words), "{arguments:?}: {message}");
+        let words = words
+            .replace("{missing}", &missing)
+            .replace("{other}", &other);
+        let words = words.replace("{text}", &text).replace("{page}", &page);
+        assert!(message.contains(&words), "{arguments:?}: {message}");
         assert!(!message.contains("panicked"), "{arguments:?}: {message}");
+    }
+    assert_eq!(fs::read(&page).unwrap(), small().bytes(), "it is kept");
+}
+
+#[test]
+fn what_is_missing_in_a_recording_is_said_by_each_command() {
+    let folder = Folder::new("truncated");
+    let path = folder.path("a.wtr");
+    // The header, the texts, and six events.
+    let mut bytes = small().bytes();
+    bytes.truncate(8192 + 100);
+    fs::write(&path, bytes).unwrap();
+    let svg = folder.path("a.svg");
+    for arguments in [
+        &["text", &path][..],
+        &["convert", &path, &svg],
+        &["ps", &path],
+        &["ps", &path, "--json"],
+        &["top", &path, "--once", "--interval", "0.1"],
+        &["top", &path, "--once", "--json", "--interval", "0.1"],
+    ] {
+        let output = program(arguments);
+        assert!(output.status.success(), "{arguments:?}");
+        let said = stderr(&output) + &stdout(&output);
+        assert!(
+            said.contains("warning: the file is truncated: "),
+            "{arguments:?}: {said}"
+        );
     }
 }
 
