@@ -138,7 +138,12 @@ impl View {
     /// Asks for a keyframe, waits for it, and reads the recording.
     fn refresh(&mut self) -> Result<(), Failure> {
         let asked = Instant::now();
-        let answered = self.recording.keyframe(PATIENCE)?;
+        // A process of another namespace seems to have ended, too.
+        let patience = match live::thread_state(&self.trace) {
+            Some(_) if !self.trace.ended => PATIENCE,
+            _ => PATIENCE / 10,
+        };
+        let answered = self.recording.keyframe(patience)?;
         self.readable = answered.is_some();
         let now = Instant::now();
         self.silent = match (answered, self.silent) {

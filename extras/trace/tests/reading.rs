@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{ECHO, Random, Recorder, hostile, server, small};
 use wakeful_trace::model::Outcome;
 use wakeful_trace::read::Polled;
@@ -229,6 +231,21 @@ fn of_a_huge_file_no_more_is_read_than_the_header_says() {
         assert_eq!(live::open(&path).is_ok(), is_recording);
     }
     std::fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn nobody_waits_for_the_keyframe_of_a_loop_that_is_parked() {
+    let path =
+        std::env::temp_dir().join(format!("wakeful-trace-parked-{}.wtr", std::process::id()));
+    let mut r = small();
+    r.parked = 1;
+    std::fs::write(&path, r.bytes()).unwrap();
+    let recording = live::Live::open(&path).unwrap();
+    // Longer than the time after which a test is killed.
+    let answered = recording.keyframe(Duration::from_secs(3600)).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(answered, Some(false));
+    assert_eq!(recording.read().unwrap().published.request, 1);
 }
 
 #[test]
