@@ -223,6 +223,37 @@ fn a_closed_pipe_is_no_error() {
     assert_eq!(stderr(&output), "");
 }
 
+/// Returns the instructions of a conversion, counted by callgrind.
+fn instructions(folder: &Folder, events: u64, ending: &str) -> u64 {
+    let from = folder.file("a.wtr", &common::server(events));
+    let out = folder.path("callgrind.out");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", &format!("--callgrind-out-file={out}")])
+        .args([env!("CARGO_BIN_EXE_wakeful-trace"), "convert", &from])
+        .arg(folder.path(ending))
+        .output()
+        .unwrap();
+    let text = stderr(&output);
+    assert!(output.status.success(), "{text}");
+    let count = text.split("Collected :").nth(1).unwrap();
+    count.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_cost_of_a_conversion_grows_no_faster_than_its_events() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("SKIPPED: valgrind is not installed");
+        return;
+    }
+    let folder = Folder::new("costs");
+    for ending in ["a.html", "a.json", "a.txt", "a.svg"] {
+        let [one, two, four] = [2_000, 4_000, 8_000].map(|n| instructions(&folder, n, ending));
+        // The cost of twice as much: twice the cost in a linear conversion, and four times in a quadratic one.
+        let (first, second) = (two - one, four - two);
+        assert!(second < 3 * first, "{ending}: {one} {two} {four}");
+    }
+}
+
 #[test]
 fn ps_shows_the_tasks_of_a_dead_process() {
     let folder = Folder::new("dead");
