@@ -318,7 +318,7 @@ impl Builder {
     /// signal within a second. It ends with the runtime. A dump does not count it among the threads that could wake a
     /// task, so a deadlock of a process with one thread stays certain.
     ///
-    /// It costs some two nanoseconds per poll, and a thread that runs for some microseconds at each look.
+    /// It costs two to four nanoseconds per poll, and a thread that runs for some microseconds at each look.
     ///
     /// # Units
     ///
