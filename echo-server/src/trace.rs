@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -53,10 +54,17 @@ pub(crate) fn recording(args: &Args, thread: u32) -> io::Result<Option<Recording
     if file.format.is_none() {
         return Ok(Some(recording.file(&file.path)));
     }
-    let opened = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&file.path);
+    let opened = match fs::metadata(&file.path) {
+        // To open a pipe would block, and to write one would block the end of the server.
+        Ok(exists) if !exists.is_file() => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it exists and is not a regular file",
+        )),
+        _ => OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&file.path),
+    };
     opened.map_err(|error| {
         let message = format!(
             "the trace cannot be written to {}: {error}",
@@ -130,10 +138,10 @@ fn convert(copy: &Copy) {
     let Some(format) = copy.file.format else {
         return;
     };
-    let converted = match Trace::from_bytes(&copy.bytes) {
-        Ok(trace) => format.render(&trace),
+    let converted = match caught(|| Ok(format.render(&Trace::from_bytes(&copy.bytes)?))) {
+        Ok(converted) => converted,
         Err(error) => {
-            error!(file = %path.display(), %error, "reading the recording failed");
+            error!(file = %path.display(), %error, "converting the recording failed");
             return;
         }
     };
@@ -141,6 +149,19 @@ fn convert(copy: &Copy) {
         Ok(true) => log_written(path),
         Ok(false) => {}
         Err(error) => error!(file = %path.display(), %error, "writing the trace failed"),
+    }
+}
+
+/// Returns the result of a conversion, or the cause of its failure: its error, or the message of its panic.
+fn caught<T>(conversion: impl FnOnce() -> Result<T, wakeful_trace::Error>) -> Result<T, String> {
+    // What it changes is dropped with it.
+    match catch_unwind(AssertUnwindSafe(conversion)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(payload) => {
+            let text = payload.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| payload.downcast_ref().map(String::as_str));
+            Err(format!("it panicked: {}", text.unwrap_or("no message")))
+        }
     }
 }
 
@@ -176,6 +197,22 @@ mod tests {
         assert!(never_runs.is_some() && Converting::begin(thread).is_none());
         drop(never_runs);
         assert!(Converting::begin(thread).is_some());
+    }
+
+    #[test]
+    fn a_conversion_that_panics_is_a_failure_with_its_message() {
+        let failure = |conversion: fn() -> u32| caught(|| Ok(conversion()));
+        let panics = |message: &str| Err(format!("it panicked: {message}"));
+        assert_eq!(failure(|| panic!("row {}", 7)), panics("row 7"));
+        assert_eq!(failure(|| panic!("no row")), panics("no row"));
+        let other = failure(|| std::panic::panic_any(7));
+        assert_eq!(other, panics("no message"));
+        assert_eq!(failure(|| 7), Ok(7));
+        let damaged = caught(|| Trace::from_bytes(b"WAKEFUL")).map(drop);
+        assert_eq!(
+            damaged,
+            Err("not a recording: it has 7 bytes, and the header alone has 4096".to_owned())
+        );
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod support;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use support::*;
 
@@ -69,6 +70,24 @@ fn without_a_recording_sigusr2_is_left_as_it_is() {
     let mut server = Server::start(&[]);
     server.signal(Signal::USR2);
     assert_eq!(server.wait().signal(), Some(Signal::USR2.as_raw()));
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_at_the_start() {
+    let directory = Directory::new("trace");
+    let page = path(&directory, "pipe.html");
+    // Without a reader, an open of a pipe does not return.
+    mknodat(CWD, &page, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let device = path(&directory, "device.txt");
+    std::os::unix::fs::symlink("/dev/full", &device).unwrap();
+    let folder = path(&directory, "folder.svg");
+    fs::create_dir(&folder).unwrap();
+    for file in [page, device, folder] {
+        let run = run(&["127.0.0.1:0", "--trace", &file]);
+        assert_eq!(run.status, Some(1), "{}", run.stderr);
+        let cause = format!("cannot be written to {file}: it exists and is not a regular file");
+        assert!(run.stderr.contains(&cause), "{}", run.stderr);
+    }
 }
 
 #[test]

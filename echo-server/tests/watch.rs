@@ -1,5 +1,5 @@
 //! `--watch`: a loop that does not go on is logged while it does not. The loop blocks at the end of the server, because
-//! its `--trace` is a FIFO that no process reads.
+//! the file of its `--trace` has become a FIFO that no process reads.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -8,28 +8,23 @@ mod support;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use support::*;
 
-/// Starts a server whose trace is a FIFO, serves a client and asks for its end.
+/// Starts a server, serves a client, replaces the file of the trace by a FIFO and asks for the end.
 fn server_that_blocks(directory: &Directory, arguments: &[&str]) -> (Server, PathBuf) {
     let fifo = directory.0.join("trace.txt");
-    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-    // The server opens it at its start to see whether it can.
-    let opens = thread::spawn({
-        let fifo = fifo.clone();
-        move || drop(fs::File::open(fifo).unwrap())
-    });
     // `launch` removes the variable, and env(1) sets it again: no level hides what was asked for.
     let mut command = Command::new("env");
     command.args(["RUST_LOG=off", PROGRAM, "127.0.0.1:0", "--trace"]);
     command.arg(&fifo).args(arguments);
     let server = Server::launch(command, 1);
-    opens.join().unwrap();
     server.assert_serves();
+    // At its start the server refuses one.
+    fs::remove_file(&fifo).unwrap();
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     server.signal(Signal::TERM);
     (server, fifo)
 }

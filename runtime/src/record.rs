@@ -62,10 +62,16 @@ impl Core {
     /// Records that a timer was armed.
     #[cold]
     pub(crate) fn record_timer_armed(&self, key: Key, deadline: Instant) {
-        let due = deadline.saturating_duration_since(self.timers.loop_now());
+        let recorder = self.executor.recorder();
+        // From the time of the event. The last turn can be long ago, if a poll takes long.
+        let now = if recorder.has_time_of_turns() {
+            self.timers.loop_now()
+        } else {
+            self.timers.clock.now()
+        };
+        let due = deadline.saturating_duration_since(now);
         let due_ms = u32::try_from(due.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX);
         let generation = key.generation() as u8;
-        let recorder = self.executor.recorder();
         recorder.event(Kind::TimerArmed, generation, key.index(), due_ms);
     }
 

@@ -325,7 +325,12 @@ impl fmt::Display for TaskInfo {
         if let Some(name) = &self.name {
             write!(f, " {name:?}")?;
         }
-        write!(f, " spawned at {}, {} polls, ", self.spawned_at, self.polls)?;
+        let s = if self.polls == 1 { "" } else { "s" };
+        write!(
+            f,
+            " spawned at {}, {} poll{s}, ",
+            self.spawned_at, self.polls
+        )?;
         match (self.state, &self.waiting) {
             (TaskState::Waiting, Some(waiting)) => {
                 write!(f, "waits on {} at {}", waiting.operation, waiting.location)?;

@@ -24,7 +24,7 @@ use wakeful_net::{
 };
 use wakeful_tests::net_support::{listen, pattern, run, tcp_pair};
 use wakeful_tests::recording::Recording;
-use wakeful_tests::trace::{Trace, panic_of, runtime, secs};
+use wakeful_tests::trace::{Trace, panic_of, poll_once, runtime, secs};
 
 fn errno<T>(errno: i32) -> Verdict<T> {
     Verdict::Is(Err(io::Error::from_raw_os_error(errno)))
@@ -587,6 +587,7 @@ fn the_kernels_time_moves_in_waits_and_fifty_days_take_few_turns() {
 #[test]
 fn a_recording_has_the_times_of_the_kernels_clock() {
     const NANOSECONDS: u32 = 2;
+    const ANOTHER_CLOCK: u32 = 4;
     let (_kernel, _guard) = installed(Jumps::default());
     let settings = wakeful::trace::Recording::new();
     let runtime = Builder::new().record(settings).build().unwrap();
@@ -596,8 +597,26 @@ fn a_recording_has_the_times_of_the_kernels_clock() {
     });
     let recording = Recording::read(bytes);
     assert_eq!(recording.u32(72), NANOSECONDS);
+    assert_eq!(recording.u32(76), ANOTHER_CLOCK);
     assert_eq!(recording.events[0].time, 0);
     assert!(recording.events.last().unwrap().time >= 3_600_000_000_000);
+}
+
+#[test]
+fn a_dump_counts_from_the_time_at_which_it_is_made() {
+    let (kernel, _guard) = installed(Jumps::default());
+    runtime().block_on(async {
+        let mut timer = Box::pin(sleep(secs(60)));
+        assert!(poll_once(&mut timer).await.is_pending());
+        // The poll takes five seconds.
+        kernel.now_ns.fetch_add(5_000_000_000, Ordering::Relaxed);
+        let dump = wakeful::dump();
+        assert_eq!((dump.at, dump.timers[0].due), (secs(5), Some(secs(55))));
+        wakeful::time::pause();
+        kernel.now_ns.fetch_add(5_000_000_000, Ordering::Relaxed);
+        let dump = wakeful::dump();
+        assert_eq!((dump.at, dump.timers[0].due), (secs(5), Some(secs(55))));
+    });
 }
 
 #[test]

@@ -80,6 +80,28 @@ fn a_recording_has_each_step_of_a_task_in_order() {
 }
 
 #[test]
+fn the_time_until_a_timer_is_due_counts_from_its_event() {
+    const ARMED: u8 = 10;
+    let runtime = Builder::new().record(small()).build();
+    let recording = runtime.unwrap().block_on(async {
+        // A poll that takes longer than the rounding. The clock is real, because the times of a paused one are those
+        // of the last turn.
+        let begin = std::time::Instant::now();
+        while begin.elapsed() < Duration::from_millis(5) {}
+        let mut timer = Box::pin(sleep(secs(1)));
+        assert!(
+            wakeful_tests::trace::poll_once(&mut timer)
+                .await
+                .is_pending()
+        );
+        recorded()
+    });
+    let armed = recording.of_kind(ARMED).next().unwrap();
+    assert!(armed.y <= 1_000, "due in {} ms", armed.y);
+    assert_eq!(recording.u32(76), 0, "the clock is the system's");
+}
+
+#[test]
 fn polls_that_panic_or_are_aborted_end_as_such() {
     let runtime = Builder::new().record(small()).build().unwrap();
     let lines = runtime.block_on(async {

@@ -515,7 +515,7 @@ fn a_task_info_is_displayed_in_one_line() {
         assert_eq!(shown(), queued);
         settle().await;
         advance(secs(5)).await;
-        let waits = format!("{head}, 1 polls, waits on sleep at {file}:{line}:");
+        let waits = format!("{head}, 1 poll, waits on sleep at {file}:{line}:");
         assert!(shown().starts_with(&waits), "{}", shown());
         assert!(
             shown().ends_with(" for 5s, last woken by: spawned"),
@@ -536,7 +536,7 @@ fn a_task_info_is_displayed_in_one_line() {
         let shown = info(reader.id()).to_string();
         assert!(shown.contains(&format!(" (fd {number}) for ")), "{shown}");
         let shown = info(foreign.id()).to_string();
-        assert!(shown.contains(", 1 polls, waits, last woken"), "{shown}");
+        assert!(shown.contains(", 1 poll, waits, last woken"), "{shown}");
     });
 }
 

@@ -157,6 +157,26 @@ pub(crate) const RUNTIMES: [Runtime; 8] = [
     },
 ];
 
+/// Wakeful while it records into memory, and while its loop is watched.
+pub(crate) const RECORDED: &str = "wakeful, recorded";
+pub(crate) const WATCHED: &str = "wakeful, watched";
+
+/// The program `echo-server` while it records into a file.
+pub(crate) const RECORDED_SERVER: &str = "echo-server, recorded";
+
+/// Wakeful without and with what shows its work.
+pub(crate) const EXPLAINED: [Runtime; 3] = [
+    RUNTIMES[0],
+    Runtime {
+        name: RECORDED,
+        argument: "wakeful-recorded",
+    },
+    Runtime {
+        name: WATCHED,
+        argument: "wakeful-watched",
+    },
+];
+
 /// A contestant that is selected by its name.
 pub(crate) trait Named: Copy {
     fn name(&self) -> &'static str;
@@ -217,6 +237,8 @@ pub(crate) fn shape(name: &str) -> (Shape, bool) {
         RAW_LOOP | RAW_SPLICE => (Shape::Square, true),
         "raw loop, segments" => (Shape::Square, false),
         "wakeful minimal" | "wakeful, copy" | "echo-server, 2 threads" => (Shape::Circle, false),
+        RECORDED | RECORDED_SERVER => (Shape::Diamond, true),
+        WATCHED => (Shape::Square, false),
         TOKIO => (Shape::Up, true),
         "tokio LocalSet" => (Shape::Up, false),
         "tokio LocalRuntime" => (Shape::Down, false),
@@ -234,6 +256,8 @@ pub(crate) fn color(name: &str) -> RGBColor {
     match name {
         "wakeful" | "wakeful echo-server" | "echo-server, 1 thread" => RGBColor(200, 30, 40),
         "wakeful minimal" | "wakeful, copy" | "echo-server, 2 threads" => RGBColor(240, 130, 120),
+        RECORDED | RECORDED_SERVER => RGBColor(230, 150, 20),
+        WATCHED => RGBColor(130, 60, 160),
         "echo-server, busy poll" => RGBColor(250, 90, 160),
         FLOOR | RAW_LOOP | RAW_SPLICE => RGBColor(30, 30, 30),
         FLOOR_TWIN | "raw loop, segments" => RGBColor(140, 140, 140),
@@ -260,7 +284,8 @@ mod tests {
         let udp: Vec<&str> = UDP_SERVERS.iter().map(|one| one.name).collect();
         let relays: Vec<&str> = RELAYS.iter().map(|one| one.name).collect();
         let mixed: Vec<&str> = MIXED_SERVERS.iter().map(|one| one.name).collect();
-        for names in [servers, runtimes, udp, relays, mixed] {
+        let explained: Vec<&str> = EXPLAINED.iter().map(|one| one.name).collect();
+        for names in [servers, runtimes, udp, relays, mixed, explained] {
             for (place, name) in names.iter().enumerate() {
                 let same = names[..place]
                     .iter()

@@ -1,6 +1,6 @@
 //! Text that tables and plots share: numbers, titles of rows, the order of contestants.
 
-use crate::contestants::{FLOOR, RUNTIMES, SERVERS, TOKIO, UDP_SERVERS};
+use crate::contestants::{EXPLAINED, FLOOR, RUNTIMES, SERVERS, TOKIO, UDP_SERVERS};
 use crate::record::Row;
 
 /// Returns the names of all contestants in display order.
@@ -9,7 +9,8 @@ pub(crate) fn known() -> Vec<&'static str> {
     // A runtime is listed next to its server; tokio has the same name in both lists.
     let own = names.iter().position(|name| *name == TOKIO).unwrap_or(0);
     names.insert(own, RUNTIMES[0].name);
-    let runtimes = RUNTIMES.iter().map(|runtime| runtime.name);
+    let runtimes = RUNTIMES.iter().chain(&EXPLAINED);
+    let runtimes = runtimes.map(|runtime| runtime.name);
     for name in runtimes.chain(UDP_SERVERS.iter().map(|server| server.name)) {
         if !names.contains(&name) {
             names.push(name);

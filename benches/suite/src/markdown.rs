@@ -32,7 +32,8 @@ pub(crate) fn write(directory: &Path, all: &[Results]) -> io::Result<()> {
         if !cells.is_empty() {
             text += &format!("\nP2 in every cell, with the decisive ratio:\n\n{cells}");
         }
-        text += "\n";
+        let bounds = targets::bounds_table(&targets::bounds(all));
+        text += &format!("\nBounds of the part `explain`:\n\n{bounds}\n");
         text += &format!(
             "Machine: {}, {} cores, {} GiB; Linux {}; {}.  \nVersions: {}.\n",
             machine.cpu,

@@ -1,13 +1,14 @@
 //! The parts of the suite, and how their metrics are shown in tables and plots. `parts` measures them.
 
 use std::fmt;
+use std::slice;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use crate::contestants::{
-    Contestant, FLOOR, HTTP_SERVERS, MIXED_SERVERS, MONOIO, RAW_LOOP, RAW_SPLICE, RELAYS, SERVERS,
-    TOKIO, UDP_SERVERS,
+    Contestant, ECHO_SERVER, FLOOR, HTTP_SERVERS, MIXED_SERVERS, MONOIO, RAW_LOOP, RAW_SPLICE,
+    RELAYS, RUNTIMES, SERVERS, TOKIO, UDP_SERVERS,
 };
 
 /// A part of the suite. Each can run alone and has its own file of results.
@@ -44,6 +45,8 @@ pub(crate) enum Part {
     Http,
     /// Times of small messages on a server that is busy with other work
     Tails,
+    /// Costs of recordings, watched loops, dumps and pages
+    Explain,
 }
 
 /// How a metric is plotted.
@@ -223,6 +226,19 @@ fn tails() -> Vec<Metric> {
     ]
 }
 
+/// Returns the metrics of recordings, watched loops, dumps and pages.
+fn explain() -> Vec<Metric> {
+    vec![
+        metric("ns", "Time per poll", "ns")
+            .compared(&[RUNTIMES[0].name])
+            .drawn(Plot::Bars),
+        metric("added", "Time that is added", "ns"),
+        RATE.compared(&[ECHO_SERVER.name]),
+        CPU.compared(&[ECHO_SERVER.name]),
+        metric("time", "Time", "ms"),
+    ]
+}
+
 const FEW_RUNS_NOTE: [&str; 1] = [
     "A percentile needs a whole run, and there are few: differences that are smaller than the whiskers are noise.",
 ];
@@ -260,6 +276,7 @@ impl Part {
             Part::Relay => &RELAYS,
             Part::Http => &HTTP_SERVERS,
             Part::Tails => &MIXED_SERVERS,
+            Part::Explain => slice::from_ref(&ECHO_SERVER),
             Part::Echo
             | Part::Connections
             | Part::Memory
@@ -269,6 +286,11 @@ impl Part {
             | Part::Threads
             | Part::Latency => &SERVERS,
         }
+    }
+
+    /// Returns whether the part runs the micro-benchmarks.
+    pub(crate) fn needs_micro(self) -> bool {
+        self == Part::Explain || self.servers().is_empty()
     }
 
     /// Returns the heading of the results.
@@ -289,6 +311,7 @@ impl Part {
             Part::Relay => "Relays",
             Part::Http => "HTTP",
             Part::Tails => "Mixed work",
+            Part::Explain => "Recordings, watched loops and dumps",
         }
     }
 
@@ -343,6 +366,7 @@ impl Part {
             Part::Relay => relays(),
             Part::Http => http(),
             Part::Tails => tails(),
+            Part::Explain => explain(),
         }
     }
 }

@@ -30,7 +30,7 @@ impl Programs {
             .parent()
             .ok_or_else(|| io::Error::other("the program has no parent folder"))?;
         let manifest = benches.join("Cargo.toml");
-        if parts.iter().any(|part| part.servers().is_empty()) {
+        if parts.iter().any(|part| part.needs_micro()) {
             cargo(&manifest, &["-p", "bench-micro"])?;
         }
         // A separate folder makes the path known, and keeps these flags out of other builds.

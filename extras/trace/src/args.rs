@@ -138,7 +138,7 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
             }
             Long("runtime") => {
                 given.options.push("--runtime");
-                given.runtime = Some(parser.value()?.parse()?);
+                given.runtime = Some(parser.value()?.parse_with(number)?);
             }
             Value(value) => given.values.push_back(value),
             _ => return Err(argument.unexpected()),
@@ -227,6 +227,11 @@ fn seconds(text: &str) -> Result<Duration, String> {
         true => Ok(Duration::from_secs_f64(seconds)),
         false => Err("a time between two tables is 0.1 to 3600 seconds".to_owned()),
     }
+}
+
+fn number(text: &str) -> Result<u64, &'static str> {
+    text.parse()
+        .map_err(|_| "a runtime is a number, as ps prints it")
 }
 
 fn order(text: &str) -> Result<Sort, String> {

@@ -15,7 +15,7 @@ use std::fmt::Write;
 use crate::format::{ROOT_ROW, kind};
 use crate::model::{Index, Instant, Model};
 use crate::read::Trace;
-use crate::text::{cause_words, message, operation, wait_words};
+use crate::text::{cause_words, due, message, operation, wait_words};
 use crate::words::{counted, json};
 
 /// Returns the recording as JSON.
@@ -248,7 +248,7 @@ impl Out<'_> {
 /// Returns what happened in words.
 fn instant_words(trace: &Trace, instant: &Instant) -> String {
     match instant.kind {
-        kind::TIMER_ARMED => format!("timer {} armed, due in {} ms", instant.x, instant.y),
+        kind::TIMER_ARMED => format!("timer {} armed, due {}", instant.x, due(instant.y)),
         kind::TIMER_FIRED => "timer fired".to_owned(),
         kind::OPERATION => operation(instant.x, instant.a, instant.y),
         kind::MESSAGE => format!(

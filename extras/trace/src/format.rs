@@ -29,6 +29,9 @@ pub const ENDED: u32 = 1;
 /// Flag: a text did not fit into the texts area.
 pub const LOST: u32 = 2;
 
+/// Flag: the times are those of a clock that is not the system's, because it was paused or is an installed kernel's.
+pub const VIRTUAL: u32 = 4;
+
 /// Offsets in the header.
 pub mod at {
     #![allow(missing_docs, reason = "docs/TRACE-FORMAT.md describes each field")]

@@ -18,7 +18,7 @@ const SCRIPT: [&str; 3] = [
 
 /// Hashes of the style and the script, for the policy. A unit test compares them.
 const STYLE_HASH: &str = "sha256-dbffppQoisbUE0yKpCbe0VcutaAcDryljkIlRdOkIHw=";
-const SCRIPT_HASH: &str = "sha256-VRr+ZGBRmMIYWH5KFUPhOgZE2Gw+fPiUn2q7lGBvinI=";
+const SCRIPT_HASH: &str = "sha256-9Yh7MuHAyhtpjqgwQnlyCrw8fwv4qbtxSc9hLxNKOsM=";
 
 /// Returns the recording as a page.
 pub fn render(trace: &Trace, model: &Model) -> String {

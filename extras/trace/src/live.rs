@@ -15,6 +15,10 @@ use crate::error::Error;
 use crate::format::{EVENT, HEADER, MAGIC, at};
 use crate::read::{Trace, u32_at, u64_at};
 
+/// Time between two looks for a keyframe, and how many looks have to find the loop parked in the same turn.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+const IDLE_LOOKS: u32 = 40;
+
 /// A recording that can change.
 #[derive(Debug)]
 pub struct Live {
@@ -92,7 +96,8 @@ impl Live {
     }
 
     /// Asks for a keyframe and waits until it is written, at most for `limit`. Returns whether it was: a loop that
-    /// is stuck, or waits in `epoll_wait`, writes none. Returns `None` if the file cannot be written.
+    /// is stuck writes none, nor does one that waits in `epoll_wait`, for which the call does not wait long. Returns
+    /// `None` if the file cannot be written.
     ///
     /// # Errors
     ///
@@ -102,12 +107,19 @@ impl Live {
             return Ok(None);
         };
         let end = Instant::now() + limit;
+        let (mut before, mut idle) = (None, 0);
         loop {
             let answered = self.answered()? == request;
-            if answered || Instant::now() >= end {
+            if answered || idle >= IDLE_LOOKS || Instant::now() >= end {
                 return Ok(Some(answered));
             }
-            thread::sleep(Duration::from_millis(5));
+            let parked = self.parked()?;
+            idle = match parked.is_some() && parked == before {
+                true => idle + 1,
+                false => 0,
+            };
+            before = parked;
+            thread::sleep(BETWEEN_LOOKS);
         }
     }
 
@@ -129,6 +141,15 @@ impl Live {
             .write_all_at(&bytes, at::REQUEST as u64)
             .map_err(failed)?;
         Ok(Some(request))
+    }
+
+    /// Returns the number of events so far if the loop is parked.
+    fn parked(&self) -> Result<Option<u64>, Error> {
+        let failed = |error| Error::Io("read", self.path.clone(), error);
+        let (mut state, mut head) = ([0; 4], [0; 8]);
+        read_at(&self.file, &mut state, at::LOOP_STATE as u64).map_err(failed)?;
+        read_at(&self.file, &mut head, at::HEAD as u64).map_err(failed)?;
+        Ok((u32_at(&state, 0) == 1).then(|| u64::from_le_bytes(head)))
     }
 
     /// Returns the number of the last keyframe that was written.
@@ -239,9 +260,12 @@ fn started_at(hundredths: u64) -> Option<u64> {
 }
 
 /// Returns the nanoseconds between the last event and now. The clock of the wall is used, so an adjustment of
-/// it is part of the result.
-pub fn age(trace: &Trace) -> u64 {
+/// it is part of the result. Returns `None` if the times are those of another clock.
+pub fn age(trace: &Trace) -> Option<u64> {
+    if trace.virtual_clock {
+        return None;
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now = now.map_or(0, |now| now.as_nanos() as u64);
-    now.saturating_sub(trace.wall_clock.saturating_add(trace.end()))
+    Some(now.saturating_sub(trace.wall_clock.saturating_add(trace.end())))
 }

@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -113,8 +114,7 @@ fn paths(source: &Source) -> Result<Vec<PathBuf>, Error> {
 /// Reads a recording, the first one of a process.
 fn read(source: &Source) -> Result<Trace, Failure> {
     let paths = paths(source)?;
-    let trace = live::open(&paths[0])
-        .map_err(|error| Failure::Other(format!("{}: {error}", source.words())))?;
+    let trace = live::open(&paths[0]).map_err(|error| unreadable(&source.words(), error))?;
     if paths.len() > 1 {
         writeln!(
             io::stderr(),
@@ -124,23 +124,49 @@ fn read(source: &Source) -> Result<Trace, Failure> {
         )
         .ok();
     }
-    for warning in &trace.warnings {
-        writeln!(io::stderr(), "wakeful-trace: warning: {warning}").ok();
-    }
+    warn(&trace);
     Ok(trace)
 }
 
+/// Returns the failure to read a recording. An error of a system call has operation and file already.
+fn unreadable(source: &str, error: Error) -> Failure {
+    match error {
+        Error::Io(..) | Error::NoRecording(_) => Failure::Recording(error),
+        _ => Failure::Other(format!("cannot read {source}: {error}")),
+    }
+}
+
+/// Writes the warnings of a recording to stderr.
+fn warn(trace: &Trace) {
+    for warning in &trace.warnings {
+        writeln!(io::stderr(), "wakeful-trace: warning: {warning}").ok();
+    }
+}
+
 fn convert(from: &Source, to: &Path) -> Result<(), Failure> {
-    let format = Format::of_path(to)?;
-    let page = format.render(&read(from)?);
-    fs::write(to, page).map_err(|error| Error::Io("write", to.to_owned(), error).into())
+    let format = Format::of_path(to)
+        .map_err(|error| Failure::Other(format!("cannot write the output: {error}")))?;
+    let failed = |error| Error::Io("write", to.to_owned(), error);
+    let trace = read(from)?;
+    if let Source::File(from) = from
+        && is_same_file(from, to)
+    {
+        let same = "it is the recording that is read";
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, same)).into());
+    }
+    fs::write(to, format.render(&trace)).map_err(|error| failed(error).into())
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let file = |path: &Path| fs::metadata(path).map(|data| (data.dev(), data.ino()));
+    matches!((file(one), file(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Prints the table of a recording at its last event.
 fn ps(path: &Path, json: bool) -> Result<(), Failure> {
     let recording = live::Live::open(path)?;
     let read = || {
-        let named = |error| Failure::Other(format!("{}: {error}", path.display()));
+        let named = |error| unreadable(&path.display().to_string(), error);
         recording.read().map_err(named)
     };
     let mut trace = read()?;
@@ -154,20 +180,25 @@ fn ps(path: &Path, json: bool) -> Result<(), Failure> {
     let model = Model::new(&trace);
     let mut rows = table::rows(&trace, &model);
     let state = live::thread_state(&trace);
-    if state.is_some() {
-        table::poll_goes_on(&mut rows, live::age(&trace));
+    let age = live::age(&trace).filter(|_| state.is_some() && !trace.ended);
+    if let Some(age) = age {
+        table::add_age(&mut rows, age);
     }
     if json {
+        warn(&trace);
         return print(&table::to_json(&trace, &rows, 0));
     }
     let mut out = table::loop_line(&trace, &model);
     out.push('\n');
     match state {
         _ if trace.ended => {}
-        Some(state) => out.push_str(&format!(
-            "{state}; its last event is {} old\n",
-            wakeful_trace::words::duration(live::age(&trace))
-        )),
+        Some(state) => match age {
+            Some(age) => out.push_str(&format!(
+                "{state}; its last event is {} old\n",
+                wakeful_trace::words::duration(age)
+            )),
+            None => out.push_str(&format!("{state}; the times are those of its own clock\n")),
+        },
         None => out.push_str("the process has ended; this is its last event\n"),
     }
     for warning in &trace.warnings {

@@ -85,6 +85,8 @@ pub struct Trace {
     pub ended: bool,
     /// Whether times are ticks of the processor, converted here.
     pub ticks: bool,
+    /// Whether times are those of a clock that is not the system's. The time of day says nothing about them.
+    pub virtual_clock: bool,
     /// What the loop publishes.
     pub published: Published,
     /// What is missing or damaged, in words.
@@ -128,6 +130,7 @@ impl Trace {
             wall_clock: header.wall_clock,
             ended: header.flags & format::ENDED != 0,
             ticks: header.clock == 1,
+            virtual_clock: header.flags & format::VIRTUAL != 0,
             published: header.published,
             warnings,
         })

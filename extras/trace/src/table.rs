@@ -129,10 +129,10 @@ fn is_polled(trace: &Trace, task: &Task) -> bool {
     }
 }
 
-/// Adds to the duration of a poll that goes on the time since the last event: no event is written during a
-/// poll that never ends.
-pub fn poll_goes_on(rows: &mut [Row], age_ns: u64) {
-    for row in rows.iter_mut().filter(|row| row.state == State::Polled) {
+/// Adds the time since the last event to what each task does: without an event it goes on. No event is written
+/// during a poll that never ends, and in a loop that is parked.
+pub fn add_age(rows: &mut [Row], age_ns: u64) {
+    for row in rows {
         row.since = row.since.saturating_add(age_ns);
     }
 }
@@ -159,6 +159,9 @@ pub fn rates(rows: &mut [Row], before: &[Row], elapsed_ns: u64) {
         row.wakes_rate = rate(row.wakes, wakes) * 1e9;
     }
 }
+
+/// The length of a run queue up to which it is counted.
+const COUNTED: u64 = 256;
 
 /// Returns what the loop does, from the words that it publishes.
 pub fn loop_line(trace: &Trace, model: &Model) -> String {
@@ -194,12 +197,15 @@ pub fn loop_line(trace: &Trace, model: &Model) -> String {
             grouped(published.polls)
         ),
     };
-    format!(
-        "runtime {} of process {} {state}; {} in the run queue",
-        trace.runtime,
-        trace.pid,
-        counted(published.queue as usize, "task")
-    )
+    let line = format!("runtime {} of process {} {state}", trace.runtime, trace.pid);
+    let more = match published.queue {
+        // A loop that is parked has none.
+        _ if trace.ended || published.parked => return line,
+        COUNTED.. => "or more ",
+        _ => "",
+    };
+    let queue = counted(published.queue as usize, "task");
+    format!("{line}; {queue} {more}in the run queue after its last turn")
 }
 
 /// Returns the table as text, as wide as its contents.

@@ -219,10 +219,7 @@ fn loop_line(trace: &Trace, event: &Event) -> String {
             )
         }
         kind::TURN_END => format!("turn ends, {}", counted(x as usize, "event")),
-        kind::TIMER_ARMED => format!(
-            "timer {x} armed, due in {}",
-            duration(u64::from(y) * 1_000_000)
-        ),
+        kind::TIMER_ARMED => format!("timer {x} armed, due {}", due(y)),
         kind::TIMER_FIRED => match y {
             OUTSIDE_ROW => "timer fired".to_owned(),
             ROOT_ROW => "timer fired for the root future".to_owned(),
@@ -272,6 +269,15 @@ pub(crate) fn operation(fd: u32, what: u8, result: u32) -> String {
         (3, _) => format!("fd {fd} {verb} fd {result}"),
         (4, _) => format!("fd {fd} {verb}"),
         _ => format!("fd {fd} {verb} {}", counted(result as usize, "byte")),
+    }
+}
+
+/// Returns the time until a timer is due in words, from the second number of its event.
+pub(crate) fn due(ms: u32) -> String {
+    let time = duration(u64::from(ms) * 1_000_000);
+    match ms {
+        u32::MAX => format!("in {time} or later"),
+        _ => format!("in {time}"),
     }
 }
 

@@ -12,7 +12,7 @@ use wakeful_trace::{Model, Trace};
 
 use crate::args::{Sort, Top};
 use crate::screen::{Key, Screen};
-use crate::{Failure, PATIENCE, paths, print};
+use crate::{Failure, PATIENCE, paths, print, unreadable, warn};
 
 /// Runs the command.
 pub(crate) fn run(options: &Top) -> Result<(), Failure> {
@@ -23,6 +23,7 @@ pub(crate) fn run(options: &Top) -> Result<(), Failure> {
         thread::sleep(options.interval);
         view.refresh()?;
         view.sort();
+        warn(&view.trace);
         return print(&match options.json {
             true => table::to_json(&view.trace, &view.rows, view.elapsed),
             false => format!(
@@ -49,7 +50,7 @@ fn open(options: &Top) -> Result<Live, Failure> {
         let recording = Live::open(&path)?;
         let runtime = recording
             .read()
-            .map_err(|error| Failure::Other(format!("{}: {error}", options.from.words())))?
+            .map_err(|error| unreadable(&options.from.words(), error))?
             .runtime;
         if options.runtime.is_none_or(|wanted| wanted == runtime) {
             return Ok(recording);
@@ -137,7 +138,12 @@ impl View {
     /// Asks for a keyframe, waits for it, and reads the recording.
     fn refresh(&mut self) -> Result<(), Failure> {
         let asked = Instant::now();
-        let answered = self.recording.keyframe(PATIENCE)?;
+        // A process of another namespace seems to have ended, too.
+        let patience = match live::thread_state(&self.trace) {
+            Some(_) if !self.trace.ended => PATIENCE,
+            _ => PATIENCE / 10,
+        };
+        let answered = self.recording.keyframe(patience)?;
         self.readable = answered.is_some();
         let now = Instant::now();
         self.silent = match (answered, self.silent) {
@@ -147,8 +153,11 @@ impl View {
         self.trace = self.recording.read()?;
         self.model = Model::new(&self.trace);
         let mut rows = table::rows(&self.trace, &self.model);
-        if live::thread_state(&self.trace).is_some() {
-            table::poll_goes_on(&mut rows, live::age(&self.trace));
+        if live::thread_state(&self.trace).is_some()
+            && !self.trace.ended
+            && let Some(age) = live::age(&self.trace)
+        {
+            table::add_age(&mut rows, age);
         }
         let before = std::mem::replace(&mut self.rows, rows);
         if let Some(looked) = self.looked {

@@ -8,6 +8,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use common::{Recorder, small};
 
@@ -114,16 +115,37 @@ fn what_cannot_be_read_or_written_has_status_1_and_a_cause() {
     let text = folder.path("text.wtr");
     fs::write(&text, "hello").unwrap();
     let missing = folder.path("missing.wtr");
+    let page = folder.file("page.html", &small());
     for (arguments, words) in [
-        (&["text", &missing][..], "No such file or directory"),
-        (&["text", &other], "written by format 2, this reads 1"),
-        (&["ps", &text], "not a recording"),
+        (
+            &["text", &missing][..],
+            "wakeful-trace: cannot open {missing}: No such file or directory",
+        ),
+        (
+            &["text", &other],
+            "wakeful-trace: cannot read {other}: written by format 2, this reads 1",
+        ),
+        (
+            &["ps", &text],
+            "wakeful-trace: cannot read {text}: not a recording: it has 5 bytes",
+        ),
+        (
+            &["top", &text, "--once"],
+            "wakeful-trace: cannot read {text}: not a recording: it has 5 bytes",
+        ),
         (&["text", "/dev/null"], "it is no regular file"),
         (
             &["convert", &good, "/no/such/folder/a.svg"],
             "cannot write /no/such/folder/a.svg",
         ),
-        (&["convert", &good, "a.pdf"], ".txt, .json, .svg, .html"),
+        (
+            &["convert", &good, "a.pdf"],
+            "cannot write the output: \"a.pdf\" has none of the endings .txt, .json, .svg, .html",
+        ),
+        (
+            &["convert", &page, &page],
+            "cannot write {page}: it is the recording that is read",
+        ),
         (
             &["ps", "4294967"],
             "cannot list the descriptors in /proc/4294967/fd",
@@ -140,8 +162,40 @@ fn what_cannot_be_read_or_written_has_status_1_and_a_cause() {
         let output = program(arguments);
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let message = stderr(&output);
-        assert!(message.contains(words), "{arguments:?}: {message}");
+        let words = words
+            .replace("{missing}", &missing)
+            .replace("{other}", &other);
+        let words = words.replace("{text}", &text).replace("{page}", &page);
+        assert!(message.contains(&words), "{arguments:?}: {message}");
         assert!(!message.contains("panicked"), "{arguments:?}: {message}");
+    }
+    assert_eq!(fs::read(&page).unwrap(), small().bytes(), "it is kept");
+}
+
+#[test]
+fn what_is_missing_in_a_recording_is_said_by_each_command() {
+    let folder = Folder::new("truncated");
+    let path = folder.path("a.wtr");
+    // The header, the texts, and six events.
+    let mut bytes = small().bytes();
+    bytes.truncate(8192 + 100);
+    fs::write(&path, bytes).unwrap();
+    let svg = folder.path("a.svg");
+    for arguments in [
+        &["text", &path][..],
+        &["convert", &path, &svg],
+        &["ps", &path],
+        &["ps", &path, "--json"],
+        &["top", &path, "--once", "--interval", "0.1"],
+        &["top", &path, "--once", "--json", "--interval", "0.1"],
+    ] {
+        let output = program(arguments);
+        assert!(output.status.success(), "{arguments:?}");
+        let said = stderr(&output) + &stdout(&output);
+        assert!(
+            said.contains("warning: the file is truncated: "),
+            "{arguments:?}: {said}"
+        );
     }
 }
 
@@ -169,6 +223,37 @@ fn a_closed_pipe_is_no_error() {
     assert_eq!(stderr(&output), "");
 }
 
+/// Returns the instructions of a conversion, counted by callgrind.
+fn instructions(folder: &Folder, events: u64, ending: &str) -> u64 {
+    let from = folder.file("a.wtr", &common::server(events));
+    let out = folder.path("callgrind.out");
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", &format!("--callgrind-out-file={out}")])
+        .args([env!("CARGO_BIN_EXE_wakeful-trace"), "convert", &from])
+        .arg(folder.path(ending))
+        .output()
+        .unwrap();
+    let text = stderr(&output);
+    assert!(output.status.success(), "{text}");
+    let count = text.split("Collected :").nth(1).unwrap();
+    count.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_cost_of_a_conversion_grows_no_faster_than_its_events() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        println!("SKIPPED: valgrind is not installed");
+        return;
+    }
+    let folder = Folder::new("costs");
+    for ending in ["a.html", "a.json", "a.txt", "a.svg"] {
+        let [one, two, four] = [2_000, 4_000, 8_000].map(|n| instructions(&folder, n, ending));
+        // The cost of twice as much: twice the cost in a linear conversion, and four times in a quadratic one.
+        let (first, second) = (two - one, four - two);
+        assert!(second < 3 * first, "{ending}: {one} {two} {four}");
+    }
+}
+
 #[test]
 fn ps_shows_the_tasks_of_a_dead_process() {
     let folder = Folder::new("dead");
@@ -184,6 +269,46 @@ fn ps_shows_the_tasks_of_a_dead_process() {
         "{table}"
     );
     assert!(!table.contains("3.4"), "it has ended: {table}");
+}
+
+/// Returns a recording of this process, which has begun two seconds ago.
+fn of_this_process(flags: u32) -> Vec<u8> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let begun = (now - Duration::from_millis(1_900)).as_nanos() as u64;
+    let pid = std::process::id().to_le_bytes();
+    let mut recorder = small();
+    recorder.flags = flags;
+    let mut bytes = recorder.bytes();
+    bytes[12..16].copy_from_slice(&pid);
+    bytes[80..88].copy_from_slice(&begun.to_le_bytes());
+    // The first thread of a process has its number.
+    bytes[140..144].copy_from_slice(&pid);
+    bytes
+}
+
+#[test]
+fn a_wait_goes_on_after_the_last_event_if_the_process_lives() {
+    let folder = Folder::new("alive");
+    let path = folder.path("a.wtr");
+    let waits = |flags| {
+        fs::write(&path, of_this_process(flags)).unwrap();
+        // Nobody answers the request for a keyframe.
+        let output = program(&["ps", &path, "--json"]);
+        let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
+        let accepts = &json["tasks"][1];
+        assert_eq!(accepts["name"], "accept");
+        accepts["since_ns"].as_u64().unwrap()
+    };
+    // The wait has begun in the first millisecond, and the last event is half a second later.
+    let (runs, has_ended, virtual_clock) = (waits(0), waits(1), waits(4));
+    assert!(runs > 1_800_000_000, "{runs}");
+    assert!(has_ended < 600_000_000, "{has_ended}");
+    assert_eq!(virtual_clock, has_ended);
+    let table = stdout(&program(&["ps", &path]));
+    assert!(
+        table.contains("; the times are those of its own clock\n"),
+        "{table}"
+    );
 }
 
 #[test]

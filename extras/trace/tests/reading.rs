@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{ECHO, Random, Recorder, hostile, server, small};
 use wakeful_trace::model::Outcome;
 use wakeful_trace::read::Polled;
@@ -232,6 +234,21 @@ fn of_a_huge_file_no_more_is_read_than_the_header_says() {
 }
 
 #[test]
+fn nobody_waits_for_the_keyframe_of_a_loop_that_is_parked() {
+    let path =
+        std::env::temp_dir().join(format!("wakeful-trace-parked-{}.wtr", std::process::id()));
+    let mut r = small();
+    r.parked = 1;
+    std::fs::write(&path, r.bytes()).unwrap();
+    let recording = live::Live::open(&path).unwrap();
+    // Longer than the time after which a test is killed.
+    let answered = recording.keyframe(Duration::from_secs(3600)).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(answered, Some(false));
+    assert_eq!(recording.read().unwrap().published.request, 1);
+}
+
+#[test]
 fn unknown_kinds_are_ignored() {
     let mut r = small();
     let polls = read(&r).1.polls.len();
@@ -259,11 +276,70 @@ fn a_poll_that_never_ends_is_that_of_the_published_task() {
     assert_eq!(model.polls.last().unwrap().outcome, Outcome::Unfinished);
     let line = table::loop_line(&trace, &model);
     let wanted = "runtime 1 of process 4000111 polls task 5.0 \"import\" (spawned at import.rs:14), poll 7; \
-                  31 tasks in the run queue";
+                  31 tasks in the run queue after its last turn";
     assert_eq!(line, wanted);
     let rows = table::rows(&trace, &model);
     assert_eq!(rows[0].state, table::State::Polled);
     assert_eq!(rows[0].id, "5.0");
+}
+
+#[test]
+fn the_length_of_the_run_queue_is_that_after_the_last_turn_of_a_loop_that_runs() {
+    let mut r = small();
+    let mut line = |queue, parked, flags| {
+        (r.queue, r.parked, r.flags) = (queue, parked, flags);
+        let (trace, model) = read(&r);
+        let line = table::loop_line(&trace, &model);
+        let head = "runtime 1 of process 4000111 ";
+        line.strip_prefix(head).unwrap().to_owned()
+    };
+    let runs = "runs between polls";
+    assert_eq!(
+        line(1, 0, 0),
+        format!("{runs}; 1 task in the run queue after its last turn")
+    );
+    assert_eq!(
+        line(256, 0, 0),
+        format!("{runs}; 256 tasks or more in the run queue after its last turn")
+    );
+    assert_eq!(line(3, 1, 0), "is parked in epoll_wait");
+    assert_eq!(line(3, 0, 1), "has ended");
+}
+
+#[test]
+fn a_task_goes_on_with_what_it_did_at_the_last_event() {
+    let (trace, model) = read(&small());
+    let mut rows = table::rows(&trace, &model);
+    let before: Vec<u64> = rows.iter().map(|row| row.since).collect();
+    table::add_age(&mut rows, 5_000_000_000);
+    let after: Vec<u64> = rows.iter().map(|row| row.since - 5_000_000_000).collect();
+    assert_eq!(before, after);
+}
+
+#[test]
+fn the_time_of_day_says_nothing_about_the_clock_of_a_test() {
+    let mut r = small();
+    assert!(live::age(&read(&r).0).is_some());
+    r.flags = 4;
+    let (trace, _) = read(&r);
+    assert!(trace.virtual_clock && live::age(&trace).is_none());
+}
+
+#[test]
+fn the_longest_time_until_a_timer_is_due_is_a_lower_limit() {
+    let mut r = small();
+    r.event(10, 0, 7, u32::MAX - 1);
+    r.event(10, 0, 8, u32::MAX);
+    let (trace, model) = read(&r);
+    let text = text::render(&trace, &model);
+    assert!(
+        text.contains("timer 7 armed, due in 4,294,967 s\n"),
+        "{text}"
+    );
+    let longest = "timer 8 armed, due in 4,294,967 s or later";
+    assert!(text.contains(longest), "{text}");
+    let chrome = String::from_utf8(Format::Chrome.render(&trace)).unwrap();
+    assert!(chrome.contains(longest));
 }
 
 /// Reads bytes, and if they are a recording, makes everything of it.

@@ -55,6 +55,7 @@ pub(crate) const UNIT_NS: u32 = 2;
 /// Flags of the header.
 pub(crate) const FLAG_ENDED: u32 = 1;
 pub(crate) const FLAG_LOST: u32 = 2;
+pub(crate) const FLAG_VIRTUAL: u32 = 4;
 
 /// Values of [`word::POLLED`] that are no task.
 pub(crate) const POLLED_NONE: u64 = u64::MAX;

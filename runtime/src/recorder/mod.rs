@@ -125,7 +125,7 @@ impl Recorder {
         }
         let ring = Ring::new(recording).map_err(|error| explain(recording, &error))?;
         ring.set(word::RUNTIME, runtime);
-        ring.set_pair(word::UNIT, time.unit(), 0);
+        ring.set_unit(time.unit(), time.flags());
         ring.set(word::WALL_CLOCK, time.wall_clock_ns());
         ring.set(word::START, time.start());
         ring.set(word::POLLED, POLLED_NONE);
@@ -165,6 +165,11 @@ impl Recorder {
     #[inline]
     pub(crate) fn is_on(&self) -> bool {
         self.on.get()
+    }
+
+    /// Returns whether there is a recording whose times are those of the runtime's clock as of the last turn.
+    pub(crate) fn has_time_of_turns(&self) -> bool {
+        matches!(&*self.active.borrow(), Some(active) if active.time.is_virtual())
     }
 
     /// Copies the recording.
@@ -365,8 +370,8 @@ impl Active {
     }
 
     fn set_flags(&self, flags: u32) {
-        let flags = flags | self.ring.flags();
-        self.ring.set_pair(word::UNIT, self.time.unit(), flags);
+        self.ring
+            .set_unit(self.time.unit(), flags | self.time.flags());
     }
 
     /// Calibrates when the recording is twice as old as at the last calibration, or some milliseconds have

@@ -203,9 +203,10 @@ impl Ring {
         self.texts.last
     }
 
-    /// Returns the flags of the header.
-    pub(super) fn flags(&self) -> u32 {
-        if self.texts.lost { FLAG_LOST } else { 0 }
+    /// Sets the unit of times, and the flags besides that of lost texts.
+    pub(super) fn set_unit(&self, unit: u32, flags: u32) {
+        let lost = if self.texts.lost { FLAG_LOST } else { 0 };
+        self.set_pair(word::UNIT, unit, flags | lost);
     }
 
     /// Copies the recording.

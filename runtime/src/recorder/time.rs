@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::event::{UNIT_NS, UNIT_TICKS};
+use super::event::{FLAG_VIRTUAL, UNIT_NS, UNIT_TICKS};
 use crate::sys::ticks;
 
 /// The clock of a recording, with its start. A copy can be read on another thread.
@@ -83,6 +83,16 @@ impl TraceTime {
             (0, _) => duration,
             (time, ns) => (u128::from(duration) * u128::from(ns) / u128::from(time)) as u64,
         }
+    }
+
+    /// Returns whether the times are those of the runtime's clock as of the last turn.
+    pub(super) fn is_virtual(&self) -> bool {
+        matches!(self.source, Source::Runtime { .. })
+    }
+
+    /// Returns the flags of the header that say of what kind the times are.
+    pub(super) fn flags(&self) -> u32 {
+        if self.is_virtual() { FLAG_VIRTUAL } else { 0 }
     }
 
     pub(super) fn unit(&self) -> u32 {

@@ -321,7 +321,7 @@ impl Builder {
     ///
     /// Nothing is reported while no `block_on` runs: neither between two of them, nor while the runtime is dropped.
     ///
-    /// It costs some two nanoseconds per poll, and a thread that runs for some microseconds at each look.
+    /// It costs two to four nanoseconds per poll, and a thread that runs for some microseconds at each look.
     ///
     /// # Units
     ///

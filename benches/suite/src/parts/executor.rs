@@ -163,7 +163,7 @@ fn arguments(bench: &Bench, runtime: &Runtime, millis: u32) -> Vec<String> {
 }
 
 /// Runs a program on the server's core and returns its output.
-fn output(bench: &Bench, program: &str, arguments: &[String]) -> io::Result<String> {
+pub(super) fn output(bench: &Bench, program: &str, arguments: &[String]) -> io::Result<String> {
     let mut command = Command::new(bench.programs.own(program));
     command
         .args(arguments)

@@ -13,6 +13,7 @@ mod connections;
 mod counted;
 mod echo;
 mod executor;
+pub(crate) mod explain;
 mod growth;
 mod http;
 mod memory;
@@ -60,6 +61,7 @@ fn run(part: Part, bench: &Bench, collected: &mut Collected) -> io::Result<()> {
         Part::Relay => relay::measure(bench, collected),
         Part::Http => http::measure(bench, collected),
         Part::Tails => tails::measure(bench, collected),
+        Part::Explain => explain::measure(bench, collected)?,
     }
     Ok(())
 }

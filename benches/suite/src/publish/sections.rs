@@ -32,6 +32,7 @@ impl Pages<'_> {
             "relay" => Part::Relay,
             "http" | "http-memory" => Part::Http,
             "tails" => Part::Tails,
+            "explain" => Part::Explain,
             _ => return None,
         };
         if self.of(part).is_none() {
@@ -48,6 +49,15 @@ impl Pages<'_> {
                     + &more("p99", &Show::Ratio(TOKIO))
             }
             "http-memory" => more("bytes", &Show::Median),
+            "explain" => {
+                let bounds = targets::bounds_table(&targets::bounds(self.all));
+                let polls = self.part(part, "ns", &[Show::Median], any);
+                let to_plain = Show::Ratio(ECHO_SERVER.name);
+                format!("{bounds}\n{polls}")
+                    + &more("rate", &to_plain)
+                    + &more("cpu", &to_plain)
+                    + &more("time", &Show::Median)
+            }
             _ => self.part(part, "time", &to_tokio, any) + &more("streamed", &Show::Median),
         })
     }

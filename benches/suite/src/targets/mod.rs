@@ -4,6 +4,7 @@
 //! mod          the list of all targets
 //! servers      targets of the echo server      executor  targets of executor and timers
 //! kinds        targets of other kinds of servers
+//! explain      bounds on recordings, watched loops, dumps and pages
 //! figures      figures by name, from the samples
 //! verdict      met, missed or undecided; tables
 //! ```
@@ -14,12 +15,13 @@ use crate::contestants::ECHO_SERVER;
 use crate::results::Results;
 
 mod executor;
+mod explain;
 mod figures;
 mod kinds;
 mod servers;
 mod verdict;
 
-pub(crate) use verdict::{Outcome, Verdict, cells_table, table};
+pub(crate) use verdict::{Outcome, Verdict, bounds_table, cells_table, table};
 
 /// Judges all targets.
 pub(crate) fn judge(all: &[Results]) -> Vec<Verdict> {
@@ -42,6 +44,11 @@ pub(crate) fn judge(all: &[Results]) -> Vec<Verdict> {
     verdicts.extend(figures.tails());
     verdicts.push(figures.connections());
     verdicts
+}
+
+/// Judges the bounds of the part `explain`, which have no numbers.
+pub(crate) fn bounds(all: &[Results]) -> Vec<Verdict> {
+    Figures(all).explain()
 }
 
 #[cfg(test)]
@@ -112,6 +119,72 @@ mod tests {
         );
         let above = judge(&[with(301.0)]);
         assert_eq!(of(&above, "P1").outcome, Some(Outcome::Missed));
+    }
+
+    #[test]
+    fn a_bound_on_a_difference_can_be_met_by_less_than_nothing() {
+        let between = |low, median, high| Estimate {
+            median,
+            low,
+            high,
+            range: (low, high),
+        };
+        for (estimate, outcome) in [
+            (between(-1.0, -0.5, 0.5), Outcome::Met),
+            (between(1.9, 2.0, 2.02), Outcome::Met),
+            (between(1.9, 2.0, 2.1), Outcome::Undecided),
+            (between(-3.0, 1.0, 7.0), Outcome::Undecided),
+            (between(2.1, 2.2, 2.3), Outcome::Missed),
+            (
+                between(f64::NEG_INFINITY, 1.0, f64::INFINITY),
+                Outcome::Undecided,
+            ),
+        ] {
+            assert_eq!(Outcome::below(estimate, 2.0), outcome, "{estimate}");
+        }
+    }
+
+    #[test]
+    fn each_bound_of_the_part_explain_is_judged_by_the_samples_of_its_name() {
+        use crate::contestants::{RECORDED, RUNTIMES, WATCHED};
+        use crate::parts::explain;
+        let own = RUNTIMES[0].name;
+        let of = |values: [f64; 6]| {
+            let named = [
+                (explain::EVENT, RECORDED, "added"),
+                (explain::WATCHED_POLL, WATCHED, "added"),
+                (explain::WATCHED_POLL_OF_MANY, WATCHED, "added"),
+                (explain::JOINS, own, "time"),
+                (explain::SLEEPS, own, "time"),
+                (explain::PAGE, own, "time"),
+            ];
+            let mut results = results(Part::Explain, &[]);
+            for round in 0..8 {
+                for ((case, contestant, metric), value) in named.iter().zip(values) {
+                    results.samples.push(Sample {
+                        case: (*case).to_owned(),
+                        x: 0.0,
+                        contestant: (*contestant).to_owned(),
+                        metric: (*metric).to_owned(),
+                        round,
+                        value,
+                    });
+                }
+            }
+            let verdicts = bounds(&[results]);
+            let outcomes = verdicts.iter().skip(1).map(|one| one.outcome);
+            outcomes.collect::<Vec<_>>()
+        };
+        assert_eq!(
+            of([40.0, 2.0, 2.0, 20.0, 20.0, 1000.0]),
+            [Some(Outcome::Met); 6]
+        );
+        assert_eq!(
+            of([41.0, 2.1, 2.1, 21.0, 21.0, 1100.0]),
+            [Some(Outcome::Missed); 6]
+        );
+        assert!(bounds(&[]).iter().all(|one| one.outcome.is_none()));
+        assert!(bounds_table(&bounds(&[])).contains("not measured"));
     }
 
     /// Ten rounds of one cell; the ratio to the floor starts at `least` and grows by `step`.

@@ -191,9 +191,13 @@ impl Figures<'_> {
             Some((*case, ratio))
         });
         let ratios: Vec<(&str, Estimate)> = ratios.collect();
-        let shown = ratios.iter().map(|(case, ratio)| format!("{ratio} ({case})"));
+        let shown = ratios
+            .iter()
+            .map(|(case, ratio)| format!("{ratio} ({case})"));
         let shown = shown.collect::<Vec<_>>().join(", ");
-        let worst = ratios.iter().map(|(_, ratio)| Outcome::at_least(*ratio, 1.0));
+        let worst = ratios
+            .iter()
+            .map(|(_, ratio)| Outcome::at_least(*ratio, 1.0));
         Verdict::new(
             "P17",
             "connections/s, one message each, against raw epoll",

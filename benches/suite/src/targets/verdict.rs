@@ -63,6 +63,17 @@ impl Outcome {
     pub(super) fn at_most(estimate: Estimate, limit: f64) -> Outcome {
         Outcome::at_least(estimate.inverse(), 1.0 / limit)
     }
+
+    /// Returns the outcome of a value that is no ratio, and can be zero or less.
+    pub(super) fn below(estimate: Estimate, limit: f64) -> Outcome {
+        if estimate.low > limit {
+            Outcome::Missed
+        } else if estimate.median <= limit && estimate.high <= limit * (1.0 + NARROW) {
+            Outcome::Met
+        } else {
+            Outcome::Undecided
+        }
+    }
 }
 
 impl Verdict {
@@ -88,22 +99,27 @@ impl Verdict {
         self.outcome
     }
 
+    /// Returns the outcome as a word.
+    fn word(&self) -> &'static str {
+        match self.outcome {
+            Some(Outcome::Met) => "met",
+            Some(Outcome::Undecided) => "undecided",
+            Some(Outcome::Missed) => "**missed**",
+            None => "not measured",
+        }
+    }
+
     /// Returns the number of the target and its subject.
     pub(crate) fn title(&self) -> String {
         format!("{} ({})", self.id, self.what)
     }
 }
 
-/// Formats the verdicts as a table.
+/// Formats the verdicts of numbered targets as a table.
 pub(crate) fn table(verdicts: &[Verdict]) -> String {
     let mut text = String::from("| | what | target | measured | |\n|---|---|---|---|---|\n");
     for verdict in verdicts {
-        let met = match verdict.outcome {
-            Some(Outcome::Met) => "met",
-            Some(Outcome::Undecided) => "undecided",
-            Some(Outcome::Missed) => "**missed**",
-            None => "not measured",
-        };
+        let met = verdict.word();
         let Verdict {
             id,
             what,
@@ -113,6 +129,17 @@ pub(crate) fn table(verdicts: &[Verdict]) -> String {
         } = verdict;
         // Writing to a string cannot fail.
         writeln!(text, "| {id} | {what} | {target} | {measured} | {met} |").unwrap_or_default();
+    }
+    text
+}
+
+/// Formats verdicts without numbers as a table.
+pub(crate) fn bounds_table(verdicts: &[Verdict]) -> String {
+    let mut text = String::from("| what | bound | measured | |\n|---|---|---|---|\n");
+    for verdict in verdicts {
+        let (what, target, measured) = (verdict.what, verdict.target, &verdict.measured);
+        let met = verdict.word();
+        writeln!(text, "| {what} | {target} | {measured} | {met} |").unwrap_or_default();
     }
     text
 }

@@ -186,7 +186,7 @@ function instantWords(i) {
   const result = y | 0;
   const noun = ["", "receive", "send", "accept", "connect"][a] ?? "transfer";
   switch (instant.kind[i]) {
-    case 10: return `timer ${x} armed, due in ${grouped(y)} ms`;
+    case 10: return `timer ${x} armed, due in ${duration(y * 1e6)}${y === ROOT ? " or later" : ""}`;
     case 11: return "timer fired";
     case 12:
       if (result === -115) return `fd ${x} begins to connect`;

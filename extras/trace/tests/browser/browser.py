@@ -110,6 +110,13 @@ class Page:
             " return [b.x + b.width / 2, b.y + b.height / 2]; })()")
         await self.click(*box)
 
+    async def load_times(self, path):
+        """Opens a page. Returns the milliseconds until it is loaded, and those of drawing it again."""
+        await self.open(path)
+        return await self.eval(
+            "(() => { const load = performance.getEntriesByType('navigation')[0]; const t = performance.now(); draw();"
+            " return [load.domContentLoadedEventEnd, performance.now() - t]; })()")
+
     async def picture(self, path):
         shot = await self.call("Page.captureScreenshot", format="png")
         pathlib.Path(path).write_bytes(base64.b64decode(shot["data"]))
