@@ -130,9 +130,27 @@ fn read(source: &Source) -> Result<Trace, Failure> {
     Ok(trace)
 }
 
-fn convert(from: &Source, to: &Path) -> Result<(), Failure> {
+/// Reads recordings, and puts several on one axis by the time of day at which they began.
+fn read_all(sources: &[Source]) -> Result<Trace, Failure> {
+    if let [source] = sources {
+        return read(source);
+    }
+    let mut parts = Vec::new();
+    for source in sources {
+        parts.push((source.name(), read(source)?));
+    }
+    let begins = parts.iter().map(|(_, trace)| trace.wall_clock);
+    let first = begins.min().unwrap_or(0);
+    for (_, trace) in &mut parts {
+        let offset = trace.wall_clock - first;
+        trace.map_times(|ns| ns.saturating_add(offset));
+    }
+    Trace::merge(parts).ok_or_else(|| Failure::Other("there is no recording".to_owned()))
+}
+
+fn convert(from: &[Source], to: &Path) -> Result<(), Failure> {
     let format = Format::of_path(to)?;
-    let page = format.render(&read(from)?);
+    let page = format.render(&read_all(from)?);
     fs::write(to, page).map_err(|error| Error::Io("write", to.to_owned(), error).into())
 }
 

@@ -7,6 +7,8 @@
     reason = "each program uses a part of this module"
 )]
 
+pub mod hosts;
+
 use std::collections::HashMap;
 
 pub const NO_TASK: u32 = u32::MAX - 1;
