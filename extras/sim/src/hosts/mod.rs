@@ -387,9 +387,7 @@ impl Hosts {
             "a drift of {drift_ppm} would stop the clock"
         );
         let offset_ns = nanos(offset);
-        let mut net = self.net();
-        let now_ns = net.now_ns;
-        net.lan.hosts[host].clock.set(now_ns, offset_ns, drift_ppm);
+        self.net().set_clock(host, offset_ns, drift_ppm);
     }
 
     /// Returns the time of day of a host: what its clock shows, since the simulation began. For programs to which the
