@@ -101,6 +101,7 @@ impl Net {
         let host = &mut self.lan.hosts[host];
         host.is_up = true;
         host.program = Some(Program::default());
+        self.note_faults();
     }
 
     /// Switches a host off. Returns its closures, which the caller drops without a lock.
@@ -108,6 +109,7 @@ impl Net {
         self.note("crash", 0, host as i64);
         self.drop_sockets(host);
         self.lan.hosts[host].is_up = false;
+        self.note_faults();
         self.end_program(host)
     }
 
@@ -211,6 +213,7 @@ impl Net {
         for until in waits.flat_map(|waits| &mut waits.until) {
             *until = Deadline::new(&clock, until.shown_ns);
         }
+        self.note_clock(host, clock);
     }
 
     /// Takes the closures that are due.

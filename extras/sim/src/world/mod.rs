@@ -23,6 +23,7 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Shutdown};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -461,6 +462,10 @@ impl Kernel for World {
             net.send(0, Delivery::Work { host, work });
         }
         Ok(())
+    }
+
+    fn recording(&self) -> Option<PathBuf> {
+        self.live()?.record(self.host)
     }
 
     fn resolve(&self, host: &str) -> Verdict<Vec<IpAddr>> {
