@@ -20,10 +20,12 @@
 //!
 //! Files from the bottom: [`format`](mod@format), `error`, [`read`] and [`live`] (bytes of a file or of a
 //! process become events), `merge` (several recordings become one), `words`, [`model`], `build` and `lanes` (events
-//! become tasks, polls and waits), [`text`], [`chrome`], [`svg`], [`html`], [`table`] (the state at the last event).
+//! become tasks, polls and waits), [`text`], [`chrome`], `bars` and [`svg`], [`html`], [`table`] (the state at the last
+//! event).
 
 #![forbid(unsafe_code)]
 
+mod bars;
 mod build;
 pub mod chrome;
 mod error;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
+use crate::bars::Bars;
 use crate::format::ROOT_ROW;
 use crate::model::{CAUSES, Index, Model};
 use crate::read::Trace;
@@ -412,52 +413,5 @@ fn cut(text: &str, limit: usize) -> String {
         count if count <= limit => text.to_owned(),
         _ if limit < 3 => String::new(),
         _ => text.chars().take(limit - 1).chain(['…']).collect(),
-    }
-}
-
-/// A bar of a lane.
-struct Bar {
-    from: f64,
-    to: f64,
-    cause: u8,
-    /// Number of the longest entry in the bar.
-    entry: usize,
-    longest: f64,
-}
-
-impl Bar {
-    fn width(&self) -> f64 {
-        (self.to - self.from).max(0.4)
-    }
-}
-
-/// Bars of one lane, joined where they nearly touch: a picture of a million polls has a thousand bars.
-#[derive(Default)]
-struct Bars(Vec<Bar>);
-
-impl Bars {
-    fn add(&mut self, from: f64, to: f64, cause: u8, entry: usize) {
-        let longest = to - from;
-        if let Some(last) = self.0.last_mut()
-            && from - last.to < 0.3
-            && (last.cause == cause || longest < 0.8)
-        {
-            last.to = last.to.max(to);
-            if longest > last.longest {
-                (last.longest, last.entry, last.cause) = (longest, entry, cause);
-            }
-            return;
-        }
-        self.0.push(Bar {
-            from,
-            to,
-            cause,
-            entry,
-            longest,
-        });
-    }
-
-    fn finish(self) -> Vec<Bar> {
-        self.0
     }
 }

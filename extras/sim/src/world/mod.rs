@@ -27,10 +27,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use socket2::{Domain, SockRef, Type};
+use socket2::SockRef;
 use wakeful::kernel::{Address, Choice, Kernel, Verdict, Wait, Work};
 
-use crate::net::calls::gather;
+use crate::net::calls::{gather, new_real_socket};
 use crate::net::epoll::Watch;
 use crate::net::hosts::{HostId, Lan};
 use crate::net::tcp::Socket;
@@ -171,12 +171,6 @@ fn dead<T>() -> Verdict<T> {
 
 fn is_socket(fd: BorrowedFd<'_>) -> bool {
     SockRef::from(&fd).r#type().is_ok()
-}
-
-/// Creates the real socket of a connection that is accepted.
-fn new_real_socket(domain: Domain) -> io::Result<OwnedFd> {
-    let kind = Type::STREAM.nonblocking().cloexec();
-    socket2::Socket::new_raw(domain, kind, None).map(OwnedFd::from)
 }
 
 impl Kernel for World {

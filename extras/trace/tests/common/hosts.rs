@@ -61,7 +61,7 @@ pub fn client() -> Recorder {
 /// Puts the runs of both hosts on one axis, with what happened to them.
 pub fn hosts() -> Trace {
     let part = |recorder: Recorder, begin: u64, end: u64| {
-        let mut trace = Trace::from_bytes(&recorder.bytes()).unwrap();
+        let mut trace = Trace::from_bytes(&recorder.bytes()).expect("a recording");
         trace.map_times(|ns| ns + begin);
         trace.runtimes[0].end = end;
         trace
@@ -71,7 +71,8 @@ pub fn hosts() -> Trace {
         ("client", part(client(), 1_000, 10 * SECOND)),
         ("server", part(server(SECOND), 5 * SECOND, 10 * SECOND)),
     ];
-    let mut trace = Trace::merge(parts.map(|(name, trace)| (name.to_owned(), trace))).unwrap();
+    let mut trace = Trace::merge(parts.map(|(name, trace)| (name.to_owned(), trace)))
+        .expect("three recordings");
     let notes = [
         ("server", 2 * SECOND, 5 * SECOND, "crashed"),
         ("client", 4 * SECOND, 7 * SECOND, "no way to server"),
