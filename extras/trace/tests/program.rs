@@ -171,8 +171,12 @@ fn what_cannot_be_read_or_written_has_status_1_and_a_cause() {
 
 #[test]
 fn a_process_without_a_recording_is_named() {
-    let pid = std::process::id().to_string();
+    // Not this process: other tests have recordings open.
+    let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+    let pid = child.id().to_string();
     let output = program(&["ps", &pid]);
+    drop(child.stdin.take());
+    child.wait().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains(&format!("process {pid} has no recording open")));
 }
