@@ -18,7 +18,7 @@ const SCRIPT: [&str; 3] = [
 
 /// Hashes of the style and the script, for the policy. A unit test compares them.
 const STYLE_HASH: &str = "sha256-3uN25PAqRWyQvj3gJufT8+g0tvEKiKT9+SQhru8+45k=";
-const SCRIPT_HASH: &str = "sha256-narmectNVHKRk7wPbbdGE6mVu9c7Om/9iyQcxjhAfu4=";
+const SCRIPT_HASH: &str = "sha256-4gfdPhbrzDzueShXEEmVZpzmbTINRIp8PzagnC8P5Fk=";
 
 /// Returns the recording as a page.
 pub fn render(trace: &Trace, model: &Model) -> String {

@@ -266,13 +266,13 @@ function drawNotes(c, lane, y) {
     const [inside, right, before] = [end - begin - 5, Math.min(next, state.width) - to - 8, from - left - 8];
     const middle = y + LANE / 2 + 0.5;
     c.fillStyle = width <= inside ? colors.bg : colors.fg;
-    if (width <= inside) c.fillText(meta.notes[i], begin, middle);
-    else if (width <= right || before < right) c.fillText(fitted(c, meta.notes[i], right), to + 4, middle);
-    else {
-      const words = fitted(c, meta.notes[i], before);
-      c.fillText(words, from - 4 - c.measureText(words).width, middle);
-    }
-    left = to + (width > inside && width <= right ? width + 8 : 0);
+    left = to;
+    if (width <= inside) return c.fillText(meta.notes[i], begin, middle);
+    const isRight = width <= right || before < right;
+    const words = fitted(c, meta.notes[i], isRight ? right : before);
+    const taken = c.measureText(words).width + 4;
+    c.fillText(words, isRight ? to + 4 : from - taken, middle);
+    if (isRight) left = to + taken;
   });
 }
 
