@@ -1,5 +1,5 @@
 //! Writes a recording that no runtime has made, for tests of the page: `synthesize KIND EVENTS OUT.wtr`. Of `hosts`,
-//! which is a merged trace, it writes the page.
+//! which is a merged trace, it writes the page, or what the ending of OUT says.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -12,7 +12,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: synthesize small|server|hostile|hosts EVENTS OUT".into());
     };
     if kind == "hosts" {
-        std::fs::write(out, Format::Html.render(&common::hosts::hosts()))?;
+        let format = Format::of_path(out.as_ref())?;
+        std::fs::write(out, format.render(&common::hosts::hosts()))?;
         return Ok(());
     }
     let recorder = match kind.as_str() {

@@ -19,7 +19,7 @@ const TOP: f64 = 52.0;
 /// Rows at most: the busiest ones.
 const LANES: usize = 60;
 
-const STYLE: &str = "text{font:12px system-ui,sans-serif;fill:#1b2027}.d{fill:#57606c;font-size:11px}\
+const STYLE: &str = "text{font:12px system-ui,sans-serif;fill:#1b2027}.d{fill:#57606c;font-size:11px}.h{font-weight:600}\
 .bg{fill:#fff}.e{fill:#eceff3}.t{fill:#9aa3af}.l{fill:#dfe4ea}.n{fill:#f3c6c2}.w{stroke:#9aa3af}.a{stroke:#1b2027;fill:none}\
 .c0{fill:#6b7280}.c1{fill:#1f6fb4}.c2{fill:#a16207}.c3{fill:#0f7b55}.c4{fill:#a3418f}.c5{fill:#b91c1c}\
 .c6{fill:#0e7490}.c7{fill:#111827}@media(prefers-color-scheme:dark){text{fill:#e6e9ee}.d{fill:#a3acb9}\
@@ -113,7 +113,8 @@ impl Picture<'_> {
 
     fn draw(&mut self) -> std::fmt::Result {
         let height = self.height;
-        let title = xml(&self.trace.headline());
+        let title = self.trace.headline();
+        let (head, title) = (xml(&cut(&title, 46)), xml(&title));
         let description = format!(
             "{} in {}, a lane per task: bars are polls, the lines between them waits",
             counted(self.model.polls.len(), "poll"),
@@ -123,7 +124,7 @@ impl Picture<'_> {
             self.out,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\
              <title>{title}</title>\n<desc>{description}</desc>\n<style>{STYLE}</style>\n\
-             <rect class=\"bg\" width=\"{WIDTH}\" height=\"{height}\"/>\n<text x=\"8\" y=\"17\">{title}</text>\n"
+             <rect class=\"bg\" width=\"{WIDTH}\" height=\"{height}\"/>\n<text x=\"8\" y=\"17\">{head}</text>\n"
         )?;
         self.legend()?;
         self.axis()?;
@@ -236,16 +237,21 @@ impl Picture<'_> {
         let name = &self.model.groups[group].name;
         for note in trace.notes.iter().filter(|note| note.name == *name) {
             let (from, to) = (self.x(note.begin), self.x(note.end));
+            let width = (to - from).max(1.5);
+            // Left of it, where it would leave the picture.
+            let is_left = from + 6.0 * note.text.chars().count() as f64 > WIDTH - 12.0;
+            let (x, anchor) = match is_left {
+                true => (from - 4.0, "end"),
+                false => (from + 4.0, "start"),
+            };
+            let text = xml(&note.text);
             writeln!(
                 self.out,
-                "<rect class=\"n\" x=\"{from:.2}\" y=\"{}\" width=\"{:.2}\" height=\"{}\"/>\
-                 <text class=\"d\" x=\"{:.1}\" y=\"{}\">{}</text>",
+                "<rect class=\"n\" x=\"{from:.2}\" y=\"{}\" width=\"{width:.2}\" height=\"{}\"/>\
+                 <text class=\"d\" x=\"{x:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{text}</text>",
                 y + 4.0,
-                (to - from).max(1.5),
                 LANE - 8.0,
-                from + 4.0,
                 y + 16.0,
-                xml(&note.text)
             )?;
         }
         Ok(())
@@ -253,10 +259,10 @@ impl Picture<'_> {
 
     fn label(&mut self, y: f64, label: &str, is_bold: bool) -> std::fmt::Result {
         let y = y + 16.0;
-        let weight = if is_bold { " font-weight=\"600\"" } else { "" };
+        let class = if is_bold { " class=\"h\"" } else { "" };
         writeln!(
             self.out,
-            "<text x=\"8\" y=\"{y}\"{weight}>{}</text>",
+            "<text x=\"8\" y=\"{y}\"{class}>{}</text>",
             xml(&cut(label, 21))
         )
     }

@@ -77,8 +77,8 @@
 //!
 //! It is reported as with one host. The timeline has the runtimes of all hosts on the time of the simulation, those of
 //! a host that has restarted beside each other, with crashes, partitions and signals. A runtime is recorded from its
-//! begin to the crash, or to the end of its program, in a file that is removed then. Programs that make
-//! [recordings](wakeful::trace) of their own are not on it.
+//! begin to the crash, or to the end of its program, in a file that is removed then; of more than 65,536 events it has
+//! the last ones. Programs that make [recordings](wakeful::trace) of their own are not on it.
 //!
 //! # Limits
 //!
