@@ -8,6 +8,7 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Shutdown};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -22,7 +23,7 @@ use wakeful_net::{
     AcceptErrorKind, SocketError, TcpListener, TcpStream, UdpSocket, UnixDatagram, UnixStream,
     classify_accept_error, lookup_host,
 };
-use wakeful_tests::net_support::{listen, pattern, run, tcp_pair};
+use wakeful_tests::net_support::{TempDir, listen, pattern, run, tcp_pair};
 use wakeful_tests::recording::Recording;
 use wakeful_tests::trace::{Trace, panic_of, poll_once, runtime, secs};
 
@@ -600,6 +601,41 @@ fn a_recording_has_the_times_of_the_kernels_clock() {
     assert_eq!(recording.u32(76), ANOTHER_CLOCK);
     assert_eq!(recording.events[0].time, 0);
     assert!(recording.events.last().unwrap().time >= 3_600_000_000_000);
+}
+
+/// Records each runtime in a file of its own.
+struct Records {
+    folder: PathBuf,
+    runtimes: AtomicU64,
+}
+
+impl Kernel for Records {
+    fn recording(&self) -> Option<PathBuf> {
+        let number = self.runtimes.fetch_add(1, Ordering::Relaxed);
+        Some(self.folder.join(format!("{number}.wtr")))
+    }
+}
+
+#[test]
+fn a_kernel_can_record_each_runtime_that_has_no_recording_of_its_own() {
+    let folder = TempDir::new();
+    let (kernel, guard) = installed(Records {
+        folder: folder.path().to_owned(),
+        runtimes: AtomicU64::new(0),
+    });
+    for mark in ["one", "two"] {
+        runtime().block_on(async { wakeful::trace::mark(mark) });
+    }
+    let own = wakeful::trace::Recording::new();
+    drop(Builder::new().record(own).build().unwrap());
+    assert_eq!(kernel.runtimes.load(Ordering::Relaxed), 2);
+    drop(guard);
+    assert!(!runtime().block_on(async { wakeful::trace::is_recording() }));
+    for (file, mark) in [("0.wtr", "one"), ("1.wtr", "two")] {
+        let bytes = std::fs::read(folder.path().join(file)).unwrap();
+        let recording = Recording::read(bytes);
+        assert!(recording.texts.iter().any(|text| text == mark), "{file}");
+    }
 }
 
 #[test]

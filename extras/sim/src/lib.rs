@@ -82,7 +82,8 @@
 //! It is reported with what has failed, when and where, and with the command that repeats it. Each choice of a run
 //! belongs to a named stream, and 0 is the plain one: first in line, the tick goes on, the least delay, no
 //! fault. The others are the run's *tape*. It is *shrunk* to the choices that matter: the others are left out
-//! as long as the run ends at the same place. A run with these alone is shown by a page, the *timeline*.
+//! as long as the run ends at the same place. A run with these alone is shown by a page, the *timeline*, on which all
+//! hosts are.
 //!
 //! Tape and timeline are files in the folder `wakeful-sim` of the target directory that the test program is in. If
 //! it is in none, that is `target` of the current directory or of one above it, else the folder for temporary files.

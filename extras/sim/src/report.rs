@@ -16,7 +16,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
-use wakeful_trace::{Format, Trace};
+use wakeful_trace::{Format, Runtime, Trace};
 
 use crate::files;
 use crate::shrink::Shrunk;
@@ -122,9 +122,9 @@ impl<'a> Report<'a> {
     }
 
     /// Adds the page that shows a recording.
-    pub(crate) fn timeline(&mut self, recording: Option<&[u8]>) {
-        let Some(recording) = recording else { return };
-        let path = match Trace::from_bytes(recording) {
+    pub(crate) fn timeline(&mut self, recorded: Option<Result<Trace, wakeful_trace::Error>>) {
+        let Some(recorded) = recorded else { return };
+        let path = match recorded {
             Ok(trace) => files::write(self.test, "html", &Format::Html.render(&spread(trace)))
                 .map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
@@ -150,10 +150,41 @@ impl<'a> Report<'a> {
 /// Lets each event come at least [`STEP_NS`] after the one before. In a simulation polls take no time, and their order
 /// would not be seen.
 fn spread(mut trace: Trace) -> Trace {
-    let mut least_ns = 0;
+    // The times before and after.
+    let mut moved: Vec<(u64, u64)> = Vec::new();
+    let mut begins = vec![None; trace.runtimes.len()];
     for event in &mut trace.events {
+        let (last, last_moved) = moved.last().copied().unwrap_or_default();
+        let before = event.time.max(last);
+        let least_ns = last_moved + STEP_NS * u64::from(!moved.is_empty());
         event.time = event.time.max(least_ns);
-        least_ns = event.time + STEP_NS;
+        moved.push((before, event.time));
+        if let Some(begin) = begins.get_mut(event.runtime as usize) {
+            begin.get_or_insert(event.time);
+        }
+    }
+    // What is no event comes after the events of its moment.
+    let place = |ns: u64| {
+        let until = moved.partition_point(|(before, _)| *before <= ns);
+        let last = until.checked_sub(1).map_or(0, |last| moved[last].1);
+        ns.max(last)
+    };
+    for note in &mut trace.notes {
+        (note.begin, note.end) = (place(note.begin), place(note.end));
+    }
+    let mut next: Option<(Runtime, u64)> = None;
+    for (runtime, begin) in trace.runtimes.iter_mut().zip(begins).rev() {
+        let before = runtime.clone();
+        runtime.begin = begin.unwrap_or_else(|| place(runtime.begin));
+        runtime.end = place(runtime.end);
+        // A program that was started again in the moment of its end is over before.
+        if let Some((next, begin)) = next
+            && next.name == before.name
+            && next.begin >= before.end
+        {
+            runtime.end = runtime.end.min(begin.max(runtime.begin));
+        }
+        next = Some((before, runtime.begin));
     }
     trace
 }
@@ -224,6 +255,38 @@ mod tests {
             .collect();
         assert_eq!(times[..5], [7, 107, 207, 5_000, 9_000]);
         assert!(times[4..].windows(2).all(|two| two[1] == two[0] + 100));
+    }
+
+    #[test]
+    fn events_of_several_hosts_are_apart_and_notes_stay_between_the_same_ones() {
+        let recorded = wakeful::runtime::Builder::new().record(wakeful::trace::Recording::new());
+        let bytes = recorded.build().unwrap().block_on(async {
+            wakeful::task::yield_now().await;
+            wakeful::trace::snapshot().unwrap()
+        });
+        // All events of a part come at one moment.
+        let part = |ns: u64| {
+            let mut trace = Trace::from_bytes(&bytes).unwrap();
+            trace.map_times(|_| ns);
+            ("host".to_owned(), trace)
+        };
+        let mut trace = Trace::merge([part(7), part(7), part(50)]).unwrap();
+        let mut note = wakeful_trace::Note::default();
+        (note.begin, note.end) = (7, 60);
+        trace.notes.push(note);
+        let trace = spread(trace);
+        let times: Vec<_> = trace.events.iter().map(|event| event.time).collect();
+        assert!(times.windows(2).all(|two| two[1] == two[0] + 100));
+        let count = times.len() / 3;
+        assert_eq!(trace.notes[0].begin, times[2 * count - 1]);
+        assert_eq!(trace.notes[0].end, times[3 * count - 1]);
+        let begins: Vec<_> = trace.runtimes.iter().map(|runtime| runtime.begin).collect();
+        assert_eq!(begins, [times[0], times[count], times[2 * count]]);
+        let ends: Vec<_> = trace.runtimes.iter().map(|runtime| runtime.end).collect();
+        assert_eq!(
+            ends,
+            [times[count], times[2 * count - 1], times[3 * count - 1]]
+        );
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use std::{env, fs, io::Write};
 
 use wakeful::seeds;
+use wakeful_trace::Trace;
 
 use crate::faults::Faults;
 use crate::leaks::{Leaks, Left};
@@ -91,7 +92,8 @@ pub struct Run {
     /// The time of the simulation at its end.
     pub elapsed: Duration,
     events: Vec<Event>,
-    pub(crate) recording: Option<Vec<u8>>,
+    /// A recording of all its runtimes, if it was recorded.
+    pub(crate) timeline: Option<Result<Trace, wakeful_trace::Error>>,
     /// What was left when the future of the test had ended.
     pub(crate) left: Left,
     /// Whether a thread took part that is no part of the simulation.
@@ -110,7 +112,7 @@ impl Run {
             tape: net.choices.tape(),
             elapsed: Duration::from_nanos(net.now_ns),
             events: net.events.take_list(),
-            recording: None,
+            timeline: None,
             left: Left::default(),
             is_from_outside: false,
         }
@@ -126,7 +128,7 @@ pub(crate) enum Report {
     Quiet,
     /// Nothing, but it keeps its events, to be compared.
     Events,
-    /// Nothing, but it keeps a recording of the test's runtime.
+    /// Nothing, but it keeps a recording of its runtimes.
     Record,
 }
 
@@ -221,7 +223,7 @@ fn fail_if_panicked(test: &str, source: &Source<'_>, run: Run, once: Once<'_>) {
             tape = shrunk.tape;
         }
         let recorded = self::run(Choices::from_tape(tape), Report::Record, once);
-        report.timeline(recorded.recording.as_deref());
+        report.timeline(recorded.timeline);
     }
     report.write();
     resume_unwind(panic);

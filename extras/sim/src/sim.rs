@@ -8,6 +8,7 @@ use std::time::Duration;
 use wakeful::kernel;
 use wakeful::runtime::{Builder, OnDeadlock, Runtime};
 use wakeful::trace::{self, Recording};
+use wakeful_trace::Trace;
 
 use crate::leaks::{self, Leaks, Left};
 use crate::panics::end_run;
@@ -139,7 +140,7 @@ fn run_once<F: Future<Output = ()>>(
     let outcome = outcome.and(catch_unwind(AssertUnwindSafe(|| drop(runtime))));
     drop(installed);
     let mut run = Run::of(&net, outcome.err());
-    run.recording = recording.flatten();
+    run.timeline = recording.flatten().map(|bytes| Trace::from_bytes(&bytes));
     run.left = left;
     run.is_from_outside = run.panic.is_some() && world.outside.is_noted();
     run

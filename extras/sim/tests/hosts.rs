@@ -227,6 +227,18 @@ wakeful_sim::test! {
 }
 
 wakeful_sim::test! {
+    seeds = 20;
+    fn a_clock_that_is_set_during_a_sleep_moves_its_end(sim: &Hosts) {
+        for (name, passed) in [("faster", 55), ("slower", 152)] {
+            let clone = sim.clone();
+            sim.client(name, move || sleeps(clone.clone(), 101, passed));
+        }
+        sim.at(secs(10), |sim| sim.clock("faster", Duration::ZERO, 1_000_000));
+        sim.at(secs(50), |sim| sim.clock("slower", Duration::ZERO, -500_000));
+    }
+}
+
+wakeful_sim::test! {
     seeds = 50;
     faults = Faults::lossless();
     fn a_signal_ends_a_server_of_one_host_only(sim: &Hosts) {

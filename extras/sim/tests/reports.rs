@@ -11,9 +11,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use async_lock::Mutex;
+use wakeful::runtime::Runtime;
 use wakeful::task::{Builder, yield_now};
-use wakeful::time::sleep;
-use wakeful_sim::Sim;
+use wakeful::time::{sleep, timeout};
+use wakeful_net::{TcpListener, TcpStream};
+use wakeful_sim::{Faults, Hosts, Sim};
 
 /// Set in a process in which the tests below fail.
 const FAILS: &str = "WAKEFUL_SIM_FAILS";
@@ -68,6 +70,46 @@ wakeful_sim::test! {
             task.await.unwrap();
         }
     }
+}
+
+wakeful_sim::test! {
+    seeds = 20;
+    faults = Faults::lossless();
+    /// A client asks a server five times, which crashes meanwhile. Fails if it is asked again after the crash.
+    fn a_client_of_a_server_that_crashes(sim: &Hosts) {
+        sim.host("server", || Runtime::new().unwrap().block_on(serve()));
+        sim.client("client", async || {
+            for number in 0..5 {
+                sleep(Duration::from_secs(1)).await;
+                let asked = timeout(Duration::from_secs(2), ask()).await;
+                assert!(!fails() || number < 4, "asked {asked:?}");
+            }
+        });
+        // Half of the rate of the simulation.
+        sim.clock("server", Duration::ZERO, -500_000);
+        let at = Duration::from_millis;
+        sim.between(at(2_500), at(4_500), |sim| sim.crash("server"));
+        sim.between(at(1_500), at(2_000), |sim| sim.partition("client", "server"));
+    }
+}
+
+async fn serve() {
+    let listener = TcpListener::bind("0.0.0.0:7000").await.unwrap();
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        let answer = async move {
+            // 0.4 s of the simulation.
+            sleep(Duration::from_millis(200)).await;
+            stream.write_all(b"!").await.ok();
+        };
+        Builder::new().name("answer").spawn(answer).unwrap();
+    }
+}
+
+async fn ask() -> std::io::Result<()> {
+    let stream = TcpStream::connect("server:7000").await?;
+    stream.read_exact(&mut [0]).await?;
+    Ok(())
 }
 
 /// Runs a test of this file in a process of its own.
@@ -133,6 +175,27 @@ fn a_report_names_seed_and_place_and_its_files_repeat_and_show_the_failure() {
     line(&again, "  both");
     assert!(Path::new(line(&again, "timeline: ")).is_file());
     fs::remove_file(kept).unwrap();
+}
+
+#[test]
+fn the_timeline_of_several_hosts_has_each_host_and_its_crash() {
+    let text = failure("a_client_of_a_server_that_crashes", &[]);
+    let page = fs::read_to_string(line(&text, "timeline: ")).unwrap();
+    assert!(page.contains("<title>Wakeful: server, client</title>"));
+    assert!(page.contains(" of 3 runtimes"), "the server has two");
+    assert!(
+        page.contains("\"groups\":[\"server\",\"client\"]"),
+        "on lanes of one host"
+    );
+    let notes = [
+        "no way to server",
+        "no way to client",
+        "crashed",
+        "panicked: asked",
+    ];
+    for note in notes {
+        assert!(page.contains(&format!("\"{note}")), "{note}");
+    }
 }
 
 #[test]

@@ -12,12 +12,13 @@ pub(crate) const USAGE: &str = "\
 Shows recordings of the Wakeful runtime.
 
 Usage:
-  wakeful-trace convert IN OUT     writes OUT; its ending is .txt, .json (Perfetto, Chrome), .svg or .html
+  wakeful-trace convert IN... OUT  writes OUT; its ending is .txt, .json (Perfetto, Chrome), .svg or .html
   wakeful-trace text IN            prints a summary and all events      [--summary: without the events]
   wakeful-trace ps IN              prints all tasks at the last event   [--json]
   wakeful-trace top IN             shows the tasks of a process, again and again
 
 IN is a file (.wtr), or the id of a process with a recording. A file named like a number is ./NUMBER.
+Several are shown beside each other, on the time of day.
 
 Options of top:
   --once             prints one table and exits
@@ -39,8 +40,8 @@ pub(crate) enum Command {
     Print(String),
     /// Write a file.
     Convert {
-        /// What to read.
-        from: Source,
+        /// What to read: one or several.
+        from: Vec<Source>,
         /// What to write.
         to: PathBuf,
     },
@@ -102,6 +103,14 @@ pub(crate) enum Source {
 }
 
 impl Source {
+    /// Returns the name of the source among others: that of the file without its ending.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.with_extension("").display().to_string(),
+            Self::Process(_) => self.words(),
+        }
+    }
+
     /// Returns the source as it is named in errors.
     pub(crate) fn words(&self) -> String {
         match self {
@@ -180,14 +189,13 @@ impl Given {
             };
             return Err(format!("{command} has no option {option}{has}").into());
         }
+        if command == "convert" {
+            return self.convert();
+        }
         let from = self.source()?;
         let has = |option| self.options.contains(&option);
         let (json, once, summary) = (has("--json"), has("--once"), has("--summary"));
         let command = match command {
-            "convert" => {
-                let to = self.value("the file to write is missing")?.into();
-                Command::Convert { from, to }
-            }
             "text" => Command::Text { from, summary },
             "ps" => Command::Ps { from, json },
             _ if json && !once => return Err("--json of top needs --once".into()),
@@ -204,6 +212,15 @@ impl Given {
             Some(more) => Err(Value(more).unexpected()),
             None => Ok(command),
         }
+    }
+
+    fn convert(mut self) -> Result<Command, lexopt::Error> {
+        let mut from = vec![self.source()?];
+        while self.values.len() > 1 {
+            from.push(self.source()?);
+        }
+        let to = self.value("the file to write is missing")?.into();
+        Ok(Command::Convert { from, to })
     }
 
     fn value(&mut self, missing: &str) -> Result<OsString, lexopt::Error> {

@@ -6,7 +6,7 @@ use crate::format::{OUTSIDE_ROW, ROOT_ROW, kind};
 use crate::model::{
     Cause, Closure, Index, Instant, Model, On, Outcome, Poll, Span, Task, Turn, Wait, Wake,
 };
-use crate::read::{Event, Trace, names_a_task};
+use crate::read::{Event, Runtime, names_a_task};
 
 /// The state between two events.
 pub(crate) struct Builder {
@@ -36,11 +36,12 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    pub(crate) fn new(trace: &Trace) -> Self {
+    /// Begins the lists of one runtime.
+    pub(crate) fn new(runtime: &Runtime) -> Self {
         Self {
             model: Model {
-                begin: trace.begin(),
-                end: trace.end(),
+                begin: runtime.begin,
+                end: runtime.end,
                 ..Model::default()
             },
             rows: HashMap::new(),
@@ -87,7 +88,7 @@ impl Builder {
             (kind::TURN_BEGIN, _) => self.begin_turn(event),
             (kind::TURN_END, _) => {
                 self.end_turn(event.time, Some(event.x));
-                self.model.queue.push((event.time, event.y));
+                self.model.queue.push((0, event.time, event.y));
             }
             (kind::CLOSURE_BEGIN, _) => self.begin_closure(event),
             (kind::CLOSURE_END, _) => {
@@ -117,7 +118,7 @@ impl Builder {
                 task.busy = task.busy.max(u64::from(event.y) * 1000);
             }
             (kind::PEER, _) => {
-                self.model.peers.insert(event.x, event.y);
+                self.model.peers.insert((0, event.x), event.y);
             }
             (
                 kind::TIMER_ARMED
@@ -159,6 +160,7 @@ impl Builder {
         let begin = begin.max(last.and_then(|last| last.end).map_or(0, |end| end.0));
         let task = self.model.tasks.len();
         self.model.tasks.push(Task {
+            runtime: 0,
             row,
             generation,
             name: 0,
@@ -338,8 +340,9 @@ impl Builder {
     fn begin_turn(&mut self, event: &Event) {
         self.finish_poll(event.time, Outcome::Pending);
         self.end_turn(event.time, None);
-        self.model.queue.push((event.time, event.y));
+        self.model.queue.push((0, event.time, event.y));
         self.model.turns.push(Turn {
+            runtime: 0,
             begin: event.time.max(self.last_end),
             end: event.time.max(self.last_end),
             events: None,
@@ -361,6 +364,7 @@ impl Builder {
     fn begin_closure(&mut self, event: &Event) {
         self.closures.insert(event.y, self.model.closures.len());
         self.model.closures.push(Closure {
+            runtime: 0,
             number: event.y,
             begin: event.time,
             end: None,
@@ -385,6 +389,7 @@ impl Builder {
     fn instant(&mut self, event: &Event, task: Option<Index>) {
         let polled = self.poll.map(|poll| self.model.polls[poll].task);
         self.model.instants.push(Instant {
+            runtime: 0,
             time: event.time,
             task: task.or(polled),
             kind: event.kind,
@@ -396,7 +401,8 @@ impl Builder {
 
     /// Ends what is open with the last event.
     pub(crate) fn finish(mut self) -> Model {
-        let end = self.model.end;
+        let end = self.model.end.max(self.now);
+        self.model.end = end;
         self.finish_poll(end, Outcome::Unfinished);
         self.end_turn(end, None);
         self.model.closures.sort_by_key(|closure| closure.begin);

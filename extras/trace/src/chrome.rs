@@ -1,7 +1,7 @@
 //! A recording as JSON for Perfetto and `chrome://tracing`.
 //!
 //! ```text
-//! process           the runtime
+//! process           the runtime; in a merged trace the runtimes of one program
 //!   thread 0        the loop: a slice per epoll_wait, instants of messages
 //!   thread 1        the root future
 //!   thread 2 + row  a slice per task in that row, and its polls inside
@@ -16,17 +16,20 @@ use crate::format::{ROOT_ROW, kind};
 use crate::model::{Index, Instant, Model};
 use crate::read::Trace;
 use crate::text::{cause_words, due, message, operation, wait_words};
-use crate::words::{counted, json};
+use crate::words::{clean, counted, json};
 
 /// Returns the recording as JSON.
 pub fn render(trace: &Trace, model: &Model) -> String {
     let mut out = Out {
         json: String::from("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n"),
-        pid: trace.runtime,
+        pid: 0,
         trace,
         model,
     };
-    out.names();
+    for group in 0..model.groups.len() {
+        out.names(group);
+    }
+    out.notes();
     out.lives();
     out.polls();
     out.turns();
@@ -64,6 +67,22 @@ struct Out<'a> {
 }
 
 impl Out<'_> {
+    /// Lets the next events be those of a group.
+    fn in_group(&mut self, group: Index) {
+        self.pid = match &self.model.groups[group].name[..] {
+            "" => self.trace.runtime,
+            _ => group as u64 + 1,
+        };
+    }
+
+    fn in_runtime(&mut self, runtime: Index) {
+        self.in_group(self.model.group_of[runtime]);
+    }
+
+    fn in_runtime_of(&mut self, task: Index) {
+        self.in_runtime(self.model.tasks[task].runtime);
+    }
+
     /// Begins an event. The caller adds members and calls [`end`](Self::end).
     fn begin(&mut self, phase: &str, thread: u64, time: u64, name: &str) {
         if !self.json.ends_with('\n') {
@@ -104,12 +123,18 @@ impl Out<'_> {
         self.json.push('}');
     }
 
-    /// Names the process and its threads.
-    fn names(&mut self) {
-        let process = format!("runtime {} (pid {})", self.trace.runtime, self.trace.pid);
+    /// Names the process of a group and its threads.
+    fn names(&mut self, group: Index) {
+        self.in_group(group);
+        let process = match &self.model.groups[group].name[..] {
+            "" => format!("runtime {} (pid {})", self.trace.runtime, self.trace.pid),
+            name => clean(name),
+        };
         self.metadata("process_name", LOOP, &process);
         self.metadata("thread_name", LOOP, "loop");
-        let mut rows: Vec<u32> = self.model.tasks.iter().map(|task| task.row).collect();
+        let (tasks, group_of) = (self.model.tasks.iter(), &self.model.group_of);
+        let tasks = tasks.filter(|task| group_of[task.runtime] == group);
+        let mut rows: Vec<u32> = tasks.map(|task| task.row).collect();
         rows.sort_unstable_by_key(|row| thread(*row));
         rows.dedup();
         for row in rows {
@@ -134,12 +159,10 @@ impl Out<'_> {
     fn lives(&mut self) {
         for (index, task) in self.model.tasks.iter().enumerate() {
             let name = self.model.task_name(self.trace, index);
-            let (end, outcome) = match task.end {
-                Some((end, outcome)) => (end, outcome.word()),
-                None => (self.model.end, "alive"),
-            };
+            let outcome = task.end.map_or("alive", |(_, outcome)| outcome.word());
+            self.in_runtime(task.runtime);
             self.begin("X", thread(task.row), task.begin, &name);
-            self.duration(end - task.begin);
+            self.duration(self.model.task_end(task).saturating_sub(task.begin));
             self.args(&[
                 ("spawned at", self.trace.text(task.place)),
                 ("end", outcome),
@@ -155,6 +178,7 @@ impl Out<'_> {
             let words =
                 wait.map_or_else(String::new, |wait| wait_words(self.trace, self.model, wait));
             let place = wait.map_or(0, |wait| wait.place);
+            self.in_runtime_of(poll.task);
             self.begin("X", thread(row), poll.begin, "poll");
             self.duration(poll.duration());
             write!(self.json, ",\"cat\":\"{}\"", poll.cause.word()).ok();
@@ -170,6 +194,7 @@ impl Out<'_> {
 
     fn turns(&mut self) {
         for turn in &self.model.turns {
+            self.in_runtime(turn.runtime);
             self.begin("X", LOOP, turn.begin, "epoll_wait");
             self.duration(turn.end - turn.begin);
             let events = turn
@@ -178,7 +203,8 @@ impl Out<'_> {
             self.args(&[("events", &events)]);
             self.end();
         }
-        for (time, length) in &self.model.queue {
+        for (runtime, time, length) in &self.model.queue {
+            self.in_runtime(*runtime);
             self.begin("C", LOOP, *time, "run queue");
             write!(self.json, ",\"args\":{{\"tasks\":{length}}}").ok();
             self.end();
@@ -194,6 +220,7 @@ impl Out<'_> {
             };
             let time = wake.time.min(self.model.polls[from].end);
             let begin = self.model.polls[to].begin;
+            self.in_runtime_of(wake.woken);
             self.begin("s", self.thread_of(from), time, "wake");
             write!(self.json, ",\"cat\":\"wake\",\"id\":{index}").ok();
             self.end();
@@ -209,17 +236,33 @@ impl Out<'_> {
 
     /// Writes closures and spans.
     fn asynchronous(&mut self) {
-        let end = self.model.end;
-        for closure in &self.model.closures {
-            let id = format!("closure {}", closure.number);
+        for (index, closure) in self.model.closures.iter().enumerate() {
+            let name = format!("closure {}", closure.number);
+            let end = self.model.ends[closure.runtime];
             let to = closure.end.unwrap_or(end).max(closure.begin);
-            self.pair(&id, "closure", LOOP, &id, closure.begin, to);
+            self.in_runtime(closure.runtime);
+            let id = format!("closure {index}");
+            self.pair(&id, "closure", LOOP, &name, closure.begin, to);
         }
         for (index, span) in self.model.spans.iter().enumerate() {
-            let row = thread(self.model.tasks[span.task].row);
+            let task = &self.model.tasks[span.task];
+            let row = thread(task.row);
+            let end = self.model.ends[task.runtime];
             let to = span.end.unwrap_or(end).max(span.begin);
+            self.in_runtime(task.runtime);
             let name = self.trace.text(span.name).to_owned();
             self.pair(&format!("span {index}"), "span", row, &name, span.begin, to);
+        }
+    }
+
+    /// Writes what happened from outside.
+    fn notes(&mut self) {
+        for (index, note) in self.trace.notes.iter().enumerate() {
+            let groups = &self.model.groups;
+            let group = groups.iter().position(|group| group.name == note.name);
+            self.in_group(group.unwrap_or(0));
+            let (id, text) = (format!("note {index}"), clean(&note.text));
+            self.pair(&id, "note", LOOP, &text, note.begin, note.end);
         }
     }
 
@@ -238,6 +281,7 @@ impl Out<'_> {
             let row = instant
                 .task
                 .map_or(LOOP, |task| thread(self.model.tasks[task].row));
+            self.in_runtime(instant.runtime);
             self.begin("i", row, instant.time, &name);
             self.json.push_str(",\"s\":\"t\"");
             self.end();

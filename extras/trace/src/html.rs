@@ -17,17 +17,14 @@ const SCRIPT: [&str; 3] = [
 ];
 
 /// Hashes of the style and the script, for the policy. A unit test compares them.
-const STYLE_HASH: &str = "sha256-dbffppQoisbUE0yKpCbe0VcutaAcDryljkIlRdOkIHw=";
-const SCRIPT_HASH: &str = "sha256-9Yh7MuHAyhtpjqgwQnlyCrw8fwv4qbtxSc9hLxNKOsM=";
+const STYLE_HASH: &str = "sha256-3uN25PAqRWyQvj3gJufT8+g0tvEKiKT9+SQhru8+45k=";
+const SCRIPT_HASH: &str = "sha256-MiYgvHiuy+TATeTHvbXaPJf/hzd/rtz3YAnRZ5V36/0=";
 
 /// Returns the recording as a page.
 pub fn render(trace: &Trace, model: &Model) -> String {
-    let title = xml(&format!(
-        "Wakeful runtime {}, process {}",
-        trace.runtime, trace.pid
-    ));
+    let title = xml(&trace.headline());
     let mut columns = Columns::default();
-    columns.fill(model);
+    columns.fill(trace, model);
     let meta = meta(trace, model, &columns);
     let data = base64(&columns.bytes);
     let mut page = String::with_capacity(PAGE.len() + data.len() + meta.len() + (96 << 10));
@@ -63,6 +60,10 @@ fn meta(trace: &Trace, model: &Model, columns: &Columns) -> String {
         trace.ended,
     );
     let mut facts = counted(trace.events.len(), "event");
+    if trace.runtimes.len() > 1 {
+        facts.push_str(" of ");
+        facts.push_str(&counted(trace.runtimes.len(), "runtime"));
+    }
     if trace.overwritten() > 0 {
         let overwritten = counted(trace.overwritten() as usize, "older one");
         facts.push_str(&format!(", {overwritten} overwritten"));
@@ -75,12 +76,22 @@ fn meta(trace: &Trace, model: &Model, columns: &Columns) -> String {
         trace.warnings.iter().map(String::as_str),
     );
     list(&mut out, "texts", trace.texts.iter().map(String::as_str));
+    list(
+        &mut out,
+        "groups",
+        model.groups.iter().map(|group| group.name.as_str()),
+    );
+    list(
+        &mut out,
+        "notes",
+        trace.notes.iter().map(|note| note.text.as_str()),
+    );
     out.push_str(",\"peers\":[");
     let mut peers: Vec<_> = model.peers.iter().collect();
     peers.sort_unstable();
     let peers: Vec<String> = peers
         .iter()
-        .map(|(fd, text)| format!("[{fd},{text}]"))
+        .map(|((runtime, fd), text)| format!("[{runtime},{fd},{text}]"))
         .collect();
     out.push_str(&peers.join(","));
     out.push_str("],\"columns\":{");
@@ -151,7 +162,8 @@ impl Columns {
             .push(format!("\"{name}\":[\"{kind}\",{offset},{length}]"));
     }
 
-    fn fill(&mut self, model: &Model) {
+    fn fill(&mut self, trace: &Trace, model: &Model) {
+        self.runtimes(trace, model);
         self.tasks(model);
         self.polls(model);
         let wakes = &model.wakes;
@@ -161,11 +173,13 @@ impl Columns {
         self.u32("wake.from", wakes.iter().map(|w| optional(w.from_poll)));
         self.u32("wake.to", wakes.iter().map(|w| optional(w.to_poll)));
         let turns = &model.turns;
+        self.u32("turn.runtime", turns.iter().map(|t| t.runtime as u32));
         self.f64("turn.begin", turns.iter().map(|t| t.begin));
         self.f64("turn.end", turns.iter().map(|t| t.end));
         self.u32("turn.events", turns.iter().map(|t| t.events.unwrap_or(0)));
         self.u32("turn.limit", turns.iter().map(|t| t.limit));
         let instants = &model.instants;
+        self.u32("instant.runtime", instants.iter().map(|i| i.runtime as u32));
         self.f64("instant.time", instants.iter().map(|i| i.time));
         self.u32("instant.task", instants.iter().map(|i| optional(i.task)));
         self.u8("instant.kind", instants.iter().map(|i| i.kind));
@@ -178,14 +192,28 @@ impl Columns {
         self.f64("span.begin", spans.iter().map(|s| s.begin));
         self.ends("span.end", spans.iter().map(|s| s.end));
         let closures = &model.closures;
+        self.u32("closure.runtime", closures.iter().map(|c| c.runtime as u32));
         self.u32("closure.number", closures.iter().map(|c| c.number));
         self.u32("closure.task", closures.iter().map(|c| optional(c.task)));
         self.f64("closure.begin", closures.iter().map(|c| c.begin));
         self.ends("closure.end", closures.iter().map(|c| c.end));
     }
 
+    fn runtimes(&mut self, trace: &Trace, model: &Model) {
+        let group_of = model.group_of.iter().map(|group| *group as u32);
+        self.u32("runtime.group", group_of);
+        self.f64("runtime.end", model.ends.iter().copied());
+        let notes = &trace.notes;
+        let named = |name: &str| model.groups.iter().position(|group| group.name == name);
+        let groups = notes.iter().map(|n| named(&n.name).unwrap_or(0) as u32);
+        self.u32("note.group", groups);
+        self.f64("note.begin", notes.iter().map(|n| n.begin));
+        self.f64("note.end", notes.iter().map(|n| n.end));
+    }
+
     fn tasks(&mut self, model: &Model) {
         let tasks = &model.tasks;
+        self.u32("task.runtime", tasks.iter().map(|t| t.runtime as u32));
         self.u32("task.row", tasks.iter().map(|t| t.row));
         self.u8("task.generation", tasks.iter().map(|t| t.generation));
         self.u32("task.name", tasks.iter().map(|t| t.name));

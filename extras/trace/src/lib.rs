@@ -19,17 +19,21 @@
 //! runtime. With `default-features = false` it has no dependencies, and the program is not built.
 //!
 //! Files from the bottom: [`format`](mod@format), `error`, [`read`] and [`live`] (bytes of a file or of a
-//! process become events), `words`, [`model`] and `build` (events become tasks, polls and waits), [`text`],
-//! [`chrome`], [`svg`], [`html`], [`table`] (the state at the last event).
+//! process become events), `merge` (several recordings become one), `words`, [`model`], `build` and `lanes` (events
+//! become tasks, polls and waits), [`text`], [`chrome`], `bars` and [`svg`], [`html`], [`table`] (the state at the last
+//! event).
 
 #![forbid(unsafe_code)]
 
+mod bars;
 mod build;
 pub mod chrome;
 mod error;
 pub mod format;
 pub mod html;
+mod lanes;
 pub mod live;
+mod merge;
 pub mod model;
 mod output;
 pub mod read;
@@ -39,6 +43,7 @@ pub mod text;
 pub mod words;
 
 pub use error::Error;
+pub use lanes::Group;
 pub use model::Model;
 pub use output::Format;
-pub use read::{Event, Trace};
+pub use read::{Event, Note, Runtime, Trace};

@@ -143,23 +143,42 @@ fn warn(trace: &Trace) {
     }
 }
 
-fn convert(from: &Source, to: &Path) -> Result<(), Failure> {
+/// Reads recordings, and puts several on one axis by the time of day at which they began.
+fn read_all(sources: &[Source]) -> Result<Trace, Failure> {
+    if let [source] = sources {
+        return read(source);
+    }
+    let mut parts = Vec::new();
+    for source in sources {
+        parts.push((source.name(), read(source)?));
+    }
+    let begins = parts.iter().map(|(_, trace)| trace.wall_clock);
+    let first = begins.min().unwrap_or(0);
+    for (_, trace) in &mut parts {
+        let offset = trace.wall_clock - first;
+        trace.map_times(|ns| ns.saturating_add(offset));
+    }
+    Trace::merge(parts).ok_or_else(|| Failure::Other("there is no recording".to_owned()))
+}
+
+fn convert(from: &[Source], to: &Path) -> Result<(), Failure> {
     let format = Format::of_path(to)
         .map_err(|error| Failure::Other(format!("cannot write the output: {error}")))?;
     let failed = |error| Error::Io("write", to.to_owned(), error);
-    let trace = read(from)?;
-    if let Source::File(from) = from
-        && is_same_file(from, to)
-    {
+    let trace = read_all(from)?;
+    if from.iter().any(|source| is_same_file(source, to)) {
         let same = "it is the recording that is read";
         return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, same)).into());
     }
     fs::write(to, format.render(&trace)).map_err(|error| failed(error).into())
 }
 
-fn is_same_file(one: &Path, other: &Path) -> bool {
+fn is_same_file(source: &Source, other: &Path) -> bool {
+    let Source::File(source) = source else {
+        return false;
+    };
     let file = |path: &Path| fs::metadata(path).map(|data| (data.dev(), data.ino()));
-    matches!((file(one), file(other)), (Ok(one), Ok(other)) if one == other)
+    matches!((file(source), file(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 /// Prints the table of a recording at its last event.

@@ -9,19 +9,26 @@ use std::collections::HashMap;
 
 use crate::build::Builder;
 use crate::format::ROOT_ROW;
+use crate::lanes::{self, Group};
 use crate::read::Trace;
 
 /// Number of an entry in a list of the [`Model`].
 pub type Index = usize;
 
-/// A recording as lists. Times are nanoseconds since the start.
+/// A trace as lists. Times are nanoseconds since the start. The lists of several runtimes are one after another.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Model {
-    /// Time of the first event.
+    /// Time at which it begins, mostly that of the first event.
     pub begin: u64,
-    /// Time of the last event.
+    /// Time at which it ends, mostly that of the last event.
     pub end: u64,
+    /// The runtimes that share lanes.
+    pub groups: Vec<Group>,
+    /// The group of each runtime.
+    pub group_of: Vec<Index>,
+    /// Time at which each runtime ends.
+    pub ends: Vec<u64>,
     /// The tasks, in the order in which they were met. A reused row has one entry per task.
     pub tasks: Vec<Task>,
     /// The polls, by begin.
@@ -38,16 +45,18 @@ pub struct Model {
     pub spans: Vec<Span>,
     /// Operations, timers, messages, marks, by time.
     pub instants: Vec<Instant>,
-    /// Length of the run queue: time and length.
-    pub queue: Vec<(u64, u32)>,
-    /// Descriptors with the last known text about the peer.
-    pub peers: HashMap<u32, u32>,
+    /// Length of the run queue: runtime, time and length.
+    pub queue: Vec<(Index, u64, u32)>,
+    /// Runtimes and descriptors with the last known text about the peer.
+    pub peers: HashMap<(Index, u32), u32>,
 }
 
 /// A task, or the root future.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Task {
+    /// Its runtime.
+    pub runtime: Index,
     /// Row, or [`ROOT_ROW`].
     pub row: u32,
     /// Low eight bits of the generation.
@@ -246,6 +255,8 @@ pub struct Wake {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Turn {
+    /// The runtime that waits.
+    pub runtime: Index,
     /// Time of its begin.
     pub begin: u64,
     /// Time of its end, or of the last event.
@@ -260,6 +271,8 @@ pub struct Turn {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Closure {
+    /// The runtime to which its result goes.
+    pub runtime: Index,
     /// Number of the closure.
     pub number: u32,
     /// Time of its begin.
@@ -288,6 +301,8 @@ pub struct Span {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Instant {
+    /// The runtime in which it happened.
+    pub runtime: Index,
     /// Time.
     pub time: u64,
     /// Task that was polled then.
@@ -305,11 +320,40 @@ pub struct Instant {
 impl Model {
     /// Builds the lists from the events.
     pub fn new(trace: &Trace) -> Self {
-        let mut builder = Builder::new(trace);
+        let mut builders: Vec<_> = trace.runtimes.iter().map(Builder::new).collect();
         for event in &trace.events {
-            builder.event(event);
+            if let Some(builder) = builders.get_mut(event.runtime as usize) {
+                builder.event(event);
+            }
         }
-        builder.finish()
+        let mut model = Self {
+            begin: trace.begin(),
+            end: trace.end(),
+            groups: lanes::groups(trace),
+            group_of: vec![0; builders.len()],
+            ..Self::default()
+        };
+        for (number, group) in model.groups.iter().enumerate() {
+            for runtime in &group.runtimes {
+                model.group_of[*runtime] = number;
+            }
+        }
+        for (runtime, builder) in builders.into_iter().enumerate() {
+            model.append(builder.finish(), runtime);
+        }
+        model.instants.sort_by_key(|instant| instant.time);
+        model
+    }
+
+    /// Returns the time at which a wait ends, or at which its runtime does.
+    pub fn wait_end(&self, wait: &Wait) -> u64 {
+        wait.end
+            .unwrap_or_else(|| self.ends[self.tasks[wait.task].runtime])
+    }
+
+    /// Returns the time at which a task ends, or at which its runtime does.
+    pub fn task_end(&self, task: &Task) -> u64 {
+        task.end.map_or(self.ends[task.runtime], |end| end.0)
     }
 
     /// Returns a task's number as it is displayed, `root` for the root future. With a name in quotes.
@@ -332,7 +376,7 @@ impl Model {
     pub fn longest_waits(&self, limit: usize) -> Vec<Index> {
         let mut found = top(self.waits.len(), limit.saturating_add(8), |wait| {
             let wait = &self.waits[wait];
-            wait.end.unwrap_or(self.end) - wait.begin
+            self.wait_end(wait).saturating_sub(wait.begin)
         });
         found.retain(|wait| !self.tasks[self.waits[*wait].task].is_root());
         found.truncate(limit);

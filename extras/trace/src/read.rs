@@ -22,6 +22,32 @@ pub struct Event {
     pub x: u32,
     /// Second number.
     pub y: u32,
+    /// Number of its runtime, in [`Trace::runtimes`].
+    pub runtime: u32,
+}
+
+/// A runtime with events in a [`Trace`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Runtime {
+    /// Name of its program, host or file; `""` in a trace of one recording.
+    pub name: String,
+    /// Time of its first event.
+    pub begin: u64,
+    /// Time at which it ended, or up to which it was recorded. What has no end of its own lasts until then.
+    pub end: u64,
+}
+
+/// What happened to a program from outside, such as a crash of its host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Note {
+    /// Name of the program, host or file, as in [`Runtime`].
+    pub name: String,
+    /// Time of its begin.
+    pub begin: u64,
+    /// Time of its end.
+    pub end: u64,
+    /// What happened.
+    pub text: String,
 }
 
 /// What the loop publishes beside the events: these words are up to date even during a poll that never ends.
@@ -61,7 +87,7 @@ pub enum Polled {
     },
 }
 
-/// A recording.
+/// A recording, or several that were [merged](Self::merge).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Trace {
@@ -79,6 +105,10 @@ pub struct Trace {
     pub events: Vec<Event>,
     /// The texts. Number 1 is the first one.
     pub texts: Vec<String>,
+    /// The runtimes: one, unless recordings were merged.
+    pub runtimes: Vec<Runtime>,
+    /// What happened from outside. A recording has none.
+    pub notes: Vec<Note>,
     /// Wall clock at the start, in nanoseconds since 1970.
     pub wall_clock: u64,
     /// Whether the recording has ended in order, by `trace::stop` or with its runtime.
@@ -119,6 +149,12 @@ impl Trace {
         if header.flags & format::LOST != 0 {
             warnings.push("the texts area was full: later texts are \"?\"".to_owned());
         }
+        let times = events.iter().map(|event| event.time);
+        let runtime = Runtime {
+            name: String::new(),
+            begin: times.clone().min().unwrap_or(0),
+            end: times.max().unwrap_or(0),
+        };
         Ok(Self {
             pid: header.pid,
             runtime: header.runtime,
@@ -127,6 +163,8 @@ impl Trace {
             first,
             events,
             texts,
+            runtimes: vec![runtime],
+            notes: Vec::new(),
             wall_clock: header.wall_clock,
             ended: header.flags & format::ENDED != 0,
             ticks: header.clock == 1,
@@ -152,14 +190,18 @@ impl Trace {
         self.first
     }
 
-    /// Returns the time of the first event in nanoseconds since the start.
+    /// Returns the time at which the first runtime or note begins, in nanoseconds since the start.
     pub fn begin(&self) -> u64 {
-        self.events.iter().map(|e| e.time).min().unwrap_or(0)
+        let notes = self.notes.iter().map(|note| note.begin);
+        let runtimes = self.runtimes.iter().map(|runtime| runtime.begin);
+        runtimes.chain(notes).min().unwrap_or(0)
     }
 
-    /// Returns the time of the last event in nanoseconds since the start.
+    /// Returns the time at which the last runtime or note ends, in nanoseconds since the start.
     pub fn end(&self) -> u64 {
-        self.events.iter().map(|e| e.time).max().unwrap_or(0)
+        let notes = self.notes.iter().map(|note| note.end);
+        let runtimes = self.runtimes.iter().map(|runtime| runtime.end);
+        runtimes.chain(notes).max().unwrap_or(0)
     }
 
     /// Returns the events by kind, for a check of the sums.
@@ -336,6 +378,7 @@ fn read_events(
                 a: (word >> 56) as u8,
                 x: u32_at(chunk, 8),
                 y: u32_at(chunk, 12),
+                runtime: 0,
             }
         }));
     }
@@ -407,6 +450,21 @@ pub(crate) fn names_a_task(kind: u8) -> bool {
             | kind::SPAN_END
             | kind::KEYFRAME_TASK
             | kind::KEYFRAME_BUSY
+    )
+}
+
+/// Returns whether `y` is the number of a text in events of a kind.
+pub(crate) fn has_a_text(kind: u8) -> bool {
+    matches!(
+        kind,
+        kind::SPAWN
+            | kind::NAME
+            | kind::WAIT
+            | kind::WAIT_ON
+            | kind::MARK
+            | kind::SPAN_BEGIN
+            | kind::SPAN_END
+            | kind::PEER
     )
 }
 

@@ -23,13 +23,21 @@ pub fn summary(trace: &Trace, model: &Model) -> String {
 pub fn render(trace: &Trace, model: &Model) -> String {
     let mut out = summary(trace, model);
     out.push_str("\nevents\n");
-    let mut names = Names::default();
+    let names = trace.runtimes.iter().map(|runtime| clean(&runtime.name));
+    let names: Vec<String> = names.collect();
+    let width = names.iter().map(|name| name.chars().count()).max();
+    let width = width
+        .filter(|width| *width > 0)
+        .map_or(0, |width| width + 2);
+    let mut tasks = Names::default();
     for event in &trace.events {
+        let name = names.get(event.runtime as usize);
+        let name = name.map_or("", String::as_str);
         writeln!(
             out,
-            "{}  {}",
+            "{}  {name:width$}{}",
             moment(event.time),
-            names.line(trace, event).trim_end()
+            tasks.line(trace, event).trim_end()
         )
         .ok();
     }
@@ -40,9 +48,8 @@ fn head(out: &mut String, trace: &Trace, model: &Model) -> std::fmt::Result {
     let tasks = model.tasks.iter().filter(|task| !task.is_root());
     writeln!(
         out,
-        "runtime {} of process {}: {} in {}; {} of {}, {}{}",
-        trace.runtime,
-        trace.pid,
+        "{}: {} in {}; {} of {}, {}{}",
+        clean(&trace.title()),
         counted(trace.events.len(), "event"),
         duration(model.end - model.begin),
         counted(model.polls.len(), "poll"),
@@ -63,6 +70,17 @@ fn head(out: &mut String, trace: &Trace, model: &Model) -> std::fmt::Result {
     }
     for warning in &trace.warnings {
         writeln!(out, "warning: {warning}")?;
+    }
+    if !trace.notes.is_empty() {
+        writeln!(out, "\nnotes")?;
+    }
+    for note in &trace.notes {
+        let (name, text) = (clean(&note.name), clean(&note.text));
+        let lasts = match note.end - note.begin {
+            0 => String::new(),
+            ns => format!(" for {}", duration(ns)),
+        };
+        writeln!(out, "{}  {name}: {text}{lasts}", moment(note.begin))?;
     }
     Ok(())
 }
@@ -101,7 +119,7 @@ fn lists(out: &mut String, trace: &Trace, model: &Model) -> std::fmt::Result {
         writeln!(
             out,
             "{:>10}  {}  {}",
-            duration(wait.end.unwrap_or(model.end) - wait.begin),
+            duration(model.wait_end(wait).saturating_sub(wait.begin)),
             task_line(trace, model, wait.task),
             wait_words(trace, model, wait)
         )?;
@@ -109,10 +127,15 @@ fn lists(out: &mut String, trace: &Trace, model: &Model) -> std::fmt::Result {
     Ok(())
 }
 
-/// Returns a task with its spawn location: `task 5.0 "import" (import.rs:14)`.
+/// Returns a task with its spawn location: `task 5.0 "import" (import.rs:14)`. In a merged trace the name of its
+/// program is before it.
 pub fn task_line(trace: &Trace, model: &Model, task: Index) -> String {
     let entry = &model.tasks[task];
     let kind = if entry.is_root() { "" } else { "task " };
+    let kind = match trace.runtimes.get(entry.runtime) {
+        Some(runtime) if !runtime.name.is_empty() => format!("{}: {kind}", clean(&runtime.name)),
+        _ => kind.to_owned(),
+    };
     let name = model.task_name(trace, task);
     match entry.place {
         0 => format!("{kind}{name}"),
@@ -143,7 +166,9 @@ pub fn wait_words(trace: &Trace, model: &Model, wait: &Wait) -> String {
         write!(words, " on {on}").ok();
     }
     if wait.on.what == 1
-        && let Some(peer) = model.peers.get(&wait.on.value)
+        && let Some(peer) = model
+            .peers
+            .get(&(model.tasks[wait.task].runtime, wait.on.value))
     {
         write!(words, ", peer {}", clean(trace.text(*peer))).ok();
     }
@@ -152,11 +177,12 @@ pub fn wait_words(trace: &Trace, model: &Model, wait: &Wait) -> String {
 
 /// The names of the tasks, as far as the lines before have stated them.
 #[derive(Default)]
-struct Names(std::collections::HashMap<(u32, u8), u32>);
+struct Names(std::collections::HashMap<(u32, u32, u8), u32>);
 
 impl Names {
-    fn task(&self, trace: &Trace, row: u32, generation: u8) -> String {
-        let name = self.0.get(&(row, generation));
+    fn task(&self, trace: &Trace, event: &Event) -> String {
+        let (row, generation) = (event.x, event.a);
+        let name = self.0.get(&(event.runtime, row, generation));
         let name = name.map_or_else(String::new, |name| {
             format!(" \"{}\"", clean(trace.text(*name)))
         });
@@ -171,7 +197,7 @@ impl Names {
     fn line(&mut self, trace: &Trace, event: &Event) -> String {
         let Event { kind, a, x, y, .. } = *event;
         if kind == kind::NAME {
-            self.0.insert((x, a), y);
+            self.0.insert((event.runtime, x, a), y);
         }
         let text = || clean(trace.text(y));
         let place = || short_place(trace.text(y));
@@ -194,7 +220,7 @@ impl Names {
             _ => return loop_line(trace, event),
         };
         debug_assert!(names_a_task(kind));
-        format!("{:<16} {words}", self.task(trace, x, a))
+        format!("{:<16} {words}", self.task(trace, event))
     }
 }
 

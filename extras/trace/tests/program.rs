@@ -56,6 +56,30 @@ fn stderr(output: &Output) -> String {
 }
 
 #[test]
+fn several_recordings_are_beside_each_other_on_the_time_of_day() {
+    let folder = Folder::new("several");
+    let first = folder.file("first.wtr", &small());
+    let mut later = small();
+    later.wall_clock += 2_000_000_000;
+    let later = folder.file("later.wtr", &later);
+    let to = folder.path("both.txt");
+    let output = program(&["convert", &later, &first, &to]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = fs::read_to_string(&to).unwrap();
+    let name = |file: &str| file.strip_suffix(".wtr").unwrap().to_owned();
+    for (time, file) in [("+0.000002000", &first), ("+2.000002000", &later)] {
+        let line = format!(
+            "{time}  {}  task 1.0         spawned at main.rs:27\n",
+            name(file)
+        );
+        assert!(text.contains(&line), "{line}{text}");
+    }
+    let missing = program(&["convert", &first]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(stderr(&missing).contains("the file to write is missing"));
+}
+
+#[test]
 fn each_format_is_written() {
     let folder = Folder::new("formats");
     let from = folder.file("a.wtr", &small());
@@ -201,8 +225,12 @@ fn what_is_missing_in_a_recording_is_said_by_each_command() {
 
 #[test]
 fn a_process_without_a_recording_is_named() {
-    let pid = std::process::id().to_string();
+    // Not this process: other tests have recordings open.
+    let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+    let pid = child.id().to_string();
     let output = program(&["ps", &pid]);
+    drop(child.stdin.take());
+    child.wait().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains(&format!("process {pid} has no recording open")));
 }

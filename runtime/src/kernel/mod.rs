@@ -71,6 +71,7 @@ mod wait;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Shutdown};
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::{fmt, net, os};
 
 pub use installed::{Installed, any, current, install};
@@ -290,6 +291,12 @@ pub trait Kernel: Send + Sync {
     /// The closure, if the pool is to run it.
     fn blocking(&self, work: Work) -> Result<(), Work> {
         Err(work)
+    }
+
+    /// Returns the path of a file in which a runtime is recorded, from its start on, that is built now and whose
+    /// builder has no [recording](crate::runtime::Builder::record). Each runtime needs a path of its own.
+    fn recording(&self) -> Option<PathBuf> {
+        None
     }
 
     /// Returns how often a signal was caught so far, or `None` if the process's handler is to catch

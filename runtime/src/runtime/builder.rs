@@ -16,6 +16,7 @@ use crate::executor::Executor;
 use crate::executor::observed::Observers;
 use crate::executor::panics::Panics;
 use crate::executor::poll_times::{Hook, PollTimes};
+use crate::kernel;
 use crate::reactor::Reactor;
 use crate::registry;
 use crate::task::TaskInfo;
@@ -435,11 +436,23 @@ impl Builder {
         if let Some(watch) = &runtime.core.watch {
             watch.start(&runtime.core.remote)?;
         }
-        if let Some(recording) = &self.recording {
+        let recording = self.recording.or_else(recording_of_kernel);
+        if let Some(recording) = &recording {
             trace::begin(&runtime.core, recording)?;
         }
         Ok(runtime)
     }
+}
+
+/// Returns the recording that an installed kernel makes of the runtimes that are built.
+fn recording_of_kernel() -> Option<Recording> {
+    let kernel = if kernel::any() {
+        kernel::current()
+    } else {
+        None
+    };
+    let path = kernel?.recording()?;
+    Some(Recording::new().file(path))
 }
 
 impl Default for Builder {

@@ -73,6 +73,13 @@
 //! 924 seconds the connection ends with `ETIMEDOUT`; a connection that is not answered is tried again after 1, 2,
 //! 4, .. seconds, and ends with `ETIMEDOUT` after 127 seconds.
 //!
+//! # A seed that fails
+//!
+//! It is reported as with one host. The timeline has the runtimes of all hosts on the time of the simulation, those of
+//! a host that has restarted beside each other, with crashes, partitions and signals. A runtime is recorded from its
+//! begin to the crash, or to the end of its program, in a file that is removed then; of more than 65,536 events it has
+//! the last ones. Programs that make [recordings](wakeful::trace) of their own are not on it.
+//!
 //! # Limits
 //!
 //! Statics of the process are common to all hosts and outlive a crash. A task of one host can be woken by another
@@ -95,6 +102,7 @@ use wakeful::signal::unix::SignalKind;
 
 use crate::faults::Faults;
 use crate::net::hosts::{HostId, Lan};
+use crate::net::recordings::Recordings;
 use crate::net::{Delivery, Net};
 use crate::run::Report;
 use crate::world::{SharedNet, lock};
@@ -160,7 +168,11 @@ impl Hosts {
             failure: None,
             wants_dumps: false,
         };
-        lock(&net).lan.last_ns = nanos(LAST);
+        let recordings = (report == Report::Record).then(Recordings::default);
+        let mut of_all = lock(&net);
+        of_all.lan.last_ns = nanos(LAST);
+        of_all.lan.recordings = recordings;
+        drop(of_all);
         Self {
             shared: Arc::new(Shared {
                 net,
@@ -275,7 +287,11 @@ impl Hosts {
 
     fn undo(&self, undo: Undo) {
         match undo.0 {
-            Fault::Partition(one, other) => self.net().lan.mend(one, other),
+            Fault::Partition(one, other) => {
+                let mut net = self.net();
+                net.lan.mend(one, other);
+                net.note_faults();
+            }
             Fault::Crash(host) => {
                 let is_up = self.net().lan.hosts[host].is_up;
                 if !is_up {
@@ -297,6 +313,7 @@ impl Hosts {
         net.note("calm", 0, 0);
         net.faults = Faults::none();
         net.lan.heal_all();
+        net.note_faults();
     }
 
     /// Runs a check after each step of the simulation: a turn of a host, or something that was in flight. It fails
@@ -345,6 +362,7 @@ impl Hosts {
             net.note("partition", 0, host as i64);
         }
         net.lan.cut(one, other);
+        net.note_faults();
         Undo(Fault::Partition(one, other))
     }
 
@@ -357,14 +375,19 @@ impl Hosts {
             net.note("heal", 0, host as i64);
         }
         net.lan.heal(one, other);
+        net.note_faults();
     }
 
     /// Sends a signal to the program of a host. Without a [listener](wakeful::signal) it has the default effect: most
     /// signals end the program, and the kernel closes its descriptors.
     #[track_caller]
     pub fn signal(&self, host: &str, kind: SignalKind) {
-        let host = self.find(host);
-        let ends = self.net().signal(host, kind.as_raw_value());
+        let (name, number) = (host, kind.as_raw_value());
+        let host = self.find(name);
+        let mut net = self.net();
+        net.note_for_timeline(name, &format!("signal {number}"));
+        let ends = net.signal(host, number);
+        drop(net);
         if ends {
             self.end(host, End::Exit);
         }
@@ -387,9 +410,7 @@ impl Hosts {
             "a drift of {drift_ppm} would stop the clock"
         );
         let offset_ns = nanos(offset);
-        let mut net = self.net();
-        let now_ns = net.now_ns;
-        net.lan.hosts[host].clock.set(now_ns, offset_ns, drift_ppm);
+        self.net().set_clock(host, offset_ns, drift_ppm);
     }
 
     /// Returns the time of day of a host: what its clock shows, since the simulation began. For programs to which the

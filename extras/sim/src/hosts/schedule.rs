@@ -69,7 +69,8 @@ impl Program {
     }
 }
 
-fn text_of(payload: &(dyn Any + Send)) -> &str {
+/// Returns the text of a panic.
+pub(super) fn text_of(payload: &(dyn Any + Send)) -> &str {
     let text = payload.downcast_ref::<&str>().copied();
     text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
         .unwrap_or("a value that is no text")
@@ -217,11 +218,15 @@ impl Hosts {
         if gate.is_dead() {
             return;
         }
+        let name = self.name_of(host);
         let mut net = self.net();
+        net.end_recordings(host);
+        if let Ended::Panicked { payload, .. } = &ended {
+            net.note_for_timeline(&name, &format!("panicked: {}", text_of(&**payload)));
+        }
         let work = net.exit(host);
         drop(net);
         drop(work);
-        let name = self.name_of(host);
         let mut state = self.state();
         state.programs[host].phase = Phase::Ended;
         if let Ended::Panicked { payload, place } = ended {
@@ -238,6 +243,10 @@ impl Hosts {
         gate.kill();
         let name = self.name_of(host);
         let patience = self.shared.patience;
+        let mut net = self.net();
+        net.end_recordings(host);
+        net.note_for_timeline(&name, &format!("has not waited for {patience:?}"));
+        drop(net);
         let text = format!(
             "host `{name}` has not waited for {patience:?}: it computes, or makes a call that blocks its thread"
         );
@@ -254,10 +263,11 @@ impl Hosts {
     pub(super) fn end(&self, host: HostId, how: End) {
         let gate = self.gate(host);
         let is_current = self.is_current(host);
+        let mut net = self.net();
         if let Some(gate) = &gate {
+            net.end_recordings(host);
             gate.kill();
         }
-        let mut net = self.net();
         let work = match how {
             End::Crash => net.crash(host),
             End::Exit => net.exit(host),

@@ -3,10 +3,11 @@
 //! Called by `world` with a descriptor's socket; calls `tcp`, `udp` and `unix`. An address of another family is
 //! refused here.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 
-use socket2::Domain;
+use socket2::{Domain, Type};
 use wakeful::kernel::Address;
 
 use super::ip::{local_of, shown};
@@ -26,6 +27,12 @@ pub(crate) fn gather(bufs: &[IoSlice<'_>]) -> Vec<u8> {
         bytes.extend_from_slice(&buf[..buf.len().min(room)]);
     }
     bytes
+}
+
+/// Creates the real socket of a connection that is accepted.
+pub(crate) fn new_real_socket(domain: Domain) -> io::Result<OwnedFd> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    socket2::Socket::new_raw(domain, kind, None).map(OwnedFd::from)
 }
 
 /// What answers a call.

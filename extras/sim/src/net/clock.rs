@@ -15,6 +15,15 @@ pub(crate) struct Clock {
     at_ns: u64,
 }
 
+/// Returns the first time of the simulation at which a host's clock showed `shown_ns`, of the clocks that the host has
+/// had one after another.
+pub(crate) fn when(clocks: &[Clock], shown_ns: u64) -> u64 {
+    let later = clocks.iter().rev().find(|clock| clock.at_ns <= shown_ns);
+    later
+        .or(clocks.first())
+        .map_or(shown_ns, |clock| clock.when(shown_ns))
+}
+
 impl Clock {
     /// Returns what the clock shows at a time of the simulation.
     pub(crate) fn at(&self, now_ns: u64) -> u64 {
@@ -64,6 +73,23 @@ mod tests {
                 assert!(when == 1_000 || before < shown, "{drift_ppm} {shown}");
             }
         }
+    }
+
+    #[test]
+    fn a_time_that_a_clock_showed_before_it_was_set_is_that_of_the_clock_before() {
+        let mut clock = Clock::default();
+        clock.set(0, 0, 100_000);
+        let mut clocks = vec![clock];
+        clock.set(1_000_000, 0, -500_000);
+        clocks.push(clock);
+        for now_ns in [0, 10, 999_990, 1_000_000, 1_000_002, 5_000_000] {
+            let shown_ns = match now_ns {
+                ..1_000_000 => clocks[0].at(now_ns),
+                _ => clocks[1].at(now_ns),
+            };
+            assert_eq!(when(&clocks, shown_ns), now_ns);
+        }
+        assert_eq!(when(&[], 7), 7);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::ip::source;
 use super::programs::Host;
+use super::recordings::Recordings;
 use super::steps::Step;
 use super::tcp::State;
 use super::{Delivery, Net, RETRY_NS, SocketId};
@@ -59,6 +60,8 @@ pub(crate) struct Lan {
     crashed: BTreeMap<SocketId, SocketId>,
     /// What is held back, by receiver.
     held: BTreeMap<SocketId, Vec<Delivery>>,
+    /// `None` unless the run is recorded.
+    pub(crate) recordings: Option<Recordings>,
 }
 
 /// How a delivery comes to a socket.
@@ -142,6 +145,11 @@ impl Lan {
     /// Ends all partitions of two hosts.
     pub(crate) fn heal(&mut self, one: HostId, other: HostId) {
         self.cuts.remove(&pair(one, other));
+    }
+
+    /// Returns the pairs of hosts that are partitioned.
+    pub(super) fn cut_pairs(&self) -> impl Iterator<Item = (HostId, HostId)> {
+        self.cuts.keys().copied()
     }
 
     pub(crate) fn heal_all(&mut self) {

@@ -10,6 +10,7 @@
 //!   hosts       with several hosts: what passes between them
 //!   programs    what each of them waits for; `clock` has its clock
 //!   steps       what happens next
+//!   recordings  the timeline of the hosts
 //! ```
 //!
 //! Without hosts, [`Net::deliver`] makes what is due happen, and the simulation moves the time.
@@ -21,6 +22,7 @@ pub(crate) mod epoll;
 pub(crate) mod hosts;
 mod ip;
 pub(crate) mod programs;
+pub(crate) mod recordings;
 pub(crate) mod steps;
 pub(crate) mod tcp;
 mod udp;

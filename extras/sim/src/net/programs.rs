@@ -44,8 +44,24 @@ pub(crate) struct Program {
 /// What a program waits for.
 struct Waits {
     epoll: RawFd,
-    /// A time of the simulation; `None` if only an event ends the wait.
-    until_ns: Option<u64>,
+    /// What the clock of the host shows at its end, and the time of the simulation then; `None` if only an event ends
+    /// the wait.
+    until: Option<Deadline>,
+}
+
+#[derive(Clone, Copy)]
+struct Deadline {
+    shown_ns: u64,
+    at_ns: u64,
+}
+
+impl Deadline {
+    fn new(clock: &Clock, shown_ns: u64) -> Self {
+        Self {
+            shown_ns,
+            at_ns: clock.when(shown_ns),
+        }
+    }
 }
 
 /// Returns whether a signal without a listener ends the program. See signal(7).
@@ -85,6 +101,7 @@ impl Net {
         let host = &mut self.lan.hosts[host];
         host.is_up = true;
         host.program = Some(Program::default());
+        self.note_faults();
     }
 
     /// Switches a host off. Returns its closures, which the caller drops without a lock.
@@ -92,6 +109,7 @@ impl Net {
         self.note("crash", 0, host as i64);
         self.drop_sockets(host);
         self.lan.hosts[host].is_up = false;
+        self.note_faults();
         self.end_program(host)
     }
 
@@ -150,7 +168,7 @@ impl Net {
                 .others_ready
                 .iter()
                 .any(|watch| watch.epoll == waits.epoll)
-            || waits.until_ns.is_some_and(|until| until <= self.now_ns)
+            || waits.until.is_some_and(|until| until.at_ns <= self.now_ns)
             || self.has_event(waits.epoll)
     }
 
@@ -158,7 +176,8 @@ impl Net {
     pub(super) fn first_deadline_ns(&self) -> Option<u64> {
         let programs = self.lan.hosts.iter().flat_map(|host| &host.program);
         let waits = programs.flat_map(|program| &program.waits);
-        waits.filter_map(|waits| waits.until_ns).min()
+        let deadlines = waits.filter_map(|waits| waits.until);
+        deadlines.map(|until| until.at_ns).min()
     }
 
     /// Begins the turn of a host.
@@ -175,10 +194,26 @@ impl Net {
     pub(crate) fn begin_wait(&mut self, host: HostId, epoll: RawFd, limit_ns: Option<u64>) {
         let clock = self.lan.hosts[host].clock;
         let shown_ns = clock.at(self.now_ns);
-        let until_ns = limit_ns.map(|limit| clock.when(shown_ns.saturating_add(limit)));
+        let until = limit_ns.map(|limit| Deadline::new(&clock, shown_ns.saturating_add(limit)));
         if let Some(program) = self.program(host) {
-            program.waits = Some(Waits { epoll, until_ns });
+            program.waits = Some(Waits { epoll, until });
         }
+    }
+
+    /// Sets the clock of a host. A wait of its program ends when the new one shows the time.
+    pub(crate) fn set_clock(&mut self, host: HostId, offset_ns: u64, drift_ppm: i32) {
+        let now_ns = self.now_ns;
+        let host_of = &mut self.lan.hosts[host];
+        host_of.clock.set(now_ns, offset_ns, drift_ppm);
+        let clock = host_of.clock;
+        let waits = host_of
+            .program
+            .iter_mut()
+            .flat_map(|program| &mut program.waits);
+        for until in waits.flat_map(|waits| &mut waits.until) {
+            *until = Deadline::new(&clock, until.shown_ns);
+        }
+        self.note_clock(host, clock);
     }
 
     /// Takes the closures that are due.

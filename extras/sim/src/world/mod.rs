@@ -24,13 +24,14 @@ use std::fmt;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Shutdown};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use socket2::{Domain, SockRef, Type};
+use socket2::SockRef;
 use wakeful::kernel::{Address, Choice, Kernel, Verdict, Wait, Work};
 
-use crate::net::calls::gather;
+use crate::net::calls::{gather, new_real_socket};
 use crate::net::epoll::Watch;
 use crate::net::hosts::{HostId, Lan};
 use crate::net::tcp::Socket;
@@ -113,12 +114,6 @@ fn dead<T>() -> Verdict<T> {
 
 fn is_socket(fd: BorrowedFd<'_>) -> bool {
     SockRef::from(&fd).r#type().is_ok()
-}
-
-/// Creates the real socket of a connection that is accepted.
-fn new_real_socket(domain: Domain) -> io::Result<OwnedFd> {
-    let kind = Type::STREAM.nonblocking().cloexec();
-    socket2::Socket::new_raw(domain, kind, None).map(OwnedFd::from)
 }
 
 impl Kernel for World {
@@ -421,6 +416,10 @@ impl Kernel for World {
             net.send(0, Delivery::Work { host, work });
         }
         Ok(())
+    }
+
+    fn recording(&self) -> Option<PathBuf> {
+        self.live()?.record(self.host)
     }
 
     fn resolve(&self, host: &str) -> Verdict<Vec<IpAddr>> {

@@ -18,7 +18,7 @@ function makeButton(label, act) {
 
 // --- selection -------------------------------------------------------------------------------------------
 
-// Selects a poll, wait, task, turn, closure or instant; `jump` brings it into view.
+// Selects a poll, wait, task, turn, closure, instant or note; `jump` brings it into view.
 function select(selected, jump = false) {
   state.selected = selected;
   const box = selected && boxOf(selected);
@@ -42,7 +42,7 @@ function describe() {
   const panel = $("selection");
   $("wake").disabled = !(s && (s.kind === "poll" || s.kind === "wait"));
   if (!s) return panel.replaceChildren(make("p", "Click a poll, or a line of the lists below.", "hint"));
-  const [title, facts] = { poll: ofPoll, wait: ofWait, task: ofTask, turn: ofTurn, closure: ofClosure, instant: ofInstant }[s.kind](s.i);
+  const [title, facts] = { poll: ofPoll, wait: ofWait, task: ofTask, turn: ofTurn, closure: ofClosure, instant: ofInstant, note: ofNote }[s.kind](s.i);
   const list = make("dl");
   for (const [name, value] of facts) if (value) list.append(make("dt", name), make("dd", value));
   panel.replaceChildren(make("p", title, "big"), list);
@@ -95,7 +95,7 @@ function ofTask(i) {
 
 function ofTurn(i) {
   const limit = turn.limit[i] === 0 ? "does not block" : turn.limit[i] === ROOT ? "none" : `${grouped(turn.limit[i])} ms`;
-  return [`epoll_wait: ${duration(turn.end[i] - turn.begin[i])}`, [
+  return [ofGroup(turn.runtime[i], `epoll_wait: ${duration(turn.end[i] - turn.begin[i])}`), [
     ["begins", moment(turn.begin[i])],
     ["limit", limit],
     ["events", grouped(turn.events[i])],
@@ -103,8 +103,8 @@ function ofTurn(i) {
 }
 
 function ofClosure(i) {
-  const end = closure.end[i] < 0 ? END : closure.end[i];
-  return [`closure ${closure.number[i]}: ${duration(end - closure.begin[i])}`, [
+  const name = ofGroup(closure.runtime[i], `closure ${closure.number[i]}`);
+  return [`${name}: ${duration(closureEnd(i) - closure.begin[i])}`, [
     ["begins", moment(closure.begin[i])],
     ["ends", closure.end[i] < 0 ? "not in this recording" : moment(closure.end[i])],
     ["awaited by", closure.task[i] ? taskName(closure.task[i] - 1) : ""],
@@ -112,7 +112,16 @@ function ofClosure(i) {
 }
 
 function ofInstant(i) {
-  return [instantWords(i), [["at", moment(instant.time[i])], ["in", instant.task[i] ? taskName(instant.task[i] - 1) : "the loop"]]];
+  const where = instant.task[i] ? taskName(instant.task[i] - 1) : ofGroup(instant.runtime[i], "the loop");
+  return [instantWords(i), [["at", moment(instant.time[i])], ["in", where]]];
+}
+
+function ofNote(i) {
+  const lasts = note.end[i] - note.begin[i];
+  return [`${groups[note.group[i]].name}: ${meta.notes[i]}`, [
+    ["begins", moment(note.begin[i])],
+    ["ends", lasts ? `${moment(note.end[i])}, after ${duration(lasts)}` : ""],
+  ]];
 }
 
 // Goes to what woke the selected poll: the poll of another task, or the turn of the loop before it.
@@ -123,9 +132,10 @@ function followWake() {
   if (i < 0) return;
   const number = poll.wake[i] - 1;
   if (number >= 0 && wake.from[number]) return select({ kind: "poll", i: wake.from[number] - 1 });
-  const before = partition(turn.begin.length, (n) => turn.end[n] <= poll.begin[i]) - 1;
+  const { turns } = lanes[groupOf(task.runtime[poll.task[i]]).loop];
+  const before = partition(turns.length, (n) => turn.end[turns[n]] <= poll.begin[i]) - 1;
   const kind = poll.cause[i] >>> 24;
-  if (before >= 0 && kind !== 0 && kind !== 6) return select({ kind: "turn", i: before });
+  if (before >= 0 && kind !== 0 && kind !== 6) return select({ kind: "turn", i: turns[before] });
   const previous = previousPoll(i);
   if (previous >= 0) select({ kind: "poll", i: previous });
 }
@@ -136,17 +146,23 @@ function nextPollAt(lane, time) {
   return n < count ? lanePolls[first + n] : -1;
 }
 
+// Returns what a lane without tasks has: the kind of a selection, its numbers, and their begins.
+function listOf(lane) {
+  if (lane.kind === "loop") return ["turn", lane.turns, turn.begin];
+  return lane.kind === "notes" ? ["note", lane.list, note.begin] : ["closure", lane.list, closure.begin];
+}
+
 // Selects the next or the previous event of the lane. Returns `false` at the end of the lane.
 function step(by) {
   const lane = lanes[state.lane];
   const s = state.selected;
-  if (lane.kind === "loop") {
-    const at = s?.kind === "turn" ? s.i + by : partition(turn.begin.length, (n) => turn.begin[n] < view.t0);
-    if (at < 0 || at >= turn.begin.length) return false;
-    select({ kind: "turn", i: at });
+  if (lane.kind !== "row") {
+    const [kind, list, begins] = listOf(lane);
+    const at = s?.kind === kind && list.includes(s.i) ? list.indexOf(s.i) + by : partition(list.length, (n) => begins[list[n]] < view.t0);
+    if (at < 0 || at >= list.length) return false;
+    select({ kind, i: list[at] });
     return true;
   }
-  if (lane.kind !== "row") return false;
   let n = firstPollAfter(lane, view.t0);
   if (s && boxOf(s)?.[2] === state.lane) {
     const [begin] = boxOf(s);
@@ -168,11 +184,11 @@ function changeLane(by) {
   showLane(lane);
   const middle = state.selected && boxOf(state.selected) ? boxOf(state.selected)[0] : (view.t0 + view.t1) / 2;
   const at = Math.min(Math.max(middle, view.t0), view.t1);
-  if (lanes[lane].kind === "loop") {
-    const i = Math.min(partition(turn.begin.length, (n) => turn.end[n] < at), turn.begin.length - 1);
-    return i < 0 ? redraw() : select({ kind: "turn", i });
+  if (lanes[lane].kind !== "row") {
+    const [kind, list, begins] = listOf(lanes[lane]);
+    const n = Math.max(partition(list.length, (m) => begins[list[m]] <= at) - 1, 0);
+    return list.length ? select({ kind, i: list[n] }) : redraw();
   }
-  if (lanes[lane].kind === "closures") return select({ kind: "closure", i: lanes[lane].closures[0] });
   const { first, count } = lanes[lane];
   const n = Math.min(firstPollAfter(lanes[lane], at), first + count - 1);
   if (count) select({ kind: "poll", i: lanePolls[n] });
@@ -187,13 +203,11 @@ function hit(x, y) {
   if (x < state.gutter) return lane.kind === "row" ? { kind: "task", i: lane.tasks[lane.tasks.length - 1] } : null;
   const time = timeAt(x);
   const slack = 2 / scale();
-  if (lane.kind === "loop") {
-    const i = partition(turn.begin.length, (n) => turn.end[n] + slack < time);
-    return i < turn.begin.length && turn.begin[i] - slack <= time ? { kind: "turn", i } : null;
-  }
-  if (lane.kind === "closures") {
-    const i = lane.closures.find((n) => closure.begin[n] <= time && (closure.end[n] < 0 || closure.end[n] >= time));
-    return i === undefined ? null : { kind: "closure", i };
+  if (lane.kind !== "row") {
+    const [kind, list, begins] = listOf(lane);
+    const end = { turn: (i) => turn.end[i], note: (i) => note.end[i], closure: closureEnd }[kind];
+    const i = list[partition(list.length, (n) => end(list[n]) + slack < time)];
+    return i !== undefined && begins[i] - slack <= time ? { kind, i } : null;
   }
   // Among the polls in reach of the pointer, the longest one.
   let best = -1;
@@ -248,16 +262,20 @@ function search(query) {
   const matching = new Set();
   meta.texts.forEach((line, i) => line.toLowerCase().includes(query) && matching.add(i + 1));
   const fd = /^(?:fd\s*)?(\d+)$/.exec(query);
-  const fds = new Set(fd ? [Number(fd[1])] : []);
-  for (const [number, peer] of peers) if (matching.has(peer)) fds.add(number);
+  const byPeer = new Set([...peers].filter(([, peer]) => matching.has(peer)).map(([key]) => key));
+  const hasFd = (of, number) => (fd && Number(fd[1]) === number) || byPeer.has(`${of} ${number}`);
   const found = [];
+  for (let i = 0; i < note.group.length && found.length < FOUND; i++) {
+    const [title] = ofNote(i);
+    if (title.toLowerCase().includes(query)) found.push(entry("", title, moment(note.begin[i]), () => select({ kind: "note", i }, true)));
+  }
   for (let i = 0; i < task.row.length && found.length < FOUND; i++) {
     if (matching.has(task.name[i]) || matching.has(task.place[i]) || taskName(i).toLowerCase().includes(query)) found.push(taskEntry(i));
   }
   // One entry per task, location and target, else a connection fills the list.
   const seen = new Set();
   for (let i = 0; i < wait.task.length && found.length < FOUND; i++) {
-    const byFd = wait.what[i] === 1 && fds.has(wait.value[i]);
+    const byFd = wait.what[i] === 1 && hasFd(task.runtime[wait.task[i]], wait.value[i]);
     if (!byFd && !matching.has(wait.operation[i]) && !matching.has(wait.place[i])) continue;
     const key = `${wait.task[i]} ${wait.place[i]} ${wait.what[i]} ${wait.value[i]}`;
     if (seen.has(key)) continue;
@@ -266,7 +284,7 @@ function search(query) {
   }
   for (let i = 0; i < instant.time.length && found.length < FOUND; i++) {
     const mark = instant.kind[i] === 18 && matching.has(instant.y[i]);
-    const fdEvent = (instant.kind[i] === 16 || instant.kind[i] === 17) && fds.has(instant.x[i]);
+    const fdEvent = (instant.kind[i] === 16 || instant.kind[i] === 17) && hasFd(instant.runtime[i], instant.x[i]);
     if (mark || fdEvent) found.push(entry("", instantWords(i), moment(instant.time[i]), () => select({ kind: "instant", i }, true)));
   }
   $("results-title").textContent = found.length === FOUND ? `Found, the first ${FOUND}` : `Found: ${found.length}`;
@@ -406,7 +424,7 @@ function escape(event) {
 }
 
 function tooltip(selected) {
-  const [title, facts] = { poll: ofPoll, wait: ofWait, task: ofTask, turn: ofTurn, closure: ofClosure, instant: ofInstant }[selected.kind](selected.i);
+  const [title, facts] = { poll: ofPoll, wait: ofWait, task: ofTask, turn: ofTurn, closure: ofClosure, instant: ofInstant, note: ofNote }[selected.kind](selected.i);
   return [title, ...facts.filter(([, value]) => value).map(([name, value]) => `${name}: ${value}`)].join("\n");
 }
 
@@ -497,7 +515,7 @@ function setTheme(theme) {
     const color = make("i");
     color.style.background = `var(--c${i})`;
     return make("li", [color, document.createTextNode(cause)]);
-  }), legendEntry("--wait", "epoll_wait"));
+  }), legendEntry("--wait", "epoll_wait"), ...(note.group.length ? [legendEntry("--note", "from outside")] : []));
   redraw();
 }
 

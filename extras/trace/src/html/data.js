@@ -35,23 +35,62 @@ function columns() {
   return tables;
 }
 
-const { task, poll, wait, wake, turn, instant, span, closure } = columns();
+const { runtime, note, task, poll, wait, wake, turn, instant, span, closure } = columns();
 const BEGIN = meta.begin;
 const END = Math.max(meta.end, meta.begin + 1);
-const peers = new Map(meta.peers);
+// The texts about peers, by runtime and descriptor.
+const peers = new Map(meta.peers.map(([of, fd, text]) => [`${of} ${fd}`, text]));
 
 // --- lanes -----------------------------------------------------------------------------------------------
 
-// Lane 0 is the loop; then the root future and the rows; then closures, packed so that none overlap.
-const lanes = [{ kind: "loop", label: "loop" }];
-const laneOfRow = new Map();
-for (const row of [...new Set(task.row)].sort((a, b) => (a === ROOT ? -1 : b === ROOT ? 1 : a - b))) {
-  laneOfRow.set(row, lanes.length);
-  lanes.push({ kind: "row", row, label: row === ROOT ? "root" : `row ${row}`, tasks: [], first: 0, count: 0, spans: [] });
+// A group is a program, with its runtimes one after another. Its lanes: its name with what happened from outside, if it
+// has a name; the loop; the root future and the rows; the closures. Notes and closures are packed so that none overlap.
+const lanes = [];
+const groups = meta.groups.map((name) => ({ name, loop: -1, laneOfRow: new Map(), first: 0, last: 0 }));
+const groupOf = (i) => groups[runtime.group[i]];
+
+// Puts what begins and ends into the lanes of a kind that `make` adds.
+function pack(count, begin, end, make) {
+  const packed = [];
+  for (const i of [...Array(count).keys()].filter((i) => begin(i) >= 0).sort((a, b) => begin(a) - begin(b))) {
+    let lane = packed.find((known) => known.until <= begin(i));
+    if (!lane) packed.push((lane = { ...make(), until: 0 }));
+    lane.list.push(i);
+    // What takes no time still takes place.
+    lane.until = Math.max(end(i), begin(i) + 1);
+  }
+  return packed;
 }
+
+const closureEnd = (i) => (closure.end[i] < 0 ? runtime.end[closure.runtime[i]] : closure.end[i]);
+
+groups.forEach((group, number) => {
+  group.first = lanes.length;
+  if (group.name) {
+    const begin = (i) => (note.group[i] === number ? note.begin[i] : -1);
+    const packed = pack(note.group.length, begin, (i) => note.end[i], () => ({ kind: "notes", group: number, label: "", list: [] }));
+    if (!packed.length) packed.push({ kind: "notes", group: number, label: "", list: [] });
+    packed[0].label = group.name;
+    lanes.push(...packed);
+  }
+  const own = (list) => list.map((of, i) => [of, i]).filter(([of]) => runtime.group[of] === number).map(([, i]) => i);
+  if (runtime.group.includes(number)) {
+    group.loop = lanes.length;
+    lanes.push({ kind: "loop", group: number, label: "loop", turns: own([...turn.runtime]) });
+  }
+  const tasks = own([...task.runtime]);
+  for (const row of [...new Set(tasks.map((i) => task.row[i]))].sort((a, b) => (a === ROOT ? -1 : b === ROOT ? 1 : a - b))) {
+    group.laneOfRow.set(row, lanes.length);
+    lanes.push({ kind: "row", group: number, row, label: row === ROOT ? "root" : `row ${row}`, tasks: [], first: 0, count: 0, spans: [] });
+  }
+  const begin = (i) => (runtime.group[closure.runtime[i]] === number ? closure.begin[i] : -1);
+  lanes.push(...pack(closure.begin.length, begin, closureEnd, () => ({ kind: "closures", group: number, label: "closures", list: [] })));
+  group.last = lanes.length - 1;
+});
+
 const laneOfTask = new Uint32Array(task.row.length);
 for (let i = 0; i < task.row.length; i++) {
-  laneOfTask[i] = laneOfRow.get(task.row[i]);
+  laneOfTask[i] = groupOf(task.runtime[i]).laneOfRow.get(task.row[i]);
   lanes[laneOfTask[i]].tasks.push(i);
 }
 for (const lane of lanes) {
@@ -70,16 +109,6 @@ lanes.reduce((first, lane) => {
 for (let i = 0; i < poll.task.length; i++) lanePolls[lanes[laneOfTask[poll.task[i]]].end++] = i;
 
 for (let i = 0; i < span.task.length; i++) lanes[laneOfTask[span.task[i]]].spans.push(i);
-for (let i = 0; i < closure.begin.length; i++) {
-  const ends = (lane) => lane.kind === "closures" && lane.until <= closure.begin[i];
-  let lane = lanes.find(ends);
-  if (!lane) {
-    lane = { kind: "closures", label: "closures", closures: [], until: 0 };
-    lanes.push(lane);
-  }
-  lane.closures.push(i);
-  lane.until = closure.end[i] < 0 ? Infinity : closure.end[i];
-}
 
 // Wakes by the task that was woken, and by the one that woke.
 const wakesOf = new Map();
@@ -140,30 +169,34 @@ function short(place) {
   return match ? `${match[1]}:${match[2]}` : place;
 }
 
-function taskName(i) {
+function taskId(i) {
   const id = task.row[i] === ROOT ? "root" : `task ${task.row[i]}.${task.generation[i]}`;
   return task.name[i] ? `${id} "${text(task.name[i])}"` : id;
 }
 
+// Returns the name of a group before a text, if there are several.
+const ofGroup = (of, words) => (groupOf(of).name ? `${groupOf(of).name}: ${words}` : words);
+const taskName = (i) => ofGroup(task.runtime[i], taskId(i));
+
 function causeWords(i) {
   const by = poll.wake[i] ? wake.by[poll.wake[i] - 1] : 0;
-  if (by) return `woken by ${taskName(by - 1)}`;
+  if (by) return `woken by ${taskId(by - 1)}`;
   const [kind, value] = [poll.cause[i] >>> 24, poll.cause[i] & 0xffffff];
   if (kind === 1 && value === 0xffffff) return "woken by an event";
   const known = SENTENCES[kind] ?? "woken";
-  return kind === 1 || kind === 3 ? `${known} ${value}${kind === 1 ? peerWords(value) : ""}` : known;
+  return kind === 1 || kind === 3 ? `${known} ${value}${kind === 1 ? peerWords(poll.task[i], value) : ""}` : known;
 }
 
-function peerWords(fd) {
-  if (!peers.has(fd)) return "";
-  return `, peer ${text(peers.get(fd))}`;
+function peerWords(who, fd) {
+  const peer = peers.get(`${task.runtime[who]} ${fd}`);
+  return peer ? `, peer ${text(peer)}` : "";
 }
 
 function onWords(i) {
   const [what, value] = [wait.what[i], wait.value[i]];
   if (!WHAT[what]) return "";
   if (what === 4 || what === 5) return ` on ${WHAT[what]}`;
-  return ` on ${WHAT[what]} ${value}${what === 1 ? peerWords(value) : ""}`;
+  return ` on ${WHAT[what]} ${value}${what === 1 ? peerWords(wait.task[i], value) : ""}`;
 }
 
 // Returns operation and location of a wait, as short as a gap in a lane needs.
@@ -178,8 +211,9 @@ function waitWords(i) {
   return `${operation}${place}${onWords(i)}`;
 }
 
-const waitEnd = (i) => (wait.end[i] < 0 ? END : wait.end[i]);
-const taskEnd = (i) => (task.end[i] < 0 ? END : task.end[i]);
+const taskEnd = (i) => (task.end[i] < 0 ? runtime.end[task.runtime[i]] : task.end[i]);
+const waitEnd = (i) => (wait.end[i] < 0 ? runtime.end[task.runtime[wait.task[i]]] : wait.end[i]);
+const spanEnd = (i) => (span.end[i] < 0 ? runtime.end[task.runtime[span.task[i]]] : span.end[i]);
 
 function instantWords(i) {
   const [a, x, y] = [instant.a[i], instant.x[i], instant.y[i]];
@@ -219,9 +253,8 @@ function instantsIn(i, limit) {
 // Returns the spans that overlap a poll, in words.
 function spansIn(i) {
   const spans = lanes[laneOfTask[poll.task[i]]].spans;
-  const end = (n) => (span.end[n] < 0 ? END : span.end[n]);
-  const overlapping = spans.filter((n) => span.task[n] === poll.task[i] && span.begin[n] <= poll.end[i] && end(n) >= poll.begin[i]);
-  return overlapping.slice(0, 6).map((n) => `${text(span.name[n])} ${duration(end(n) - span.begin[n])}`).join("; ");
+  const overlapping = spans.filter((n) => span.task[n] === poll.task[i] && span.begin[n] <= poll.end[i] && spanEnd(n) >= poll.begin[i]);
+  return overlapping.slice(0, 6).map((n) => `${text(span.name[n])} ${duration(spanEnd(n) - span.begin[n])}`).join("; ");
 }
 
 // Returns the numbers below `count` with the highest figures, the highest first.

@@ -3,7 +3,7 @@
 const LANE = 24;
 const AXIS = 22;
 const view = { t0: BEGIN, t1: END, y: 0 };
-const state = { selected: null, hover: null, lane: 1, width: 0, height: 0, gutter: 150, frame: 0 };
+const state = { selected: null, hover: null, lane: Math.max(lanes.findIndex((lane) => lane.kind === "row"), 0), width: 0, height: 0, gutter: 150, frame: 0 };
 const overview = $("overview");
 const timeline = $("timeline");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -12,7 +12,7 @@ let overviewPicture = null;
 
 function readColors() {
   const style = getComputedStyle(document.documentElement);
-  const names = ["bg", "fg", "dim", "line", "stripe", "band", "wait", "life", "accent", "panel"];
+  const names = ["bg", "fg", "dim", "line", "stripe", "band", "wait", "life", "accent", "panel", "note"];
   colors = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
   colors.causes = meta.causes.map((_, i) => style.getPropertyValue(`--c${i}`).trim());
   overviewPicture = null;
@@ -115,8 +115,12 @@ function draw() {
   c.beginPath();
   c.rect(state.gutter, AXIS, width - state.gutter, height - AXIS);
   c.clip();
-  drawTurns(c);
-  for (let lane = first; lane <= last; lane++) drawLane(c, lanes[lane], yOf(lane));
+  for (const group of groups) drawTurns(c, group);
+  const isNotes = (lane) => lanes[lane].kind === "notes";
+  for (let lane = first; lane <= last; lane++) if (!isNotes(lane)) drawLane(c, lanes[lane], yOf(lane));
+  // A group that is partly in view can have its notes above it.
+  for (const lane of lanes.keys()) if (isNotes(lane)) drawEdges(c, lanes[lane]);
+  for (let lane = first; lane <= last; lane++) if (isNotes(lane)) drawNotes(c, lanes[lane], yOf(lane));
   drawSelection(c);
   c.restore();
   drawLabels(c, first, last);
@@ -128,7 +132,13 @@ function draw() {
 function drawStripes(c, first, last) {
   for (let lane = first; lane <= last; lane++) {
     if (lane === state.lane) c.fillStyle = colors.life;
-    else if (lane % 2) c.fillStyle = colors.stripe;
+    else if (lanes[lane].kind === "notes") {
+      c.fillStyle = colors.panel;
+      c.fillRect(0, yOf(lane), state.width, LANE);
+      c.fillStyle = colors.line;
+      c.fillRect(0, yOf(lane), state.width, lanes[lane].label ? 1 : 0);
+      continue;
+    } else if (lane % 2) c.fillStyle = colors.stripe;
     else continue;
     c.fillRect(lane === state.lane ? 0 : state.gutter, yOf(lane), lane === state.lane ? state.gutter : state.width, LANE);
   }
@@ -138,7 +148,9 @@ function drawLabels(c, first, last) {
   c.font = "12px system-ui, sans-serif";
   c.textBaseline = "middle";
   for (let lane = first; lane <= last; lane++) {
-    c.fillStyle = lane === state.lane ? colors.fg : colors.dim;
+    const isName = lanes[lane].kind === "notes";
+    c.font = `${isName ? "600 " : ""}12px system-ui, sans-serif`;
+    c.fillStyle = lane === state.lane || isName ? colors.fg : colors.dim;
     c.fillText(fitted(c, lanes[lane].label, state.gutter - 12), 8, yOf(lane) + LANE / 2 + 1);
   }
   c.fillStyle = colors.line;
@@ -175,16 +187,21 @@ function drawAxis(c) {
 }
 
 // Shades the time in epoll_wait, as far as it is wider than a pixel.
-function drawTurns(c) {
-  const y = yOf(0);
+function drawTurns(c, group) {
+  if (group.loop < 0) return;
+  const y = yOf(group.loop);
+  const bottom = group.name ? yOf(group.last + 1) : state.height;
+  if (bottom < AXIS || y > state.height) return;
   const k = scale();
   c.fillStyle = colors.band;
-  let i = partition(turn.begin.length, (n) => turn.end[n] <= view.t0);
+  const { turns } = lanes[group.loop];
   // Turns that nearly touch are one bar, as dark as it is full of them: [from, to, sum of widths, count].
   const bars = [];
-  for (; i < turn.begin.length && turn.begin[i] < view.t1; i++) {
+  for (let n = partition(turns.length, (m) => turn.end[turns[m]] <= view.t0); n < turns.length; n++) {
+    const i = turns[n];
+    if (turn.begin[i] >= view.t1) break;
     const [from, w] = [xOf(turn.begin[i]), (turn.end[i] - turn.begin[i]) * k];
-    if (w >= 1) c.fillRect(from, AXIS, w, state.height);
+    if (w >= 1) c.fillRect(from, y, w, bottom - y);
     const last = bars[bars.length - 1];
     if (last && from - last[1] < 0.5) {
       last[1] = from + w;
@@ -207,7 +224,7 @@ function drawTurns(c) {
 }
 
 function drawLane(c, lane, y) {
-  if (lane.kind === "closures") return drawBars(c, lane.closures, closure.begin, closure.end, y + 6, LANE - 12, (i) => `closure ${closure.number[i]}`);
+  if (lane.kind === "closures") return drawBars(c, lane.list, closure.begin, closureEnd, y + 6, LANE - 12, (i) => `closure ${closure.number[i]}`);
   if (lane.kind !== "row") return;
   c.fillStyle = colors.life;
   for (const i of lane.tasks) {
@@ -216,12 +233,12 @@ function drawLane(c, lane, y) {
   }
   drawWaits(c, lane, y);
   drawPolls(c, lane, y);
-  if (lane.spans.length) drawBars(c, lane.spans, span.begin, span.end, y + LANE - 4, 3, () => "", colors.fg);
+  if (lane.spans.length) drawBars(c, lane.spans, span.begin, spanEnd, y + LANE - 4, 3, () => "", colors.fg);
 }
 
-function drawBars(c, list, begins, ends, y, height, label, color = colors.accent) {
+function drawBars(c, list, begins, end, y, height, label, color = colors.accent) {
   for (const i of list) {
-    const [from, to] = [xOf(begins[i]), xOf(ends[i] < 0 ? END : ends[i])];
+    const [from, to] = [xOf(begins[i]), xOf(end(i))];
     if (to < state.gutter || from > state.width) continue;
     c.fillStyle = color;
     c.fillRect(from, y, Math.max(to - from, 1), height);
@@ -230,6 +247,47 @@ function drawBars(c, list, begins, ends, y, height, label, color = colors.accent
     c.font = "11px system-ui, sans-serif";
     c.fillText(label(i), Math.max(from, state.gutter) + 5, y + height / 2 + 0.5);
   }
+}
+
+// Draws what happened from outside, with its text inside of the bar, right of it or left of it, where there is room.
+function drawNotes(c, lane, y) {
+  c.font = "11px system-ui, sans-serif";
+  c.textBaseline = "middle";
+  let left = state.gutter;
+  lane.list.forEach((i, n) => {
+    const from = Math.min(xOf(note.begin[i]), xOf(END) - 2);
+    const to = Math.max(xOf(note.end[i]), from + 2);
+    const next = n + 1 < lane.list.length ? xOf(note.begin[lane.list[n + 1]]) : state.width;
+    if (to < state.gutter || from > state.width) return;
+    c.fillStyle = colors.note;
+    c.fillRect(from, y + 4, to - from, LANE - 8);
+    const [begin, end] = [Math.max(from, state.gutter) + 5, Math.min(to, state.width)];
+    const width = c.measureText(meta.notes[i]).width;
+    const [inside, right, before] = [end - begin - 5, Math.min(next, state.width) - to - 8, from - left - 8];
+    const middle = y + LANE / 2 + 0.5;
+    c.fillStyle = width <= inside ? colors.bg : colors.fg;
+    left = to;
+    if (width <= inside) return c.fillText(meta.notes[i], begin, middle);
+    const isRight = width <= right || before < right;
+    const words = fitted(c, meta.notes[i], isRight ? right : before);
+    const taken = c.measureText(words).width + 4;
+    c.fillText(words, isRight ? to + 4 : from - taken, middle);
+    if (isRight) left = to + taken;
+  });
+}
+
+// Draws the begin and the end of notes through the lanes of their group.
+function drawEdges(c, lane) {
+  const group = groups[lane.group];
+  const [top, bottom] = [yOf(group.first), yOf(group.last + 1)];
+  if (bottom < AXIS || top > state.height) return;
+  c.fillStyle = colors.note;
+  c.globalAlpha = 0.5;
+  for (const i of lane.list) {
+    const edges = note.end[i] === note.begin[i] ? [note.begin[i]] : [note.begin[i], note.end[i]];
+    for (const time of edges) if (time > BEGIN && time < END) c.fillRect(Math.round(xOf(time)), top, 1, bottom - top);
+  }
+  c.globalAlpha = 1;
 }
 
 // Draws lines for waits that are wide enough, and what they wait for.
@@ -324,13 +382,12 @@ function boxOf(s) {
   if (s.kind === "poll") return [poll.begin[s.i], poll.end[s.i], laneOfTask[poll.task[s.i]]];
   if (s.kind === "wait") return [wait.begin[s.i], waitEnd(s.i), laneOfTask[wait.task[s.i]]];
   if (s.kind === "task") return [task.begin[s.i], taskEnd(s.i), laneOfTask[s.i]];
-  if (s.kind === "turn") return [turn.begin[s.i], turn.end[s.i], 0];
-  if (s.kind === "closure") {
-    const to = closure.end[s.i] < 0 ? END : closure.end[s.i];
-    return [closure.begin[s.i], to, lanes.findIndex((lane) => lane.closures?.includes(s.i))];
-  }
+  if (s.kind === "turn") return [turn.begin[s.i], turn.end[s.i], groupOf(turn.runtime[s.i]).loop];
+  const laneWith = (kind) => lanes.findIndex((lane) => lane.kind === kind && lane.list.includes(s.i));
+  if (s.kind === "closure") return [closure.begin[s.i], closureEnd(s.i), laneWith("closures")];
+  if (s.kind === "note") return [note.begin[s.i], note.end[s.i], laneWith("notes")];
   if (s.kind === "instant") {
-    const lane = instant.task[s.i] ? laneOfTask[instant.task[s.i] - 1] : 0;
+    const lane = instant.task[s.i] ? laneOfTask[instant.task[s.i] - 1] : groupOf(instant.runtime[s.i]).loop;
     return [instant.time[s.i], instant.time[s.i], lane];
   }
   return null;
@@ -396,17 +453,18 @@ function drawOverview() {
   c.strokeRect(x0 + 1, 1, Math.max(x1 - x0 - 2, 2), height - 2);
 }
 
-// Returns for each pixel the part of its time that polls took, by cause.
+// Returns for each pixel the part of its time that polls took, by cause. Of several groups it is the mean.
 function overviewColumns(width) {
   const count = colors.causes.length;
   const sums = Array.from({ length: width }, () => new Float64Array(count));
   const per = (END - BEGIN) / width;
+  const all = per * Math.max(groups.length, 1);
   for (let i = 0; i < poll.begin.length; i++) {
     const cause = Math.min(poll.cause[i] >>> 24, count - 1);
     let [begin, end] = [poll.begin[i] - BEGIN, poll.end[i] - BEGIN];
     for (let x = Math.min(Math.floor(begin / per), width - 1); x < width; x++) {
       const border = (x + 1) * per;
-      sums[x][cause] += (Math.min(end, border) - begin) / per;
+      sums[x][cause] += (Math.min(end, border) - begin) / all;
       if (end <= border) break;
       begin = border;
     }

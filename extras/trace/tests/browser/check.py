@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Tests the page in a browser: check.py FOLDER [--pictures FOLDER], with the pages small, server, hostile and million.
+"""Tests the page in a browser: check.py FOLDER [--pictures FOLDER], with the pages small, server, hostile, hosts, million.
 
 Ends with 77 and a line if this machine has no Chromium or no module websockets.
 """
@@ -220,6 +220,88 @@ async def hostile_names_stay_text(page):
     await assert_quiet(page)
 
 
+# The labels of the lanes, those of names in capitals.
+LANES = "wakefulTrace.lanes.map((lane) => (lane.kind === 'notes' ? lane.label.toUpperCase() : lane.label))"
+
+
+async def the_lanes_of_each_host_are_below_its_name(page):
+    await page.open(FOLDER / "hosts.html")
+    lanes = await page.eval(LANES)
+    # The crash overlaps the partition, so the notes of the server take two lanes.
+    assert lanes == ["SERVER", "", "loop", "root", "row 1 answer", "CLIENT", "loop", "root", "row 1 ask"], lanes
+    # Both runs of the server are in one lane, and what was alive ends with the crash.
+    lives = await page.eval("wakefulTrace.lanes[4].tasks.map((i) => taskEnd(i) / 1e9)")
+    assert lives == [2, 10], lives
+    # Up from the lane of a task to what happened to its host, and along it.
+    await page.eval("document.querySelector('#timeline').focus()")
+    texts = []
+    for key in ["ArrowUp", "ArrowUp", "ArrowUp", "Tab", "Escape", "ArrowDown"]:
+        await page.key(key)
+        texts.append(await page.eval(PANEL))
+    assert texts[0].startswith("server: epoll_wait"), texts
+    assert texts[1].startswith("server: no way to client") and "after 3.00 s" in texts[1], texts
+    assert texts[2].startswith("server: crashed") and "+2.000000 s" in texts[2], texts
+    assert texts[3].startswith("server: signal 10"), texts
+    assert texts[5].startswith("server: no way to client"), texts
+    await assert_quiet(page)
+
+
+async def hosts_are_searched_and_named_everywhere(page):
+    await page.open(FOLDER / "hosts.html")
+    for query, wanted in [("crash", "server: crashed"), ("client: task", "client: task 1.0"), ("answer", "server: task 1.0 \"answer\""),
+                          # The same descriptor has another peer on each host.
+                          ("40000", "server: task 1.0"), ("10.0.0.1:7000", "client: task 1.0")]:
+        await page.key("/")
+        await page.eval("document.querySelector('#search').value = ''")
+        await page.type(query)
+        found = await page.eval("document.querySelector('#results').textContent")
+        other = "client" if wanted.startswith("server") else "server"
+        assert wanted in found and f"{other}: task" not in found, (query, found)
+        await page.key("Escape")
+    await page.key("/")
+    await page.eval("document.querySelector('#search').value = ''")
+    await page.type("crash")
+    await page.key("Enter")
+    assert await page.eval(SELECTED) == ["note", 0]
+    spot = await page.eval(
+        "(() => { const b = timeline.getBoundingClientRect(); const [t0, t1, lane] = boxOf(wakefulTrace.state.selected);"
+        " show(BEGIN, END); return [b.x + xOf((t0 + t1) / 2), b.y + yOf(lane) + 12]; })()")
+    await page.frame()
+    await page.mouse("mouseMoved", *spot)
+    await page.frame()
+    tip = await page.eval("document.querySelector('#tip').hidden ? '' : document.querySelector('#tip').textContent")
+    assert tip.startswith("server: crashed"), tip
+    # Back from the client's second poll to its turn, not to that of the server.
+    await page.key("/")
+    await page.eval("document.querySelector('#search').value = ''")
+    await page.type("client: task")
+    await page.key("Enter")
+    await page.eval("document.querySelector('#timeline').focus()")
+    await page.key("Tab")
+    await page.key("Tab")
+    await page.key("w")
+    text = await page.eval(PANEL)
+    assert text.startswith("client: epoll_wait") and "10.0 s" not in text, text
+    await assert_quiet(page)
+
+
+async def hosts_draw_in_both_themes_and_on_a_narrow_screen(page):
+    # Whether the bar of the crash, and the middle of the gap below it, have the colors that they should have.
+    colors = """(() => { const { width, height } = timeline; const { data } = timeline.getContext('2d').getImageData(0, 0, width, height);
+      const ratio = devicePixelRatio;
+      const at = (x, y) => { const i = 4 * (Math.round(y * ratio) * width + Math.round(x * ratio)); return [...data.slice(i, i + 3)].join(); };
+      const css = (name) => { const hex = colors[name]; return [1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)).join(); };
+      return [at(xOf(4.8e9), yOf(0) + LANE / 2) === css('note'), at(xOf(2.5e9), yOf(4) + LANE / 2) === css('bg')]; })()"""
+    for width in (1280, 360):
+        for dark in (False, True):
+            await page.open(FOLDER / "hosts.html", width=width, height=740, dark=dark)
+            assert await page.eval(colors) == [True, True], (width, dark)
+            assert await page.eval(CONTRAST) == []
+            assert await page.eval(LABELS) == []
+            assert await page.eval("document.documentElement.scrollWidth <= innerWidth"), width
+            await assert_quiet(page)
+
+
 # Contrast of two colors, by the formula of WCAG 2.2.
 CONTRAST = """(() => {
   const light = (css) => {
@@ -236,6 +318,8 @@ CONTRAST = """(() => {
   const check = (a, b, least) => { const found = contrast(a, b); if (found < least) low.push(`${a} on ${b}: ${found.toFixed(2)} < ${least}`); };
   for (const text of ['fg', 'dim', 'accent']) for (const ground of ['bg', 'panel', 'stripe', 'band', 'life']) check(text, ground, 4.5);
   check('warn', 'warn-bg', 4.5);
+  check('bg', 'note', 4.5);
+  check('note', 'panel', 3);
   for (let i = 0; i < 8; i++) for (const ground of ['bg', 'stripe', 'band', 'life']) check(`c${i}`, ground, 3);
   return low;
 })()"""
@@ -308,7 +392,7 @@ async def a_million_events_load_and_draw(page):
 
 async def pictures(page):
     PICTURES.mkdir(parents=True, exist_ok=True)
-    for name in ("small", "server", "hostile"):
+    for name in ("small", "server", "hostile", "hosts"):
         for width in (1280, 360):
             for dark in (False, True):
                 await page.open(FOLDER / f"{name}.html", width=width, height=800, dark=dark)
@@ -326,6 +410,7 @@ async def pictures(page):
 TESTS = [keys_zoom_and_pan, tab_walks_along_a_lane_and_escape_leaves, the_end_of_a_lane_gives_the_focus_on,
          w_follows_a_wake_backwards, wheel_and_drag_move_the_view, search_finds_names_places_fds_and_peers,
          the_slow_task_is_one_click_away, the_slow_task_is_found_in_at_most_five_actions, tooltips_have_file_and_line, the_table_sorts, hostile_names_stay_text,
+         the_lanes_of_each_host_are_below_its_name, hosts_are_searched_and_named_everywhere, hosts_draw_in_both_themes_and_on_a_narrow_screen,
          both_themes_draw_and_have_contrast, motion_can_be_reduced, a_million_events_load_and_draw]
 
 

@@ -7,6 +7,8 @@
     reason = "each program uses a part of this module"
 )]
 
+pub mod hosts;
+
 use std::collections::HashMap;
 
 pub const NO_TASK: u32 = u32::MAX - 1;
@@ -24,6 +26,7 @@ pub struct Recorder {
     pub polls: u64,
     pub queue: u64,
     pub now: u64,
+    pub wall_clock: u64,
     texts: Vec<u8>,
     numbers: HashMap<String, u32>,
     slots: Vec<u8>,
@@ -43,6 +46,7 @@ impl Recorder {
             polls: 0,
             queue: 0,
             now: 0,
+            wall_clock: 1_764_000_000_000_000_000,
             texts: Vec::new(),
             numbers: HashMap::new(),
             slots: vec![0; capacity as usize * 16],
@@ -136,7 +140,7 @@ impl Recorder {
         put(64, &(self.texts.len() as u64).to_le_bytes());
         put(72, &self.clock.to_le_bytes());
         put(76, &self.flags.to_le_bytes());
-        put(80, &1_764_000_000_000_000_000_u64.to_le_bytes());
+        put(80, &self.wall_clock.to_le_bytes());
         put(96, &ticks.to_le_bytes());
         put(104, &ns.to_le_bytes());
         put(112, &self.polled.to_le_bytes());
