@@ -26,7 +26,7 @@ pub(crate) mod tcp;
 mod udp;
 mod unix;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::os::fd::RawFd;
 use std::path::PathBuf;
@@ -141,7 +141,7 @@ pub(crate) struct Net {
     pub(crate) events: Events,
     pub(crate) faults: Faults,
     pub(crate) sockets: BTreeMap<SocketId, Socket>,
-    pub(crate) fds: HashMap<RawFd, SocketId>,
+    pub(crate) fds: BTreeMap<RawFd, SocketId>,
     pub(crate) lan: Lan,
     /// Sockets with a change that no epoll has reported.
     pub(crate) ready: Vec<Ready>,
@@ -167,7 +167,7 @@ impl Net {
             events,
             faults,
             sockets: BTreeMap::new(),
-            fds: HashMap::new(),
+            fds: BTreeMap::new(),
             lan: Lan::default(),
             ready: Vec::new(),
             in_flight: BTreeMap::new(),
@@ -311,6 +311,8 @@ impl Net {
 
 #[cfg(test)]
 mod tests {
+    use std::io::IoSliceMut;
+
     use socket2::{Domain, Type};
     use wakeful::kernel::Address;
 
@@ -330,6 +332,10 @@ mod tests {
         let id = net.insert(socket);
         net.fds.insert(fd, id);
         id
+    }
+
+    fn recv(net: &mut Net, id: SocketId, len: usize) -> Result<usize, Errno> {
+        net.recv(id, &mut [IoSliceMut::new(&mut vec![0; len])], false)
     }
 
     fn watch(net: &mut Net, id: SocketId, fd: RawFd) {
@@ -399,7 +405,7 @@ mod tests {
             let (client, server) = connected(&mut net);
             net.send_bytes(client, b"bytes".to_vec(), 5).unwrap();
             settle(&mut net);
-            assert_eq!(net.recv(server, 9, false, drop), Ok(5));
+            assert_eq!(recv(&mut net, server, 9), Ok(5));
             net.fds.clear();
             net.close(client, false);
             settle(&mut net);
@@ -438,7 +444,7 @@ mod tests {
         }
         net.send_bytes(client, b"x".to_vec(), 1).unwrap();
         settle(&mut net);
-        assert_eq!(net.recv(server, 9, false, drop), Ok(1));
+        assert_eq!(recv(&mut net, server, 9), Ok(1));
     }
 
     #[test]
@@ -464,14 +470,14 @@ mod tests {
         let fill = |net: &mut Net| net.send_bytes(client, vec![7; MAX_SENT], MAX_SENT);
         let count = fill(&mut net).unwrap();
         settle(&mut net);
-        net.recv(server, count / 2, false, drop).unwrap();
+        recv(&mut net, server, count / 2).unwrap();
         settle(&mut net);
         // Not more than there is room for, so this send does not ask for an event.
         net.send_bytes(client, vec![7; count / 2], count / 2)
             .unwrap();
         assert!(tokens(&mut net).is_empty(), "there is no room now");
         settle(&mut net);
-        net.recv(server, count, false, drop).unwrap();
+        recv(&mut net, server, count).unwrap();
         settle(&mut net);
         assert_eq!(tokens(&mut net), [client]);
     }

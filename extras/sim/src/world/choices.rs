@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::events::{mix, words};
 use super::tape::{Made, Tape};
 
 /// Makes the choices of a run.
@@ -16,7 +17,7 @@ pub(crate) struct Choices {
     source: Source,
     test: String,
     seed: Option<u64>,
-    /// By the hash of their names.
+    /// By the keys of their names.
     streams: HashMap<u64, Stream, BuildHasherDefault<Hashed>>,
     count: u64,
 }
@@ -72,8 +73,8 @@ impl Choices {
     }
 
     fn choose_with(&mut self, name: Name<'_>, of: u32, draw: impl FnOnce(u64) -> u32) -> u32 {
-        let hashed = name.hash(0);
-        let stream = match self.streams.get_mut(&hashed) {
+        let key = name.key();
+        let stream = match self.streams.get_mut(&key) {
             Some(stream) => stream,
             None => {
                 let seed = match &self.source {
@@ -86,7 +87,7 @@ impl Choices {
                     index: 0,
                     made: Vec::new(),
                 };
-                self.streams.entry(hashed).or_insert(stream)
+                self.streams.entry(key).or_insert(stream)
             }
         };
         stream.index += 1;
@@ -151,6 +152,12 @@ pub(crate) struct Name<'a> {
 }
 
 impl Name<'_> {
+    /// Returns a number that stands for the name in a run. By words, because it is computed for each choice.
+    fn key(self) -> u64 {
+        let number = self.number.map_or(0, |number| number.wrapping_add(1));
+        words(self.text).fold(number, mix)
+    }
+
     /// Returns the hash of the name as text.
     fn hash(self, start: u64) -> u64 {
         let hashed = hash(start, self.text.as_bytes());
@@ -200,7 +207,7 @@ impl<'a> From<(&'a str, u64)> for Name<'a> {
     }
 }
 
-/// The hasher of a map whose keys are hashes.
+/// The hasher of a map whose keys are those of names.
 #[derive(Default)]
 struct Hashed(u64);
 
@@ -209,8 +216,8 @@ impl Hasher for Hashed {
         self.0 = extend(self.0, bytes);
     }
 
-    fn write_u64(&mut self, hashed: u64) {
-        self.0 = hashed;
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
     }
 
     fn finish(&self) -> u64 {
