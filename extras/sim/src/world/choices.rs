@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::events::{mix, words};
+use super::events::mix;
 use super::tape::{Made, Tape};
 
 /// Makes the choices of a run.
@@ -39,6 +39,9 @@ struct Stream {
     made: Vec<Made>,
 }
 
+/// Choices of a stream for which there is memory at once: most streams make some dozens.
+const MADE: usize = 32;
+
 impl Choices {
     pub(crate) fn from_seed(test: &str, seed: u64) -> Self {
         Self::new(Source::Seed(seed), test.to_owned(), Some(seed))
@@ -60,6 +63,7 @@ impl Choices {
     }
 
     /// Chooses one of `of` possibilities. 0 is the plain one.
+    #[inline]
     pub(crate) fn choose<'a>(&mut self, stream: impl Into<Name<'a>>, of: u32) -> u32 {
         self.choose_with(stream.into(), of, |random| {
             (random % u64::from(of.max(1))) as u32
@@ -67,14 +71,14 @@ impl Choices {
     }
 
     /// Chooses 1 once in `one_in` times, otherwise 0.
+    #[inline]
     pub(crate) fn chance<'a>(&mut self, stream: impl Into<Name<'a>>, one_in: u32) -> bool {
         let once = |random: u64| u32::from(random.is_multiple_of(u64::from(one_in.max(1))));
         self.choose_with(stream.into(), 2, once) == 1
     }
 
     fn choose_with(&mut self, name: Name<'_>, of: u32, draw: impl FnOnce(u64) -> u32) -> u32 {
-        let key = name.key();
-        let stream = match self.streams.get_mut(&key) {
+        let stream = match self.streams.get_mut(&name.key) {
             Some(stream) => stream,
             None => {
                 let seed = match &self.source {
@@ -85,9 +89,9 @@ impl Choices {
                     name: name.to_string(),
                     random: name.hash(seed),
                     index: 0,
-                    made: Vec::new(),
+                    made: Vec::with_capacity(MADE),
                 };
-                self.streams.entry(key).or_insert(stream)
+                self.streams.entry(name.key).or_insert(stream)
             }
         };
         stream.index += 1;
@@ -133,10 +137,12 @@ fn next(state: &mut u64) -> u64 {
 }
 
 /// FNV-1a, which begins with `start`.
+#[inline]
 fn hash(start: u64, bytes: &[u8]) -> u64 {
     extend(start ^ 0xcbf2_9ce4_8422_2325, bytes)
 }
 
+#[inline]
 fn extend(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -149,13 +155,17 @@ fn extend(hash: u64, bytes: &[u8]) -> u64 {
 pub(crate) struct Name<'a> {
     text: &'a str,
     number: Option<u64>,
+    /// A number that no other name has.
+    key: u64,
 }
 
-impl Name<'_> {
-    /// Returns a number that stands for the name in a run. By words, because it is computed for each choice.
-    fn key(self) -> u64 {
-        let number = self.number.map_or(0, |number| number.wrapping_add(1));
-        words(self.text).fold(number, mix)
+impl<'a> Name<'a> {
+    /// Inlined, because the compiler knows the hash of most texts then. It would be a fifth of a choice.
+    #[inline]
+    fn new(text: &'a str, number: Option<u64>) -> Self {
+        let of_number = number.map_or(0, |number| number.wrapping_add(1));
+        let key = mix(hash(0, text.as_bytes()), of_number);
+        Self { text, number, key }
     }
 
     /// Returns the hash of the name as text.
@@ -189,21 +199,23 @@ impl fmt::Display for Name<'_> {
 }
 
 impl<'a> From<&'a str> for Name<'a> {
+    #[inline]
     fn from(text: &'a str) -> Self {
-        Name { text, number: None }
+        Name::new(text, None)
     }
 }
 
 impl<'a> From<&'a String> for Name<'a> {
+    #[inline]
     fn from(text: &'a String) -> Self {
         text.as_str().into()
     }
 }
 
 impl<'a> From<(&'a str, u64)> for Name<'a> {
+    #[inline]
     fn from((text, number): (&'a str, u64)) -> Self {
-        let number = Some(number);
-        Name { text, number }
+        Name::new(text, Some(number))
     }
 }
 
