@@ -15,6 +15,10 @@ use crate::table::Key;
 impl Core {
     #[cold]
     pub(crate) fn record_turn_begin(&self, limit: Option<Duration>) {
+        // An installed kernel leads here as well.
+        if !self.executor.recorder().is_on() {
+            return;
+        }
         let limit_ms = limit.map_or(u32::MAX, |limit| {
             let ms = limit.as_nanos().div_ceil(1_000_000);
             u32::try_from(ms).unwrap_or(u32::MAX - 1)
@@ -34,6 +38,9 @@ impl Core {
 
     #[cold]
     pub(crate) fn record_turn_end(&self) {
+        if !self.executor.recorder().is_on() {
+            return;
+        }
         let (queued, events) = (self.executor.queued(), self.reactor.counters().events);
         // A paused clock has not moved since the last reading.
         let now_ns = self.timers.loop_now_ns();

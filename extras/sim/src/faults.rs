@@ -113,6 +113,7 @@ impl Faults {
     }
 
     /// Returns whether a transfer is cut here.
+    #[inline]
     pub(crate) fn short<'a>(self, choices: &mut Choices, stream: impl Into<Name<'a>>) -> bool {
         self.transfers && choices.chance(stream, 4)
     }
@@ -133,15 +134,10 @@ impl Faults {
     }
 
     /// Returns the error of a transfer that would succeed.
-    pub(crate) fn errno<'a>(
-        self,
-        choices: &mut Choices,
-        stream: impl Into<Name<'a>>,
-    ) -> Option<i32> {
+    pub(crate) fn errno(self, choices: &mut Choices, stream: Name<'_>) -> Option<i32> {
         if !self.transfers {
             return None;
         }
-        let stream = stream.into();
         if choices.chance(stream, 16) {
             Some(libc::EINTR)
         } else if choices.chance(stream, 16) {

@@ -28,17 +28,19 @@ pub struct Wait<'a> {
 }
 
 impl<'a> Wait<'a> {
+    /// Creates a wait without events. `events` is empty, and its memory is used for them.
     pub(crate) fn new(
         epoll: BorrowedFd<'a>,
         limit: Option<Duration>,
         capacity: usize,
+        events: Vec<Event>,
         real: Real<'a>,
     ) -> Self {
         Wait {
             epoll,
             limit,
             capacity,
-            events: Vec::new(),
+            events,
             real,
         }
     }

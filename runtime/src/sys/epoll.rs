@@ -7,6 +7,7 @@
 //! See `epoll(7)`, `epoll_ctl(2)`, `epoll_wait(2)`.
 
 use std::io;
+use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub(crate) struct Epoll {
 /// Buffer that `epoll_wait` fills, reused by every turn.
 pub(crate) struct Events {
     buffer: Vec<libc::epoll_event>,
+    /// Empty, with the memory of the last answer of an installed kernel.
+    answered: Vec<Event>,
 }
 
 /// Whether this kernel has refused `epoll_pwait2` (before Linux 5.11, or an old seccomp filter).
@@ -135,9 +138,11 @@ impl Epoll {
             let count = self.wait_for_kernel(&mut events, limit)?;
             Ok(events.iter(count).collect())
         };
-        let mut wait = Wait::new(self.as_fd(), timeout, events.buffer.len(), &mut real);
+        let answered = mem::take(&mut events.answered);
+        let capacity = events.buffer.len();
+        let mut wait = Wait::new(self.as_fd(), timeout, capacity, answered, &mut real);
         let waited = kernel.wait(&mut wait);
-        let found = wait.into_events();
+        let mut found = wait.into_events();
         match waited {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(0),
@@ -149,7 +154,10 @@ impl Epoll {
                 u64: event.token,
             };
         }
-        Ok(found.len())
+        let count = found.len();
+        found.clear();
+        events.answered = found;
+        Ok(count)
     }
 
     fn wait_at_most(&self, events: &mut Events, limit: Duration) -> io::Result<libc::c_int> {
@@ -217,6 +225,7 @@ impl Events {
         let capacity = capacity.clamp(1, 1 << 16);
         Events {
             buffer: vec![libc::epoll_event { events: 0, u64: 0 }; capacity],
+            answered: Vec::new(),
         }
     }
 

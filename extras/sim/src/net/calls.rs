@@ -3,7 +3,8 @@
 //! Called by `world` with a descriptor's socket; calls `tcp`, `udp` and `unix`. An address of another family is
 //! refused here.
 
-use std::io::{self, IoSlice};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut, Read as _};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 
@@ -33,6 +34,20 @@ pub(crate) fn gather(bufs: &[IoSlice<'_>]) -> Vec<u8> {
 pub(crate) fn new_real_socket(domain: Domain) -> io::Result<OwnedFd> {
     let kind = Type::STREAM.nonblocking().cloexec();
     socket2::Socket::new_raw(domain, kind, None).map(OwnedFd::from)
+}
+
+/// Copies the first bytes of a queue into several buffers, one after another. Returns their number.
+pub(super) fn scatter(queue: &VecDeque<u8>, bufs: &mut [IoSliceMut<'_>]) -> usize {
+    let (front, back) = queue.as_slices();
+    let mut bytes = front.chain(back);
+    let mut count = 0;
+    for buf in bufs {
+        let len = buf.len().min(queue.len() - count);
+        // A failure is ignored, because so many bytes are there.
+        bytes.read_exact(&mut buf[..len]).ok();
+        count += len;
+    }
+    count
 }
 
 /// What answers a call.
@@ -144,18 +159,15 @@ impl Net {
     pub(crate) fn recv(
         &mut self,
         id: SocketId,
-        asked: usize,
+        bufs: &mut [IoSliceMut<'_>],
         peek: bool,
-        copy: impl FnMut(u8),
     ) -> Result<usize, Errno> {
         match self.kind(id)? {
-            Kind::Tcp => self.tcp_recv(id, asked, peek, copy),
-            Kind::UnixStream => self.unix_recv(id, asked, peek, copy),
+            Kind::Tcp => self.tcp_recv(id, bufs, peek),
+            Kind::UnixStream => self.unix_recv(id, bufs, peek),
             Kind::Udp | Kind::UnixDatagram => {
                 let (bytes, _) = self.datagram(id, peek)?;
-                let count = bytes.len().min(asked);
-                bytes.into_iter().take(count).for_each(copy);
-                Ok(count)
+                Ok(scatter(&bytes.into(), bufs))
             }
         }
     }
@@ -198,7 +210,7 @@ impl Net {
         match self.kind(id)? {
             Kind::Tcp => {
                 let limit = self.limit(id, len.min(CAPACITY));
-                self.tcp_send(id, &bytes, len, limit)
+                self.tcp_send(id, bytes, len, limit)
             }
             Kind::UnixStream => {
                 let limit = self.limit(id, len.min(MAX_SENT));

@@ -154,15 +154,14 @@ impl Net {
     /// Takes the next event of an epoll, in a chosen order.
     pub(crate) fn next_event(&mut self, epoll: RawFd) -> Option<Event> {
         loop {
-            let places: Vec<usize> = (0..self.ready.len())
-                .filter(|place| self.ready[*place].watch.epoll == epoll)
-                .collect();
-            let chosen = match places.len() {
+            let is_of_epoll = |place: &usize| self.ready[*place].watch.epoll == epoll;
+            let mut places = (0..self.ready.len()).filter(is_of_epoll);
+            let chosen = match places.clone().count() {
                 0 => return None,
                 count if count == 1 || !self.faults.orders() => 0,
                 count => self.choices.choose("events", count as u32) as usize,
             };
-            let Ready { socket: id, watch } = self.ready.remove(places[chosen]);
+            let Ready { socket: id, watch } = self.ready.remove(places.nth(chosen)?);
             let Some(socket) = self.sockets.get(&id) else {
                 continue;
             };

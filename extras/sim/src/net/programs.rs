@@ -121,22 +121,16 @@ impl Net {
     }
 
     fn end_program(&mut self, host: HostId) -> Vec<Work> {
-        let is_work = |delivery: &Delivery| match delivery {
-            Delivery::Work { host: of, .. } => *of == host,
-            _ => false,
-        };
-        let in_flight = self.in_flight.iter();
-        let in_flight = in_flight.filter(|(_, (_, delivery))| is_work(delivery));
-        let keys: Vec<_> = in_flight.map(|(key, _)| *key).collect();
-        let host = &mut self.lan.hosts[host];
-        host.program = None;
-        let mut work = mem::take(&mut host.work);
-        for key in keys {
-            if let Some((_, Delivery::Work { work: one, .. })) = self.in_flight.remove(&key) {
-                work.push(one);
+        let of_host = &mut self.lan.hosts[host];
+        of_host.program = None;
+        let mut ended = mem::take(&mut of_host.work);
+        for flight in mem::take(&mut self.in_flight) {
+            match flight.delivery {
+                Delivery::Work { host: of, work } if of == host => ended.push(work),
+                _ => self.in_flight.push_back(flight),
             }
         }
-        work
+        ended
     }
 
     /// Returns what the clock of a host shows.

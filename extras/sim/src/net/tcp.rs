@@ -18,8 +18,10 @@
 //! Sources: tcp(7), connect(2), accept(2), shutdown(2), RFC 9293.
 
 use std::collections::VecDeque;
+use std::io::IoSliceMut;
 use std::net::{Shutdown, SocketAddr};
 
+use super::calls::scatter;
 use super::epoll::Watch;
 use super::hosts::HostId;
 use super::ip::{check_family, check_one_host, overlaps, reaches, target};
@@ -270,9 +272,8 @@ impl Net {
     pub(super) fn tcp_recv(
         &mut self,
         id: SocketId,
-        asked: usize,
+        bufs: &mut [IoSliceMut<'_>],
         peek: bool,
-        mut copy: impl FnMut(u8),
     ) -> Result<usize, Errno> {
         let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
         let (has_bytes, has_fin) = match &socket.state {
@@ -296,16 +297,11 @@ impl Net {
                 _ => Ok(0),
             };
         }
-        let count = asked.min(stream.received.len());
+        let count = scatter(&stream.received, bufs);
         if peek {
-            stream
-                .received
-                .iter()
-                .take(count)
-                .for_each(|byte| copy(*byte));
             return Ok(count);
         }
-        stream.received.drain(..count).for_each(copy);
+        stream.received.drain(..count);
         let peer = stream.peer;
         if count > 0 {
             self.send(peer, Delivery::Taken { by: peer, count });
@@ -318,7 +314,7 @@ impl Net {
     pub(super) fn tcp_send(
         &mut self,
         id: SocketId,
-        bytes: &[u8],
+        mut bytes: Vec<u8>,
         len: usize,
         limit: usize,
     ) -> Result<usize, Errno> {
@@ -343,7 +339,7 @@ impl Net {
         let is_cut = count < len;
         stream.found_no_room |= is_cut;
         if count > 0 {
-            let bytes = bytes[..count].to_vec();
+            bytes.truncate(count);
             self.send_in_pieces(peer, bytes);
         }
         if is_cut && count >= limit {

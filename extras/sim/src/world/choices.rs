@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
+use super::events::mix;
 use super::tape::{Made, Tape};
 
 /// Makes the choices of a run.
@@ -16,7 +17,7 @@ pub(crate) struct Choices {
     source: Source,
     test: String,
     seed: Option<u64>,
-    /// By the hash of their names.
+    /// By the keys of their names.
     streams: HashMap<u64, Stream, BuildHasherDefault<Hashed>>,
     count: u64,
 }
@@ -36,6 +37,23 @@ struct Stream {
     index: u64,
     /// Those that were not plain.
     made: Vec<Made>,
+}
+
+impl Stream {
+    #[cold]
+    fn new(name: Name<'_>, source: &Source) -> Self {
+        let seed = match source {
+            Source::Seed(seed) => *seed,
+            Source::Tape(_) => 0,
+        };
+        Self {
+            name: name.to_string(),
+            random: name.hash(seed),
+            index: 0,
+            // Most streams make dozens, and each doubling is a call of realloc.
+            made: Vec::with_capacity(16),
+        }
+    }
 }
 
 impl Choices {
@@ -59,6 +77,7 @@ impl Choices {
     }
 
     /// Chooses one of `of` possibilities. 0 is the plain one.
+    #[inline]
     pub(crate) fn choose<'a>(&mut self, stream: impl Into<Name<'a>>, of: u32) -> u32 {
         self.choose_with(stream.into(), of, |random| {
             (random % u64::from(of.max(1))) as u32
@@ -66,29 +85,15 @@ impl Choices {
     }
 
     /// Chooses 1 once in `one_in` times, otherwise 0.
+    #[inline]
     pub(crate) fn chance<'a>(&mut self, stream: impl Into<Name<'a>>, one_in: u32) -> bool {
         let once = |random: u64| u32::from(random.is_multiple_of(u64::from(one_in.max(1))));
         self.choose_with(stream.into(), 2, once) == 1
     }
 
     fn choose_with(&mut self, name: Name<'_>, of: u32, draw: impl FnOnce(u64) -> u32) -> u32 {
-        let hashed = name.hash(0);
-        let stream = match self.streams.get_mut(&hashed) {
-            Some(stream) => stream,
-            None => {
-                let seed = match &self.source {
-                    Source::Seed(seed) => *seed,
-                    Source::Tape(_) => 0,
-                };
-                let stream = Stream {
-                    name: name.to_string(),
-                    random: name.hash(seed),
-                    index: 0,
-                    made: Vec::new(),
-                };
-                self.streams.entry(hashed).or_insert(stream)
-            }
-        };
+        let stream = self.streams.entry(name.key);
+        let stream = stream.or_insert_with(|| Stream::new(name, &self.source));
         stream.index += 1;
         self.count += 1;
         let chosen = match &self.source {
@@ -132,10 +137,12 @@ fn next(state: &mut u64) -> u64 {
 }
 
 /// FNV-1a, which begins with `start`.
+#[inline]
 fn hash(start: u64, bytes: &[u8]) -> u64 {
     extend(start ^ 0xcbf2_9ce4_8422_2325, bytes)
 }
 
+#[inline]
 fn extend(hash: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(hash, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
@@ -148,9 +155,19 @@ fn extend(hash: u64, bytes: &[u8]) -> u64 {
 pub(crate) struct Name<'a> {
     text: &'a str,
     number: Option<u64>,
+    /// A number that no other name has.
+    key: u64,
 }
 
-impl Name<'_> {
+impl<'a> Name<'a> {
+    /// Inlined, because the compiler knows the hash of most texts then. It would be a fifth of a choice.
+    #[inline]
+    fn new(text: &'a str, number: Option<u64>) -> Self {
+        let of_number = number.map_or(0, |number| number.wrapping_add(1));
+        let key = mix(hash(0, text.as_bytes()), of_number);
+        Self { text, number, key }
+    }
+
     /// Returns the hash of the name as text.
     fn hash(self, start: u64) -> u64 {
         let hashed = hash(start, self.text.as_bytes());
@@ -182,25 +199,27 @@ impl fmt::Display for Name<'_> {
 }
 
 impl<'a> From<&'a str> for Name<'a> {
+    #[inline]
     fn from(text: &'a str) -> Self {
-        Name { text, number: None }
+        Name::new(text, None)
     }
 }
 
 impl<'a> From<&'a String> for Name<'a> {
+    #[inline]
     fn from(text: &'a String) -> Self {
         text.as_str().into()
     }
 }
 
 impl<'a> From<(&'a str, u64)> for Name<'a> {
+    #[inline]
     fn from((text, number): (&'a str, u64)) -> Self {
-        let number = Some(number);
-        Name { text, number }
+        Name::new(text, Some(number))
     }
 }
 
-/// The hasher of a map whose keys are hashes.
+/// The hasher of a map whose keys are those of names.
 #[derive(Default)]
 struct Hashed(u64);
 
@@ -209,8 +228,8 @@ impl Hasher for Hashed {
         self.0 = extend(self.0, bytes);
     }
 
-    fn write_u64(&mut self, hashed: u64) {
-        self.0 = hashed;
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
     }
 
     fn finish(&self) -> u64 {

@@ -211,21 +211,13 @@ impl Kernel for World {
 
     fn recv(&self, fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], peek: bool) -> Verdict<usize> {
         let what = if peek { "peek" } else { "recv" };
-        self.transfer(fd, what, |net, id| {
-            let asked = bufs.iter().map(|buf| buf.len()).sum();
-            let mut room = bufs.iter_mut().flat_map(|buf| buf.iter_mut());
-            net.recv(id, asked, peek, |byte| {
-                if let Some(to) = room.next() {
-                    *to = byte;
-                }
-            })
-        })
+        self.transfer(fd, what, |net, id| net.recv(id, bufs, peek))
     }
 
     fn send(&self, fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Verdict<usize> {
         let len = bufs.iter().map(|buf| buf.len()).sum();
-        let bytes = gather(bufs);
-        self.transfer(fd, "send", |net, id| net.send_bytes(id, bytes, len))
+        let send = |net: &mut Net, id| net.send_bytes(id, gather(bufs), len);
+        self.transfer(fd, "send", send)
     }
 
     fn recv_from(
@@ -249,8 +241,8 @@ impl Kernel for World {
     }
 
     fn send_to(&self, fd: BorrowedFd<'_>, buf: &[u8], target: &Address) -> Verdict<usize> {
-        let bytes = gather(&[IoSlice::new(buf)]);
-        let send = |net: &mut Net, id| net.send_to(id, bytes, buf.len(), target);
+        let bytes = || gather(&[IoSlice::new(buf)]);
+        let send = |net: &mut Net, id| net.send_to(id, bytes(), buf.len(), target);
         self.transfer(fd, "send", send)
     }
 
@@ -299,7 +291,7 @@ impl Kernel for World {
             token,
             interest,
         };
-        if !is_socket(fd) {
+        if !self.net().fds.contains_key(&watch.fd) && !is_socket(fd) {
             self.with_program(|program| program.watch_other(watch));
             return Verdict::Real;
         }

@@ -45,11 +45,11 @@ impl World {
         let net = &mut *net;
         // A stream of their own: without the error the transfer makes its choices at the same places.
         let stream = match what {
-            "send" => "errno send",
-            "recv" => "errno recv",
-            _ => "errno",
+            "send" => ("errno send", id).into(),
+            "recv" => ("errno recv", id).into(),
+            _ => ("errno", id).into(),
         };
-        let result = match net.faults.errno(&mut net.choices, (stream, id)) {
+        let result = match net.faults.errno(&mut net.choices, stream) {
             Some(errno) => {
                 if errno == libc::EAGAIN {
                     net.again(id);

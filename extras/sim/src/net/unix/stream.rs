@@ -9,6 +9,9 @@
 //!
 //! A client is connected before it is accepted.
 
+use std::io::IoSliceMut;
+
+use super::super::calls::scatter;
 use super::super::tcp::{Listener, Socket, State};
 use super::super::{Delivery, Errno, Net, SocketId};
 use super::{Name, SEND_BUFFER, Unix};
@@ -83,9 +86,8 @@ impl Net {
     pub(in crate::net) fn unix_recv(
         &mut self,
         id: SocketId,
-        asked: usize,
+        bufs: &mut [IoSliceMut<'_>],
         peek: bool,
-        mut copy: impl FnMut(u8),
     ) -> Result<usize, Errno> {
         let socket = self.sockets.get_mut(&id).ok_or(libc::EBADF)?;
         let State::Unix(unix) = &mut socket.state else {
@@ -101,12 +103,11 @@ impl Net {
                 None => Err(libc::EAGAIN),
             };
         }
-        let count = asked.min(unix.bytes.len());
+        let count = scatter(&unix.bytes, bufs);
         if peek {
-            unix.bytes.iter().take(count).for_each(|byte| copy(*byte));
             return Ok(count);
         }
-        unix.bytes.drain(..count).for_each(copy);
+        unix.bytes.drain(..count);
         self.unix_taken(peer, count);
         Ok(count)
     }
