@@ -123,11 +123,13 @@ impl<'a> Report<'a> {
 
     /// Adds the page that shows a recording.
     pub(crate) fn timeline(&mut self, recorded: Option<Result<Trace, wakeful_trace::Error>>) {
-        let Some(recorded) = recorded else { return };
         let path = match recorded {
-            Ok(trace) => files::write(self.test, "html", &Format::Html.render(&spread(trace)))
-                .map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
+            None => Err("no runtime was recorded".to_owned()),
+            Some(Err(error)) => Err(error.to_string()),
+            Some(Ok(trace)) => {
+                files::write(self.test, "html", &Format::Html.render(&spread(trace)))
+                    .map_err(|error| error.to_string())
+            }
         };
         match path {
             Ok(path) => self.line("timeline: ", &path),
@@ -287,6 +289,14 @@ mod tests {
             ends,
             [times[count], times[2 * count - 1], times[3 * count - 1]]
         );
+    }
+
+    #[test]
+    fn a_timeline_without_a_runtime_says_so() {
+        let mut report = Report::new("test", &SEED, "why");
+        report.timeline(None);
+        let end = "timeline: not written, no runtime was recorded\n";
+        assert!(report.text.ends_with(end), "{}", report.text);
     }
 
     #[test]

@@ -293,8 +293,9 @@ pub trait Kernel: Send + Sync {
         Err(work)
     }
 
-    /// Returns the path of a file in which a runtime is recorded, from its start on, that is built now and whose
-    /// builder has no [recording](crate::runtime::Builder::record). Each runtime needs a path of its own.
+    /// A runtime is built whose builder has no [recording](crate::runtime::Builder::record). Returns the path of a
+    /// file in which it is recorded from its start on, or `None`. Each runtime needs a path of its own. Building
+    /// it fails if the file cannot be created.
     fn recording(&self) -> Option<PathBuf> {
         None
     }
