@@ -141,9 +141,10 @@ pub use run::{Options, Run};
 pub use sim::{Sim, check, run_seed, run_tape, shrink_tape};
 pub use world::tape::Tape;
 
-/// Writes a test that runs in a world: `seeds` times, with `faults`, and with `leaks` allowed or not.
+/// Writes a test that runs in a world: `seeds` times, with `faults`, with `leaks` allowed or not, and for at most
+/// `max_turns` in each run.
 ///
-/// The three lines can be left out, see [`Options::new`]. Attributes such as `#[should_panic]` come before the
+/// These lines can be left out, see [`Options::new`]. Attributes such as `#[should_panic]` come before the
 /// function. An `async fn` with a [`Sim`] is a test with one host, which runs it. A `fn` with a `&`[`Hosts`] sets up
 /// several hosts.
 ///
@@ -156,6 +157,7 @@ macro_rules! test {
         $(seeds = $seeds:expr;)?
         $(faults = $faults:expr;)?
         $(leaks = $leaks:expr;)?
+        $(max_turns = $max_turns:expr;)?
         $(#[$attribute:meta])*
         async fn $name:ident($sim:ident: $type:ty) $body:block
     ) => {
@@ -167,6 +169,7 @@ macro_rules! test {
             $(let options = options.seeds($seeds);)?
             $(let options = options.faults($faults);)?
             $(let options = options.leaks($leaks);)?
+            $(let options = options.max_turns($max_turns);)?
             let name = ::core::concat!(::core::module_path!(), "::", ::core::stringify!($name));
             $crate::check(name, options, body);
         }
@@ -174,6 +177,7 @@ macro_rules! test {
     (
         $(seeds = $seeds:expr;)?
         $(faults = $faults:expr;)?
+        $(max_turns = $max_turns:expr;)?
         $(#[$attribute:meta])*
         fn $name:ident($sim:ident: $type:ty) $body:block
     ) => {
@@ -184,6 +188,7 @@ macro_rules! test {
             let options = $crate::Options::new();
             $(let options = options.seeds($seeds);)?
             $(let options = options.faults($faults);)?
+            $(let options = options.max_turns($max_turns);)?
             let name = ::core::concat!(::core::module_path!(), "::", ::core::stringify!($name));
             $crate::hosts::check(name, options, setup);
         }

@@ -33,16 +33,19 @@ pub struct Options {
     pub faults: Faults,
     /// What happens about tasks and sockets that are left.
     pub leaks: Leaks,
+    /// Most turns of all runtimes in a run.
+    pub max_turns: u64,
 }
 
 impl Options {
-    /// Creates the defaults: 100 seeds, [`Faults::delays_only`], [`Leaks::Report`].
+    /// Creates the defaults: 100 seeds, [`Faults::delays_only`], [`Leaks::Report`], a million turns.
     #[must_use]
     pub fn new() -> Self {
         Self {
             seeds: 100,
             faults: Faults::default(),
             leaks: Leaks::default(),
+            max_turns: 1_000_000,
         }
     }
 
@@ -65,6 +68,16 @@ impl Options {
     #[must_use]
     pub fn leaks(mut self, leaks: Leaks) -> Self {
         self.leaks = leaks;
+        self
+    }
+
+    /// Sets the number of turns after which a run fails, because it seems to have no end. In a turn a runtime polls its
+    /// ready tasks, and then waits. A test that needs more has a larger limit.
+    ///
+    /// [`enter`](crate::enter) has no limit.
+    #[must_use]
+    pub fn max_turns(mut self, turns: u64) -> Self {
+        self.max_turns = turns;
         self
     }
 }
@@ -131,9 +144,11 @@ pub(crate) enum Report {
 }
 
 /// Creates what the hosts of a run share.
-pub(crate) fn new_net(choices: Choices, report: Report, faults: Faults) -> SharedNet {
+pub(crate) fn new_net(choices: Choices, report: Report, options: Options) -> SharedNet {
     let events = Events::new(report == Report::Events);
-    Arc::new(Mutex::new(Net::new(choices, events, faults)))
+    let mut net = Net::new(choices, events, options.faults);
+    net.lan.max_turns = Some(options.max_turns);
+    Arc::new(Mutex::new(net))
 }
 
 /// Runs a test once.

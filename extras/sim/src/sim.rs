@@ -113,7 +113,7 @@ fn run_once<F: Future<Output = ()>>(
     report: Report,
     body: &impl Fn(Sim) -> F,
 ) -> Run {
-    let net = run::new_net(choices, report, options.faults);
+    let net = run::new_net(choices, report, options);
     let world = Arc::new(World::new(Arc::clone(&net)));
     let installed = kernel::install(Arc::clone(&world) as Arc<dyn kernel::Kernel>);
     let runtime = build(report);

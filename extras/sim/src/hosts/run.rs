@@ -64,7 +64,7 @@ impl Kernel for Outside {
 
 fn run_once(choices: Choices, options: Options, report: Report, setup: &impl Fn(&Hosts)) -> Run {
     let pinned = Pinned::new();
-    let net = run::new_net(choices, report, options.faults);
+    let net = run::new_net(choices, report, options);
     let installed = kernel::install(Arc::new(Outside(Arc::clone(&net))));
     let hosts = Hosts::new(Arc::clone(&net), report, PATIENCE);
     let outcome = catch_unwind(AssertUnwindSafe(|| {

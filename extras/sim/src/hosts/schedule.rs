@@ -24,7 +24,7 @@ use crate::net::steps::Step;
 use crate::panics::end_run;
 use crate::run::Report;
 use crate::world::World;
-use crate::world::ends::DEADLOCK;
+use crate::world::ends::{self, DEADLOCK};
 use crate::world::gate::{Crashed, Ended, Gate, Turn};
 
 /// The program of a host.
@@ -109,6 +109,11 @@ impl Hosts {
                     let last = Duration::from_nanos(self.net().lan.last_ns);
                     let hosts = self.describe_for_report();
                     panic!("the clients have not ended after {last:?}: {hosts}");
+                }
+                Step::Endless => {
+                    let (at, hosts) = (self.elapsed(), self.describe_for_report());
+                    let turns = self.net().lan.turns - 1;
+                    end_run(format!("{}: {hosts}", ends::endless(at, turns)));
                 }
             }
             self.check();
@@ -305,7 +310,11 @@ mod tests {
     fn a_host_that_does_not_come_back_is_named() {
         // All choices are plain, so the first host begins.
         let choices = Choices::from_tape(Tape::new("test", None));
-        let net = run::new_net(choices, Report::Quiet, Faults::none());
+        let net = run::new_net(
+            choices,
+            Report::Quiet,
+            run::Options::new().faults(Faults::none()),
+        );
         let hosts = Hosts::new(net, Report::Quiet, Duration::from_millis(20));
         let (release, blocks) = mpsc::channel::<()>();
         let blocks = Mutex::new(blocks);

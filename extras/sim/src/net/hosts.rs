@@ -50,7 +50,9 @@ pub(crate) struct Lan {
     /// A step that a host has found, for the thread of the test.
     pub(super) next: Option<Step>,
     /// Number of turns so far.
-    pub(super) turns: u64,
+    pub(crate) turns: u64,
+    /// Number of turns after which a run seems to have no end.
+    pub(crate) max_turns: Option<u64>,
     /// The host of each socket, also of those that are gone.
     of_socket: BTreeMap<SocketId, HostId>,
     /// How often each pair of hosts is partitioned.
@@ -111,6 +113,11 @@ impl Lan {
         if !self.hosts.is_empty() {
             self.of_socket.insert(socket, host);
         }
+    }
+
+    /// Returns whether the run seems to have no end.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.max_turns.is_some_and(|max| self.turns > max)
     }
 
     /// Returns the host that has an address, as seen from another one.
