@@ -5,14 +5,19 @@
 use std::time::Duration;
 
 use wakeful::task::yield_now;
-use wakeful::time::interval;
-use wakeful_sim::{Options, Run, hosts, run_seed};
+use wakeful::time::{interval, sleep};
+use wakeful_sim::{Hosts, Options, Run, Tape, hosts, run_seed};
 
 /// Returns the message of the panic that ended a run.
 fn message(run: Run) -> String {
     let panic = run.panic.unwrap();
     let text = panic.downcast_ref::<&str>().map(ToString::to_string);
     text.unwrap_or_else(|| panic.downcast_ref::<String>().unwrap().clone())
+}
+
+/// Returns the message with which a test with several hosts fails.
+fn message_of(setup: impl Fn(&Hosts)) -> String {
+    message(hosts::run_seed("test", 1, Options::new(), setup))
 }
 
 fn few_turns() -> Options {
@@ -54,4 +59,81 @@ fn a_test_that_yields_forever_fails() {
     }));
     let end = "the run goes on after 1000 turns, see `Options::max_turns`: `client` waits, `other` has ended";
     assert!(text.ends_with(end), "{text}");
+}
+
+#[test]
+fn a_test_without_hosts_fails() {
+    let text = message_of(|_| {});
+    assert!(text.starts_with("the test has made no host: "), "{text}");
+}
+
+#[test]
+fn a_runtime_beside_the_hosts_is_refused() {
+    let wait = || wakeful::block_on(async { sleep(Duration::from_millis(1)).await });
+    let text = message_of(|sim| {
+        sim.client("client", async || {});
+        wait();
+    });
+    assert!(text.contains("on the thread of the test"), "{text}");
+    let text = message_of(|sim| {
+        sim.client("client", || sleep(Duration::from_secs(1)));
+        sim.at(Duration::from_millis(1), move |_| wait());
+    });
+    assert!(text.contains("`Hosts::client`"), "{text}");
+}
+
+#[test]
+fn a_partition_has_two_hosts() {
+    let text = message_of(|sim| {
+        sim.client("client", async || {});
+        sim.partition("client", "client");
+    });
+    assert_eq!(text, "`client` cannot be separated from itself");
+}
+
+#[test]
+fn a_choice_has_possibilities() {
+    let text = message_of(|sim| {
+        sim.client("client", async || {});
+        let _ = sim.choose(0);
+    });
+    assert_eq!(text, "there is nothing to choose from 0 possibilities");
+}
+
+#[test]
+fn the_name_of_a_host_is_no_address() {
+    let text = message_of(|sim| sim.client("10.0.0.7", async || {}));
+    assert!(
+        text.contains("the name `10.0.0.7`: it is an address"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_unknown_host_is_named_also_before_there_is_one() {
+    let text = message_of(|sim| {
+        sim.crash("server");
+    });
+    assert_eq!(text, "there is no host `server`, and none has been made");
+    let text = message_of(|sim| {
+        sim.client("client", async || {});
+        sim.crash("server");
+    });
+    assert_eq!(text, "there is no host `server`, only `client`");
+}
+
+#[test]
+fn a_client_that_stays_down_is_told_from_one_that_has_ended() {
+    let text = message_of(|sim| {
+        sim.client("client", || sleep(Duration::from_secs(1)));
+        sim.at(Duration::from_millis(1), |sim| sim.crash("client"));
+    });
+    let end = ": `client` is down, so it has not ended: `Hosts::restart` starts it again";
+    assert!(text.ends_with(end), "{text}");
+}
+
+#[test]
+fn a_tape_that_is_cut_names_what_is_missing() {
+    let cut = "wakeful-sim tape 1\n".parse::<Tape>().unwrap_err();
+    assert_eq!(cut, "the tape has no line `test NAME`");
 }

@@ -185,8 +185,8 @@ impl Hosts {
     ///
     /// # Panics
     ///
-    /// When the name is taken, or has other characters than ASCII letters, digits, `-`, `_` and `.`. When no
-    /// thread can be started.
+    /// When the name is taken, is an IP address, or has other characters than ASCII letters, digits, `-`, `_` and `.`.
+    /// When no thread can be started.
     #[track_caller]
     pub fn host(&self, name: &str, program: impl Fn() + Send + Sync + 'static) {
         self.add(name, false, Arc::new(program));
@@ -221,6 +221,10 @@ impl Hosts {
             !name.is_empty() && name.bytes().all(is_good),
             "a host cannot have the name `{name}`: only ASCII letters, digits, `-`, `_` and `.` are allowed"
         );
+        assert!(
+            name.parse::<IpAddr>().is_err(),
+            "a host cannot have the name `{name}`: it is an address, which is not looked up"
+        );
         let is_taken = name == "localhost" || self.net().lan.find(name).is_some();
         assert!(!is_taken, "there is a host `{name}` already");
         let host = self.net().add_host(name);
@@ -236,7 +240,12 @@ impl Hosts {
         }
         let names: Vec<_> = net.lan.hosts.iter().map(|host| &*host.name).collect();
         let names = names.join("`, `");
+        let is_first = net.lan.hosts.is_empty();
         drop(net);
+        assert!(
+            !is_first,
+            "there is no host `{name}`, and none has been made"
+        );
         panic!("there is no host `{name}`, only `{names}`");
     }
 
@@ -337,8 +346,13 @@ impl Hosts {
     }
 
     /// Separates two hosts: nothing passes between them. Of two partitions of the same hosts each one has to end.
+    ///
+    /// # Panics
+    ///
+    /// When both are the same host.
     #[track_caller]
     pub fn partition(&self, one: &str, other: &str) -> Undo {
+        assert!(one != other, "`{one}` cannot be separated from itself");
         let (one, other) = (self.find(one), self.find(other));
         let mut net = self.net();
         for host in [one, other] {
@@ -436,8 +450,14 @@ impl Hosts {
 
     /// Chooses one of `of` possibilities, from 0: for times and kinds of faults. The choice is on the tape, in the
     /// stream `test`, and 0 is the plain one.
+    ///
+    /// # Panics
+    ///
+    /// When `of` is 0.
     #[must_use]
+    #[track_caller]
     pub fn choose(&self, of: u32) -> u32 {
+        assert!(of > 0, "there is nothing to choose from 0 possibilities");
         self.net().choices.choose("test", of)
     }
 }

@@ -1,11 +1,12 @@
 //! Runs of a test with several hosts, and the thread of a host.
 
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use wakeful::kernel::{self, Kernel, Verdict};
+use wakeful::kernel::{self, Kernel, Verdict, Wait};
 
 use super::Hosts;
 use super::pin::Pinned;
@@ -52,13 +53,20 @@ pub fn check(test: &str, options: Options, setup: impl Fn(&Hosts)) {
     });
 }
 
-/// The kernel of the test's own thread: its actions and checks can wake tasks.
+/// The kernel of the test's own thread: its actions and checks can wake tasks, but have no runtime.
 struct Outside(SharedNet);
 
 impl Kernel for Outside {
     fn wake(&self, eventfd: BorrowedFd<'_>) -> Verdict<()> {
         lock(&self.0).wake(eventfd.as_raw_fd());
         Verdict::Real
+    }
+
+    fn wait(&self, _wait: &mut Wait<'_>) -> io::Result<()> {
+        panic!(
+            "a runtime waits on the thread of the test, whose time is that of the machine: let it run in a program \
+             of `Hosts::host`, or let `Hosts::client` build it"
+        );
     }
 }
 
@@ -69,6 +77,7 @@ fn run_once(choices: Choices, options: Options, report: Report, setup: &impl Fn(
     let hosts = Hosts::new(Arc::clone(&net), report, PATIENCE);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         setup(&hosts);
+        hosts.assert_has_some();
         hosts.run_to_end()
     }));
     hosts.tear_down();

@@ -120,6 +120,17 @@ impl Hosts {
         }
     }
 
+    /// # Panics
+    ///
+    /// When the test has made no host, because it would test nothing.
+    pub(super) fn assert_has_some(&self) {
+        let has_some = !self.state().programs.is_empty();
+        assert!(
+            has_some,
+            "the test has made no host: `Hosts::host` and `Hosts::client` make one, before its function returns"
+        );
+    }
+
     fn check(&self) {
         let checks = self.state().checks.clone();
         checks.iter().for_each(|check| check(self));
@@ -143,6 +154,9 @@ impl Hosts {
         let hosts = net.lan.hosts.iter().zip(&state.programs);
         let hosts = hosts.map(|(host, program)| {
             let does = match program.phase {
+                Phase::Down if program.is_client => {
+                    "is down, so it has not ended: `Hosts::restart` starts it again"
+                }
                 Phase::Down => "is down",
                 Phase::Runs { .. } => "waits",
                 Phase::Ended => "has ended",
