@@ -141,8 +141,8 @@ pub use run::{Options, Run};
 pub use sim::{Sim, check, run_seed, run_tape, shrink_tape};
 pub use world::tape::Tape;
 
-/// Writes a test that runs in a world: `seeds` times, with `faults`, with `leaks` allowed or not, and for at most
-/// `max_turns` in each run.
+/// Writes a test that runs in a world: `seeds` times, with `faults`, with `leaks` allowed or not, with a
+/// policy for an `unhandled_panic`, and for at most `max_turns` in each run.
 ///
 /// These lines can be left out, see [`Options::new`]. Attributes such as `#[should_panic]` come before the
 /// function. An `async fn` with a [`Sim`] is a test with one host, which runs it. A `fn` with a `&`[`Hosts`] sets up
@@ -157,6 +157,7 @@ macro_rules! test {
         $(seeds = $seeds:expr;)?
         $(faults = $faults:expr;)?
         $(leaks = $leaks:expr;)?
+        $(unhandled_panic = $unhandled_panic:expr;)?
         $(max_turns = $max_turns:expr;)?
         $(#[$attribute:meta])*
         async fn $name:ident($sim:ident: $type:ty) $body:block
@@ -169,6 +170,7 @@ macro_rules! test {
             $(let options = options.seeds($seeds);)?
             $(let options = options.faults($faults);)?
             $(let options = options.leaks($leaks);)?
+            $(let options = options.unhandled_panic($unhandled_panic);)?
             $(let options = options.max_turns($max_turns);)?
             let name = ::core::concat!(::core::module_path!(), "::", ::core::stringify!($name));
             $crate::check(name, options, body);
@@ -177,6 +179,7 @@ macro_rules! test {
     (
         $(seeds = $seeds:expr;)?
         $(faults = $faults:expr;)?
+        $(unhandled_panic = $unhandled_panic:expr;)?
         $(max_turns = $max_turns:expr;)?
         $(#[$attribute:meta])*
         fn $name:ident($sim:ident: $type:ty) $body:block
@@ -188,6 +191,7 @@ macro_rules! test {
             let options = $crate::Options::new();
             $(let options = options.seeds($seeds);)?
             $(let options = options.faults($faults);)?
+            $(let options = options.unhandled_panic($unhandled_panic);)?
             $(let options = options.max_turns($max_turns);)?
             let name = ::core::concat!(::core::module_path!(), "::", ::core::stringify!($name));
             $crate::hosts::check(name, options, setup);

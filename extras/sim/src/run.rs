@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{env, fs, io::Write};
 
+use wakeful::runtime::UnhandledPanic;
 use wakeful::seeds;
 
 use crate::faults::Faults;
@@ -33,6 +34,8 @@ pub struct Options {
     pub faults: Faults,
     /// What happens about tasks and sockets that are left.
     pub leaks: Leaks,
+    /// What the panic of a task does that nothing joins.
+    pub unhandled_panic: UnhandledPanic,
     /// Most turns of all runtimes in a run.
     pub max_turns: u64,
 }
@@ -45,6 +48,7 @@ impl Options {
             seeds: 100,
             faults: Faults::default(),
             leaks: Leaks::default(),
+            unhandled_panic: UnhandledPanic::default(),
             max_turns: 1_000_000,
         }
     }
@@ -68,6 +72,14 @@ impl Options {
     #[must_use]
     pub fn leaks(mut self, leaks: Leaks) -> Self {
         self.leaks = leaks;
+        self
+    }
+
+    /// Sets what the panic of a task does that nothing joins, in the runtimes that the simulation builds: that of a test
+    /// with one host, and those of [clients](crate::Hosts::client).
+    #[must_use]
+    pub fn unhandled_panic(mut self, policy: UnhandledPanic) -> Self {
+        self.unhandled_panic = policy;
         self
     }
 

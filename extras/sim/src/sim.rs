@@ -116,7 +116,7 @@ fn run_once<F: Future<Output = ()>>(
     let net = run::new_net(choices, report, options);
     let world = Arc::new(World::new(Arc::clone(&net)));
     let installed = kernel::install(Arc::clone(&world) as Arc<dyn kernel::Kernel>);
-    let runtime = build(report);
+    let runtime = build(report, options);
     let sim = Sim {
         world: Arc::clone(&world),
     };
@@ -146,9 +146,10 @@ fn run_once<F: Future<Output = ()>>(
 }
 
 /// Builds the runtime of a run. The simulation finds deadlocks itself, because it sees those of sockets, too.
-fn build(report: Report) -> Runtime {
+fn build(report: Report, options: Options) -> Runtime {
     let builder = Builder::new()
         .count_wakers(true)
+        .unhandled_panic(options.unhandled_panic)
         .on_deadlock(OnDeadlock::Ignore);
     let recorded = match report {
         Report::Record => builder.record(Recording::new()),

@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
+use wakeful::runtime::UnhandledPanic;
 use wakeful::task::yield_now;
 use wakeful::time::{interval, sleep};
-use wakeful_sim::{Hosts, Options, Run, Tape, hosts, run_seed};
+use wakeful_sim::{Hosts, Options, Run, Sim, Tape, hosts, run_seed};
 
 /// Returns the message of the panic that ended a run.
 fn message(run: Run) -> String {
@@ -136,4 +137,48 @@ fn a_client_that_stays_down_is_told_from_one_that_has_ended() {
 fn a_tape_that_is_cut_names_what_is_missing() {
     let cut = "wakeful-sim tape 1\n".parse::<Tape>().unwrap_err();
     assert_eq!(cut, "the tape has no line `test NAME`");
+}
+
+/// Panics in a task that nothing joins.
+async fn lose_a_panic() {
+    wakeful::spawn(async { panic!("in a task") });
+    sleep(Duration::from_secs(1)).await;
+}
+
+#[test]
+fn a_panic_of_a_detached_task_fails_the_test_if_it_is_asked_for() {
+    let strict = Options::new().unhandled_panic(UnhandledPanic::ShutdownRuntime);
+    for (options, fails) in [(Options::new(), false), (strict, true)] {
+        let alone = run_seed("test", 1, options, |_| lose_a_panic());
+        let among = hosts::run_seed("test", 1, options, |sim| sim.client("client", lose_a_panic));
+        for run in [alone, among] {
+            assert_eq!(run.panic.is_some(), fails);
+            if fails {
+                // Shrinking keeps it.
+                let place = run.place.clone().unwrap();
+                assert!(place.contains("usage.rs"), "{place}");
+                assert!(message(run).contains("in a task"));
+            }
+        }
+    }
+}
+
+wakeful_sim::test! {
+    seeds = 1;
+    unhandled_panic = UnhandledPanic::ShutdownRuntime;
+    max_turns = 1_000;
+    #[should_panic(expected = "in a task")]
+    async fn a_line_of_a_test_asks_for_it(_sim: Sim) {
+        lose_a_panic().await;
+    }
+}
+
+wakeful_sim::test! {
+    seeds = 1;
+    unhandled_panic = UnhandledPanic::ShutdownRuntime;
+    max_turns = 1_000;
+    #[should_panic(expected = "host `client` panicked: ")]
+    fn a_line_of_a_test_with_hosts_asks_for_it(sim: &Hosts) {
+        sim.client("client", lose_a_panic);
+    }
 }

@@ -90,13 +90,13 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use wakeful::runtime::Builder;
+use wakeful::runtime::{Builder, UnhandledPanic};
 use wakeful::signal::unix::SignalKind;
 
 use crate::faults::Faults;
 use crate::net::hosts::{HostId, Lan};
 use crate::net::{Delivery, Net};
-use crate::run::Report;
+use crate::run::{Options, Report};
 use crate::world::{SharedNet, lock};
 pub use run::{check, run_seed, run_tape, shrink_tape};
 use schedule::{End, Failure, Phase, Program};
@@ -119,6 +119,8 @@ type Check = Arc<dyn Fn(&Hosts) + Send + Sync>;
 struct Shared {
     net: SharedNet,
     report: Report,
+    /// For the runtimes of clients.
+    unhandled_panic: UnhandledPanic,
     /// The time of the machine for which a host can run without a wait.
     patience: Duration,
     state: Mutex<State>,
@@ -151,7 +153,7 @@ fn nanos(time: Duration) -> u64 {
 }
 
 impl Hosts {
-    fn new(net: SharedNet, report: Report, patience: Duration) -> Self {
+    fn new(net: SharedNet, report: Report, options: Options, patience: Duration) -> Self {
         let state = State {
             programs: Vec::new(),
             actions: BTreeMap::new(),
@@ -165,6 +167,7 @@ impl Hosts {
             shared: Arc::new(Shared {
                 net,
                 report,
+                unhandled_panic: options.unhandled_panic,
                 patience,
                 state: Mutex::new(state),
             }),
@@ -205,8 +208,10 @@ impl Hosts {
         body: impl Fn() -> F + Send + Sync + 'static,
     ) {
         // The simulation finds deadlocks, in which all hosts wait. The runtime finds tasks that nothing can wake.
+        let unhandled_panic = self.shared.unhandled_panic;
         let program = move || {
-            let runtime = Builder::new().count_wakers(true).build();
+            let builder = Builder::new().count_wakers(true);
+            let runtime = builder.unhandled_panic(unhandled_panic).build();
             runtime
                 .expect("building the runtime")
                 .block_on(async { body().await });

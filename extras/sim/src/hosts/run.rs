@@ -74,7 +74,7 @@ fn run_once(choices: Choices, options: Options, report: Report, setup: &impl Fn(
     let pinned = Pinned::new();
     let net = run::new_net(choices, report, options);
     let installed = kernel::install(Arc::new(Outside(Arc::clone(&net))));
-    let hosts = Hosts::new(Arc::clone(&net), report, PATIENCE);
+    let hosts = Hosts::new(Arc::clone(&net), report, options, PATIENCE);
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         setup(&hosts);
         hosts.assert_has_some();

@@ -324,12 +324,9 @@ mod tests {
     fn a_host_that_does_not_come_back_is_named() {
         // All choices are plain, so the first host begins.
         let choices = Choices::from_tape(Tape::new("test", None));
-        let net = run::new_net(
-            choices,
-            Report::Quiet,
-            run::Options::new().faults(Faults::none()),
-        );
-        let hosts = Hosts::new(net, Report::Quiet, Duration::from_millis(20));
+        let options = run::Options::new().faults(Faults::none());
+        let net = run::new_net(choices, Report::Quiet, options);
+        let hosts = Hosts::new(net, Report::Quiet, options, Duration::from_millis(20));
         let (release, blocks) = mpsc::channel::<()>();
         let blocks = Mutex::new(blocks);
         hosts.host("stuck", move || {
