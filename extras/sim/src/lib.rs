@@ -121,6 +121,7 @@
 #![forbid(unsafe_code)]
 
 mod entered;
+mod exits;
 mod faults;
 mod files;
 pub mod hosts;

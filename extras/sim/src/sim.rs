@@ -9,6 +9,7 @@ use wakeful::kernel;
 use wakeful::runtime::{Builder, OnDeadlock, Runtime};
 use wakeful::trace::{self, Recording};
 
+use crate::exits;
 use crate::leaks::{self, Leaks, Left};
 use crate::panics::end_run;
 use crate::run::{self, Options, Report, Run};
@@ -121,7 +122,7 @@ fn run_once<F: Future<Output = ()>>(
         world: Arc::clone(&world),
     };
     let mut left = Left::default();
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
+    let whole = AssertUnwindSafe(|| {
         runtime.block_on(body(sim));
         left = Left::of(&runtime, &world);
         if options.leaks == Leaks::Deny {
@@ -130,7 +131,8 @@ fn run_once<F: Future<Output = ()>>(
         if let Some(text) = world.outside.text(|| runtime.dump()) {
             end_run(text);
         }
-    }));
+    });
+    let outcome = exits::named(exits::of_test, || catch_unwind(whole));
     let recording = (report == Report::Record).then(|| {
         let _entered = runtime.enter();
         trace::snapshot()

@@ -10,12 +10,12 @@ use wakeful::kernel::{self, Kernel, Verdict, Wait};
 
 use super::Hosts;
 use super::pin::Pinned;
-use crate::panics;
 use crate::run::{self, Options, Report, Run};
 use crate::world::choices::Choices;
 use crate::world::gate::{Crashed, Ended, Gate};
 use crate::world::tape::Tape;
 use crate::world::{SharedNet, World, lock};
+use crate::{exits, panics};
 
 /// The time of the machine for which a host can run without a wait.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -75,11 +75,12 @@ fn run_once(choices: Choices, options: Options, report: Report, setup: &impl Fn(
     let net = run::new_net(choices, report, options);
     let installed = kernel::install(Arc::new(Outside(Arc::clone(&net))));
     let hosts = Hosts::new(Arc::clone(&net), report, options, PATIENCE);
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
+    let whole = AssertUnwindSafe(|| {
         setup(&hosts);
         hosts.assert_has_some();
         hosts.run_to_end()
-    }));
+    });
+    let outcome = exits::named(exits::of_test, || catch_unwind(whole));
     hosts.tear_down();
     drop((pinned, installed));
     let (panic, place) = match outcome {
@@ -104,7 +105,9 @@ pub(super) fn run_program(
         return gate.end(Ended::Unwound);
     }
     let installed = kernel::install(Arc::new(world));
-    let (outcome, place) = panics::observed(is_quiet, || catch_unwind(AssertUnwindSafe(program)));
+    let (outcome, place) = panics::observed(is_quiet, || {
+        exits::named(exits::of_host, || catch_unwind(AssertUnwindSafe(program)))
+    });
     drop(installed);
     gate.end(match outcome {
         Ok(()) => Ended::Returned,
