@@ -227,7 +227,7 @@ pub(crate) fn check(test: &str, options: Options, once: Once<'_>) {
 
 /// Causes of a difference between two runs of a seed.
 const CAUSES: &str = "Usual causes: the order of a `HashMap`, `std::time::Instant::now`, other threads, random \
-     numbers, `tokio::select!` without `biased`, addresses as keys, and what an earlier run has left in a static";
+     numbers, `select!` in random order instead of `biased`, addresses as keys, and what an earlier run has left in a static";
 
 /// Writes the report of a run and panics, if the run has.
 fn fail_if_panicked(test: &str, source: &Source<'_>, run: Run, once: Once<'_>) {
