@@ -30,6 +30,18 @@ impl Sim {
         Duration::from_nanos(self.world.net().now_ns)
     }
 
+    /// Chooses one of `of` possibilities, from 0: for what a test sends, and for the seed of a generator of random
+    /// numbers. The choice is on the tape, in the stream `test`, and 0 is the plain one.
+    ///
+    /// # Panics
+    ///
+    /// When `of` is 0.
+    #[must_use]
+    #[track_caller]
+    pub fn choose(&self, of: u32) -> u32 {
+        self.world.net().choose_for_test(of)
+    }
+
     /// Returns the number of sockets that have a descriptor.
     #[must_use]
     pub fn open_sockets(&self) -> usize {

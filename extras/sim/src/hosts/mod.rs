@@ -462,8 +462,7 @@ impl Hosts {
     #[must_use]
     #[track_caller]
     pub fn choose(&self, of: u32) -> u32 {
-        assert!(of > 0, "there is nothing to choose from 0 possibilities");
-        self.net().choices.choose("test", of)
+        self.net().choose_for_test(of)
     }
 }
 

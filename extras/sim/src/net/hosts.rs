@@ -96,6 +96,19 @@ fn pair(one: HostId, other: HostId) -> (HostId, HostId) {
     (one.min(other), one.max(other))
 }
 
+impl Net {
+    /// Makes a choice of the test itself.
+    ///
+    /// # Panics
+    ///
+    /// When `of` is 0.
+    #[track_caller]
+    pub(crate) fn choose_for_test(&mut self, of: u32) -> u32 {
+        assert!(of > 0, "there is nothing to choose from 0 possibilities");
+        self.choices.choose("test", of)
+    }
+}
+
 impl Lan {
     pub(crate) fn ip(host: HostId) -> Ipv4Addr {
         Ipv4Addr::from(FIRST_IP + host as u32)
