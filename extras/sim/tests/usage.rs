@@ -7,6 +7,7 @@ use std::time::Duration;
 use wakeful::runtime::UnhandledPanic;
 use wakeful::task::yield_now;
 use wakeful::time::{interval, sleep};
+use wakeful_net::TcpStream;
 use wakeful_sim::{Hosts, Options, Run, Sim, Tape, hosts, run_seed};
 
 /// Returns the message of the panic that ended a run.
@@ -181,4 +182,21 @@ wakeful_sim::test! {
     fn a_line_of_a_test_with_hosts_asks_for_it(sim: &Hosts) {
         sim.client("client", lose_a_panic);
     }
+}
+
+#[test]
+fn a_host_that_panics_is_reported_with_those_that_do_not_run() {
+    let text = message_of(|sim| {
+        sim.host("server", || {}); // `main` returns, such as after an error
+        sim.host("other", || wakeful::block_on(std::future::pending()));
+        sim.client("waits", || sleep(Duration::from_secs(9)));
+        sim.client("client", async || {
+            sleep(Duration::from_secs(1)).await;
+            TcpStream::connect("server:80").await.unwrap();
+        });
+        sim.at(Duration::from_millis(500), |sim| sim.crash("other"));
+    });
+    assert!(text.starts_with("host `client` panicked: "), "{text}");
+    let end = "Connection refused (os error 111) }\n`server` has ended, `other` is down";
+    assert!(text.ends_with(end), "{text}");
 }

@@ -166,6 +166,22 @@ impl Hosts {
         hosts.collect::<Vec<_>>().join(", ")
     }
 
+    /// Returns a line about the hosts whose programs do not run, but for one host. It is empty if there are none.
+    fn describe_others(&self, but: HostId) -> String {
+        let (state, net) = (self.state(), self.net());
+        let hosts = net.lan.hosts.iter().zip(&state.programs).enumerate();
+        let others = hosts.filter(|(host, _)| *host != but);
+        let others = others.filter_map(|(_, (host, program))| match program.phase {
+            Phase::Down => Some(format!("`{}` is down", host.name)),
+            Phase::Ended => Some(format!("`{}` has ended", host.name)),
+            Phase::Runs { .. } => None,
+        });
+        match others.collect::<Vec<_>>().join(", ") {
+            others if others.is_empty() => others,
+            others => format!("\n{others}"),
+        }
+    }
+
     fn name_of(&self, host: HostId) -> String {
         self.net().lan.hosts[host].name.clone()
     }
@@ -241,11 +257,11 @@ impl Hosts {
         drop(net);
         drop(work);
         let name = self.name_of(host);
-        let mut state = self.state();
-        state.programs[host].phase = Phase::Ended;
+        self.state().programs[host].phase = Phase::Ended;
         if let Ended::Panicked { payload, place } = ended {
-            let text = format!("host `{name}` panicked: {}", text_of(&*payload));
-            state.failure = Some(Failure {
+            let others = self.describe_others(host);
+            let text = format!("host `{name}` panicked: {}{others}", text_of(&*payload));
+            self.state().failure = Some(Failure {
                 payload: Box::new(text),
                 place,
             });
