@@ -145,9 +145,9 @@ pub use world::tape::Tape;
 /// Writes a test that runs in a world: `seeds` times, with `faults`, with `leaks` allowed or not, with a
 /// policy for an `unhandled_panic`, and for at most `max_turns` in each run.
 ///
-/// Each of these lines can be left out, see [`Options::new`], but their order is this one. Attributes such as `#[should_panic]` come before the
-/// function. An `async fn` with a [`Sim`] is a test with one host, which runs it. A `fn` with a `&`[`Hosts`] sets up
-/// several hosts.
+/// Each of these lines can be left out, see [`Options::new`], but their order is this one. Attributes such as
+/// `#[should_panic]` come before the function. An `async fn` with a [`Sim`] is a test with one host, which runs it. A
+/// `fn` with a `&`[`Hosts`] sets up several hosts.
 ///
 /// # Examples
 ///

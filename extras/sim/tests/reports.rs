@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_lock::Mutex;
 use wakeful::task::{Builder, yield_now};
 use wakeful::time::sleep;
-use wakeful_sim::Sim;
+use wakeful_sim::{Hosts, Sim};
 
 /// Set in a process in which the tests below fail.
 const FAILS: &str = "WAKEFUL_SIM_FAILS";
@@ -66,6 +66,35 @@ wakeful_sim::test! {
         });
         for task in tasks {
             task.await.unwrap();
+        }
+    }
+}
+
+wakeful_sim::test! {
+    seeds = 1;
+    /// A client that ends in time, or too late.
+    fn a_client_ends(sim: &Hosts) {
+        let hours = if fails() { 2 } else { 1 };
+        sim.client("client", move || sleep(Duration::from_secs(3_600 * hours)));
+        sim.end_by(Duration::from_secs(3_700));
+    }
+}
+
+wakeful_sim::test! {
+    seeds = 1;
+    fn a_test_has_a_host(sim: &Hosts) {
+        if !fails() {
+            sim.client("client", async || {});
+        }
+    }
+}
+
+wakeful_sim::test! {
+    seeds = 1;
+    fn the_thread_of_a_test_has_no_runtime(sim: &Hosts) {
+        sim.client("client", async || {});
+        if fails() {
+            wakeful::block_on(async { sleep(Duration::from_millis(1)).await });
         }
     }
 }
@@ -159,6 +188,26 @@ fn the_report_of_a_deadlock_lists_the_root_and_the_tasks_once() {
     assert!(first.contains("1 clone of its waker exists"), "{first}");
     line(&text, "  task 2.0 \"second\": spawned at ");
     assert!(!text.contains("panicked at"), "{text}");
+}
+
+#[test]
+fn what_the_simulation_itself_finds_has_no_place_in_it() {
+    for (test, why) in [
+        (
+            "a_client_ends",
+            "the clients have not ended after 3700s: `client` waits",
+        ),
+        ("a_test_has_a_host", "the test has made no host: "),
+        (
+            "the_thread_of_a_test_has_no_runtime",
+            "a runtime waits on the thread of the test, ",
+        ),
+    ] {
+        let text = failure(test, &[]);
+        let head = line(&text, &format!("reports::{test}: seed 0x"));
+        assert!(head.contains(&format!(" (1 of 1): {why}")), "{head}");
+        assert!(!text.contains("panicked at"), "{text}");
+    }
 }
 
 #[test]

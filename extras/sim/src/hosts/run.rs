@@ -10,8 +10,10 @@ use wakeful::kernel::{self, Kernel, Verdict, Wait};
 
 use super::Hosts;
 use super::pin::Pinned;
+use crate::panics::end_run;
 use crate::run::{self, Options, Report, Run};
 use crate::world::choices::Choices;
+use crate::world::ends::BESIDE;
 use crate::world::gate::{Crashed, Ended, Gate};
 use crate::world::tape::Tape;
 use crate::world::{SharedNet, World, lock};
@@ -63,10 +65,10 @@ impl Kernel for Outside {
     }
 
     fn wait(&self, _wait: &mut Wait<'_>) -> io::Result<()> {
-        panic!(
-            "a runtime waits on the thread of the test, whose time is that of the machine: let it run in a program \
-             of `Hosts::host`, or let `Hosts::client` build it"
-        );
+        end_run(format!(
+            "{BESIDE}, whose time is that of the machine: let it run in a program of `Hosts::host`, or let \
+             `Hosts::client` build it"
+        ));
     }
 }
 

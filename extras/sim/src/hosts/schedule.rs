@@ -24,7 +24,7 @@ use crate::net::steps::Step;
 use crate::panics::end_run;
 use crate::run::Report;
 use crate::world::World;
-use crate::world::ends::{self, DEADLOCK};
+use crate::world::ends::{self, DEADLOCK, LATE, NO_HOST};
 use crate::world::gate::{Crashed, Ended, Gate, Turn};
 
 /// The program of a host.
@@ -108,7 +108,7 @@ impl Hosts {
                 Step::Late => {
                     let last = Duration::from_nanos(self.net().lan.last_ns);
                     let hosts = self.describe_for_report();
-                    panic!("the clients have not ended after {last:?}: {hosts}");
+                    end_run(format!("{LATE} after {last:?}: {hosts}"));
                 }
                 Step::Endless => {
                     let (at, hosts) = (self.elapsed(), self.describe_for_report());
@@ -124,11 +124,11 @@ impl Hosts {
     ///
     /// When the test has made no host, because it would test nothing.
     pub(super) fn assert_has_some(&self) {
-        let has_some = !self.state().programs.is_empty();
-        assert!(
-            has_some,
-            "the test has made no host: `Hosts::host` and `Hosts::client` make one, before its function returns"
-        );
+        if self.state().programs.is_empty() {
+            end_run(format!(
+                "{NO_HOST}: `Hosts::host` and `Hosts::client` make one, before its function returns"
+            ));
+        }
     }
 
     fn check(&self) {

@@ -14,6 +14,15 @@ pub(crate) const DEADLOCK: &str = "deadlock";
 /// Begins the message about a run that goes on and on.
 const ENDLESS: &str = "no end";
 
+/// Begins the message about clients that take too long.
+pub(crate) const LATE: &str = "the clients have not ended";
+
+/// Begins the message about a test that would test nothing.
+pub(crate) const NO_HOST: &str = "the test has made no host";
+
+/// Begins the message about a runtime that is on no host.
+pub(crate) const BESIDE: &str = "a runtime waits on the thread of the test";
+
 /// The most tasks that have a line each.
 const MAX_TASKS: usize = 12;
 
@@ -25,10 +34,8 @@ const NO_PART: &str = "which is no part of the simulation";
 
 /// Returns whether a panic's message is one of this file, which names what ended the run.
 pub(crate) fn is_own(text: &str) -> bool {
-    [DEADLOCK, LEAK, ENDLESS]
-        .iter()
-        .any(|begin| text.starts_with(begin))
-        || text.contains(NO_PART)
+    let begins = [DEADLOCK, LEAK, ENDLESS, LATE, NO_HOST, BESIDE];
+    begins.iter().any(|begin| text.starts_with(begin)) || text.contains(NO_PART)
 }
 
 /// Returns the message for a runtime that nothing can wake: the reason, then what its tasks wait for.
