@@ -97,7 +97,7 @@ fn a_partition_has_two_hosts() {
 fn a_choice_has_possibilities() {
     let text = message_of(|sim| {
         sim.client("client", async || {});
-        let _ = sim.choose(0);
+        assert_eq!(sim.choose(0), 0);
     });
     assert_eq!(text, "there is nothing to choose from 0 possibilities");
 }
