@@ -122,6 +122,7 @@
 #![forbid(unsafe_code)]
 
 mod entered;
+mod exits;
 mod faults;
 mod files;
 pub mod hosts;
@@ -142,11 +143,12 @@ pub use run::{Options, Run};
 pub use sim::{Sim, check, run_seed, run_tape, shrink_tape};
 pub use world::tape::Tape;
 
-/// Writes a test that runs in a world: `seeds` times, with `faults`, and with `leaks` allowed or not.
+/// Writes a test that runs in a world: `seeds` times, with `faults`, with `leaks` allowed or not, with a
+/// policy for an `unhandled_panic`, and for at most `max_turns` in each run.
 ///
-/// The three lines can be left out, see [`Options::new`]. Attributes such as `#[should_panic]` come before the
-/// function. An `async fn` with a [`Sim`] is a test with one host, which runs it. A `fn` with a `&`[`Hosts`] sets up
-/// several hosts.
+/// Each of these lines can be left out, see [`Options::new`], but their order is this one. Attributes such as
+/// `#[should_panic]` come before the function. An `async fn` with a [`Sim`] is a test with one host, which runs it. A
+/// `fn` with a `&`[`Hosts`] sets up several hosts.
 ///
 /// # Examples
 ///
@@ -157,6 +159,8 @@ macro_rules! test {
         $(seeds = $seeds:expr;)?
         $(faults = $faults:expr;)?
         $(leaks = $leaks:expr;)?
+        $(unhandled_panic = $unhandled_panic:expr;)?
+        $(max_turns = $max_turns:expr;)?
         $(#[$attribute:meta])*
         async fn $name:ident($sim:ident: $type:ty) $body:block
     ) => {
@@ -168,6 +172,8 @@ macro_rules! test {
             $(let options = options.seeds($seeds);)?
             $(let options = options.faults($faults);)?
             $(let options = options.leaks($leaks);)?
+            $(let options = options.unhandled_panic($unhandled_panic);)?
+            $(let options = options.max_turns($max_turns);)?
             let name = ::core::concat!(::core::module_path!(), "::", ::core::stringify!($name));
             $crate::check(name, options, body);
         }
@@ -175,6 +181,8 @@ macro_rules! test {
     (
         $(seeds = $seeds:expr;)?
         $(faults = $faults:expr;)?
+        $(unhandled_panic = $unhandled_panic:expr;)?
+        $(max_turns = $max_turns:expr;)?
         $(#[$attribute:meta])*
         fn $name:ident($sim:ident: $type:ty) $body:block
     ) => {
@@ -185,6 +193,8 @@ macro_rules! test {
             let options = $crate::Options::new();
             $(let options = options.seeds($seeds);)?
             $(let options = options.faults($faults);)?
+            $(let options = options.unhandled_panic($unhandled_panic);)?
+            $(let options = options.max_turns($max_turns);)?
             let name = ::core::concat!(::core::module_path!(), "::", ::core::stringify!($name));
             $crate::hosts::check(name, options, setup);
         }

@@ -4,6 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::panic;
 use std::sync::Once;
 
+/// Begins the message with which a runtime ends because of the panic of a task.
+const UNHANDLED: &str = "wakeful: unhandled panic of a task";
+
 thread_local! {
     static IS_QUIET: Cell<bool> = const { Cell::new(false) };
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
@@ -18,8 +21,12 @@ pub(crate) fn observed<R>(quiet: bool, run: impl FnOnce() -> R) -> (R, Option<St
     HOOK.call_once(|| {
         let print = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            let place = info.location().map(ToString::to_string);
-            PLACE.with_borrow_mut(|last| *last = place);
+            // The runtime panics once more for a task that nothing joins. The place is that of the task.
+            let text = info.payload().downcast_ref::<String>();
+            if !text.is_some_and(|text| text.starts_with(UNHANDLED)) {
+                let place = info.location().map(ToString::to_string);
+                PLACE.with_borrow_mut(|last| *last = place);
+            }
             if !ENDS_RUN.take() && !IS_QUIET.get() {
                 print(info);
             }

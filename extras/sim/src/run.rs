@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{env, fs, io::Write};
 
+use wakeful::runtime::UnhandledPanic;
 use wakeful::seeds;
 use wakeful_trace::Trace;
 
@@ -34,16 +35,22 @@ pub struct Options {
     pub faults: Faults,
     /// What happens about tasks and sockets that are left.
     pub leaks: Leaks,
+    /// What the panic of a task does that nothing joins.
+    pub unhandled_panic: UnhandledPanic,
+    /// Most turns of all runtimes in a run.
+    pub max_turns: u64,
 }
 
 impl Options {
-    /// Creates the defaults: 100 seeds, [`Faults::delays_only`], [`Leaks::Report`].
+    /// Creates the defaults: 100 seeds, [`Faults::delays_only`], [`Leaks::Report`], a million turns.
     #[must_use]
     pub fn new() -> Self {
         Self {
             seeds: 100,
             faults: Faults::default(),
             leaks: Leaks::default(),
+            unhandled_panic: UnhandledPanic::default(),
+            max_turns: 1_000_000,
         }
     }
 
@@ -66,6 +73,24 @@ impl Options {
     #[must_use]
     pub fn leaks(mut self, leaks: Leaks) -> Self {
         self.leaks = leaks;
+        self
+    }
+
+    /// Sets what the panic of a task does that nothing joins, in the runtimes that the simulation builds: that of a test
+    /// with one host, and those of [clients](crate::Hosts::client).
+    #[must_use]
+    pub fn unhandled_panic(mut self, policy: UnhandledPanic) -> Self {
+        self.unhandled_panic = policy;
+        self
+    }
+
+    /// Sets the number of turns after which a run fails, because it seems to have no end. In a turn a runtime polls its
+    /// ready tasks, and then waits. A test that needs more has a larger limit.
+    ///
+    /// [`enter`](crate::enter) has no limit.
+    #[must_use]
+    pub fn max_turns(mut self, turns: u64) -> Self {
+        self.max_turns = turns;
         self
     }
 }
@@ -133,9 +158,11 @@ pub(crate) enum Report {
 }
 
 /// Creates what the hosts of a run share.
-pub(crate) fn new_net(choices: Choices, report: Report, faults: Faults) -> SharedNet {
+pub(crate) fn new_net(choices: Choices, report: Report, options: Options) -> SharedNet {
     let events = Events::new(report == Report::Events);
-    Arc::new(Mutex::new(Net::new(choices, events, faults)))
+    let mut net = Net::new(choices, events, options.faults);
+    net.lan.max_turns = Some(options.max_turns);
+    Arc::new(Mutex::new(net))
 }
 
 /// Runs a test once.
@@ -202,7 +229,7 @@ pub(crate) fn check(test: &str, options: Options, once: Once<'_>) {
 
 /// Causes of a difference between two runs of a seed.
 const CAUSES: &str = "Usual causes: the order of a `HashMap`, `std::time::Instant::now`, other threads, random \
-     numbers, `tokio::select!` without `biased`, addresses as keys, and what an earlier run has left in a static";
+     numbers, `select!` in random order instead of `biased`, addresses as keys, and what an earlier run has left in a static";
 
 /// Writes the report of a run and panics, if the run has.
 fn fail_if_panicked(test: &str, source: &Source<'_>, run: Run, once: Once<'_>) {

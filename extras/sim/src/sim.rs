@@ -10,6 +10,7 @@ use wakeful::runtime::{Builder, OnDeadlock, Runtime};
 use wakeful::trace::{self, Recording};
 use wakeful_trace::Trace;
 
+use crate::exits;
 use crate::leaks::{self, Leaks, Left};
 use crate::panics::end_run;
 use crate::run::{self, Options, Report, Run};
@@ -28,6 +29,18 @@ impl Sim {
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.world.net().now_ns)
+    }
+
+    /// Chooses one of `of` possibilities, from 0: for what a test sends, and for the seed of a generator of random
+    /// numbers. The choice is on the tape, in the stream `test`, and 0 is the plain one.
+    ///
+    /// # Panics
+    ///
+    /// When `of` is 0.
+    #[must_use]
+    #[track_caller]
+    pub fn choose(&self, of: u32) -> u32 {
+        self.world.net().choose_for_test(of)
     }
 
     /// Returns the number of sockets that have a descriptor.
@@ -114,15 +127,15 @@ fn run_once<F: Future<Output = ()>>(
     report: Report,
     body: &impl Fn(Sim) -> F,
 ) -> Run {
-    let net = run::new_net(choices, report, options.faults);
+    let net = run::new_net(choices, report, options);
     let world = Arc::new(World::new(Arc::clone(&net)));
     let installed = kernel::install(Arc::clone(&world) as Arc<dyn kernel::Kernel>);
-    let runtime = build(report);
+    let runtime = build(report, options);
     let sim = Sim {
         world: Arc::clone(&world),
     };
     let mut left = Left::default();
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
+    let whole = AssertUnwindSafe(|| {
         runtime.block_on(body(sim));
         left = Left::of(&runtime, &world);
         if options.leaks == Leaks::Deny {
@@ -131,7 +144,8 @@ fn run_once<F: Future<Output = ()>>(
         if let Some(text) = world.outside.text(|| runtime.dump()) {
             end_run(text);
         }
-    }));
+    });
+    let outcome = exits::named(exits::of_test, || catch_unwind(whole));
     let recording = (report == Report::Record).then(|| {
         let _entered = runtime.enter();
         trace::snapshot()
@@ -147,9 +161,10 @@ fn run_once<F: Future<Output = ()>>(
 }
 
 /// Builds the runtime of a run. The simulation finds deadlocks itself, because it sees those of sockets, too.
-fn build(report: Report) -> Runtime {
+fn build(report: Report, options: Options) -> Runtime {
     let builder = Builder::new()
         .count_wakers(true)
+        .unhandled_panic(options.unhandled_panic)
         .on_deadlock(OnDeadlock::Ignore);
     let recorded = match report {
         Report::Record => builder.record(Recording::new()),

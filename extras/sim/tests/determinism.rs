@@ -4,7 +4,9 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
 use std::future::{Future, poll_fn};
+use std::hash::BuildHasher;
 use std::hint;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -32,6 +34,15 @@ async fn order_of_a_hash_map(_: Sim) {
     let names: HashMap<u64, ()> = (1..=16).map(|name| (name, ())).collect();
     for name in names.into_keys() {
         sleep(Duration::from_millis(name)).await;
+    }
+}
+
+/// Waits of random lengths, as a `select!` takes a branch: by numbers that are others in each run.
+async fn random_branch(_: Sim) {
+    let mut random = RandomState::new().hash_one(0_u32);
+    for _ in 0..16 {
+        sleep(Duration::from_nanos(random % 16)).await;
+        random /= 16;
     }
 }
 
@@ -84,13 +95,16 @@ async fn counter_in_a_static(_: Sim) {
 type Leak = fn(Sim) -> Pin<Box<dyn Future<Output = ()>>>;
 
 #[test]
-fn five_leaks_of_determinism_are_found_and_the_message_names_their_causes() {
-    let leaks: [(&str, Leak); 5] = [
+fn six_leaks_of_determinism_are_found_and_the_message_names_their_causes() {
+    let leaks: [(&str, Leak); 6] = [
         ("the order of a `HashMap`", |sim| {
             Box::pin(order_of_a_hash_map(sim))
         }),
         ("`std::time::Instant::now`", |sim| {
             Box::pin(time_of_the_machine(sim))
+        }),
+        ("random numbers, `select!` in random order", |sim| {
+            Box::pin(random_branch(sim))
         }),
         ("other threads", |sim| Box::pin(progress_of_a_thread(sim))),
         ("addresses as keys", |sim| Box::pin(address_as_a_key(sim))),

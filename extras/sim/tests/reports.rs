@@ -112,6 +112,35 @@ async fn ask() -> std::io::Result<()> {
     Ok(())
 }
 
+wakeful_sim::test! {
+    seeds = 1;
+    /// A client that ends in time, or too late.
+    fn a_client_ends(sim: &Hosts) {
+        let hours = if fails() { 2 } else { 1 };
+        sim.client("client", move || sleep(Duration::from_secs(3_600 * hours)));
+        sim.end_by(Duration::from_secs(3_700));
+    }
+}
+
+wakeful_sim::test! {
+    seeds = 1;
+    fn a_test_has_a_host(sim: &Hosts) {
+        if !fails() {
+            sim.client("client", async || {});
+        }
+    }
+}
+
+wakeful_sim::test! {
+    seeds = 1;
+    fn the_thread_of_a_test_has_no_runtime(sim: &Hosts) {
+        sim.client("client", async || {});
+        if fails() {
+            wakeful::block_on(async { sleep(Duration::from_millis(1)).await });
+        }
+    }
+}
+
 /// Runs a test of this file in a process of its own.
 fn run(test: &str, variables: &[(&str, &str)]) -> Output {
     let mut child = Command::new(env::current_exe().unwrap());
@@ -222,6 +251,26 @@ fn the_report_of_a_deadlock_lists_the_root_and_the_tasks_once() {
     assert!(first.contains("1 clone of its waker exists"), "{first}");
     line(&text, "  task 2.0 \"second\": spawned at ");
     assert!(!text.contains("panicked at"), "{text}");
+}
+
+#[test]
+fn what_the_simulation_itself_finds_has_no_place_in_it() {
+    for (test, why) in [
+        (
+            "a_client_ends",
+            "the clients have not ended after 3700s: `client` waits",
+        ),
+        ("a_test_has_a_host", "the test has made no host: "),
+        (
+            "the_thread_of_a_test_has_no_runtime",
+            "a runtime waits on the thread of the test, ",
+        ),
+    ] {
+        let text = failure(test, &[]);
+        let head = line(&text, &format!("reports::{test}: seed 0x"));
+        assert!(head.contains(&format!(" (1 of 1): {why}")), "{head}");
+        assert!(!text.contains("panicked at"), "{text}");
+    }
 }
 
 #[test]

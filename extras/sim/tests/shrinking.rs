@@ -137,3 +137,26 @@ fn a_tape_that_does_not_fail_stays_as_it_is() {
     assert!(!run.tape.is_empty());
     assert_eq!(shrink_tape(run.tape.clone(), options, wait), run.tape);
 }
+
+#[test]
+fn what_a_test_chooses_follows_from_the_seed_and_is_lowered() {
+    let seen = RefCell::new(Vec::new());
+    let options = Options::new();
+    let body = async |sim: Sim| {
+        let number = sim.choose(100);
+        seen.borrow_mut().push(number);
+        assert!(number < 60, "too large");
+    };
+    let run = |seed| run_seed("test", seed, options, body);
+    let runs = (0..20).map(run);
+    let failed: Vec<_> = runs.filter(|run| run.panic.is_some()).collect();
+    let first = seen.take();
+    (0..20).for_each(|seed| drop(run(seed)));
+    assert_eq!(seen.take(), first);
+    assert!(first.iter().any(|number| *number != first[0]), "{first:?}");
+    let shrunk = shrink_tape(failed[0].tape.clone(), options, body);
+    assert!(
+        shrunk.to_string().ends_with("\ntest 1 = 60 of 100\n"),
+        "{shrunk}"
+    );
+}

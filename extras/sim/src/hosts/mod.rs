@@ -97,14 +97,14 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use wakeful::runtime::Builder;
+use wakeful::runtime::{Builder, UnhandledPanic};
 use wakeful::signal::unix::SignalKind;
 
 use crate::faults::Faults;
 use crate::net::hosts::{HostId, Lan};
 use crate::net::recordings::Recordings;
 use crate::net::{Delivery, Net};
-use crate::run::Report;
+use crate::run::{Options, Report};
 use crate::world::{SharedNet, lock};
 pub use run::{check, run_seed, run_tape, shrink_tape};
 use schedule::{End, Failure, Phase, Program};
@@ -127,6 +127,8 @@ type Check = Arc<dyn Fn(&Hosts) + Send + Sync>;
 struct Shared {
     net: SharedNet,
     report: Report,
+    /// For the runtimes of clients.
+    unhandled_panic: UnhandledPanic,
     /// The time of the machine for which a host can run without a wait.
     patience: Duration,
     state: Mutex<State>,
@@ -159,7 +161,7 @@ fn nanos(time: Duration) -> u64 {
 }
 
 impl Hosts {
-    fn new(net: SharedNet, report: Report, patience: Duration) -> Self {
+    fn new(net: SharedNet, report: Report, options: Options, patience: Duration) -> Self {
         let state = State {
             programs: Vec::new(),
             actions: BTreeMap::new(),
@@ -177,6 +179,7 @@ impl Hosts {
             shared: Arc::new(Shared {
                 net,
                 report,
+                unhandled_panic: options.unhandled_panic,
                 patience,
                 state: Mutex::new(state),
             }),
@@ -197,8 +200,8 @@ impl Hosts {
     ///
     /// # Panics
     ///
-    /// When the name is taken, or has other characters than ASCII letters, digits, `-`, `_` and `.`. When no
-    /// thread can be started.
+    /// When the name is taken, is an IP address, or has other characters than ASCII letters, digits, `-`, `_` and `.`.
+    /// When no thread can be started.
     #[track_caller]
     pub fn host(&self, name: &str, program: impl Fn() + Send + Sync + 'static) {
         self.add(name, false, Arc::new(program));
@@ -217,8 +220,10 @@ impl Hosts {
         body: impl Fn() -> F + Send + Sync + 'static,
     ) {
         // The simulation finds deadlocks, in which all hosts wait. The runtime finds tasks that nothing can wake.
+        let unhandled_panic = self.shared.unhandled_panic;
         let program = move || {
-            let runtime = Builder::new().count_wakers(true).build();
+            let builder = Builder::new().count_wakers(true);
+            let runtime = builder.unhandled_panic(unhandled_panic).build();
             runtime
                 .expect("building the runtime")
                 .block_on(async { body().await });
@@ -232,6 +237,10 @@ impl Hosts {
         assert!(
             !name.is_empty() && name.bytes().all(is_good),
             "a host cannot have the name `{name}`: only ASCII letters, digits, `-`, `_` and `.` are allowed"
+        );
+        assert!(
+            name.parse::<IpAddr>().is_err(),
+            "a host cannot have the name `{name}`: it is an address, which is not looked up"
         );
         let is_taken = name == "localhost" || self.net().lan.find(name).is_some();
         assert!(!is_taken, "there is a host `{name}` already");
@@ -248,7 +257,12 @@ impl Hosts {
         }
         let names: Vec<_> = net.lan.hosts.iter().map(|host| &*host.name).collect();
         let names = names.join("`, `");
+        let is_first = net.lan.hosts.is_empty();
         drop(net);
+        assert!(
+            !is_first,
+            "there is no host `{name}`, and none has been made"
+        );
         panic!("there is no host `{name}`, only `{names}`");
     }
 
@@ -354,8 +368,13 @@ impl Hosts {
     }
 
     /// Separates two hosts: nothing passes between them. Of two partitions of the same hosts each one has to end.
+    ///
+    /// # Panics
+    ///
+    /// When both are the same host.
     #[track_caller]
     pub fn partition(&self, one: &str, other: &str) -> Undo {
+        assert!(one != other, "`{one}` cannot be separated from itself");
         let (one, other) = (self.find(one), self.find(other));
         let mut net = self.net();
         for host in [one, other] {
@@ -457,9 +476,14 @@ impl Hosts {
 
     /// Chooses one of `of` possibilities, from 0: for times and kinds of faults. The choice is on the tape, in the
     /// stream `test`, and 0 is the plain one.
+    ///
+    /// # Panics
+    ///
+    /// When `of` is 0.
     #[must_use]
+    #[track_caller]
     pub fn choose(&self, of: u32) -> u32 {
-        self.net().choices.choose("test", of)
+        self.net().choose_for_test(of)
     }
 }
 

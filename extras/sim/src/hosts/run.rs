@@ -1,21 +1,24 @@
 //! Runs of a test with several hosts, and the thread of a host.
 
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use wakeful::kernel::{self, Kernel, Verdict};
+use wakeful::kernel::{self, Kernel, Verdict, Wait};
 
 use super::Hosts;
 use super::pin::Pinned;
 use super::schedule::text_of;
-use crate::panics;
+use crate::panics::end_run;
 use crate::run::{self, Options, Report, Run};
 use crate::world::choices::Choices;
+use crate::world::ends::BESIDE;
 use crate::world::gate::{Crashed, Ended, Gate};
 use crate::world::tape::Tape;
 use crate::world::{SharedNet, World, lock};
+use crate::{exits, panics};
 
 /// The time of the machine for which a host can run without a wait.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,7 +59,7 @@ pub fn check(test: &str, options: Options, setup: impl Fn(&Hosts)) {
 /// The name of the test's own code on a timeline. No host has one with a space.
 const THE_TEST: &str = "the test";
 
-/// The kernel of the test's own thread: its actions and checks can wake tasks.
+/// The kernel of the test's own thread: its actions and checks can wake tasks, but have no runtime.
 struct Outside(SharedNet);
 
 impl Kernel for Outside {
@@ -64,17 +67,26 @@ impl Kernel for Outside {
         lock(&self.0).wake(eventfd.as_raw_fd());
         Verdict::Real
     }
+
+    fn wait(&self, _wait: &mut Wait<'_>) -> io::Result<()> {
+        end_run(format!(
+            "{BESIDE}, whose time is that of the machine: let it run in a program of `Hosts::host`, or let \
+             `Hosts::client` build it"
+        ));
+    }
 }
 
 fn run_once(choices: Choices, options: Options, report: Report, setup: &impl Fn(&Hosts)) -> Run {
     let pinned = Pinned::new();
-    let net = run::new_net(choices, report, options.faults);
+    let net = run::new_net(choices, report, options);
     let installed = kernel::install(Arc::new(Outside(Arc::clone(&net))));
-    let hosts = Hosts::new(Arc::clone(&net), report, PATIENCE);
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
+    let hosts = Hosts::new(Arc::clone(&net), report, options, PATIENCE);
+    let whole = AssertUnwindSafe(|| {
         setup(&hosts);
+        hosts.assert_has_some();
         hosts.run_to_end()
-    }));
+    });
+    let outcome = exits::named(exits::of_test, || catch_unwind(whole));
     let (panic, place) = match outcome {
         Ok(Ok(())) => (None, None),
         Ok(Err(failure)) => (Some(failure.payload), failure.place),
@@ -106,7 +118,9 @@ pub(super) fn run_program(
         return gate.end(Ended::Unwound);
     }
     let installed = kernel::install(Arc::new(world));
-    let (outcome, place) = panics::observed(is_quiet, || catch_unwind(AssertUnwindSafe(program)));
+    let (outcome, place) = panics::observed(is_quiet, || {
+        exits::named(exits::of_host, || catch_unwind(AssertUnwindSafe(program)))
+    });
     drop(installed);
     gate.end(match outcome {
         Ok(()) => Ended::Returned,
@@ -282,8 +296,10 @@ mod tests {
     #[test]
     fn a_host_that_does_not_come_back_is_on_the_timeline_with_its_poll() {
         let choices = Choices::from_tape(Tape::new("test", None));
-        let net = run::new_net(choices, Report::Record, Faults::none());
-        let hosts = Hosts::new(Arc::clone(&net), Report::Record, Duration::from_millis(20));
+        let options = Options::new().faults(Faults::none());
+        let net = run::new_net(choices, Report::Record, options);
+        let patience = Duration::from_millis(20);
+        let hosts = Hosts::new(Arc::clone(&net), Report::Record, options, patience);
         let (release, blocks) = mpsc::channel::<()>();
         let blocks = std::sync::Mutex::new(blocks);
         hosts.host("stuck", move || {

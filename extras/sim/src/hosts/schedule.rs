@@ -24,7 +24,7 @@ use crate::net::steps::Step;
 use crate::panics::end_run;
 use crate::run::Report;
 use crate::world::World;
-use crate::world::ends::DEADLOCK;
+use crate::world::ends::{self, DEADLOCK, LATE, NO_HOST};
 use crate::world::gate::{Crashed, Ended, Gate, Turn};
 
 /// The program of a host.
@@ -109,10 +109,26 @@ impl Hosts {
                 Step::Late => {
                     let last = Duration::from_nanos(self.net().lan.last_ns);
                     let hosts = self.describe_for_report();
-                    panic!("the clients have not ended after {last:?}: {hosts}");
+                    end_run(format!("{LATE} after {last:?}: {hosts}"));
+                }
+                Step::Endless => {
+                    let (at, hosts) = (self.elapsed(), self.describe_for_report());
+                    let turns = self.net().lan.turns - 1;
+                    end_run(format!("{}: {hosts}", ends::endless(at, turns)));
                 }
             }
             self.check();
+        }
+    }
+
+    /// # Panics
+    ///
+    /// When the test has made no host, because it would test nothing.
+    pub(super) fn assert_has_some(&self) {
+        if self.state().programs.is_empty() {
+            end_run(format!(
+                "{NO_HOST}: `Hosts::host` and `Hosts::client` make one, before its function returns"
+            ));
         }
     }
 
@@ -139,6 +155,9 @@ impl Hosts {
         let hosts = net.lan.hosts.iter().zip(&state.programs);
         let hosts = hosts.map(|(host, program)| {
             let does = match program.phase {
+                Phase::Down if program.is_client => {
+                    "is down, so it has not ended: `Hosts::restart` starts it again"
+                }
                 Phase::Down => "is down",
                 Phase::Runs { .. } => "waits",
                 Phase::Ended => "has ended",
@@ -146,6 +165,22 @@ impl Hosts {
             format!("`{}` {does}", host.name)
         });
         hosts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Returns a line about the hosts whose programs do not run, but for one host. It is empty if there are none.
+    fn describe_others(&self, but: HostId) -> String {
+        let (state, net) = (self.state(), self.net());
+        let hosts = net.lan.hosts.iter().zip(&state.programs).enumerate();
+        let others = hosts.filter(|(host, _)| *host != but);
+        let others = others.filter_map(|(_, (host, program))| match program.phase {
+            Phase::Down => Some(format!("`{}` is down", host.name)),
+            Phase::Ended => Some(format!("`{}` has ended", host.name)),
+            Phase::Runs { .. } => None,
+        });
+        match others.collect::<Vec<_>>().join(", ") {
+            others if others.is_empty() => others,
+            others => format!("\n{others}"),
+        }
     }
 
     fn name_of(&self, host: HostId) -> String {
@@ -227,11 +262,11 @@ impl Hosts {
         let work = net.exit(host);
         drop(net);
         drop(work);
-        let mut state = self.state();
-        state.programs[host].phase = Phase::Ended;
+        self.state().programs[host].phase = Phase::Ended;
         if let Ended::Panicked { payload, place } = ended {
-            let text = format!("host `{name}` panicked: {}", text_of(&*payload));
-            state.failure = Some(Failure {
+            let others = self.describe_others(host);
+            let text = format!("host `{name}` panicked: {}{others}", text_of(&*payload));
+            self.state().failure = Some(Failure {
                 payload: Box::new(text),
                 place,
             });
@@ -315,8 +350,9 @@ mod tests {
     fn a_host_that_does_not_come_back_is_named() {
         // All choices are plain, so the first host begins.
         let choices = Choices::from_tape(Tape::new("test", None));
-        let net = run::new_net(choices, Report::Quiet, Faults::none());
-        let hosts = Hosts::new(net, Report::Quiet, Duration::from_millis(20));
+        let options = run::Options::new().faults(Faults::none());
+        let net = run::new_net(choices, Report::Quiet, options);
+        let hosts = Hosts::new(net, Report::Quiet, options, Duration::from_millis(20));
         let (release, blocks) = mpsc::channel::<()>();
         let blocks = Mutex::new(blocks);
         hosts.host("stuck", move || {

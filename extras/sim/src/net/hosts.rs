@@ -51,7 +51,9 @@ pub(crate) struct Lan {
     /// A step that a host has found, for the thread of the test.
     pub(super) next: Option<Step>,
     /// Number of turns so far.
-    pub(super) turns: u64,
+    pub(crate) turns: u64,
+    /// Number of turns after which a run seems to have no end.
+    pub(crate) max_turns: Option<u64>,
     /// The host of each socket, also of those that are gone.
     of_socket: BTreeMap<SocketId, HostId>,
     /// How often each pair of hosts is partitioned.
@@ -97,6 +99,19 @@ fn pair(one: HostId, other: HostId) -> (HostId, HostId) {
     (one.min(other), one.max(other))
 }
 
+impl Net {
+    /// Makes a choice of the test itself.
+    ///
+    /// # Panics
+    ///
+    /// When `of` is 0.
+    #[track_caller]
+    pub(crate) fn choose_for_test(&mut self, of: u32) -> u32 {
+        assert!(of > 0, "there is nothing to choose from 0 possibilities");
+        self.choices.choose("test", of)
+    }
+}
+
 impl Lan {
     pub(crate) fn ip(host: HostId) -> Ipv4Addr {
         Ipv4Addr::from(FIRST_IP + host as u32)
@@ -114,6 +129,11 @@ impl Lan {
         if !self.hosts.is_empty() {
             self.of_socket.insert(socket, host);
         }
+    }
+
+    /// Returns whether the run seems to have no end.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.max_turns.is_some_and(|max| self.turns > max)
     }
 
     /// Returns the host that has an address, as seen from another one.

@@ -28,6 +28,8 @@ pub(crate) enum Step {
     Deadlock,
     /// What is next is due after the last time of the run.
     Late,
+    /// The run has had too many turns.
+    Endless,
 }
 
 /// How often a host can keep its turn. Then the thread of the test sees that it is not stuck.
@@ -41,6 +43,9 @@ impl Net {
         }
         if let Some(step) = self.deliver_one() {
             return step;
+        }
+        if self.lan.is_endless() {
+            return Step::Endless;
         }
         let able = self.able_hosts();
         match able.len() {

@@ -11,6 +11,18 @@ use wakeful::kernel;
 /// Begins the message of the panic with which a run ends that nothing can continue.
 pub(crate) const DEADLOCK: &str = "deadlock";
 
+/// Begins the message about a run that goes on and on.
+const ENDLESS: &str = "no end";
+
+/// Begins the message about clients that take too long.
+pub(crate) const LATE: &str = "the clients have not ended";
+
+/// Begins the message about a test that would test nothing.
+pub(crate) const NO_HOST: &str = "the test has made no host";
+
+/// Begins the message about a runtime that is on no host.
+pub(crate) const BESIDE: &str = "a runtime waits on the thread of the test";
+
 /// The most tasks that have a line each.
 const MAX_TASKS: usize = 12;
 
@@ -22,13 +34,26 @@ const NO_PART: &str = "which is no part of the simulation";
 
 /// Returns whether a panic's message is one of this file, which names what ended the run.
 pub(crate) fn is_own(text: &str) -> bool {
-    text.starts_with(DEADLOCK) || text.starts_with(LEAK) || text.contains(NO_PART)
+    let begins = [DEADLOCK, LEAK, ENDLESS, LATE, NO_HOST, BESIDE];
+    begins.iter().any(|begin| text.starts_with(begin)) || text.contains(NO_PART)
 }
 
 /// Returns the message for a runtime that nothing can wake: the reason, then what its tasks wait for.
 pub(crate) fn deadlock(after: Duration, dump: &Dump) -> String {
     let text = format!("{DEADLOCK} after {after:?}: nothing is in flight, and no timer is armed");
     with_lines(text, dump)
+}
+
+/// Returns the message for a run that goes on after so many turns.
+pub(crate) fn endless(after: Duration, turns: u64) -> String {
+    format!(
+        "{ENDLESS} after {after:?}: the run goes on after {turns} turns, see `Options::max_turns`"
+    )
+}
+
+/// As [`endless`], with what the tasks of the only runtime wait for.
+pub(crate) fn endless_alone(after: Duration, turns: u64, dump: &Dump) -> String {
+    with_lines(endless(after, turns), dump)
 }
 
 /// Returns the message for a test that leaves something, with its tasks.

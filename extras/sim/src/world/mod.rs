@@ -325,8 +325,7 @@ impl Kernel for World {
         if let Some(gate) = &self.gate {
             return self.wait_for_turn(gate, wait);
         }
-        let mut net = self.net();
-        net.now_ns += TURN_NS;
+        let mut net = self.begin_turn();
         let limit = wait.limit();
         let until = limit.map(|limit| {
             let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);

@@ -202,7 +202,10 @@ impl FromStr for Tape {
                 tape.push(stream, index, value, of);
             }
         }
-        Ok(tape)
+        match tape.test.is_empty() {
+            true => Err("the tape has no line `test NAME`".to_owned()),
+            false => Ok(tape),
+        }
     }
 }
 
