@@ -92,6 +92,7 @@ fn a_deadlock_is_found_beside_what_cannot_end_it() {
         "waker-in-a-task",
         "watched",
         "after-a-watched-runtime",
+        "during-a-stall-hook",
     ] {
         let text = panic_of_child(name);
         assert!(

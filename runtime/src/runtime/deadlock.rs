@@ -10,12 +10,14 @@ use std::time::Duration;
 use crate::context::{self, Core};
 use crate::deadlock_watch::{Found, LostWakerHook, OnDeadlock};
 use crate::dump::{self, Dump, Outcome};
+use crate::watch::harmless;
 
-/// The pause before the first look, and between two looks while a thread of the pool is on its way to be idle.
+/// The pause before the first look, and between two looks while a thread of the pool is on its way to be idle, or
+/// a watch thread calls its hook.
 /// A program that other threads wake often is not looked at.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// The number of looks for which a busy thread of the pool is waited.
+/// The number of looks for which such a thread is waited.
 const MAX_LOOKS: u32 = 50;
 
 impl Core {
@@ -54,6 +56,7 @@ impl Core {
         if found.looks == 1 {
             return Some(PAUSE);
         }
+        let in_hook = harmless::any_in_hook();
         let dump = dump::collect_at_rest(self);
         match dump.outcome() {
             Outcome::Fine => None,
@@ -71,7 +74,8 @@ impl Core {
                     return None;
                 }
                 let pool_is_busy = dump.closures.threads > dump.closures.idle_threads;
-                if pool_is_busy && found.looks < MAX_LOOKS {
+                let is_busy = pool_is_busy || in_hook || harmless::any_in_hook();
+                if is_busy && found.looks < MAX_LOOKS {
                     return Some(left.map_or(PAUSE, |left| left.min(PAUSE)));
                 }
                 left

@@ -15,6 +15,10 @@ use std::sync::atomic::{AtomicU64, Ordering, fence};
 static BEGUN: Count = Count::new();
 static ENDED: Count = Count::new();
 
+/// How often a watch thread has begun to call or drop its hook, and has ended it.
+static HOOKS_BEGUN: Count = Count::new();
+static HOOKS_ENDED: Count = Count::new();
+
 /// A count of this process: its number is in the upper half, because a child process that was forked has a copy of the
 /// count, and none of the threads.
 struct Count(AtomicU64);
@@ -63,6 +67,29 @@ fn at_least(begun: u32, ended: u32) -> usize {
     // Negative if some have begun later, and have ended.
     let alive = begun.wrapping_sub(ended).cast_signed();
     usize::try_from(alive).unwrap_or(0)
+}
+
+/// Returns whether a watch thread calls or drops its hook. It is harmless again soon, or ends.
+pub(crate) fn any_in_hook() -> bool {
+    let ended = HOOKS_ENDED.get(process::id());
+    at_least(HOOKS_BEGUN.get(process::id()), ended) > 0
+}
+
+/// Counts a watch thread that calls or drops its hook. Begun before the thread ceases to be harmless, and dropped when it
+/// is again.
+pub(super) struct InHook(());
+
+impl InHook {
+    pub(super) fn begin() -> Self {
+        HOOKS_BEGUN.add_one(process::id());
+        InHook(())
+    }
+}
+
+impl Drop for InHook {
+    fn drop(&mut self) {
+        HOOKS_ENDED.add_one(process::id());
+    }
 }
 
 /// Counts a watch thread as harmless.

@@ -37,7 +37,7 @@ pub(crate) mod harmless;
 pub(crate) mod progress;
 pub(crate) mod stall;
 
-use harmless::Harmless;
+use harmless::{Harmless, InHook};
 use progress::{LoopPhase, Progress, Step};
 use stall::{LoopState, Stall};
 
@@ -269,6 +269,7 @@ impl Watcher {
             drop(shared);
             self.look(is_parked);
         }
+        let _in_hook = InHook::begin();
         self.harmless = None;
         drop_ignoring_panic(self.hook.take());
     }
@@ -279,11 +280,13 @@ impl Watcher {
         let interval = self.looks.interval(Instant::now());
         if self.looks.look(steps, is_idle, interval) {
             // Before the step is read: what the hook does can be what the loop waits for, once it goes on.
-            let harmless = self.harmless.take().filter(|_| self.hook.is_none());
+            let in_hook = self.hook.is_some().then(InHook::begin);
+            let harmless = self.harmless.take().filter(|_| in_hook.is_none());
             if let Some(step) = self.progress.read(steps) {
                 self.report(&self.stall(step));
             }
             self.harmless = harmless.or_else(|| Some(Harmless::begin()));
+            drop(in_hook);
         }
         if interval.is_none() {
             return;

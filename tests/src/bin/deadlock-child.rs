@@ -41,6 +41,7 @@ fn main() {
         "twice" => twice(&runtime),
         "watched" => watched().block_on(stuck()),
         "after-a-watched-runtime" => after_a_watched_runtime(&runtime),
+        "during-a-stall-hook" => during_a_stall_hook(),
         // None.
         "thread" => runtime.block_on(woken_by_a_thread()),
         "threads-that-end" => runtime.block_on(woken_by_threads_that_end()),
@@ -87,6 +88,22 @@ fn after_a_watched_runtime(runtime: &Runtime) {
         thread::yield_now();
     }
     runtime.block_on(stuck());
+}
+
+/// The hook returns after the first look for a deadlock.
+fn during_a_stall_hook() {
+    let (called, calls) = mpsc::channel();
+    let hook = move |_: &Stall| {
+        called.send(()).unwrap();
+        thread::sleep(Duration::from_millis(50));
+    };
+    let builder = Builder::new()
+        .watch(Duration::from_millis(20))
+        .on_stall(hook);
+    builder.build().unwrap().block_on(async {
+        calls.recv().unwrap();
+        stuck().await;
+    });
 }
 
 async fn stuck() {

@@ -31,7 +31,7 @@ fn main() {
         let dumps = dump::on_signal(SignalKind::user_defined1()).unwrap();
         let dumps = task::Builder::new().name("dumps").spawn(dumps).unwrap();
         settle().await;
-        dumps
+        dumps.abort_handle()
     });
     if name == "signal-between" {
         block();
