@@ -115,13 +115,17 @@ pub(crate) fn recorded<T>(
 fn errno_name(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(4) => "EINTR".to_owned(),
+        Some(9) => "EBADF".to_owned(),
         Some(11) => "EAGAIN".to_owned(),
+        Some(12) => "ENOMEM".to_owned(),
         Some(17) => "EEXIST".to_owned(),
         Some(22) => "EINVAL".to_owned(),
+        Some(23) => "ENFILE".to_owned(),
         Some(24) => "EMFILE".to_owned(),
         Some(32) => "EPIPE".to_owned(),
         Some(103) => "ECONNABORTED".to_owned(),
         Some(104) => "ECONNRESET".to_owned(),
+        Some(105) => "ENOBUFS".to_owned(),
         _ => error.to_string(),
     }
 }

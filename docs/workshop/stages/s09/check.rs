@@ -1,5 +1,6 @@
 //! The check of stage 9: real threads for the counts, a model for the orders.
 
+use std::future::poll_fn;
 use std::io::Write;
 use std::net::{TcpListener as StdListener, TcpStream as Peer};
 use std::sync::Arc;
@@ -182,7 +183,18 @@ fn own_wakes_need_no_signal() -> Outcome {
 fn an_interrupted_wait() -> Outcome {
     Script::new().begin();
     kernel::inject("epoll_wait", EINTR, 1);
-    run(|| block_on(sleep(Duration::from_millis(1))))
+    run(|| block_on(sleep(Duration::from_millis(1))))?;
+    // The deadline passes before the wait, so the interrupted turn wakes a task itself.
+    Script::new().begin();
+    kernel::inject("epoll_wait", EINTR, 1);
+    let mut sleep = Box::pin(sleep(Duration::from_millis(1)));
+    let late = poll_fn(move |cx| {
+        let polled = sleep.as_mut().poll(cx);
+        kernel::advance(Duration::from_millis(2));
+        polled
+    });
+    run(|| block_on(late))?;
+    no_signals()
 }
 
 fn event_wakes_need_no_signal() -> Outcome {

@@ -288,9 +288,14 @@ fn a_short_write_leaves_the_reads() -> Outcome {
 
 fn an_interrupted_read() -> Outcome {
     let (peer, stream) = pair();
-    (&*peer).write_all(b"x").unwrap();
-    Script::new().begin();
-    kernel::inject("read", EINTR, 1);
+    Script::new()
+        .then("the peer writes 1 byte, and a signal comes", move || {
+            // No event follows this read, so it must be made again at once.
+            kernel::inject("read", EINTR, 1);
+            (&*peer).write_all(b"x").unwrap();
+            std::mem::forget(peer);
+        })
+        .begin();
     let read = async move { TcpStream::new(stream).unwrap().read(&mut [0; 1]).await };
     match run_scripted(|| block_on(read), "14.7", "14.4", "")? {
         Ok(1) => Ok(()),
