@@ -128,10 +128,22 @@ fn usage_errors_have_status_2_and_name_what_is_allowed() {
     }
 }
 
+/// Asserts that a command ends with status 1 and says `words`.
+#[track_caller]
+fn assert_fails(arguments: &[&str], words: &str) {
+    let output = program(arguments);
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    let message = stderr(&output);
+    let head = format!("wakeful-trace: {words}");
+    assert!(message.starts_with(&head), "{arguments:?}: {message}");
+    assert!(!message.contains("panicked"), "{arguments:?}: {message}");
+}
+
 #[test]
 fn what_cannot_be_read_or_written_has_status_1_and_a_cause() {
     let folder = Folder::new("unreadable");
     let good = folder.file("good.wtr", &small());
+    let page = folder.file("page.html", &small());
     let other = folder.path("other.wtr");
     let mut bytes = small().bytes();
     bytes[8] = 2;
@@ -139,61 +151,36 @@ fn what_cannot_be_read_or_written_has_status_1_and_a_cause() {
     let text = folder.path("text.wtr");
     fs::write(&text, "hello").unwrap();
     let missing = folder.path("missing.wtr");
-    let page = folder.file("page.html", &small());
-    for (arguments, words) in [
-        (
-            &["text", &missing][..],
-            "wakeful-trace: cannot open {missing}: No such file or directory",
-        ),
-        (
-            &["text", &other],
-            "wakeful-trace: cannot read {other}: written by format 2, this reads 1",
-        ),
-        (
-            &["ps", &text],
-            "wakeful-trace: cannot read {text}: not a recording: it has 5 bytes",
-        ),
-        (
-            &["top", &text, "--once"],
-            "wakeful-trace: cannot read {text}: not a recording: it has 5 bytes",
-        ),
-        (&["text", "/dev/null"], "it is no regular file"),
-        (
-            &["convert", &good, "/no/such/folder/a.svg"],
-            "cannot write /no/such/folder/a.svg",
-        ),
-        (
-            &["convert", &good, "a.pdf"],
-            "cannot write the output: \"a.pdf\" has none of the endings .txt, .json, .svg, .html",
-        ),
-        (
-            &["convert", &page, &page],
-            "cannot write {page}: it is the recording that is read",
-        ),
-        (
-            &["ps", "4294967"],
-            "cannot list the descriptors in /proc/4294967/fd",
-        ),
-        (
-            &["top", &good],
-            "the output of top is no terminal; --once prints one table",
-        ),
-        (
-            &["top", &good, "--once", "--runtime", "9"],
-            "there are runtimes 1",
-        ),
-    ] {
-        let output = program(arguments);
-        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        let message = stderr(&output);
-        let words = words
-            .replace("{missing}", &missing)
-            .replace("{other}", &other);
-        let words = words.replace("{text}", &text).replace("{page}", &page);
-        assert!(message.contains(&words), "{arguments:?}: {message}");
-        assert!(!message.contains("panicked"), "{arguments:?}: {message}");
-    }
+
+    let cause = format!("cannot open {missing}: No such file or directory");
+    assert_fails(&["text", &missing], &cause);
+    let cause = format!("cannot read {other}: written by format 2, this reads 1");
+    assert_fails(&["text", &other], &cause);
+    let cause = format!("cannot read {text}: not a recording: it has 5 bytes");
+    assert_fails(&["ps", &text], &cause);
+    assert_fails(&["top", &text, "--once"], &cause);
+    let cause = "cannot open /dev/null: it is no regular file";
+    assert_fails(&["text", "/dev/null"], cause);
+    let out = "/no/such/folder/a.svg";
+    assert_fails(&["convert", &good, out], &format!("cannot write {out}: No"));
+    let cause =
+        "cannot write the output: \"a.pdf\" has none of the endings .txt, .json, .svg, .html";
+    assert_fails(&["convert", &good, "a.pdf"], cause);
+    let cause = format!("cannot write {page}: it is the recording that is read");
+    assert_fails(&["convert", &page, &page], &cause);
     assert_eq!(fs::read(&page).unwrap(), small().bytes(), "it is kept");
+}
+
+#[test]
+fn what_cannot_be_shown_has_status_1_and_a_cause() {
+    let folder = Folder::new("unshowable");
+    let good = folder.file("good.wtr", &small());
+    let cause = "cannot list the descriptors in /proc/4294967/fd: No";
+    assert_fails(&["ps", "4294967"], cause);
+    let cause = "the output of top is no terminal; --once prints one table";
+    assert_fails(&["top", &good], cause);
+    let cause = "no recording is of that runtime; there are runtimes 1";
+    assert_fails(&["top", &good, "--once", "--runtime", "9"], cause);
 }
 
 #[test]

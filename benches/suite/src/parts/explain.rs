@@ -196,7 +196,7 @@ struct Description {
 fn page(bench: &Bench, collected: &mut Collected) -> io::Result<()> {
     let file = Temporary::new("html");
     let path = file.0.to_string_lossy().into_owned();
-    let events = bench.quick_or_full("65536", PAGE_EVENTS);
+    let events = bench.quick_or_full("60000", PAGE_EVENTS);
     let arguments = ["page", events, &path].map(str::to_owned);
     output(bench, "bench-explain", &arguments)?;
     let mut skipped = None;
