@@ -80,7 +80,8 @@ pub use wait::{Event, Wait};
 ///
 /// Each method has a default: the call is made. Methods are called on the thread that makes the call,
 /// in the middle of the runtime's work. They must not use the runtime or its sockets, and not wait for
-/// other threads that do. Only [`dump`](crate::dump()) can be called, in [`wait`](Self::wait).
+/// other threads that do. Only [`dump`](crate::dump()) can be called, in [`wait`](Self::wait). It asks
+/// [`inspect`](Self::inspect) about each socket.
 ///
 /// `closing` and the calls that wake another thread are asked of the kernel of the thread on which they
 /// happen, if it has one. [`message`](Self::message) is the exception.
@@ -185,6 +186,13 @@ pub trait Kernel: Send + Sync {
 
     /// getpeername(2).
     fn peer_addr(&self, fd: BorrowedFd<'_>) -> Verdict<Address> {
+        let _ = fd;
+        Verdict::Real
+    }
+
+    /// A [dump](crate::dump()) asks about a socket, which can be closed already. This is no call of the program, so a
+    /// kernel notes nothing about it.
+    fn inspect(&self, fd: RawFd) -> Verdict<Inspected> {
         let _ = fd;
         Verdict::Real
     }
@@ -303,6 +311,18 @@ pub enum Address {
     Ip(net::SocketAddr),
     /// A path, an abstract name, or an unnamed Unix socket.
     Unix(os::unix::net::SocketAddr),
+}
+
+/// What a dump says about a socket; see [`Kernel::inspect`].
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Inspected {
+    /// Whether it accepts connections.
+    pub listens: bool,
+    /// Its own address.
+    pub local: Option<Address>,
+    /// The address of its peer, if it is connected.
+    pub peer: Option<Address>,
 }
 
 /// What [`Kernel::choose`] chooses.

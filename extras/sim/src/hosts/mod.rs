@@ -132,7 +132,7 @@ struct State {
     next_action: u64,
     checks: Vec<Check>,
     failure: Option<Failure>,
-    /// Whether each host writes a dump when it is ended, because what it waits for matters.
+    /// Whether each host writes a dump before it is ended, because what it waits for matters.
     wants_dumps: bool,
 }
 

@@ -277,8 +277,11 @@ impl Hosts {
         drop(state);
         for host in 0..count {
             if let Some(gate) = self.gate(host).filter(|_| wants_dumps) {
-                gate.ask_for_dump();
+                // Before any of them is ended, because its dump shows its sockets and their peers.
+                gate.ask_for_dump(self.shared.patience);
             }
+        }
+        for host in 0..count {
             self.end(host, End::Crash);
         }
         let mut state = self.state();

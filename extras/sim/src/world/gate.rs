@@ -53,7 +53,7 @@ pub(crate) struct Gate {
     /// Whether nothing that the program does reaches the simulation any more. Relaxed, because the mutex orders
     /// it, except for a program that is stuck.
     is_dead: AtomicBool,
-    /// Whether a dump is written when the program ends.
+    /// Whether the next turn is for a description of the program.
     wants_dump: AtomicBool,
 }
 
@@ -82,12 +82,10 @@ impl Gate {
         self.is_dead.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn wants_dump(&self) -> bool {
-        self.wants_dump.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn ask_for_dump(&self) {
+    /// Lets the host describe its program, if it waits.
+    pub(crate) fn ask_for_dump(&self, patience: Duration) {
         self.wants_dump.store(true, Ordering::Relaxed);
+        self.resume(patience);
     }
 
     /// Lets the host run until it waits or ends, for at most `patience` of the machine's time. Called by the
@@ -112,14 +110,24 @@ impl Gate {
     /// Waits for the first turn. Called by the host's thread.
     pub(crate) fn begin(&self) {
         self.wait(self.lock());
+        if self.wants_dump.swap(false, Ordering::Relaxed) {
+            // There is no runtime yet.
+            self.pause(|| ());
+        }
     }
 
-    /// Ends the turn and waits for the next one. Called by the host's thread.
-    pub(crate) fn pause(&self) {
-        let mut state = self.lock();
-        *state = State::Waits;
-        self.paused.notify_one();
-        self.wait(state);
+    /// Ends the turn and waits for the next one. Calls `dump` if it is asked for before. Called by the host's thread.
+    pub(crate) fn pause(&self, dump: impl Fn()) {
+        loop {
+            let mut state = self.lock();
+            *state = State::Waits;
+            self.paused.notify_one();
+            self.wait(state);
+            if !self.wants_dump.swap(false, Ordering::Relaxed) {
+                return;
+            }
+            dump();
+        }
     }
 
     fn wait(&self, state: MutexGuard<'_, State>) {

@@ -12,6 +12,7 @@
 //! and its descriptor can be borrowed. Descriptors that the simulation has not made are refused, except for
 //! those that are no sockets, such as the eventfd of a runtime.
 
+mod alone;
 pub(crate) mod choices;
 pub(crate) mod ends;
 pub(crate) mod events;
@@ -27,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Type};
-use wakeful::kernel::{Address, Choice, Kernel, Verdict, Wait, Work};
+use wakeful::kernel::{Address, Choice, Inspected, Kernel, Verdict, Wait, Work};
 
 use crate::net::calls::gather;
 use crate::net::epoll::Watch;
@@ -331,6 +332,14 @@ impl Kernel for World {
         self.call(fd, "peer_addr", |net, id| net.peer_addr(id))
     }
 
+    fn inspect(&self, fd: RawFd) -> Verdict<Inspected> {
+        let net = self.net();
+        match net.fds.get(&fd) {
+            Some(id) => Verdict::Is(Ok(net.inspect(*id))),
+            None => Verdict::Real,
+        }
+    }
+
     fn watch(
         &self,
         epoll: BorrowedFd<'_>,
@@ -378,45 +387,7 @@ impl Kernel for World {
         if let Some(gate) = &self.gate {
             return self.wait_for_turn(gate, wait);
         }
-        let mut net = self.net();
-        net.now_ns += TURN_NS;
-        let limit = wait.limit();
-        let until = limit.map(|limit| {
-            let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-            net.now_ns.saturating_add(limit_ns)
-        });
-        let epoll = wait.epoll().as_raw_fd();
-        loop {
-            let work = net.deliver();
-            if !work.is_empty() {
-                // A closure wakes the task that waits for it, so the runtime has work after it.
-                drop(net);
-                work.into_iter().for_each(Work::run);
-                return Ok(());
-            }
-            while wait.room() > 0
-                && let Some(event) = net.next_event(epoll)
-            {
-                assert!(wait.push(event), "there is room for an event");
-            }
-            let has_events = !wait.events().is_empty();
-            if has_events || until.is_some_and(|until| until <= net.now_ns) {
-                return Ok(());
-            }
-            let next = match (net.next_ns(), until) {
-                (Some(next), Some(until)) => next.min(until),
-                (Some(next), None) => next,
-                (None, Some(until)) => until,
-                (None, None) => {
-                    let at = Duration::from_nanos(net.now_ns);
-                    drop(net);
-                    end_run(ends::deadlock(at, &wakeful::dump()));
-                }
-            };
-            net.now_ns = next.max(net.now_ns);
-            // Without it, a difference that only timers see would not be in the hash.
-            net.note("time", 0, 0);
-        }
+        self.wait_alone(wait)
     }
 
     fn wake(&self, eventfd: BorrowedFd<'_>) -> Verdict<()> {

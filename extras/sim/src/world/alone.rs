@@ -1,0 +1,59 @@
+//! How the runtime of a host that is alone waits: what is due happens, or the time moves.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use wakeful::kernel::{Wait, Work};
+
+use super::{TURN_NS, World, ends};
+use crate::panics::end_run;
+
+impl World {
+    /// Waits until something has happened, or the runtime has waited for long enough.
+    ///
+    /// # Panics
+    ///
+    /// If nothing can happen.
+    pub(super) fn wait_alone(&self, wait: &mut Wait<'_>) -> io::Result<()> {
+        let mut net = self.net();
+        net.now_ns += TURN_NS;
+        let limit = wait.limit();
+        let until = limit.map(|limit| {
+            let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+            net.now_ns.saturating_add(limit_ns)
+        });
+        let epoll = wait.epoll().as_raw_fd();
+        loop {
+            let work = net.deliver();
+            if !work.is_empty() {
+                // A closure wakes the task that waits for it, so the runtime has work after it.
+                drop(net);
+                work.into_iter().for_each(Work::run);
+                return Ok(());
+            }
+            while wait.room() > 0
+                && let Some(event) = net.next_event(epoll)
+            {
+                assert!(wait.push(event), "there is room for an event");
+            }
+            let has_events = !wait.events().is_empty();
+            if has_events || until.is_some_and(|until| until <= net.now_ns) {
+                return Ok(());
+            }
+            let next = match (net.next_ns(), until) {
+                (Some(next), Some(until)) => next.min(until),
+                (Some(next), None) => next,
+                (None, Some(until)) => until,
+                (None, None) => {
+                    let at = Duration::from_nanos(net.now_ns);
+                    drop(net);
+                    end_run(ends::deadlock(at, &wakeful::dump()));
+                }
+            };
+            net.now_ns = next.max(net.now_ns);
+            // Without it, a difference that only timers see would not be in the hash.
+            net.note("time", 0, 0);
+        }
+    }
+}
