@@ -127,7 +127,7 @@ fn run_once<F: Future<Output = ()>>(
         if options.leaks == Leaks::Deny {
             leaks::deny(&runtime, &world);
         }
-        if let Some(text) = world.outside.text(|| runtime.dump()) {
+        if let Some(text) = world.outside().text(|| Some(runtime.dump())) {
             end_run(text);
         }
     }));
@@ -141,7 +141,7 @@ fn run_once<F: Future<Output = ()>>(
     let mut run = Run::of(&net, outcome.err());
     run.recording = recording.flatten();
     run.left = left;
-    run.is_from_outside = run.panic.is_some() && world.outside.is_noted();
+    run.is_from_outside = run.panic.is_some() && world.outside().is_noted();
     run
 }
 

@@ -234,6 +234,17 @@ pub trait Kernel: Send + Sync {
         Verdict::Real
     }
 
+    /// Returns whether [`built`](Self::built) is to be called for the runtimes that are built from now on. They publish
+    /// each poll then.
+    fn watches(&self) -> bool {
+        false
+    }
+
+    /// A runtime was built on this thread, if this kernel [watches](Self::watches). `progress` says what its loop does.
+    fn built(&self, progress: Progress) {
+        let _ = progress;
+    }
+
     /// A message is sent to a runtime that was built while this kernel was installed. A thread sends one to a
     /// runtime that it does not run: it wakes a task, aborts or spawns one, or drops a socket. `task` is the
     /// [`Id`](crate::task::Id) of the task, as text, if the message concerns one.
@@ -343,6 +354,24 @@ impl Work {
     /// Runs the closure. It never unwinds.
     pub fn run(self) {
         (self.0)();
+    }
+}
+
+/// Says what the loop of a runtime does, on any thread; see [`Kernel::built`].
+pub struct Progress(pub(crate) Box<dyn Fn() -> Option<String> + Send + Sync>);
+
+impl Progress {
+    /// Returns what the loop does, and its thread: `is polling task 5.0 "import" (spawned at import.rs:14:9), and its
+    /// thread sleeps in futex`. `None` if it has gone on meanwhile.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress").finish_non_exhaustive()
     }
 }
 

@@ -24,7 +24,7 @@ use crate::timer::auto_advance::AutoAdvance;
 use crate::timer::clock::Clock;
 use crate::trace::{self, Recording};
 use crate::watch::stall::Stall;
-use crate::watch::{StallHook, Watch};
+use crate::watch::{self, StallHook, Watch};
 
 /// Polls between two turns of the reactor; the default of tokio.
 const EVENT_INTERVAL: u32 = 61;
@@ -396,7 +396,12 @@ impl Builder {
         let poll_times = measure.then(|| PollTimes::new(self.on_slow_poll));
         let panics = Panics::new(self.unhandled_panic);
         let watch = self.watch.map(|limit| Watch::new(limit, self.on_stall));
-        let progress = watch.as_ref().map(|watch| Arc::clone(&watch.progress));
+        let by_kernel = watch::is_by_kernel();
+        let progress = match &watch {
+            Some(watch) => Some(Arc::clone(&watch.progress)),
+            None => by_kernel.then(Arc::default),
+        };
+        let watched = progress.clone().filter(|_| by_kernel);
         let core = Core {
             id,
             executor: Executor::new(
@@ -430,6 +435,9 @@ impl Builder {
         let runtime = Runtime::from_core(core, self.event_interval);
         if let Some(watch) = &runtime.core.watch {
             watch.start(&runtime.core.remote)?;
+        }
+        if let Some(progress) = watched {
+            watch::tell_kernel(id, progress);
         }
         if let Some(recording) = &self.recording {
             trace::begin(&runtime.core, recording)?;

@@ -12,6 +12,9 @@
 //!  Signals: received by the loop             a signal that was caught a second ago and not received: report it
 //! ```
 //!
+//! A kernel that is [installed](crate::kernel) can ask for what a loop publishes without such a thread, as a simulation
+//! does that waits for a host.
+//!
 //! Looks are counted, and the time between them is not compared: a process that was stopped by SIGSTOP, or a machine
 //! that was asleep, has made no look meanwhile, and its loop has time to go on until the next one.
 //!
@@ -30,13 +33,14 @@ use std::time::{Duration, Instant};
 
 use crate::id::{Id, RuntimeId};
 use crate::inbox::Shared;
+use crate::kernel;
 use crate::sys;
 
 pub(crate) mod progress;
 pub(crate) mod stall;
 
 use progress::{LoopPhase, Progress, Step};
-use stall::{LoopState, Stall};
+use stall::{LoopState, Now, Stall};
 
 /// The time between two looks, at least and at most.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
@@ -292,21 +296,7 @@ impl Watcher {
 
     /// Returns the description of a step that lasts.
     fn stall(&self, step: Step) -> Stall {
-        let runtime = self.runtime;
-        Stall {
-            runtime: runtime.serial(),
-            loop_state: match step.phase {
-                LoopPhase::Stopped => LoopState::Stopped,
-                LoopPhase::BetweenPolls => LoopState::BetweenPolls,
-                LoopPhase::Root => LoopState::PollingRoot,
-                LoopPhase::Task(key) => LoopState::Polling(Id { runtime, key }),
-            },
-            name: step.name,
-            spawned_at: step.place,
-            lasted: self.looks.since.elapsed(),
-            thread: self.thread.and_then(sys::thread_state::of),
-            waiting: step.waiting as usize,
-        }
+        stall(self.runtime, self.thread, step, self.looks.since.elapsed())
     }
 
     fn report(&self, stall: &Stall) {
@@ -333,6 +323,41 @@ impl Watcher {
                 self.runtime.serial()
             )),
         }
+    }
+}
+
+fn stall(runtime: RuntimeId, thread: Option<i32>, step: Step, lasted: Duration) -> Stall {
+    Stall {
+        runtime: runtime.serial(),
+        loop_state: match step.phase {
+            LoopPhase::Stopped => LoopState::Stopped,
+            LoopPhase::BetweenPolls => LoopState::BetweenPolls,
+            LoopPhase::Root => LoopState::PollingRoot,
+            LoopPhase::Task(key) => LoopState::Polling(Id { runtime, key }),
+        },
+        name: step.name,
+        spawned_at: step.place,
+        lasted,
+        thread: thread.and_then(sys::thread_state::of),
+        waiting: step.waiting as usize,
+    }
+}
+
+/// Returns whether the kernel that is installed on this thread watches the runtime that is built.
+pub(crate) fn is_by_kernel() -> bool {
+    kernel::any() && kernel::current().is_some_and(|kernel| kernel.watches())
+}
+
+/// Tells that kernel how to learn what the loop of this thread's runtime does.
+pub(crate) fn tell_kernel(runtime: RuntimeId, progress: Arc<Progress>) {
+    let thread = sys::inspect::current_thread();
+    let text = move || {
+        let step = progress.read(progress.steps())?;
+        let stall = stall(runtime, thread, step, Duration::ZERO);
+        Some(Now(stall).to_string())
+    };
+    if let Some(kernel) = kernel::current() {
+        kernel.built(kernel::Progress(Box::new(text)));
     }
 }
 

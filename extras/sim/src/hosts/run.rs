@@ -73,13 +73,17 @@ fn run_once(choices: Choices, options: Options, report: Report, setup: &impl Fn(
     }));
     hosts.tear_down();
     drop((pinned, installed));
-    let (panic, place) = match outcome {
-        Ok(Ok(())) => (None, None),
-        Ok(Err(failure)) => (Some(failure.payload), failure.place),
-        Err(panic) => (Some(panic), None),
+    let (panic, place, is_from_outside) = match outcome {
+        Ok(Ok(())) => (None, None, false),
+        Ok(Err(failure)) => {
+            let from_outside = failure.is_from_outside;
+            (Some(failure.payload), failure.place, from_outside)
+        }
+        Err(panic) => (Some(panic), None, false),
     };
     let mut run = Run::of(&net, panic);
     run.place = place;
+    run.is_from_outside = is_from_outside;
     run
 }
 

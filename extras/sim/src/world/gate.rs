@@ -15,6 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use wakeful::kernel::Progress;
+
+use super::ends::Outside;
+
 /// The payload of the panic that ends the program of a host from outside. It is not printed.
 pub(crate) struct Crashed;
 
@@ -55,6 +59,9 @@ pub(crate) struct Gate {
     is_dead: AtomicBool,
     /// Whether the next turn is for a description of the program.
     wants_dump: AtomicBool,
+    /// Says what the loop of the host's last runtime does.
+    progress: Mutex<Option<Progress>>,
+    pub(crate) outside: Outside,
 }
 
 impl Gate {
@@ -65,12 +72,27 @@ impl Gate {
             paused: Condvar::new(),
             is_dead: AtomicBool::new(false),
             wants_dump: AtomicBool::new(false),
+            progress: Mutex::new(None),
+            outside: Outside::default(),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under this lock panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_progress(&self, progress: Progress) {
+        *self.progress() = Some(progress);
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Option<Progress>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what the loop of the host does, as far as it is known.
+    pub(crate) fn doing(&self) -> Option<String> {
+        self.progress().as_ref()?.text()
     }
 
     pub(crate) fn is_dead(&self) -> bool {

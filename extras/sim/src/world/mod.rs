@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::{Domain, SockRef, Type};
-use wakeful::kernel::{Address, Choice, Inspected, Kernel, Verdict, Wait, Work};
+use wakeful::kernel::{Address, Choice, Inspected, Kernel, Progress, Verdict, Wait, Work};
 
 use crate::net::calls::gather;
 use crate::net::epoll::Watch;
@@ -60,7 +60,8 @@ pub(crate) struct World {
     /// The streams of choices about tasks.
     order: String,
     hold: String,
-    pub(crate) outside: Outside,
+    /// Unused with a gate, which has its own.
+    outside: Outside,
 }
 
 impl World {
@@ -85,6 +86,17 @@ impl World {
             hold: format!("hold {name}"),
             outside: Outside::default(),
         }
+    }
+
+    /// Lets other threads take part.
+    pub(crate) fn allow_threads(&mut self) {
+        self.outside = Outside::allowed();
+    }
+
+    pub(crate) fn outside(&self) -> &Outside {
+        self.gate
+            .as_ref()
+            .map_or(&self.outside, |gate| &gate.outside)
     }
 
     pub(crate) fn net(&self) -> MutexGuard<'_, Net> {
@@ -376,12 +388,22 @@ impl Kernel for World {
         Verdict::Is(Ok(()))
     }
 
+    fn watches(&self) -> bool {
+        self.gate.is_some()
+    }
+
+    fn built(&self, progress: Progress) {
+        if let Some(gate) = &self.gate {
+            gate.set_progress(progress);
+        }
+    }
+
     fn message(&self, task: Option<&dyn fmt::Display>) {
-        self.outside.note(task);
+        self.outside().note(task);
     }
 
     fn wait(&self, wait: &mut Wait<'_>) -> io::Result<()> {
-        if let Some(text) = self.outside.text(wakeful::dump) {
+        if let Some(text) = self.outside().text(|| Some(wakeful::dump())) {
             end_run(text);
         }
         if let Some(gate) = &self.gate {
