@@ -110,7 +110,8 @@
 //!
 //! The simulation has sockets, time, closures of the blocking pool, and the names of the hosts and `localhost`.
 //! Sockets of std are refused with `Unsupported`; pipes are the real ones, and their events are not seen. So are
-//! signals in a test with one host. Threads of the program are not simulated.
+//! signals in a test with one host. [`Options::allow_outside`] lets such a test use all of these. Threads of the program
+//! are not simulated.
 //!
 //! The options of a socket are those of a real one that belongs to it, and is not connected. Of them,
 //! `SO_REUSEADDR` and a linger time of zero have an effect. The sizes of buffers, `IPV6_V6ONLY`, `SO_REUSEPORT`,
@@ -141,9 +142,10 @@ pub use run::{Options, Run};
 pub use sim::{Sim, check, run_seed, run_tape, shrink_tape};
 pub use world::tape::Tape;
 
-/// Writes a test that runs in a world: `seeds` times, with `faults`, and with `leaks` allowed or not.
+/// Writes a test that runs in a world: `seeds` times, with `faults`, and with `leaks` allowed or not. `allow_outside = true;`
+/// lets it use real descriptors.
 ///
-/// The three lines can be left out, see [`Options::new`]. Attributes such as `#[should_panic]` come before the
+/// The four lines can be left out, see [`Options::new`]. Attributes such as `#[should_panic]` come before the
 /// function. An `async fn` with a [`Sim`] is a test with one host, which runs it. A `fn` with a `&`[`Hosts`] sets up
 /// several hosts.
 ///
@@ -156,6 +158,7 @@ macro_rules! test {
         $(seeds = $seeds:expr;)?
         $(faults = $faults:expr;)?
         $(leaks = $leaks:expr;)?
+        $(allow_outside = $allow_outside:expr;)?
         $(#[$attribute:meta])*
         async fn $name:ident($sim:ident: $type:ty) $body:block
     ) => {
@@ -167,6 +170,7 @@ macro_rules! test {
             $(let options = options.seeds($seeds);)?
             $(let options = options.faults($faults);)?
             $(let options = options.leaks($leaks);)?
+            $(let options = options.allow_outside($allow_outside);)?
             let name = ::core::concat!(::core::module_path!(), "::", ::core::stringify!($name));
             $crate::check(name, options, body);
         }

@@ -33,16 +33,19 @@ pub struct Options {
     pub faults: Faults,
     /// What happens about tasks and sockets that are left.
     pub leaks: Leaks,
+    /// Whether the test can use real descriptors, and threads.
+    pub allow_outside: bool,
 }
 
 impl Options {
-    /// Creates the defaults: 100 seeds, [`Faults::delays_only`], [`Leaks::Report`].
+    /// Creates the defaults: 100 seeds, [`Faults::delays_only`], [`Leaks::Report`], and nothing from outside.
     #[must_use]
     pub fn new() -> Self {
         Self {
             seeds: 100,
             faults: Faults::default(),
             leaks: Leaks::default(),
+            allow_outside: false,
         }
     }
 
@@ -65,6 +68,24 @@ impl Options {
     #[must_use]
     pub fn leaks(mut self, leaks: Leaks) -> Self {
         self.leaks = leaks;
+        self
+    }
+
+    /// Lets the test use real descriptors beside simulated sockets, and lets other threads take part.
+    ///
+    /// A descriptor is real if the simulation has not made it: a socket of std, also in a `TcpStream` (`from_std`), and
+    /// whatever is in an [`AsyncFd`](wakeful::io::AsyncFd), such as a pipe. No fault concerns it. Simulated sockets
+    /// and std's are in two networks: they cannot connect to each other.
+    ///
+    /// While a real descriptor is registered, time does not jump: it passes as that of the machine does while the
+    /// runtime waits. If nothing is in flight and no timer is armed, the runtime waits for a real descriptor or a
+    /// thread, and that is no deadlock.
+    ///
+    /// When a real event comes follows from no seed, so a run with one is not compared with another, and has no tape. It
+    /// has no effect on a test with several hosts.
+    #[must_use]
+    pub fn allow_outside(mut self, allow_outside: bool) -> Self {
+        self.allow_outside = allow_outside;
         self
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use wakeful::kernel::{Wait, Work};
 
@@ -24,6 +24,10 @@ impl World {
             net.now_ns.saturating_add(limit_ns)
         });
         let epoll = wait.epoll().as_raw_fd();
+        let has_real = self
+            .real
+            .as_ref()
+            .is_some_and(|real| real.is_watched(epoll));
         loop {
             let work = net.deliver();
             if !work.is_empty() {
@@ -37,6 +41,9 @@ impl World {
             {
                 assert!(wait.push(event), "there is room for an event");
             }
+            if has_real {
+                wait.real(Some(Duration::ZERO))?;
+            }
             let has_events = !wait.events().is_empty();
             if has_events || until.is_some_and(|until| until <= net.now_ns) {
                 return Ok(());
@@ -45,15 +52,39 @@ impl World {
                 (Some(next), Some(until)) => next.min(until),
                 (Some(next), None) => next,
                 (None, Some(until)) => until,
+                (None, None) if self.real.is_some() => {
+                    // A real descriptor or a thread ends the wait, or nothing does.
+                    drop(net);
+                    return self.wait_real(wait, None);
+                }
                 (None, None) => {
                     let at = Duration::from_nanos(net.now_ns);
                     drop(net);
                     end_run(ends::deadlock(at, &wakeful::dump()));
                 }
             };
+            if has_real && next > net.now_ns {
+                let left = Duration::from_nanos(next - net.now_ns);
+                drop(net);
+                self.wait_real(wait, Some(left))?;
+                net = self.net();
+                if wait.events().is_empty() {
+                    continue;
+                }
+                return Ok(());
+            }
             net.now_ns = next.max(net.now_ns);
             // Without it, a difference that only timers see would not be in the hash.
             net.note("time", 0, 0);
         }
+    }
+
+    /// Waits for a real descriptor or a thread, and lets as much time pass as the machine's meanwhile.
+    fn wait_real(&self, wait: &mut Wait<'_>, limit: Option<Duration>) -> io::Result<()> {
+        let began = Instant::now();
+        wait.real(limit)?;
+        let passed = began.elapsed().min(limit.unwrap_or(Duration::MAX));
+        self.net().now_ns += passed.as_nanos() as u64;
+        Ok(())
     }
 }

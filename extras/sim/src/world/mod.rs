@@ -10,13 +10,14 @@
 //!
 //! A simulated socket owns a real one that is never bound or connected, so options can be set and read,
 //! and its descriptor can be borrowed. Descriptors that the simulation has not made are refused, except for
-//! those that are no sockets, such as the eventfd of a runtime.
+//! those that are no sockets, such as the eventfd of a runtime, and if they are allowed (`real`).
 
 mod alone;
 pub(crate) mod choices;
 pub(crate) mod ends;
 pub(crate) mod events;
 pub(crate) mod gate;
+mod real;
 pub(crate) mod tape;
 mod turn;
 
@@ -38,6 +39,7 @@ use crate::net::{Delivery, Net, SocketId};
 use crate::panics::end_run;
 use ends::Outside;
 use gate::Gate;
+use real::Real;
 
 /// Time that passes in a turn. Otherwise a task that yields until something arrives would wait forever.
 const TURN_NS: u64 = 1_000;
@@ -62,6 +64,8 @@ pub(crate) struct World {
     hold: String,
     /// Unused with a gate, which has its own.
     outside: Outside,
+    /// The descriptors that the simulation has not made, if they are allowed.
+    real: Option<Real>,
 }
 
 impl World {
@@ -73,6 +77,7 @@ impl World {
             order: "order".to_owned(),
             hold: "hold".to_owned(),
             outside: Outside::default(),
+            real: None,
         }
     }
 
@@ -85,18 +90,8 @@ impl World {
             order: format!("order {name}"),
             hold: format!("hold {name}"),
             outside: Outside::default(),
+            real: None,
         }
-    }
-
-    /// Lets other threads take part.
-    pub(crate) fn allow_threads(&mut self) {
-        self.outside = Outside::allowed();
-    }
-
-    pub(crate) fn outside(&self) -> &Outside {
-        self.gate
-            .as_ref()
-            .map_or(&self.outside, |gate| &gate.outside)
     }
 
     pub(crate) fn net(&self) -> MutexGuard<'_, Net> {
@@ -120,7 +115,7 @@ impl World {
             return dead();
         };
         let Some(id) = net.fds.get(&fd.as_raw_fd()).copied() else {
-            return outside(what);
+            return self.call_outside(what);
         };
         let result = call(&mut net, id);
         net.arrive_at_once();
@@ -140,7 +135,7 @@ impl World {
             return dead();
         };
         let Some(id) = net.fds.get(&fd.as_raw_fd()).copied() else {
-            return outside(what);
+            return self.call_outside(what);
         };
         let net = &mut *net;
         // A stream of their own: without the error the transfer makes its choices at the same places.
@@ -166,14 +161,6 @@ impl World {
         net.note(what, id, value);
         Verdict::Is(result.map_err(io::Error::from_raw_os_error))
     }
-}
-
-/// Refuses a socket that is not of this world.
-fn outside<T>(what: &str) -> Verdict<T> {
-    let message = format!(
-        "{what}: the simulated world has sockets of TCP, UDP and Unix only, and none of std"
-    );
-    Verdict::Is(Err(io::Error::new(ErrorKind::Unsupported, message)))
 }
 
 /// The answer to a program that has been ended.
@@ -319,7 +306,7 @@ impl Kernel for World {
         match (received, sender) {
             (Verdict::Is(Ok(count)), Some(from)) => Verdict::Is(Ok((count, from))),
             (Verdict::Is(Err(error)), _) => Verdict::Is(Err(error)),
-            _ => outside(what),
+            _ => self.call_outside(what),
         }
     }
 
@@ -365,7 +352,11 @@ impl Kernel for World {
             token,
             interest,
         };
-        if !is_socket(fd) {
+        let is_real = self.real.is_some() && !self.net().fds.contains_key(&watch.fd);
+        if is_real || !is_socket(fd) {
+            if let Some(real) = &self.real {
+                real.watch(&watch);
+            }
             self.with_program(|program| program.watch_other(watch));
             return Verdict::Real;
         }
@@ -381,6 +372,9 @@ impl Kernel for World {
         };
         if !net.fds.contains_key(&fd) {
             drop(net);
+            if let Some(real) = &self.real {
+                real.unwatch(epoll.as_raw_fd(), fd);
+            }
             self.with_program(|program| program.unwatch_other(epoll.as_raw_fd(), fd));
             return Verdict::Real;
         }
@@ -403,7 +397,7 @@ impl Kernel for World {
     }
 
     fn wait(&self, wait: &mut Wait<'_>) -> io::Result<()> {
-        if let Some(text) = self.outside().text(|| Some(wakeful::dump())) {
+        if let Some(text) = self.outside_text(wakeful::dump) {
             end_run(text);
         }
         if let Some(gate) = &self.gate {
