@@ -8,13 +8,18 @@ use std::fmt::Display;
 use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, Shutdown};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::SocketAddr as UnixAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_lite::future::zip;
-use wakeful::kernel::{self, Address, Choice, Event, Installed, Kernel, Verdict, Wait, Work};
+use wakeful::dump::SourceKind;
+use wakeful::kernel::{
+    self, Address, Choice, Event, Inspected, Installed, Kernel, Verdict, Wait, Work,
+};
 use wakeful::runtime::{Builder, Runtime};
 use wakeful::signal::unix::{SignalKind, signal};
 use wakeful::task::{spawn_blocking, yield_now};
@@ -495,6 +500,46 @@ fn datagrams_are_cut_whichever_call_moves_them() {
         assert_eq!(one.send_msg(b"datagram", to, Some(from)).await.unwrap(), 4);
         let received = other.recv_msg(&mut buf).await.unwrap();
         assert_eq!((received.len, received.truncated), (3, true));
+    });
+}
+
+/// Says where each socket is.
+struct Places(Inspected);
+
+impl Kernel for Places {
+    fn inspect(&self, _fd: RawFd) -> Verdict<Inspected> {
+        Verdict::Is(Ok(self.0.clone()))
+    }
+}
+
+#[test]
+fn a_dump_shows_the_addresses_that_the_kernel_says() {
+    let mut places = Inspected::default();
+    let unnamed = UnixAddr::from_pathname("").unwrap();
+    let shown = |places: &Inspected| {
+        let (_, _guard) = installed(Places(places.clone()));
+        let dump = wakeful::dump();
+        let source = &dump.sources[0];
+        let kind = source.kind.unwrap();
+        (kind, source.local.clone(), source.peer.clone())
+    };
+    run(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Nothing listens, says the kernel.
+        assert_eq!(shown(&places), (SourceKind::TcpStream, None, None));
+        (places.listens, places.local) = (true, Some(Address::Ip(([10, 0, 0, 1], 80).into())));
+        places.peer = Some(Address::Unix(unnamed));
+        let local = Some("10.0.0.1:80".to_owned());
+        assert_eq!(shown(&places), (SourceKind::TcpListener, local, None));
+        let named = UnixAddr::from_pathname("/a\x1bb").unwrap();
+        let other = UnixAddr::from_abstract_name("b\n").unwrap();
+        (places.local, places.peer) = (Some(Address::Unix(named)), Some(Address::Unix(other)));
+        let [local, peer] = ["/a\\x1bb", "@b\\n"].map(|name| Some(name.to_owned()));
+        assert_eq!(shown(&places), (SourceKind::TcpListener, local, peer));
+        // Without a kernel it is Linux that is asked.
+        let dump = wakeful::dump();
+        let address = listener.local_addr().unwrap().to_string();
+        assert_eq!(dump.sources[0].local.as_deref(), Some(&*address));
     });
 }
 

@@ -9,7 +9,6 @@ use crate::net::Net;
 use crate::run::Options;
 use crate::world::World;
 use crate::world::choices::Choices;
-use crate::world::ends::Outside;
 use crate::world::events::Events;
 
 /// Puts this thread into a world until the guard is dropped, with the choices of a seed. This is for tests that
@@ -37,7 +36,11 @@ pub fn enter(test: &str, seed: u64, options: Options) -> Entered {
     let choices = Choices::from_seed(test, seed);
     let net = Net::new(choices, Events::new(false), options.faults);
     let mut world = World::new(Arc::new(Mutex::new(net)));
-    world.outside = Outside::allowed();
+    if options.allow_outside {
+        world.allow_outside();
+    } else {
+        world.allow_threads();
+    }
     let world = Arc::new(world);
     let installed = kernel::install(Arc::clone(&world) as Arc<dyn kernel::Kernel>);
     Entered {
@@ -61,14 +64,15 @@ impl Entered {
     }
 
     /// Returns whether another thread has woken, aborted or spawned a task of this world, or dropped a socket or
-    /// timer of it. When it does follows from no seed, so two runs of a seed can differ in choices and hash.
+    /// timer of it, or a [real descriptor](Options::allow_outside) was used. When that happens follows from no seed, so
+    /// two runs of a seed can differ in choices and hash.
     #[must_use]
-    pub fn is_reached_by_threads(&self) -> bool {
-        self.world.outside.is_noted()
+    pub fn is_reached_from_outside(&self) -> bool {
+        self.world.is_reached_from_outside()
     }
 
-    /// Returns the hash of all events so far. Equal seeds have equal hashes, unless another thread
-    /// [takes part](Self::is_reached_by_threads). It is 0 before the first event.
+    /// Returns the hash of all events so far. Equal seeds have equal hashes, unless it was [reached
+    /// from outside](Self::is_reached_from_outside). It is 0 before the first event.
     #[must_use]
     pub fn hash(&self) -> u64 {
         self.world.net().events.hash()

@@ -111,7 +111,8 @@
 //!
 //! The simulation has sockets, time, closures of the blocking pool, and the names of the hosts and `localhost`.
 //! Sockets of std are refused with `Unsupported`; pipes are the real ones, and their events are not seen. So are
-//! signals in a test with one host. Threads of the program are not simulated.
+//! signals in a test with one host. [`Options::allow_outside`] lets such a test use all of these. Threads of the program
+//! are not simulated.
 //!
 //! The options of a socket are those of a real one that belongs to it, and is not connected. Of them,
 //! `SO_REUSEADDR` and a linger time of zero have an effect. The sizes of buffers, `IPV6_V6ONLY`, `SO_REUSEPORT`,
@@ -144,7 +145,8 @@ pub use sim::{Sim, check, run_seed, run_tape, shrink_tape};
 pub use world::tape::Tape;
 
 /// Writes a test that runs in a world: `seeds` times, with `faults`, with `leaks` allowed or not, with a
-/// policy for an `unhandled_panic`, and for at most `max_turns` in each run.
+/// policy for an `unhandled_panic`, and for at most `max_turns` in each run. `allow_outside = true;` lets it use
+/// real descriptors.
 ///
 /// Each of these lines can be left out, see [`Options::new`], but their order is this one. Attributes such as
 /// `#[should_panic]` come before the function. An `async fn` with a [`Sim`] is a test with one host, which runs it. A
@@ -161,6 +163,7 @@ macro_rules! test {
         $(leaks = $leaks:expr;)?
         $(unhandled_panic = $unhandled_panic:expr;)?
         $(max_turns = $max_turns:expr;)?
+        $(allow_outside = $allow_outside:expr;)?
         $(#[$attribute:meta])*
         async fn $name:ident($sim:ident: $type:ty) $body:block
     ) => {
@@ -174,6 +177,7 @@ macro_rules! test {
             $(let options = options.leaks($leaks);)?
             $(let options = options.unhandled_panic($unhandled_panic);)?
             $(let options = options.max_turns($max_turns);)?
+            $(let options = options.allow_outside($allow_outside);)?
             let name = ::core::concat!(::core::module_path!(), "::", ::core::stringify!($name));
             $crate::check(name, options, body);
         }

@@ -39,10 +39,13 @@ pub struct Options {
     pub unhandled_panic: UnhandledPanic,
     /// Most turns of all runtimes in a run.
     pub max_turns: u64,
+    /// Whether the test can use real descriptors, and threads.
+    pub allow_outside: bool,
 }
 
 impl Options {
-    /// Creates the defaults: 100 seeds, [`Faults::delays_only`], [`Leaks::Report`], a million turns.
+    /// Creates the defaults: 100 seeds, [`Faults::delays_only`], [`Leaks::Report`], a million turns, and nothing from
+    /// outside.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -51,6 +54,7 @@ impl Options {
             leaks: Leaks::default(),
             unhandled_panic: UnhandledPanic::default(),
             max_turns: 1_000_000,
+            allow_outside: false,
         }
     }
 
@@ -91,6 +95,24 @@ impl Options {
     #[must_use]
     pub fn max_turns(mut self, turns: u64) -> Self {
         self.max_turns = turns;
+        self
+    }
+
+    /// Lets the test use real descriptors beside simulated sockets, and lets other threads take part.
+    ///
+    /// A descriptor is real if the simulation has not made it: a socket of std, also in a `TcpStream` (`from_std`), and
+    /// whatever is in an [`AsyncFd`](wakeful::io::AsyncFd), such as a pipe. No fault concerns it. Simulated sockets
+    /// and std's are in two networks: they cannot connect to each other.
+    ///
+    /// While a real descriptor is registered, time does not jump: it passes as that of the machine does while the
+    /// runtime waits. If nothing is in flight and no timer is armed, the runtime waits for a real descriptor or a
+    /// thread, and that is no deadlock.
+    ///
+    /// When a real event comes follows from no seed, so a run with one is not compared with another, and has no tape. It
+    /// has no effect on a test with several hosts.
+    #[must_use]
+    pub fn allow_outside(mut self, allow_outside: bool) -> Self {
+        self.allow_outside = allow_outside;
         self
     }
 }

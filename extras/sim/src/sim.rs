@@ -128,7 +128,11 @@ fn run_once<F: Future<Output = ()>>(
     body: &impl Fn(Sim) -> F,
 ) -> Run {
     let net = run::new_net(choices, report, options);
-    let world = Arc::new(World::new(Arc::clone(&net)));
+    let mut world = World::new(Arc::clone(&net));
+    if options.allow_outside {
+        world.allow_outside();
+    }
+    let world = Arc::new(world);
     let installed = kernel::install(Arc::clone(&world) as Arc<dyn kernel::Kernel>);
     let runtime = build(report, options);
     let sim = Sim {
@@ -141,7 +145,7 @@ fn run_once<F: Future<Output = ()>>(
         if options.leaks == Leaks::Deny {
             leaks::deny(&runtime, &world);
         }
-        if let Some(text) = world.outside.text(|| runtime.dump()) {
+        if let Some(text) = world.outside_text(|| runtime.dump()) {
             end_run(text);
         }
     });
@@ -156,7 +160,7 @@ fn run_once<F: Future<Output = ()>>(
     let mut run = Run::of(&net, outcome.err());
     run.timeline = recording.flatten().map(|bytes| Trace::from_bytes(&bytes));
     run.left = left;
-    run.is_from_outside = run.panic.is_some() && world.outside.is_noted();
+    run.is_from_outside = world.is_reached_from_outside();
     run
 }
 

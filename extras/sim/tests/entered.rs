@@ -150,9 +150,9 @@ fn a_world_tells_whether_another_thread_took_part() {
         own.join().unwrap();
     });
     assert!(
-        !world.is_reached_by_threads(),
+        !world.is_reached_from_outside(),
         "a runtime of another thread is no part of it"
     );
     wakeful::block_on(wake_by_a_thread());
-    assert!(world.is_reached_by_threads());
+    assert!(world.is_reached_from_outside());
 }

@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
 use std::thread;
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use async_lock::Semaphore;
 use wakeful::runtime::Runtime;
 use wakeful::signal::shutdown_signal;
 use wakeful::signal::unix::SignalKind;
-use wakeful::task::{spawn_blocking, yield_now};
+use wakeful::task::{self, spawn_blocking, yield_now};
 use wakeful::time::{Instant, sleep, timeout};
 use wakeful_net::{TcpListener, TcpStream, serve};
 use wakeful_sim::{Faults, Hosts, Options, Run, hosts};
@@ -508,5 +510,87 @@ wakeful_sim::test! {
     #[should_panic(expected = "a host cannot have the name `two words`")]
     fn a_name_that_a_tape_cannot_have_is_refused(sim: &Hosts) {
         sim.host("two words", echo);
+    }
+}
+
+/// Wakes the task that calls this, from a thread that ends before it returns.
+async fn wake_by_a_thread() {
+    poll_fn(|cx| {
+        let waker = cx.waker().clone();
+        thread::spawn(move || waker.wake()).join().unwrap();
+        Poll::Ready(())
+    })
+    .await;
+}
+
+/// Returns the messages with which runs fail, each once.
+fn failures(setup: impl Fn(&Hosts)) -> BTreeSet<String> {
+    let options = Options::new().faults(Faults::none());
+    let run = |seed| {
+        let run = hosts::run_seed("test", seed, options, &setup);
+        let panic = run.panic.expect("the run has not failed");
+        panic.downcast_ref::<String>().unwrap().clone()
+    };
+    (0..5).map(run).collect()
+}
+
+#[test]
+fn a_thread_that_has_woken_a_task_before_the_program_ended_fails_the_run() {
+    let found = failures(|sim| {
+        sim.client("client", async || {
+            sleep(secs(1)).await;
+            wake_by_a_thread().await;
+        });
+    });
+    let text = "host `client`: a thread without a name, which is no part of the simulation, has woken, aborted or \
+         detached the root future: when";
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found.first().unwrap().starts_with(text), "{found:?}");
+}
+
+/// Where a waker is.
+type Place = Arc<Mutex<Option<Waker>>>;
+
+/// Waits for whoever finds the waker.
+async fn wait_at(place: Place) {
+    poll_fn(|cx| {
+        *place.lock().unwrap() = Some(cx.waker().clone());
+        Poll::Pending
+    })
+    .await
+}
+
+/// A server that waits for a thread, and a client that has this thread wake it. Then the client ends, or waits as well.
+fn server_and_thread(sim: &Hosts, waits: bool) {
+    let place = Place::default();
+    let of_server = Arc::clone(&place);
+    sim.host("server", move || {
+        let wait = wait_at(Arc::clone(&of_server));
+        run(async {
+            let task = task::Builder::new().name("waits").spawn(wait);
+            task.unwrap().await.unwrap();
+        });
+    });
+    sim.client("client", move || {
+        let place = Arc::clone(&place);
+        async move {
+            sleep(secs(1)).await;
+            let waker = place.lock().unwrap().take();
+            thread::spawn(move || waker.unwrap().wake()).join().unwrap();
+            if waits {
+                wait_at(place).await;
+            }
+        }
+    });
+}
+
+#[test]
+fn a_thread_that_wakes_a_host_that_waits_fails_the_run_also_at_its_end() {
+    for waits in [false, true] {
+        let found = failures(|sim| server_and_thread(sim, waits));
+        let text = "host `server` panicked: a thread without a name, which is no part of the simulation, has woken, \
+             aborted or detached task 1.0 \"waits\" (spawned at extras/sim/tests/hosts.rs:";
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found.first().unwrap().starts_with(text), "{found:?}");
     }
 }

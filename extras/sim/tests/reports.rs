@@ -14,7 +14,7 @@ use async_lock::Mutex;
 use wakeful::runtime::Runtime;
 use wakeful::task::{Builder, yield_now};
 use wakeful::time::{sleep, timeout};
-use wakeful_net::{TcpListener, TcpStream};
+use wakeful_net::{TcpListener, TcpStream, UnixListener};
 use wakeful_sim::{Faults, Hosts, Sim};
 
 /// Set in a process in which the tests below fail.
@@ -138,6 +138,47 @@ wakeful_sim::test! {
         if fails() {
             wakeful::block_on(async { sleep(Duration::from_millis(1)).await });
         }
+    }
+}
+
+wakeful_sim::test! {
+    seeds = 1;
+    faults = Faults::none();
+    /// A server and a client of which each can wait for the other.
+    async fn both_ends_do_not_wait(_sim: Sim) {
+        let waiting = UnixListener::bind("\0waiting").unwrap();
+        let accept = async move { waiting.accept().await.map(drop).unwrap() };
+        Builder::new().name("accept").spawn(accept).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:7000").await.unwrap();
+        let serve = async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.read_exact(&mut [0; 2]).await.ok();
+        };
+        Builder::new().name("serve").spawn(serve).unwrap();
+        let stream = TcpStream::connect("127.0.0.1:7000").await.unwrap();
+        if fails() {
+            stream.read_exact(&mut [0]).await.unwrap();
+        }
+    }
+}
+
+wakeful_sim::test! {
+    seeds = 1;
+    faults = Faults::none();
+    /// The same, on two hosts.
+    fn two_hosts_do_not_wait(sim: &Hosts) {
+        sim.host("server", || wakeful::block_on(async {
+            let listener = TcpListener::bind("0.0.0.0:7000").await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.read_exact(&mut [0; 2]).await.ok();
+        }));
+        sim.client("client", async || {
+            sleep(Duration::from_secs(1)).await;
+            let stream = TcpStream::connect("server:7000").await.unwrap();
+            if fails() {
+                stream.read_exact(&mut [0]).await.unwrap();
+            }
+        });
     }
 }
 
@@ -270,6 +311,33 @@ fn what_the_simulation_itself_finds_has_no_place_in_it() {
         let head = line(&text, &format!("reports::{test}: seed 0x"));
         assert!(head.contains(&format!(" (1 of 1): {why}")), "{head}");
         assert!(!text.contains("panicked at"), "{text}");
+    }
+}
+
+#[test]
+fn the_report_of_a_deadlock_has_the_addresses_of_simulated_sockets() {
+    let text = failure("both_ends_do_not_wait", &[]);
+    let client = ", TCP stream 127.0.0.1:40002, peer 127.0.0.1:7000)";
+    let root = line(&text, "  root: waits ");
+    assert!(root.contains(client), "{root}");
+    let server = ", TCP stream 127.0.0.1:7000, peer 127.0.0.1:40002)";
+    let task = line(&text, "  task 2.0 \"serve\": ");
+    assert!(task.contains(server), "{task}");
+    let task = line(&text, "  task 1.0 \"accept\": ");
+    assert!(task.contains(", Unix listener @waiting)"), "{task}");
+}
+
+#[test]
+fn the_dump_of_each_host_has_the_addresses_of_its_sockets() {
+    let text = failure("two_hosts_do_not_wait", &[]);
+    line(&text, "reports::two_hosts_do_not_wait: seed 0x");
+    let hosts = text.split_once("host `server`: ");
+    let (_, hosts) = hosts.unwrap_or_else(|| panic!("no dump in {text}"));
+    for socket in [
+        ", TCP stream 10.0.0.1:7000, peer 10.0.0.2:40002)",
+        ", TCP stream 10.0.0.2:40002, peer 10.0.0.1:7000)",
+    ] {
+        assert!(hosts.contains(socket), "{socket} is not in {text}");
     }
 }
 

@@ -4,6 +4,7 @@
 //! Called on cold paths. The functions read the rows. Only [`poll_observed`](Executor::poll_observed) runs user
 //! code (I3).
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -91,6 +92,13 @@ impl Executor {
         if let Some(root) = self.tasks.rows.row(ROOT) {
             self.record_poll_begin(ROOT, root);
             self.publish_poll(ROOT, root);
+        }
+    }
+
+    /// Publishes that a `block_on` begins.
+    pub(crate) fn publish_start(&self, blocking_on: Option<&'static Location<'static>>) {
+        if let Some(progress) = &self.tasks.progress {
+            progress.start(blocking_on);
         }
     }
 

@@ -81,7 +81,8 @@ pub use wait::{Event, Wait};
 ///
 /// Each method has a default: the call is made. Methods are called on the thread that makes the call,
 /// in the middle of the runtime's work. They must not use the runtime or its sockets, and not wait for
-/// other threads that do. Only [`dump`](crate::dump()) can be called, in [`wait`](Self::wait).
+/// other threads that do. Only [`dump`](crate::dump()) can be called, in [`wait`](Self::wait). It asks
+/// [`inspect`](Self::inspect) about each socket.
 ///
 /// `closing` and the calls that wake another thread are asked of the kernel of the thread on which they
 /// happen, if it has one. [`message`](Self::message) is the exception.
@@ -213,6 +214,13 @@ pub trait Kernel: Send + Sync {
         Verdict::Real
     }
 
+    /// A [dump](crate::dump()) asks about a socket, which can be closed already. This is no call of the program, so a
+    /// kernel notes nothing about it.
+    fn inspect(&self, fd: RawFd) -> Verdict<Inspected> {
+        let _ = fd;
+        Verdict::Real
+    }
+
     /// A descriptor is added to an epoll, for the flags in `interest`, edge-triggered. Its events carry
     /// `token`. See `EPOLL_CTL_ADD` in epoll_ctl(2).
     ///
@@ -248,6 +256,17 @@ pub trait Kernel: Send + Sync {
     fn wake(&self, eventfd: BorrowedFd<'_>) -> Verdict<()> {
         let _ = eventfd;
         Verdict::Real
+    }
+
+    /// Returns whether [`built`](Self::built) is to be called for the runtimes that are built from now on. They publish
+    /// each poll then.
+    fn watches(&self) -> bool {
+        false
+    }
+
+    /// A runtime was built on this thread, if this kernel [watches](Self::watches). `progress` says what its loop does.
+    fn built(&self, progress: Progress) {
+        let _ = progress;
     }
 
     /// A message is sent to a runtime that was built while this kernel was installed. A thread sends one to a
@@ -336,6 +355,18 @@ pub enum Address {
     Unix(os::unix::net::SocketAddr),
 }
 
+/// What a dump says about a socket; see [`Kernel::inspect`].
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Inspected {
+    /// Whether it accepts connections.
+    pub listens: bool,
+    /// Its own address.
+    pub local: Option<Address>,
+    /// The address of its peer, if it is connected.
+    pub peer: Option<Address>,
+}
+
 /// What [`Kernel::choose`] chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -354,6 +385,24 @@ impl Work {
     /// Runs the closure. It never unwinds.
     pub fn run(self) {
         (self.0)();
+    }
+}
+
+/// Says what the loop of a runtime does, on any thread; see [`Kernel::built`].
+pub struct Progress(pub(crate) Box<dyn Fn() -> Option<String> + Send + Sync>);
+
+impl Progress {
+    /// Returns what the loop does, and its thread: `is polling task 5.0 "import" (spawned at import.rs:14:9), and its
+    /// thread sleeps in futex`. `None` if it has gone on meanwhile.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress").finish_non_exhaustive()
     }
 }
 

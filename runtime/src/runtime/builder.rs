@@ -25,7 +25,7 @@ use crate::timer::auto_advance::AutoAdvance;
 use crate::timer::clock::Clock;
 use crate::trace::{self, Recording};
 use crate::watch::stall::Stall;
-use crate::watch::{StallHook, Watch};
+use crate::watch::{self, StallHook, Watch};
 
 /// Polls between two turns of the reactor; the default of tokio.
 const EVENT_INTERVAL: u32 = 61;
@@ -401,7 +401,12 @@ impl Builder {
         let poll_times = measure.then(|| PollTimes::new(self.on_slow_poll));
         let panics = Panics::new(self.unhandled_panic);
         let watch = self.watch.map(|limit| Watch::new(limit, self.on_stall));
-        let progress = watch.as_ref().map(|watch| Arc::clone(&watch.progress));
+        let by_kernel = watch::is_by_kernel();
+        let progress = match &watch {
+            Some(watch) => Some(Arc::clone(&watch.progress)),
+            None => by_kernel.then(Arc::default),
+        };
+        let watched = progress.clone().filter(|_| by_kernel);
         let core = Core {
             id,
             executor: Executor::new(
@@ -435,6 +440,9 @@ impl Builder {
         let runtime = Runtime::from_core(core, self.event_interval);
         if let Some(watch) = &runtime.core.watch {
             watch.start(&runtime.core.remote)?;
+        }
+        if let Some(progress) = watched {
+            watch::tell_kernel(id, progress);
         }
         let recording = self.recording.or_else(recording_of_kernel);
         if let Some(recording) = &recording {

@@ -223,9 +223,7 @@ impl RefUnwindSafe for Runtime {}
 impl Core {
     /// Schedules a root future until the guard is dropped.
     fn begin_root(&self) -> RootGuard<'_> {
-        if let Some(watch) = &self.watch {
-            watch.progress.start(context::blocking_on());
-        }
+        self.executor.publish_start(context::blocking_on());
         let data = self.executor.begin_root();
         RootGuard {
             core: self,

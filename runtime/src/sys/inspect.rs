@@ -1,6 +1,7 @@
 //! Questions to the kernel about descriptors and threads, for dumps. Nothing here changes anything.
 //!
-//! Called by [`crate::dump`]. A question that the kernel does not answer is left out of the dump.
+//! Called by [`crate::dump`]. A question that the kernel does not answer is left out of the dump. About a socket the
+//! [kernel that is installed](crate::kernel) on this thread is asked first.
 //!
 //! Sources: socket(7), getsockname(2), getpeername(2), unix(7), proc(5).
 
@@ -9,9 +10,11 @@ use std::io;
 use std::mem::size_of;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::RawFd;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 
 use super::check;
+use crate::kernel::{self, Address, Inspected, Verdict};
 
 /// The kind of a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +53,11 @@ pub(crate) struct Descriptor {
 
 /// Asks about a descriptor. Returns `None` if it is closed.
 pub(crate) fn descriptor(fd: RawFd) -> Option<Descriptor> {
+    if kernel::any()
+        && let Some(found) = ask(fd)
+    {
+        return Some(found);
+    }
     match socket_kind(fd) {
         Ok(kind) => Some(Descriptor {
             kind,
@@ -74,11 +82,45 @@ pub(crate) fn descriptor(fd: RawFd) -> Option<Descriptor> {
     }
 }
 
+/// Asks the kernel that is installed on this thread about a socket. Linux knows its family and its type, because the
+/// descriptor is a real one.
+fn ask(fd: RawFd) -> Option<Descriptor> {
+    let Verdict::Is(Ok(asked)) = kernel::current()?.inspect(fd) else {
+        return None;
+    };
+    let Inspected {
+        listens,
+        local,
+        peer,
+    } = asked;
+    Some(Descriptor {
+        kind: socket_kind_if(fd, || listens).ok()?,
+        local: local.as_ref().and_then(text_of),
+        peer: peer.as_ref().and_then(text_of),
+    })
+}
+
+/// Returns the text of an address; `None` for an unnamed one.
+fn text_of(address: &Address) -> Option<String> {
+    match address {
+        Address::Ip(ip) => Some(ip.to_string()),
+        Address::Unix(unix) => match (unix.as_pathname(), unix.as_abstract_name()) {
+            (Some(path), _) => Some(escape(path.as_os_str().as_bytes())),
+            (None, Some(name)) => Some(format!("@{}", escape(name))),
+            (None, None) => None,
+        },
+    }
+}
+
 fn socket_kind(fd: RawFd) -> io::Result<SourceKind> {
+    let listens = || option(fd, libc::SO_ACCEPTCONN).is_ok_and(|listens| listens != 0);
+    socket_kind_if(fd, listens)
+}
+
+fn socket_kind_if(fd: RawFd, listens: impl Fn() -> bool) -> io::Result<SourceKind> {
     let domain = option(fd, libc::SO_DOMAIN)?;
     let is_ip = matches!(domain, libc::AF_INET | libc::AF_INET6);
     let is_unix = domain == libc::AF_UNIX;
-    let listens = || option(fd, libc::SO_ACCEPTCONN).is_ok_and(|listens| listens != 0);
     Ok(match option(fd, libc::SO_TYPE)? {
         libc::SOCK_STREAM if is_ip && listens() => SourceKind::TcpListener,
         libc::SOCK_STREAM if is_ip => SourceKind::TcpStream,

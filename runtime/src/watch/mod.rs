@@ -12,6 +12,9 @@
 //!  Signals: received by the loop             a signal that was caught a second ago and not received: report it
 //! ```
 //!
+//! A kernel that is [installed](crate::kernel) can ask for what a loop publishes without such a thread, as a simulation
+//! does that waits for a host.
+//!
 //! Looks are counted. One that comes late does not count: a process that was stopped by SIGSTOP makes a look as soon as it
 //! goes on, and its loop has time to do so until the next one.
 //!
@@ -31,6 +34,7 @@ use std::time::{Duration, Instant};
 use crate::drops::drop_ignoring_panic;
 use crate::id::{Id, RuntimeId};
 use crate::inbox::Shared;
+use crate::kernel;
 use crate::sys;
 
 pub(crate) mod harmless;
@@ -39,7 +43,7 @@ pub(crate) mod stall;
 
 use harmless::{Harmless, InHook};
 use progress::{LoopPhase, Progress, Step};
-use stall::{LoopState, Stall};
+use stall::{LoopState, Now, Stall};
 
 /// The time between two looks, at least and at most.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
@@ -299,21 +303,7 @@ impl Watcher {
 
     /// Returns the description of a step that lasts.
     fn stall(&self, step: Step) -> Stall {
-        let runtime = self.runtime;
-        Stall {
-            runtime: runtime.serial(),
-            loop_state: match step.phase {
-                LoopPhase::Stopped => LoopState::Stopped,
-                LoopPhase::BetweenPolls => LoopState::BetweenPolls,
-                LoopPhase::Root => LoopState::PollingRoot,
-                LoopPhase::Task(key) => LoopState::Polling(Id { runtime, key }),
-            },
-            name: step.name,
-            spawned_at: step.place,
-            lasted: self.looks.lasted,
-            thread: self.thread.and_then(sys::thread_state::of),
-            waiting: step.waiting as usize,
-        }
+        stall(self.runtime, self.thread, step, self.looks.lasted)
     }
 
     fn report(&self, stall: &Stall) {
@@ -341,6 +331,41 @@ impl Watcher {
                 "{head}: runtime {runtime} goes on, but the future of `dump::on_signal` is not polled"
             )),
         }
+    }
+}
+
+fn stall(runtime: RuntimeId, thread: Option<i32>, step: Step, lasted: Duration) -> Stall {
+    Stall {
+        runtime: runtime.serial(),
+        loop_state: match step.phase {
+            LoopPhase::Stopped => LoopState::Stopped,
+            LoopPhase::BetweenPolls => LoopState::BetweenPolls,
+            LoopPhase::Root => LoopState::PollingRoot,
+            LoopPhase::Task(key) => LoopState::Polling(Id { runtime, key }),
+        },
+        name: step.name,
+        spawned_at: step.place,
+        lasted,
+        thread: thread.and_then(sys::thread_state::of),
+        waiting: step.waiting as usize,
+    }
+}
+
+/// Returns whether the kernel that is installed on this thread watches the runtime that is built.
+pub(crate) fn is_by_kernel() -> bool {
+    kernel::any() && kernel::current().is_some_and(|kernel| kernel.watches())
+}
+
+/// Tells that kernel how to learn what the loop of this thread's runtime does.
+pub(crate) fn tell_kernel(runtime: RuntimeId, progress: Arc<Progress>) {
+    let thread = sys::inspect::current_thread();
+    let text = move || {
+        let step = progress.read(progress.steps())?;
+        let stall = stall(runtime, thread, step, Duration::ZERO);
+        Some(Now(stall).to_string())
+    };
+    if let Some(kernel) = kernel::current() {
+        kernel.built(kernel::Progress(Box::new(text)));
     }
 }
 

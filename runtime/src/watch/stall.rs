@@ -51,22 +51,7 @@ pub struct Stall {
 impl fmt::Display for Stall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "runtime {} has been ", self.runtime)?;
-        let mut place = "spawned";
-        match self.loop_state {
-            LoopState::Polling(id) => write!(f, "polling task {id}")?,
-            LoopState::PollingRoot => {
-                place = "block_on";
-                write!(f, "polling the root future")?;
-            }
-            LoopState::BetweenPolls => write!(f, "between two polls")?,
-            LoopState::Stopped => write!(f, "stopped")?,
-        }
-        if let Some(name) = &self.name {
-            write!(f, " {name:?}")?;
-        }
-        if let Some(spawned_at) = self.spawned_at {
-            write!(f, " ({place} at {spawned_at})")?;
-        }
+        self.step(f)?;
         write!(f, " for at least {}", Short(self.lasted))?;
         if let Some(thread) = &self.thread {
             write!(f, "; its thread {thread}")?;
@@ -75,6 +60,43 @@ impl fmt::Display for Stall {
             0 => Ok(()),
             1 => write!(f, "; at least 1 task waits behind it"),
             waiting => write!(f, "; at least {waiting} tasks wait behind it"),
+        }
+    }
+}
+
+impl Stall {
+    /// Writes what the loop does.
+    fn step(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut place = "spawned";
+        match self.loop_state {
+            LoopState::Polling(id) => write!(f, "polling task {id}")?,
+            LoopState::PollingRoot => {
+                place = "block_on";
+                write!(f, "polling the root future")?;
+            }
+            LoopState::BetweenPolls => write!(f, "between two polls")?,
+            LoopState::Stopped => write!(f, "outside of `block_on`")?,
+        }
+        if let Some(name) = &self.name {
+            write!(f, " {name:?}")?;
+        }
+        if let Some(spawned_at) = self.spawned_at {
+            write!(f, " ({place} at {spawned_at})")?;
+        }
+        Ok(())
+    }
+}
+
+/// What a loop does at one moment, without the time for which it has done so.
+pub(crate) struct Now(pub(crate) Stall);
+
+impl fmt::Display for Now {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("is ")?;
+        self.0.step(f)?;
+        match &self.0.thread {
+            Some(thread) => write!(f, ", and its thread {thread}"),
+            None => Ok(()),
         }
     }
 }
@@ -122,6 +144,13 @@ mod tests {
         assert_eq!(
             stall.to_string(),
             "runtime 1 has been between two polls for at least 12.3 s"
+        );
+        assert_eq!(Now(stall.clone()).to_string(), "is between two polls");
+        stall.thread = Some("is running".to_owned());
+        stall.loop_state = LoopState::Stopped;
+        assert_eq!(
+            Now(stall).to_string(),
+            "is outside of `block_on`, and its thread is running"
         );
     }
 }

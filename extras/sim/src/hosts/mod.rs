@@ -58,7 +58,8 @@
 //! ended as by a crash. Without clients it ends with the last host.
 //!
 //! A panic that ends a program fails the run with the name of its host. So does a host that has not waited for ten
-//! seconds of the machine's time: a blocking call can wait for another host that cannot run meanwhile.
+//! seconds of the machine's time: a blocking call can wait for another host that cannot run meanwhile. The message has
+//! the task that is polled, and the system call in which its thread sleeps.
 //!
 //! The hosts have the addresses 10.0.0.1, 10.0.0.2, .. in the order in which they were made, and their names resolve
 //! to these. `localhost` is the host itself. Each of them has all ports. Where no program listens, a connection is
@@ -142,7 +143,7 @@ struct State {
     next_action: u64,
     checks: Vec<Check>,
     failure: Option<Failure>,
-    /// Whether each host writes a dump when it is ended, because what it waits for matters.
+    /// Whether each host writes a dump before it is ended, because what it waits for matters.
     wants_dumps: bool,
 }
 

@@ -87,13 +87,16 @@ fn run_once(choices: Choices, options: Options, report: Report, setup: &impl Fn(
         hosts.run_to_end()
     });
     let outcome = exits::named(exits::of_test, || catch_unwind(whole));
-    let (panic, place) = match outcome {
-        Ok(Ok(())) => (None, None),
-        Ok(Err(failure)) => (Some(failure.payload), failure.place),
+    let (panic, place, is_from_outside) = match outcome {
+        Ok(Ok(())) => (None, None, false),
+        Ok(Err(failure)) => {
+            let from_outside = failure.is_from_outside;
+            (Some(failure.payload), failure.place, from_outside)
+        }
         Err(panic) => {
             let text = text_of(&*panic).to_owned();
             lock(&net).note_for_timeline(THE_TEST, &text);
-            (Some(panic), None)
+            (Some(panic), None, false)
         }
     };
     // Before the end of the programs, which is none of the run.
@@ -103,6 +106,7 @@ fn run_once(choices: Choices, options: Options, report: Report, setup: &impl Fn(
     let mut run = Run::of(&net, panic);
     run.place = place;
     run.timeline = timeline.map(Ok);
+    run.is_from_outside = is_from_outside;
     run
 }
 

@@ -57,6 +57,8 @@ pub(super) enum End {
 pub(super) struct Failure {
     pub(super) payload: Box<dyn Any + Send>,
     pub(super) place: Option<String>,
+    /// Whether a thread took part that is no part of the simulation.
+    pub(super) is_from_outside: bool,
 }
 
 impl Program {
@@ -87,10 +89,22 @@ impl Hosts {
             if let Some(failure) = self.state().failure.take() {
                 return Err(failure);
             }
-            if self.is_over() {
+            let is_over = self.is_over();
+            let step = if is_over {
+                Step::Deadlock
+            } else {
+                self.net().next_step()
+            };
+            if step == Step::Deadlock
+                && let Some(host) = self.woken_from_outside()
+            {
+                // Its next wait fails the run.
+                self.resume(host);
+                continue;
+            }
+            if is_over {
                 return Ok(());
             }
-            let step = self.net().next_step();
             match step {
                 Step::Turn(host) => self.resume(host),
                 Step::Action(number) => {
@@ -262,15 +276,35 @@ impl Hosts {
         let work = net.exit(host);
         drop(net);
         drop(work);
-        self.state().programs[host].phase = Phase::Ended;
-        if let Ended::Panicked { payload, place } = ended {
-            let others = self.describe_others(host);
-            let text = format!("host `{name}` panicked: {}{others}", text_of(&*payload));
-            self.state().failure = Some(Failure {
+        let (text, place) = match ended {
+            Ended::Panicked { payload, place } => {
+                let others = self.describe_others(host);
+                let text = format!("host `{name}` panicked: {}{others}", text_of(&*payload));
+                (Some(text), place)
+            }
+            // After its last wait, which has not found it.
+            _ => {
+                let text = gate.outside.text(|| None);
+                let text = text.map(|text| format!("host `{name}`: {text}"));
+                (text, Some(format!("host `{name}`")))
+            }
+        };
+        let mut state = self.state();
+        state.programs[host].phase = Phase::Ended;
+        if let Some(text) = text {
+            state.failure = Some(Failure {
                 payload: Box::new(text),
                 place,
+                is_from_outside: gate.outside.is_noted(),
             });
         }
+    }
+
+    /// Returns a host that waits and has been woken by a thread that is no part of the simulation.
+    fn woken_from_outside(&self) -> Option<HostId> {
+        self.state().programs.iter().position(
+            |program| matches!(&program.phase, Phase::Runs { gate, .. } if gate.outside.is_noted()),
+        )
     }
 
     /// A host runs and does not come back. Its thread is left behind.
@@ -282,14 +316,15 @@ impl Hosts {
         net.end_recordings(host);
         net.note_for_timeline(&name, &format!("has not waited for {patience:?}"));
         drop(net);
-        let text = format!(
-            "host `{name}` has not waited for {patience:?}: it computes, or makes a call that blocks its thread"
-        );
+        let does = gate.doing();
+        let does = does.unwrap_or("computes, or makes a call that blocks its thread".to_owned());
+        let text = format!("host `{name}` has not waited for {patience:?}: it {does}");
         let mut state = self.state();
         state.programs[host].phase = Phase::Down;
         state.failure = Some(Failure {
             place: Some(format!("host `{name}`")),
             payload: Box::new(text),
+            is_from_outside: false,
         });
     }
 
@@ -322,8 +357,11 @@ impl Hosts {
         drop(state);
         for host in 0..count {
             if let Some(gate) = self.gate(host).filter(|_| wants_dumps) {
-                gate.ask_for_dump();
+                // Before any of them is ended, because its dump shows its sockets and their peers.
+                gate.ask_for_dump(self.shared.patience);
             }
+        }
+        for host in 0..count {
             self.end(host, End::Crash);
         }
         let mut state = self.state();
@@ -346,25 +384,52 @@ mod tests {
     use crate::world::choices::Choices;
     use crate::world::tape::Tape;
 
-    #[test]
-    fn a_host_that_does_not_come_back_is_named() {
+    type Blocks = Arc<Mutex<mpsc::Receiver<()>>>;
+
+    /// Returns why a run fails with a host whose program receives from a channel to which nothing is sent.
+    fn stuck(patience: Duration, program: impl Fn(Blocks) + Send + Sync + 'static) -> String {
         // All choices are plain, so the first host begins.
         let choices = Choices::from_tape(Tape::new("test", None));
         let options = run::Options::new().faults(Faults::none());
         let net = run::new_net(choices, Report::Quiet, options);
-        let hosts = Hosts::new(net, Report::Quiet, options, Duration::from_millis(20));
-        let (release, blocks) = mpsc::channel::<()>();
-        let blocks = Mutex::new(blocks);
-        hosts.host("stuck", move || {
-            blocks.lock().unwrap().recv().ok();
-        });
+        let hosts = Hosts::new(net, Report::Quiet, options, patience);
+        let (release, blocks) = mpsc::channel();
+        let blocks = Arc::new(Mutex::new(blocks));
+        hosts.host("stuck", move || program(Arc::clone(&blocks)));
         hosts.client("client", || wakeful::time::sleep(Duration::from_secs(1)));
         let Err(failure) = hosts.run_to_end() else {
             panic!("the run has not failed");
         };
-        let text = text_of(&*failure.payload).to_owned();
-        assert!(text.starts_with("host `stuck` has not waited"), "{text}");
         hosts.tear_down();
         drop(release);
+        text_of(&*failure.payload).to_owned()
+    }
+
+    #[test]
+    fn a_host_that_does_not_come_back_is_named() {
+        let patience = Duration::from_millis(20);
+        let text = stuck(patience, |blocks| {
+            blocks.lock().unwrap().recv().ok();
+        });
+        let begin = "host `stuck` has not waited for 20ms: it computes, or makes a call that";
+        assert!(text.starts_with(begin), "{text}");
+    }
+
+    #[test]
+    fn the_task_that_keeps_a_host_from_coming_back_is_named() {
+        // So that it is polled before.
+        let patience = Duration::from_secs(2);
+        let text = stuck(patience, |blocks| {
+            wakeful::block_on(async {
+                let block = async move { blocks.lock().unwrap().recv().ok() };
+                let task = wakeful::task::Builder::new().name("import").spawn(block);
+                task.unwrap().await.unwrap();
+            });
+        });
+        let begin =
+            "host `stuck` has not waited for 2s: it is polling task 1.0 \"import\" (spawned at ";
+        let end = "), and its thread sleeps";
+        assert!(text.starts_with(begin) && text.contains(end), "{text}");
+        assert!(text.contains("schedule.rs:"), "{text}");
     }
 }

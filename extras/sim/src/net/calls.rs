@@ -9,7 +9,7 @@ use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 
 use socket2::{Domain, Type};
-use wakeful::kernel::Address;
+use wakeful::kernel::{Address, Inspected};
 
 use super::ip::{local_of, shown};
 use super::tcp::{CAPACITY, Socket, State};
@@ -87,6 +87,14 @@ impl Socket {
 
     pub(super) fn is_udp(&self) -> bool {
         self.kind() == Kind::Udp
+    }
+
+    fn listens(&self) -> bool {
+        match &self.state {
+            State::Listening(_) => true,
+            State::Unix(unix) => unix.listens(),
+            _ => false,
+        }
     }
 
     fn kind(&self) -> Kind {
@@ -273,6 +281,15 @@ impl Net {
             _ => self.tcp_peer_addr(id)?,
         };
         Ok(Address::Ip(shown(socket.is_v6, ip)))
+    }
+
+    /// Returns what a dump says about a socket.
+    pub(crate) fn inspect(&self, id: SocketId) -> Inspected {
+        let mut inspected = Inspected::default();
+        inspected.listens = self.sockets.get(&id).is_some_and(Socket::listens);
+        inspected.local = self.local_addr(id).ok();
+        inspected.peer = self.peer_addr(id).ok();
+        inspected
     }
 
     /// Closes one descriptor of a socket, and the socket with its last one.

@@ -126,14 +126,18 @@ impl Outside {
         self.first.get().is_some()
     }
 
-    /// Returns the message for a run in which another thread took part, if none may.
-    pub(crate) fn text(&self, dump: impl FnOnce() -> Dump) -> Option<String> {
+    /// Returns the message for a run in which another thread took part, if none may. `dump` has the tasks, unless their
+    /// runtime has ended.
+    pub(crate) fn text(&self, dump: impl FnOnce() -> Option<Dump>) -> Option<String> {
         if self.is_allowed {
             return None;
         }
         let Message { thread, task } = self.first.get()?;
         let what = match task {
-            Some(id) => format!("has woken, aborted or detached {}", name(id, &dump())),
+            Some(id) => format!(
+                "has woken, aborted or detached {}",
+                name(id, dump().as_ref())
+            ),
             None => "has spawned a task, or dropped a socket or timer of the runtime".to_owned(),
         };
         Some(format!(
@@ -144,11 +148,15 @@ impl Outside {
 }
 
 /// Returns a task as `task 1.0 "name" (spawned at file:1:2)`.
-fn name(id: &str, dump: &Dump) -> String {
-    let is_it = |task: &&wakeful::task::TaskInfo| task.id.to_string() == id;
-    if dump.root.iter().any(|root| is_it(&root)) {
+fn name(id: &str, dump: Option<&Dump>) -> String {
+    // See `Id`.
+    if id.starts_with("0.") {
         return "the root future".to_owned();
     }
+    let Some(dump) = dump else {
+        return format!("task {id}");
+    };
+    let is_it = |task: &&wakeful::task::TaskInfo| task.id.to_string() == id;
     match dump.tasks.iter().find(is_it) {
         Some(task) => {
             let name = task.name.as_ref().map(|name| format!(" {name:?}"));

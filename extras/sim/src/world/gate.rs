@@ -15,6 +15,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use wakeful::kernel::Progress;
+
+use super::ends::Outside;
+
 /// The payload of the panic that ends the program of a host from outside. It is not printed.
 pub(crate) struct Crashed;
 
@@ -53,8 +57,11 @@ pub(crate) struct Gate {
     /// Whether nothing that the program does reaches the simulation any more. Relaxed, because the mutex orders
     /// it, except for a program that is stuck.
     is_dead: AtomicBool,
-    /// Whether a dump is written when the program ends.
+    /// Whether the next turn is for a description of the program.
     wants_dump: AtomicBool,
+    /// Says what the loop of the host's last runtime does.
+    progress: Mutex<Option<Progress>>,
+    pub(crate) outside: Outside,
 }
 
 impl Gate {
@@ -65,12 +72,27 @@ impl Gate {
             paused: Condvar::new(),
             is_dead: AtomicBool::new(false),
             wants_dump: AtomicBool::new(false),
+            progress: Mutex::new(None),
+            outside: Outside::default(),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing under this lock panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_progress(&self, progress: Progress) {
+        *self.progress() = Some(progress);
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Option<Progress>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what the loop of the host does, as far as it is known.
+    pub(crate) fn doing(&self) -> Option<String> {
+        self.progress().as_ref()?.text()
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -82,12 +104,10 @@ impl Gate {
         self.is_dead.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn wants_dump(&self) -> bool {
-        self.wants_dump.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn ask_for_dump(&self) {
+    /// Lets the host describe its program, if it waits.
+    pub(crate) fn ask_for_dump(&self, patience: Duration) {
         self.wants_dump.store(true, Ordering::Relaxed);
+        self.resume(patience);
     }
 
     /// Lets the host run until it waits or ends, for at most `patience` of the machine's time. Called by the
@@ -112,14 +132,24 @@ impl Gate {
     /// Waits for the first turn. Called by the host's thread.
     pub(crate) fn begin(&self) {
         self.wait(self.lock());
+        if self.wants_dump.swap(false, Ordering::Relaxed) {
+            // There is no runtime yet.
+            self.pause(|| ());
+        }
     }
 
-    /// Ends the turn and waits for the next one. Called by the host's thread.
-    pub(crate) fn pause(&self) {
-        let mut state = self.lock();
-        *state = State::Waits;
-        self.paused.notify_one();
-        self.wait(state);
+    /// Ends the turn and waits for the next one. Calls `dump` if it is asked for before. Called by the host's thread.
+    pub(crate) fn pause(&self, dump: impl Fn()) {
+        loop {
+            let mut state = self.lock();
+            *state = State::Waits;
+            self.paused.notify_one();
+            self.wait(state);
+            if !self.wants_dump.swap(false, Ordering::Relaxed) {
+                return;
+            }
+            dump();
+        }
     }
 
     fn wait(&self, state: MutexGuard<'_, State>) {

@@ -10,12 +10,14 @@
 //!
 //! A simulated socket owns a real one that is never bound or connected, so options can be set and read,
 //! and its descriptor can be borrowed. Descriptors that the simulation has not made are refused, except for
-//! those that are no sockets, such as the eventfd of a runtime.
+//! those that are no sockets, such as the eventfd of a runtime, and if they are allowed (`real`).
 
+mod alone;
 pub(crate) mod choices;
 pub(crate) mod ends;
 pub(crate) mod events;
 pub(crate) mod gate;
+mod real;
 mod socket_calls;
 pub(crate) mod tape;
 mod turn;
@@ -29,7 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use socket2::SockRef;
-use wakeful::kernel::{Address, Choice, Kernel, Verdict, Wait, Work};
+use wakeful::kernel::{Address, Choice, Inspected, Kernel, Progress, Verdict, Wait, Work};
 
 use crate::net::calls::{gather, new_real_socket};
 use crate::net::epoll::Watch;
@@ -39,6 +41,7 @@ use crate::net::{Delivery, Net};
 use crate::panics::end_run;
 use ends::Outside;
 use gate::Gate;
+use real::Real;
 
 /// Time that passes in a turn. Otherwise a task that yields until something arrives would wait forever.
 const TURN_NS: u64 = 1_000;
@@ -61,7 +64,10 @@ pub(crate) struct World {
     /// The streams of choices about tasks.
     order: String,
     hold: String,
-    pub(crate) outside: Outside,
+    /// Unused with a gate, which has its own.
+    outside: Outside,
+    /// The descriptors that the simulation has not made, if they are allowed.
+    real: Option<Real>,
 }
 
 impl World {
@@ -73,6 +79,7 @@ impl World {
             order: "order".to_owned(),
             hold: "hold".to_owned(),
             outside: Outside::default(),
+            real: None,
         }
     }
 
@@ -85,6 +92,7 @@ impl World {
             order: format!("order {name}"),
             hold: format!("hold {name}"),
             outside: Outside::default(),
+            real: None,
         }
     }
 
@@ -97,14 +105,6 @@ impl World {
         let is_dead = self.gate.as_ref().is_some_and(|gate| gate.is_dead());
         (!is_dead).then(|| self.net())
     }
-}
-
-/// Refuses a socket that is not of this world.
-fn outside<T>(what: &str) -> Verdict<T> {
-    let message = format!(
-        "{what}: the simulated world has sockets of TCP, UDP and Unix only, and none of std"
-    );
-    Verdict::Is(Err(io::Error::new(ErrorKind::Unsupported, message)))
 }
 
 /// The answer to a program that has been ended.
@@ -236,7 +236,7 @@ impl Kernel for World {
         match (received, sender) {
             (Verdict::Is(Ok(count)), Some(from)) => Verdict::Is(Ok((count, from))),
             (Verdict::Is(Err(error)), _) => Verdict::Is(Err(error)),
-            _ => outside(what),
+            _ => self.call_outside(what),
         }
     }
 
@@ -278,6 +278,14 @@ impl Kernel for World {
         self.call(fd, "peer_addr", |net, id| net.peer_addr(id))
     }
 
+    fn inspect(&self, fd: RawFd) -> Verdict<Inspected> {
+        let net = self.net();
+        match net.fds.get(&fd) {
+            Some(id) => Verdict::Is(Ok(net.inspect(*id))),
+            None => Verdict::Real,
+        }
+    }
+
     fn watch(
         &self,
         epoll: BorrowedFd<'_>,
@@ -291,7 +299,11 @@ impl Kernel for World {
             token,
             interest,
         };
-        if !self.net().fds.contains_key(&watch.fd) && !is_socket(fd) {
+        let is_simulated = self.net().fds.contains_key(&watch.fd);
+        if !is_simulated && (self.real.is_some() || !is_socket(fd)) {
+            if let Some(real) = &self.real {
+                real.watch(&watch);
+            }
             self.with_program(|program| program.watch_other(watch));
             return Verdict::Real;
         }
@@ -307,6 +319,9 @@ impl Kernel for World {
         };
         if !net.fds.contains_key(&fd) {
             drop(net);
+            if let Some(real) = &self.real {
+                real.unwatch(epoll.as_raw_fd(), fd);
+            }
             self.with_program(|program| program.unwatch_other(epoll.as_raw_fd(), fd));
             return Verdict::Real;
         }
@@ -314,55 +329,28 @@ impl Kernel for World {
         Verdict::Is(Ok(()))
     }
 
+    fn watches(&self) -> bool {
+        self.gate.is_some()
+    }
+
+    fn built(&self, progress: Progress) {
+        if let Some(gate) = &self.gate {
+            gate.set_progress(progress);
+        }
+    }
+
     fn message(&self, task: Option<&dyn fmt::Display>) {
-        self.outside.note(task);
+        self.outside().note(task);
     }
 
     fn wait(&self, wait: &mut Wait<'_>) -> io::Result<()> {
-        if let Some(text) = self.outside.text(wakeful::dump) {
+        if let Some(text) = self.outside_text(wakeful::dump) {
             end_run(text);
         }
         if let Some(gate) = &self.gate {
             return self.wait_for_turn(gate, wait);
         }
-        let mut net = self.begin_turn();
-        let limit = wait.limit();
-        let until = limit.map(|limit| {
-            let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-            net.now_ns.saturating_add(limit_ns)
-        });
-        let epoll = wait.epoll().as_raw_fd();
-        loop {
-            let work = net.deliver();
-            if !work.is_empty() {
-                // A closure wakes the task that waits for it, so the runtime has work after it.
-                drop(net);
-                work.into_iter().for_each(Work::run);
-                return Ok(());
-            }
-            while wait.room() > 0
-                && let Some(event) = net.next_event(epoll)
-            {
-                assert!(wait.push(event), "there is room for an event");
-            }
-            let has_events = !wait.events().is_empty();
-            if has_events || until.is_some_and(|until| until <= net.now_ns) {
-                return Ok(());
-            }
-            let next = match (net.next_ns(), until) {
-                (Some(next), Some(until)) => next.min(until),
-                (Some(next), None) => next,
-                (None, Some(until)) => until,
-                (None, None) => {
-                    let at = Duration::from_nanos(net.now_ns);
-                    drop(net);
-                    end_run(ends::deadlock(at, &wakeful::dump()));
-                }
-            };
-            net.now_ns = next.max(net.now_ns);
-            // Without it, a difference that only timers see would not be in the hash.
-            net.note("time", 0, 0);
-        }
+        self.wait_alone(wait)
     }
 
     fn wake(&self, eventfd: BorrowedFd<'_>) -> Verdict<()> {

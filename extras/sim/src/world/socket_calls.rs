@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use wakeful::kernel::Verdict;
 
-use super::{World, dead, outside};
+use super::{World, dead};
 use crate::net::{Net, SocketId};
 
 impl World {
@@ -20,7 +20,7 @@ impl World {
             return dead();
         };
         let Some(id) = net.fds.get(&fd.as_raw_fd()).copied() else {
-            return outside(what);
+            return self.call_outside(what);
         };
         let result = call(&mut net, id);
         net.arrive_at_once();
@@ -40,7 +40,7 @@ impl World {
             return dead();
         };
         let Some(id) = net.fds.get(&fd.as_raw_fd()).copied() else {
-            return outside(what);
+            return self.call_outside(what);
         };
         let net = &mut *net;
         // A stream of their own: without the error the transfer makes its choices at the same places.

@@ -45,7 +45,7 @@ impl World {
         let keeps = net.keep_turn(self.host);
         drop(net);
         if !keeps {
-            gate.pause();
+            gate.pause(write_dump);
             self.unwind_if_dead(gate);
         }
         let work = self.net().take_work(self.host);
@@ -74,11 +74,6 @@ impl World {
         if !gate.is_dead() {
             return;
         }
-        if gate.wants_dump() {
-            let name = thread::current().name().unwrap_or_default().to_owned();
-            // A failure to write is ignored, because there is no other place for the report.
-            writeln!(io::stderr(), "host `{name}`: {}", wakeful::dump()).ok();
-        }
         if thread::panicking() {
             // A second panic would end the process.
             gate.end(Ended::Left);
@@ -88,4 +83,11 @@ impl World {
         }
         resume_unwind(Box::new(Crashed));
     }
+}
+
+/// Writes what the program of this thread waits for.
+fn write_dump() {
+    let name = thread::current().name().unwrap_or_default().to_owned();
+    // A failure to write is ignored, because there is no other place for the report.
+    writeln!(io::stderr(), "host `{name}`: {}", wakeful::dump()).ok();
 }

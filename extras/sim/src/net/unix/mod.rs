@@ -104,6 +104,10 @@ impl Unix {
         Ok(name.as_ref())
     }
 
+    pub(super) fn listens(&self) -> bool {
+        self.listener.is_some()
+    }
+
     fn peer_id(&self) -> Option<SocketId> {
         self.peer.as_ref().map(|(id, _)| *id)
     }
