@@ -39,8 +39,22 @@ struct Stream {
     made: Vec<Made>,
 }
 
-/// Choices of a stream for which there is memory at once: most streams make some dozens.
-const MADE: usize = 32;
+impl Stream {
+    #[cold]
+    fn new(name: Name<'_>, source: &Source) -> Self {
+        let seed = match source {
+            Source::Seed(seed) => *seed,
+            Source::Tape(_) => 0,
+        };
+        Self {
+            name: name.to_string(),
+            random: name.hash(seed),
+            index: 0,
+            // Most streams make dozens, and each doubling is a call of realloc.
+            made: Vec::with_capacity(16),
+        }
+    }
+}
 
 impl Choices {
     pub(crate) fn from_seed(test: &str, seed: u64) -> Self {
@@ -78,22 +92,8 @@ impl Choices {
     }
 
     fn choose_with(&mut self, name: Name<'_>, of: u32, draw: impl FnOnce(u64) -> u32) -> u32 {
-        let stream = match self.streams.get_mut(&name.key) {
-            Some(stream) => stream,
-            None => {
-                let seed = match &self.source {
-                    Source::Seed(seed) => *seed,
-                    Source::Tape(_) => 0,
-                };
-                let stream = Stream {
-                    name: name.to_string(),
-                    random: name.hash(seed),
-                    index: 0,
-                    made: Vec::with_capacity(MADE),
-                };
-                self.streams.entry(name.key).or_insert(stream)
-            }
-        };
+        let stream = self.streams.entry(name.key);
+        let stream = stream.or_insert_with(|| Stream::new(name, &self.source));
         stream.index += 1;
         self.count += 1;
         let chosen = match &self.source {

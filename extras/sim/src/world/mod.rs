@@ -273,9 +273,7 @@ impl Kernel for World {
 
     fn recv(&self, fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], peek: bool) -> Verdict<usize> {
         let what = if peek { "peek" } else { "recv" };
-        self.transfer(fd, what, |net, id| {
-            net.recv(id, bufs, peek)
-        })
+        self.transfer(fd, what, |net, id| net.recv(id, bufs, peek))
     }
 
     fn send(&self, fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>]) -> Verdict<usize> {
