@@ -153,7 +153,7 @@ pub(crate) struct Net {
     pub(crate) lan: Lan,
     /// Sockets with a change that no epoll has reported.
     pub(crate) ready: Vec<Ready>,
-    /// What is in flight, in the order of its arrival. A test has few of them, so a place is found and made faster
+    /// What is in flight, in the order of its arrival. Up to some hundred of them, a place is found and made faster
     /// than in a tree.
     in_flight: VecDeque<Flight>,
     /// The latest connections that were closed first on this side.

@@ -340,6 +340,8 @@ impl Net {
         stream.found_no_room |= is_cut;
         if count > 0 {
             bytes.truncate(count);
+            // A large buffer of which little is sent would stay as large in flight.
+            bytes.shrink_to_fit();
             self.send_in_pieces(peer, bytes);
         }
         if is_cut && count >= limit {
