@@ -341,7 +341,7 @@ impl Net {
         if count > 0 {
             bytes.truncate(count);
             // A large buffer of which little is sent would stay as large in flight.
-            bytes.shrink_to_fit();
+            bytes.shrink_to(2 * count);
             self.send_in_pieces(peer, bytes);
         }
         if is_cut && count >= limit {
