@@ -115,7 +115,7 @@
 //! are not simulated.
 //!
 //! The options of a socket are those of a real one that belongs to it, and is not connected. Of them,
-//! `SO_REUSEADDR` and a linger time of zero have an effect. The sizes of buffers, `IPV6_V6ONLY`, `SO_REUSEPORT`,
+//! `SO_REUSEADDR`, `IPV6_V6ONLY` and a linger time of zero have an effect. The sizes of buffers, `SO_REUSEPORT`,
 //! multicast and broadcast have none. Credentials of a peer (`UnixStream::peer_cred`) are those of
 //! `UnixStream::pair` only. Received datagrams have no control data: neither local address nor segments, and a
 //! datagram that was cut is not reported as such. Descriptors cannot be passed over Unix sockets.

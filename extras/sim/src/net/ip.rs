@@ -1,7 +1,7 @@
 //! Addresses of IP sockets: which of them are the same, and which are free.
 //!
 //! An address of IPv4 that is written as one of IPv6 is kept as one of IPv4. A socket for IPv6 that is bound
-//! to all addresses is bound to those of IPv4 as well, and shows them in the form of IPv6.
+//! to all addresses is bound to those of IPv4 as well, and shows them in the form of IPv6, unless it is for IPv6 only.
 //!
 //! Sources: bind(2), ip(7), ipv6(7); socket(7) for `SO_REUSEADDR`.
 
@@ -49,6 +49,11 @@ pub(super) fn check_one_host(to: SocketAddr) -> Result<(), Errno> {
 }
 
 impl Socket {
+    /// Returns whether the socket has addresses of the family of this one: one with `IPV6_V6ONLY` has none of IPv4.
+    pub(super) fn has_family_of(&self, address: SocketAddr) -> bool {
+        !(self.only_v6 && canonical(address).is_ipv4())
+    }
+
     /// Returns the address that no other socket can have.
     pub(super) fn bound(&self) -> Option<SocketAddr> {
         self.local.filter(|_| self.has_port)
@@ -62,6 +67,15 @@ pub(super) fn check_family(is_v6: bool, address: SocketAddr) -> Result<(), Errno
         // An address of IPv4 is shorter than one of IPv6, which Linux looks at first.
         (true, SocketAddr::V4(_)) => Err(libc::EINVAL),
         _ => Ok(()),
+    }
+}
+
+/// Refuses an address of IPv4 as the peer of a socket with `IPV6_V6ONLY`.
+pub(super) fn check_only_v6(socket: &Socket, to: SocketAddr) -> Result<(), Errno> {
+    if socket.has_family_of(to) {
+        Ok(())
+    } else {
+        Err(libc::ENETUNREACH)
     }
 }
 
@@ -102,6 +116,15 @@ pub(super) fn overlaps(one: SocketAddr, other: SocketAddr) -> bool {
 }
 
 impl Net {
+    /// Sets what `IPV6_V6ONLY` is, which is asked for if the socket is one of IPv6.
+    pub(crate) fn set_only_v6(&mut self, id: SocketId, option: impl FnOnce() -> bool) {
+        if let Some(socket) = self.sockets.get_mut(&id)
+            && socket.is_v6
+        {
+            socket.only_v6 = option();
+        }
+    }
+
     /// Binds a socket of TCP or UDP. `reuse` is its `SO_REUSEADDR`.
     pub(super) fn ip_bind(
         &mut self,
@@ -111,6 +134,9 @@ impl Net {
     ) -> Result<(), Errno> {
         let socket = self.sockets.get(&id).ok_or(libc::EBADF)?;
         check_family(socket.is_v6, address)?;
+        if !socket.has_family_of(address) {
+            return Err(libc::EINVAL);
+        }
         let is_closed = match &socket.state {
             State::Stream(stream) => stream.phase == Phase::Closed,
             _ => true,
@@ -127,10 +153,13 @@ impl Net {
             local.set_port(self.free_port());
         }
         let host = self.lan.host_of(id);
+        let socket = self.sockets.get(&id).ok_or(libc::EBADF)?;
         let clashes = |(other_id, other): (&SocketId, &Socket)| {
             let share = reuse && other.reuse && !matches!(other.state, State::Listening(_));
             let is_near = other.is_udp() == is_udp && self.lan.host_of(*other_id) == host;
-            is_near && !share && other.bound().is_some_and(|at| overlaps(local, at))
+            let both = |at| socket.has_family_of(at) && other.has_family_of(local);
+            let clashes = |at| overlaps(local, at) && both(at);
+            is_near && !share && other.bound().is_some_and(clashes)
         };
         let waits = !is_udp && self.is_in_time_wait(host, local, reuse);
         if waits || self.sockets.iter().any(clashes) {

@@ -24,7 +24,7 @@ use std::net::{Shutdown, SocketAddr};
 use super::calls::scatter;
 use super::epoll::Watch;
 use super::hosts::HostId;
-use super::ip::{check_family, check_one_host, overlaps, reaches, target};
+use super::ip::{check_family, check_one_host, check_only_v6, overlaps, reaches, target};
 use super::udp::Udp;
 use super::unix::Unix;
 use super::{Delivery, Errno, Net, SocketId};
@@ -47,6 +47,8 @@ pub(crate) struct Socket {
     pub(super) is_ip_chosen: bool,
     /// `SO_REUSEADDR` when it was bound.
     pub(super) reuse: bool,
+    /// `IPV6_V6ONLY` when it was bound or connected.
+    pub(super) only_v6: bool,
     pub(crate) state: State,
     /// The pending error.
     pub(crate) error: Option<i32>,
@@ -161,6 +163,7 @@ impl Socket {
             is_port_chosen: false,
             is_ip_chosen: false,
             reuse: false,
+            only_v6: false,
             state,
             error: None,
             watches: Vec::new(),
@@ -185,6 +188,7 @@ impl Net {
         let mut sockets = self.sockets.iter();
         let found = sockets.find(|(id, socket)| {
             let is_bound_to_it = socket.local.is_some_and(|local| reaches(local, to));
+            let is_bound_to_it = is_bound_to_it && socket.has_family_of(to);
             let listens = matches!(socket.state, State::Listening(_));
             listens && is_bound_to_it && self.lan.host_of(**id) == host
         });
@@ -198,8 +202,11 @@ impl Net {
         }
         let local = self.bind_to_any_port(id)?;
         let host = self.lan.host_of(id);
+        let socket = self.sockets.get(&id).ok_or(libc::EBADF)?;
         let clashes = |(other_id, other): (&SocketId, &Socket)| {
-            let overlaps = other.bound().is_some_and(|other| overlaps(local, other));
+            let overlaps = other.bound().is_some_and(|at| {
+                overlaps(local, at) && socket.has_family_of(at) && other.has_family_of(local)
+            });
             let is_another = *other_id != id && self.lan.host_of(*other_id) == host;
             is_another && matches!(other.state, State::Listening(_)) && overlaps
         };
@@ -237,6 +244,7 @@ impl Net {
             _ => return Err(libc::EISCONN),
         }
         check_family(socket.is_v6, to)?;
+        check_only_v6(socket, to)?;
         check_one_host(to)?;
         let to = target(to);
         self.bind_for(id, to)?;

@@ -16,7 +16,7 @@ use std::net::{Shutdown, SocketAddr};
 
 use super::epoll::{HUP, IN, OUT, RDHUP};
 use super::hosts::HostId;
-use super::ip::{canonical, check_family, reaches, target};
+use super::ip::{canonical, check_family, check_only_v6, reaches, target};
 use super::tcp::State;
 use super::{Delivery, Errno, Net, SocketId};
 use crate::faults::Fate;
@@ -72,6 +72,7 @@ impl Net {
     pub(super) fn udp_connect(&mut self, id: SocketId, to: SocketAddr) -> Result<(), Errno> {
         let socket = self.sockets.get(&id).ok_or(libc::EBADF)?;
         check_family(socket.is_v6, to)?;
+        check_only_v6(socket, to)?;
         let to = target(to);
         self.bind_for(id, to)?;
         if let Some(udp) = self.udp(id) {
@@ -97,6 +98,7 @@ impl Net {
             // A socket for IPv6 sends to an address of IPv4 as well.
             Some(to) if !socket.is_v6 && to.is_ipv6() => return Err(libc::EAFNOSUPPORT),
             Some(to) if to.port() == 0 => return Err(libc::EINVAL),
+            Some(to) if !socket.has_family_of(to) => return Err(libc::ENETUNREACH),
             Some(to) => target(to),
             None => udp.peer.ok_or(libc::EDESTADDRREQ)?,
         };
@@ -181,7 +183,9 @@ impl Net {
             let State::Udp(udp) = &socket.state else {
                 return None;
             };
-            let local = socket.local.filter(|local| reaches(*local, to))?;
+            let is_bound_to_it =
+                |local: &SocketAddr| reaches(*local, to) && socket.has_family_of(to);
+            let local = socket.local.filter(is_bound_to_it)?;
             let is_connected = udp.peer.is_some();
             let receives = udp.peer.is_none_or(|peer| peer == from);
             receives.then_some((is_connected, local.ip() == to.ip(), !socket.is_v6))

@@ -112,6 +112,10 @@ fn dead<T>() -> Verdict<T> {
     Verdict::Is(Err(io::Error::from_raw_os_error(libc::ENETDOWN)))
 }
 
+fn is_only_v6(fd: BorrowedFd<'_>) -> bool {
+    SockRef::from(&fd).only_v6().unwrap_or(false)
+}
+
 fn is_socket(fd: BorrowedFd<'_>) -> bool {
     SockRef::from(&fd).r#type().is_ok()
 }
@@ -173,15 +177,24 @@ impl Kernel for World {
 
     fn bind(&self, fd: BorrowedFd<'_>, address: &Address) -> Verdict<()> {
         let reuse = SockRef::from(&fd).reuse_address().unwrap_or(false);
-        self.call(fd, "bind", |net, id| net.bind(id, address, reuse))
+        self.call(fd, "bind", |net, id| {
+            net.set_only_v6(id, || is_only_v6(fd));
+            net.bind(id, address, reuse)
+        })
     }
 
     fn listen(&self, fd: BorrowedFd<'_>, backlog: u32) -> Verdict<()> {
-        self.call(fd, "listen", |net, id| net.listen(id, backlog))
+        self.call(fd, "listen", |net, id| {
+            net.set_only_v6(id, || is_only_v6(fd));
+            net.listen(id, backlog)
+        })
     }
 
     fn connect(&self, fd: BorrowedFd<'_>, address: &Address) -> Verdict<()> {
-        self.call(fd, "connect", |net, id| net.connect(id, address))
+        self.call(fd, "connect", |net, id| {
+            net.set_only_v6(id, || is_only_v6(fd));
+            net.connect(id, address)
+        })
     }
 
     fn accept(&self, listener: BorrowedFd<'_>) -> Verdict<(OwnedFd, Address)> {
@@ -242,7 +255,10 @@ impl Kernel for World {
 
     fn send_to(&self, fd: BorrowedFd<'_>, buf: &[u8], target: &Address) -> Verdict<usize> {
         let bytes = || gather(&[IoSlice::new(buf)]);
-        let send = |net: &mut Net, id| net.send_to(id, bytes(), buf.len(), target);
+        let send = |net: &mut Net, id| {
+            net.set_only_v6(id, || is_only_v6(fd));
+            net.send_to(id, bytes(), buf.len(), target)
+        };
         self.transfer(fd, "send", send)
     }
 
@@ -254,6 +270,7 @@ impl Kernel for World {
         target: &Address,
     ) -> Verdict<usize> {
         let send = |net: &mut Net, id| {
+            net.set_only_v6(id, || is_only_v6(fd));
             // What is wrong with one is wrong with the first, which is the longest.
             for segment in buf.chunks(segment_size) {
                 net.send_to(id, segment.to_vec(), segment.len(), target)?;

@@ -110,6 +110,35 @@ pub(crate) async fn a_listener_of_ipv4_only(log: Log) {
     log.call("one of IPv6", Raw::tcp_v6().bind(&at("::1", port)));
 }
 
+pub(crate) async fn a_listener_of_ipv6_only(log: Log) {
+    let only_v6 = |socket: Raw| {
+        socket.options().set_only_v6(true).unwrap();
+        socket
+    };
+    let listener = only_v6(Raw::tcp_v6());
+    log.call("bind", listener.bind(&at("::", 0)));
+    log.call("listen", listener.listen(8));
+    log_ip(&log, "local", listener.local_addr());
+    let port = ip_of(listener.local_addr()).port();
+    let mapped = "::ffff:127.0.0.1";
+    connect(&log, "127.0.0.1", Raw::tcp(), at("127.0.0.1", port)).await;
+    connect(&log, mapped, Raw::tcp_v6(), at(mapped, port)).await;
+    connect(&log, "::1", only_v6(Raw::tcp_v6()), at("::1", port)).await;
+    log.call("accept", listener.accept().map(drop));
+    let of_ipv4 = Raw::tcp();
+    log.call("all of IPv4", of_ipv4.bind(&at("0.0.0.0", port)));
+    log.call("listen", of_ipv4.listen(8));
+    log.call("all of both", Raw::tcp_v6().bind(&at("::", port)));
+    let kinds = [Type::STREAM, Type::DGRAM];
+    for kind in kinds {
+        let socket = only_v6(Raw::new(Domain::IPV6, kind));
+        log.call("bind to IPv4", socket.bind(&at(mapped, 0)));
+        log.call("connect to IPv4", socket.connect(&at(mapped, port)));
+    }
+    let datagrams = only_v6(Raw::new(Domain::IPV6, Type::DGRAM));
+    log.call("send to IPv4", datagrams.send_to(b"x", &at(mapped, port)));
+}
+
 pub(crate) async fn an_address_of_another_family(log: Log) {
     for kind in [Type::STREAM, Type::DGRAM] {
         for (domain, host) in [(Domain::IPV4, "::1"), (Domain::IPV6, "127.0.0.1")] {

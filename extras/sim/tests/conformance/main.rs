@@ -95,6 +95,7 @@ fn calls() -> Vec<(&'static str, Script)> {
         all_addresses_of_loopback,
         a_listener_of_both_families,
         a_listener_of_ipv4_only,
+        a_listener_of_ipv6_only,
         an_address_of_another_family,
         another_family_after_a_refusal,
     ]);
