@@ -183,9 +183,8 @@ fn sleeps(seed: u64) -> Vec<String> {
     let trace = Trace::new();
     let inside = trace.clone();
     let right = RUNTIMES.iter().find(|subject| subject.name == "reference").expect("the reference");
-    let _ = check(seed, &move || {
-        Rc::new(Recorded { runtime: (right.new)(), trace: inside.clone() })
-    });
+    let _ =
+        check(seed, &move || Rc::new(Recorded { runtime: (right.new)(), trace: inside.clone() }));
     trace.steps()
 }
 
