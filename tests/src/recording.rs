@@ -130,6 +130,13 @@ impl Recording {
         u32::from_le_bytes(self.bytes[at..at + 4].try_into().expect("4 bytes"))
     }
 
+    /// Returns the flags of the header, without the one of a clock that is not the system's, which a simulation has.
+    #[must_use]
+    pub fn flags(&self) -> u32 {
+        const FLAG_VIRTUAL: u32 = 4;
+        self.u32(76) & !FLAG_VIRTUAL
+    }
+
     /// Returns a text by its number.
     #[must_use]
     pub fn text(&self, number: u32) -> &str {

@@ -467,7 +467,7 @@ fn names_without_room_are_lost_and_places_are_not() {
     });
     let lost: Vec<_> = recording.of_kind(21).collect();
     assert_eq!((lost.len(), lost[0].y), (1, 1));
-    assert_eq!(recording.u32(76), 2, "the flag");
+    assert_eq!(recording.flags(), 2, "a text did not fit");
     let names: Vec<_> = recording.of_kind(2).collect();
     assert_eq!(recording.text(names[0].y).len(), 1024, "a text is cut");
     assert_eq!(recording.text(names[299].y), "?");
@@ -552,7 +552,7 @@ fn a_file_stays_and_says_that_its_runtime_has_ended() {
         .of_kind(18)
         .map(|mark| recording.text(mark.y))
         .collect();
-    assert_eq!((marks, recording.u32(76)), (vec!["second"], 1));
+    assert_eq!((marks, recording.flags()), (vec!["second"], 1));
     assert_eq!(recording.u64(112), u64::MAX, "no task is polled");
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
