@@ -88,7 +88,8 @@ const NAME_IS: &str = "a test of the world: ";
 
 /// Seconds after which a test hangs: longer than any of them takes on a busy machine.
 const HUNG: &str = "180";
-/// The same for one that is expected to fail.
+/// The same for one that is expected to fail. A test that is only slow does not belong on the list: a faster machine
+/// would run all its seeds in this time.
 const EXCEPTION_HUNG: &str = "5";
 
 /// Runs a test in worlds, if this is the process for it. Otherwise it starts that process, and compares the
