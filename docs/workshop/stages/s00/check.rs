@@ -109,8 +109,7 @@ fn the_future_decides() -> Outcome {
 
 const PICTURE: Picture = Picture {
     title: "A future that is pending twice",
-    description: "Nothing runs when the future is made. It is polled three times: two polls return Pending, \
-                  the third one returns Ready. Then run returns its output.",
+    description: "Two polls return Pending, the third one Ready.",
     lanes: &["program", "future"],
     run: || {
         let trace = Trace::new();
