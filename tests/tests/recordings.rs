@@ -187,8 +187,8 @@ fn a_closure_has_the_times_of_its_thread() {
     });
     let [began, ended] = [13, 14].map(|kind| *recording.of_kind(kind).next().unwrap());
     assert_eq!((began.x, began.y, ended.x, ended.y), (1, 1, 1, 1));
-    let spawned = recording.of_kind(1).next().unwrap();
-    assert!(spawned.time < began.time && began.time <= ended.time);
+    // The thread can begin before the task is spawned that waits for it.
+    assert!(began.time <= ended.time);
     let before = recording.events[began.number as usize - 1];
     assert!(ended.time < before.time, "they were recorded later");
 }
