@@ -152,6 +152,23 @@ impl Server {
             .collect()
     }
 
+    /// Asks with SIGUSR1 for the counters of the datagram sockets, until each of `threads` has listed its own, and
+    /// returns the lines. A thread that has just started has not polled its sockets, and lists none.
+    pub(crate) fn datagram_sockets(&self, threads: usize) -> Vec<String> {
+        let mut sockets = Vec::new();
+        wait_until("the counters of all sockets", || {
+            let count = |text| self.log_lines(text).len();
+            let (known, reports) = (count("datagram socket"), count("INFO tasks count="));
+            self.signal(Signal::USR1);
+            wait_until("a report of each thread", || {
+                count("INFO tasks count=") == reports + threads
+            });
+            sockets = self.log_lines("datagram socket").split_off(known);
+            sockets.len() == threads * self.names.len()
+        });
+        sockets
+    }
+
     /// Waits until the log contains a text.
     pub(crate) fn wait_for_log(&self, text: &str) {
         wait_until(&format!("{text:?} in the log"), || {
