@@ -551,7 +551,7 @@ fn a_thread_that_has_woken_a_task_before_the_program_ended_fails_the_run() {
 /// Where a waker is.
 type Place = Arc<Mutex<Option<Waker>>>;
 
-/// Waits for whoever finds the waker.
+/// Leaves the waker at a place, and stays pending.
 async fn wait_at(place: Place) {
     poll_fn(|cx| {
         *place.lock().unwrap() = Some(cx.waker().clone());

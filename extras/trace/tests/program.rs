@@ -307,7 +307,7 @@ fn a_wait_goes_on_after_the_last_event_if_the_process_lives() {
     let path = folder.path("a.wtr");
     let waits = |flags| {
         fs::write(&path, of_this_process(flags)).unwrap();
-        // Nobody answers the request for a keyframe.
+        // No loop answers the request for a keyframe.
         let output = program(&["ps", &path, "--json"]);
         let json: serde_json::Value = serde_json::from_str(&stdout(&output)).unwrap();
         let accepts = &json["tasks"][1];

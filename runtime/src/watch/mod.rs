@@ -356,7 +356,7 @@ pub(crate) fn is_by_kernel() -> bool {
     kernel::any() && kernel::current().is_some_and(|kernel| kernel.watches())
 }
 
-/// Tells that kernel how to learn what the loop of this thread's runtime does.
+/// Gives that kernel a function that returns what the loop of this thread's runtime does.
 pub(crate) fn tell_kernel(runtime: RuntimeId, progress: Arc<Progress>) {
     let thread = sys::inspect::current_thread();
     let text = move || {

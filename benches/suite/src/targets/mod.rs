@@ -87,6 +87,15 @@ mod tests {
         verdicts.iter().find(|one| one.id == id).unwrap()
     }
 
+    fn between(low: f64, median: f64, high: f64) -> Estimate {
+        Estimate {
+            median,
+            low,
+            high,
+            range: (low, high),
+        }
+    }
+
     #[test]
     fn a_part_that_was_not_run_is_neither_met_nor_missed() {
         let verdicts = judge(&[]);
@@ -123,12 +132,6 @@ mod tests {
 
     #[test]
     fn a_bound_on_a_difference_can_be_met_by_less_than_nothing() {
-        let between = |low, median, high| Estimate {
-            median,
-            low,
-            high,
-            range: (low, high),
-        };
         for (estimate, outcome) in [
             (between(-1.0, -0.5, 0.5), Outcome::Met),
             (between(1.9, 2.0, 2.02), Outcome::Met),
@@ -235,12 +238,6 @@ mod tests {
 
     #[test]
     fn an_interval_decides_if_the_limit_is_outside() {
-        let between = |low, median, high| Estimate {
-            median,
-            low,
-            high,
-            range: (low, high),
-        };
         for (estimate, outcome) in [
             (between(0.99, 1.0, 1.01), Outcome::Met),
             (between(0.975, 0.99, 1.0), Outcome::Met),

@@ -115,9 +115,7 @@ fn echo(
     closes_with_the_last: bool,
     asleep: &'static str,
 ) -> Result<usize, Failure> {
-    let listener = StdListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let peer = Rc::new(Peer::connect(listener.local_addr().unwrap()).unwrap());
-    let stream = kernel::Stream::new(listener.accept().unwrap().0);
+    let (peer, stream) = pair();
     let mut script = Script::new();
     for (number, bytes) in writes.iter().copied().enumerate() {
         let peer = Rc::clone(&peer);
@@ -183,12 +181,10 @@ fn a_message_is_one_read() -> Outcome {
 }
 
 fn the_newest_waker_is_woken() -> Outcome {
-    let listener = StdListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
-    let stream = kernel::Stream::new(listener.accept().unwrap().0);
+    let (peer, stream) = pair();
     Script::new()
         .then("the peer writes 1 byte", move || {
-            (&peer).write_all(b"x").unwrap();
+            (&*peer).write_all(b"x").unwrap();
             std::mem::forget(peer);
         })
         .begin();
@@ -323,12 +319,10 @@ fn a_drop_can_read() -> Outcome {
 }
 
 fn a_called_waker_is_gone() -> Outcome {
-    let listener = StdListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
-    let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
-    let stream = kernel::Stream::new(listener.accept().unwrap().0);
+    let (peer, stream) = pair();
     Script::new()
         .then("the peer writes 1 byte", move || {
-            (&peer).write_all(b"x").unwrap();
+            (&*peer).write_all(b"x").unwrap();
             std::mem::forget(peer);
         })
         .begin();

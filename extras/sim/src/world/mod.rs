@@ -254,10 +254,9 @@ impl Kernel for World {
     }
 
     fn send_to(&self, fd: BorrowedFd<'_>, buf: &[u8], target: &Address) -> Verdict<usize> {
-        let bytes = || gather(&[IoSlice::new(buf)]);
         let send = |net: &mut Net, id| {
             net.set_only_v6(id, || is_only_v6(fd));
-            net.send_to(id, bytes(), buf.len(), target)
+            net.send_to(id, buf.to_vec(), buf.len(), target)
         };
         self.transfer(fd, "send", send)
     }
