@@ -70,6 +70,10 @@ impl Core {
     #[cold]
     pub(crate) fn record_timer_armed(&self, key: Key, deadline: Instant) {
         let recorder = self.executor.recorder();
+        // Without a recording the clock is not read.
+        if !recorder.is_on() {
+            return;
+        }
         // From the time of the event. The last turn can be long ago, if a poll takes long.
         let now = if recorder.has_time_of_turns() {
             self.timers.loop_now()

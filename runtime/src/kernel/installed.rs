@@ -20,8 +20,9 @@ thread_local! {
 /// Of several, the one that was installed last is asked; guards can be dropped in any order. Runtimes on
 /// other threads are not affected, except that their system calls take a slower path.
 ///
-/// A kernel that has a [clock](Kernel::now_ns), [chooses](Kernel::chooses) or [records](Kernel::recording) has to be
-/// installed before the runtime is built, and its guard dropped after it, because the runtime asks about these once.
+/// A kernel that has a [clock](Kernel::now_ns), [chooses](Kernel::chooses), [watches](Kernel::watches) or
+/// [records](Kernel::recording) has to be installed before the runtime is built, and its guard dropped after it, because
+/// the runtime asks about these once.
 /// Any other one can be installed while a runtime runs.
 pub fn install(kernel: Arc<dyn Kernel>) -> Installed {
     let hook = hooks::set(hooks::KERNEL);

@@ -82,7 +82,7 @@ pub use wait::{Event, Wait};
 /// Each method has a default: the call is made. Methods are called on the thread that makes the call,
 /// in the middle of the runtime's work. They must not use the runtime or its sockets, and not wait for
 /// other threads that do. Only [`dump`](crate::dump()) can be called, in [`wait`](Self::wait). It asks
-/// [`inspect`](Self::inspect) about each socket.
+/// [`inspect`](Self::inspect) about the descriptors.
 ///
 /// `closing` and the calls that wake another thread are asked of the kernel of the thread on which they
 /// happen, if it has one. [`message`](Self::message) is the exception.
@@ -214,8 +214,8 @@ pub trait Kernel: Send + Sync {
         Verdict::Real
     }
 
-    /// A [dump](crate::dump()) asks about a socket, which can be closed already. This is no call of the program, so a
-    /// kernel notes nothing about it.
+    /// A [dump](crate::dump()) asks about a registered descriptor, which can be closed already, or be no socket. This is
+    /// no call of the program, so a kernel notes nothing about it.
     fn inspect(&self, fd: RawFd) -> Verdict<Inspected> {
         let _ = fd;
         Verdict::Real

@@ -454,12 +454,7 @@ impl Builder {
 
 /// Returns the recording that an installed kernel makes of the runtimes that are built.
 fn recording_of_kernel() -> Option<Recording> {
-    let kernel = if kernel::any() {
-        kernel::current()
-    } else {
-        None
-    };
-    let path = kernel?.recording()?;
+    let path = kernel::current()?.recording()?;
     Some(Recording::new().file(path))
 }
 

@@ -1,6 +1,6 @@
 //! Questions to the kernel about descriptors and threads, for dumps. Nothing here changes anything.
 //!
-//! Called by [`crate::dump`]. A question that the kernel does not answer is left out of the dump. About a socket the
+//! Called by [`crate::dump`]. A question that the kernel does not answer is left out of the dump. About a descriptor the
 //! [kernel that is installed](crate::kernel) on this thread is asked first.
 //!
 //! Sources: socket(7), getsockname(2), getpeername(2), unix(7), proc(5).

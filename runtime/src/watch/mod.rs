@@ -353,7 +353,7 @@ fn stall(runtime: RuntimeId, thread: Option<i32>, step: Step, lasted: Duration) 
 
 /// Returns whether the kernel that is installed on this thread watches the runtime that is built.
 pub(crate) fn is_by_kernel() -> bool {
-    kernel::any() && kernel::current().is_some_and(|kernel| kernel.watches())
+    kernel::current().is_some_and(|kernel| kernel.watches())
 }
 
 /// Gives that kernel a function that returns what the loop of this thread's runtime does.

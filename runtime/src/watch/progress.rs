@@ -1,6 +1,6 @@
-//! What the loop publishes for the watch thread: whether it goes on, and what it polls.
+//! What the loop publishes for the watch thread, or for a kernel that watches: whether it goes on, and what it polls.
 //!
-//! Written by the executor, on the runtime's thread alone, if the runtime is watched. Read by the watch thread.
+//! Written by the executor, on the runtime's thread alone, if the runtime is watched. Read on another thread.
 //! Each change of the state is one number higher, and its two lowest bits say what the loop does:
 //!
 //! ```text
