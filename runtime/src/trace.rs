@@ -38,7 +38,7 @@
 //!
 //! # Costs
 //!
-//! Without a recording: the test of one byte for each system call, spawn and timer. With one: 10 to 25
+//! Without a recording: the test of one byte for each system call, spawn and timer. With one: 8 to 26
 //! nanoseconds per event where the kernel's clock is the processor's counter (docs/PERFORMANCE.md of the repository
 //! has the command), and more with other clocks, which take longer to read. While one runtime records, the others of
 //! the process make the test on a slower path.

@@ -143,7 +143,7 @@ pub struct Run {
     pub(crate) timeline: Option<Result<Trace, wakeful_trace::Error>>,
     /// What was left when the future of the test had ended.
     pub(crate) left: Left,
-    /// Whether a thread took part that is no part of the simulation.
+    /// Whether a thread or a descriptor took part that is no part of the simulation.
     pub(crate) is_from_outside: bool,
 }
 
@@ -236,7 +236,7 @@ pub(crate) fn check(test: &str, options: Options, once: Once<'_>) {
             let left = first.left;
             eprintln!("{test}: {left} were left when the test had ended, see `Options::leaks`");
         }
-        // The message about a thread names the cause of the difference.
+        // What comes from outside follows from no seed, so two runs can differ.
         let is_compared = first.panic.is_some() || number % 16 == 1;
         if is_compared
             && !first.is_from_outside
@@ -262,7 +262,7 @@ fn fail_if_panicked(test: &str, source: &Source<'_>, run: Run, once: Once<'_>) {
         after: run.elapsed,
     };
     let mut report = report::Report::of_panic(test, source, &end);
-    // No tape repeats what a thread does.
+    // No tape repeats what comes from outside.
     if !run.is_from_outside {
         let mut tape = run.tape;
         if matches!(source, Source::Seed { .. }) {

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::slice;
 use std::time::Duration;
 
 use wakeful_trace::{Error, Format, Model, Trace, live, table, text};
@@ -86,7 +87,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Print(answer) => print(&answer),
         Command::Convert { from, to } => convert(&from, &to),
         Command::Text { from, summary } => {
-            let trace = read(&from)?;
+            let trace = read_all(slice::from_ref(&from))?;
             let model = Model::new(&trace);
             print(&match summary {
                 true => text::summary(&trace, &model),
@@ -124,7 +125,6 @@ fn read(source: &Source) -> Result<Trace, Failure> {
         )
         .ok();
     }
-    warn(&trace);
     Ok(trace)
 }
 
@@ -143,10 +143,13 @@ fn warn(trace: &Trace) {
     }
 }
 
-/// Reads recordings, and puts several on one axis by the time of day at which they began.
+/// Reads recordings, and puts several on one axis by the time of day at which they began. Writes their warnings to
+/// stderr.
 fn read_all(sources: &[Source]) -> Result<Trace, Failure> {
     if let [source] = sources {
-        return read(source);
+        let trace = read(source)?;
+        warn(&trace);
+        return Ok(trace);
     }
     let mut parts = Vec::new();
     for source in sources {
@@ -158,7 +161,10 @@ fn read_all(sources: &[Source]) -> Result<Trace, Failure> {
         let offset = trace.wall_clock - first;
         trace.map_times(|ns| ns.saturating_add(offset));
     }
-    Trace::merge(parts).ok_or_else(|| Failure::Other("there is no recording".to_owned()))
+    let merged = Trace::merge(parts);
+    let merged = merged.ok_or_else(|| Failure::Other("there is no recording".to_owned()))?;
+    warn(&merged);
+    Ok(merged)
 }
 
 fn convert(from: &[Source], to: &Path) -> Result<(), Failure> {

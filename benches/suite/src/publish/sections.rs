@@ -103,10 +103,12 @@ impl Pages<'_> {
 
     /// Describes the run: machine, date, versions, command.
     fn run(&self) -> String {
-        let [first, .., last] = self.all else {
+        let Some(first) = self.all.first() else {
             return NOT_MEASURED.to_owned();
         };
         let machine = &first.machine;
+        // Parts can be measured in any order.
+        let dates = || self.all.iter().map(|results| results.machine.date.as_str());
         let quick = if self.all.iter().any(|results| results.quick) {
             "**A quick run, which only checks that everything works; its figures are not reliable.**\n\n"
         } else {
@@ -135,8 +137,8 @@ impl Pages<'_> {
             machine.cores,
             machine.memory_gib,
             machine.kernel,
-            machine.date,
-            last.machine.date,
+            dates().min().unwrap_or_default(),
+            dates().max().unwrap_or_default(),
             machine.versions.join(", "),
             machine.rustc,
             machine.load_average,

@@ -47,7 +47,7 @@ pub(crate) struct Socket {
     pub(super) is_ip_chosen: bool,
     /// `SO_REUSEADDR` when it was bound.
     pub(super) reuse: bool,
-    /// `IPV6_V6ONLY` when it was bound or connected.
+    /// `IPV6_V6ONLY` at the last call that needs it: bind, listen, connect or a send to an address.
     pub(super) only_v6: bool,
     pub(crate) state: State,
     /// The pending error.

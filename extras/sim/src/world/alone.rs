@@ -2,11 +2,13 @@
 
 use std::io;
 use std::os::fd::AsRawFd;
+use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
 use wakeful::kernel::{Wait, Work};
 
-use super::{World, ends};
+use super::{TURN_NS, World, ends};
+use crate::net::Net;
 use crate::panics::end_run;
 
 impl World {
@@ -76,6 +78,19 @@ impl World {
             // Without it, a difference that only timers see would not be in the hash.
             net.note("time", 0, 0);
         }
+    }
+
+    /// Begins a turn of a host that is alone.
+    fn begin_turn(&self) -> MutexGuard<'_, Net> {
+        let mut net = self.net();
+        net.now_ns += TURN_NS;
+        net.lan.turns += 1;
+        if !net.lan.is_endless() {
+            return net;
+        }
+        let (at, turns) = (Duration::from_nanos(net.now_ns), net.lan.turns - 1);
+        drop(net);
+        end_run(ends::endless_alone(at, turns, &wakeful::dump()));
     }
 
     /// Waits for a real descriptor or a thread, and lets as much time pass as the machine's meanwhile.

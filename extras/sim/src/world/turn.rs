@@ -1,35 +1,17 @@
-//! How a turn of a host that is alone begins, and how the runtime of one of several hosts waits: it gives its turn up,
-//! and takes what has happened meanwhile.
+//! How the runtime of one of several hosts waits: it gives its turn up, and takes what has happened meanwhile.
 
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::panic::resume_unwind;
-use std::sync::MutexGuard;
 use std::thread;
-use std::time::Duration;
 
 use wakeful::kernel::{Wait, Work};
 
 use super::gate::{Crashed, Ended, Gate};
-use super::{TURN_NS, World, ends};
-use crate::net::Net;
+use super::{TURN_NS, World};
 use crate::net::programs::Program;
-use crate::panics::end_run;
 
 impl World {
-    /// Begins a turn of a host that is alone.
-    pub(super) fn begin_turn(&self) -> MutexGuard<'_, Net> {
-        let mut net = self.net();
-        net.now_ns += TURN_NS;
-        net.lan.turns += 1;
-        if !net.lan.is_endless() {
-            return net;
-        }
-        let (at, turns) = (Duration::from_nanos(net.now_ns), net.lan.turns - 1);
-        drop(net);
-        end_run(ends::endless_alone(at, turns, &wakeful::dump()));
-    }
-
     /// Waits until the simulation gives this host a turn. Then it has work, an event, or has waited for long
     /// enough.
     pub(super) fn wait_for_turn(&self, gate: &Gate, wait: &mut Wait<'_>) -> io::Result<()> {
